@@ -1,0 +1,51 @@
+# What every target needs: git, make and Python 3.10 or newer. Everything Python goes into .venv.
+# PYTHON=/path/to/python chooses the Python; ARGUMENTS="-k cursor" is handed to pytest, the benchmarks or the demo.
+
+.DEFAULT_GOAL := help
+.PHONY: demo test soak lint types docs bench clean help
+# A path from outside could put another feedstore before the installed one.
+unexport PYTHONPATH
+MAKEFLAGS += --no-print-directory
+
+tools := --tools ruff mypy
+servers := PYTHONPATH=tests:scripts .venv/bin/python -m servers.install
+# Started in tests/, so that no process that a test starts finds feedstore in its working folder instead of the wheel.
+pytest := cd tests && ../.venv/bin/python -m pytest
+ARGUMENTS ?=
+
+demo: ## Ingest real data into a SQLite file and show timelines
+	@scripts/bootstrap --extras cli
+	@.venv/bin/python examples/demo.py $(ARGUMENTS)
+
+test: ## Lint, check types, and run the suite against the built wheel and real servers
+	@scripts/bootstrap --extras cli test $(tools)
+	@$(MAKE) lint types
+	@$(servers)
+	@$(pytest) $(ARGUMENTS)
+
+soak: ## The suite's sweeps with large counts
+	@scripts/bootstrap --extras cli test
+	@$(servers)
+	@export FEEDSTORE_SOAK=1; $(pytest) -m soak $(ARGUMENTS)
+
+lint: ## Check style and docstrings with ruff
+	@scripts/bootstrap $(tools)
+	@.venv/bin/ruff check
+
+types: ## Check types with mypy
+	@scripts/bootstrap --extras cli test $(tools)
+	@.venv/bin/mypy
+
+docs: ## Build the documentation into docs/_build, warnings as errors
+	@scripts/bootstrap --extras cli docs
+	@.venv/bin/python -m sphinx -W --keep-going -b html docs docs/_build
+
+bench: ## Measure every operation against the raw driver
+	@scripts/bootstrap --extras cli postgresql
+	@.venv/bin/python -m benchmarks $(ARGUMENTS)
+
+clean: ## Remove what these targets made
+	rm -rf .venv dist build docs/_build .mypy_cache .ruff_cache .pytest_cache tests/.hypothesis .hypothesis
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\): ## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-6s %s\n' "$$target" "$$text"; done

@@ -1,0 +1,75 @@
+"""Writes constraints.txt: the newest versions that resolve together on each Python that is named.
+
+    python scripts/constraints.py python3.10 python3.11 python3.12 python3.13
+
+The last Python's versions are taken for all newer ones too, the first one's for older ones.
+"""
+
+from __future__ import annotations
+
+import configparser
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from itertools import groupby
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ("setuptools", "wheel", "ruff", "mypy")
+HEADER = """\
+# What the demo, the tests and continuous integration install: one exact version for each Python.
+# Written by scripts/constraints.py; users of the library are held to the ranges in setup.cfg alone.
+"""
+
+
+def main(interpreters: list[str]) -> None:
+    """Resolve on every interpreter and write the merged pins."""
+    if not interpreters:
+        sys.exit(__doc__)
+    pins: dict[str, dict[str, str]] = defaultdict(dict)
+    minors = []
+    for interpreter in interpreters:
+        minor, resolved = resolve(interpreter)
+        minors.append(minor)
+        for name, version in resolved.items():
+            pins[name][minor] = version
+        print(f"Python {minor}: {len(resolved)} packages")
+    lines = [line for name in sorted(pins, key=str.lower) for line in pin_lines(name, pins[name], minors)]
+    (ROOT / "constraints.txt").write_text(HEADER + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
+    """The minor version of ``interpreter``, and {name: version} of everything that the project's requirements bring."""
+    options = ("--quiet", "--dry-run", "--ignore-installed", "--report", "-")
+    command = [interpreter, "-m", "pip", "install", *options, *requirements(), *TOOLS]
+    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    minor = report["environment"]["python_version"]
+    return minor, {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
+
+
+def requirements() -> list[str]:
+    """Every requirement of setup.cfg, its extras included, but for those on the project's own extras."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    groups = [config["options"]["install_requires"], *config["options.extras_require"].values()]
+    lines = [line.strip() for group in groups for line in group.splitlines()]
+    return sorted({line for line in lines if line and not line.startswith(("#", "feedstore["))})
+
+
+def pin_lines(name: str, versions: dict[str, str], minors: list[str]) -> list[str]:
+    """The lines that pin ``name``, one for each run of neighbouring Pythons that share a version."""
+    lines = []
+    for version, run in groupby(minors, key=versions.get):
+        first, *rest = run
+        last = [first, *rest][-1]
+        lower = [] if first == minors[0] else [f'python_version >= "{first}"']
+        upper = [] if last == minors[-1] else [f'python_version < "{minors[minors.index(last) + 1]}"']
+        marker = " and ".join(lower + upper)
+        if version is not None:
+            lines.append(f"{name}=={version} ; {marker}" if marker else f"{name}=={version}")
+    return lines
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

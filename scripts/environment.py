@@ -1,0 +1,138 @@
+"""Fills .venv with feedstore's wheel, built from the files as they are now, and with what is asked for beside it.
+
+Does nothing where nothing changed. Runs on the standard library of Python 3.10 and newer alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from system_packages import SystemPackageError, install_packages
+from wheel import ROOT, build_wheel, digest_of_sources
+
+ENVIRONMENT = ROOT / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+CONSTRAINTS = ROOT / "constraints.txt"
+STATE = ENVIRONMENT / "feedstore-state.json"
+BUILD_TOOLS = ("setuptools", "wheel")
+
+# What is installed: the pins it was chosen by, the tools, and feedstore's extras and the digest of its sources.
+State = dict[str, Any]
+
+
+def main() -> None:
+    """Read the command line and bring .venv up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--extras", nargs="+", default=[], help="install feedstore with these extras")
+    parser.add_argument("--tools", nargs="+", default=[], help="install these packages, as constraints.txt pins them")
+    arguments = parser.parse_args()
+    try:
+        with _one_at_a_time():
+            update_environment(arguments.extras, arguments.tools)
+    except SystemPackageError as error:
+        sys.exit(f"error: {error}")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {' '.join(map(str, error.cmd))} failed with exit status {error.returncode}")
+
+
+def update_environment(extras: list[str], tools: list[str]) -> None:
+    """Make .venv if there is none that works, and install what is new or changed; feedstore itself only with extras."""
+    if not _environment_works():
+        _create_environment()
+    state = _read_state()
+    pins = hashlib.sha256((ROOT / "setup.cfg").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
+    if state.get("pins") != pins:
+        state = {"pins": pins}
+    _update_tools(state, tools)
+    if extras:
+        _update_feedstore(state, extras)
+
+
+def _update_tools(state: State, tools: list[str]) -> None:
+    missing = {*BUILD_TOOLS, *tools}.difference(state.get("tools", ()))
+    if missing:
+        _pip_install(sorted(missing))
+        state["tools"] = sorted(missing.union(state.get("tools", ())))
+        _write_state(state)
+
+
+def _update_feedstore(state: State, extras: list[str]) -> None:
+    known_extras, known_sources = state.get("extras", []), state.pop("sources", None)
+    missing, sources = set(extras).difference(known_extras), digest_of_sources()
+    if not missing and sources == known_sources:
+        return
+    wanted = sorted({*known_extras, *extras})
+    print(f"installing feedstore[{','.join(wanted)}] into .venv", flush=True)
+    # From here on until all is done, nothing counts as installed.
+    _write_state(state)
+    wheel = build_wheel(PYTHON, ROOT / "dist")
+    # pip takes another wheel of the same version for the one that is installed, unless it is told.
+    _pip_install(["--no-deps", "--force-reinstall", str(wheel)])
+    if missing:
+        _pip_install([f"{wheel}[{','.join(wanted)}]"])
+    _write_state({**state, "extras": wanted, "sources": sources})
+
+
+def _pip_install(arguments: list[str]) -> None:
+    options = ("--quiet", "--disable-pip-version-check", "--no-input", "--constraint", str(CONSTRAINTS))
+    subprocess.run([PYTHON, "-m", "pip", "install", *options, *arguments], check=True)
+
+
+def _environment_works() -> bool:
+    if not PYTHON.exists():
+        return False
+    check = "import sys, pip; sys.exit(sys.version_info < (3, 10))" if not STATE.exists() else "pass"
+    return subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+
+
+def _create_environment() -> None:
+    version = ".".join(map(str, sys.version_info[:3]))
+    missing = _missing_packages()
+    if missing:
+        install_packages(missing, f"a virtual environment of Python {version}")
+    print(f"making .venv with Python {version}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
+
+
+def _missing_packages() -> list[str]:
+    """Debian and Ubuntu split what a virtual environment needs off their Python."""
+    packages = []
+    if importlib.util.find_spec("ensurepip") is None:
+        packages.append(f"python3.{sys.version_info.minor}-venv")
+    if sys.version_info < (3, 11) and importlib.util.find_spec("distutils.core") is None:
+        # Ubuntu 22.04: its pip still imports distutils.
+        packages.append("python3-distutils")
+    return packages
+
+
+def _read_state() -> State:
+    return json.loads(STATE.read_text(encoding="utf-8")) if STATE.exists() else {}
+
+
+def _write_state(state: State) -> None:
+    STATE.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold a lock on the checkout's folder, so that two runs of make do not fill .venv at once."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The project's wheel: what it is made of, and how it is built from the files as they are now."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+_METADATA = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
+
+
+def digest_of_sources() -> str:
+    """A hash of the name and content of every file that the wheel is made of."""
+    digest = hashlib.sha256()
+    for path in _source_files():
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def build_wheel(python: Path, target: Path) -> Path:
+    """Build the wheel with ``python``'s own setuptools into the folder ``target`` and return its path.
+
+    It is built from a copy: in the checkout, setuptools would pack what an earlier build left there.
+    """
+    with tempfile.TemporaryDirectory(prefix="feedstore-wheel-") as folder:
+        stage = Path(folder, "source")
+        for path in _source_files():
+            copy = stage / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        built = Path(folder, "built")
+        options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built))
+        subprocess.run([python, "-m", "pip", "wheel", *options, str(stage)], check=True)
+        (wheel,) = built.glob("*.whl")
+        target.mkdir(exist_ok=True)
+        for old in target.glob("feedstore-*.whl"):
+            old.unlink()
+        return Path(shutil.move(wheel, target / wheel.name))
+
+
+def _source_files() -> Iterator[Path]:
+    yield from (path for path in map(ROOT.joinpath, _METADATA) if path.exists())
+    for path in sorted(ROOT.joinpath("feedstore").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
