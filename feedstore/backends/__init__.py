@@ -1,0 +1,3 @@
+"""The backends, each in a folder that is the only importer of its driver. Import none here: they load when they are
+asked for.
+"""

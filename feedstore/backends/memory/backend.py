@@ -1,0 +1,80 @@
+"""The memory backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from feedstore.backends.memory.activity import InMemoryActivityStorage
+from feedstore.backends.memory.kv import InMemoryKvStorage
+from feedstore.backends.memory.store import Space, Store
+from feedstore.backends.memory.timeline import InMemoryTimelineStorage
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.metrics import Metrics
+from feedstore.storage import Abilities, Backend
+from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
+from feedstore.storage.batch import Operation
+
+
+class MemoryBackend(Backend):
+    """A store in this process's memory, behind one lock; nothing outlives it.
+
+    Two of them share nothing; :meth:`with_namespace` shares the store. Activities and payloads are kept serialized, as
+    on every other backend, so nothing that was put in is handed out. A batch, atomic or not, is carried out under the
+    lock: no reader sees a part of it. After a fork the child goes on with its own copy.
+    """
+
+    abilities = Abilities(shared_between_processes=False)
+    activity_storage_class = InMemoryActivityStorage
+    timeline_storage_class = InMemoryTimelineStorage
+    kv_storage_class = InMemoryKvStorage
+
+    def __init__(
+        self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None, store: Store | None = None
+    ) -> None:
+        super().__init__(namespace, metrics)
+        self._store = Store() if store is None else store
+        self._space = self._store.space(self.namespace)
+        self.lock = self._store.lock
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> MemoryBackend:
+        """Return an empty store for ``memory://``; the options are ``namespace`` and ``metrics``."""
+        if url.partition("://")[2]:
+            raise InvalidValueError(
+                "the URL of a store in memory is 'memory://' alone; pass namespace= for another namespace"
+            )
+        unknown = sorted(set(options) - {"namespace", "metrics"})
+        if unknown:
+            raise InvalidTypeError(f"unknown option {unknown[0]!r}; memory:// takes namespace and metrics")
+        return cls(**options)
+
+    @property
+    def space(self) -> Space:
+        """The data of this namespace. Raises :class:`BackendClosedError` once closed."""
+        if self._store.closed:
+            raise closed_error(self)
+        return self._space
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._store.closed
+
+    def _store_identity(self) -> object:
+        return self._store
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        # Nothing that a checked write does here can fail half way, so the lock alone makes a batch all or nothing.
+        with self.lock:
+            return [operation.run() for operation in operations]
+
+    def _with_namespace(self, namespace: str) -> MemoryBackend:
+        return MemoryBackend(namespace, self.metrics, self._store)
+
+    def _ping(self) -> None:
+        with self.lock:
+            return
+
+    def _close(self) -> None:
+        self._store.close()

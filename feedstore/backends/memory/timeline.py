@@ -1,0 +1,133 @@
+"""Timelines in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from feedstore.backends.memory.entries import Entries
+from feedstore.backends.memory.private import new_private_backend
+from feedstore.storage import Backend, Bounds, TimelineStorage
+from feedstore.storage.bounds import Filter, is_descending, parse_filter
+
+if TYPE_CHECKING:
+    from feedstore.backends.memory.backend import MemoryBackend
+
+_NO_ENTRIES = Entries()
+
+
+class InMemoryTimelineStorage(TimelineStorage):
+    """Timelines as sorted lists of ids; on its own, ``InMemoryTimelineStorage()`` makes a private store.
+
+    Adds, removes, ``index_of`` and ``contains`` cost O(log n) in a timeline of n, ``count`` and the floor O(1), slices
+    O(log n) and what they return, at any depth.
+    """
+
+    backend: MemoryBackend
+
+    def _private_backend(self) -> Backend:
+        return new_private_backend()
+
+    def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
+        """Memory keeps whatever the serializer makes."""
+
+    def _entries(self, key: str) -> Entries:
+        return self.backend.space.timelines.get(key, _NO_ENTRIES)
+
+    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """O(log n) for each entry."""
+        with self.backend.lock:
+            return self._entries_to_write(key).add(serialized_activities)
+
+    def _entries_to_write(self, key: str) -> Entries:
+        timelines = self.backend.space.timelines
+        entries = timelines.get(key)
+        if entries is None:
+            entries = timelines[key] = Entries()
+        return entries
+
+    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+        """O(log n) for each delivery, under one lock."""
+        if len(serialized) > 1:
+            return self._add_several_to_many(keys, serialized, max_length)
+        ((activity_id, payload),) = serialized.items()
+        added = 0
+        with self.backend.lock:
+            for key in keys:
+                entries = self._entries_to_write(key)
+                added += entries.add_one(activity_id, payload)
+                if max_length is not None and len(entries.ids) > max_length:
+                    entries.trim(max_length)
+        return added
+
+    def _add_several_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+        added = 0
+        with self.backend.lock:
+            for key in keys:
+                entries = self._entries_to_write(key)
+                added += entries.add(serialized)
+                if max_length is not None:
+                    entries.trim(max_length)
+        return added
+
+    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """O(log n) for each entry."""
+        with self.backend.lock:
+            return self._entries(key).remove(serialized_activities)
+
+    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+        with self.backend.lock:
+            return sum(self._entries(key).remove(serialized) for key in keys)
+
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[tuple[int, bytes]]:
+        """O(log n) and what it returns."""
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        with self.backend.lock:
+            return self._entries(key).slice(start, stop, bounds, is_descending(ordering_args))
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[tuple[int, bytes]]]:
+        with self.backend.lock:
+            return {key: self._entries(key).slice(start, stop, bounds, descending) for key in keys}
+
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """O(log n)."""
+        with self.backend.lock:
+            return self._entries(key).index_of(activity_id)
+
+    def _contains(self, key: str, activity_id: int) -> bool:
+        with self.backend.lock:
+            return activity_id in self._entries(key).ids
+
+    def _count(self, key: str) -> int:
+        with self.backend.lock:
+            return len(self._entries(key))
+
+    def _trim(self, key: str, length: int) -> int:
+        with self.backend.lock:
+            return self._entries(key).trim(length)
+
+    def _delete(self, key: str) -> None:
+        with self.backend.lock:
+            self.backend.space.timelines.pop(key, None)
+
+    def _floor(self, key: str) -> int | None:
+        with self.backend.lock:
+            return self._entries(key).floor()
+
+    def _keys(self) -> Iterator[str]:
+        with self.backend.lock:
+            keys = [key for key, entries in self.backend.space.timelines.items() if len(entries)]
+        yield from keys
+
+    def _flush(self) -> None:
+        with self.backend.lock:
+            self.backend.space.timelines.clear()

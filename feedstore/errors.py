@@ -1,0 +1,129 @@
+"""The one tree of exceptions that feedstore raises.
+
+::
+
+    FeedstoreError
+    ├── InvalidValueError            (ValueError)   an argument's value is not allowed
+    │   ├── InvalidCursorError                      a cursor was altered, or belongs to another ordering
+    │   ├── UnknownSchemeError                      no backend serves this URL's scheme
+    │   ├── AtomicityError                          an atomic batch reaches beyond the backend's atomic scope
+    │   └── InputError                              a file that is read holds something wrong; names file and line
+    ├── InvalidTypeError             (TypeError)    an argument's type is not allowed
+    ├── NotFoundError                (LookupError)
+    │   ├── ItemNotFound                            a key-value storage has no such key
+    │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
+    ├── BackendClosedError           (ValueError)   the backend was closed before the call
+    ├── ForkedClientError            (RuntimeError) a client that was handed in is used after a fork
+    ├── MissingDriverError           (ImportError)  the backend's driver is not installed; names the extra
+    ├── StoredDataError                             stored bytes cannot be decoded; names the id or key
+    ├── SchemaError                                 the database's schema is not what the backend needs
+    │   ├── MissingSchemaError                      there is none, and the backend was not asked to make one
+    │   ├── OutdatedSchemaError                     older than this release; names the command that upgrades it
+    │   └── NewerSchemaError                        written by a newer release
+    └── StorageError                                the store itself failed; the driver's exception is the cause
+        ├── StorageUnavailableError  (ConnectionError)  it cannot be reached, or the connection was lost
+        ├── StorageTimeoutError      (TimeoutError)     it did not answer, or stayed locked, for too long
+        └── StorageFullError                            it has no room left
+
+A usage error is also the built-in exception that a Python programmer expects, so ``except ValueError`` works.
+"""
+
+from __future__ import annotations
+
+
+class FeedstoreError(Exception):
+    """The root of every exception that feedstore raises on purpose."""
+
+
+class InvalidValueError(FeedstoreError, ValueError):
+    """An argument has the right type and a value that is not allowed."""
+
+
+class InvalidCursorError(InvalidValueError):
+    """A page's cursor was altered, cut, or belongs to another ordering."""
+
+
+class UnknownSchemeError(InvalidValueError):
+    """No installed backend serves the scheme of the URL that was given."""
+
+
+class AtomicityError(InvalidValueError):
+    """An atomic batch holds writes that the backend cannot make all-or-nothing together."""
+
+
+class InputError(InvalidValueError):
+    """A file that is being read holds something that cannot be used.
+
+    ``path`` and ``line`` say where, when they are known; ``reason`` says what.
+    """
+
+    def __init__(self, reason: str, path: str | None = None, line: int | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.line = line
+        where = ":".join(str(part) for part in (path, line) if part is not None)
+        super().__init__(f"{where}: {reason}" if where else reason)
+
+
+class InvalidTypeError(FeedstoreError, TypeError):
+    """An argument has a type that is not allowed."""
+
+
+class NotFoundError(FeedstoreError, LookupError):
+    """Something that was asked for by name is not there."""
+
+
+class ItemNotFound(NotFoundError):
+    """A key-value storage holds nothing under the key."""
+
+
+class ActivityNotFound(NotFoundError, ValueError):
+    """A timeline holds no entry with the id."""
+
+
+class BackendClosedError(FeedstoreError, ValueError):
+    """The backend was closed before the call."""
+
+
+class ForkedClientError(FeedstoreError, RuntimeError):
+    """A client that was handed in by the caller is used in a forked child process."""
+
+
+class MissingDriverError(FeedstoreError, ImportError):
+    """The database driver of a backend is not installed; the message names the extra that brings it."""
+
+
+class StoredDataError(FeedstoreError):
+    """Stored bytes cannot be decoded; the message names the id or the key that they belong to."""
+
+
+class SchemaError(FeedstoreError):
+    """The schema found in the database is not the one that the backend needs."""
+
+
+class MissingSchemaError(SchemaError):
+    """The database has no feedstore schema, and the backend was not allowed to create it."""
+
+
+class OutdatedSchemaError(SchemaError):
+    """The database's schema is older than this release and was not migrated."""
+
+
+class NewerSchemaError(SchemaError):
+    """The database or namespace was written by a newer release of feedstore."""
+
+
+class StorageError(FeedstoreError):
+    """The store failed; the driver's own exception is the cause of this one."""
+
+
+class StorageUnavailableError(StorageError, ConnectionError):
+    """The store cannot be reached, or the connection to it was lost."""
+
+
+class StorageTimeoutError(StorageError, TimeoutError):
+    """The store did not answer in time, or a lock was not given in time."""
+
+
+class StorageFullError(StorageError):
+    """The store has no room left for the write."""

@@ -1,0 +1,148 @@
+"""Activity ids: unsigned 128-bit integers in UUIDv7 layout (RFC 9562), which sort by time.
+
+From the most significant bit: 48 bits of milliseconds since 1970, 4 bits of version (7), 12 bits of the millisecond's
+fraction (in 1/4096 ms, so that every microsecond keeps its place), 2 bits of variant (binary 10), and a tail of 62 bits
+that is a hash of what happened. The same activity therefore always gets the same id.
+
+An id is an ``int`` everywhere in the interface; :func:`id_to_bytes` gives the 16 big-endian bytes that stores sort by,
+:func:`id_to_text` the UUID text that people read.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from hashlib import blake2b
+from uuid import UUID
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+
+ID_BYTES = 16
+MAX_ID: int = 2**128 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+_TAIL_BITS = 62
+_MAX_TAIL: int = 2**_TAIL_BITS - 1
+_VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
+_FRACTIONS_PER_MILLISECOND = 4096
+
+
+def parse_id(value: object) -> int:
+    """Return the id that ``value`` stands for: an int below 2**128, a :class:`uuid.UUID`, or its text.
+
+    Raises :class:`InvalidValueError` for an int out of range or a text that is no UUID, and :class:`InvalidTypeError`
+    for anything else (a bool included).
+
+    >>> parse_id("00000000-0000-0000-0000-0000000000ff")
+    255
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value <= MAX_ID:
+            return int(value)
+        raise InvalidValueError(f"an activity id lies between 0 and 2**128 - 1, not {value}")
+    if isinstance(value, UUID):
+        return value.int
+    if isinstance(value, str):
+        return _parse_text(value)
+    raise InvalidTypeError(
+        f"cannot take an activity id from {value!r} of type {type(value).__name__}: "
+        "pass an activity, an ActivityRef, an int, a uuid.UUID or its text"
+    )
+
+
+def _parse_text(text: str) -> int:
+    try:
+        return UUID(text).int
+    except ValueError:
+        raise InvalidValueError(f"{text!r} is not the text of a UUID; pass 32 hexadecimal digits") from None
+
+
+def id_to_bytes(activity_id: int) -> bytes:
+    """Return the 16 big-endian bytes of an id; they sort as the ids do."""
+    return activity_id.to_bytes(ID_BYTES, "big")
+
+
+def id_from_bytes(data: bytes) -> int:
+    """Return the id that 16 big-endian bytes hold."""
+    return int.from_bytes(data, "big")
+
+
+def id_to_uuid(activity_id: int) -> UUID:
+    """Return an id as a :class:`uuid.UUID`."""
+    return UUID(int=activity_id)
+
+
+def id_to_text(activity_id: int) -> str:
+    """Return an id as the canonical text of a UUID.
+
+    >>> id_to_text(255)
+    '00000000-0000-0000-0000-0000000000ff'
+    """
+    return str(UUID(int=activity_id))
+
+
+def microseconds_of(time: datetime) -> int:
+    """Return the whole microseconds from 1970 to an aware ``time``.
+
+    Raises :class:`InvalidTypeError` for what is no datetime, and :class:`InvalidValueError` for a naive datetime or one
+    before 1970.
+    """
+    if not isinstance(time, datetime):
+        raise InvalidTypeError(f"a time is a timezone-aware datetime, not {time!r} of type {type(time).__name__}")
+    if time.utcoffset() is None:
+        raise InvalidValueError(
+            f"the time {time!r} has no timezone; pass an aware datetime such as datetime.now(timezone.utc)"
+        )
+    microseconds = (time - _EPOCH) // _MICROSECOND
+    if microseconds < 0:
+        raise InvalidValueError(f"the time {time.isoformat()} lies before 1970, where ids cannot sort it")
+    return microseconds
+
+
+def time_from_microseconds(microseconds: int) -> datetime:
+    """Return the UTC datetime that lies ``microseconds`` after the start of 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def first_id_at(time: datetime) -> int:
+    """Return the lowest id that an activity at ``time`` can have: the inclusive lower bound of a filter by time."""
+    milliseconds, rest = divmod(microseconds_of(time), 1000)
+    return (milliseconds << 80) | _VERSION_AND_VARIANT | (rest * _FRACTIONS_PER_MILLISECOND // 1000 << 64)
+
+
+def last_id_at(time: datetime) -> int:
+    """Return the highest id that an activity at ``time`` can have: the inclusive upper bound of a filter by time."""
+    return first_id_at(time) | _MAX_TAIL
+
+
+def time_of_id(activity_id: int) -> datetime:
+    """Return the time that an id in UUIDv7 layout carries, to the microsecond, in UTC.
+
+    An id of the caller's own need not carry one; what comes back for it means nothing.
+    """
+    milliseconds = activity_id >> 80
+    fraction = (activity_id >> 64) & 0xFFF
+    microseconds = -(-fraction * 1000 // _FRACTIONS_PER_MILLISECOND)
+    try:
+        return time_from_microseconds(milliseconds * 1000 + microseconds)
+    except OverflowError:
+        raise InvalidValueError(f"the id {id_to_text(activity_id)} carries no time that a datetime can hold") from None
+
+
+def derive_id(time: datetime, *parts: str | int | None) -> int:
+    """Return the id of what happened at ``time``: its time bits, and a hash of ``parts`` as the tail.
+
+    The parts are tagged with their type and prefixed with their length before they are hashed, so that ``1`` is not
+    ``"1"`` and ``("ab", "c")`` is not ``("a", "bc")``. Equal times and parts give equal ids, in every process and
+    release.
+    """
+    digest = blake2b(b"".join(map(_hash_part, parts)), digest_size=8).digest()
+    return first_id_at(time) | (int.from_bytes(digest, "big") & _MAX_TAIL)
+
+
+def _hash_part(part: str | int | None) -> bytes:
+    if part is None:
+        return b"n\0\0\0\0"
+    tag = b"s" if isinstance(part, str) else b"i"
+    data = str(part).encode()
+    return tag + len(data).to_bytes(4, "big") + data

@@ -1,0 +1,64 @@
+"""URL schemes, and the backends that serve them, loaded when they are first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+from urllib.parse import urlsplit
+
+from feedstore.errors import InvalidTypeError, InvalidValueError, UnknownSchemeError
+from feedstore.storage import Backend
+
+ENTRY_POINT_GROUP = "feedstore.backends"
+_BUILT_IN = {
+    "memory": "feedstore.backends.memory:MemoryBackend",
+    "sqlite": "feedstore.backends.sql:SqlBackend",
+    "postgresql": "feedstore.backends.sql:SqlBackend",
+    "postgres": "feedstore.backends.sql:SqlBackend",
+}
+
+
+def connect(url: str, **options: Any) -> Backend:
+    """Return the backend that serves ``url``. Nothing is connected until it is first used.
+
+    The scheme chooses: ``memory://``, ``sqlite:///file.db``, ``postgresql://user@host/database``, or one of an
+    installed package's entry points in the group ``feedstore.backends``. Every backend takes ``namespace=``
+    (``"default"``) and ``metrics=``; further options, which a URL may carry as a query too, are the backend's own and
+    documented on its class.
+
+    Raises :class:`UnknownSchemeError`, which lists the known ones, :class:`MissingDriverError`, which names the extra
+    to install, and :class:`InvalidTypeError` for an unknown option.
+
+    >>> with connect("memory://", namespace="app") as backend:
+    ...     backend.namespace
+    'app'
+    """
+    backend: Backend = load_backend(scheme_of(url)).from_url(url, **options)
+    return backend
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of a URL in lower case, or raise for what has none."""
+    if not isinstance(url, str):
+        raise InvalidTypeError(f"a store's URL is a text such as 'sqlite:///feeds.db', not {type(url).__name__}")
+    scheme, separator, _ = url.partition("://")
+    if not separator or not scheme:
+        raise InvalidValueError("a store's URL begins with a scheme, such as 'sqlite:///feeds.db' or 'memory://'")
+    return urlsplit(f"{scheme}://").scheme or scheme.lower()
+
+
+def load_backend(scheme: str) -> Any:
+    """Return the backend class of a scheme, importing it if need be. Built-in ones win over entry points."""
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return getattr(import_module(module), name)
+    for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        if entry_point.name == scheme:
+            return entry_point.load()
+    raise UnknownSchemeError(f"no backend serves {scheme}://; known are {', '.join(known_schemes())}")
+
+
+def known_schemes() -> list[str]:
+    """Return the schemes that :func:`connect` knows, built in and installed, sorted."""
+    return sorted({*_BUILT_IN, *(entry_point.name for entry_point in entry_points(group=ENTRY_POINT_GROUP))})

@@ -1,0 +1,16 @@
+"""Serializers: how an activity becomes bytes, and becomes an activity again."""
+
+from feedstore.serializers.base import Serializer
+from feedstore.serializers.dummy import DummySerializer
+from feedstore.serializers.json import JsonSerializer
+from feedstore.serializers.msgpack import MsgpackSerializer
+from feedstore.serializers.reference import SimpleTimelineSerializer, TimelineReferenceSerializer
+
+__all__ = [
+    "DummySerializer",
+    "JsonSerializer",
+    "MsgpackSerializer",
+    "Serializer",
+    "SimpleTimelineSerializer",
+    "TimelineReferenceSerializer",
+]

@@ -1,0 +1,80 @@
+"""The serializer's contract: two methods over bytes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError, StoredDataError
+from feedstore.ids import id_to_text
+
+
+class Serializer(ABC):
+    """Turns an activity into bytes and back; a storage makes one instance of the class that it is given.
+
+    ``activity_class`` is what :meth:`loads` makes, and what :meth:`dumps` takes. ``aggregated_activity_class`` is kept
+    for serializers of aggregated activities. An instance holds no state that a call changes, so threads share it.
+
+    Write one by overriding :meth:`dumps` and :meth:`loads`. Start the bytes with a byte of your own for format and
+    version: the shipped ones use ``0x11`` (msgpack), ``0x21`` (JSON), ``0x31`` (pickle), and ``0x01`` (values of
+    key-value storages).
+    """
+
+    def __init__(
+        self, activity_class: type[Activity] = Activity, aggregated_activity_class: type[Any] | None = None
+    ) -> None:
+        self.activity_class = activity_class
+        self.aggregated_activity_class = aggregated_activity_class
+
+    @abstractmethod
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes to store for ``activity``; ``b""`` says that the id alone is enough.
+
+        Raises :class:`InvalidTypeError` or :class:`InvalidValueError` for what cannot be stored.
+        """
+
+    @abstractmethod
+    def loads(self, data: bytes, activity_id: int) -> Any:
+        """Return what :meth:`dumps` was given for ``activity_id``. Raises :class:`StoredDataError` for bytes of
+        another kind.
+        """
+
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
+        """Return the objects of ``(id, data)`` pairs, in their order. An error names the id that it belongs to."""
+        return [self._loads_naming_id(data, activity_id) for activity_id, data in entries]
+
+    def _loads_naming_id(self, data: bytes, activity_id: int) -> Any:
+        try:
+            return self.loads(data, activity_id)
+        except StoredDataError:
+            raise
+        # Whatever a serializer of somebody else's raises on damaged bytes, the reader must learn which id is damaged.
+        except Exception as error:
+            raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
+
+    def check_activity(self, activity: Any) -> None:
+        """Raise :class:`InvalidTypeError` unless ``activity`` is one of :attr:`activity_class`."""
+        if not isinstance(activity, self.activity_class):
+            raise InvalidTypeError(
+                f"{type(self).__name__} stores objects of {self.activity_class.__name__}, "
+                f"not {activity!r} of type {type(activity).__name__}"
+            )
+
+
+def undecodable(activity_id: int, reason: str) -> StoredDataError:
+    """Return the error for stored bytes that cannot be decoded; it names the id."""
+    return StoredDataError(f"what is stored for activity {id_to_text(activity_id)} cannot be decoded: {reason}")
+
+
+def check_format(data: bytes, expected: int, activity_id: int) -> None:
+    """Raise :class:`StoredDataError` unless the leading byte is the ``expected`` format and version."""
+    if not data:
+        raise undecodable(activity_id, "it is empty; was it stored as a reference?")
+    if data[0] != expected:
+        raise undecodable(
+            activity_id,
+            f"its format byte is 0x{data[0]:02x}, this serializer reads 0x{expected:02x}; "
+            "it was written by another serializer or a newer release",
+        )

@@ -1,0 +1,85 @@
+"""Activities as JSON, for stores that other programs read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
+from feedstore.serializers.base import Serializer, check_format, undecodable
+
+FORMAT = 0x21
+_PREFIX = bytes([FORMAT])
+_PLAIN = (type(None), bool, int, float, str)
+
+
+class JsonSerializer(Serializer):
+    """Stores a whole activity as a JSON object in UTF-8.
+
+    Format ``0x21``: that byte, then an object with ``actor``, ``verb``, ``object``, ``time`` (microseconds since
+    1970), and where there are any ``target``, ``extra_context`` and ``foreign_id``. The extra context may hold None,
+    bool, int, finite float, str, list and dict with texts as keys; anything else is an :class:`InvalidTypeError`,
+    because it would not come back.
+    """
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes of an activity."""
+        self.check_activity(activity)
+        what = f"activity {id_to_text(activity.serialization_id)}"
+        _check_plain(activity.extra_context, what)
+        try:
+            text = json.dumps(_to_object(activity), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return _PREFIX + text.encode()
+        except (ValueError, RecursionError) as error:
+            raise InvalidValueError(f"{what} cannot be stored as JSON: {error}") from None
+
+    def loads(self, data: bytes, activity_id: int) -> Activity:
+        """Return the activity that the bytes hold."""
+        check_format(data, FORMAT, activity_id)
+        try:
+            return self._from_object(activity_id, json.loads(data[1:]))
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            raise undecodable(activity_id, f"its JSON is damaged ({type(error).__name__}: {error})") from error
+
+    def _from_object(self, activity_id: int, fields: dict[str, Any]) -> Activity:
+        return self.activity_class.restore(
+            activity_id,
+            fields["actor"],
+            fields["verb"],
+            fields["object"],
+            fields.get("target"),
+            time_from_microseconds(fields["time"]),
+            fields.get("extra_context", {}),
+            fields.get("foreign_id"),
+        )
+
+
+def _to_object(activity: Activity) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "actor": activity.actor,
+        "verb": activity.verb,
+        "object": activity.object,
+        "time": microseconds_of(activity.time),
+    }
+    if activity.target is not None:
+        fields["target"] = activity.target
+    if activity.extra_context:
+        fields["extra_context"] = activity.extra_context
+    if activity.foreign_id is not None:
+        fields["foreign_id"] = activity.foreign_id
+    return fields
+
+
+def _check_plain(value: Any, what: str) -> None:
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                raise InvalidTypeError(f"{what}: JSON has texts as keys, not {key!r} of type {type(key).__name__}")
+            _check_plain(item, what)
+    elif type(value) is list:
+        for item in value:
+            _check_plain(item, what)
+    elif type(value) not in _PLAIN:
+        raise InvalidTypeError(f"{what}: JSON cannot bring back {value!r} of type {type(value).__name__}")

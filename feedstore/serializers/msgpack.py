@@ -1,0 +1,68 @@
+"""Activities as msgpack: the default of activity storages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import StoredDataError
+from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
+from feedstore.serializers.base import Serializer, check_format, undecodable
+from feedstore.serializers.values import pack_value, unpack_value
+
+FORMAT = 0x11
+_PREFIX = bytes([FORMAT])
+
+
+class MsgpackSerializer(Serializer):
+    """Stores a whole activity in the compact binary format of https://msgpack.org.
+
+    Format ``0x11``: that byte, then the array ``[actor, verb, object, target, time, extra_context, foreign_id]`` with
+    the time in microseconds since 1970. Trailing fields that are empty (no foreign id, no context) are left out. The
+    id is not stored again. Values of the extra context come back as the type they went in (see
+    :mod:`feedstore.serializers.values`).
+    """
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes of an activity. About 1 µs for one of 150 bytes."""
+        self.check_activity(activity)
+        return _PREFIX + pack_value(activity_fields(activity), f"activity {id_to_text(activity.serialization_id)}")
+
+    def loads(self, data: bytes, activity_id: int) -> Activity:
+        """Return the activity that the bytes hold. About 1 µs for one of 150 bytes."""
+        check_format(data, FORMAT, activity_id)
+        try:
+            return restore_activity(self.activity_class, activity_id, unpack_value(data[1:]))
+        except StoredDataError:
+            raise
+        except (ValueError, TypeError, OverflowError) as error:
+            raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
+
+
+def activity_fields(activity: Activity) -> list[Any]:
+    """Return the fields of an activity in their stored order, the empty ones at the end left out."""
+    fields: list[Any] = [
+        activity.actor,
+        activity.verb,
+        activity.object,
+        activity.target,
+        microseconds_of(activity.time),
+    ]
+    if activity.foreign_id is not None:
+        fields += [activity.extra_context, activity.foreign_id]
+    elif activity.extra_context:
+        fields.append(activity.extra_context)
+    return fields
+
+
+def restore_activity(activity_class: type[Activity], activity_id: int, fields: Any) -> Activity:
+    """Return the activity of stored ``fields``. Raises ``TypeError`` or ``ValueError`` where they are not those of
+    one.
+    """
+    actor, verb, object_, target, microseconds, *rest = fields
+    extra_context = rest[0] if rest else {}
+    foreign_id = rest[1] if len(rest) > 1 else None
+    if not isinstance(extra_context, dict) or len(rest) > 2:
+        raise ValueError("the fields are not those of an activity")
+    time = time_from_microseconds(microseconds)
+    return activity_class.restore(activity_id, actor, verb, object_, target, time, extra_context, foreign_id)

@@ -1,0 +1,78 @@
+"""The codec of plain values: what key-value storages keep, and what an activity carries in its extra context.
+
+None, bool, int of any size, float, str, bytes, list, dict and aware datetimes come back as the type they went in. The
+bytes are msgpack with two extension types: 1 is an aware datetime (microseconds since 1970 and UTC offset in
+microseconds, two big-endian signed 64-bit integers), 2 an int beyond 64 bits (big-endian two's complement).
+"""
+
+from __future__ import annotations
+
+import struct
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import msgpack
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+
+_DATETIME = 1
+_BIG_INTEGER = 2
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MICROSECOND = timedelta(microseconds=1)
+_DATETIME_FORMAT = struct.Struct(">qq")
+_STORABLE = "None, bool, int, float, str, bytes, list, dict and aware datetimes"
+
+
+def pack_value(value: Any, what: str) -> bytes:
+    """Return the msgpack bytes of ``value``.
+
+    Raises :class:`InvalidTypeError` for a type that would not come back as it went in (a tuple, a set, a subclass), and
+    :class:`InvalidValueError` for a naive datetime, a text that UTF-8 cannot carry or nesting beyond 500 levels; the
+    message starts with ``what``, the name of the thing that is stored.
+    """
+    try:
+        packed: bytes = msgpack.packb(value, strict_types=True, default=_pack_extension)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise type(error)(f"{what}: {error}") from None
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(f"{what}: the text {error.object!r} holds a lone surrogate") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidValueError(f"{what} cannot be stored: {error}") from None
+    return packed
+
+
+def unpack_value(data: bytes) -> Any:
+    """Return the value of msgpack bytes. Raises ``ValueError`` or ``TypeError`` where they are none."""
+    return msgpack.unpackb(data, strict_map_key=False, ext_hook=_unpack_extension)
+
+
+def _pack_extension(value: Any) -> msgpack.ExtType:
+    if type(value) is datetime:
+        return msgpack.ExtType(_DATETIME, _pack_datetime(value))
+    if type(value) is int:
+        return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    raise InvalidTypeError(f"cannot store {value!r} of type {type(value).__name__}; what is stored is {_STORABLE}")
+
+
+def _pack_datetime(value: datetime) -> bytes:
+    offset = value.utcoffset()
+    if offset is None:
+        raise InvalidValueError(f"the time {value!r} has no timezone; pass an aware datetime")
+    return _DATETIME_FORMAT.pack((value - _EPOCH) // _MICROSECOND, offset // _MICROSECOND)
+
+
+def _unpack_extension(code: int, data: bytes) -> Any:
+    if code == _DATETIME:
+        return _unpack_datetime(data)
+    if code == _BIG_INTEGER:
+        return int.from_bytes(data, "big", signed=True)
+    raise ValueError(f"extension type {code} is not one of feedstore's")
+
+
+def _unpack_datetime(data: bytes) -> datetime:
+    try:
+        microseconds, offset = _DATETIME_FORMAT.unpack(data)
+    except struct.error as error:
+        raise ValueError(str(error)) from error
+    zone = timezone.utc if offset == 0 else timezone(offset * _MICROSECOND)
+    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone)

@@ -1,0 +1,34 @@
+"""The contracts that every backend is held to, as abstract classes with concrete public methods.
+
+``BaseStorage``, ``BaseActivityStorage`` and ``BaseTimelineStorage`` are the names that users of stream_framework know.
+"""
+
+from feedstore.storage.abilities import Abilities, AtomicScope
+from feedstore.storage.activity import ActivityStorage
+from feedstore.storage.backend import Backend
+from feedstore.storage.batch import Batch
+from feedstore.storage.bounds import Bounds
+from feedstore.storage.kv import KvStorage
+from feedstore.storage.page import Page
+from feedstore.storage.storage import Storage
+from feedstore.storage.timeline import TimelineStorage
+
+BaseStorage = Storage
+BaseActivityStorage = ActivityStorage
+BaseTimelineStorage = TimelineStorage
+
+__all__ = [
+    "Abilities",
+    "ActivityStorage",
+    "AtomicScope",
+    "Backend",
+    "BaseActivityStorage",
+    "BaseStorage",
+    "BaseTimelineStorage",
+    "Batch",
+    "Bounds",
+    "KvStorage",
+    "Page",
+    "Storage",
+    "TimelineStorage",
+]

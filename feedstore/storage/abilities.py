@@ -1,0 +1,39 @@
+"""What a backend can do beyond the contract that all share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class AtomicScope(str, Enum):
+    """How far an atomic batch reaches."""
+
+    BACKEND = "backend"
+    """Any writes of the backend, all or nothing, and never seen half done."""
+    SLOT = "slot"
+    """Writes whose keys share one slot of a cluster."""
+    EVENTUAL = "eventual"
+    """All or nothing in the end; a reader may see some of the writes before the others."""
+    NONE = "none"
+    """Nothing: an atomic batch is refused."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """The abilities of a backend; the contract suites branch on these alone, never on a backend's type.
+
+    - ``exact_counts``: adds, removes and trims return how many; without it they return None.
+    - ``exact_fan_out_length``: after ``add_to_many(…, max_length=n)`` a timeline holds n entries at most. Without it
+      at most ``fan_out_excess`` older entries more may stay until the next trim.
+    - ``atomic_scope``: what ``batch(atomic=True)`` may hold.
+    - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
+    - ``shared_between_processes``: another process that opens the same URL sees the same data.
+    """
+
+    exact_counts: bool = True
+    exact_fan_out_length: bool = True
+    fan_out_excess: int = 0
+    atomic_scope: AtomicScope = AtomicScope.BACKEND
+    ordered_prefix_scans: bool = True
+    shared_between_processes: bool = True

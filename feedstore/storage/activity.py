@@ -1,0 +1,113 @@
+"""The activity storage's contract."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from feedstore.serializers import MsgpackSerializer, Serializer
+from feedstore.storage.batch import Batch
+from feedstore.storage.storage import Storage
+
+
+class ActivityStorage(Storage):
+    """A storage of whole activities: id → activity.
+
+    Wherever it reads or removes, it takes an activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or
+    its text. Counts are None for a backend without the ability of exact counts, and a lower bound after a retried
+    write.
+
+    - T13 All items of one call are checked and serialized before the first is sent: one bad item, nothing written. A
+      server that fails midway may leave whole chunks of a call that is not atomic.
+    - T14 A stored activity that cannot be decoded raises :class:`StoredDataError`, which names its id.
+
+    >>> from feedstore import Activity, connect
+    >>> activities = connect("memory://").activity_storage()
+    >>> like = Activity("ann", "like", "photo:7")
+    >>> activities.add(like)
+    1
+    >>> activities.get(like.serialization_id) == like
+    True
+    """
+
+    default_serializer_class: type[Serializer] = MsgpackSerializer
+
+    def add(self, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+        """Store one activity; see :meth:`add_many`. One round trip."""
+        return self.add_many([activity], batch_interface=batch_interface)
+
+    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        """Store activities and return how many ids were new (T1).
+
+        An id that is there already gets its activity replaced, which is how an activity is edited, and counts 0; of a
+        duplicate in the call the last wins. None at all is 0. Returns None inside a batch. One round trip for each 500
+        or so.
+        """
+        serialized = self.serialize_activities(activities)
+        self.metrics.on_feed_write(self.__class__, len(serialized))
+        if not serialized and batch_interface is None:
+            return 0
+        result: int | None = self._write(batch_interface, self.add_to_storage, serialized)
+        return result
+
+    def get(self, activity_id: Any) -> Any | None:
+        """Return one activity, or None if the id is unknown (T12). One round trip."""
+        found = self.get_many([activity_id])
+        return found[0] if found else None
+
+    def get_many(self, activity_ids: Iterable[Any]) -> list[Any]:
+        """Return the activities of the ids in the order asked for; unknown ids are left out (T12).
+
+        An id that is asked for twice comes twice. One round trip for each 500 or so.
+        """
+        ids = self.activities_to_ids(activity_ids)
+        found = self.get_from_storage(ids) if ids else {}
+        self.metrics.on_feed_read(self.__class__, len(found))
+        return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
+
+    def remove(self, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+        """Remove one activity; see :meth:`remove_many`. One round trip."""
+        return self.remove_many([activity], batch_interface=batch_interface)
+
+    def remove_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        """Remove activities and return how many were there (T1); unknown ids are no error.
+
+        Timelines keep their references: hydrated reads leave out activities that are gone. Returns None inside a
+        batch. One round trip for each 500 or so.
+        """
+        ids = list(dict.fromkeys(self.activities_to_ids(activities)))
+        self.metrics.on_feed_remove(self.__class__, len(ids))
+        if not ids and batch_interface is None:
+            return 0
+        result: int | None = self._write(batch_interface, self.remove_from_storage, ids)
+        return result
+
+    def iterate(self, after: Any = None) -> Iterator[Any]:
+        """Yield every activity, oldest id first, beginning behind the id ``after``; for statistics, export and erasure.
+
+        What is added or removed meanwhile may or may not come. Reads in chunks; the cost is that of the whole
+        namespace.
+        """
+        first = None if after is None else self.activity_to_id(after)
+        return self._decoded(self._iterate(first))
+
+    def _decoded(self, entries: Iterator[tuple[int, bytes]]) -> Iterator[Any]:
+        for entry in entries:
+            yield from self.deserialize_activities((entry,))
+
+    @abstractmethod
+    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int | None:
+        """Store ``{id: data}``, replacing what is there; return how many ids were new, None without exact counts."""
+
+    @abstractmethod
+    def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
+        """Return ``{id: data}`` for the ids that are there."""
+
+    @abstractmethod
+    def remove_from_storage(self, activity_ids: list[int]) -> int | None:
+        """Remove distinct ids; return how many were there, None without exact counts."""
+
+    @abstractmethod
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        """Yield ``(id, data)`` in the order of the ids, from the first above ``after``, in bounded memory."""

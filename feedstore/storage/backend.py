@@ -1,0 +1,157 @@
+"""A backend: one store under one namespace, and the storages over it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from feedstore.errors import BackendClosedError
+from feedstore.metrics import Metrics
+from feedstore.storage.abilities import Abilities
+from feedstore.storage.batch import Batch, Operation
+from feedstore.storage.key import check_key, check_namespace
+
+if TYPE_CHECKING:
+    from feedstore.activity import Activity
+    from feedstore.serializers import Serializer
+    from feedstore.storage.activity import ActivityStorage
+    from feedstore.storage.kv import KvStorage
+    from feedstore.storage.timeline import TimelineStorage
+
+DEFAULT_NAMESPACE = "default"
+_BackendType = TypeVar("_BackendType", bound="Backend")
+
+
+class Backend(ABC):
+    """A store under one namespace: ``[A-Za-z0-9_-]``, 1 to 48 characters.
+
+    Make one with :func:`feedstore.connect`, and use it as a context manager or call :meth:`close`. Namespaces are
+    data, not tables: thousands are cheap, and two never see each other (T10). A backend is safe to share between
+    threads, connects at its first use, and survives a fork: the child opens connections of its own.
+
+    Subclasses set :attr:`abilities` and the three storage classes, and write the hooks at the end.
+    """
+
+    abilities: Abilities
+    activity_storage_class: type[ActivityStorage]
+    timeline_storage_class: type[TimelineStorage]
+    kv_storage_class: type[KvStorage]
+
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
+        self.namespace = check_namespace(namespace)
+        self.metrics = Metrics() if metrics is None else metrics
+
+    @classmethod
+    @abstractmethod
+    def from_url(cls: type[_BackendType], url: str, **options: Any) -> _BackendType:
+        """Return a backend for a URL of one of its schemes; what :func:`feedstore.connect` calls.
+
+        Raises :class:`InvalidTypeError` for an unknown option and :class:`InvalidValueError` for a URL it cannot read;
+        neither message holds a password.
+        """
+
+    def activity_storage(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        **options: Any,
+    ) -> ActivityStorage:
+        """Return a storage of activities by id. Costs nothing; two of them see the same activities (T10)."""
+        return self.activity_storage_class(serializer_class, activity_class, backend=self, **options)
+
+    def timeline_storage(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        **options: Any,
+    ) -> TimelineStorage:
+        """Return a storage of timelines by key. Costs nothing; two of them see the same timelines (T10)."""
+        return self.timeline_storage_class(serializer_class, activity_class, backend=self, **options)
+
+    def kv_storage(self, name: str = "default") -> KvStorage:
+        """Return the key-value storage of that name; each name is a key space of its own. Costs nothing.
+
+        A name follows the rules of keys: text of 1 to 1,024 bytes in UTF-8.
+        """
+        return self.kv_storage_class(backend=self, name=check_key(name, "name"))
+
+    def batch(self, atomic: bool = False) -> Batch:
+        """Return a :class:`Batch`: a context manager whose writes are sent together when it ends."""
+        return Batch(self, atomic=bool(atomic))
+
+    def with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+        """Return a backend on the same store and connections under another namespace.
+
+        Closing any of them closes the store for all.
+        """
+        self.check_open()
+        return self._with_namespace(check_namespace(namespace))
+
+    def ping(self) -> None:
+        """Ask the store for an answer: one round trip. Raises :class:`StorageError` if it gives none."""
+        self.check_open()
+        self._ping()
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+
+    def close(self) -> None:
+        """Close what the backend opened, and nothing that it was given. Closing twice is no error; any later use is a
+        :class:`BackendClosedError`."""
+        if not self.closed:
+            self._close()
+
+    def check_open(self) -> None:
+        """Raise :class:`BackendClosedError` once the backend was closed."""
+        if self.closed:
+            raise closed_error(self)
+
+    def __enter__(self: _BackendType) -> _BackendType:
+        self.check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def shares_batches_with(self, other: Backend) -> bool:
+        """Return whether writes of ``other`` may join a batch of this backend: the same store and namespace."""
+        return self.namespace == other.namespace and self._store_identity() is other._store_identity()
+
+    def run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        """Carry out queued writes in order and return what each counts; all or nothing if ``atomic``.
+
+        Costs what the writes cost, in as few round trips as the store allows.
+        """
+        self.check_open()
+        return self._run_operations(operations, atomic)
+
+    @abstractmethod
+    def _store_identity(self) -> object:
+        """Return the object that all backends on this store have in common."""
+
+    @abstractmethod
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        """Carry out the writes; raise :class:`AtomicityError` before the first where ``atomic`` cannot be kept."""
+
+    @abstractmethod
+    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+        """Return a backend on the same store under a checked namespace."""
+
+    @abstractmethod
+    def _ping(self) -> None:
+        """Ask the store for an answer."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close what the backend opened."""
+
+
+def closed_error(backend: object) -> BackendClosedError:
+    """Return the error for a use after :meth:`Backend.close`."""
+    return BackendClosedError(f"this {type(backend).__name__} is closed; connect again to go on")

@@ -1,0 +1,97 @@
+"""Which part of a timeline a read is about: bounds on the id, an ordering, and positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.ids import MAX_ID
+
+NEWEST_FIRST = ("-activity_id",)
+OLDEST_FIRST = ("activity_id",)
+_FILTERS = ("activity_id__lt", "activity_id__lte", "activity_id__gt", "activity_id__gte")
+
+
+class Bounds(NamedTuple):
+    """An inclusive range of ids. ``lowest > highest`` is the empty range; either may lie one beyond the ids there
+    are.
+    """
+
+    lowest: int = 0
+    highest: int = MAX_ID
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no id lies inside."""
+        return self.lowest > self.highest
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether every id lies inside."""
+        return self.lowest <= 0 and self.highest >= MAX_ID
+
+
+EVERYTHING = Bounds()
+Filter = Mapping[str, object]
+
+
+def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object], int]) -> Bounds:
+    """Return the range that a filter such as ``{"activity_id__lt": id}`` describes; several are all honoured.
+
+    ``to_id`` reads the values. Bounds are returned as they are, None is everything. Raises :class:`InvalidValueError`
+    for a filter of another name and :class:`InvalidTypeError` for what is no mapping.
+    """
+    if filter_kwargs is None:
+        return EVERYTHING
+    if isinstance(filter_kwargs, Bounds):
+        return filter_kwargs
+    if not isinstance(filter_kwargs, Mapping):
+        raise InvalidTypeError(f"filter_kwargs is a mapping such as {{'activity_id__lt': id}}, not {filter_kwargs!r}")
+    lowest, highest = EVERYTHING
+    for name, value in filter_kwargs.items():
+        if name not in _FILTERS:
+            raise InvalidValueError(f"unknown filter {name!r}; the filters are {', '.join(_FILTERS)}")
+        activity_id = to_id(value)
+        if name == "activity_id__gte":
+            lowest = max(lowest, activity_id)
+        elif name == "activity_id__gt":
+            lowest = max(lowest, activity_id + 1)
+        elif name == "activity_id__lte":
+            highest = min(highest, activity_id)
+        else:
+            highest = min(highest, activity_id - 1)
+    return Bounds(lowest, highest)
+
+
+def is_descending(ordering_args: Sequence[str] | None) -> bool:
+    """Return whether an ordering is newest first: ``("-activity_id",)`` and None are, ``("activity_id",)`` is not.
+
+    Raises :class:`InvalidValueError` for any other.
+    """
+    if ordering_args is None:
+        return True
+    if not isinstance(ordering_args, str):
+        ordering = tuple(ordering_args)
+        if ordering == NEWEST_FIRST or not ordering:
+            return True
+        if ordering == OLDEST_FIRST:
+            return False
+    raise InvalidValueError(
+        f"cannot order by {ordering_args!r}; pass ('-activity_id',), newest first, or ('activity_id',), oldest first"
+    )
+
+
+def check_position(name: str, value: object) -> int:
+    """Return a start, stop or length, or raise: it is an int of 0 or more."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidTypeError(f"{name} is an int, not {value!r} of type {type(value).__name__}")
+    if value < 0:
+        raise InvalidValueError(f"{name} is {value}; it must be 0 or more, counted from the start of the ordering")
+    return value
+
+
+def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
+    """Return the positions of a slice; a start of None is 0, a stop of None the end."""
+    first = 0 if start is None else check_position("start", start)
+    return first, None if stop is None else check_position("stop", stop)

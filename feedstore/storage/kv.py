@@ -1,0 +1,100 @@
+"""The key-value storage's contract."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from feedstore.errors import ItemNotFound, StoredDataError
+from feedstore.serializers.values import pack_value, unpack_value
+from feedstore.storage.backend import Backend
+from feedstore.storage.batch import Batch
+from feedstore.storage.key import check_key, check_prefix
+from feedstore.storage.writer import Writer
+
+FORMAT = 0x01
+_PREFIX = bytes([FORMAT])
+
+
+class KvStorage(Writer):
+    """A storage of plain values by key: key → value, with scans by prefix in key order.
+
+    Keys are text of 1 to 1,024 bytes in UTF-8, any character: glob characters, separators, quotes and NUL mean nothing
+    (K2). They are ordered by code point, which is the order of their UTF-8 bytes. Values are None, bool, int, float,
+    str, bytes, list, dict and aware datetimes; each comes back as the type it went in, and anything else is an
+    :class:`InvalidTypeError` that names the key (K6). Each ``name`` is a key space of its own.
+
+    - K1 A prefix is compared character by character and matches longer siblings too: separate and escape the parts of
+      a key.
+    - K3 Deleting while iterating works: a scan may or may not return what is written or deleted during it, never twice.
+    """
+
+    def __init__(self, *, backend: Backend, name: str = "default") -> None:
+        self.backend = backend
+        self.name = check_key(name, "name")
+
+    def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
+        """Insert or replace the value of ``key``. One round trip."""
+        data = _PREFIX + pack_value(value, f"the value of key {check_key(key)!r}")
+        self._write(batch_interface, self._upsert, key, data)
+
+    def fetch_one(self, key: str) -> Any:
+        """Return the value of ``key``, or raise :class:`ItemNotFound` (K5). One round trip."""
+        data = self._fetch_one(check_key(key))
+        if data is None:
+            raise ItemNotFound(f"no item {key!r} in the key-value storage {self.name!r}")
+        return decode_value(key, data)
+
+    def fetch_by_prefix(self, prefix: str) -> Iterator[Any]:
+        """Yield the values whose keys start with ``prefix``, in key order; ``""`` matches all (K6).
+
+        Costs what it returns, in bounded chunks, not what the store holds.
+        """
+        return self._values(check_prefix(prefix))
+
+    def fetch_all(self) -> Iterator[Any]:
+        """Yield every value, in key order."""
+        return self._values("")
+
+    def items(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Yield the ``(key, value)`` pairs whose keys start with ``prefix``, in key order. Costs what it returns."""
+        return self._decoded_items(check_prefix(prefix))
+
+    def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
+        """Delete ``key`` and its value; deleting what is not there is no error (K4). One round trip."""
+        self._write(batch_interface, self._delete, check_key(key))
+
+    def _values(self, prefix: str) -> Iterator[Any]:
+        for key, data in self._items(prefix):
+            yield decode_value(key, data)
+
+    def _decoded_items(self, prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, data in self._items(prefix):
+            yield key, decode_value(key, data)
+
+    @abstractmethod
+    def _upsert(self, key: str, data: bytes) -> None:
+        """Insert or replace the bytes of a checked key."""
+
+    @abstractmethod
+    def _fetch_one(self, key: str) -> bytes | None:
+        """Return the bytes of a checked key, or None."""
+
+    @abstractmethod
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them."""
+
+    @abstractmethod
+    def _delete(self, key: str) -> None:
+        """Delete a checked key; one that is not there is no error."""
+
+
+def decode_value(key: str, data: bytes) -> Any:
+    """Return the value of stored bytes. Raises :class:`StoredDataError`, naming the key (T14)."""
+    if data[:1] != _PREFIX:
+        raise StoredDataError(f"the value of key {key!r} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
+    try:
+        return unpack_value(data[1:])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise StoredDataError(f"the value of key {key!r} cannot be decoded: {error}") from error

@@ -1,0 +1,85 @@
+"""A page of a timeline, and the cursor that leads to the next one."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from feedstore.errors import InvalidCursorError, InvalidTypeError
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.storage.bounds import EVERYTHING, Bounds
+
+_CURSOR_VERSION = 1
+_HEADER_BYTES = 2
+_CHECKSUM_BYTES = 6
+_CURSOR_BYTES = _HEADER_BYTES + ID_BYTES + _CHECKSUM_BYTES
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some entries of a timeline in one ordering, and what is known about the rest.
+
+    - ``items``: references, objects of the storage's serializer, or hydrated activities. Hydrating leaves out
+      activities that are gone, so a page may hold fewer than its limit and still not be the last.
+    - ``next_cursor``: what to pass for the next page; None on the last.
+    - ``complete``: True only on the last page of a timeline that has forgotten nothing: nothing exists beyond this
+      page. On a last page that is not complete, older entries were trimmed away.
+    - ``floor``: None while nothing was ever trimmed; else an id such that every trimmed entry is older, and every
+      entry at or above it that was added and not removed is present. It may be 2**128, when the highest id itself was
+      trimmed.
+    """
+
+    items: list[Any]
+    next_cursor: str | None
+    complete: bool
+    floor: int | None
+
+
+def encode_cursor(last_id: int, descending: bool) -> str:
+    """Return the cursor behind the entry ``last_id``: 32 URL-safe characters, the same on every backend."""
+    body = bytes([_CURSOR_VERSION, descending]) + id_to_bytes(last_id)
+    return urlsafe_b64encode(body + _checksum(body)).decode()
+
+
+def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
+    """Return the ids that lie behind a cursor; None is the start, with every id behind it.
+
+    Raises :class:`InvalidCursorError` if it was altered or belongs to the other ordering.
+    """
+    if cursor is None:
+        return EVERYTHING
+    last_id = _decode_cursor(cursor, descending)
+    return Bounds(0, last_id - 1) if descending else Bounds(lowest=last_id + 1)
+
+
+def _decode_cursor(cursor: str, descending: bool) -> int:
+    if not isinstance(cursor, str):
+        raise InvalidTypeError(f"a cursor is the text of a page's next_cursor, not {cursor!r}")
+    body = _checked_body(cursor)
+    if body[0] != _CURSOR_VERSION:
+        raise InvalidCursorError(f"the cursor {cursor!r} was made by a newer release")
+    if body[1] != descending:
+        raise InvalidCursorError(f"the cursor {cursor!r} belongs to the other ordering; pass the ordering it came from")
+    return id_from_bytes(body[_HEADER_BYTES:])
+
+
+def _checked_body(cursor: str) -> bytes:
+    try:
+        data = urlsafe_b64decode(cursor.encode("ascii"))
+    except ValueError:
+        data = b""
+    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if len(data) != _CURSOR_BYTES or _checksum(body) != checksum or _is_respelled(cursor, data):
+        raise InvalidCursorError(f"the cursor {cursor[:64]!r} was altered or cut; pass a page's next_cursor as it is")
+    return body
+
+
+def _is_respelled(cursor: str, data: bytes) -> bool:
+    """Return whether ``cursor`` is another spelling of ``data`` than the one that was handed out."""
+    return urlsafe_b64encode(data).decode() != cursor
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()

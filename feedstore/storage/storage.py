@@ -1,0 +1,128 @@
+"""What activity and timeline storages share: a serializer, ids, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError
+from feedstore.ids import MAX_ID, parse_id
+from feedstore.metrics import Metrics
+from feedstore.serializers import DummySerializer, Serializer
+from feedstore.storage.backend import Backend
+from feedstore.storage.writer import Writer
+
+_OPTIONS = ("backend", "aggregated_activity_class", "metrics")
+
+
+class Storage(Writer):
+    """A storage of activities behind a serializer.
+
+    ``serializer_class`` decides what is stored for an activity (:attr:`default_serializer_class` if None),
+    ``activity_class`` what it makes again. Options, by name: ``backend`` (the backend whose store it uses),
+    ``aggregated_activity_class`` (handed to the serializer), ``metrics`` (a :class:`~feedstore.metrics.Metrics`; the
+    backend's own if None). Any other is an :class:`InvalidTypeError`.
+
+    Storages are safe to share between threads. Arguments are never changed (T4), and what is returned is never aliased
+    with what is stored (T11).
+    """
+
+    default_serializer_class: type[Serializer] = DummySerializer
+    activity_class: type[Activity] = Activity
+    aggregated_activity_class: type[Any] | None = None
+    metrics: Metrics
+
+    def __init__(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        **options: Any,
+    ) -> None:
+        for name in options:
+            if name not in _OPTIONS:
+                raise InvalidTypeError(f"unknown option {name!r}; the options are {', '.join(_OPTIONS)}")
+        self.options = options
+        self.backend = _checked_backend(options.get("backend") or self._private_backend())
+        self.metrics = options.get("metrics") or self.backend.metrics
+        if activity_class is not None:
+            self.activity_class = activity_class
+        if options.get("aggregated_activity_class") is not None:
+            self.aggregated_activity_class = options["aggregated_activity_class"]
+        self.serializer_class = serializer_class or self.default_serializer_class
+        self._serializer = self._make_serializer()
+
+    def _private_backend(self) -> Backend:
+        raise InvalidTypeError(f"{type(self).__name__} needs its store; pass backend=connect(url)")
+
+    def _make_serializer(self) -> Serializer:
+        chosen: Any = self.serializer_class
+        if not (isinstance(chosen, type) and issubclass(chosen, Serializer)):
+            raise InvalidTypeError(
+                f"serializer_class is a subclass of feedstore.serializers.Serializer, not {chosen!r}"
+            )
+        return chosen(activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class)
+
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer of this storage: one instance, shared by all calls."""
+        return self._serializer
+
+    def activity_to_id(self, activity: Any) -> int:
+        """Return the id of an activity, an ActivityRef, an int, a UUID or its text, as an int (T2).
+
+        Raises :class:`InvalidValueError` or :class:`InvalidTypeError` for what is none of them.
+        """
+        activity_id = getattr(activity, "serialization_id", activity)
+        if activity_id.__class__ is int and 0 <= activity_id <= MAX_ID:
+            return activity_id
+        return parse_id(activity_id)
+
+    def activities_to_ids(self, activities_or_ids: Iterable[Any]) -> list[int]:
+        """Return the ids of activities and ids, in their order, duplicates kept."""
+        to_id = self.activity_to_id
+        return [to_id(activity) for activity in checked_iterable(activities_or_ids)]
+
+    def serialize_activity(self, activity: Any) -> bytes:
+        """Return the bytes that this storage keeps for an activity."""
+        return self._serializer.dumps(activity)
+
+    def serialize_activities(self, activities: Iterable[Any]) -> dict[int, bytes]:
+        """Return ``{id: bytes}``; of a duplicate id the last activity wins (T1). One bad item raises (T13)."""
+        to_id, dumps = self.activity_to_id, self._serializer.dumps
+        serialized = {to_id(activity): dumps(activity) for activity in checked_iterable(activities)}
+        self._check_payloads(serialized)
+        return serialized
+
+    def deserialize_activities(
+        self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]]
+    ) -> list[Any]:
+        """Return the objects of ``{id: bytes}``, or of ``(id, bytes)`` pairs, in their order.
+
+        Raises :class:`StoredDataError`, naming the id, for bytes that cannot be decoded (T14).
+        """
+        if isinstance(serialized_activities, Mapping):
+            return self._serializer.loads_many(serialized_activities.items())
+        return self._serializer.loads_many(serialized_activities)
+
+    def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
+        """Raise unless the store can keep these payloads. Stores keep bytes alone."""
+        for activity_id, data in serialized.items():
+            if data.__class__ is not bytes:
+                raise InvalidTypeError(
+                    f"{type(self._serializer).__name__} made {type(data).__name__} of activity {activity_id}, and this "
+                    "store keeps bytes; choose another serializer_class, such as MsgpackSerializer"
+                )
+
+
+def checked_iterable(values: Any) -> Iterable[Any]:
+    """Return ``values``, or raise :class:`InvalidTypeError` for one activity, text or id where several are wanted."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidTypeError(f"pass a list or another iterable, not {values!r} of type {type(values).__name__}")
+    return values
+
+
+def _checked_backend(backend: Any) -> Backend:
+    if not isinstance(backend, Backend):
+        raise InvalidTypeError(f"backend is what feedstore.connect(url) returns, not {backend!r}")
+    return backend

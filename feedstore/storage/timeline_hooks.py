@@ -1,0 +1,133 @@
+"""What a backend writes to get timelines: the hooks, and the slower forms that it may leave as they are."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST, Bounds, Filter
+from feedstore.storage.storage import Storage
+
+if TYPE_CHECKING:
+    from feedstore.storage.activity import ActivityStorage
+
+Entry = tuple[int, bytes]
+"""One entry of a timeline: its id, and the payload beside it or ``b""``."""
+
+
+class TimelineHooks(Storage):
+    """The hooks of a timeline storage. They get checked arguments: keys, ids and positions are valid, keys and ids
+    distinct, payloads serialized. They do no checking, counting of metrics or decoding.
+
+    The abstract ones are all that a backend must write. The concrete ones at the end work over those, in more round
+    trips; a backend overrides what it can do better.
+    """
+
+    @abstractmethod
+    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int | None:
+        """Add ``{id: payload}`` to a timeline, replacing the payload of ids that are there; return how many ids were
+        new.
+        """
+
+    @abstractmethod
+    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int | None:
+        """Remove the ids (payloads are empty) from a timeline; return how many were there. The floor stays."""
+
+    @abstractmethod
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[Entry]:
+        """Return the entries at the positions from ``start`` to before ``stop`` of those within the filter, in the
+        ordering.
+
+        Public methods hand in :class:`Bounds`; :func:`~feedstore.storage.bounds.parse_filter` and
+        :func:`~feedstore.storage.bounds.is_descending` read either form.
+        """
+
+    @abstractmethod
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """Return how many entries are newer than the id, or None if it is not there."""
+
+    @abstractmethod
+    def _contains(self, key: str, activity_id: int) -> bool:
+        """Return whether a timeline holds the id."""
+
+    @abstractmethod
+    def _count(self, key: str) -> int:
+        """Return how many entries a timeline holds; 0 if there is none of that key."""
+
+    @abstractmethod
+    def _trim(self, key: str, length: int) -> int | None:
+        """Keep the newest ``length`` entries and return how many went. If any went, the floor rises above the newest
+        of them.
+        """
+
+    @abstractmethod
+    def _delete(self, key: str) -> None:
+        """Remove a timeline, its floor included."""
+
+    @abstractmethod
+    def _floor(self, key: str) -> int | None:
+        """Return the floor: None if nothing was ever trimmed, else one more than the newest id that was."""
+
+    @abstractmethod
+    def _keys(self) -> Iterator[str]:
+        """Yield the key of every timeline that holds an entry, once each, in bounded memory."""
+
+    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int | None:
+        """Add to every timeline, then trim each to ``max_length``; return how many entries were new before trimming."""
+        counts = []
+        for key in keys:
+            counts.append(self.add_to_storage(key, serialized))
+            if max_length is not None:
+                self._trim(key, max_length)
+        return total(counts)
+
+    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int | None:
+        """Remove from every timeline; return how many entries were there."""
+        return total([self.remove_from_storage(key, serialized) for key in keys])
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[Entry]]:
+        """Return the same slice of every timeline; an empty list for a key that is not there."""
+        ordering = ordering_of(descending)
+        return {key: self.get_slice_from_storage(key, start, stop, bounds, ordering) for key in keys}
+
+    def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
+        """Return the first ``limit`` entries within the bounds, and the floor as it was when or after they were
+        read.
+        """
+        entries = self.get_slice_from_storage(key, 0, limit, bounds, ordering_of(descending))
+        return entries, self._floor(key)
+
+    def _get_hydrated_slice(
+        self,
+        activities: ActivityStorage,
+        key: str,
+        start: int,
+        stop: int | None,
+        bounds: Bounds,
+        descending: bool,
+    ) -> list[tuple[int, bytes | None]]:
+        """Return a slice's ids with the bytes that ``activities`` holds for each, None for an activity that is gone."""
+        entries = self.get_slice_from_storage(key, start, stop, bounds, ordering_of(descending))
+        found = activities.get_from_storage([activity_id for activity_id, _ in entries]) if entries else {}
+        return [(activity_id, found.get(activity_id)) for activity_id, _ in entries]
+
+
+def ordering_of(descending: bool) -> tuple[str]:
+    """Return the ``ordering_args`` of a direction."""
+    return NEWEST_FIRST if descending else OLDEST_FIRST
+
+
+def total(counts: Sequence[int | None]) -> int | None:
+    """Return the sum of the counts, None if any is unknown."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

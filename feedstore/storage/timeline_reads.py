@@ -1,0 +1,175 @@
+"""The reading half of the timeline storage's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from feedstore.errors import ActivityNotFound, InvalidTypeError, InvalidValueError
+from feedstore.ids import id_to_text
+from feedstore.storage.activity import ActivityStorage
+from feedstore.storage.bounds import Filter, check_position, check_slice, is_descending, parse_filter
+from feedstore.storage.key import check_key
+from feedstore.storage.page import Page, cursor_bounds, encode_cursor
+from feedstore.storage.storage import checked_iterable
+from feedstore.storage.timeline_hooks import Entry, TimelineHooks, ordering_of
+
+
+class TimelineReads(TimelineHooks):
+    """Slices, pages, positions. A key that is not there reads as an empty timeline."""
+
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage | None = None,
+    ) -> list[Any]:
+        """Return the entries at the positions from ``start`` to before ``stop``, as a Python list would slice them
+        (T7).
+
+        Newest first, or oldest first with ``ordering_args=("activity_id",)``. Positions count within
+        ``filter_kwargs``, such as ``{"activity_id__lt": id}`` with ``lt lte gt gte``, exact at both ends of the ids
+        (T3); a start of None is 0, a stop of None the end. An unknown filter or ordering and a negative position are a
+        ``ValueError`` (T5, T6).
+
+        Returns what the serializer makes, :class:`ActivityRef` by default. With ``hydrate_from``, an activity storage,
+        it returns the activities; those that are gone are left out (T12). One round trip, hydrated one where the store
+        can and two elsewhere; O(log n + stop - start), but a deep ``start`` may cost O(start): walk with
+        :meth:`get_page` instead.
+        """
+        first, last = check_slice(start, stop)
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        descending = is_descending(ordering_args)
+        check_key(key)
+        if hydrate_from is not None:
+            return self._get_hydrated(hydrate_from, key, first, last, bounds, descending)[0]
+        entries: list[Entry] = []
+        if last is None or first < last:
+            entries = self.get_slice_from_storage(key, first, last, bounds, ordering_of(descending))
+        self.metrics.on_feed_read(self.__class__, len(entries))
+        return self._serializer.loads_many(entries)
+
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage | None = None,
+    ) -> Page:
+        """Return up to ``limit`` entries behind ``cursor`` (None: from the start of the ordering) as a :class:`Page`.
+
+        A walk by ``next_cursor`` returns exactly once every entry that is present throughout it and not older than the
+        floor at its end, and none twice, whatever is added or trimmed meanwhile (T16). A cursor that was altered, or
+        belongs to the other ordering, is an :class:`InvalidCursorError`; a limit below 1 is a ``ValueError``. Round
+        trips as :meth:`get_slice`, at most one more for the floor; O(log n + limit) at any depth.
+        """
+        if check_position("limit", limit) == 0:
+            raise InvalidValueError("limit is 0; a page holds 1 entry or more")
+        descending = is_descending(ordering_args)
+        bounds = cursor_bounds(cursor, descending)
+        check_key(key)
+        if hydrate_from is not None:
+            items, ids = self._get_hydrated(hydrate_from, key, 0, limit + 1, bounds, descending, limit)
+            floor = self._floor(key)
+        else:
+            entries, floor = self._get_page(key, limit + 1, bounds, descending)
+            ids = [activity_id for activity_id, _ in entries]
+            items = self._serializer.loads_many(entries[:limit])
+            self.metrics.on_feed_read(self.__class__, len(items))
+        next_cursor = encode_cursor(ids[limit - 1], descending) if len(ids) > limit else None
+        return Page(items, next_cursor, next_cursor is None and floor is None, floor)
+
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage | None = None,
+    ) -> dict[str, list[Any]]:
+        """Return ``{key: slice}`` in the order of the keys, each as :meth:`get_slice` returns it.
+
+        A key that is not there has an empty list. A bounded number of round trips, however many the keys; hydrating
+        adds one.
+        """
+        first, last = check_slice(start, stop)
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        descending = is_descending(ordering_args)
+        distinct = list(dict.fromkeys(map(check_key, checked_iterable(keys))))
+        slices: dict[str, list[Entry]] = {}
+        if distinct and (last is None or first < last):
+            slices = self._get_many_slices(distinct, first, last, bounds, descending)
+        self.metrics.on_feed_read(self.__class__, sum(map(len, slices.values())))
+        if hydrate_from is not None:
+            slices = _hydrate_slices(_checked_storage(hydrate_from), slices)
+        loads_many = (hydrate_from or self).serializer.loads_many
+        return {key: loads_many(slices.get(key, ())) for key in distinct}
+
+    def index_of(self, key: str, activity_or_id: Any) -> int:
+        """Return the position of an entry, newest first: how many are newer.
+
+        Raises :class:`ActivityNotFound`, a ``ValueError``, if it is not there (T9). One round trip; the cost is the
+        backend's: O(log n) in memory, O(position) elsewhere unless its documentation says better.
+        """
+        activity_id = self.activity_to_id(activity_or_id)
+        position = self.get_index_of(check_key(key), activity_id)
+        self.metrics.on_feed_read(self.__class__, 0 if position is None else 1)
+        if position is None:
+            raise ActivityNotFound(f"the timeline {key!r} holds no activity {id_to_text(activity_id)}")
+        return position
+
+    def contains(self, key: str, activity_or_id: Any) -> bool:
+        """Return whether a timeline holds an activity. One round trip."""
+        return self._contains(check_key(key), self.activity_to_id(activity_or_id))
+
+    def count(self, key: str) -> int:
+        """Return how many entries a timeline holds; 0 for a key that is not there. One round trip."""
+        return self._count(check_key(key))
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every timeline that holds an entry, once each, in no promised order; for statistics and
+        export.
+
+        What is added or removed meanwhile may or may not come. Reads in chunks; the cost is that of all the
+        namespace's keys.
+        """
+        return self._keys()
+
+    def _get_hydrated(
+        self,
+        activities: ActivityStorage,
+        key: str,
+        start: int,
+        stop: int | None,
+        bounds: Any,
+        descending: bool,
+        limit: int | None = None,
+    ) -> tuple[list[Any], list[int]]:
+        """Return the activities of a slice (of its first ``limit`` entries), and the ids of all its entries."""
+        entries: list[tuple[int, bytes | None]] = []
+        _checked_storage(activities)
+        if stop is None or start < stop:
+            entries = self._get_hydrated_slice(activities, key, start, stop, bounds, descending)
+        present = [(activity_id, data) for activity_id, data in entries[:limit] if data is not None]
+        self.metrics.on_feed_read(self.__class__, len(present))
+        return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]
+
+
+def _checked_storage(hydrate_from: Any) -> ActivityStorage:
+    if not isinstance(hydrate_from, ActivityStorage):
+        raise InvalidTypeError(f"hydrate_from is an activity storage, not {hydrate_from!r}")
+    return hydrate_from
+
+
+def _hydrate_slices(activities: ActivityStorage, slices: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
+    ids = list({activity_id: None for entries in slices.values() for activity_id, _ in entries})
+    found = activities.get_from_storage(ids) if ids else {}
+    return {
+        key: [(activity_id, found[activity_id]) for activity_id, _ in entries if activity_id in found]
+        for key, entries in slices.items()
+    }

@@ -1,0 +1,126 @@
+"""The writing half of the timeline storage's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from feedstore.storage.batch import Batch
+from feedstore.storage.bounds import check_position
+from feedstore.storage.key import check_key
+from feedstore.storage.storage import checked_iterable
+from feedstore.storage.timeline_hooks import TimelineHooks
+
+
+class TimelineWrites(TimelineHooks):
+    """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
+    without the ability of exact counts, and a lower bound after a retried write."""
+
+    def add(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+        """Add one activity to one timeline; see :meth:`add_many`. One round trip."""
+        return self.add_many(key, [activity], batch_interface=batch_interface)
+
+    def add_many(self, key: str, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        """Add activities to one timeline and return how many entries were new (T1).
+
+        An id that is there keeps its place and gets the new payload, and counts 0; of a duplicate in the call the last
+        wins. A timeline begins with its first entry. Under the default serializer ids may be given instead of
+        activities. One round trip for each 500 or so; O(log n) for each entry in a timeline of n.
+        """
+        serialized = self.serialize_activities(activities)
+        check_key(key)
+        self.metrics.on_feed_write(self.__class__, len(serialized))
+        if not serialized and batch_interface is None:
+            return 0
+        result: int | None = self._write(batch_interface, self.add_to_storage, key, serialized)
+        return result
+
+    def add_to_many(
+        self,
+        keys: Iterable[str],
+        activities: Iterable[Any],
+        *,
+        max_length: int | None = None,
+        batch_interface: Batch | None = None,
+    ) -> int | None:
+        """Add the same activities to many timelines and return how many deliveries were new, counted before trimming
+        (T1).
+
+        With ``max_length`` each timeline is then trimmed to its newest ``max_length`` entries, which are all there
+        (T17). Without the ability of exact length up to ``backend.abilities.fan_out_excess`` older ones may stay until
+        the next trim. A key that comes twice counts once; no keys or no activities is 0. A bounded number of round
+        trips, however many the keys.
+        """
+        serialized = self.serialize_activities(activities)
+        distinct = _distinct_keys(keys)
+        if max_length is not None:
+            check_position("max_length", max_length)
+        with self.metrics.fanout_timer(self.__class__):
+            result = self._write_to_many(self._add_to_many, distinct, serialized, batch_interface, max_length)
+        self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized))
+        return result
+
+    def remove(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+        """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""
+        return self.remove_many(key, [activity], batch_interface=batch_interface)
+
+    def remove_many(self, key: str, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        """Remove entries, by activity or id, from one timeline and return how many were there (T1).
+
+        Ids that are not there and a key that is not there are no error. The floor stays. One round trip for each 500
+        or so.
+        """
+        serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
+        check_key(key)
+        self.metrics.on_feed_remove(self.__class__, len(serialized))
+        if not serialized and batch_interface is None:
+            return 0
+        result: int | None = self._write(batch_interface, self.remove_from_storage, key, serialized)
+        return result
+
+    def remove_from_many(
+        self, keys: Iterable[str], activities: Iterable[Any], *, batch_interface: Batch | None = None
+    ) -> int | None:
+        """Remove the same entries from many timelines and return how many were there. A bounded number of round
+        trips.
+        """
+        serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
+        distinct = _distinct_keys(keys)
+        with self.metrics.fanout_timer(self.__class__):
+            result = self._write_to_many(self._remove_from_many, distinct, serialized, batch_interface)
+        self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized))
+        return result
+
+    def trim(self, key: str, length: int, *, batch_interface: Batch | None = None) -> int | None:
+        """Keep exactly the newest ``length`` entries and return how many went (T8); 0 for a key that is not there.
+
+        What goes raises the timeline's floor (see :class:`~feedstore.storage.Page`). One round trip.
+        """
+        check_position("length", length)
+        result: int | None = self._write(batch_interface, self._trim, check_key(key), length)
+        return result
+
+    def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
+        """Remove a timeline, its floor included; one that is not there is no error. One round trip."""
+        self._write(batch_interface, self._delete, check_key(key))
+
+    def get_batch_interface(self) -> Batch:
+        """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""
+        return self.backend.batch()
+
+    def _write_to_many(
+        self,
+        hook: Any,
+        keys: list[str],
+        serialized: dict[int, bytes],
+        batch_interface: Batch | None,
+        *options: Any,
+    ) -> int | None:
+        if batch_interface is None and not (keys and serialized):
+            return 0
+        result: int | None = self._write(batch_interface, hook, keys, serialized, *options)
+        return result
+
+
+def _distinct_keys(keys: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(map(check_key, checked_iterable(keys))))

@@ -1,0 +1,42 @@
+"""What every storage is: bound to a backend, with writes that can join a batch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from feedstore.errors import InvalidTypeError
+
+if TYPE_CHECKING:
+    from feedstore.storage.backend import Backend
+    from feedstore.storage.batch import Batch
+
+
+class Writer(ABC):
+    """A storage of one backend, whose checked writes run at once or join a batch."""
+
+    backend: Backend
+
+    def flush(self, *, batch_interface: Batch | None = None) -> None:
+        """Remove everything that this kind of storage holds in its namespace, and nothing else (rule T15).
+
+        An empty one is no error. Costs in proportion to what the namespace holds, never to what the store holds. A
+        server that fails midway may leave a part; flush again.
+        """
+        self._write(batch_interface, self._flush)
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Remove everything of this storage's kind in its namespace."""
+
+    def _write(self, batch_interface: Batch | None, hook: Callable[..., Any], *arguments: Any) -> Any:
+        """Run ``hook`` with checked arguments and return its result, or queue it in the batch and return None."""
+        if batch_interface is None:
+            return hook(*arguments)
+        if not hasattr(batch_interface, "enqueue"):
+            raise InvalidTypeError(
+                f"batch_interface is what backend.batch() or get_batch_interface() gives, not {batch_interface!r}"
+            )
+        batch_interface.enqueue(self, hook, arguments)
+        return None

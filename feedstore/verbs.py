@@ -1,0 +1,77 @@
+"""Verbs: what an actor did, by name, and a registry of the ones that an application knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from feedstore.errors import InvalidTypeError, InvalidValueError, NotFoundError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb with the words that a page needs to show it.
+
+    Activities store the ``name`` alone, so the words may change at any time. ``past_tense`` defaults to the name.
+
+    >>> str(Verb("comment", past_tense="commented on"))
+    'comment'
+    """
+
+    name: str
+    past_tense: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the name and fill in the past tense."""
+        if not isinstance(self.name, str):
+            raise InvalidTypeError(f"a verb's name is a text, not {self.name!r}")
+        if not self.name:
+            raise InvalidValueError("a verb's name is a text of one character or more")
+        if not self.past_tense:
+            object.__setattr__(self, "past_tense", self.name)
+
+    @property
+    def infinitive(self) -> str:
+        """The name, under the word that users of stream_framework know."""
+        return self.name
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VerbRegistry:
+    """The verbs of one application, by name; there is no global one.
+
+    >>> registry = VerbRegistry([Verb("like", "liked")])
+    >>> registry.get("like").past_tense
+    'liked'
+    """
+
+    def __init__(self, verbs: list[Verb] | tuple[Verb, ...] = ()) -> None:
+        self._verbs: dict[str, Verb] = {}
+        for verb in verbs:
+            self.register(verb)
+
+    def register(self, verb: Verb) -> None:
+        """Add a verb; the same one twice is fine, another one of the same name is an :class:`InvalidValueError`."""
+        if not isinstance(verb, Verb):
+            raise InvalidTypeError(f"register takes a Verb, not {verb!r} of type {type(verb).__name__}")
+        known = self._verbs.setdefault(verb.name, verb)
+        if known != verb:
+            raise InvalidValueError(f"cannot register {verb!r}: the name is taken by {known!r}")
+
+    def get(self, name: str) -> Verb:
+        """Return the verb of that name, or raise :class:`NotFoundError`."""
+        try:
+            return self._verbs[name]
+        except KeyError:
+            raise NotFoundError(f"no verb {name!r} is registered") from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._verbs
+
+    def __iter__(self) -> Iterator[Verb]:
+        return iter(self._verbs.values())
+
+    def __len__(self) -> int:
+        return len(self._verbs)
