@@ -24,11 +24,7 @@ class SystemPackageError(Exception):
 def install_packages(packages: Sequence[str], purpose: str) -> None:
     """Install ``packages`` through apt and say so; raise :class:`SystemPackageError` where that cannot be done."""
     names = " ".join(packages)
-    if not is_target_system():
-        raise SystemPackageError(
-            f"{purpose} needs {names}. Only Debian 12 and 13 and Ubuntu 22.04 and 24.04 are installed to from here: "
-            f"install what your system calls {names} and try again."
-        )
+    require_target_system(names, purpose)
     print(f"installing {names} with apt-get: {purpose}", flush=True)
     install = ["apt-get", *_OPTIONS, "install", "--yes", "--no-install-recommends", *packages]
     # The package lists may be missing or older than what the mirror still has.
@@ -37,6 +33,15 @@ def install_packages(packages: Sequence[str], purpose: str) -> None:
         finished = run_as_root(install, names)
         if finished.returncode:
             raise SystemPackageError(f"apt-get could not install {names}:\n{finished.stdout[-4000:]}")
+
+
+def require_target_system(names: str, purpose: str) -> None:
+    """Raise :class:`SystemPackageError` on a system that the project installs nothing to."""
+    if not is_target_system():
+        raise SystemPackageError(
+            f"{names} is missing ({purpose}). Only Debian 12 and 13 and Ubuntu 22.04 and 24.04 are installed to "
+            f"from here: install what your system calls {names} and try again."
+        )
 
 
 def is_target_system(path: str = "/etc/os-release") -> bool:

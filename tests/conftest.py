@@ -1,0 +1,119 @@
+"""What every test may ask for: a real PostgreSQL server, and a backend of each kind.
+
+- ``backend``: a backend under a fresh namespace; the test runs once for each kind in the backend table (``stores.py``).
+- ``open_backend(namespace=None)``: further ones on the same store, under a fresh or a given namespace; all get closed.
+- ``backend_kind``: the kind's name. ``@pytest.mark.parametrize("backend_kind", ["sqlite"])`` chooses among them.
+- ``store_url``: the URL of that store, None for memory. The store is shared with other tests: keep to fresh namespaces.
+- ``postgresql_database``: the URL of an empty database of the test's own. ``postgresql_server`` is the server it is on.
+- ``own_postgresql_server``: a server that the test may kill and start again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Protocol
+
+import hypothesis
+import pytest
+from hypothesis import HealthCheck
+
+import soak
+from feedstore.storage import Backend
+from servers.postgresql import URL_VARIABLE, OwnPostgreSQLServer, PostgreSQLServer
+from stores import STORES, Store, fresh_namespace
+
+
+class OpenBackend(Protocol):
+    """What the fixture ``open_backend`` gives."""
+
+    def __call__(self, namespace: str | None = None) -> Backend:
+        """Open a backend on the test's store, under a fresh namespace if none is given."""
+
+
+def pytest_configure() -> None:
+    """Let hypothesis find its examples on any machine, however slow, and search longer under ``make soak``."""
+    slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    examples = soak.count(100, 2000)
+    hypothesis.settings.register_profile(
+        "feedstore", deadline=None, max_examples=examples, suppress_health_check=slow_is_no_error, print_blob=True
+    )
+    hypothesis.settings.load_profile("feedstore")
+
+
+@pytest.fixture(params=STORES)
+def backend_kind(request: pytest.FixtureRequest) -> str:
+    """The name of each kind in the backend table."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def store(backend_kind: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store of the kind; what is opened on it is closed at the end."""
+    store = STORES[backend_kind](request)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store_url(store: Store) -> str | None:
+    """The URL of the store; None for memory."""
+    return store.url
+
+
+@pytest.fixture
+def open_backend(store: Store) -> OpenBackend:
+    """A callable that opens a backend on the store."""
+
+    def open_backend(namespace: str | None = None) -> Backend:
+        return store.open(fresh_namespace() if namespace is None else namespace)
+
+    return open_backend
+
+
+@pytest.fixture
+def backend(open_backend: OpenBackend) -> Backend:
+    """A backend under a fresh namespace."""
+    return open_backend()
+
+
+@pytest.fixture(scope="session")
+def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a SQLite file that the session shares."""
+    return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'shared.db'}"
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQLServer]:
+    """The session's PostgreSQL server: one of its own, or the one that FEEDSTORE_TEST_POSTGRESQL names."""
+    url = os.environ.get(URL_VARIABLE)
+    server = PostgreSQLServer(url) if url else OwnPostgreSQLServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgresql_server: PostgreSQLServer) -> Iterator[str]:
+    """The URL of a PostgreSQL database that the session shares."""
+    yield from _database(postgresql_server)
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: PostgreSQLServer) -> Iterator[str]:
+    """The URL of an empty PostgreSQL database of the test's own."""
+    yield from _database(postgresql_server)
+
+
+@pytest.fixture
+def own_postgresql_server() -> Iterator[OwnPostgreSQLServer]:
+    """A PostgreSQL server of the test's own, which keeps what it has committed when it is killed."""
+    server = OwnPostgreSQLServer(settings=())
+    yield server
+    server.stop()
+
+
+def _database(server: PostgreSQLServer) -> Iterator[str]:
+    name = server.create_database()
+    yield server.url(name)
+    server.drop_database(name)

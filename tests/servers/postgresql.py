@@ -1,0 +1,169 @@
+"""PostgreSQL: where its programs lie, a server of the suite's own, and databases on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import psycopg
+
+from polling import poll_until
+from servers.ports import LOOPBACK, free_port
+from servers.process import ServerError, ServerProcess, as_user
+
+URL_VARIABLE = "FEEDSTORE_TEST_POSTGRESQL"
+_INSTALLED = Path("/usr/lib/postgresql")
+_URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
+_ATTEMPTS = 3
+_RESTART_SECONDS = 30
+# Nothing on this server outlives the session, so nothing need reach the disk.
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class PostgreSQLServer:
+    """A server that is there already, at ``url``, whose user may create databases."""
+
+    def __init__(self, url: str) -> None:
+        parts = _URL.fullmatch(url)
+        if parts is None:
+            raise ServerError("the server's URL is not of the form postgresql://user:password@host:port/database")
+        self._address, self._query = parts[1], parts[2] or ""
+        self._administration_url = url
+
+    def url(self, database: str) -> str:
+        """The URL of ``database`` on this server."""
+        return f"{self._address}/{database}{self._query}"
+
+    def create_database(self) -> str:
+        """Create an empty database and return its name."""
+        name = f"feedstore_test_{uuid.uuid4().hex}"
+        self._administer(f"CREATE DATABASE {name}")
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it; none of that name is no error."""
+        self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """Leave the server as it is: somebody else started it."""
+
+    def _administer(self, statement: str) -> None:
+        with psycopg.connect(self._administration_url, autocommit=True, connect_timeout=10) as connection:
+            connection.execute(statement.encode())
+
+
+class OwnPostgreSQLServer(PostgreSQLServer):
+    """A server that is made and started here, on a free loopback port, in a temporary folder of its own.
+
+    ``settings`` are its ``-c`` options; by default it is fast and loses what it holds in a crash of the machine.
+    """
+
+    def __init__(self, settings: tuple[str, ...] = _FAST) -> None:
+        self._binaries = require_binaries()
+        self._settings = settings
+        self._user = "postgres" if os.geteuid() == 0 else None
+        # Short and outside pytest's own folders: a socket's path ends at 107 bytes, and another user must get in.
+        self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        try:
+            self._initialize()
+            self._port = self._start_on_a_free_port()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        super().__init__(f"postgresql://feedstore@{LOOPBACK}:{self._port}/postgres")
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would; its data stays."""
+        self._process.kill()
+
+    def start(self) -> None:
+        """Start the server again after :meth:`kill`, where it was."""
+        poll_until(self._started_again, _RESTART_SECONDS, "the end of what the killed server left running")
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        self._process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _started_again(self) -> bool:
+        try:
+            self._process = self._start(self._port)
+        except ServerError as error:
+            if "is still in use" not in str(error):
+                raise
+            return False
+        return True
+
+    def _initialize(self) -> None:
+        if self._user is not None:
+            shutil.chown(self.folder, self._user, self._user)
+        options = ("-U", "feedstore", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        made = subprocess.run(
+            [self._binaries / "initdb", "-D", self.folder / "data", *options],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            **as_user(self._user),  # type: ignore[call-overload]
+        )
+        if made.returncode:
+            raise ServerError(f"initdb failed with status {made.returncode}:\n{made.stdout}{made.stderr}")
+
+    def _start_on_a_free_port(self) -> int:
+        for attempt in range(1, _ATTEMPTS + 1):
+            port = free_port()
+            try:
+                self._process = self._start(port)
+            except ServerError as error:
+                if attempt == _ATTEMPTS or "Address already in use" not in str(error):
+                    raise
+            else:
+                return port
+        raise AssertionError("the last attempt returns or raises")
+
+    def _start(self, port: int) -> ServerProcess:
+        data, sockets = str(self.folder / "data"), str(self.folder)
+        settings = [part for setting in (f"listen_addresses={LOOPBACK}", *self._settings) for part in ("-c", setting)]
+        command = [str(self._binaries / "postgres"), "-D", data, "-p", str(port), "-k", sockets, *settings]
+        # SIGINT is PostgreSQL's fast shutdown: it does not wait for connections to end.
+        process = ServerProcess(command, self.folder, self._user, stop_signal=signal.SIGINT)
+        # Asked through the socket in its own folder: on the port another server might answer.
+        process.wait_until_ready(lambda: _answers(f"postgresql://feedstore@/postgres?host={sockets}&port={port}"))
+        return process
+
+
+def find_binaries() -> Path | None:
+    """The folder of ``initdb`` and ``postgres``: on PATH, or the newest of Debian's packages; None without either."""
+    found = shutil.which("postgres")
+    folders = [Path(found).resolve().parent] if found else []
+    versions = sorted(_INSTALLED.glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
+    for folder in [*folders, *versions]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+def require_binaries() -> Path:
+    """:func:`find_binaries`, or :class:`ServerError` saying how to have them."""
+    folder = find_binaries()
+    if folder is None:
+        raise ServerError(
+            f"PostgreSQL's initdb and postgres are neither on PATH nor in {_INSTALLED}/*/bin. "
+            f"`make test` installs them; {URL_VARIABLE}=postgresql://… names a server to use instead."
+        )
+    return folder
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True

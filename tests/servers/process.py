@@ -1,0 +1,93 @@
+"""A server that runs as a child process, with its log in a file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from polling import poll_until
+
+_LOG_TAIL_CHARACTERS = 4000
+
+
+class ServerError(Exception):
+    """A server could not be had; the message says why, and what to do about it."""
+
+
+class ServerProcess:
+    """Starts ``command`` in ``folder``, as ``user`` where one is given, and owns the process until it is stopped.
+
+    The process gets a session of its own, so that Ctrl-C in the terminal reaches the tests alone, which then stop it;
+    and it ends by itself if the tests are killed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        user: str | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
+        self.name = Path(command[0]).name
+        self.log = folder / f"{self.name}.log"
+        self._stop_signal = stop_signal
+        self._owner = os.getpid()
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*_ends_with_parent(stop_signal), *command],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                **as_user(user),  # type: ignore[call-overload]
+            )
+
+    def wait_until_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
+        """Return once ``ready()`` is true; if it never is, end the server and raise an error that shows its log."""
+        try:
+            poll_until(lambda: self._process.poll() is not None or ready(), seconds, f"the start of {self.name}")
+        except TimeoutError as error:
+            self.kill()
+            raise ServerError(f"{error}; {self.log_tail()}") from error
+        except BaseException:
+            self.kill()
+            raise
+        if self._process.poll() is not None:
+            status = self._process.returncode
+            raise ServerError(f"{self.name} ended with status {status} at its start; {self.log_tail()}")
+
+    def log_tail(self) -> str:
+        """The end of the log, under a line that says so."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        return f"the end of its log:\n{text[-_LOG_TAIL_CHARACTERS:]}"
+
+    def stop(self, seconds: float = 30) -> None:
+        """Ask the process to end and wait for it; kill it if it does not in time. A second call does nothing."""
+        # A test that forks must not stop its parent's server at its own end.
+        if os.getpid() != self._owner or self._process.poll() is not None:
+            return
+        self._process.send_signal(self._stop_signal)
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, as a crash would."""
+        self._process.kill()
+        self._process.wait()
+
+
+def as_user(user: str | None) -> dict[str, object]:
+    """The arguments of ``Popen`` that drop root's rights for those of ``user``."""
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
+
+
+def _ends_with_parent(stop_signal: signal.Signals) -> list[str]:
+    setpriv = shutil.which("setpriv")
+    return [] if setpriv is None else [setpriv, "--pdeathsig", stop_signal.name, "--"]

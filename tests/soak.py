@@ -1,0 +1,12 @@
+"""How far the sweeps go: small counts in the suite, large ones under ``make soak``."""
+
+from __future__ import annotations
+
+import os
+
+SOAK = os.environ.get("FEEDSTORE_SOAK") == "1"
+
+
+def count(quick: int, soak: int) -> int:
+    """``soak`` under ``make soak``, else ``quick``; the test that calls it carries ``@pytest.mark.soak``."""
+    return soak if SOAK else quick
