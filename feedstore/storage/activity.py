@@ -46,8 +46,8 @@ class ActivityStorage(Storage):
         """
         serialized = self.serialize_activities(activities)
         self.metrics.on_feed_write(self.__class__, len(serialized))
-        if not serialized and batch_interface is None:
-            return 0
+        if not serialized:
+            return self._write_nothing(batch_interface)
         result: int | None = self._write(batch_interface, self.add_to_storage, serialized)
         return result
 
@@ -78,8 +78,8 @@ class ActivityStorage(Storage):
         """
         ids = list(dict.fromkeys(self.activities_to_ids(activities)))
         self.metrics.on_feed_remove(self.__class__, len(ids))
-        if not ids and batch_interface is None:
-            return 0
+        if not ids:
+            return self._write_nothing(batch_interface)
         result: int | None = self._write(batch_interface, self.remove_from_storage, ids)
         return result
 

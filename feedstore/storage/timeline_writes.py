@@ -30,8 +30,8 @@ class TimelineWrites(TimelineHooks):
         serialized = self.serialize_activities(activities)
         check_key(key)
         self.metrics.on_feed_write(self.__class__, len(serialized))
-        if not serialized and batch_interface is None:
-            return 0
+        if not serialized:
+            return self._write_nothing(batch_interface)
         result: int | None = self._write(batch_interface, self.add_to_storage, key, serialized)
         return result
 
@@ -73,8 +73,8 @@ class TimelineWrites(TimelineHooks):
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         check_key(key)
         self.metrics.on_feed_remove(self.__class__, len(serialized))
-        if not serialized and batch_interface is None:
-            return 0
+        if not serialized:
+            return self._write_nothing(batch_interface)
         result: int | None = self._write(batch_interface, self.remove_from_storage, key, serialized)
         return result
 
@@ -116,8 +116,8 @@ class TimelineWrites(TimelineHooks):
         batch_interface: Batch | None,
         *options: Any,
     ) -> int | None:
-        if batch_interface is None and not (keys and serialized):
-            return 0
+        if not (keys and serialized):
+            return self._write_nothing(batch_interface)
         result: int | None = self._write(batch_interface, hook, keys, serialized, *options)
         return result
 

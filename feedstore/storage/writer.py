@@ -40,3 +40,12 @@ class Writer(ABC):
             )
         batch_interface.enqueue(self, hook, arguments)
         return None
+
+    def _write_nothing(self, batch_interface: Batch | None) -> int | None:
+        """Count a write of no items: 0, now or among the batch's results. Hooks never see an empty write."""
+        result: int | None = self._write(batch_interface, _nothing)
+        return result
+
+
+def _nothing() -> int:
+    return 0
