@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from project_wheel import ROOT, build_wheel, digest_of_sources
 from system_packages import SystemPackageError, install_packages
-from wheel import ROOT, build_wheel, digest_of_sources
 
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
