@@ -11,7 +11,7 @@ FOLDERS = (tree.ROOT / "tests", tree.ROOT / "feedstore" / "testing")
 
 
 def test_no_test_sleeps() -> None:
-    found = []
+    found: list[str] = []
     for path in tree.python_files():
         if path != POLLING and any(folder in path.parents for folder in FOLDERS):
             calls = (node for node in ast.walk(tree.parse(path)) if isinstance(node, ast.Call))
