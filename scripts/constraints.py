@@ -1,8 +1,10 @@
 """Writes constraints.txt: the newest versions that resolve together on each Python that is named.
 
     python scripts/constraints.py python3.10 python3.11 python3.12 python3.13
+    python scripts/constraints.py --lowest FILE
 
-The last Python's versions are taken for all newer ones too, the first one's for older ones.
+The last Python's versions are taken for all newer ones too, the first one's for older ones. With ``--lowest`` it writes
+the other end instead: the lowest version that setup.cfg allows of what the command line and the tests require.
 """
 
 from __future__ import annotations
@@ -23,10 +25,18 @@ HEADER = """\
 """
 
 
-def main(interpreters: list[str]) -> None:
-    """Resolve on every interpreter and write the merged pins."""
-    if not interpreters:
+def main(arguments: list[str]) -> None:
+    """Read the command line."""
+    if arguments[:1] == ["--lowest"] and len(arguments) == 2:
+        Path(arguments[1]).write_text("\n".join(lowest(requirements("cli", "test"))) + "\n", encoding="utf-8")
+    elif arguments and not arguments[0].startswith("-"):
+        pin_newest(arguments)
+    else:
         sys.exit(__doc__)
+
+
+def pin_newest(interpreters: list[str]) -> None:
+    """Resolve on every interpreter and write the merged pins."""
     pins: dict[str, dict[str, str]] = defaultdict(dict)
     minors = []
     for interpreter in interpreters:
@@ -48,13 +58,19 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
     return minor, {item["metadata"]["name"]: item["metadata"]["version"] for item in report["install"]}
 
 
-def requirements() -> list[str]:
-    """Every requirement of setup.cfg, its extras included, but for those on the project's own extras."""
+def requirements(*extras: str) -> list[str]:
+    """The requirements in setup.cfg, with those of ``extras`` (of all of them if none is named), each on its own."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    groups = [config["options"]["install_requires"], *config["options.extras_require"].values()]
+    sections = config["options.extras_require"]
+    groups = [config["options"]["install_requires"], *(sections[extra] for extra in extras or sections)]
     lines = [line.strip() for group in groups for line in group.splitlines()]
     return sorted({line for line in lines if line and not line.startswith(("#", "feedstore["))})
+
+
+def lowest(lines: list[str]) -> list[str]:
+    """The requirements with each lower end as the exact version."""
+    return [line.replace(">=", "==") for line in lines]
 
 
 def pin_lines(name: str, versions: dict[str, str], minors: list[str]) -> list[str]:

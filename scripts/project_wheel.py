@@ -1,10 +1,16 @@
-"""The project's wheel: what it is made of, and how it is built from the files as they are now."""
+"""The project's wheel: what it is made of, and how it is built from the files as they are now.
+
+    python scripts/project_wheel.py FOLDER
+
+builds it into a folder, with the setuptools of the Python that runs this.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,3 +55,9 @@ def _source_files() -> Iterator[Path]:
     for path in sorted(ROOT.joinpath("feedstore").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    print(build_wheel(Path(sys.executable), Path(sys.argv[1])))

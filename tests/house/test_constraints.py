@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from constraints import pin_lines, requirements
+from constraints import lowest, pin_lines, requirements
 from house import tree
 
 MINORS = ["3.10", "3.11", "3.12"]
@@ -33,3 +33,8 @@ def test_every_requirement_is_pinned() -> None:
     required = {re.split(r"[\s\[<>=]", line.lower())[0] for line in requirements()}
     assert "sqlalchemy" in required
     assert required <= pinned
+
+
+def test_every_range_has_a_lower_end() -> None:
+    assert lowest(["rich >=13.7", "psycopg[binary] >=3.1.18"]) == ["rich ==13.7", "psycopg[binary] ==3.1.18"]
+    assert [line for line in lowest(requirements()) if line.count("==") != 1] == []
