@@ -91,8 +91,12 @@ def _pip_install(arguments: list[str]) -> None:
 def _environment_works() -> bool:
     if not PYTHON.exists():
         return False
-    check = "import sys, pip; sys.exit(sys.version_info < (3, 10))" if not STATE.exists() else "pass"
-    return subprocess.run([PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+    asked = "import sys, importlib.util as u; print(*sys.version_info[:2], bool(u.find_spec('pip')), sys.base_prefix)"
+    answer = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, check=False).stdout.split(maxsplit=3)
+    if len(answer) != 4 or answer[2] != "True" or (int(answer[0]), int(answer[1])) < (3, 10):
+        return False
+    # A Python that was asked for by name is not to be answered with another one.
+    return "PYTHON" not in os.environ or answer[3].strip() == sys.base_prefix
 
 
 def _create_environment() -> None:
