@@ -1,0 +1,83 @@
+"""The tables of the SQL backend, as SQLAlchemy Core metadata.
+
+====================  ==========================================================================================
+table                 one row is
+====================  ==========================================================================================
+feedstore_namespace   a namespace, with the format that its bytes are written in
+feedstore_activity    an activity: its id and its serialized bytes
+feedstore_timeline    the header of a timeline: its key, how many entries it has, the newest id that a trim dropped
+feedstore_entry       an entry of a timeline: the activity's id and, unless it is a mere reference, a payload
+feedstore_item        an item of a key-value storage: the storage's name, the key, and the value's bytes
+====================  ==========================================================================================
+
+Ids are 16 big-endian bytes and keys are UTF-8, so that both databases sort them as the contract does. A timeline's
+floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every entry written.
+The migrations under ``migrations/versions`` make exactly these tables, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint, text
+
+from feedstore.ids import ID_BYTES
+
+TABLE_PREFIX = "feedstore_"
+NAMESPACE_LENGTH = 48
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# On SQLite only a column that is called INTEGER is the row's own id; all its integers have 64 bits.
+_TIMELINE_ID = Integer().with_variant(BigInteger(), "postgresql")
+
+namespace_table = Table(
+    "feedstore_namespace",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    Column("name", String(NAMESPACE_LENGTH), nullable=False, unique=True),
+    Column("format", Integer, nullable=False),
+)
+
+activity_table = Table(
+    "feedstore_activity",
+    metadata,
+    Column("namespace_id", Integer, primary_key=True),
+    Column("activity_id", LargeBinary(ID_BYTES), primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+timeline_table = Table(
+    "feedstore_timeline",
+    metadata,
+    Column("id", _TIMELINE_ID, Identity(), primary_key=True),
+    Column("namespace_id", Integer, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("length", Integer, nullable=False, server_default=text("0")),
+    Column("newest_dropped", LargeBinary(ID_BYTES)),
+    UniqueConstraint("namespace_id", "key"),
+)
+
+entry_table = Table(
+    "feedstore_entry",
+    metadata,
+    Column("timeline_id", _TIMELINE_ID, primary_key=True),
+    Column("activity_id", LargeBinary(ID_BYTES), primary_key=True),
+    Column("data", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+item_table = Table(
+    "feedstore_item",
+    metadata,
+    Column("namespace_id", Integer, primary_key=True),
+    Column("name", LargeBinary, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
