@@ -41,18 +41,23 @@ class Serializer(ABC):
         another kind.
         """
 
+    def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
+        """Return the bytes of several activities, in their order. Override it where many at once are cheaper."""
+        return [self.dumps(activity) for activity in activities]
+
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
         """Return the objects of ``(id, data)`` pairs, in their order. An error names the id that it belongs to."""
-        return [self._loads_naming_id(data, activity_id) for activity_id, data in entries]
-
-    def _loads_naming_id(self, data: bytes, activity_id: int) -> Any:
-        try:
-            return self.loads(data, activity_id)
-        except StoredDataError:
-            raise
-        # Whatever a serializer of somebody else's raises on damaged bytes, the reader must learn which id is damaged.
-        except Exception as error:
-            raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
+        loads = self.loads
+        loaded = []
+        for activity_id, data in entries:
+            try:
+                loaded.append(loads(data, activity_id))
+            except StoredDataError:
+                raise
+            # Whatever somebody else's serializer raises on damaged bytes, the reader must learn which id is damaged.
+            except Exception as error:  # noqa: PERF203 - a loop is how the id is known
+                raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
+        return loaded
 
     def check_activity(self, activity: Any) -> None:
         """Raise :class:`InvalidTypeError` unless ``activity`` is one of :attr:`activity_class`."""
@@ -68,13 +73,12 @@ def undecodable(activity_id: int, reason: str) -> StoredDataError:
     return StoredDataError(f"what is stored for activity {id_to_text(activity_id)} cannot be decoded: {reason}")
 
 
-def check_format(data: bytes, expected: int, activity_id: int) -> None:
-    """Raise :class:`StoredDataError` unless the leading byte is the ``expected`` format and version."""
+def wrong_format(data: bytes, expected: int, activity_id: int) -> StoredDataError:
+    """Return the error for bytes whose leading byte is not the ``expected`` format and version."""
     if not data:
-        raise undecodable(activity_id, "it is empty; was it stored as a reference?")
-    if data[0] != expected:
-        raise undecodable(
-            activity_id,
-            f"its format byte is 0x{data[0]:02x}, this serializer reads 0x{expected:02x}; "
-            "it was written by another serializer or a newer release",
-        )
+        return undecodable(activity_id, "it is empty; was it stored as a reference?")
+    return undecodable(
+        activity_id,
+        f"its format byte is 0x{data[0]:02x}, this serializer reads 0x{expected:02x}; "
+        "it was written by another serializer or a newer release",
+    )

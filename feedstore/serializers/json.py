@@ -8,7 +8,7 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
-from feedstore.serializers.base import Serializer, check_format, undecodable
+from feedstore.serializers.base import Serializer, undecodable, wrong_format
 
 FORMAT = 0x21
 _PREFIX = bytes([FORMAT])
@@ -37,7 +37,8 @@ class JsonSerializer(Serializer):
 
     def loads(self, data: bytes, activity_id: int) -> Activity:
         """Return the activity that the bytes hold."""
-        check_format(data, FORMAT, activity_id)
+        if data[:1] != _PREFIX:
+            raise wrong_format(data, FORMAT, activity_id)
         try:
             return self._from_object(activity_id, json.loads(data[1:]))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from feedstore.activity import Activity
-from feedstore.errors import StoredDataError
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
-from feedstore.serializers.base import Serializer, check_format, undecodable
-from feedstore.serializers.values import pack_value, unpack_value
+from feedstore.serializers.base import Serializer, undecodable, wrong_format
+from feedstore.serializers.values import naming, new_packer, pack_with, unpack_value
 
 FORMAT = 0x11
 _PREFIX = bytes([FORMAT])
@@ -25,16 +26,26 @@ class MsgpackSerializer(Serializer):
 
     def dumps(self, activity: Any) -> bytes:
         """Return the bytes of an activity. About 1 µs for one of 150 bytes."""
+        return self._dumps_with(new_packer(), activity)
+
+    def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
+        """Return the bytes of several activities, in their order."""
+        packer = new_packer()
+        return [self._dumps_with(packer, activity) for activity in activities]
+
+    def _dumps_with(self, packer: Any, activity: Any) -> bytes:
         self.check_activity(activity)
-        return _PREFIX + pack_value(activity_fields(activity), f"activity {id_to_text(activity.serialization_id)}")
+        try:
+            return _PREFIX + pack_with(packer, activity_fields(activity))
+        except (InvalidTypeError, InvalidValueError) as error:
+            raise naming(error, f"activity {id_to_text(activity.serialization_id)}") from None
 
     def loads(self, data: bytes, activity_id: int) -> Activity:
         """Return the activity that the bytes hold. About 1 µs for one of 150 bytes."""
-        check_format(data, FORMAT, activity_id)
+        if data[:1] != _PREFIX:
+            raise wrong_format(data, FORMAT, activity_id)
         try:
             return restore_activity(self.activity_class, activity_id, unpack_value(data[1:]))
-        except StoredDataError:
-            raise
         except (ValueError, TypeError, OverflowError) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from feedstore.serializers.base import Serializer, check_format
+from feedstore.serializers.base import Serializer, wrong_format
 
 FORMAT = 0x31
 _PREFIX = bytes([FORMAT])
@@ -25,5 +25,6 @@ class PickleSerializer(Serializer):
 
     def loads(self, data: bytes, activity_id: int) -> Any:
         """Return the object that the bytes hold; runs whatever code they name."""
-        check_format(data, FORMAT, activity_id)
+        if data[:1] != _PREFIX:
+            raise wrong_format(data, FORMAT, activity_id)
         return pickle.loads(data[1:])

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
 
 _DATETIME = 1
 _BIG_INTEGER = 2
@@ -23,22 +23,36 @@ _DATETIME_FORMAT = struct.Struct(">qq")
 _STORABLE = "None, bool, int, float, str, bytes, list, dict and aware datetimes"
 
 
-def pack_value(value: Any, what: str) -> bytes:
+def pack_value(value: Any) -> bytes:
     """Return the msgpack bytes of ``value``.
 
     Raises :class:`InvalidTypeError` for a type that would not come back as it went in (a tuple, a set, a subclass), and
-    :class:`InvalidValueError` for a naive datetime, a text that UTF-8 cannot carry or nesting beyond 500 levels; the
-    message starts with ``what``, the name of the thing that is stored.
+    :class:`InvalidValueError` for a naive datetime, a text that UTF-8 cannot carry or nesting beyond 500 levels.
     """
+    return pack_with(new_packer(), value)
+
+
+def new_packer() -> msgpack.Packer:
+    """Return a packer of plain values: a third of the cost of :func:`pack_value` where one thread packs many."""
+    return msgpack.Packer(strict_types=True, default=_pack_extension)
+
+
+def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
+    """Return the bytes of ``value`` as :func:`pack_value` does, with a packer that no other thread uses meanwhile."""
     try:
-        packed: bytes = msgpack.packb(value, strict_types=True, default=_pack_extension)
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise type(error)(f"{what}: {error}") from None
+        packed: bytes = packer.pack(value)
+    except (InvalidTypeError, InvalidValueError):
+        raise
     except UnicodeEncodeError as error:
-        raise InvalidValueError(f"{what}: the text {error.object!r} holds a lone surrogate") from None
+        raise InvalidValueError(f"the text {error.object!r} holds a lone surrogate") from None
     except (ValueError, RecursionError) as error:
-        raise InvalidValueError(f"{what} cannot be stored: {error}") from None
+        raise InvalidValueError(f"it cannot be stored: {error}") from None
     return packed
+
+
+def naming(error: FeedstoreError, what: str) -> FeedstoreError:
+    """Return the same kind of error with a message that begins with ``what``, the name of the thing that is stored."""
+    return type(error)(f"{what}: {error}")
 
 
 def unpack_value(data: bytes) -> Any:

@@ -6,8 +6,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
-from feedstore.errors import ItemNotFound, StoredDataError
-from feedstore.serializers.values import pack_value, unpack_value
+from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
+from feedstore.serializers.values import naming, pack_value, unpack_value
 from feedstore.storage.backend import Backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.key import check_key, check_prefix
@@ -36,8 +36,7 @@ class KvStorage(Writer):
 
     def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
         """Insert or replace the value of ``key``. One round trip."""
-        data = _PREFIX + pack_value(value, f"the value of key {check_key(key)!r}")
-        self._write(batch_interface, self._upsert, key, data)
+        self._write(batch_interface, self._upsert, check_key(key), encode_value(key, value))
 
     def fetch_one(self, key: str) -> Any:
         """Return the value of ``key``, or raise :class:`ItemNotFound` (K5). One round trip."""
@@ -88,6 +87,14 @@ class KvStorage(Writer):
     @abstractmethod
     def _delete(self, key: str) -> None:
         """Delete a checked key; one that is not there is no error."""
+
+
+def encode_value(key: str, value: Any) -> bytes:
+    """Return the bytes to store for a value. An error names the key (K6)."""
+    try:
+        return _PREFIX + pack_value(value)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise naming(error, f"the value of key {key!r}") from None
 
 
 def decode_value(key: str, data: bytes) -> Any:

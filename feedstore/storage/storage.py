@@ -89,8 +89,8 @@ class Storage(Writer):
 
     def serialize_activities(self, activities: Iterable[Any]) -> dict[int, bytes]:
         """Return ``{id: bytes}``; of a duplicate id the last activity wins (T1). One bad item raises (T13)."""
-        to_id, dumps = self.activity_to_id, self._serializer.dumps
-        serialized = {to_id(activity): dumps(activity) for activity in checked_iterable(activities)}
+        items = list(checked_iterable(activities))
+        serialized = dict(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))
         self._check_payloads(serialized)
         return serialized
 
