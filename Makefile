@@ -8,7 +8,7 @@ unexport PYTHONPATH
 MAKEFLAGS += --no-print-directory
 
 tools := --tools ruff mypy
-servers := PYTHONPATH=tests:scripts .venv/bin/python -m servers.install
+servers := --servers postgresql
 # Started in tests/, so that no process that a test starts finds feedstore in its working folder instead of the wheel.
 pytest := cd tests && ../.venv/bin/python -m pytest
 ARGUMENTS ?=
@@ -18,14 +18,12 @@ demo: ## Ingest real data into a SQLite file and show timelines
 	@.venv/bin/python examples/demo.py $(ARGUMENTS)
 
 test: ## Lint, check types, and run the suite against the built wheel and real servers
-	@scripts/bootstrap --extras cli test $(tools)
+	@scripts/bootstrap --extras cli test $(tools) $(servers)
 	@$(MAKE) lint types
-	@$(servers)
 	@$(pytest) $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
-	@scripts/bootstrap --extras cli test
-	@$(servers)
+	@scripts/bootstrap --extras cli test $(servers)
 	@export FEEDSTORE_SOAK=1; $(pytest) -m soak $(ARGUMENTS)
 
 lint: ## Check style and docstrings with ruff

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -17,8 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from machine import SERVERS, equip
 from project_wheel import ROOT, build_wheel, digest_of_sources
-from system_packages import SystemPackageError, install_packages
+from system_packages import SystemPackageError
 
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -35,9 +35,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extras", nargs="+", default=[], help="install feedstore with these extras")
     parser.add_argument("--tools", nargs="+", default=[], help="install these packages, as constraints.txt pins them")
+    parser.add_argument("--servers", nargs="+", default=[], choices=SERVERS, help="servers that the machine must have")
     arguments = parser.parse_args()
     try:
         with _one_at_a_time():
+            works = _environment_works()
+            equip(arguments.servers, virtual_environment=not works)
+            if not works:
+                _create_environment()
             update_environment(arguments.extras, arguments.tools)
     except SystemPackageError as error:
         sys.exit(f"error: {error}")
@@ -46,9 +51,7 @@ def main() -> None:
 
 
 def update_environment(extras: list[str], tools: list[str]) -> None:
-    """Make .venv if there is none that works, and install what is new or changed; feedstore itself only with extras."""
-    if not _environment_works():
-        _create_environment()
+    """Install what is new or changed into .venv; feedstore itself only with extras."""
     state = _read_state()
     pins = hashlib.sha256((ROOT / "setup.cfg").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
     if state.get("pins") != pins:
@@ -100,23 +103,8 @@ def _environment_works() -> bool:
 
 
 def _create_environment() -> None:
-    version = ".".join(map(str, sys.version_info[:3]))
-    missing = _missing_packages()
-    if missing:
-        install_packages(missing, f"a virtual environment of Python {version}")
-    print(f"making .venv with Python {version}", flush=True)
+    print(f"making .venv with Python {'.'.join(map(str, sys.version_info[:3]))}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-
-
-def _missing_packages() -> list[str]:
-    """Debian and Ubuntu split what a virtual environment needs off their Python."""
-    packages = []
-    if importlib.util.find_spec("ensurepip") is None:
-        packages.append(f"python3.{sys.version_info.minor}-venv")
-    if sys.version_info < (3, 11) and importlib.util.find_spec("distutils.core") is None:
-        # Ubuntu 22.04: its pip still imports distutils.
-        packages.append("python3-distutils")
-    return packages
 
 
 def _read_state() -> State:

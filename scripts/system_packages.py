@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 TARGETS = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 _OPTIONS = (
@@ -18,30 +18,37 @@ _LISTS_LOCK_SECONDS = 300
 
 
 class SystemPackageError(Exception):
-    """A package is missing and cannot be installed from here; the message says what to install."""
+    """Packages are missing and cannot be installed from here; the message says what to install."""
 
 
-def install_packages(packages: Sequence[str], purpose: str) -> None:
-    """Install ``packages`` through apt and say so; raise :class:`SystemPackageError` where that cannot be done."""
+def require_installable(packages: Mapping[str, str]) -> None:
+    """Raise :class:`SystemPackageError` if this is no system that packages are installed to, or no root can be had.
+
+    ``packages`` maps their names to what each is for.
+    """
     names = " ".join(packages)
-    require_target_system(names, purpose)
-    print(f"installing {names} with apt-get: {purpose}", flush=True)
-    install = ["apt-get", *_OPTIONS, "install", "--yes", "--no-install-recommends", *packages]
-    # The package lists may be missing or older than what the mirror still has.
-    if run_as_root(install, names).returncode:
-        _update_package_lists(names)
-        finished = run_as_root(install, names)
-        if finished.returncode:
-            raise SystemPackageError(f"apt-get could not install {names}:\n{finished.stdout[-4000:]}")
-
-
-def require_target_system(names: str, purpose: str) -> None:
-    """Raise :class:`SystemPackageError` on a system that the project installs nothing to."""
     if not is_target_system():
         raise SystemPackageError(
-            f"{names} is missing ({purpose}). Only Debian 12 and 13 and Ubuntu 22.04 and 24.04 are installed to "
-            f"from here: install what your system calls {names} and try again."
+            f"missing: {_listed(packages)}. Only Debian 12 and 13 and Ubuntu 22.04 and 24.04 are installed to from "
+            f"here: install what your system calls {names}, and try again."
         )
+    if os.geteuid() != 0 and not _sudo_works():
+        raise SystemPackageError(
+            f"missing: {_listed(packages)}. Root's rights are needed, and sudo does not give them without a password: "
+            f"run `apt-get install {names}` as root, and try again."
+        )
+
+
+def install_packages(packages: Mapping[str, str]) -> None:
+    """Install packages through apt and say so. Raises :class:`SystemPackageError` with what apt said if it cannot."""
+    print(f"installing with apt-get: {_listed(packages)}", flush=True)
+    install = ["apt-get", *_OPTIONS, "install", "--yes", "--no-install-recommends", *packages]
+    # The package lists may be missing, or older than what the mirror still has.
+    if run_as_root(install).returncode:
+        _update_package_lists()
+        finished = run_as_root(install)
+        if finished.returncode:
+            raise SystemPackageError(f"apt-get could not install {' '.join(packages)}:\n{finished.stdout[-4000:]}")
 
 
 def is_target_system(path: str = "/etc/os-release") -> bool:
@@ -54,14 +61,11 @@ def is_target_system(path: str = "/etc/os-release") -> bool:
     return fields.get("VERSION_ID", "").strip('"') in TARGETS.get(fields.get("ID", "").strip('"'), ())
 
 
-def run_as_root(command: Sequence[str], names: str) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` as root, through ``sudo -n`` where need be; ``names`` says what for if that is refused."""
-    prefix = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
-    if os.geteuid() != 0:
-        _require_sudo(names)
-        prefix = ["sudo", "-n", *prefix]
+def run_as_root(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``command`` as root, through ``sudo -n`` where need be, and return what it printed and its status."""
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     return subprocess.run(
-        [*prefix, *command],
+        [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -71,23 +75,24 @@ def run_as_root(command: Sequence[str], names: str) -> subprocess.CompletedProce
     )
 
 
-def _require_sudo(names: str) -> None:
-    asked = ["sudo", "-n", "true"]
-    if shutil.which("sudo") is None or subprocess.run(asked, capture_output=True, check=False).returncode:
-        raise SystemPackageError(
-            f"{names} is missing, and sudo does not work without a password here. "
-            f"Run this as root and try again: apt-get install {names}"
-        )
+def _sudo_works() -> bool:
+    if shutil.which("sudo") is None:
+        return False
+    return subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
 
 
-def _update_package_lists(names: str) -> None:
+def _listed(packages: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({purpose})" for name, purpose in packages.items())
+
+
+def _update_package_lists() -> None:
     deadline = time.monotonic() + _LISTS_LOCK_SECONDS
     while True:
-        finished = run_as_root(["apt-get", *_OPTIONS, "update"], names)
+        finished = run_as_root(["apt-get", *_OPTIONS, "update"])
         # apt waits for its other locks itself, but not for this one.
         locked = finished.returncode != 0 and "Could not get lock" in finished.stdout
         if not locked or time.monotonic() > deadline:
             break
         time.sleep(1)
     if finished.returncode:
-        raise SystemPackageError(f"apt-get update failed, so {names} cannot be installed:\n{finished.stdout[-4000:]}")
+        raise SystemPackageError(f"apt-get update failed:\n{finished.stdout[-4000:]}")

@@ -20,7 +20,8 @@ from hypothesis import HealthCheck
 
 import soak
 from feedstore.storage import Backend
-from servers.postgresql import URL_VARIABLE, OwnPostgreSQLServer, PostgreSQLServer
+from postgresql_programs import URL_VARIABLE
+from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from stores import STORES, Store, fresh_namespace
 
 

@@ -8,9 +8,18 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from servers import postgresql
+import postgresql_programs
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.process import ServerError, ServerProcess
+
+
+@pytest.fixture
+def no_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder where the only versions of PostgreSQL would be installed; there is none."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgresql_programs, "INSTALLED", tmp_path)
+    monkeypatch.delenv(postgresql_programs.URL_VARIABLE, raising=False)
+    return tmp_path
 
 
 def test_each_database_is_empty_and_of_its_own(postgresql_server: PostgreSQLServer, postgresql_database: str) -> None:
@@ -61,23 +70,9 @@ def test_a_server_that_never_answers_is_ended(tmp_path: Path) -> None:
     process.stop()
 
 
-def test_missing_programs_are_named_with_the_way_to_have_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(postgresql, "_INSTALLED", tmp_path)
+def test_missing_programs_are_named_with_the_way_to_have_them(no_programs: Path) -> None:
     with pytest.raises(ServerError, match=r"make test.*FEEDSTORE_TEST_POSTGRESQL"):
-        postgresql.require_binaries()
-
-
-def test_the_newest_installed_version_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for version in ("9.6", "15", "17"):
-        folder = tmp_path / version / "bin"
-        folder.mkdir(parents=True)
-        (folder / "postgres").touch()
-        (folder / "initdb").touch()
-    (tmp_path / "17" / "bin" / "initdb").unlink()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(postgresql, "_INSTALLED", tmp_path)
-    assert postgresql.find_binaries() == tmp_path / "15" / "bin"
+        OwnPostgreSQLServer()
 
 
 @pytest.mark.parametrize(

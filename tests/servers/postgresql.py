@@ -14,11 +14,10 @@ from pathlib import Path
 import psycopg
 
 from polling import poll_until
+from postgresql_programs import INSTALLED, URL_VARIABLE, find_programs
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError, ServerProcess, as_user
 
-URL_VARIABLE = "FEEDSTORE_TEST_POSTGRESQL"
-_INSTALLED = Path("/usr/lib/postgresql")
 _URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
 _ATTEMPTS = 3
 _RESTART_SECONDS = 30
@@ -65,7 +64,7 @@ class OwnPostgreSQLServer(PostgreSQLServer):
     """
 
     def __init__(self, settings: tuple[str, ...] = _FAST) -> None:
-        self._binaries = require_binaries()
+        self._programs = require_programs()
         self._settings = settings
         self._user = "postgres" if os.geteuid() == 0 else None
         # Short and outside pytest's own folders: a socket's path ends at 107 bytes, and another user must get in.
@@ -105,7 +104,7 @@ class OwnPostgreSQLServer(PostgreSQLServer):
             shutil.chown(self.folder, self._user, self._user)
         options = ("-U", "feedstore", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
         made = subprocess.run(
-            [self._binaries / "initdb", "-D", self.folder / "data", *options],
+            [self._programs / "initdb", "-D", self.folder / "data", *options],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -131,7 +130,7 @@ class OwnPostgreSQLServer(PostgreSQLServer):
     def _start(self, port: int) -> ServerProcess:
         data, sockets = str(self.folder / "data"), str(self.folder)
         settings = [part for setting in (f"listen_addresses={LOOPBACK}", *self._settings) for part in ("-c", setting)]
-        command = [str(self._binaries / "postgres"), "-D", data, "-p", str(port), "-k", sockets, *settings]
+        command = [str(self._programs / "postgres"), "-D", data, "-p", str(port), "-k", sockets, *settings]
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for connections to end.
         process = ServerProcess(command, self.folder, self._user, stop_signal=signal.SIGINT)
         # Asked through the socket in its own folder: on the port another server might answer.
@@ -139,23 +138,12 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         return process
 
 
-def find_binaries() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``: on PATH, or the newest of Debian's packages; None without either."""
-    found = shutil.which("postgres")
-    folders = [Path(found).resolve().parent] if found else []
-    versions = sorted(_INSTALLED.glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
-    for folder in [*folders, *versions]:
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
-            return folder
-    return None
-
-
-def require_binaries() -> Path:
-    """:func:`find_binaries`, or :class:`ServerError` saying how to have them."""
-    folder = find_binaries()
+def require_programs() -> Path:
+    """:func:`find_programs`, or :class:`ServerError` saying how to have them."""
+    folder = find_programs()
     if folder is None:
         raise ServerError(
-            f"PostgreSQL's initdb and postgres are neither on PATH nor in {_INSTALLED}/*/bin. "
+            f"PostgreSQL's initdb and postgres are neither on PATH nor in {INSTALLED}/*/bin. "
             f"`make test` installs them; {URL_VARIABLE}=postgresql://… names a server to use instead."
         )
     return folder

@@ -1,0 +1,54 @@
+"""What the machine itself must have; what is missing is installed through apt, or named in one error.
+
+    python scripts/machine.py [SERVER...]
+
+equips it with the servers that the tests start.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Collection
+
+import postgresql_programs
+from system_packages import SystemPackageError, install_packages, require_installable
+
+SERVERS = ("postgresql",)
+
+
+def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
+    """Install what is missing of the servers, and of what this Python needs to make a virtual environment."""
+    missing = virtual_environment_packages() if virtual_environment else {}
+    if "postgresql" in servers:
+        missing.update(postgresql_programs.missing_packages())
+    if missing:
+        require_installable(missing)
+        if postgresql_programs.PACKAGE in missing:
+            postgresql_programs.prevent_main_cluster()
+        install_packages(missing)
+
+
+def virtual_environment_packages() -> dict[str, str]:
+    """{package: what for} of what Debian and Ubuntu split off their Python, where that is missing."""
+    minor = sys.version_info.minor
+    missing = {}
+    if importlib.util.find_spec("ensurepip") is None:
+        missing[f"python3.{minor}-venv"] = f"for the virtual environment of Python 3.{minor}"
+    if minor < 11 and importlib.util.find_spec("distutils.core") is None:
+        missing["python3-distutils"] = "for the pip of Ubuntu 22.04"
+    return missing
+
+
+def main(servers: list[str]) -> None:
+    """Read the command line."""
+    if not set(servers) <= set(SERVERS):
+        sys.exit(f"{__doc__}\nServers: {', '.join(SERVERS)}")
+    try:
+        equip(servers)
+    except SystemPackageError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,47 @@
+"""PostgreSQL's programs: where they lie, and how a machine that lacks them gets them and no running server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from system_packages import SystemPackageError, run_as_root
+
+URL_VARIABLE = "FEEDSTORE_TEST_POSTGRESQL"
+PACKAGE = "postgresql"
+INSTALLED = Path("/usr/lib/postgresql")
+# Without this, Debian's package makes a cluster and starts it as a system service.
+_NO_MAIN_CLUSTER = """
+set -eu
+folder=/etc/postgresql-common
+mkdir -p $folder
+touch $folder/createcluster.conf
+sed -i '/^[[:space:]]*create_main_cluster/d' $folder/createcluster.conf
+echo 'create_main_cluster = false' >> $folder/createcluster.conf
+"""
+
+
+def find_programs() -> Path | None:
+    """The folder of ``initdb`` and ``postgres``: on PATH, or the newest of Debian's packages; None without either."""
+    found = shutil.which("postgres")
+    folders = [Path(found).resolve().parent] if found else []
+    versions = sorted(INSTALLED.glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
+    for folder in [*folders, *versions]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+def missing_packages() -> dict[str, str]:
+    """{package: what for} of what the tests' own server lacks; empty where a variable names another server."""
+    if os.environ.get(URL_VARIABLE) or find_programs() is not None:
+        return {}
+    return {PACKAGE: f"for a server of the tests' own; {URL_VARIABLE}=URL would replace it"}
+
+
+def prevent_main_cluster() -> None:
+    """Keep the package that is about to be installed from making and starting a cluster of its own."""
+    configured = run_as_root(["sh", "-c", _NO_MAIN_CLUSTER])
+    if configured.returncode:
+        raise SystemPackageError(f"create_main_cluster could not be turned off:\n{configured.stdout}")

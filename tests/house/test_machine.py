@@ -1,0 +1,73 @@
+"""What the machine lacks is found out all at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+import machine
+import postgresql_programs
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine with neither PostgreSQL nor ensurepip; the folder where PostgreSQL's versions would be installed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(postgresql_programs, "INSTALLED", tmp_path)
+    monkeypatch.delenv(postgresql_programs.URL_VARIABLE, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    return tmp_path
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What would have been done to the machine, in order."""
+    taken: list[str] = []
+
+    def install_packages(packages: Mapping[str, str]) -> None:
+        taken.append(" ".join(("install", *packages)))
+
+    monkeypatch.setattr(machine, "require_installable", lambda packages: taken.append("check"))
+    monkeypatch.setattr(machine, "install_packages", install_packages)
+    monkeypatch.setattr(postgresql_programs, "prevent_main_cluster", lambda: taken.append("no main cluster"))
+    return taken
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_everything_is_installed_in_one_go_and_without_a_cluster(steps: list[str]) -> None:
+    machine.equip(["postgresql"], virtual_environment=True)
+    assert steps[:2] == ["check", "no main cluster"]
+    assert steps[2].startswith(f"install python3.{sys.version_info.minor}-venv")
+    assert steps[2].endswith(" postgresql")
+    assert len(steps) == 3
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_only_what_is_asked_for_is_installed(steps: list[str]) -> None:
+    machine.equip([])
+    assert steps == []
+    machine.equip(["postgresql"])
+    assert steps == ["check", "no main cluster", "install postgresql"]
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_a_named_server_replaces_the_install(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEEDSTORE_TEST_POSTGRESQL", "postgresql://host")
+    machine.equip(["postgresql"])
+    assert steps == []
+
+
+def test_the_newest_installed_version_is_taken(bare_machine: Path, steps: list[str]) -> None:
+    for version in ("9.6", "15", "17"):
+        folder = bare_machine / version / "bin"
+        folder.mkdir(parents=True)
+        (folder / "postgres").touch()
+        (folder / "initdb").touch()
+    (bare_machine / "17" / "bin" / "initdb").unlink()
+    assert postgresql_programs.find_programs() == bare_machine / "15" / "bin"
+    machine.equip(["postgresql"])
+    assert steps == []
