@@ -101,8 +101,8 @@ def microseconds_of(time: datetime) -> int:
 
 def time_from_microseconds(microseconds: int) -> datetime:
     """Return the UTC datetime that lies ``microseconds`` after the start of 1970."""
-    # A timedelta of huge microseconds normalizes them itself, a fifth more slowly; every hydrated read comes through
-    # here. seconds, rest = divmod(microseconds, 1_000_000)
+    # A timedelta of huge microseconds normalizes them itself, and slower; every hydrated read comes through here.
+    seconds, rest = divmod(microseconds, 1_000_000)
     return _EPOCH + timedelta(0, seconds, rest)
 
 

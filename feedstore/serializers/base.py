@@ -47,17 +47,16 @@ class Serializer(ABC):
 
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
         """Return the objects of ``(id, data)`` pairs, in their order. An error names the id that it belongs to."""
-        loads = self.loads
-        loaded = []
-        for activity_id, data in entries:
-            try:
-                loaded.append(loads(data, activity_id))
-            except StoredDataError:
-                raise
-            # Whatever somebody else's serializer raises on damaged bytes, the reader must learn which id is damaged.
-            except Exception as error:  # noqa: PERF203 - a loop is how the id is known
-                raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
-        return loaded
+        return [self._loads_naming_id(data, activity_id) for activity_id, data in entries]
+
+    def _loads_naming_id(self, data: bytes, activity_id: int) -> Any:
+        try:
+            return self.loads(data, activity_id)
+        except StoredDataError:
+            raise
+        # Whatever somebody else's serializer raises on damaged bytes, the reader must learn which id is damaged.
+        except Exception as error:
+            raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
 
     def check_activity(self, activity: Any) -> None:
         """Raise :class:`InvalidTypeError` unless ``activity`` is one of :attr:`activity_class`."""
