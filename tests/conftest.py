@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Protocol
 
 import hypothesis
 import pytest
@@ -22,14 +21,7 @@ import soak
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
-from stores import STORES, Store, fresh_namespace
-
-
-class OpenBackend(Protocol):
-    """What the fixture ``open_backend`` gives."""
-
-    def __call__(self, namespace: str | None = None) -> Backend:
-        """Open a backend on the test's store, under a fresh namespace if none is given."""
+from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
 def pytest_configure() -> None:

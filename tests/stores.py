@@ -10,6 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Protocol
 
 import pytest
 
@@ -67,6 +68,13 @@ STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "sqlite": lambda request: UrlStore(request.getfixturevalue("sqlite_url")),
     "postgresql": lambda request: UrlStore(request.getfixturevalue("postgresql_url")),
 }
+
+
+class OpenBackend(Protocol):
+    """What the fixture ``open_backend`` gives."""
+
+    def __call__(self, namespace: str | None = None) -> Backend:
+        """Open a backend on the test's store, under a fresh namespace if none is given."""
 
 
 def fresh_namespace() -> str:
