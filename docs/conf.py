@@ -1,0 +1,60 @@
+"""Sphinx's configuration. Nothing is fetched: references to other projects stay plain text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import feedstore
+
+project = "feedstore"
+author = "feedstore contributors"
+version = release = feedstore.__version__
+copyright = "2026, feedstore contributors"  # noqa: A001 - Sphinx's own name for it
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"feedstore {release}"
+
+nitpicky = True
+nitpick_ignore_regex = [
+    # What lies outside of feedstore has no page here to lead to.
+    (r"py:.*", r"(?!feedstore\.).*"),
+    # Private names, and classes that only split a documented one into files.
+    (r"py:.*", r"feedstore\..*\._\w+"),
+    (r"py:class", r"feedstore\.storage\.(writer\.Writer|timeline_(reads|writes|hooks)\.Timeline\w+)"),
+    (r"py:class", r"feedstore\.backends\.memory\.store\.\w+"),
+]
+
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+
+
+def resolve_short_name(
+    app: Sphinx, environment: BuildEnvironment, node: pending_xref, text: nodes.TextElement
+) -> nodes.reference | None:
+    """Let a docstring name a class of another module by its short name, as the code beside it does."""
+    if node.get("refdomain") != "py":
+        return None
+    domain: Any = environment.domains.python_domain
+    ending = "." + node["reftarget"].removeprefix("~")
+    found = {(entry.docname, entry.node_id) for name, entry in domain.objects.items() if name.endswith(ending)}
+    if len(found) != 1:
+        return None
+    ((page, anchor),) = found
+    uri = app.builder.get_relative_uri(node["refdoc"], page) + "#" + anchor
+    return nodes.reference("", "", text, internal=True, refuri=uri)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what Sphinx has no setting for."""
+    app.connect("missing-reference", resolve_short_name)

@@ -1,0 +1,229 @@
+"""A complete backend over plain dictionaries, in the fewest hooks: the example of "Writing a backend"."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.metrics import Metrics
+from feedstore.storage import Abilities, ActivityStorage, Backend, Bounds, KvStorage, TimelineStorage
+from feedstore.storage.batch import Operation
+from feedstore.storage.bounds import Filter, is_descending, parse_filter
+
+
+class Timeline:
+    """The entries of one timeline, and the newest id that trimming dropped from it."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, bytes] = {}
+        self.newest_dropped: int | None = None
+
+
+class Space:
+    """What one namespace holds."""
+
+    def __init__(self) -> None:
+        self.activities: dict[int, bytes] = {}
+        self.timelines: dict[str, Timeline] = {}
+        self.items: dict[str, dict[str, bytes]] = {}
+
+
+class Store:
+    """What the backends of one family share: a lock, a space for each namespace, and whether it was closed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.spaces: dict[str, Space] = {}
+        self.closed = False
+
+
+class DictActivityStorage(ActivityStorage):
+    """Activities in a dictionary by id."""
+
+    backend: DictBackend
+
+    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+        """O(1) for each."""
+        with self.backend.locked_space() as space:
+            new = len(serialized_activities.keys() - space.activities.keys())
+            space.activities.update(serialized_activities)
+            return new
+
+    def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
+        """O(1) for each."""
+        with self.backend.locked_space() as space:
+            return {one: space.activities[one] for one in activity_ids if one in space.activities}
+
+    def remove_from_storage(self, activity_ids: list[int]) -> int:
+        """O(1) for each."""
+        with self.backend.locked_space() as space:
+            return sum(space.activities.pop(one, None) is not None for one in activity_ids)
+
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        with self.backend.locked_space() as space:
+            found = sorted(space.activities.items())
+        yield from (entry for entry in found if after is None or entry[0] > after)
+
+    def _flush(self) -> None:
+        with self.backend.locked_space() as space:
+            space.activities.clear()
+
+
+class DictTimelineStorage(TimelineStorage):
+    """Timelines in dictionaries, sorted when they are read: every read of a timeline of n costs O(n log n)."""
+
+    backend: DictBackend
+
+    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """O(1) for each."""
+        with self.backend.locked_space() as space:
+            entries = space.timelines.setdefault(key, Timeline()).entries
+            new = len(serialized_activities.keys() - entries.keys())
+            entries.update(serialized_activities)
+            return new
+
+    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """O(1) for each."""
+        with self.backend.locked_space() as space:
+            entries = space.timelines.get(key, Timeline()).entries
+            return sum(entries.pop(activity_id, None) is not None for activity_id in serialized_activities)
+
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[tuple[int, bytes]]:
+        """O(n log n)."""
+        lowest, highest = parse_filter(filter_kwargs, self.activity_to_id)
+        with self.backend.locked_space() as space:
+            entries = list(space.timelines.get(key, Timeline()).entries.items())
+        within = [entry for entry in entries if lowest <= entry[0] <= highest]
+        return sorted(within, reverse=is_descending(ordering_args))[start:stop]
+
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """O(n)."""
+        with self.backend.locked_space() as space:
+            entries = space.timelines.get(key, Timeline()).entries
+            return sum(one > activity_id for one in entries) if activity_id in entries else None
+
+    def _contains(self, key: str, activity_id: int) -> bool:
+        with self.backend.locked_space() as space:
+            return activity_id in space.timelines.get(key, Timeline()).entries
+
+    def _count(self, key: str) -> int:
+        with self.backend.locked_space() as space:
+            return len(space.timelines.get(key, Timeline()).entries)
+
+    def _trim(self, key: str, length: int) -> int:
+        with self.backend.locked_space() as space:
+            timeline = space.timelines.get(key, Timeline())
+            dropped = sorted(timeline.entries, reverse=True)[length:]
+            for activity_id in dropped:
+                del timeline.entries[activity_id]
+            if dropped:
+                timeline.newest_dropped = max(dropped[0], timeline.newest_dropped or 0)
+            return len(dropped)
+
+    def _delete(self, key: str) -> None:
+        with self.backend.locked_space() as space:
+            space.timelines.pop(key, None)
+
+    def _floor(self, key: str) -> int | None:
+        with self.backend.locked_space() as space:
+            newest_dropped = space.timelines.get(key, Timeline()).newest_dropped
+        return None if newest_dropped is None else newest_dropped + 1
+
+    def _keys(self) -> Iterator[str]:
+        with self.backend.locked_space() as space:
+            keys = [key for key, timeline in space.timelines.items() if timeline.entries]
+        yield from keys
+
+    def _flush(self) -> None:
+        with self.backend.locked_space() as space:
+            space.timelines.clear()
+
+
+class DictKvStorage(KvStorage):
+    """Items in a dictionary, sorted by every scan: a scan costs what the key space holds, not what it returns."""
+
+    backend: DictBackend
+
+    def _upsert(self, key: str, data: bytes) -> None:
+        with self.backend.locked_space() as space:
+            space.items.setdefault(self.name, {})[key] = data
+
+    def _fetch_one(self, key: str) -> bytes | None:
+        with self.backend.locked_space() as space:
+            return space.items.get(self.name, {}).get(key)
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        with self.backend.locked_space() as space:
+            found = sorted(space.items.get(self.name, {}).items())
+        yield from (item for item in found if item[0].startswith(prefix))
+
+    def _delete(self, key: str) -> None:
+        with self.backend.locked_space() as space:
+            space.items.get(self.name, {}).pop(key, None)
+
+    def _flush(self) -> None:
+        with self.backend.locked_space() as space:
+            space.items.pop(self.name, None)
+
+
+class DictBackend(Backend):
+    """A store in plain dictionaries, at ``dict://``."""
+
+    abilities = Abilities(ordered_prefix_scans=False, shared_between_processes=False)
+    activity_storage_class = DictActivityStorage
+    timeline_storage_class = DictTimelineStorage
+    kv_storage_class = DictKvStorage
+
+    def __init__(self, namespace: str = "default", metrics: Metrics | None = None, store: Store | None = None) -> None:
+        super().__init__(namespace, metrics)
+        self._store = Store() if store is None else store
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> DictBackend:
+        """Return an empty store for ``dict://``; the options are ``namespace`` and ``metrics``."""
+        if url != "dict://":
+            raise InvalidValueError("the URL of a store in dictionaries is 'dict://' alone")
+        for name in options.keys() - {"namespace", "metrics"}:
+            raise InvalidTypeError(f"unknown option {name!r}; dict:// takes namespace and metrics")
+        return cls(**options)
+
+    @contextmanager
+    def locked_space(self) -> Iterator[Space]:
+        """Give the data of this namespace, for as long as nobody else may touch it."""
+        with self._store.lock:
+            self.check_open()
+            yield self._store.spaces.setdefault(self.namespace, Space())
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._store.closed
+
+    def _store_identity(self) -> Store:
+        return self._store
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        # A checked write over dictionaries cannot fail half way, so the lock alone makes every batch all or nothing.
+        with self.locked_space():
+            return [operation.run() for operation in operations]
+
+    def _with_namespace(self, namespace: str) -> DictBackend:
+        return DictBackend(namespace, self.metrics, self._store)
+
+    def _ping(self) -> None:
+        with self.locked_space():
+            return
+
+    def _close(self) -> None:
+        self._store.closed = True
+        self._store.spaces.clear()

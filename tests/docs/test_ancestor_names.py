@@ -1,0 +1,115 @@
+"""Every class, method and argument of stream_framework's storage package exists here, under the name it had."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from feedstore import connect
+from feedstore.activity import Activity
+from feedstore.backends import memory
+from feedstore.metrics import Metrics
+from feedstore.serializers import DummySerializer, Serializer, SimpleTimelineSerializer
+from feedstore.storage import BaseActivityStorage, BaseStorage, BaseTimelineStorage
+
+STORAGE = {
+    "activities_to_ids": ["activities_or_ids"],
+    "activity_to_id": ["activity"],
+    "deserialize_activities": ["serialized_activities"],
+    "flush": [],
+    "serialize_activities": ["activities"],
+    "serialize_activity": ["activity"],
+}
+ACTIVITY_STORAGE = {
+    **STORAGE,
+    "add": ["activity"],
+    "add_many": ["activities"],
+    "add_to_storage": ["serialized_activities"],
+    "get": ["activity_id"],
+    "get_from_storage": ["activity_ids"],
+    "get_many": ["activity_ids"],
+    "remove": ["activity"],
+    "remove_from_storage": ["activity_ids"],
+    "remove_many": ["activities"],
+}
+TIMELINE_STORAGE = {
+    **STORAGE,
+    "add": ["key", "activity"],
+    "add_many": ["key", "activities"],
+    "add_to_storage": ["key", "serialized_activities"],
+    "contains": ["key", "activity_id"],
+    "count": ["key"],
+    "delete": ["key"],
+    "get_batch_interface": [],
+    "get_index_of": ["key", "activity_id"],
+    "get_slice": ["key", "start", "stop", "filter_kwargs", "ordering_args"],
+    "get_slice_from_storage": ["key", "start", "stop", "filter_kwargs", "ordering_args"],
+    "index_of": ["key", "activity_or_id"],
+    "remove": ["key", "activity"],
+    "remove_from_storage": ["key", "serialized_activities"],
+    "remove_many": ["key", "activities"],
+    "trim": ["key", "length"],
+}
+CLASSES: list[tuple[type[Any], dict[str, list[str]]]] = [
+    (BaseStorage, STORAGE),
+    (BaseActivityStorage, ACTIVITY_STORAGE),
+    (BaseTimelineStorage, TIMELINE_STORAGE),
+    (memory.InMemoryActivityStorage, ACTIVITY_STORAGE),
+    (memory.InMemoryTimelineStorage, TIMELINE_STORAGE),
+]
+METHODS = [(owner, name, arguments) for owner, methods in CLASSES for name, arguments in methods.items()]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "arguments"), METHODS, ids=[f"{owner.__name__}.{name}" for owner, name, _ in METHODS]
+)
+def test_a_method_takes_the_arguments_it_had(owner: type[Any], name: str, arguments: list[str]) -> None:
+    signature = inspect.signature(getattr(owner, name))
+    assert list(signature.parameters)[1 : 1 + len(arguments)] == arguments
+    signature.bind(None, *arguments)
+
+
+@pytest.mark.parametrize("owner", [memory.InMemoryActivityStorage, memory.InMemoryTimelineStorage])
+def test_a_storage_stands_on_its_own(owner: Any) -> None:
+    storage = owner(serializer_class=None, activity_class=None)
+    assert isinstance(storage, BaseStorage)
+    assert isinstance(storage.metrics, Metrics)
+    assert isinstance(storage.serializer, Serializer)
+    assert storage.serializer is storage.serializer
+    assert storage.activity_class is Activity
+    assert storage.aggregated_activity_class is None
+    with pytest.raises(TypeError, match="redis_server"):
+        owner(redis_server="default")
+
+
+def test_the_default_serializers() -> None:
+    assert BaseStorage.default_serializer_class is DummySerializer
+    assert BaseTimelineStorage.default_serializer_class is SimpleTimelineSerializer
+
+
+def test_the_storage_package_s_example() -> None:
+    activities = [Activity("ann", "like", f"photo:{number}") for number in range(5)]
+    storage = memory.InMemoryActivityStorage()
+    storage.add_many(activities)
+    assert storage.get_many([activity.serialization_id for activity in activities]) == activities
+    timelines = memory.InMemoryTimelineStorage()
+    timelines.add_many("key", activities)
+    assert timelines.get_slice("key", 0, 2) == [activities[4].reference, activities[3].reference]
+    timelines.remove_many("key", activities)
+    assert timelines.count("key") == 0
+
+
+def test_the_batch_interface_is_a_context_manager() -> None:
+    with connect("memory://") as backend:
+        timelines = backend.timeline_storage()
+        with timelines.get_batch_interface() as batch:
+            timelines.add("key", Activity("ann", "like", "photo:7"), batch_interface=batch)
+        assert timelines.count("key") == 1
+
+
+def test_the_memory_module_s_helpers() -> None:
+    assert list(inspect.signature(memory.reverse_bisect_left).parameters) == ["a", "x", "lo", "hi"]
+    assert memory.reverse_bisect_left([9, 7, 5], 6) == 2
+    assert memory.compare(1, 2) == -1

@@ -1,0 +1,97 @@
+"""Every example in the documentation runs, and prints what it shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.pages import DOCS, ROOT, blocks, name_of, pages
+from docs.running import Reader, shell_commands
+
+# What the pages call the reader's PostgreSQL database.
+DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
+RUN = {"python", "pycon", "console"}
+# Shown, not run: what is installed, configured, or run by another program.
+SHOWN = {"sh", "text", "toml", "ini", "json", "csv", "sql", "nginx"}
+LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
+HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_the_examples_of_a_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    to_run = list(blocks(page))
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    replacements = {}
+    if any(DOCUMENTED_DATABASE in block.text for block in to_run):
+        replacements[DOCUMENTED_DATABASE] = request.getfixturevalue("postgresql_database")
+    reader = Reader(page, folder, replacements)
+    for block in to_run:
+        reader.follow(block)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_every_block_is_run_or_has_a_reason_not_to_be(page: Path) -> None:
+    for block in blocks(page):
+        where = f"{name_of(page)}:{block.line}"
+        assert block.language in RUN | SHOWN or block.language.startswith("{"), f"{where}: {block.language!r}"
+        if block.language == "sh":
+            assert not re.search(r"^\$? ?feedstore ", block.text, re.MULTILINE), f"{where}: make it a console block"
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for link in LINK.finditer(page.read_text(encoding="utf-8")):
+        target = (page.parent / link["path"]).resolve() if link["path"] else page
+        where = f"{name_of(page)}: {link[0]}"
+        assert target.exists(), where
+        if link["anchor"] and target.suffix == ".md":
+            assert link["anchor"] in anchors(target), where
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    listed = {
+        line.strip()
+        for page in (DOCS / "index.md", DOCS / "api" / "index.md")
+        for block in blocks(page)
+        if block.language == "{toctree}"
+        for line in block.text.splitlines()
+        if line.strip() and not line.startswith(":")
+    }
+    reached = {name.split("/")[-1] for name in listed} | {"index"}
+    assert {page.stem for page in pages() if DOCS in page.parents} <= reached
+
+
+def test_the_readme_links_to_pages_that_exist() -> None:
+    assert "docs/tutorial.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_wrong_output_is_seen(tmp_path: Path) -> None:
+    page = DOCS / "wrong.md"
+    reader = Reader(page, tmp_path, {})
+    with pytest.raises(AssertionError, match="Expected"):
+        reader._talk_to_python(">>> 1 + 1\n3\n", 1)
+    with pytest.raises(AssertionError, match="expected"):
+        reader._type("echo one", "two\n", 1)
+    with pytest.raises(AssertionError, match="wrong"):
+        reader._type("exit 3", "", 1)
+    reader._type("echo $?", "3\n", 1)
+
+
+def test_console_blocks_are_read_line_by_line() -> None:
+    text = "$ feedstore stats \\\n    --json\n{}\n$ ls\n"
+    assert shell_commands(text) == [("feedstore stats --json", "{}\n"), ("ls", "")]
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as MyST and GitHub make them."""
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(page):
+        text = text.replace(block.text, "")
+    words = (re.sub(r"[^\w\- ]", "", heading["text"].lower()) for heading in HEADING.finditer(text))
+    return {word.strip().replace(" ", "-") for word in words}
