@@ -123,9 +123,9 @@ class TimelineReads(TimelineHooks):
             raise ActivityNotFound(f"the timeline {key!r} holds no activity {id_to_text(activity_id)}")
         return position
 
-    def contains(self, key: str, activity_or_id: Any) -> bool:
+    def contains(self, key: str, activity_id: Any) -> bool:
         """Return whether a timeline holds an activity. One round trip."""
-        return self._contains(check_key(key), self.activity_to_id(activity_or_id))
+        return self._contains(check_key(key), self.activity_to_id(activity_id))
 
     def count(self, key: str) -> int:
         """Return how many entries a timeline holds; 0 for a key that is not there. One round trip."""
