@@ -1,0 +1,21 @@
+"""What is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.operations.base import FULL, QUICK, Operation, Scale, Scenario
+from benchmarks.operations.bulk import BulkScenario
+from benchmarks.operations.fan_out import FanOutScenario
+from benchmarks.operations.reads import ReadScenario
+from benchmarks.operations.sizes import SizeScenario
+
+SCENARIOS: tuple[Callable[[Scale], Scenario], ...] = (
+    BulkScenario,
+    lambda scale: FanOutScenario(scale, 100),
+    lambda scale: FanOutScenario(scale, 800),
+    ReadScenario,
+    SizeScenario,
+)
+
+__all__ = ["FULL", "QUICK", "SCENARIOS", "Operation", "Scale", "Scenario"]

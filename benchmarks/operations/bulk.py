@@ -1,0 +1,76 @@
+"""Adding 500 at a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.operations.base import Operation, Scale, Scenario
+from benchmarks.side import Side
+from benchmarks.workloads import all_activities, chunks, shuffled
+from feedstore import Activity
+
+CHUNK = 500
+_CHUNKS_IN_A_TIMELINE = 20
+
+
+class AddActivities(Operation):
+    """Activities that are new, into the activity storage; serializing them is part of it."""
+
+    name = "activities_add_many"
+    title = f"activities, bulk add ({CHUNK} a call)"
+    unit = "activities"
+    units = CHUNK
+
+    def __init__(self, scale: Scale) -> None:
+        self.calls = scale.calls
+        self._chunks = chunks(all_activities(scale.calls * CHUNK), CHUNK)
+
+    def arguments(self, number: int) -> Sequence[Activity]:
+        return self._chunks[number]
+
+    def perform(self, side: Side, arguments: Sequence[Activity]) -> None:
+        side.add_activities(arguments)
+
+    def outcome(self, side: Side, calls: int) -> list[Activity]:
+        sample = [activity for chunk in self._chunks[:calls] for activity in chunk[::25]]
+        side.add_many("sample", sample)
+        return side.newest_hydrated("sample", len(sample))
+
+
+class AddToTimeline(Operation):
+    """Activities that are new to a timeline, which starts empty and grows to 10,000; then the next one begins."""
+
+    unit = "entries"
+    units = CHUNK
+
+    def __init__(self, scale: Scale, in_order: bool) -> None:
+        self.name = "timeline_add_many" if in_order else "timeline_add_many_shuffled"
+        self.title = f"timeline, bulk add ({CHUNK} a call{'' if in_order else ', random order'})"
+        self.calls = scale.calls
+        activities: Sequence[Activity] = all_activities(_CHUNKS_IN_A_TIMELINE * CHUNK)
+        self._chunks = chunks(activities if in_order else shuffled(activities), CHUNK)
+
+    def arguments(self, number: int) -> tuple[str, Sequence[Activity]]:
+        return self._key(number), self._chunks[number % _CHUNKS_IN_A_TIMELINE]
+
+    def perform(self, side: Side, arguments: Any) -> None:
+        side.add_many(*arguments)
+
+    def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
+        # A repeated chunk must leave no second copy behind.
+        side.add_many(*self.arguments(0))
+        return side.ids(sorted({self._key(number) for number in range(calls)}))
+
+    def _key(self, number: int) -> str:
+        return f"{self.name}:{number // _CHUNKS_IN_A_TIMELINE}"
+
+
+class BulkScenario(Scenario):
+    """An empty store."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.operations = [AddActivities(scale), AddToTimeline(scale, True), AddToTimeline(scale, False)]
+
+    def fill(self, side: Side) -> None:
+        """Leave it empty."""

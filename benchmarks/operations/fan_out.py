@@ -1,0 +1,52 @@
+"""One call that delivers to many timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.operations.base import Operation, Scale, Scenario
+from benchmarks.side import Side
+from benchmarks.workloads import all_activities, keys
+from feedstore import Activity
+
+
+class FanOut(Operation):
+    """New activities to full timelines, each trimmed to its length again."""
+
+    unit = "deliveries"
+
+    def __init__(self, timelines: Sequence[str], max_length: int, at_once: int, calls: int, first: int) -> None:
+        self.name = f"fan_out_{at_once}_to_{max_length}"
+        what = "one activity" if at_once == 1 else f"{at_once} activities"
+        self.title = f"fan-out of {what} to {len(timelines):,} timelines of {max_length}"
+        self.units = len(timelines) * at_once
+        self.calls = calls
+        self._timelines = timelines
+        self._max_length = max_length
+        self._at_once = at_once
+        self._activities = all_activities(first + calls * at_once)[first:]
+
+    def arguments(self, number: int) -> Sequence[Activity]:
+        return self._activities[number * self._at_once : (number + 1) * self._at_once]
+
+    def perform(self, side: Side, arguments: Any) -> None:
+        side.add_to_many(self._timelines, arguments, self._max_length)
+
+    def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
+        return side.ids(self._timelines[::10])
+
+
+class FanOutScenario(Scenario):
+    """Timelines that are full."""
+
+    def __init__(self, scale: Scale, max_length: int) -> None:
+        self._max_length = max_length
+        self._timelines = keys(scale.timelines)
+        many = max(scale.calls // 4, 1)
+        one = FanOut(self._timelines, max_length, 1, scale.calls, max_length)
+        several = FanOut(self._timelines, max_length, 25, many, max_length + scale.calls)
+        self.operations = [one, several]
+
+    def fill(self, side: Side) -> None:
+        side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)

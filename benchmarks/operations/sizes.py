@@ -1,0 +1,116 @@
+"""Operations on one timeline as it grows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.operations.base import Operation, Read, Scale, Scenario
+from benchmarks.operations.bulk import CHUNK
+from benchmarks.operations.reads import LIMIT
+from benchmarks.side import Side
+from benchmarks.workloads import all_activities, all_ids, chunks
+from feedstore import Activity
+
+_FILL_CHUNK = 10_000
+_SAMPLE = 1000
+
+
+def _key(size: int) -> str:
+    return f"size:{size}"
+
+
+class _SizedRead(Read):
+    """A read of the timeline of ``size`` entries, at ids that are drawn from all of it."""
+
+    what: str
+
+    def __init__(self, size: int) -> None:
+        self.name = f"{self.what}_{size}"
+        self.title = f"{self.what} in a timeline of {size:,}"
+        self._key = _key(size)
+        choose = random.Random(size)
+        self._sample = choose.choices(all_ids(size), k=_SAMPLE)
+
+    def arguments(self, number: int) -> tuple[str, int]:
+        return self._key, self._sample[number % _SAMPLE]
+
+
+class IndexOf(_SizedRead):
+    """The position of an entry."""
+
+    what = "index_of"
+
+    def perform(self, side: Side, arguments: Any) -> int:
+        return side.index_of(*arguments)
+
+
+class Contains(_SizedRead):
+    """Whether an entry is there: of every two ids one is."""
+
+    what = "contains"
+
+    def arguments(self, number: int) -> tuple[str, int]:
+        key, activity_id = super().arguments(number)
+        return key, activity_id ^ (number & 1)
+
+    def perform(self, side: Side, arguments: Any) -> bool:
+        return side.contains(*arguments)
+
+
+class Count(_SizedRead):
+    """How many there are."""
+
+    what = "count"
+
+    def perform(self, side: Side, arguments: Any) -> int:
+        return side.count(arguments[0])
+
+
+class NewestOf(_SizedRead):
+    """The top of it."""
+
+    what = f"newest_{LIMIT}"
+
+    def perform(self, side: Side, arguments: Any) -> Any:
+        return side.newest(arguments[0], LIMIT)
+
+
+class AddTo(Operation):
+    """500 new entries at the top of it, which therefore grows by them."""
+
+    unit = "entries"
+    units = CHUNK
+
+    def __init__(self, size: int, calls: int) -> None:
+        self.name = f"add_many_{size}"
+        self.title = f"add_many ({CHUNK} a call) to a timeline of {size:,}"
+        self.calls = calls
+        self._key = _key(size)
+        self._chunks = chunks(all_activities(calls * CHUNK), CHUNK)
+
+    def arguments(self, number: int) -> tuple[str, Sequence[Activity]]:
+        return self._key, self._chunks[number]
+
+    def perform(self, side: Side, arguments: Any) -> None:
+        side.add_many(*arguments)
+
+    def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
+        return side.ids([self._key])
+
+
+class SizeScenario(Scenario):
+    """One timeline of each size."""
+
+    def __init__(self, scale: Scale) -> None:
+        self._sizes = scale.sizes
+        kinds = (IndexOf, Contains, Count, NewestOf)
+        reads: list[Operation] = [kind(size) for kind in kinds for size in scale.sizes]
+        self.operations = [*reads, *(AddTo(size, scale.calls) for size in scale.sizes)]
+
+    def fill(self, side: Side) -> None:
+        for size in self._sizes:
+            ids = all_ids(size)
+            for start in range(0, size, _FILL_CHUNK):
+                side.add_ids(_key(size), ids[start : start + _FILL_CHUNK])

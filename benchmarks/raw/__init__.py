@@ -1,0 +1,1 @@
+"""The raw drivers: for each, the fastest way that was found to do the work by hand."""

@@ -1,0 +1,69 @@
+"""One run of the table."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from benchmarks.measure import Comparison, Effort, SideRunner, compare
+from benchmarks.operations import SCENARIOS, Operation, Scale, Scenario
+from benchmarks.side import Side
+from benchmarks.table import Laboratory
+
+
+class Disagreement(Exception):
+    """Two sides that were given the same work hold different things: what was measured means nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    backend: str
+    operation: str
+    title: str
+    unit: str
+    driver: str
+    aim: float | None
+    comparison: Comparison
+
+
+def operation_names(scale: Scale) -> list[str]:
+    """Return the names of all operations, in their order."""
+    return [operation.name for make in SCENARIOS for operation in make(scale).operations]
+
+
+def run(
+    backend: str, laboratory: Laboratory, scale: Scale, effort: Effort, wanted: Collection[str] | None
+) -> Iterator[Row]:
+    """Yield a row for each of the ``wanted`` operations (None: all), as soon as it is measured."""
+    for make in SCENARIOS:
+        scenario = make(scale)
+        chosen = [operation for operation in scenario.operations if wanted is None or operation.name in wanted]
+        if not chosen:
+            continue
+        with closing(laboratory.open_product()) as product, closing(laboratory.open_raw()) as raw:
+            _fill(scenario, product, raw)
+            for operation in chosen:
+                comparison = _measure(operation, product, raw, effort)
+                aim = laboratory.aims.get(operation.name)
+                yield Row(backend, operation.name, operation.title, operation.unit, laboratory.driver, aim, comparison)
+        gc.unfreeze()
+
+
+def _fill(scenario: Scenario, product: Side, raw: Side) -> None:
+    for side in (product, raw):
+        scenario.fill(side)
+    # What is stored from here on is no garbage; the collections between two timings need not look at it.
+    gc.collect()
+    gc.freeze()
+
+
+def _measure(operation: Operation, product: Side, raw: Side, effort: Effort) -> Comparison:
+    comparison, calls = compare(operation, SideRunner(operation, product), SideRunner(operation, raw), effort)
+    ours, theirs = (operation.outcome(side, calls) for side in (product, raw))
+    if not ours or ours != theirs:
+        raise Disagreement(f"{operation.name}: after {calls} calls the product and the raw driver disagree")
+    return comparison

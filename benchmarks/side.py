@@ -1,0 +1,71 @@
+"""One side of a comparison: the product, or the raw driver."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+from feedstore import Activity, ActivityRef
+
+
+class Side(ABC):
+    """A store, and the work that the operations ask of it.
+
+    Both sides keep timelines of references: they store an id once however often it is added, trim exactly, commit each
+    call, and return the same objects. The product checks its arguments and keeps a floor besides; the raw side need
+    not.
+    """
+
+    @abstractmethod
+    def add_activities(self, activities: Sequence[Activity]) -> None:
+        """Serialize and store activities."""
+
+    @abstractmethod
+    def add_many(self, key: str, activities: Sequence[Activity]) -> None:
+        """Add activities to one timeline."""
+
+    @abstractmethod
+    def add_ids(self, key: str, activity_ids: Sequence[int]) -> None:
+        """Add ids to one timeline: how large ones are filled, never timed."""
+
+    @abstractmethod
+    def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
+        """Add the same activities to many timelines and trim each."""
+
+    @abstractmethod
+    def newest(self, key: str, limit: int) -> list[ActivityRef]:
+        """Return the newest references of a timeline."""
+
+    @abstractmethod
+    def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
+        """Return the newest activities of a timeline."""
+
+    @abstractmethod
+    def walk(self, key: str, limit: int) -> list[ActivityRef]:
+        """Return all references of a timeline, read newest first in pages of ``limit``, each of which begins behind the
+        last id of the one before.
+        """
+
+    @abstractmethod
+    def index_of(self, key: str, activity_id: int) -> int:
+        """Return how many entries of a timeline are newer than one that is there."""
+
+    @abstractmethod
+    def contains(self, key: str, activity_id: int) -> bool:
+        """Return whether a timeline holds an id."""
+
+    @abstractmethod
+    def count(self, key: str) -> int:
+        """Return how many entries a timeline holds."""
+
+    @abstractmethod
+    def stored_bytes(self) -> int:
+        """Return how many bytes the store takes now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the store."""
+
+    def ids(self, keys: Iterable[str]) -> dict[str, list[int]]:
+        """Return all ids of timelines, newest first: what both sides must agree on after the work."""
+        return {key: [reference.serialization_id for reference in self.newest(key, self.count(key))] for key in keys}

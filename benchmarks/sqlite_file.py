@@ -1,0 +1,16 @@
+"""How many bytes a SQLite database takes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+
+def stored_bytes(path: Path) -> int:
+    """Return the size of the file at ``path``, once all of its write-ahead log is in it."""
+    with closing(sqlite3.connect(path)) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise RuntimeError(f"{path} is in use, so its log cannot be moved into it")
+    return path.stat().st_size

@@ -1,0 +1,66 @@
+"""Seeded workloads: the same activities, keys and ids in every run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+
+from feedstore import Activity
+from feedstore.ids import first_id_at
+
+_START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_VERBS = ("commit", "review", "comment", "approve", "merge")
+_PROJECTS = ("kernel", "compiler", "browser", "database")
+_TAIL_BITS = 62
+
+
+@lru_cache(maxsize=8)
+def all_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
+    """Return activities in the order of their times, a few milliseconds apart, as a review system makes them; half of
+    them carry some context.
+    """
+    choose = random.Random(seed)
+    time = _START
+    activities = []
+    for number in range(amount):
+        time += timedelta(microseconds=choose.randrange(1, 5000))
+        activities.append(_activity(number, time, choose))
+    return tuple(activities)
+
+
+def _activity(number: int, time: datetime, choose: random.Random) -> Activity:
+    project = choose.choice(_PROJECTS)
+    return Activity(
+        f"dev:{choose.randrange(2000)}",
+        choose.choice(_VERBS),
+        f"change:{project}/{number:012x}",
+        f"module:{project}/{choose.randrange(300)}.py",
+        time,
+        {"authored": "2025-12-31T23:59:59Z", "files": choose.randrange(1, 9)} if number % 2 else None,
+    )
+
+
+def all_ids(amount: int, seed: int = 2) -> list[int]:
+    """Return ids in ascending order, one a millisecond, with a random tail; all older than every activity."""
+    choose = random.Random(seed)
+    first = first_id_at(_START - timedelta(milliseconds=amount))
+    return [first + (number << 80) | choose.getrandbits(_TAIL_BITS) for number in range(amount)]
+
+
+def shuffled(activities: Sequence[Activity], seed: int = 3) -> list[Activity]:
+    """Return the activities in a random order."""
+    mixed = list(activities)
+    random.Random(seed).shuffle(mixed)
+    return mixed
+
+
+def chunks(activities: Sequence[Activity], length: int) -> list[Sequence[Activity]]:
+    """Return the activities in calls of ``length``."""
+    return [activities[start : start + length] for start in range(0, len(activities), length)]
+
+
+def keys(amount: int) -> list[str]:
+    """Return the keys of ``amount`` readers' timelines."""
+    return [f"feed:dev:{number}" for number in range(amount)]
