@@ -12,12 +12,25 @@ feedstore_item        an item of a key-value storage: the storage's name, the ke
 
 Ids are 16 big-endian bytes and keys are UTF-8, so that both databases sort them as the contract does. A timeline's
 floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every entry written.
-The migrations under ``migrations/versions`` make exactly these tables, and a test compares the two.
+The id of a timeline that is gone is never given to another (hence AUTOINCREMENT on SQLite), so a reader that still
+holds it sees nothing rather than somebody else's timeline. The migrations under ``migrations/versions`` make exactly
+these tables, and a test compares the two.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Identity, Integer, LargeBinary, MetaData, String, Table, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from feedstore.ids import ID_BYTES
 
@@ -61,6 +74,7 @@ timeline_table = Table(
     Column("length", Integer, nullable=False, server_default=text("0")),
     Column("newest_dropped", LargeBinary(ID_BYTES)),
     UniqueConstraint("namespace_id", "key"),
+    sqlite_autoincrement=True,
 )
 
 entry_table = Table(

@@ -1,0 +1,95 @@
+"""Running the revisions: all of a migration in one transaction, under a lock that keeps other processes out.
+
+Alembic's ``op`` and ``context`` are global to a process. They are not used here: the revisions are handed their
+operations, so several threads may open databases at once, and an application may open one in a migration of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from feedstore.backends.sql.schema import BASE, VERSION_TABLE
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 60
+# Both databases can undo the creation of a table; of SQLite Alembic does not expect it.
+CONTEXT_OPTIONS: Mapping[str, Any] = {"version_table": VERSION_TABLE, "transactional_ddl": True}
+# Any number will do that no other application of the database takes: these are the letters "feedstor".
+_ADVISORY_LOCK = int.from_bytes(b"feedstor", "big")
+
+
+def run_upgrade(connection: Connection, target: str) -> None:
+    """Run the revisions up to ``target``. Costs what they cost; nothing is committed here."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    _run(connection, lambda current: scripts._upgrade_revs(target, current))
+
+
+def run_downgrade(connection: Connection, target: str) -> None:
+    """Undo the revisions above ``target``, or all for ``"base"``. Costs what they cost; nothing is committed here."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    _run(connection, lambda current: scripts._downgrade_revs(target, current))
+
+
+def revision_titles() -> dict[str, str]:
+    """Return each shipped revision and what it does in one sentence, oldest first."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return {script.revision: script.doc for script in reversed(list(scripts.walk_revisions(BASE, "heads")))}
+
+
+@contextmanager
+def migration_transaction(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in one transaction that holds the lock of all migrations of this database.
+
+    It is committed at the end, or rolled back with everything that was created. The lock is waited for as long as the
+    engine's busy timeout says on SQLite, and for :data:`LOCK_SECONDS` on a server.
+    """
+    begin = _sqlite_transaction if engine.dialect.name == "sqlite" else _postgresql_transaction
+    with engine.connect() as connection, begin(connection):
+        yield connection
+
+
+def _run(connection: Connection, steps: Callable[[Any], Any]) -> None:
+    context = MigrationContext.configure(
+        connection, opts={**CONTEXT_OPTIONS, "fn": lambda current, context: steps(current)}
+    )
+    context.run_migrations(operations=Operations(context))
+
+
+@contextmanager
+def _sqlite_transaction(connection: Connection) -> Iterator[None]:
+    # In its own mode the driver commits whenever it likes; without one it leaves every transaction to us.
+    with _driver_setting(connection, "isolation_level", None) as driver, connection.begin():
+        if driver.in_transaction:
+            connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+
+
+@contextmanager
+def _postgresql_transaction(connection: Connection) -> Iterator[None]:
+    with _driver_setting(connection, "autocommit", False), connection.begin():
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        # Counting the entries of a large database takes longer than any statement of the storages may.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        yield
+
+
+@contextmanager
+def _driver_setting(connection: Connection, name: str, value: object) -> Iterator[Any]:
+    """Give the driver's own connection, with an attribute changed until the end."""
+    driver: Any = connection.connection.driver_connection
+    before = getattr(driver, name)
+    setattr(driver, name, value)
+    try:
+        yield driver
+    finally:
+        setattr(driver, name, before)

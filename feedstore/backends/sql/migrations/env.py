@@ -1,0 +1,78 @@
+"""What Alembic's own command runs: it finds the database, and leaves the tables of other applications alone."""
+
+from __future__ import annotations
+
+import os
+from logging.config import fileConfig
+from typing import Any
+
+from alembic import context
+from alembic.operations import Operations
+from alembic.util import CommandError
+from sqlalchemy import URL, MetaData, create_engine
+
+from feedstore.backends.sql.address import parse_address
+from feedstore.backends.sql.migration import CONTEXT_OPTIONS, migration_transaction
+from feedstore.backends.sql.tables import TABLE_PREFIX, metadata
+from feedstore.errors import FeedstoreError, InvalidValueError
+
+URL_VARIABLE = "FEEDSTORE_URL"
+
+
+def database_url() -> URL:
+    """Return where ``-x url=``, or else FEEDSTORE_URL, says that the database is."""
+    given = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get(URL_VARIABLE)
+    if not isinstance(given, str):
+        raise InvalidValueError(f"name the database: alembic -x url=sqlite:///feeds.db …, or set {URL_VARIABLE}")
+    return parse_address(given).url
+
+
+def tables_on(dialect: str) -> MetaData:
+    """Return the tables as a database of that dialect holds them: SQLite numbers its rows without an identity."""
+    if dialect != "sqlite":
+        return metadata
+    copied = MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.tables.values():
+        for column in table.to_metadata(copied).columns:
+            if column.identity is not None:
+                column.identity = column.server_default = None
+    return copied
+
+
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Return whether autogenerate looks at a name that it found in the database."""
+    return kind != "table" or (name or "").startswith(TABLE_PREFIX)
+
+
+def run_revisions(**where: Any) -> None:
+    """Run what Alembic's command asks for, handing the revisions their operations."""
+    context.configure(
+        include_name=is_ours,
+        compare_type=True,
+        compare_server_default=True,
+        alembic_module_prefix="operations.",
+        **CONTEXT_OPTIONS,
+        **where,
+    )
+    with context.begin_transaction():
+        context.run_migrations(operations=Operations(context.get_context()))
+
+
+def main() -> None:
+    """Run against the database, or print the statements with ``--sql``."""
+    if context.config.config_file_name is not None:
+        fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+    url = database_url()
+    if context.is_offline_mode():
+        run_revisions(url=url, literal_binds=True)
+        return
+    engine = create_engine(url)
+    with migration_transaction(engine) as connection:
+        run_revisions(connection=connection, target_metadata=tables_on(engine.dialect.name))
+    engine.dispose()
+
+
+try:
+    main()
+except FeedstoreError as error:
+    raise CommandError(str(error)) from error
