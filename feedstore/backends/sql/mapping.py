@@ -1,0 +1,175 @@
+"""The tables as objects: classes of SQLAlchemy's ORM, mapped on the very tables that the storages write.
+
+Made for looking, joining and reporting, in a Session on an engine of the application's own::
+
+    with Session(engine) as session:
+        longest = select(TimelineRow).order_by(TimelineRow.length.desc()).limit(10)
+        for timeline in session.scalars(longest):
+            print(timeline.namespace.name, timeline.key.decode(), timeline.length)
+
+Rows of activities and of key-value items may be added, changed and removed through a Session too; a storage sees them
+once they are committed. The bytes in ``data`` and ``value`` are a serializer's, so let a storage make and read them
+(``storage.serialize_activities``). **Leave timelines and their entries to the storages**: ``TimelineRow.length`` counts
+the entries and ``newest_dropped`` says what a trim dropped, and neither follows a change that is made here. Rows of
+namespaces are looked up once by each backend, so they must stay as they are. Relationships are for reading only;
+there are no foreign keys that a removal would follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, and_, join
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
+
+from feedstore.backends.sql.tables import (
+    activity_table,
+    entry_table,
+    item_table,
+    metadata,
+    namespace_table,
+    timeline_table,
+)
+from feedstore.ids import id_from_bytes
+
+# An entry names no namespace: the header of its timeline does, and only there the activity is looked for.
+_link = entry_table.alias("link")
+_owner = timeline_table.alias("owner")
+_LINK = join(_link, _owner, _link.c.timeline_id == _owner.c.id)
+
+
+class Row(DeclarativeBase):
+    """The base of the mapped classes; its metadata is that of the tables."""
+
+    metadata = metadata
+
+
+class NamespaceRow(Row):
+    """A namespace, and the format that its bytes are written in."""
+
+    __table__ = namespace_table
+    if TYPE_CHECKING:
+        id: Mapped[int]
+        name: Mapped[str]
+        format: Mapped[int]
+
+    activities: Mapped[list[ActivityRow]] = relationship(
+        primaryjoin=lambda: NamespaceRow.id == foreign(ActivityRow.namespace_id),
+        order_by=lambda: ActivityRow.activity_id.desc(),
+        viewonly=True,
+    )
+    """Its activities, newest first."""
+    timelines: Mapped[list[TimelineRow]] = relationship(
+        primaryjoin=lambda: NamespaceRow.id == foreign(TimelineRow.namespace_id),
+        order_by=lambda: TimelineRow.key,
+        viewonly=True,
+    )
+    """The headers of its timelines, in the order of their keys."""
+    items: Mapped[list[ItemRow]] = relationship(
+        primaryjoin=lambda: NamespaceRow.id == foreign(ItemRow.namespace_id),
+        order_by=lambda: (ItemRow.name, ItemRow.key),
+        viewonly=True,
+    )
+    """The items of all its key-value storages, in the order of storage and key."""
+
+
+class ActivityRow(Row):
+    """An activity: 16 bytes of id, and what its serializer made of the rest."""
+
+    __table__ = activity_table
+    if TYPE_CHECKING:
+        namespace_id: Mapped[int]
+        activity_id: Mapped[bytes]
+        data: Mapped[bytes]
+
+    namespace: Mapped[NamespaceRow] = relationship(
+        primaryjoin=lambda: foreign(ActivityRow.namespace_id) == NamespaceRow.id, viewonly=True
+    )
+
+    @property
+    def serialization_id(self) -> int:
+        """The id as the int that activities carry."""
+        return id_from_bytes(self.activity_id)
+
+
+class TimelineRow(Row):
+    """The header of a timeline: its key in UTF-8, how many entries it has, and the newest id that a trim dropped."""
+
+    __table__ = timeline_table
+    if TYPE_CHECKING:
+        id: Mapped[int]
+        namespace_id: Mapped[int]
+        key: Mapped[bytes]
+        length: Mapped[int]
+        newest_dropped: Mapped[bytes | None]
+
+    namespace: Mapped[NamespaceRow] = relationship(
+        primaryjoin=lambda: foreign(TimelineRow.namespace_id) == NamespaceRow.id, viewonly=True
+    )
+    entries: Mapped[list[EntryRow]] = relationship(
+        primaryjoin=lambda: TimelineRow.id == foreign(EntryRow.timeline_id),
+        order_by=lambda: EntryRow.activity_id.desc(),
+        viewonly=True,
+    )
+    """Its entries, newest first."""
+    activities: Mapped[list[ActivityRow]] = relationship(
+        secondary=_LINK,
+        primaryjoin=lambda: TimelineRow.id == _link.c.timeline_id,
+        secondaryjoin=lambda: _link_reaches(ActivityRow),
+        order_by=_link.c.activity_id.desc(),
+        viewonly=True,
+    )
+    """The activities of its entries, newest first; an entry whose activity is gone has none."""
+
+    @property
+    def floor(self) -> int | None:
+        """The id such that every entry dropped by a trim is older; None while nothing was."""
+        return None if self.newest_dropped is None else id_from_bytes(self.newest_dropped) + 1
+
+
+class EntryRow(Row):
+    """An entry of a timeline: the activity's id, and a payload unless it is a mere reference."""
+
+    __table__ = entry_table
+    if TYPE_CHECKING:
+        timeline_id: Mapped[int]
+        activity_id: Mapped[bytes]
+        data: Mapped[bytes | None]
+
+    timeline: Mapped[TimelineRow] = relationship(
+        primaryjoin=lambda: foreign(EntryRow.timeline_id) == TimelineRow.id, viewonly=True
+    )
+    activity: Mapped[ActivityRow | None] = relationship(
+        secondary=_LINK,
+        primaryjoin=lambda: and_(
+            EntryRow.timeline_id == _link.c.timeline_id, EntryRow.activity_id == _link.c.activity_id
+        ),
+        secondaryjoin=lambda: _link_reaches(ActivityRow),
+        uselist=False,
+        viewonly=True,
+    )
+    """The activity that it refers to; None once that is gone."""
+
+    @property
+    def serialization_id(self) -> int:
+        """The id as the int that activities carry."""
+        return id_from_bytes(self.activity_id)
+
+
+class ItemRow(Row):
+    """An item of a key-value storage: the storage's name and the key in UTF-8, and the value's bytes."""
+
+    __table__ = item_table
+    if TYPE_CHECKING:
+        namespace_id: Mapped[int]
+        name: Mapped[bytes]
+        key: Mapped[bytes]
+        value: Mapped[bytes]
+
+    namespace: Mapped[NamespaceRow] = relationship(
+        primaryjoin=lambda: foreign(ItemRow.namespace_id) == NamespaceRow.id, viewonly=True
+    )
+
+
+def _link_reaches(activity: type[ActivityRow]) -> ColumnElement[bool]:
+    return and_(_owner.c.namespace_id == activity.namespace_id, _link.c.activity_id == activity.activity_id)
