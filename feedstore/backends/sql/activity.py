@@ -1,0 +1,86 @@
+"""Activities in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.ids import ID_BYTES, id_to_bytes
+from feedstore.storage import ActivityStorage
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+
+_READ_AT_ONCE = 1024
+_ITERATED_AT_ONCE = 500
+_FLUSHED_AT_ONCE = 10_000
+_BEFORE_ALL = b""
+
+
+class SqlActivityStorage(ActivityStorage):
+    """Activities as rows under (namespace, id), each O(log n).
+
+    One transaction for each write, all or nothing, however many activities; one statement for each 1,024 that are
+    read.
+    """
+
+    backend: SqlBackend
+
+    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+        """One transaction: all are stored or none."""
+        if not serialized_activities:
+            return 0
+        rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
+        writes = self.backend.database.activity_writes
+        return self.backend.store.write(writes.add, self.backend.namespace_id_to_write(), rows)
+
+    def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
+        """One statement for each 1,024 ids."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is None:
+            return {}
+        found: dict[int, bytes] = {}
+        distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
+        for start in range(0, len(distinct), _READ_AT_ONCE):
+            statement = self.backend.database.activity_writes.find_statement(
+                namespace_id, distinct[start : start + _READ_AT_ONCE]
+            )
+            rows = self.backend.store.fetch(*statement)
+            found.update({int.from_bytes(one, "big"): data for one, data in rows})
+        return found
+
+    def remove_from_storage(self, activity_ids: list[int]) -> int:
+        """One transaction."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is None or not activity_ids:
+            return 0
+        ids = [id_to_bytes(one) for one in activity_ids]
+        return self.backend.store.write(self.backend.database.activity_writes.remove, namespace_id, ids)
+
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        """Reads 500 at a time and holds no transaction between."""
+        last = _BEFORE_ALL if after is None else id_to_bytes(after)
+        while True:
+            parameters = (self.backend.namespace_id(), last, _ITERATED_AT_ONCE)
+            rows = self.backend.store.fetch(self.backend.statements.activities.after, parameters)
+            for activity_id, data in rows:
+                yield int.from_bytes(activity_id, "big"), data
+            if len(rows) < _ITERATED_AT_ONCE:
+                return
+            last = rows[-1][0]
+
+    def _flush(self) -> None:
+        """In transactions of 10,000 rows each; inside a batch in the batch's own."""
+        namespace_id = self.backend.namespace_id()
+        while self.backend.store.write(self._flush_some, namespace_id):
+            pass
+
+    def _flush_some(self, connection: Connection, namespace_id: int | None) -> bool:
+        statements = self.backend.statements.activities
+        last = connection.execute(statements.id_at, (namespace_id, _FLUSHED_AT_ONCE - 1)).fetchone()
+        if last is None:
+            connection.execute(statements.delete_all, (namespace_id,))
+            return False
+        connection.execute(statements.delete_up_to, (namespace_id, last[0]))
+        return True

@@ -1,0 +1,97 @@
+"""The SQL backend."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+
+from feedstore.backends.sql.activity import SqlActivityStorage
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.kv import SqlKvStorage
+from feedstore.backends.sql.opening import open_store
+from feedstore.backends.sql.store import Statements, Store
+from feedstore.backends.sql.timeline import SqlTimelineStorage
+from feedstore.errors import InvalidTypeError
+from feedstore.metrics import Metrics
+from feedstore.storage import Abilities, Backend
+from feedstore.storage.backend import closed_error
+from feedstore.storage.batch import Operation
+
+
+class SqlBackend(Backend):
+    """A store in a SQLite file or a PostgreSQL database."""
+
+    abilities = Abilities()
+    activity_storage_class = SqlActivityStorage
+    timeline_storage_class = SqlTimelineStorage
+    kv_storage_class = SqlKvStorage
+
+    def __init__(
+        self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
+    ) -> None:
+        if (url is None) == (engine is None):
+            raise InvalidTypeError("pass a URL or engine=, and not both")
+        self._store, namespace = open_store(url, engine, options)
+        super().__init__(namespace, metrics)
+        self.database: Database = self._store.database
+        self.statements: Statements = self._store.statements
+        self._namespace_id: int | None = None
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> SqlBackend:
+        """Return a backend for a URL; see the class for the options. Nothing is opened yet."""
+        return cls(url, **options)
+
+    @property
+    def store(self) -> Store:
+        """The store. Raises :class:`BackendClosedError` once closed."""
+        if self._store.closed:
+            raise closed_error(self)
+        return self._store
+
+    def namespace_id(self) -> int | None:
+        """Return the number that stands for the namespace, None while nothing was ever written to it."""
+        if self._namespace_id is None:
+            self._namespace_id = self.store.namespaces.find(self.namespace)
+        return self._namespace_id
+
+    def namespace_id_to_write(self) -> int:
+        """Return the number that stands for the namespace, made now if need be."""
+        if self._namespace_id is None:
+            self._namespace_id = self.store.namespaces.find_or_create(self.namespace)
+        return self._namespace_id
+
+    def shares_store_with(self, other: Backend) -> bool:
+        """Return whether ``other`` lies in the same database, through the same connections."""
+        return other._store_identity() is self._store
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._store.closed
+
+    def _store_identity(self) -> object:
+        return self._store
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        # Both kinds of batch are one transaction: it costs less than several, and promises more.
+        self.namespace_id_to_write()
+        return self.store.write(lambda connection: [operation.run() for operation in operations])
+
+    def _with_namespace(self, namespace: str) -> SqlBackend:
+        other = copy.copy(self)
+        other.namespace = namespace
+        other._namespace_id = None
+        return other
+
+    def _ping(self) -> None:
+        self.store.fetch("SELECT 1", ())
+
+    def _close(self) -> None:
+        self._store.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.database.label!r}, namespace={self.namespace!r})"

@@ -1,0 +1,92 @@
+"""Key-value items in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.storage import KvStorage
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+
+_CHUNK = 256
+_FLUSHED_AT_ONCE = 10_000
+# No UTF-8 text holds this byte, so every key lies before it.
+_BEHIND_ALL = b"\xff"
+
+
+class SqlKvStorage(KvStorage):
+    """Items as rows under (namespace, name, key).
+
+    A read or a write is one statement, O(log n). A scan is a range of keys, read in chunks of 256; it holds no
+    transaction between two chunks.
+    """
+
+    backend: SqlBackend
+
+    def __init__(self, *, backend: SqlBackend, name: str = "default") -> None:
+        super().__init__(backend=backend, name=name)
+        self._name_bytes = name.encode()
+
+    def _upsert(self, key: str, data: bytes) -> None:
+        statement = self.backend.statements.items.upsert
+        namespace_id = self.backend.namespace_id_to_write()
+        self.backend.store.write(_execute, statement, (namespace_id, self._name_bytes, key.encode(), data))
+
+    def _fetch_one(self, key: str) -> bytes | None:
+        namespace_id = self.backend.namespace_id()
+        parameters = (namespace_id, self._name_bytes, key.encode())
+        rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
+        return rows[0][0] if rows else None
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        first, behind = prefix.encode(), _first_behind(prefix.encode())
+        rows = self._chunk(first, behind)
+        while rows:
+            for key, data in rows:
+                yield key.decode(), data
+            if len(rows) < _CHUNK:
+                return
+            rows = self._chunk(_next_after(rows[-1][0]), behind)
+
+    def _chunk(self, first: bytes, behind: bytes) -> list[tuple[bytes, bytes]]:
+        parameters = (self.backend.namespace_id(), self._name_bytes, first, behind, _CHUNK)
+        return self.backend.store.fetch(self.backend.statements.items.scan, parameters)
+
+    def _delete(self, key: str) -> None:
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is not None:
+            parameters = (namespace_id, self._name_bytes, key.encode())
+            self.backend.store.write(_execute, self.backend.statements.items.delete, parameters)
+
+    def _flush(self) -> None:
+        """In transactions of 10,000 rows each; inside a batch in the batch's own."""
+        space = (self.backend.namespace_id(), self._name_bytes)
+        while self.backend.store.write(self._flush_some, space):
+            pass
+
+    def _flush_some(self, connection: Connection, space: tuple[int | None, bytes]) -> bool:
+        statements = self.backend.statements.items
+        last = connection.execute(statements.key_at, (*space, _FLUSHED_AT_ONCE - 1)).fetchone()
+        if last is None:
+            connection.execute(statements.delete_all, space)
+            return False
+        connection.execute(statements.delete_up_to, (*space, last[0]))
+        return True
+
+
+def _execute(connection: Connection, text: str, parameters: tuple[object, ...]) -> None:
+    connection.execute(text, parameters)
+
+
+def _first_behind(prefix: bytes) -> bytes:
+    """Return the least bytes that no UTF-8 text with the prefix reaches. No byte of UTF-8 is 0xff, so adding one to the
+    last never overflows."""
+    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else _BEHIND_ALL
+
+
+def _next_after(key: bytes) -> bytes:
+    """Return the least bytes above ``key``."""
+    return key + b"\0"

@@ -1,0 +1,53 @@
+"""Opening connections, after the schema was seen to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.schema import prepare_schema
+
+
+class Opener:
+    """Takes connections out of an engine's pool. Before the first one it checks or migrates the schema (``mode``), and
+    then calls ``set_up`` once.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        database: Database,
+        mode: str | None,
+        set_up: Callable[[Engine], None] | None = None,
+    ) -> None:
+        self.engine = engine
+        self._database = database
+        self._mode = mode
+        self._set_up = set_up
+        self._prepared = False
+        self._lock = threading.Lock()
+
+    def open(self) -> Any:
+        """Return a connection of the pool's. The driver's errors are translated."""
+        try:
+            if not self._prepared:
+                self._prepare()
+            return self.engine.raw_connection()
+        except DBAPIError as error:
+            # SQLAlchemy's own exception repeats the statement and adds nothing that the driver's does not say.
+            raise self._database.translated(error.orig or error) from error.orig
+        except (SQLAlchemyError, self._database.driver_error) as error:
+            raise self._database.translated(error) from error
+
+    def _prepare(self) -> None:
+        with self._lock:
+            if not self._prepared:
+                prepare_schema(self.engine, self._mode)
+                if self._set_up is not None:
+                    self._set_up(self.engine)
+                self._prepared = True

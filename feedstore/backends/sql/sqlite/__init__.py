@@ -1,0 +1,1 @@
+"""SQLite: one file, write-ahead logging, a connection for each thread."""

@@ -1,0 +1,125 @@
+"""What all backends on one database share: its engine, its connections, and the border where errors are translated."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from feedstore.backends.sql.activity_statements import ActivityStatements
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.connections import Connections
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.item_statements import ItemStatements
+from feedstore.backends.sql.namespaces import Namespaces
+from feedstore.backends.sql.timeline_statements import TimelineStatements
+
+_Result = TypeVar("_Result")
+_ATTEMPTS = 10
+_LONGEST_PAUSE_SECONDS = 0.5
+
+
+class Statements:
+    """The statements that are the same on every database, compiled for this one."""
+
+    def __init__(self, database: Database) -> None:
+        self.activities = ActivityStatements(database.compiler)
+        self.timelines = TimelineStatements(database.compiler)
+        self.items = ItemStatements(database)
+
+
+class Store:
+    """A database that backends use together. The driver's errors end here, translated once."""
+
+    def __init__(self, engine: Engine, database: Database, connections: Connections) -> None:
+        self.engine = engine
+        self.database = database
+        self.closed = False
+        self._connections = connections
+        self._driver_error = database.driver_error
+        self.statements = Statements(database)
+        self.namespaces = Namespaces(self)
+
+    def fetch(self, text: str, parameters: Any) -> list[Any]:
+        """Return the rows of one reading statement. If the connection turns out to be lost, another one is tried once:
+        a read can be repeated.
+        """
+        connection = self._connections.acquire()
+        try:
+            return connection.execute(text, parameters).fetchall()  # type: ignore[no-any-return]
+        except self._driver_error as error:
+            if connection.in_transaction or not self.database.is_lost(error):
+                raise self.database.translated(error) from error
+            self._connections.discard(connection)
+        finally:
+            self._connections.release(connection)
+        return self.read(_fetch_all, text, parameters)
+
+    def read(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call ``work(connection, *arguments)`` in a transaction that sees one state of the database."""
+        connection = self._connections.acquire()
+        try:
+            if connection.in_transaction:
+                return work(connection, *arguments)
+            return self._attempt(connection, self.database.begin_read, work, arguments)
+        except self._driver_error as error:
+            raise self.database.translated(error) from error
+        finally:
+            self._connections.release(connection)
+
+    def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call ``work(connection, *arguments)`` in a transaction that writes; inside one of the same thread, in that.
+
+        A transaction that the server undid, because of a deadlock or of what another did meanwhile, is run again as a
+        whole, ten times at most. A commit whose answer was lost is not repeated.
+        """
+        with self._connections.writing() as connection:
+            if connection.in_transaction:
+                return work(connection, *arguments)
+            return self._write(connection, work, arguments)
+
+    def _write(self, connection: Connection, work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return self._attempt(connection, self.database.begin_write, work, arguments)
+            except self._driver_error as error:
+                if attempt == _ATTEMPTS or not self.database.may_retry(error):
+                    raise self.database.translated(error) from error
+            time.sleep(random.uniform(0, min(0.01 * 2**attempt, _LONGEST_PAUSE_SECONDS)))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(
+        self, connection: Connection, begin: str, work: Callable[..., _Result], arguments: tuple[Any, ...]
+    ) -> _Result:
+        connection.execute(begin)
+        connection.in_transaction = True
+        try:
+            result = work(connection, *arguments)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        finally:
+            connection.in_transaction = False
+        return result
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            self.database.roll_back(connection)
+        except self._driver_error:
+            # What broke the transaction is being raised already. A connection that cannot even roll back must not keep
+            # its locks: closing it drops them.
+            self._connections.discard(connection)
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        self.closed = True
+        self._connections.close()
+
+
+def _fetch_all(connection: Connection, text: str, parameters: Any) -> list[Any]:
+    rows: list[Any] = connection.execute(text, parameters).fetchall()
+    return rows

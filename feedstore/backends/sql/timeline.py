@@ -1,0 +1,175 @@
+"""Timelines in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from feedstore.backends.sql.timeline_writes import EntryRow
+from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
+from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.timeline_hooks import Entry
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+
+_KEYS_AT_ONCE = 1000
+_BEFORE_ALL = b""
+# Databases count in signed 64 bits; nothing that is stored reaches this far.
+_FURTHEST = 2**62
+
+
+class SqlTimelineStorage(TimelineStorage):
+    """Timelines as a header (key, length, floor) and rows under (timeline, id).
+
+    ``count`` and the floor cost O(log t) among t timelines, whatever their length; adds, removes and ``contains``
+    O(log n) for each entry; slices O(log n + stop). ``index_of`` counts the entries above: O(position).
+    """
+
+    backend: SqlBackend
+
+    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """One transaction: all are stored or none."""
+        if not serialized_activities:
+            return 0
+        writes = self.backend.database.timeline_writes
+        namespace_id = self.backend.namespace_id_to_write()
+        return self.backend.store.write(writes.add, namespace_id, key.encode(), _rows(serialized_activities))
+
+    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+        """One transaction: every timeline gets them or none."""
+        if not keys or not serialized:
+            return 0
+        writes = self.backend.database.timeline_writes
+        namespace_id = self.backend.namespace_id_to_write()
+        encoded = [key.encode() for key in keys]
+        return self.backend.store.write(writes.add_to_many, namespace_id, encoded, _rows(serialized), max_length)
+
+    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """One transaction."""
+        return self._remove_from_many([key], serialized_activities)
+
+    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+        """One transaction."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is None or not keys or not serialized:
+            return 0
+        writes = self.backend.database.timeline_writes
+        ids = [id_to_bytes(one) for one in serialized]
+        return self.backend.store.write(writes.remove_from_many, namespace_id, [key.encode() for key in keys], ids)
+
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[Entry]:
+        """One statement; O(log n + stop)."""
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        if bounds.is_empty:
+            return []
+        statement = self.backend.statements.timelines.slice(not bounds.is_everything, is_descending(ordering_args))
+        parameters = (self.backend.namespace_id(), key.encode(), *_range(bounds), *_limit_and_offset(start, stop))
+        from_bytes = int.from_bytes
+        return [
+            (from_bytes(activity_id, "big"), data or b"")
+            for activity_id, data in self.backend.store.fetch(statement, parameters)
+        ]
+
+    def _get_hydrated_slice(
+        self,
+        activities: ActivityStorage,
+        key: str,
+        start: int,
+        stop: int | None,
+        bounds: Bounds,
+        descending: bool,
+    ) -> list[tuple[int, bytes | None]]:
+        """One statement where the activities lie in the same database, else two."""
+        other = activities.backend
+        if not isinstance(other, type(self.backend)) or not self.backend.shares_store_with(other):
+            return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
+        if bounds.is_empty:
+            return []
+        statement = self.backend.statements.timelines.hydrated_slice(not bounds.is_everything, descending)
+        namespace_ids = (other.namespace_id(), self.backend.namespace_id())
+        parameters = (*namespace_ids, key.encode(), *_range(bounds), *_limit_and_offset(start, stop))
+        from_bytes = int.from_bytes
+        return [
+            (from_bytes(activity_id, "big"), data)
+            for activity_id, data in self.backend.store.fetch(statement, parameters)
+        ]
+
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """One statement; O(position), for it counts the entries above."""
+        position: int | None = self._one_value(
+            self.backend.statements.timelines.index_of, key, id_to_bytes(activity_id)
+        )
+        return position
+
+    def _contains(self, key: str, activity_id: int) -> bool:
+        found = self._one_value(self.backend.statements.timelines.contains, key, id_to_bytes(activity_id))
+        return found is not None
+
+    def _count(self, key: str) -> int:
+        return self._one_value(self.backend.statements.timelines.count, key) or 0
+
+    def _floor(self, key: str) -> int | None:
+        newest_dropped = self._one_value(self.backend.statements.timelines.newest_dropped, key)
+        return None if newest_dropped is None else id_from_bytes(newest_dropped) + 1
+
+    def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
+        rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
+        return rows[0][0] if rows else None
+
+    def _trim(self, key: str, length: int) -> int:
+        """One transaction."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is None:
+            return 0
+        writes = self.backend.database.timeline_writes
+        return self.backend.store.write(writes.trim, namespace_id, key.encode(), min(length, _FURTHEST))
+
+    def _delete(self, key: str) -> None:
+        """One transaction; O(n)."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is not None:
+            self.backend.store.write(self.backend.database.timeline_writes.delete, namespace_id, key.encode())
+
+    def _keys(self) -> Iterator[str]:
+        """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
+        last = _BEFORE_ALL
+        while True:
+            parameters = (self.backend.namespace_id(), last, _KEYS_AT_ONCE)
+            rows = self.backend.store.fetch(self.backend.statements.timelines.keys, parameters)
+            for (key,) in rows:
+                yield key.decode()
+            if len(rows) < _KEYS_AT_ONCE:
+                return
+            last = rows[-1][0]
+
+    def _flush(self) -> None:
+        """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is not None:
+            while self.backend.store.write(self.backend.database.timeline_writes.delete_some, namespace_id):
+                pass
+
+
+def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
+    return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
+
+
+def _range(bounds: Bounds) -> tuple[bytes, ...]:
+    """Return the parameters of bounds that are not empty: none if they hold everything."""
+    if bounds.is_everything:
+        return ()
+    return id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID))
+
+
+def _limit_and_offset(start: int, stop: int | None) -> tuple[int, int]:
+    limit = _FURTHEST if stop is None else min(max(stop - start, 0), _FURTHEST)
+    return limit, min(start, _FURTHEST)
