@@ -92,4 +92,5 @@ def _driver_setting(connection: Connection, name: str, value: object) -> Iterato
     try:
         yield driver
     finally:
-        setattr(driver, name, before)
+        if not getattr(driver, "closed", False):
+            setattr(driver, name, before)

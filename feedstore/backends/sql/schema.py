@@ -71,8 +71,8 @@ def prepare_schema(engine: Engine, mode: str | None = None) -> None:
     check_mode(mode)
     if mode == "ignore":
         return
-    if mode == "check" and _is_missing_file(engine):
-        raise _refusal(engine, Schema(SchemaState.EMPTY))
+    if mode == "check" and is_missing_file(engine):
+        raise missing_schema_error(engine)
     if _is_current(engine):
         return
     with engine.connect() as connection:
@@ -105,6 +105,19 @@ def database_name(engine: Engine) -> str:
     if engine.dialect.name == "sqlite":
         return f"the SQLite database {engine.url.database or ':memory:'!r}"
     return f"the PostgreSQL database {engine.url.database or ''!r}"
+
+
+def is_missing_file(engine: Engine) -> bool:
+    """Return whether the database is a SQLite file that is not there; connecting would create it."""
+    path = engine.url.database
+    return engine.dialect.name == "sqlite" and bool(path) and not os.path.exists(str(path))
+
+
+def missing_schema_error(engine: Engine) -> MissingSchemaError:
+    """Return the error for an empty database that must not be written to."""
+    return MissingSchemaError(
+        f"{database_name(engine)} holds no tables of feedstore: create them with `feedstore db upgrade --store URL`"
+    )
 
 
 def refuse_unknown(engine: Engine, found: Schema) -> None:
@@ -152,18 +165,10 @@ def _migrate(engine: Engine, mode: str | None) -> None:
             _logger.info("migrated %s from revision %s to %s", database_name(engine), found.revision or BASE, HEAD)
 
 
-def _is_missing_file(engine: Engine) -> bool:
-    # Connecting would create the file.
-    path = engine.url.database
-    return engine.dialect.name == "sqlite" and bool(path) and not os.path.exists(str(path))
-
-
 def _refusal(engine: Engine, found: Schema) -> SchemaError:
     name = database_name(engine)
     if found.state is SchemaState.EMPTY:
-        return MissingSchemaError(
-            f"{name} holds no tables of feedstore: create them with `feedstore db upgrade --store URL`"
-        )
+        return missing_schema_error(engine)
     if found.state is SchemaState.OLDER:
         return OutdatedSchemaError(
             f"{name} is at revision {found.revision} and this release needs {HEAD}: "

@@ -1,0 +1,139 @@
+"""What an administrator does with a database's schema: see it, upgrade it, downgrade it, keep a copy of it before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from feedstore.backends.sql.backup import back_up
+from feedstore.backends.sql.migration import migration_transaction, revision_titles, run_downgrade, run_upgrade
+from feedstore.backends.sql.opening import open_store
+from feedstore.backends.sql.schema import (
+    BASE,
+    HEAD,
+    REVISIONS,
+    Schema,
+    SchemaState,
+    detect_schema,
+    is_missing_file,
+    missing_schema_error,
+    refuse_unknown,
+)
+from feedstore.errors import InvalidValueError
+
+__all__ = ["HEAD", "Change", "current_schema", "downgrade_database", "revision_titles", "upgrade_database"]
+
+_HISTORY = (BASE, *REVISIONS)
+_STEPS = re.compile(r"[+-][0-9]{1,9}")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a migration did: the revision before and after, and the file that holds the copy made before, if any."""
+
+    before: str
+    after: str
+    backup: str | None = None
+
+
+def current_schema(url: str) -> Schema:
+    """Return what the database at ``url`` holds. Writes nothing: a file that is not there is not made."""
+    with _engine(url) as engine:
+        if is_missing_file(engine):
+            return Schema(SchemaState.EMPTY)
+        with engine.connect() as connection:
+            return detect_schema(connection)
+
+
+def upgrade_database(url: str, revision: str = "head", backup: bool = False) -> Change:
+    """Migrate the database at ``url`` up to ``revision``: an id, ``"head"``, or steps such as ``"+1"``.
+
+    An empty database gets its tables; one that is there already is left alone. With ``backup`` what it holds is copied
+    first, unless it holds nothing or nothing is to be done: a SQLite file to ``FILE.backup-TIME`` beside it, a
+    PostgreSQL database with pg_dump to ``DATABASE.backup-TIME`` in the current folder. A file that exists is never
+    overwritten. All in one transaction, under the lock of :func:`~feedstore.backends.sql.schema.prepare_schema`.
+
+    Raises :class:`InvalidValueError` for a revision that there is not, or that lies below the database's own,
+    :class:`NewerSchemaError` and :class:`SchemaError` for a schema that is not this release's to change, and
+    :class:`StorageError` if the copy cannot be made; nothing is changed then.
+    """
+    with _engine(url) as engine, migration_transaction(engine) as connection:
+        before, after = _plan(engine, connection, revision)
+        if _HISTORY.index(after) < _HISTORY.index(before):
+            raise InvalidValueError(f"the database is at {before}, above {after}: use `feedstore db downgrade {after}`")
+        return _change(engine, connection, run_upgrade, before, after, backup)
+
+
+def downgrade_database(url: str, revision: str) -> Change:
+    """Migrate the database at ``url`` down to ``revision``: an id, ``"base"``, or steps such as ``"-1"``.
+
+    What a revision loses on its way down its file says; going down to ``"base"`` drops the tables and is refused while
+    they hold data. Raises as :func:`upgrade_database` does, and :class:`MissingSchemaError` for an empty database.
+    """
+    with _engine(url) as engine:
+        if is_missing_file(engine):
+            raise missing_schema_error(engine)
+        with migration_transaction(engine) as connection:
+            before, after = _plan(engine, connection, revision)
+            if before == BASE:
+                raise missing_schema_error(engine)
+            if _HISTORY.index(after) > _HISTORY.index(before):
+                raise InvalidValueError(f"the database is at {before}, below {after}: use `feedstore db upgrade`")
+            return _change(engine, connection, run_downgrade, before, after, backup=False)
+
+
+@contextmanager
+def _engine(url: str) -> Iterator[Engine]:
+    """Give the engine of the backend that the URL describes. The driver's errors are translated."""
+    store, _ = open_store(url, None, {})
+    try:
+        yield store.engine
+    except (DBAPIError, store.database.driver_error) as error:
+        # SQLAlchemy's exception repeats the statement and adds nothing that the driver's does not say.
+        cause = getattr(error, "orig", None) or error
+        raise store.database.translated(cause) from cause
+    finally:
+        store.close()
+
+
+def _plan(engine: Engine, connection: Connection, revision: str) -> tuple[str, str]:
+    """Return the revision that the database is at, and the one that was asked for."""
+    found = detect_schema(connection)
+    refuse_unknown(engine, found)
+    before = found.revision or BASE
+    return before, _resolve(revision, before)
+
+
+def _resolve(revision: str, before: str) -> str:
+    if revision == "head":
+        return HEAD
+    if revision in _HISTORY:
+        return revision
+    if _STEPS.fullmatch(revision):
+        index = _HISTORY.index(before) + int(revision)
+        if 0 <= index < len(_HISTORY):
+            return _HISTORY[index]
+        raise InvalidValueError(f"the database is at {before}; {revision} leads beyond {', '.join(_HISTORY)}")
+    raise InvalidValueError(
+        f"there is no revision {revision!r}; there are {', '.join(_HISTORY)}, head, and steps as -1"
+    )
+
+
+def _change(
+    engine: Engine,
+    connection: Connection,
+    run: Callable[[Connection, str], None],
+    before: str,
+    after: str,
+    backup: bool,
+) -> Change:
+    if before == after:
+        return Change(before, after)
+    copy = back_up(engine) if backup and before != BASE else None
+    run(connection, after)
+    return Change(before, after, copy)

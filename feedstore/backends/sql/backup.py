@@ -1,0 +1,85 @@
+"""A copy of a database, made while it is in use."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Engine
+
+from feedstore.backends.sql.tables import TABLE_PREFIX
+from feedstore.errors import StorageError
+
+_PROGRAM = "pg_dump"
+
+
+def back_up(engine: Engine) -> str:
+    """Copy what feedstore keeps in the database to a new file, and return its path.
+
+    A SQLite file is copied whole, beside it, through SQLite's online backup; of a PostgreSQL database the tables of
+    feedstore go through pg_dump to the current folder, in its custom format, for pg_restore. Both copy one state of
+    the database while others go on writing. Only the file's owner may read the copy.
+
+    Raises :class:`StorageError` if the file exists, if pg_dump is missing or if it fails; no half copy stays behind.
+    """
+    if engine.dialect.name == "sqlite":
+        return _copy_file(engine)
+    return _dump(engine)
+
+
+def _copy_file(engine: Engine) -> str:
+    source = str(engine.url.database)
+    path = _path_beside(Path(source))
+    with _new_file(path), closing(sqlite3.connect(path)) as target, engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.backup(target)
+    return str(path)
+
+
+def _dump(engine: Engine) -> str:
+    program = shutil.which(_PROGRAM)
+    if program is None:
+        raise StorageError(f"{_PROGRAM} is not on PATH: install PostgreSQL's client programs, or back up without it")
+    path = _path_beside(Path(re.sub(r"[^\w.-]", "_", engine.url.database or "postgresql")))
+    with engine.connect() as connection, _new_file(path) as file:
+        driver: Any = connection.connection.driver_connection
+        _run_dump(program, driver.info, file)
+    return str(path)
+
+
+def _run_dump(program: str, info: Any, file: IO[bytes]) -> None:
+    command = [program, "--format=custom", "--no-password", f"--table={TABLE_PREFIX}*", f"--dbname={info.dsn}"]
+    # `dsn` leaves the password out; a command line can be read by anybody on the machine, an environment cannot.
+    environment = {**os.environ, **({"PGPASSWORD": info.password} if info.password else {})}
+    done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, env=environment, text=True, check=False)
+    if done.returncode:
+        raise StorageError(f"{_PROGRAM} failed with status {done.returncode}: {done.stderr.strip()}")
+
+
+def _path_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.backup-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a new file, which only its owner may read and which is removed if what is written to it fails."""
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        raise StorageError(f"{path} exists already; a backup overwrites nothing, so move it away first") from None
+    except OSError as error:
+        raise StorageError(f"cannot write the backup to {path}: {error.strerror}") from error
+    with open(handle, "wb") as file:
+        try:
+            yield file
+        except BaseException:
+            path.unlink()
+            raise
