@@ -1,0 +1,81 @@
+"""How far an input was ingested: kept in the store, beside what was ingested."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Any
+
+from feedstore.errors import ItemNotFound, StoredDataError
+from feedstore.ingest.lines import Position
+from feedstore.storage import Backend, Batch
+
+KV_NAME = "ingest"
+"""The key-value storage that holds the checkpoints."""
+
+_VERSION = 1
+_KEY_BYTES = 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How far the input ``source`` was ingested, over all runs that resumed one another.
+
+    ``rows`` of it were stored and make ``deliveries`` to followers' timelines, of which ``too_old`` were older than
+    the last entry of a full timeline; ``skipped`` rows were refused. ``position`` is where to go on. Nothing but these
+    is kept: no address of a store and no password.
+    """
+
+    source: str
+    position: Position
+    rows: int = 0
+    deliveries: int = 0
+    too_old: int = 0
+    skipped: int = 0
+    has_follows: bool = False
+    finished: bool = False
+
+
+class Checkpoints:
+    """The checkpoints of a backend's namespace, one for each input that was ingested into it."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._items = backend.kv_storage(KV_NAME)
+
+    def find(self, source: str) -> Checkpoint | None:
+        """Return the checkpoint of an input by its identity, None if there is none. One round trip."""
+        try:
+            return _checkpoint_of(self._items.fetch_one(_key_of(source)))
+        except ItemNotFound:
+            return None
+
+    def save(self, checkpoint: Checkpoint, batch_interface: Batch | None = None) -> None:
+        """Insert or replace the checkpoint of its input."""
+        value = asdict(checkpoint) | {"version": _VERSION, "position": list(checkpoint.position)}
+        value["source"] = _storable(checkpoint.source)
+        self._items.upsert(_key_of(checkpoint.source), value, batch_interface=batch_interface)
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        """Yield all checkpoints, in no particular order."""
+        return map(_checkpoint_of, self._items.fetch_all())
+
+
+def _key_of(source: str) -> str:
+    # A path may be longer than a key.
+    return blake2b(os.fsencode(source), digest_size=_KEY_BYTES).hexdigest()
+
+
+def _storable(source: str) -> str:
+    """Return a path as text that UTF-8 carries, whatever bytes its name is made of."""
+    return os.fsencode(source).decode(errors="replace")
+
+
+def _checkpoint_of(value: Any) -> Checkpoint:
+    if not isinstance(value, dict) or value.get("version") != _VERSION:
+        raise StoredDataError(
+            "a checkpoint of an ingestion has another format than this release writes; a newer one may have written it"
+        )
+    fields = {name: field for name, field in value.items() if name != "version"}
+    return Checkpoint(**(fields | {"position": Position(*value["position"])}))

@@ -1,0 +1,68 @@
+"""A chunk: the activities that are stored, delivered and checkpointed in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from feedstore.activity import Activity
+from feedstore.ingest.follows import FollowGraph
+from feedstore.timeline_keys import actor_key
+
+DEFAULT_ROWS = 2000
+MAX_DELIVERIES = 200_000
+"""How many deliveries a chunk may hold, unless one activity alone makes more: what bounds its memory."""
+
+
+class Chunk:
+    """Activities, and the timelines that each goes to.
+
+    ``rows`` counts what was added, ``deliveries`` what goes to followers' timelines. Of two activities with one id the
+    later replaces the earlier.
+    """
+
+    def __init__(self, follows: FollowGraph, max_rows: int = DEFAULT_ROWS) -> None:
+        self._follows = follows
+        self._max_rows = max_rows
+        self._activities: dict[int, Activity] = {}
+        self.rows = 0
+        self.deliveries = 0
+
+    def __iter__(self) -> Iterator[tuple[Activity, tuple[str, ...]]]:
+        """Yield each distinct activity with the keys of its readers' timelines, in the order they came."""
+        for activity in self._activities.values():
+            yield activity, self._follows.readers_of(activity.actor)
+
+    @property
+    def activities(self) -> list[Activity]:
+        """The distinct activities, in the order they came."""
+        return list(self._activities.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to store the chunk."""
+        return self.rows >= self._max_rows or self.deliveries >= MAX_DELIVERIES
+
+    def add(self, activity: Activity) -> None:
+        """Add one activity."""
+        self.rows += 1
+        if activity.serialization_id not in self._activities:
+            self.deliveries += len(self._follows.readers_of(activity.actor))
+        self._activities[activity.serialization_id] = activity
+
+    def by_actor(self) -> dict[str, list[Activity]]:
+        """Return what goes to the actors' own timelines: the key of each, and its activities."""
+        groups: dict[str, list[Activity]] = {}
+        for activity in self._activities.values():
+            groups.setdefault(actor_key(activity.actor), []).append(activity)
+        return groups
+
+    def by_readers(self) -> list[tuple[tuple[str, ...], list[Activity]]]:
+        """Return what goes to followers' timelines: the keys of each set of followers, and the activities they get.
+
+        Actors with the same followers are one group, so that few calls carry many activities each.
+        """
+        groups: dict[int, tuple[tuple[str, ...], list[Activity]]] = {}
+        for activity, readers in self:
+            if readers:
+                groups.setdefault(id(readers), (readers, []))[1].append(activity)
+        return list(groups.values())

@@ -1,0 +1,42 @@
+"""The columns that an input must have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from feedstore.errors import InvalidValueError
+
+_SHOWN_CHARACTERS = 40
+
+
+class Columns:
+    """The names of an input's columns, in the order in which rows are handed on.
+
+    An input names its columns itself, in any order; ``optional`` ones it may leave out. Under ``aliases``, each for
+    the name it stands for, an input may come that uses none of the names but these.
+    """
+
+    def __init__(
+        self, names: Sequence[str], optional: Collection[str] = (), aliases: Mapping[str, str] | None = None
+    ) -> None:
+        self.names = tuple(names)
+        self._required = [name for name in names if name not in optional]
+        self._aliases = dict(aliases or {})
+
+    def resolve(self, given: Sequence[str]) -> list[str]:
+        """Return the names of an input, aliases replaced.
+
+        Raises :class:`InvalidValueError` for a required one that is missing, an unknown one, and one that comes twice.
+        """
+        if self._aliases and set(given) == set(self._aliases):
+            given = [self._aliases[name] for name in given]
+        self._check("missing", [name for name in self._required if name not in given])
+        self._check("unknown", [name for name in given if name not in self.names])
+        self._check("repeated", sorted({name for name in given if given.count(name) > 1}))
+        return list(given)
+
+    def _check(self, problem: str, names: Sequence[str]) -> None:
+        if names:
+            shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names)
+            columns = f"column{'s' if len(names) > 1 else ''}"
+            raise InvalidValueError(f"{problem} {columns} {shown}; the columns are {','.join(self.names)}")

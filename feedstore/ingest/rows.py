@@ -1,0 +1,86 @@
+"""Activities, as the rows of a table describe them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.ingest.columns import Columns
+from feedstore.ingest.table import Table
+from feedstore.ingest.times import parse_time
+from feedstore.storage.key import check_key
+from feedstore.timeline_keys import actor_key
+
+ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
+_REQUIRED = 5
+
+
+class ActivityRows:
+    """An iterator over the activities of a table with :data:`ACTIVITY_COLUMNS`.
+
+    A row's ``id`` becomes the activity's ``foreign_id``, as a text: the same row is the same activity in CSV and in
+    NDJSON. A time more than ``max_future`` ahead of the clock is refused, for the activity would stay on top of every
+    timeline.
+
+    Errors are those of the table, and :class:`InputError` for a row that describes no activity; after either the
+    iteration may go on unless ``table.lines.damaged``.
+    """
+
+    def __init__(self, table: Table, max_future: timedelta) -> None:
+        self.table = table
+        self._max_future = max_future
+        self._latest = datetime.now(timezone.utc) + max_future
+
+    def __iter__(self) -> ActivityRows:
+        return self
+
+    def __next__(self) -> Activity:
+        values = next(self.table)
+        try:
+            activity = self._activity_of(*values)
+            if activity.time > self._latest:
+                self._check_against_clock(activity)
+        except (InvalidValueError, InvalidTypeError) as error:
+            raise self.table.error(str(error)) from None
+        return activity
+
+    def _activity_of(
+        self, row_id: Any, time: Any, actor: Any, verb: Any, object_: Any, target: Any, extra: Any
+    ) -> Activity:
+        if row_id is None or time is None or actor is None or verb is None or object_ is None:
+            raise _empty_error(row_id, time, actor, verb, object_)
+        activity = Activity(
+            actor,
+            verb,
+            object_,
+            target,
+            parse_time(time),
+            extra if extra is None else self.table.read_object(extra),
+            foreign_id=row_id if row_id.__class__ is str else _text_of(row_id),
+        )
+        check_key(actor_key(actor), "actor's key")
+        return activity
+
+    def _check_against_clock(self, activity: Activity) -> None:
+        self._latest = datetime.now(timezone.utc) + self._max_future
+        if activity.time > self._latest:
+            raise InvalidValueError(
+                f"the time {activity.time.isoformat()} lies more than {self._max_future} ahead of the clock; the "
+                "activity would stay on top of every timeline"
+            )
+
+
+def _empty_error(*values: Any) -> InvalidValueError:
+    empty = [name for name, value in zip(ACTIVITY_COLUMNS.names, values, strict=False) if value is None]
+    return InvalidValueError(f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty")
+
+
+def _text_of(row_id: Any) -> str:
+    """Return a row's id that is a number as the text that CSV would hold."""
+    if not isinstance(row_id, int) or isinstance(row_id, bool):
+        raise InvalidTypeError(f"id is a text or an int, not {row_id!r} of type {type(row_id).__name__}")
+    if not -(2**63) <= row_id < 2**64:
+        raise InvalidValueError(f"id {row_id} does not fit into 64 bits; write it as a text")
+    return str(row_id)

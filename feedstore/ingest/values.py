@@ -1,0 +1,56 @@
+"""Values in JSON that activities can carry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from feedstore.errors import InvalidValueError
+from feedstore.serializers.values import pack_value
+
+_SHOWN_CHARACTERS = 40
+_HARMLESS_BRACKETS = 100
+
+
+def decode_object(text: str) -> dict[str, Any]:
+    """Return the object that a JSON text holds.
+
+    Raises :class:`InvalidValueError` for what is no JSON, no object, or cannot be stored: NaN and infinities, a name
+    that comes twice in one object, a lone surrogate, nesting beyond what serializers take.
+    """
+    try:
+        value = _decoder.decode(text)
+    except InvalidValueError:
+        raise
+    except json.JSONDecodeError as error:
+        raise InvalidValueError(
+            f"{_shortened(text)} is not JSON: {error.msg} at character {error.pos + 1}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidValueError(f"{_shortened(text)} cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidValueError(f"{_shortened(text)} is JSON, but no object; write it as in {{\"name\":1}}")
+    if "\\u" in text or text.count("[") + text.count("{") > _HARMLESS_BRACKETS:
+        # Only escapes make lone surrogates, and only brackets nest: all other texts can be stored.
+        pack_value(value)
+    return value
+
+
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InvalidValueError(f"the name {repeated[:_SHOWN_CHARACTERS]!r} comes twice in one JSON object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidValueError(f"{name} is no JSON value; leave it out or write null")
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object_of, parse_constant=_refuse_constant)
