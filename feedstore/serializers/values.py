@@ -47,7 +47,25 @@ def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
         raise InvalidValueError(f"the text {error.object!r} holds a lone surrogate") from None
     except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"it cannot be stored: {error}") from None
+    if b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed:
+        _refuse_buffers(value)
     return packed
+
+
+def _refuse_buffers(value: Any) -> None:
+    """Raise for a bytearray or a memoryview, which msgpack takes for bytes even where it is told to be strict.
+
+    Only what holds one of the three marks of bytes need be searched.
+    """
+    if type(value) is dict:
+        for key, item in value.items():
+            _refuse_buffers(key)
+            _refuse_buffers(item)
+    elif type(value) is list:
+        for item in value:
+            _refuse_buffers(item)
+    elif type(value) in (bytearray, memoryview):
+        raise _unstorable(value)
 
 
 def naming(error: FeedstoreError, what: str) -> FeedstoreError:
@@ -65,7 +83,11 @@ def _pack_extension(value: Any) -> msgpack.ExtType:
         return msgpack.ExtType(_DATETIME, _pack_datetime(value))
     if type(value) is int:
         return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    raise InvalidTypeError(f"cannot store {value!r} of type {type(value).__name__}; what is stored is {_STORABLE}")
+    raise _unstorable(value)
+
+
+def _unstorable(value: Any) -> InvalidTypeError:
+    return InvalidTypeError(f"cannot store {value!r} of type {type(value).__name__}; what is stored is {_STORABLE}")
 
 
 def _pack_datetime(value: datetime) -> bytes:
@@ -89,4 +111,5 @@ def _unpack_datetime(data: bytes) -> datetime:
     except struct.error as error:
         raise ValueError(str(error)) from error
     zone = timezone.utc if offset == 0 else timezone(offset * _MICROSECOND)
-    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone)
+    # By its own clock: in UTC the first and the last hours of the calendar lie outside it.
+    return (_EPOCH + timedelta(microseconds=microseconds + offset)).replace(tzinfo=zone)
