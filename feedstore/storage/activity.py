@@ -45,10 +45,8 @@ class ActivityStorage(Storage):
         or so.
         """
         serialized = self.serialize_activities(activities)
+        result = self._write_items(batch_interface, serialized, self.add_to_storage, serialized)
         self.metrics.on_feed_write(self.__class__, len(serialized))
-        if not serialized:
-            return self._write_nothing(batch_interface)
-        result: int | None = self._write(batch_interface, self.add_to_storage, serialized)
         return result
 
     def get(self, activity_id: Any) -> Any | None:
@@ -77,10 +75,8 @@ class ActivityStorage(Storage):
         batch. One round trip for each 500 or so.
         """
         ids = list(dict.fromkeys(self.activities_to_ids(activities)))
+        result = self._write_items(batch_interface, ids, self.remove_from_storage, ids)
         self.metrics.on_feed_remove(self.__class__, len(ids))
-        if not ids:
-            return self._write_nothing(batch_interface)
-        result: int | None = self._write(batch_interface, self.remove_from_storage, ids)
         return result
 
     def iterate(self, after: Any = None) -> Iterator[Any]:

@@ -29,10 +29,8 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = self.serialize_activities(activities)
         check_key(key)
+        result = self._write_items(batch_interface, serialized, self.add_to_storage, key, serialized)
         self.metrics.on_feed_write(self.__class__, len(serialized))
-        if not serialized:
-            return self._write_nothing(batch_interface)
-        result: int | None = self._write(batch_interface, self.add_to_storage, key, serialized)
         return result
 
     def add_to_many(
@@ -56,7 +54,9 @@ class TimelineWrites(TimelineHooks):
         if max_length is not None:
             check_position("max_length", max_length)
         with self.metrics.fanout_timer(self.__class__):
-            result = self._write_to_many(self._add_to_many, distinct, serialized, batch_interface, max_length)
+            result = self._write_items(
+                batch_interface, distinct and serialized, self._add_to_many, distinct, serialized, max_length
+            )
         self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized))
         return result
 
@@ -72,10 +72,8 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         check_key(key)
+        result = self._write_items(batch_interface, serialized, self.remove_from_storage, key, serialized)
         self.metrics.on_feed_remove(self.__class__, len(serialized))
-        if not serialized:
-            return self._write_nothing(batch_interface)
-        result: int | None = self._write(batch_interface, self.remove_from_storage, key, serialized)
         return result
 
     def remove_from_many(
@@ -87,7 +85,9 @@ class TimelineWrites(TimelineHooks):
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         distinct = _distinct_keys(keys)
         with self.metrics.fanout_timer(self.__class__):
-            result = self._write_to_many(self._remove_from_many, distinct, serialized, batch_interface)
+            result = self._write_items(
+                batch_interface, distinct and serialized, self._remove_from_many, distinct, serialized
+            )
         self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized))
         return result
 
@@ -107,19 +107,6 @@ class TimelineWrites(TimelineHooks):
     def get_batch_interface(self) -> Batch:
         """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""
         return self.backend.batch()
-
-    def _write_to_many(
-        self,
-        hook: Any,
-        keys: list[str],
-        serialized: dict[int, bytes],
-        batch_interface: Batch | None,
-        *options: Any,
-    ) -> int | None:
-        if not (keys and serialized):
-            return self._write_nothing(batch_interface)
-        result: int | None = self._write(batch_interface, hook, keys, serialized, *options)
-        return result
 
 
 def _distinct_keys(keys: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidTypeError
@@ -41,11 +41,15 @@ class Writer(ABC):
         batch_interface.enqueue(self, hook, arguments)
         return None
 
-    def _write_nothing(self, batch_interface: Batch | None) -> int | None:
-        """Count a write of no items: 0, now or among the batch's results. Hooks never see an empty write."""
-        result: int | None = self._write(batch_interface, _nothing)
+    def _write_items(
+        self, batch_interface: Batch | None, items: Collection[Any], hook: Callable[..., Any], *arguments: Any
+    ) -> int | None:
+        """:meth:`_write` for a write of ``items``. Of none it counts 0: hooks never see an empty write."""
+        if not items:
+            hook, arguments = self._write_nothing, ()
+        result: int | None = self._write(batch_interface, hook, *arguments)
         return result
 
-
-def _nothing() -> int:
-    return 0
+    def _write_nothing(self) -> int:
+        self.backend.check_open()
+        return 0
