@@ -1,0 +1,36 @@
+"""The contract suites: what every backend is held to, shipped so that other people's backends can run them.
+
+A backend's test is the suite and one fixture, ``open_backend``: a callable that opens backends on one shared store,
+under the namespace that it is given or a fresh one, and whose owner closes what it opened::
+
+    import uuid
+
+    import pytest
+    from feedstore import connect
+    from feedstore.testing import BackendContract
+
+
+    class TestMyBackend(BackendContract):
+        @pytest.fixture
+        def open_backend(self, tmp_path):
+            with contextlib.ExitStack() as opened:
+                yield lambda namespace=None: opened.enter_context(
+                    connect(f"mine://{tmp_path}", namespace=namespace or f"test-{uuid.uuid4().hex}")
+                )
+
+Each test cites the rule that it checks. The suites branch on ``backend.abilities`` alone, never on a type. They need
+pytest (``pip install feedstore[test]``). :mod:`feedstore.testing.oracle` runs random sequences of operations against a
+model; it needs hypothesis too, and is imported by its own name.
+"""
+
+from pathlib import Path
+
+import pytest
+
+# Before the suites are imported, so that their assertions explain themselves wherever they are run.
+pytest.register_assert_rewrite(*(f"{__name__}.{path.stem}" for path in Path(__file__).parent.glob("*_suite.py")))
+
+from feedstore.testing.contract import ActivityContract, BackendContract, KvContract, TimelineContract  # noqa: E402
+from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
+
+__all__ = ["ActivityContract", "BackendContract", "KvContract", "OpenBackend", "Suite", "TimelineContract"]

@@ -1,0 +1,70 @@
+"""Every public call of a backend and its storages, with arguments that each of them accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from feedstore.testing.samples import make_activity
+
+Calls = dict[str, tuple[Any, ...]]
+
+_ACTIVITY = make_activity()
+
+ACTIVITY_CALLS: Calls = {
+    "add": (_ACTIVITY,),
+    "add_many": ([_ACTIVITY],),
+    "get": (_ACTIVITY,),
+    "get_many": ([_ACTIVITY],),
+    "remove": (_ACTIVITY,),
+    "remove_many": ([_ACTIVITY],),
+    "iterate": (),
+    "flush": (),
+}
+TIMELINE_CALLS: Calls = {
+    "add": ("key", _ACTIVITY),
+    "add_many": ("key", [_ACTIVITY]),
+    "add_to_many": (["key"], [_ACTIVITY]),
+    "get_slice": ("key", 0, 5),
+    "get_page": ("key", 5),
+    "get_many_slices": (["key"], 0, 5),
+    "index_of": ("key", _ACTIVITY),
+    "contains": ("key", _ACTIVITY),
+    "count": ("key",),
+    "keys": (),
+    "trim": ("key", 5),
+    "remove": ("key", _ACTIVITY),
+    "remove_many": ("key", [_ACTIVITY]),
+    "remove_from_many": (["key"], [_ACTIVITY]),
+    "delete": ("key",),
+    "flush": (),
+}
+KV_CALLS: Calls = {
+    "upsert": ("key", 1),
+    "fetch_one": ("key",),
+    "fetch_by_prefix": ("",),
+    "fetch_all": (),
+    "items": (),
+    "delete": ("key",),
+    "flush": (),
+}
+BACKEND_CALLS: Calls = {"ping": (), "with_namespace": ("other",)}
+WRITES = {
+    "add",
+    "add_many",
+    "add_to_many",
+    "remove",
+    "remove_many",
+    "remove_from_many",
+    "trim",
+    "delete",
+    "flush",
+    "upsert",
+}
+"""The names of the calls that take ``batch_interface=``."""
+
+
+def call(target: Any, name: str, arguments: tuple[Any, ...], **options: Any) -> Any:
+    """Call a public method and return what it gives; an iterator is read to its end."""
+    result = getattr(target, name)(*arguments, **options)
+    return list(result) if isinstance(result, Iterator) else result

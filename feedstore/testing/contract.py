@@ -1,0 +1,61 @@
+"""All suites in one class."""
+
+from __future__ import annotations
+
+from feedstore.testing.activity_suite import ActivityIterationSuite, ActivitySuite
+from feedstore.testing.backend_suite import BackendSuite
+from feedstore.testing.batch_suite import AtomicBatchSuite, BatchSuite
+from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
+from feedstore.testing.fan_out_suite import FanOutSuite
+from feedstore.testing.hydrate_suite import HydrateSuite
+from feedstore.testing.key_suite import KeySuite
+from feedstore.testing.kv_suite import KvSuite
+from feedstore.testing.kv_value_suite import KvValueSuite
+from feedstore.testing.serializer_suite import SerializerSuite
+from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
+from feedstore.testing.timeline_add_suite import TimelineAddSuite, TimelineRemoveSuite
+from feedstore.testing.timeline_page_suite import TimelinePageSuite, TimelineWalkSuite
+from feedstore.testing.timeline_position_suite import TimelinePositionSuite
+from feedstore.testing.timeline_slice_suite import ManySlicesSuite, TimelineSliceSuite
+from feedstore.testing.timeline_trim_suite import TimelineFloorSuite, TimelineTrimSuite
+
+
+class ActivityContract(ActivitySuite, ActivityIterationSuite):
+    """The contract of activity storages."""
+
+
+class TimelineContract(
+    TimelineAddSuite,
+    TimelineRemoveSuite,
+    TimelineSliceSuite,
+    ManySlicesSuite,
+    TimelinePageSuite,
+    TimelineWalkSuite,
+    TimelineTrimSuite,
+    TimelineFloorSuite,
+    TimelinePositionSuite,
+    FanOutSuite,
+    HydrateSuite,
+):
+    """The contract of timeline storages."""
+
+
+class KvContract(KvSuite, KvValueSuite, KeySuite):
+    """The contract of key-value storages, and of keys."""
+
+
+class BackendContract(
+    ActivityContract,
+    TimelineContract,
+    KvContract,
+    StorageSuite,
+    MetricsSuite,
+    SerializerSuite,
+    BatchSuite,
+    AtomicBatchSuite,
+    BackendSuite,
+    ThreadSuite,
+    ForkSuite,
+    ProcessSuite,
+):
+    """The whole contract of a backend. Inherit it, and provide the fixture ``open_backend``."""

@@ -1,0 +1,251 @@
+"""The contract that activity and timeline storages share: options, serializer, ids, metrics, the ancestors' names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feedstore.activity import Activity, ActivityRef
+from feedstore.metrics import Metrics
+from feedstore.serializers import (
+    JsonSerializer,
+    MsgpackSerializer,
+    SimpleTimelineSerializer,
+    TimelineReferenceSerializer,
+)
+from feedstore.storage import (
+    ActivityStorage,
+    Backend,
+    BaseActivityStorage,
+    BaseStorage,
+    BaseTimelineStorage,
+    KvStorage,
+    TimelineStorage,
+)
+from feedstore.testing.calls import ACTIVITY_CALLS, KV_CALLS, TIMELINE_CALLS, WRITES, call
+from feedstore.testing.recording import RecordingMetrics
+from feedstore.testing.samples import forms_of, make_activities, make_activity, with_id
+from feedstore.testing.suite import Suite
+
+
+class SpecialActivity(Activity):
+    """An application's own class of activities."""
+
+    __slots__ = ()
+
+
+class StorageSuite(Suite):
+    """What every storage is, whatever it stores."""
+
+    def test_the_names_that_ancestors_had(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
+        """Face: the base classes and the default serializers are known under the ancestors' names."""
+        assert isinstance(activities, BaseActivityStorage)
+        assert isinstance(timelines, BaseTimelineStorage)
+        assert isinstance(activities, BaseStorage)
+        assert isinstance(timelines, BaseStorage)
+        assert timelines.default_serializer_class is SimpleTimelineSerializer is TimelineReferenceSerializer
+        assert activities.default_serializer_class is MsgpackSerializer
+        for storage in (activities, timelines):
+            assert storage.activity_class is Activity
+            assert storage.aggregated_activity_class is None
+            assert isinstance(storage.metrics, Metrics)
+            assert isinstance(storage.serializer, storage.default_serializer_class)
+            assert storage.serializer is storage.serializer
+
+    def test_ids_of_activities(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
+        """T2: ``activity_to_id`` and ``activities_to_ids`` take every form, and keep order and duplicates."""
+        given = make_activity()
+        for storage in (activities, timelines):
+            for form in forms_of(given):
+                found = storage.activity_to_id(form)
+                assert found == given.serialization_id
+                assert type(found) is int
+            assert storage.activities_to_ids([7, given, 7, 0]) == [7, given.serialization_id, 7, 0]
+            assert storage.activities_to_ids(iter([1])) == [1]
+
+    def test_serializing_by_hand(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
+        """Face: what a storage keeps for activities can be had, and read again."""
+        given = make_activities(2)
+        serialized = activities.serialize_activities([*given, given[0]])
+        assert list(serialized) == [one.serialization_id for one in given]
+        assert serialized[given[0].serialization_id] == activities.serialize_activity(given[0])
+        assert activities.deserialize_activities(serialized) == given
+        assert activities.deserialize_activities(list(serialized.items())[::-1]) == given[::-1]
+        assert timelines.serialize_activity(given[0]) == b""
+        assert timelines.deserialize_activities({7: b""}) == [ActivityRef(7)]
+
+    def test_options(self, backend: Backend) -> None:
+        """Face: each option does what it says, on either storage."""
+        metrics = RecordingMetrics()
+        for make in (backend.activity_storage, backend.timeline_storage):
+            storage = make(JsonSerializer, SpecialActivity, metrics=metrics, aggregated_activity_class=dict)
+            assert type(storage.serializer) is JsonSerializer
+            assert storage.activity_class is SpecialActivity
+            assert storage.aggregated_activity_class is dict
+            assert storage.metrics is metrics
+            assert storage.serializer.activity_class is SpecialActivity
+            assert storage.serializer.aggregated_activity_class is dict
+            by_name = make(serializer_class=JsonSerializer, activity_class=SpecialActivity)
+            assert type(by_name.serializer) is JsonSerializer
+
+    def test_an_activity_class_of_one_s_own(self, backend: Backend) -> None:
+        """Face: activities come back as the storage's class, and others are refused."""
+        storage = backend.activity_storage(activity_class=SpecialActivity)
+        given = SpecialActivity("ann", "like", "photo:7", time=make_activity().time)
+        storage.add(given)
+        assert type(storage.get(given)) is SpecialActivity
+        assert storage.get(given) == given
+        with pytest.raises(TypeError, match="SpecialActivity"):
+            storage.add(make_activity())
+        hydrated = backend.timeline_storage()
+        hydrated.add("key", given)
+        assert hydrated.get_slice("key", 0, 5, hydrate_from=storage) == [given]
+
+    def test_an_unknown_option_is_refused(self, backend: Backend) -> None:
+        """T5: a TypeError names the option."""
+        for make in (backend.activity_storage, backend.timeline_storage):
+            with pytest.raises(TypeError, match="colour"):
+                make(colour="red")
+        factory: Any = backend.kv_storage
+        with pytest.raises(TypeError, match="colour"):
+            factory(colour="red")
+
+    def test_a_serializer_that_is_none_is_refused(self, backend: Backend) -> None:
+        """T5: a serializer class is a subclass of Serializer: no instance, no other class, no name."""
+        refused: Any
+        for refused in (MsgpackSerializer(), dict, "msgpack", 7):
+            for make in (backend.activity_storage, backend.timeline_storage):
+                with pytest.raises(TypeError, match="serializer_class"):
+                    make(serializer_class=refused)
+
+    def test_an_unknown_keyword_is_a_type_error(
+        self, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
+    ) -> None:
+        """T5: no public call takes an argument that it does not honour; nothing is written."""
+        tables = ((activities, ACTIVITY_CALLS), (timelines, TIMELINE_CALLS), (kv, KV_CALLS))
+        for storage, table in tables:
+            for name, arguments in table.items():
+                with pytest.raises(TypeError, match="colour"):
+                    call(storage, name, arguments, colour="red")
+                if name not in WRITES:
+                    with pytest.raises(TypeError, match="batch_interface"):
+                        call(storage, name, arguments, batch_interface=None)
+        assert list(activities.iterate()) == []
+        assert list(timelines.keys()) == []
+        assert list(kv.items()) == []
+
+    def test_a_batch_is_given_by_name(
+        self, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
+    ) -> None:
+        """T5: every write takes ``batch_interface=``, and by that name alone."""
+        for storage, table in ((activities, ACTIVITY_CALLS), (timelines, TIMELINE_CALLS), (kv, KV_CALLS)):
+            for name in WRITES & set(table):
+                with pytest.raises(TypeError):
+                    call(storage, name, (*table[name], None))
+                call(storage, name, table[name], batch_interface=None)
+
+
+class MetricsSuite(Suite):
+    """Metrics hooks: once a public call, with how many items it was about."""
+
+    def test_each_call_of_an_activity_storage_is_told_once(self, backend: Backend) -> None:
+        """Metrics: writes and removals tell the distinct items that they were given, reads what they found."""
+        metrics = RecordingMetrics()
+        storage = backend.activity_storage(metrics=metrics)
+        kind = type(storage)
+        given = make_activities(3)
+        for make_call, expected in (
+            (lambda: storage.add(given[0]), ("write", kind, 1)),
+            (lambda: storage.add_many([*given, given[0]]), ("write", kind, 3)),
+            (lambda: storage.add_many([]), ("write", kind, 0)),
+            (lambda: storage.get(given[0]), ("read", kind, 1)),
+            (lambda: storage.get(7), ("read", kind, 0)),
+            (lambda: storage.get_many([*given, 7]), ("read", kind, 3)),
+            (lambda: storage.remove(given[0]), ("remove", kind, 1)),
+            (lambda: storage.remove_many([given[1], given[1], given[2], 7]), ("remove", kind, 3)),
+        ):
+            make_call()
+            assert metrics.take() == [expected]
+
+    def test_each_call_of_a_timeline_storage_is_told_once(self, backend: Backend) -> None:
+        """Metrics: the same for one timeline."""
+        metrics = RecordingMetrics()
+        storage = backend.timeline_storage(metrics=metrics)
+        kind = type(storage)
+        for make_call, expected in (
+            (lambda: storage.add("key", 1), ("write", kind, 1)),
+            (lambda: storage.add_many("key", [1, 2, 3, 1]), ("write", kind, 3)),
+            (lambda: storage.get_slice("key", 0, 2), ("read", kind, 2)),
+            (lambda: storage.get_slice("missing", 0, 2), ("read", kind, 0)),
+            (lambda: storage.get_slice("key", 2, 2), ("read", kind, 0)),
+            (lambda: storage.get_page("key", 2), ("read", kind, 2)),
+            (lambda: storage.get_many_slices(["key", "missing"], 0, 2), ("read", kind, 2)),
+            (lambda: storage.index_of("key", 1), ("read", kind, 1)),
+            (lambda: storage.remove("key", 1), ("remove", kind, 1)),
+            (lambda: storage.remove_many("key", [1, 2, 2]), ("remove", kind, 2)),
+        ):
+            make_call()
+            assert metrics.take() == [expected]
+
+    def test_a_hydrated_read_is_one_read(self, backend: Backend) -> None:
+        """Metrics: told by the timeline storage, once, whatever it took to hydrate."""
+        metrics = RecordingMetrics()
+        timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
+        activities.add_many([with_id(1), with_id(2)])
+        timelines.add_many("key", [1, 2])
+        metrics.take()
+        timelines.get_slice("key", 0, 5, hydrate_from=activities)
+        timelines.get_page("key", 5, hydrate_from=activities)
+        timelines.get_many_slices(["key"], 0, 5, hydrate_from=activities)
+        assert metrics.take() == [("read", type(timelines), 2)] * 3
+
+    def test_a_fan_out_is_timed_and_told_once(self, backend: Backend) -> None:
+        """Metrics: with the activities that it was given, however many the timelines."""
+        metrics = RecordingMetrics()
+        storage = backend.timeline_storage(metrics=metrics)
+        kind = type(storage)
+        timer = [("timer opens", kind), ("timer closes", kind)]
+        storage.add_to_many(["a", "b", "c"], [1, 2, 1], max_length=1)
+        assert metrics.take() == [*timer, ("add_to_many", kind, 2)]
+        storage.remove_from_many(["a", "b"], [1, 1])
+        assert metrics.take() == [*timer, ("remove_from_many", kind, 1)]
+
+    def test_a_refused_call_is_not_told(self, backend: Backend) -> None:
+        """Metrics: bad input is no read and no write."""
+        metrics = RecordingMetrics()
+        timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
+        bad: Any = object()
+        for refused in (
+            lambda: timelines.add("", 1),
+            lambda: timelines.add("key", bad),
+            lambda: timelines.get_slice("key", -1, 5),
+            lambda: timelines.remove_many("key", bad),
+            lambda: activities.add(bad),
+            lambda: activities.get_many(bad),
+        ):
+            with pytest.raises((TypeError, ValueError)):
+                refused()
+        assert metrics.take() == []
+
+    def test_metrics_hear_after_the_store_has_answered(self, backend: Backend) -> None:
+        """Metrics: when a hook runs, what it is told has happened."""
+        timelines = backend.timeline_storage()
+        seen: list[int] = []
+
+        class Looking(Metrics):
+            def on_feed_write(self, feed_class: type, activities_count: int) -> None:
+                seen.append(timelines.count("key"))
+
+            def on_feed_remove(self, feed_class: type, activities_count: int) -> None:
+                seen.append(timelines.count("key"))
+
+        storage = backend.timeline_storage(metrics=Looking())
+        storage.add_many("key", [1, 2])
+        storage.remove("key", 1)
+        assert seen == [2, 1]
+
+    def test_the_backend_s_metrics_are_the_default(self, backend: Backend) -> None:
+        """Metrics: a storage without its own tells the backend's."""
+        assert backend.activity_storage().metrics is backend.metrics
+        assert backend.timeline_storage().metrics is backend.metrics

@@ -1,0 +1,51 @@
+"""What every suite has: a backend under a fresh namespace, and its storages."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pytest
+
+from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import ActivityStorage, Backend, KvStorage, TimelineStorage
+
+
+class OpenBackend(Protocol):
+    """What the fixture ``open_backend`` gives; whoever writes the fixture closes what it has opened."""
+
+    def __call__(self, namespace: str | None = None) -> Backend:
+        """Open a backend on the shared store, under a namespace that nobody has used if none is given."""
+
+
+class Suite:
+    """The base of the suites: fixtures over ``open_backend``, which the inheriting class or a conftest provides."""
+
+    @pytest.fixture
+    def backend(self, open_backend: OpenBackend) -> Backend:
+        """A backend under a fresh namespace."""
+        return open_backend()
+
+    @pytest.fixture
+    def activities(self, backend: Backend) -> ActivityStorage:
+        """The backend's activity storage."""
+        return backend.activity_storage()
+
+    @pytest.fixture
+    def timelines(self, backend: Backend) -> TimelineStorage:
+        """The backend's timeline storage, which keeps references."""
+        return backend.timeline_storage()
+
+    @pytest.fixture
+    def payloads(self, backend: Backend) -> TimelineStorage:
+        """A timeline storage that keeps whole activities beside their ids."""
+        return backend.timeline_storage(serializer_class=MsgpackSerializer)
+
+    @pytest.fixture
+    def kv(self, backend: Backend) -> KvStorage:
+        """The backend's key-value storage."""
+        return backend.kv_storage()
+
+
+def counted(backend: Backend, number: int) -> int | None:
+    """Return what a write that touched ``number`` entries counts on this backend: None without exact counts."""
+    return number if backend.abilities.exact_counts else None
