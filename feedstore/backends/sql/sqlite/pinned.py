@@ -39,13 +39,13 @@ class PinnedConnections(Connections):
 
     def acquire(self) -> Connection:
         """Return this thread's connection, locked."""
-        connection = self._thread.connection
-        if connection is None:
-            connection = self._pin()
-        connection.lock.acquire()
-        if connection.raw is None:
+        connection = self._thread.connection or self._pin()
+        while True:
+            connection.lock.acquire()
+            if connection.raw is not None:
+                return connection
+            connection.lock.release()
             self._open(connection)
-        return connection
 
     def release(self, connection: Connection) -> None:
         """Unlock this thread's connection."""
@@ -90,18 +90,14 @@ class PinnedConnections(Connections):
         return connection
 
     def _open(self, connection: Connection) -> None:
-        """Open the connection that this thread has locked; unlock it if that fails."""
-        try:
-            # A fork waits for this lock, so that no connection is half open in the child.
-            with self._lock:
-                if self._closed:
-                    raise BackendClosedError("this store is closed; connect again to go on")
-                connection.open(self._opener.open())
-                if connection not in self._opened:
-                    self._opened.append(connection)
-        except BaseException:
-            connection.lock.release()
-            raise
+        # In the order in which a fork takes the locks, so that the two never wait for each other, and under both, so
+        # that no connection is half open in the child.
+        with self._lock, connection.lock:
+            if self._closed:
+                raise BackendClosedError("this store is closed; connect again to go on")
+            connection.open(self._opener.open())
+            if connection not in self._opened:
+                self._opened.append(connection)
 
     def before_fork(self) -> None:
         """Wait for calls under way, and close every connection."""
