@@ -1,4 +1,4 @@
-"""The example of "Writing a backend" is registered as the page shows."""
+"""The example of "Writing a backend" keeps the contract, and is registered as the page shows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import configparser
 from pathlib import Path
 
 import pytest
+from test_dict_backend import TestDictBackend
 
 from docs.pages import DOCS, blocks
 from feedstore import Activity, connect
 from feedstore.errors import UnknownSchemeError
 from feedstore.registry import ENTRY_POINT_GROUP, known_schemes
 
+__all__ = ["TestDictBackend"]
+
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with the example and the entry point of the page, as pip would have put it on the path."""
+    """The entry point of the page on the path, as pip would have put it there."""
     (shown,) = (block for block in blocks(DOCS / "writing-a-backend.md") if block.language == "toml")
     parser = configparser.ConfigParser()
     parser.read_string(shown.text)
@@ -26,7 +29,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: dict-backend\nVersion: 1.0\n", encoding="utf-8")
     (package / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.syspath_prepend(DOCS / "examples")
 
 
 @pytest.mark.usefixtures("installed")

@@ -1,0 +1,48 @@
+"""The contracts page names every rule, and where each is checked."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import defaultdict
+
+import pytest
+
+from docs.pages import DOCS
+from feedstore.testing import BackendContract, Suite
+
+PAGE = (DOCS / "contracts.md").read_text(encoding="utf-8")
+RULES = [*(f"T{number}" for number in range(1, 18)), *(f"K{number}" for number in range(1, 7))]
+ROW = re.compile(r"^\| ([TK]\d+) \| (.+) \|$", re.MULTILINE)
+CITED = re.compile(r"\b[TK]\d+\b")
+
+
+def suites_by_rule() -> dict[str, set[str]]:
+    """{rule: the suites with a test whose docstring begins by citing it}."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for suite in BackendContract.__mro__:
+        if not issubclass(suite, Suite):
+            continue
+        for name, test in vars(suite).items():
+            if name.startswith("test_"):
+                citation = (inspect.getdoc(test) or "").partition(":")[0]
+                for rule in CITED.findall(citation):
+                    found[rule].add(suite.__name__)
+    return found
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_page_has_the_rule(rule: str) -> None:
+    assert re.search(rf"^### {rule} \S", PAGE, re.MULTILINE)
+
+
+def test_the_page_has_no_other_rule() -> None:
+    assert re.findall(r"^### ([A-Z]\d+) ", PAGE, re.MULTILINE) == RULES
+
+
+def test_each_rule_is_checked_where_the_page_says() -> None:
+    shown = {rule: set(re.findall(r"\w+", suites)) for rule, suites in ROW.findall(PAGE)}
+    checked = suites_by_rule()
+    assert list(shown) == RULES
+    for rule, suites in shown.items():
+        assert suites <= checked[rule], rule
