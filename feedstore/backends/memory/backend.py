@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.backends.memory.activity import InMemoryActivityStorage
 from feedstore.backends.memory.kv import InMemoryKvStorage
@@ -14,6 +14,8 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
+
+_MemoryBackendType = TypeVar("_MemoryBackendType", bound="MemoryBackend")
 
 
 class MemoryBackend(Backend):
@@ -69,8 +71,8 @@ class MemoryBackend(Backend):
         with self.lock:
             return [operation.run() for operation in operations]
 
-    def _with_namespace(self, namespace: str) -> MemoryBackend:
-        return MemoryBackend(namespace, self.metrics, self._store)
+    def _with_namespace(self: _MemoryBackendType, namespace: str) -> _MemoryBackendType:
+        return type(self)(namespace, self.metrics, self._store)
 
     def _ping(self) -> None:
         with self.lock:
