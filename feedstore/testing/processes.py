@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-SECONDS = 60.0
+CHILD_SECONDS = 30.0
+THREAD_SECONDS = 60.0
 
 
 class ChildError(AssertionError):
@@ -33,7 +34,7 @@ class Child:
             _run_and_exit(function, writer)
         os.close(writer)
 
-    def result(self, seconds: float = SECONDS) -> Any:
+    def result(self, seconds: float = CHILD_SECONDS) -> Any:
         """Wait for the end and return the result; raise :class:`ChildError` if it failed or takes too long."""
         data = self._read(seconds)
         _, status = os.waitpid(self._process, 0)
@@ -83,7 +84,7 @@ def run_in_child(function: Callable[[], Any]) -> Any:
     return Child(function).result()
 
 
-def run_in_threads(functions: Sequence[Callable[[], Any]], seconds: float = SECONDS) -> list[Any]:
+def run_in_threads(functions: Sequence[Callable[[], Any]], seconds: float = THREAD_SECONDS) -> list[Any]:
     """Run each function in a thread of its own, all beginning at once, and return their results in order."""
     barrier = threading.Barrier(len(functions))
 
