@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ class Store:
         self.lock = threading.RLock()
         self.spaces: dict[str, Space] = {}
         self.closed = False
+        # A child that is forked while another thread holds the lock would wait for it forever.
+        os.register_at_fork(
+            before=self.lock.acquire, after_in_parent=self.lock.release, after_in_child=self.lock.release
+        )
 
 
 class DictActivityStorage(ActivityStorage):
