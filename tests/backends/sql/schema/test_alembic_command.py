@@ -1,0 +1,132 @@
+"""Alembic's own command on the folder that is shipped."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from backends.sql.schema import databases
+from feedstore.backends.sql.migration import MIGRATIONS
+from feedstore.backends.sql.schema import HEAD
+
+
+def alembic(
+    url: str | None, *arguments: str, folder: Path = MIGRATIONS, status: int = 0, variable: str | None = None
+) -> str:
+    """Run the command and return what it printed, after checking its exit status."""
+    given = [] if url is None else ["-x", f"url={url}"]
+    environment = {name: value for name, value in os.environ.items() if name != "FEEDSTORE_URL"}
+    if variable is not None:
+        environment["FEEDSTORE_URL"] = variable
+    command = [sys.executable, "-m", "alembic", "-c", str(folder / "alembic.ini"), *given, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_up_and_down_with_rows(database_url: str, engine: Engine) -> None:
+    databases.make_older(engine)
+    before = databases.contents(engine)
+    assert f"Running upgrade 0001 -> {HEAD}" in alembic(database_url, "upgrade", "head")
+    assert f"{HEAD} (head)" in alembic(database_url, "current")
+    alembic(database_url, "downgrade", "-1")
+    assert databases.contents(engine) == before
+    assert "feedstore_item holds rows" in alembic(database_url, "downgrade", "base", status=255)
+    assert databases.contents(engine) == before
+
+
+def test_it_agrees_with_the_backend(database_url: str, engine: Engine) -> None:
+    alembic(database_url, "upgrade", "head")
+    made = databases.contents(engine)
+    alembic(database_url, "downgrade", "base")
+    databases.upgrade(engine)
+    assert databases.contents(engine) == made
+
+
+def test_autogenerate_finds_no_difference_beside_another_application(database_url: str, engine: Engine) -> None:
+    databases.make_others_table(engine)
+    databases.execute(engine, "CREATE INDEX other_index ON other_application (number)")
+    databases.upgrade(engine)
+    assert "No new upgrade operations detected" in alembic(database_url, "check")
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("ALTER TABLE feedstore_item ADD COLUMN extra integer", "remove_column"),
+        ("ALTER TABLE feedstore_entry DROP COLUMN data", "add_column"),
+        ("CREATE TABLE feedstore_extra (number integer)", "remove_table"),
+        ("CREATE INDEX extra ON feedstore_item (value)", "remove_index"),
+    ],
+)
+def test_autogenerate_finds_what_differs(database_url: str, engine: Engine, change: str, found: str) -> None:
+    databases.upgrade(engine)
+    databases.execute(engine, change)
+    assert found in alembic(database_url, "check", status=255)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("ALTER TABLE feedstore_timeline ALTER COLUMN length SET DEFAULT 1", "modify_default"),
+        ("ALTER TABLE feedstore_timeline ALTER COLUMN id DROP IDENTITY", "modify_default"),
+        ("ALTER TABLE feedstore_entry ALTER COLUMN timeline_id TYPE integer", "modify_type"),
+        ("ALTER TABLE feedstore_entry ALTER COLUMN data SET NOT NULL", "modify_nullable"),
+    ],
+)
+def test_types_and_defaults_are_compared(database_url: str, engine: Engine, change: str, found: str) -> None:
+    databases.upgrade(engine)
+    databases.execute(engine, change)
+    assert found in alembic(database_url, "check", status=255)
+
+
+def test_the_history_lists_every_revision() -> None:
+    printed = alembic(None, "history")
+    assert re.findall(r"-> (\w+)", printed) == [HEAD, "0001"]
+
+
+def test_the_environment_may_name_the_database(database_url: str, engine: Engine) -> None:
+    alembic(None, "upgrade", "head", variable=database_url)
+    assert "feedstore_item" in databases.contents(engine)
+
+
+def test_the_statements_can_be_printed(database_url: str, engine: Engine) -> None:
+    printed = alembic(database_url, "upgrade", "head", "--sql")
+    assert "BEGIN;" in printed
+    assert "CREATE TABLE feedstore_item" in printed
+    assert "COMMIT;" in printed
+    assert databases.contents(engine) == {}
+
+
+def test_without_a_database_one_line_says_how_to_name_it() -> None:
+    assert "FAILED: name the database: alembic -x url=sqlite:///feeds.db" in alembic(None, "current", status=255)
+
+
+def test_a_wrong_url_is_not_repeated() -> None:
+    printed = alembic("mysql://user:secret@host/app", "current", status=255)
+    assert "FAILED: the SQL backend serves" in printed
+    assert "secret" not in printed
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_new_revision_can_be_generated_and_run(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    databases.upgrade(engine)
+    databases.execute(engine, "CREATE TABLE feedstore_extra (number integer)")
+    alembic(database_url, "revision", "--autogenerate", "--rev-id", "0003", "-m", "Drop the extra", folder=folder)
+    written = (folder / "versions" / "revision_0003_drop_the_extra.py").read_text()
+    assert '"""Drop the extra"""' in written
+    assert "operations.drop_table('feedstore_extra')" in written
+    alembic(database_url, "upgrade", "head", folder=folder)
+    assert "feedstore_extra" not in databases.contents(engine)
+    alembic(database_url, "downgrade", "0002", folder=folder)
+    assert "feedstore_extra" in databases.contents(engine)

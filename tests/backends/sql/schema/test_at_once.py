@@ -1,0 +1,95 @@
+"""Several processes and threads that open a database at once: one migrates, the others wait and find it done."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from backends.sql.schema import databases
+from feedstore.backends.sql import migration
+from feedstore.backends.sql.address import parse_address
+from feedstore.backends.sql.migration import migration_transaction
+from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema, prepare_schema
+
+PROCESSES = 6
+SECONDS = 60
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def open_at_once(url: str, together: threading.Barrier) -> str | None:
+    """Open the database together with the other processes, and return the revision that it is then at."""
+    engine = create_engine(parse_address(url).url)
+    together.wait(SECONDS)
+    prepare_schema(engine, "migrate")
+    with engine.connect() as connection:
+        revision = detect_schema(connection).revision
+    engine.dispose()
+    return revision
+
+
+@pytest.mark.parametrize("make", [lambda engine: None, databases.make_older], ids=["empty", "older"])
+def test_processes_that_open_a_database_at_once_do_not_collide(
+    database_url: str, engine: Engine, make: Callable[[Engine], None]
+) -> None:
+    make(engine)
+    with SPAWN.Manager() as manager, ProcessPoolExecutor(PROCESSES, SPAWN) as pool:
+        together = manager.Barrier(PROCESSES)
+        opened = [pool.submit(open_at_once, database_url, together) for _ in range(PROCESSES)]
+        assert [future.result(SECONDS) for future in opened] == [HEAD] * PROCESSES
+
+
+def test_threads_may_migrate_several_databases_at_once(tmp_path: Path) -> None:
+    engines = [create_engine(f"sqlite:///{tmp_path}/{number}.db") for number in range(4)]
+    together = threading.Barrier(len(engines))
+
+    def prepare(engine: Engine) -> Schema:
+        together.wait(SECONDS)
+        prepare_schema(engine)
+        with engine.connect() as connection:
+            found = detect_schema(connection)
+        engine.dispose()
+        return found
+
+    with ThreadPoolExecutor(len(engines)) as pool:
+        assert list(pool.map(prepare, engines)) == [Schema(SchemaState.CURRENT, HEAD)] * len(engines)
+
+
+def test_waiting_for_another_s_migration_ends(
+    database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "LOCK_SECONDS", 0.2)
+    url = parse_address(database_url).url
+    with impatient(url.render_as_string(hide_password=False)) as other:
+        with migration_transaction(engine), pytest.raises(DBAPIError, match="lock"):
+            prepare_schema(other)
+        prepare_schema(other)
+    with engine.connect() as connection:
+        assert detect_schema(connection).state is SchemaState.CURRENT
+
+
+def test_what_waited_for_a_migration_finds_it_done(engine: Engine) -> None:
+    future: Future[None]
+    with ThreadPoolExecutor(1) as pool:
+        with migration_transaction(engine) as connection:
+            future = pool.submit(prepare_schema, engine, None)
+            migration.run_upgrade(connection, HEAD)
+        assert future.result(SECONDS) is None
+    with engine.connect() as connection:
+        assert detect_schema(connection).state is SchemaState.CURRENT
+
+
+@contextmanager
+def impatient(url: str) -> Iterator[Engine]:
+    """Give an engine that waits for a SQLite lock for a short time only."""
+    options = {"timeout": 0.2} if url.startswith("sqlite") else {}
+    engine = create_engine(url, connect_args=options)
+    yield engine
+    engine.dispose()

@@ -1,0 +1,151 @@
+"""The revisions, in both directions, with rows in every table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, inspect
+
+from backends.sql.schema import databases
+from feedstore.backends.sql.migration import revision_titles
+from feedstore.backends.sql.schema import HEAD, REVISIONS, SchemaState, detect_schema
+from feedstore.backends.sql.tables import metadata
+from feedstore.errors import InvalidValueError
+
+HEADER_AT_0001 = ["id", "namespace_id", "key"]
+
+
+def test_the_known_revisions_are_those_that_are_shipped() -> None:
+    assert tuple(revision_titles()) == REVISIONS
+
+
+def test_an_upgrade_counts_the_entries_and_keeps_every_row(engine: Engine) -> None:
+    databases.make_older(engine)
+    before = databases.contents(engine)
+    databases.upgrade(engine)
+    after = databases.contents(engine)
+    lengths = {1: 2, 2: 0, 3: 1}
+    expected = [{**row, "length": lengths[row["id"]], "newest_dropped": None} for row in before["feedstore_timeline"]]
+    assert after.pop("feedstore_timeline") == sorted(expected, key=str)
+    assert after.pop("feedstore_alembic_version") == [{"version_num": HEAD}]
+    assert after.items() <= before.items()
+
+
+def test_a_downgrade_keeps_every_row(engine: Engine) -> None:
+    databases.make_older(engine)
+    before = databases.contents(engine)
+    databases.upgrade(engine)
+    databases.downgrade(engine, "0001")
+    assert databases.columns(engine, "feedstore_timeline") == HEADER_AT_0001
+    assert databases.contents(engine) == before
+
+
+def test_an_upgrade_after_a_downgrade_counts_again(engine: Engine) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine)
+    upgraded = databases.contents(engine)
+    databases.downgrade(engine, "0001")
+    databases.upgrade(engine)
+    assert databases.contents(engine) == upgraded
+
+
+def test_going_down_to_base_leaves_only_the_version_table(engine: Engine) -> None:
+    databases.make_others_table(engine)
+    before = databases.contents(engine)
+    databases.upgrade(engine)
+    databases.downgrade(engine, "base")
+    assert databases.contents(engine) == {**before, "feedstore_alembic_version": []}
+
+
+@pytest.mark.parametrize("kept", ["feedstore_activity", "feedstore_timeline", "feedstore_entry", "feedstore_item"])
+def test_tables_that_hold_data_are_never_dropped(engine: Engine, kept: str) -> None:
+    databases.make_older(engine)
+    for table in ("feedstore_activity", "feedstore_timeline", "feedstore_entry", "feedstore_item"):
+        if table != kept:
+            databases.execute(engine, f"DELETE FROM {table}")
+    databases.upgrade(engine)
+    before = databases.contents(engine)
+    with pytest.raises(InvalidValueError, match=f"{kept} holds rows.*flush"):
+        databases.downgrade(engine, "base")
+    assert databases.contents(engine) == before
+    databases.execute(engine, f"DELETE FROM {kept}")
+    databases.downgrade(engine, "base")
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine) -> None:
+    fail_at(engine, "UPDATE feedstore_timeline")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        databases.upgrade(engine)
+    assert inspect(engine).get_table_names() == []
+    with engine.connect() as connection:
+        assert detect_schema(connection).state is SchemaState.EMPTY
+
+
+def test_an_upgrade_that_fails_leaves_the_older_schema_as_it_was(engine: Engine) -> None:
+    databases.make_older(engine)
+    before = databases.contents(engine)
+    fail_at(engine, "UPDATE feedstore_timeline")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        databases.upgrade(engine)
+    assert databases.contents(engine) == before
+
+
+def test_a_downgrade_that_fails_leaves_the_newer_schema_as_it_was(engine: Engine) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine)
+    before = databases.contents(engine)
+    fail_at(engine, "ALTER TABLE feedstore_timeline DROP COLUMN length")
+    with pytest.raises(RuntimeError, match="on purpose"):
+        databases.downgrade(engine, "0001")
+    assert databases.contents(engine) == before
+
+
+def test_the_tables_are_those_of_the_metadata(engine: Engine) -> None:
+    databases.upgrade(engine)
+    inspector = inspect(engine)
+    assert sorted(inspector.get_table_names()) == sorted([*metadata.tables, "feedstore_alembic_version"])
+    for name, table in metadata.tables.items():
+        assert databases.columns(engine, name) == list(table.columns.keys())
+        assert inspector.get_pk_constraint(name)["constrained_columns"] == list(table.primary_key.columns.keys())
+
+
+def test_the_id_of_a_timeline_that_is_gone_is_not_given_again(engine: Engine) -> None:
+    databases.upgrade(engine)
+    first = insert_timeline(engine)
+    databases.execute(engine, "DELETE FROM feedstore_timeline")
+    assert insert_timeline(engine) > first
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_file_made_by_the_migrations_is_the_one_that_the_metadata_would_make(engine: Engine) -> None:
+    databases.upgrade(engine)
+    migrated = creation_texts(engine)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        metadata.create_all(connection)
+    assert creation_texts(engine) == migrated
+
+
+def creation_texts(engine: Engine) -> dict[str, list[str]]:
+    """The parts of the statements that SQLite keeps for each table, in whatever order a column came to it."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'feedstore%'").all()
+    return {name: sorted(part.strip() for part in text.replace("\n", "").split(",")) for name, text in rows}
+
+
+def insert_timeline(engine: Engine) -> int:
+    """Add a header and return its id."""
+    with engine.begin() as connection:
+        timeline = metadata.tables["feedstore_timeline"]
+        result: Any = connection.execute(timeline.insert().values(namespace_id=1, key=b"feed"))
+        return int(result.inserted_primary_key[0])
+
+
+def fail_at(engine: Engine, beginning: str) -> None:
+    """Make every later statement with that beginning fail before it is run."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def fail(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith(beginning):
+            raise RuntimeError("on purpose")

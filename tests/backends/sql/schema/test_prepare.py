@@ -1,0 +1,153 @@
+"""What opening a backend does to each state of a database, in each mode."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, event
+
+from backends.sql.schema import databases
+from feedstore.backends.sql.address import parse_address
+from feedstore.backends.sql.schema import HEAD, SchemaState, detect_schema, missing_schema_error, prepare_schema
+from feedstore.errors import (
+    InvalidValueError,
+    MissingSchemaError,
+    NewerSchemaError,
+    OutdatedSchemaError,
+    SchemaError,
+)
+
+MODES = (None, "migrate", "check")
+
+
+def state(engine: Engine) -> SchemaState:
+    """The state of the database."""
+    with engine.connect() as connection:
+        return detect_schema(connection).state
+
+
+@pytest.mark.parametrize("mode", [None, "migrate"])
+def test_an_empty_database_gets_its_tables(engine: Engine, mode: str | None) -> None:
+    databases.make_others_table(engine)
+    before = databases.contents(engine)
+    prepare_schema(engine, mode)
+    assert state(engine) is SchemaState.CURRENT
+    assert before.items() <= databases.contents(engine).items()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_current_database_is_left_alone(engine: Engine, mode: str | None) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine)
+    before = databases.contents(engine)
+    prepare_schema(engine, mode)
+    assert databases.contents(engine) == before
+
+
+def test_an_older_database_is_migrated_where_that_is_asked_for(engine: Engine) -> None:
+    databases.make_older(engine)
+    prepare_schema(engine, "migrate")
+    assert state(engine) is SchemaState.CURRENT
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_an_older_file_is_migrated_by_default(engine: Engine) -> None:
+    databases.make_older(engine)
+    prepare_schema(engine)
+    assert state(engine) is SchemaState.CURRENT
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_an_older_database_on_a_server_waits_for_its_administrator(engine: Engine) -> None:
+    databases.make_older(engine)
+    assert_refused(engine, None, OutdatedSchemaError, rf"revision 0001.*needs {HEAD}.*feedstore db upgrade")
+
+
+def test_checking_refuses_an_empty_database(engine: Engine) -> None:
+    databases.make_others_table(engine)
+    assert_refused(engine, "check", MissingSchemaError, "no tables of feedstore.*feedstore db upgrade")
+
+
+def test_checking_refuses_an_older_database(engine: Engine) -> None:
+    databases.make_older(engine)
+    assert_refused(engine, "check", OutdatedSchemaError, rf"revision 0001.*needs {HEAD}.*feedstore db upgrade")
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_checking_makes_no_file(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(MissingSchemaError, match=r"feeds\.db"):
+        prepare_schema(engine, "check")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_newer_database_is_refused(engine: Engine, mode: str | None) -> None:
+    databases.make_newer(engine)
+    assert_refused(engine, mode, NewerSchemaError, rf"revision 9999.*needs {HEAD}.*newer feedstore")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tables_of_something_else_are_refused(engine: Engine, mode: str | None) -> None:
+    databases.make_foreign(engine)
+    assert_refused(engine, mode, SchemaError, "feedstore_timeline.*something else")
+
+
+@pytest.mark.parametrize("make", [databases.make_older, databases.make_newer, databases.make_foreign])
+def test_ignoring_looks_at_nothing(engine: Engine, make: Callable[[Engine], None]) -> None:
+    make(engine)
+    statements = watch(engine)
+    prepare_schema(engine, "ignore")
+    assert statements == []
+
+
+def test_an_unknown_mode_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(InvalidValueError, match=r"'upgrade'.*migrate, check, ignore"):
+        prepare_schema(engine, "upgrade")
+
+
+def test_a_current_schema_costs_one_query(engine: Engine) -> None:
+    prepare_schema(engine)
+    statements = watch(engine)
+    prepare_schema(engine)
+    assert statements == ["SELECT version_num FROM feedstore_alembic_version"]
+
+
+def test_a_current_schema_does_not_load_alembic(database_url: str, engine: Engine) -> None:
+    prepare_schema(engine)
+    script = (
+        "import sys; from sqlalchemy import create_engine; from feedstore.backends.sql.address import parse_address; "
+        "from feedstore.backends.sql.schema import prepare_schema; "
+        "prepare_schema(create_engine(parse_address(sys.argv[1]).url)); "
+        "sys.exit(any(name.split('.')[0] == 'alembic' for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, database_url], check=False).returncode == 0
+
+
+def test_a_message_names_the_database_without_its_password() -> None:
+    message = str(missing_schema_error(create_engine(parse_address("postgresql://user:secret@host/app").url)))
+    assert "'app'" in message
+    assert "secret" not in message
+
+
+def assert_refused(engine: Engine, mode: str | None, error: type[SchemaError], message: str) -> None:
+    """Opening raises exactly that error, and leaves everything as it was."""
+    before = databases.contents(engine)
+    with pytest.raises(SchemaError, match=message) as caught:
+        prepare_schema(engine, mode)
+    assert type(caught.value) is error
+    assert databases.contents(engine) == before
+
+
+def watch(engine: Engine) -> list[str]:
+    """A list that grows by each statement that the engine runs from now on."""
+    statements: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        statements.append(statement)
+
+    return statements

@@ -1,0 +1,57 @@
+"""What is in a database is told apart before anything is done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import Engine
+
+from backends.sql.schema import databases
+from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema
+
+
+def make_nothing(engine: Engine) -> None:
+    """Leave the database empty."""
+
+
+def make_and_undo(engine: Engine) -> None:
+    """Go up and all the way down again, which leaves the version table."""
+    databases.upgrade(engine)
+    databases.downgrade(engine, "base")
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (make_nothing, Schema(SchemaState.EMPTY)),
+        (databases.make_others_table, Schema(SchemaState.EMPTY)),
+        (make_and_undo, Schema(SchemaState.EMPTY)),
+        (databases.upgrade, Schema(SchemaState.CURRENT, HEAD)),
+        (databases.make_older, Schema(SchemaState.OLDER, "0001")),
+        (databases.make_newer, Schema(SchemaState.NEWER, "9999")),
+        (databases.make_foreign, Schema(SchemaState.FOREIGN)),
+    ],
+)
+def test_each_state_is_detected(engine: Engine, make: Callable[[Engine], None], expected: Schema) -> None:
+    make(engine)
+    before = databases.contents(engine)
+    with engine.connect() as connection:
+        assert detect_schema(connection) == expected
+    assert databases.contents(engine) == before
+
+
+def test_tables_without_their_revision_are_foreign(engine: Engine) -> None:
+    databases.upgrade(engine)
+    databases.execute(engine, "DELETE FROM feedstore_alembic_version")
+    with engine.connect() as connection:
+        assert detect_schema(connection) == Schema(SchemaState.FOREIGN)
+
+
+def test_two_revisions_at_once_are_not_this_release_s(engine: Engine) -> None:
+    databases.upgrade(engine)
+    databases.execute(engine, "INSERT INTO feedstore_alembic_version VALUES ('9999')")
+    with engine.connect() as connection:
+        found = detect_schema(connection)
+    assert found.state is SchemaState.NEWER
+    assert sorted(str(found.revision).split(", ")) == [HEAD, "9999"]
