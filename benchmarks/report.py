@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from benchmarks.machine import description
+from benchmarks.memory_usage import Footprint
 from benchmarks.run import Row
 
-_HEADINGS = ("backend", "operation", "unit", "feedstore/s", "raw/s", "ratio", "p10", "p90", "aim", "")
-_LEFT = 3
+
+@dataclass
+class Report:
+    """What one run has measured."""
+
+    arguments: str
+    rows: list[Row] = field(default_factory=list)
+    ancestor_rows: list[Row] = field(default_factory=list)
+    footprints: list[Footprint] = field(default_factory=list)
+
+    def text(self) -> str:
+        """Return the tables for people; what was not measured is left out."""
+        sections = []
+        if self.rows:
+            sections += ["Rates, and the product's as a share of the raw driver's:", row_table(self.rows)]
+        if self.ancestor_rows:
+            sections += ["Rates, and the product's as a multiple of stream_framework's:", row_table(self.ancestor_rows)]
+        if self.footprints:
+            sections += ["Space:", footprint_table(self.footprints)]
+        return "\n\n".join(sections)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it for programs: rates are units a second, sizes bytes."""
+        return {
+            "format": 1,
+            "arguments": self.arguments,
+            "machine": description(),
+            "rows": [asdict(row) for row in self.rows],
+            "ancestor_rows": [asdict(row) for row in self.ancestor_rows],
+            "footprints": [asdict(footprint) for footprint in self.footprints],
+        }
 
 
-def table(rows: Iterable[Row]) -> str:
-    """Return the rows as a table for people."""
-    return aligned([_HEADINGS, *map(_cells, rows)], _LEFT)
+def row_table(rows: Sequence[Row]) -> str:
+    """Return rates and ratios as a table."""
+    headings = ("backend", "operation", "unit/s", "feedstore", "against", "ratio", "p10", "p90", "aim", "")
+    return aligned([headings, *map(_row_cells, rows)], left=3)
 
 
-def aligned(lines: list[tuple[str, ...]], left: int) -> str:
+def _row_cells(row: Row) -> tuple[str, ...]:
+    comparison, ratio = row.comparison, row.comparison.ratio
+    aim, verdict = "", ""
+    if row.aim is not None:
+        aim, verdict = f"{row.aim:.1f}", "met" if ratio.median >= row.aim else "short"
+    rates = (rounded(comparison.product_rate), rounded(comparison.other_rate))
+    spread = tuple(f"{value:.2f}" for value in (ratio.median, ratio.p10, ratio.p90))
+    return (row.backend, row.title, row.unit, *rates, *spread, aim, verdict)
+
+
+def footprint_table(footprints: Sequence[Footprint]) -> str:
+    """Return what activities and entries take as a table."""
+    headings = ("backend", "bytes of", "feedstore", "raw")
+    lines = [(one.backend, one.what, f"{one.product_bytes:.0f}", f"{one.raw_bytes:.0f}") for one in footprints]
+    return aligned([headings, *lines], left=2)
+
+
+def aligned(lines: Sequence[tuple[str, ...]], left: int) -> str:
     """Return lines of cells in columns, of which the first ``left`` are flush left and the rest flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -27,26 +78,8 @@ def aligned(lines: list[tuple[str, ...]], left: int) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    comparison, ratio = row.comparison, row.comparison.ratio
-    verdict = "" if row.aim is None else "met" if ratio.median >= row.aim else "short"
-    return (
-        row.backend,
-        row.title,
-        row.unit,
-        rate(comparison.product_rate),
-        rate(comparison.other_rate),
-        f"{ratio.median:.2f}",
-        f"{ratio.p10:.2f}",
-        f"{ratio.p90:.2f}",
-        "" if row.aim is None else f"{row.aim:.1f}",
-        verdict,
-    )
-
-
-def rate(value: float) -> str:
+def rounded(value: float) -> str:
     """Return a rate with three digits that count."""
-    if value >= 1000:
-        digits = max(len(str(int(value))) - 3, 0)
-        return f"{round(value, -digits):,.0f}"
-    return f"{value:.3g}"
+    if value < 1000:
+        return f"{value:.3g}"
+    return f"{round(value, 3 - len(str(int(value)))):,.0f}"

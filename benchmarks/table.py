@@ -1,13 +1,15 @@
-"""The backend table: how to open both sides on each backend, and what the product aims at there."""
+"""The backend table: where each backend is measured, against which driver, and what the product aims at there."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
+from benchmarks import postgresql_server
 from benchmarks.product import ProductSide
 from benchmarks.raw.memory import RawMemorySide
 from benchmarks.raw.sqlite import RawSqliteSide
@@ -18,18 +20,22 @@ from feedstore import connect
 
 _BULK = ("timeline_add_many", "timeline_add_many_shuffled")
 _FAN_OUT = ("fan_out_1_to_100", "fan_out_1_to_800", "fan_out_25_to_100", "fan_out_25_to_800")
-_MEMORY_AIMS = {**dict.fromkeys([*_BULK, *_FAN_OUT], 0.4), **dict.fromkeys(["newest_25", "newest_25_hydrated"], 0.5)}
-_SQLITE_AIMS = {
-    **dict.fromkeys(["activities_add_many", *_BULK, *_FAN_OUT, "newest_25"], 0.7),
-    "newest_25_hydrated": 0.6,
-}
+_READS = ("newest_25", "newest_25_hydrated")
 
 
 class Laboratory(ABC):
-    """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed."""
+    """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed.
 
-    driver: str
-    aims: Mapping[str, float]
+    ``aims`` are the ratios that the product aims at, by the operation's name.
+    """
+
+    driver: ClassVar[str]
+    aims: ClassVar[Mapping[str, float]]
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        """Return what this machine lacks to measure the backend, None if it has all."""
+        return None
 
     @abstractmethod
     def open_product(self) -> Side:
@@ -48,7 +54,10 @@ class MemoryLaboratory(Laboratory):
     """Stores in this process."""
 
     driver = "sortedcontainers"
-    aims = _MEMORY_AIMS
+    aims: ClassVar = {
+        **dict.fromkeys([*_BULK, *_FAN_OUT], 0.4),
+        **dict.fromkeys(["newest_25", "newest_25_hydrated"], 0.5),
+    }
 
     def open_product(self) -> Side:
         return ProductSide(connect("memory://"), traced_bytes)
@@ -64,7 +73,10 @@ class SqliteLaboratory(Laboratory):
     """Files in a temporary folder."""
 
     driver = "sqlite3"
-    aims = _SQLITE_AIMS
+    aims: ClassVar = {
+        **dict.fromkeys(["activities_add_many", *_BULK, *_FAN_OUT, "newest_25"], 0.7),
+        "newest_25_hydrated": 0.6,
+    }
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="feedstore-benchmarks-")
@@ -84,4 +96,44 @@ class SqliteLaboratory(Laboratory):
         self._folder.cleanup()
 
 
-LABORATORIES: Mapping[str, Callable[[], Laboratory]] = {"memory": MemoryLaboratory, "sqlite": SqliteLaboratory}
+class PostgresqlLaboratory(Laboratory):
+    """Databases on one server; it waits for no disk."""
+
+    driver = "psycopg"
+    aims: ClassVar = {}
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        return postgresql_server.why_unavailable()
+
+    def __init__(self) -> None:
+        self._server = postgresql_server.start()
+        self._databases: list[str] = []
+
+    def open_product(self) -> Side:
+        url = self._new_database()
+        return ProductSide(connect(url), lambda: postgresql_server.database_bytes(url))
+
+    def open_raw(self) -> Side:
+        # The driver is an extra: who measures other backends need not have it.
+        from benchmarks.raw.postgresql import RawPostgresqlSide
+
+        return RawPostgresqlSide(self._new_database())
+
+    def _new_database(self) -> str:
+        name: str = self._server.create_database()
+        self._databases.append(name)
+        url: str = self._server.url(name)
+        return url
+
+    def close(self) -> None:
+        for name in self._databases:
+            self._server.drop_database(name)
+        self._server.stop()
+
+
+LABORATORIES: Mapping[str, type[Laboratory]] = {
+    "memory": MemoryLaboratory,
+    "sqlite": SqliteLaboratory,
+    "postgresql": PostgresqlLaboratory,
+}

@@ -16,9 +16,8 @@ _PROJECTS = ("kernel", "compiler", "browser", "database")
 _TAIL_BITS = 62
 
 
-@lru_cache(maxsize=8)
-def all_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
-    """Return activities in the order of their times, a few milliseconds apart, as a review system makes them; half of
+def new_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
+    """Make activities in the order of their times, a few milliseconds apart, as a review system makes them; half of
     them carry some context.
     """
     choose = random.Random(seed)
@@ -28,6 +27,12 @@ def all_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
         time += timedelta(microseconds=choose.randrange(1, 5000))
         activities.append(_activity(number, time, choose))
     return tuple(activities)
+
+
+@lru_cache(maxsize=8)
+def all_activities(amount: int) -> tuple[Activity, ...]:
+    """Return activities that are made once and kept."""
+    return new_activities(amount)
 
 
 def _activity(number: int, time: datetime, choose: random.Random) -> Activity:
@@ -42,8 +47,8 @@ def _activity(number: int, time: datetime, choose: random.Random) -> Activity:
     )
 
 
-def all_ids(amount: int, seed: int = 2) -> list[int]:
-    """Return ids in ascending order, one a millisecond, with a random tail; all older than every activity."""
+def new_ids(amount: int, seed: int = 2) -> list[int]:
+    """Make ids in ascending order, one a millisecond, with a random tail; all older than every activity."""
     choose = random.Random(seed)
     first = first_id_at(_START - timedelta(milliseconds=amount))
     return [first + (number << 80) | choose.getrandbits(_TAIL_BITS) for number in range(amount)]

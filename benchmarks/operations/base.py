@@ -48,15 +48,18 @@ class Read(Operation):
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the workloads are; ``calls`` bounds those of a writing operation, and with them what it stores."""
+    """How large the workloads are: to how many timelines of 100 and of 800 entries one call delivers, how many calls a
+    writing operation has at most, and the sizes at which one timeline is measured.
+    """
 
-    timelines: int
+    short_timelines: int
+    long_timelines: int
     calls: int
     sizes: tuple[int, ...]
 
 
-QUICK = Scale(timelines=200, calls=60, sizes=(1_000, 10_000, 100_000))
-FULL = Scale(timelines=1_000, calls=160, sizes=(1_000, 10_000, 100_000, 1_000_000))
+QUICK = Scale(short_timelines=1_000, long_timelines=250, calls=60, sizes=(1_000, 10_000, 100_000))
+FULL = Scale(short_timelines=1_000, long_timelines=1_000, calls=160, sizes=(1_000, 10_000, 100_000, 1_000_000))
 
 
 class Scenario(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.operations.base import Operation, Scale, Scenario
+from benchmarks.operations.base import Operation, Scenario
 from benchmarks.side import Side
 from benchmarks.workloads import all_activities, keys
 from feedstore import Activity
@@ -40,12 +40,11 @@ class FanOut(Operation):
 class FanOutScenario(Scenario):
     """Timelines that are full."""
 
-    def __init__(self, scale: Scale, max_length: int) -> None:
+    def __init__(self, timelines: int, max_length: int, calls: int) -> None:
         self._max_length = max_length
-        self._timelines = keys(scale.timelines)
-        many = max(scale.calls // 4, 1)
-        one = FanOut(self._timelines, max_length, 1, scale.calls, max_length)
-        several = FanOut(self._timelines, max_length, 25, many, max_length + scale.calls)
+        self._timelines = keys(timelines)
+        one = FanOut(self._timelines, max_length, 1, calls, max_length)
+        several = FanOut(self._timelines, max_length, 25, max(calls // 4, 1), max_length + calls)
         self.operations = [one, several]
 
     def fill(self, side: Side) -> None:

@@ -10,7 +10,7 @@ from benchmarks.operations.base import Operation, Read, Scale, Scenario
 from benchmarks.operations.bulk import CHUNK
 from benchmarks.operations.reads import LIMIT
 from benchmarks.side import Side
-from benchmarks.workloads import all_activities, all_ids, chunks
+from benchmarks.workloads import all_activities, chunks, new_ids
 from feedstore import Activity
 
 _FILL_CHUNK = 10_000
@@ -31,7 +31,7 @@ class _SizedRead(Read):
         self.title = f"{self.what} in a timeline of {size:,}"
         self._key = _key(size)
         choose = random.Random(size)
-        self._sample = choose.choices(all_ids(size), k=_SAMPLE)
+        self._sample = choose.choices(new_ids(size), k=_SAMPLE)
 
     def arguments(self, number: int) -> tuple[str, int]:
         return self._key, self._sample[number % _SAMPLE]
@@ -111,6 +111,6 @@ class SizeScenario(Scenario):
 
     def fill(self, side: Side) -> None:
         for size in self._sizes:
-            ids = all_ids(size)
+            ids = new_ids(size)
             for start in range(0, size, _FILL_CHUNK):
                 side.add_ids(_key(size), ids[start : start + _FILL_CHUNK])

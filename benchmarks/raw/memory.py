@@ -29,8 +29,8 @@ class RawMemorySide(Side):
         self._serializer = MsgpackSerializer()
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
-        dumps = self._serializer.dumps
-        self._activities.update({activity.serialization_id: dumps(activity) for activity in activities})
+        ids = [activity.serialization_id for activity in activities]
+        self._activities.update(zip(ids, self._serializer.dumps_many(activities), strict=True))
 
     def add_many(self, key: str, activities: Sequence[Activity]) -> None:
         self.add_ids(key, [activity.serialization_id for activity in activities])
@@ -74,9 +74,9 @@ class RawMemorySide(Side):
         ids = self._timelines.get(key)
         if ids is None:
             return []
-        loads, activities = self._serializer.loads, self._activities
-        found = [(activity_id, activities.get(activity_id)) for activity_id in islice(reversed(ids), limit)]
-        return [loads(data, activity_id) for activity_id, data in found if data is not None]
+        activities = self._activities
+        newest = islice(reversed(ids), limit)
+        return self._serializer.loads_many([(one, activities[one]) for one in newest if one in activities])
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         ids = self._timelines[key]

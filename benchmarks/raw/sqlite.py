@@ -20,6 +20,7 @@ _SCHEMA = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA cache_size = -65536;
+    PRAGMA wal_autocheckpoint = 4000;
     CREATE TABLE timeline (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, length INTEGER NOT NULL);
     CREATE TABLE entry (timeline INTEGER, id BLOB, PRIMARY KEY (timeline, id)) WITHOUT ROWID;
     CREATE TABLE activity (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
@@ -65,8 +66,8 @@ class RawSqliteSide(Side):
         self._execute = self._connection.execute
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
-        dumps = self._serializer.dumps
-        rows = [(activity.serialization_id.to_bytes(ID_BYTES, "big"), dumps(activity)) for activity in activities]
+        ids = [activity.serialization_id.to_bytes(ID_BYTES, "big") for activity in activities]
+        rows = list(zip(ids, self._serializer.dumps_many(activities), strict=True))
         with self._transaction():
             for start in range(0, len(rows), _ROWS_A_STATEMENT):
                 part = rows[start : start + _ROWS_A_STATEMENT]
@@ -126,9 +127,8 @@ class RawSqliteSide(Side):
         return [reference_to(int.from_bytes(data, "big")) for (data,) in rows]
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
-        loads = self._serializer.loads
         rows = self._execute(_NEWEST_HYDRATED, (key, limit)).fetchall()
-        return [loads(data, int.from_bytes(activity_id, "big")) for activity_id, data in rows]
+        return self._serializer.loads_many([(int.from_bytes(one, "big"), data) for one, data in rows])
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         page = self._execute(_NEWEST, (key, limit)).fetchall()

@@ -1,0 +1,144 @@
+"""Runs in stream_framework's own environment, so it imports nothing of feedstore.
+
+Reads a line of JSON and answers with one, until its input ends:
+
+- ``{"activities": [[actor, verb, object, target, microseconds, extra_context], …]}`` makes activities, which later
+  calls name by their place among all that were made; the answer is ``{}``.
+- ``{"calls": [[method, argument, …], …]}`` makes calls of :class:`Calls`; the answer is ``{"seconds": …}``, which they
+  took together, and ``"last"``: what the last returned, as ids or a number.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from stream_framework.activity import Activity, DehydratedActivity  # type: ignore[import-not-found]
+from stream_framework.feeds.memory import Feed  # type: ignore[import-not-found]
+from stream_framework.serializers.activity_serializer import ActivitySerializer  # type: ignore[import-not-found]
+from stream_framework.storage.memory import (  # type: ignore[import-not-found]
+    InMemoryActivityStorage,
+    InMemoryTimelineStorage,
+)
+from stream_framework.verbs import register  # type: ignore[import-not-found]
+from stream_framework.verbs.base import Verb  # type: ignore[import-not-found]
+
+_FIRST_VERB_ID = 100
+
+
+class _SerializingFeed(Feed):  # type: ignore[misc]
+    """The feed in memory, with the serializer that stream_framework's feeds on servers have."""
+
+    key_format = "%(user_id)s"
+    activity_serializer = ActivitySerializer
+
+
+class Calls:
+    """The work of the benchmarks' sides, as an application of stream_framework would ask for it."""
+
+    def __init__(self) -> None:
+        self.activities: list[Any] = []
+        self._activity_storage = InMemoryActivityStorage(serializer_class=ActivitySerializer)
+        self._timelines = InMemoryTimelineStorage()
+        self._verbs: dict[str, Any] = {}
+        self._feeds: dict[str, Any] = {}
+
+    def make(self, fields: list[list[Any]]) -> None:
+        """Make activities. All ids are numbers here, and times have no timezone."""
+        epoch = datetime(1970, 1, 1)  # noqa: DTZ001 - it knows naive times alone
+        for actor, verb, object_, target, microseconds, extra_context in fields:
+            time = epoch + timedelta(microseconds=microseconds)
+            self.activities.append(Activity(actor, self._verb(verb), object_, target, time, extra_context))
+
+    def _verb(self, name: str) -> Any:
+        if name not in self._verbs:
+            names = {"id": _FIRST_VERB_ID + len(self._verbs), "infinitive": name, "past_tense": name}
+            self._verbs[name] = type(name, (Verb,), names)
+            register(self._verbs[name])
+        return self._verbs[name]()
+
+    def prepared(self, method: str, *arguments: Any) -> tuple[Any, list[Any]]:
+        """Return a method, and its arguments with activities in the place of their numbers."""
+        if method in ("add_activities", "add_many", "add_to_many"):
+            arguments = tuple(
+                [self.activities[number] for number in one] if place == (method != "add_activities") else one
+                for place, one in enumerate(arguments)
+            )
+        elif method == "add_ids":
+            arguments = (arguments[0], [DehydratedActivity(activity_id) for activity_id in arguments[1]])
+        elif method == "newest_hydrated" and arguments[0] not in self._feeds:
+            self._feeds[arguments[0]] = _SerializingFeed(arguments[0])
+        return getattr(self, method), list(arguments)
+
+    def add_activities(self, activities: list[Any]) -> None:
+        """Serialize and store activities."""
+        self._activity_storage.add_many(activities)
+
+    def add_many(self, key: str, activities: list[Any]) -> None:
+        """Add activities to one timeline."""
+        self._timelines.add_many(key, activities)
+
+    def add_ids(self, key: str, references: list[Any]) -> None:
+        """Add references to one timeline."""
+        self._timelines.add_many(key, references)
+
+    def add_to_many(self, keys: list[str], activities: list[Any], max_length: int) -> None:
+        """Add to one timeline after the other, and trim each: there is no call for many."""
+        for key in keys:
+            self._timelines.add_many(key, activities)
+            self._timelines.trim(key, max_length)
+
+    def newest(self, key: str, limit: int) -> Any:
+        """Return dehydrated activities."""
+        return self._timelines.get_slice(key, 0, limit)
+
+    def newest_hydrated(self, key: str, limit: int) -> Any:
+        """Return activities."""
+        return self._feeds[key][:limit]
+
+    def index_of(self, key: str, activity_id: int) -> Any:
+        """Return a position."""
+        return self._timelines.index_of(key, activity_id)
+
+    def contains(self, key: str, activity_id: int) -> Any:
+        """Return whether an id is there."""
+        return self._timelines.contains(key, activity_id)
+
+    def count(self, key: str) -> Any:
+        """Return a length."""
+        return self._timelines.count(key)
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    calls = Calls()
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "activities" in request:
+            calls.make(request["activities"])
+            answer: dict[str, Any] = {}
+        else:
+            answer = _timed([calls.prepared(*call) for call in request["calls"]])
+        print(json.dumps(answer), flush=True)
+
+
+def _timed(prepared: list[tuple[Any, list[Any]]]) -> dict[str, Any]:
+    last = None
+    gc.collect()
+    gc.disable()
+    start = perf_counter()
+    for method, arguments in prepared:
+        last = method(*arguments)
+    seconds = perf_counter() - start
+    gc.enable()
+    if isinstance(last, list):
+        last = [activity.serialization_id for activity in last]
+    return {"seconds": seconds, "last": last}
+
+
+if __name__ == "__main__":
+    main()
