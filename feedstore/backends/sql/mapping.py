@@ -8,11 +8,12 @@ Made for looking, joining and reporting, in a Session on an engine of the applic
             print(timeline.namespace.name, timeline.key.decode(), timeline.length)
 
 Rows of activities and of key-value items may be added, changed and removed through a Session too; a storage sees them
-once they are committed. The bytes in ``data`` and ``value`` are a serializer's, so let a storage make and read them
-(``storage.serialize_activities``). **Leave timelines and their entries to the storages**: ``TimelineRow.length`` counts
-the entries and ``newest_dropped`` says what a trim dropped, and neither follows a change that is made here. Rows of
-namespaces are looked up once by each backend, so they must stay as they are. Relationships are for reading only;
-there are no foreign keys that a removal would follow.
+once they are committed. The bytes in ``data`` are those of the storage's ``serialize_activities`` and
+``deserialize_activities``, those in ``value`` of ``encode_value`` and ``decode_value`` in ``feedstore.storage.kv``.
+**Leave timelines and their entries to the storages**: ``TimelineRow.length`` counts the entries and ``newest_dropped``
+says what a trim dropped, and neither follows a change that is made here. Rows of namespaces are looked up once by each
+backend, so they must stay as they are. Relationships are for reading only; there are no foreign keys that a removal
+would follow.
 """
 
 from __future__ import annotations
