@@ -86,7 +86,7 @@ class ThreadSuite(Suite):
         assert timelines.count("key") == 50
 
     def test_activities_items_and_namespaces(self, backend: Backend) -> None:
-        """Threads may use any storage, under any namespace, at once."""
+        """Threads: they may use any storage, under any namespace, at once."""
 
         def work(thread: int) -> None:
             space = backend.with_namespace(f"{backend.namespace[-32:]}-{thread % 4}")
@@ -122,20 +122,30 @@ class ThreadSuite(Suite):
         if backend.abilities.atomic_scope is not AtomicScope.BACKEND:
             pytest.skip("the backend's atomic scope is smaller than the backend")
 
-        def write(thread: int) -> None:
-            for number in range(EACH):
-                pair = [2 * (thread * EACH + number), 2 * (thread * EACH + number) + 1]
-                with backend.batch(atomic=True) as batch:
-                    timelines.add("key", pair[0], batch_interface=batch)
-                    kv.upsert("last", pair[0], batch_interface=batch)
-                    timelines.add("key", pair[1], batch_interface=batch)
+        finished: list[int] = []
 
-        def read() -> list[int]:
-            return [timelines.count("key") % 2 for _ in range(2 * EACH)]
+        def write_pair(number: int) -> None:
+            with backend.batch(atomic=True) as batch:
+                timelines.add("key", 2 * number, batch_interface=batch)
+                kv.upsert("last", number, batch_interface=batch)
+                timelines.add("key", 2 * number + 1, batch_interface=batch)
+
+        def write(thread: int) -> None:
+            try:
+                for number in range(EACH):
+                    write_pair(thread * EACH + number)
+            finally:
+                finished.append(thread)
+
+        def read() -> set[int]:
+            odd = set()
+            while len(finished) < 4:
+                odd.add(len(timelines.get_slice("key", 0, None)) % 2)
+            return odd
 
         writers = [partial(write, thread) for thread in range(4)]
         results = run_in_threads([*writers, read, read])
-        assert set(results[4]) | set(results[5]) == {0}
+        assert results[4] | results[5] <= {0}
         assert timelines.count("key") == 8 * EACH
 
 

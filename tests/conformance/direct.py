@@ -1,0 +1,71 @@
+"""Running a suite's methods without pytest, up to the first that fails."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+
+from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import Backend
+from feedstore.testing import Suite
+from stores import fresh_namespace
+
+Case = tuple[str, Callable[..., Any], dict[str, Any]]
+
+
+def first_failure(suite: type[Suite], make_backend: Callable[[], Backend]) -> str | None:
+    """Return the name of the first test of ``suite`` that fails, None if none does. Each has a store of its own."""
+    for name, method, parameters in cases(suite):
+        first = make_backend()
+        try:
+            method(suite(), **parameters, **fixtures(method, first))
+        except pytest.skip.Exception:
+            continue
+        # Whatever way a broken backend fails in, it has failed; `pytest.raises` has one of its own.
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001
+            return name
+        finally:
+            if not first.closed:
+                first.close()
+    return None
+
+
+def cases(suite: type[Suite]) -> Iterator[Case]:
+    """Yield each test of a suite once for each set of its parameters."""
+    for name in dir(suite):
+        if name.startswith("test_"):
+            method = getattr(suite, name)
+            for parameters in product(*map(parameter_sets, parametrizations(method))):
+                yield name, method, {key: value for part in parameters for key, value in part.items()}
+
+
+def parametrizations(method: Callable[..., Any]) -> list[pytest.Mark]:
+    """Return the marks that parametrize a test."""
+    return [mark for mark in getattr(method, "pytestmark", []) if mark.name == "parametrize"]
+
+
+def parameter_sets(mark: pytest.Mark) -> list[dict[str, Any]]:
+    """Return the parameters that one mark gives, by name."""
+    names, values = mark.args[:2]
+    if isinstance(names, str):
+        return [{names: value} for value in values]
+    return [dict(zip(names, value, strict=True)) for value in values]
+
+
+def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
+    """Return what the test asks for of the fixtures of :class:`Suite`."""
+    backend = first.with_namespace(fresh_namespace())
+    makers: dict[str, Callable[[], Any]] = {
+        "open_backend": lambda: lambda namespace=None: first.with_namespace(namespace or fresh_namespace()),
+        "backend": lambda: backend,
+        "activities": backend.activity_storage,
+        "timelines": backend.timeline_storage,
+        "payloads": lambda: backend.timeline_storage(serializer_class=MsgpackSerializer),
+        "kv": backend.kv_storage,
+    }
+    wanted = inspect.signature(method).parameters
+    return {name: make() for name, make in makers.items() if name in wanted}

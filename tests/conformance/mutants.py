@@ -1,0 +1,260 @@
+"""Storages and backends that are broken in one way each; those of timelines stand in ``timeline_mutants``."""
+
+from __future__ import annotations
+
+import fnmatch
+import select
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from feedstore.backends.memory import (
+    InMemoryActivityStorage,
+    InMemoryKvStorage,
+    InMemoryTimelineStorage,
+    MemoryBackend,
+)
+from feedstore.backends.memory.store import Space
+from feedstore.errors import StoredDataError
+from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import Batch
+from feedstore.storage.batch import Operation
+from feedstore.storage.writer import Writer
+
+
+class AddsOneByOne(InMemoryActivityStorage):
+    """Stores what comes before a bad item."""
+
+    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        counts = [super(AddsOneByOne, self).add_many([one], batch_interface=batch_interface) for one in activities]
+        return None if batch_interface else sum(count or 0 for count in counts)
+
+
+class SortsItsArgument(InMemoryActivityStorage):
+    """Changes the list that it is given."""
+
+    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+        if isinstance(activities, list):
+            activities.sort(key=str)
+        return super().add_many(activities, batch_interface=batch_interface)
+
+
+class UnknownIdsRaise(InMemoryActivityStorage):
+    """Raises for an id that is not there."""
+
+    def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
+        with self.backend.lock:
+            return {one: self.backend.space.activities[one] for one in activity_ids}
+
+
+class EachIsAskedForOnce(InMemoryActivityStorage):
+    """Returns activities in the order of their ids."""
+
+    def get_many(self, activity_ids: Iterable[Any]) -> list[Any]:
+        return super().get_many(sorted(set(self.activities_to_ids(activity_ids))))
+
+
+class IteratesInclusively(InMemoryActivityStorage):
+    """Begins with the id that it should begin behind."""
+
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        return super()._iterate(None if after is None else after - 1)
+
+
+class IteratesOverTheLiveDictionary(InMemoryActivityStorage):
+    """Breaks when something is added or removed meanwhile."""
+
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        activities = self.backend.space.activities
+        yield from ((one, data) for one, data in activities.items() if after is None or one > after)
+
+
+class _LenientSerializer(MsgpackSerializer):
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
+        found = []
+        for activity_id, data in entries:
+            with suppress(StoredDataError):
+                found.append(self.loads(data, activity_id))
+        return found
+
+
+class DamageReadsAsAbsent(InMemoryActivityStorage):
+    """Leaves out what it cannot decode."""
+
+    default_serializer_class = _LenientSerializer
+
+
+class _SharingSerializer(MsgpackSerializer):
+    def dumps(self, activity: Any) -> Any:
+        super().dumps(activity)
+        return activity
+
+    def loads(self, data: Any, activity_id: int) -> Any:
+        return super().loads(data, activity_id) if isinstance(data, bytes) else data
+
+
+class HandsOutWhatItStores(InMemoryActivityStorage):
+    """Keeps the very object that was put in."""
+
+    default_serializer_class = _SharingSerializer
+
+
+class CountsReadsTwice(InMemoryActivityStorage):
+    """Tells metrics of a single get as of many."""
+
+    def get(self, activity_id: Any) -> Any | None:
+        found = super().get(activity_id)
+        self.metrics.on_feed_read(type(self), 1)
+        return found
+
+
+class PrefixIsAGlob(InMemoryKvStorage):
+    """Hands the prefix to a pattern matcher."""
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items("") if fnmatch.fnmatchcase(item[0], f"{prefix}*"))
+
+
+class PrefixEndsAtFfff(InMemoryKvStorage):
+    """Takes U+FFFF for the last character there is."""
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items(prefix) if item[0] <= f"{prefix}\uffff")
+
+
+class PrefixIgnoresCase(InMemoryKvStorage):
+    """Compares as LIKE does in SQLite."""
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items("") if item[0].lower().startswith(prefix.lower()))
+
+
+class ScansInUtf16Order(InMemoryKvStorage):
+    """Orders keys by their UTF-16 units, as some databases do."""
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        yield from sorted(super()._items(prefix), key=lambda item: item[0].encode("utf-16-be"))
+
+
+class ScansTheLiveDictionary(InMemoryKvStorage):
+    """Breaks when something is deleted meanwhile."""
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        yield from ((key, data) for key, data in self._sorted_items().items() if key.startswith(prefix))
+
+
+class NamesShareTheirKeys(InMemoryKvStorage):
+    """Takes every name for the same key space."""
+
+    def _sorted_items(self) -> Any:
+        self.name = "default"
+        return super()._sorted_items()
+
+
+class DeletingTwiceRaises(InMemoryKvStorage):
+    """Wants a key to be there."""
+
+    def _delete(self, key: str) -> None:
+        del self._sorted_items()[key]
+
+
+class Broken(MemoryBackend):
+    """A memory backend whose parts can be exchanged for broken ones."""
+
+    def yield_to_other_threads(self) -> None:
+        """Let another thread run."""
+        # It waits for nothing, and lets go of the interpreter meanwhile.
+        select.select([], [], [], 0)
+
+
+class NamespacesIgnoreCase(Broken):
+    """Takes two namespaces for one."""
+
+    def __init__(self, namespace: str = "default", metrics: Any = None, store: Any = None) -> None:
+        super().__init__(namespace, metrics, store)
+        self._space = self._store.space(namespace.lower())
+
+
+class AnswersWhenClosed(Broken):
+    """Goes on after it was closed."""
+
+    @property
+    def space(self) -> Space:
+        return self._space
+
+
+class _EagerBatch(Batch):
+    def enqueue(self, storage: Writer, hook: Any, arguments: tuple[Any, ...]) -> None:
+        super().enqueue(storage, hook, arguments)
+        self.results.append(self._operations.pop().run())
+
+
+class SendsAtOnce(Broken):
+    """Carries out each write of a batch at its call."""
+
+    def batch(self, atomic: bool = False) -> Batch:
+        return _EagerBatch(self, atomic)
+
+
+class _FinalBatch(Batch):
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        super().__exit__(None, None, None)
+
+
+class SendsAfterAnException(Broken):
+    """Sends a batch whose block has failed."""
+
+    def batch(self, atomic: bool = False) -> Batch:
+        return _FinalBatch(self, atomic)
+
+
+class SendsByStorage(Broken):
+    """Sends the writes of a batch in another order."""
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        return super()._run_operations(operations[::-1], atomic)[::-1]
+
+
+class SendsWithoutTheLock(Broken):
+    """Lets readers in between the writes of an atomic batch."""
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        results = []
+        for operation in operations:
+            results.append(operation.run())
+            self.yield_to_other_threads()
+        return results
+
+
+class TakesAnyBatch(Broken):
+    """Lets writes of another namespace join."""
+
+    def shares_batches_with(self, other: Any) -> bool:
+        return True
+
+
+class ClosesOnce(Broken):
+    """Takes a second close for an error."""
+
+    def close(self) -> None:
+        self.check_open()
+        super().close()
+
+
+def backend_with(storage: type[Any]) -> type[Broken]:
+    """Return a backend with a broken storage in the place of its kind."""
+    kinds: Mapping[str, type[Any]] = {
+        "activity_storage_class": InMemoryActivityStorage,
+        "timeline_storage_class": InMemoryTimelineStorage,
+        "kv_storage_class": InMemoryKvStorage,
+    }
+    (place,) = (name for name, kind in kinds.items() if issubclass(storage, kind))
+    return type(storage.__name__, (Broken,), {place: storage})
+
+
+STORAGES: tuple[type[Any], ...] = tuple(
+    kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Writer) and kind.__module__ == __name__
+)
+BACKENDS: tuple[type[Broken], ...] = tuple(Broken.__subclasses__())

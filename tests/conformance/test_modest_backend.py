@@ -1,0 +1,18 @@
+"""The contract on a backend without abilities: the suites branch on what a backend says it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from conformance.modest_backend import ModestBackend
+from feedstore.testing import BackendContract, OpenBackend
+from stores import fresh_namespace
+
+
+class TestModest(BackendContract):
+    @pytest.fixture
+    def open_backend(self) -> Iterator[OpenBackend]:
+        with ModestBackend() as first:
+            yield lambda namespace=None: first.with_namespace(namespace or fresh_namespace())
