@@ -4,15 +4,41 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from urllib.parse import urlsplit
 
 from feedstore.errors import InvalidValueError
+from feedstore.registry import connect
+from feedstore.storage import Backend
+from feedstore.storage.backend import DEFAULT_NAMESPACE
 
 URL_VARIABLE = "FEEDSTORE_URL"
+_SECRET_IN_QUERY = re.compile(r"((?:^|&)[^=&]*(?:password|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
+_MASK = "***"
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
     """Declare ``--store URL``."""
     parser.add_argument("--store", metavar="URL", help=f"the store's URL (default: what {URL_VARIABLE} holds)")
+
+
+def add_namespace_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--namespace NAME``."""
+    parser.add_argument(
+        "--namespace", metavar="NAME", default=DEFAULT_NAMESPACE, help="the store's namespace (default: %(default)s)"
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document, for programs")
+
+
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--store``, ``--namespace`` and ``--json``."""
+    add_store_option(parser)
+    add_namespace_option(parser)
+    add_json_option(parser)
 
 
 def store_url(arguments: argparse.Namespace) -> str:
@@ -21,3 +47,39 @@ def store_url(arguments: argparse.Namespace) -> str:
     if not url:
         raise InvalidValueError(f"name the store: --store URL, such as sqlite:///feeds.db, or set {URL_VARIABLE}")
     return url
+
+
+def open_backend(arguments: argparse.Namespace) -> Backend:
+    """Return the backend that ``--store`` and ``--namespace`` name; nothing is connected until it is first used."""
+    return connect(store_url(arguments), namespace=arguments.namespace)
+
+
+def masked(url: str) -> str:
+    """Return a URL that may be shown: without the password in it, wherever it stands."""
+    parts = urlsplit(url)
+    user, separator, host = parts.netloc.rpartition("@")
+    name, has_password, _ = user.partition(":")
+    netloc = f"{name}:{_MASK}@{host}" if has_password else f"{user}{separator}{host}"
+    query = _SECRET_IN_QUERY.sub(rf"\g<1>{_MASK}", parts.query)
+    rest = url.partition("://")[2].partition("?")[0][len(parts.netloc) :]
+    return f"{parts.scheme}://{netloc}{rest}" + (f"?{query}" if query else "")
+
+
+def at_least_one(text: str) -> int:
+    """Return the int that an option's text writes; argparse's error unless it is 1 or more."""
+    return _integer(text, 1)
+
+
+def zero_or_more(text: str) -> int:
+    """Return the int that an option's text writes; argparse's error unless it is 0 or more."""
+    return _integer(text, 0)
+
+
+def _integer(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"it is a whole number of {least} or more, not {text!r}")
+    return value

@@ -37,5 +37,5 @@ class NdjsonTable(Table):
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise InvalidValueError(f"{value!r} is no JSON object; write it as in {{\"name\":1}}")
+            raise InvalidValueError(f'{value!r} is no JSON object; write it as in {{"name":1}}')
         return value

@@ -23,13 +23,11 @@ def decode_object(text: str) -> dict[str, Any]:
     except InvalidValueError:
         raise
     except json.JSONDecodeError as error:
-        raise InvalidValueError(
-            f"{_shortened(text)} is not JSON: {error.msg} at character {error.pos + 1}"
-        ) from None
+        raise InvalidValueError(f"{_shortened(text)} is not JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"{_shortened(text)} cannot be read: {error}") from None
     if not isinstance(value, dict):
-        raise InvalidValueError(f"{_shortened(text)} is JSON, but no object; write it as in {{\"name\":1}}")
+        raise InvalidValueError(f'{_shortened(text)} is JSON, but no object; write it as in {{"name":1}}')
     if "\\u" in text or text.count("[") + text.count("{") > _HARMLESS_BRACKETS:
         # Only escapes make lone surrogates, and only brackets nest: all other texts can be stored.
         pack_value(value)

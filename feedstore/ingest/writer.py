@@ -36,9 +36,7 @@ class ChunkWriter:
         with self._backend.batch(atomic=True) as batch:
             self._activities.add_many(chunk.activities, batch_interface=batch)
             for readers, activities in fan_out:
-                self._timelines.add_to_many(
-                    readers, activities, max_length=self._max_length, batch_interface=batch
-                )
+                self._timelines.add_to_many(readers, activities, max_length=self._max_length, batch_interface=batch)
             for actor, activities in own.items():
                 self._timelines.add_many(actor, activities, batch_interface=batch)
             self.checkpoints.save(checkpoint, batch)

@@ -17,7 +17,7 @@ LAYERS = (
     {"backends"},
     {"feeds", "events", "channels", "pubsub"},
     {"fanout", "ingest"},
-    {"cli"},
+    {"cli", "__main__"},
 )
 # What is built on the contracts names no backend: `registry` loads one by its URL.
 KNOW_BACKENDS = {"backends", "cli", "testing"}

@@ -1,0 +1,37 @@
+"""``feedstore activity``: one activity."""
+
+from __future__ import annotations
+
+import argparse
+
+from feedstore.cli.options import add_common_options, open_backend
+from feedstore.cli.output import activity_fields, print_json, print_table, time_text
+from feedstore.errors import NotFoundError
+from feedstore.ids import id_to_text, parse_id
+
+NAME = "activity"
+HELP = "show one activity"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the id and the common options."""
+    parser.add_argument("id", metavar="ID", help="the activity's id, as the text of a UUID")
+    add_common_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the activity."""
+    activity_id = parse_id(arguments.id)
+    with open_backend(arguments) as backend:
+        activity = backend.activity_storage().get(activity_id)
+    if activity is None:
+        raise NotFoundError(f"no activity {id_to_text(activity_id)} in the namespace {arguments.namespace!r}")
+    fields = activity_fields(activity)
+    if arguments.json:
+        print_json(fields)
+        return 0
+    extra = fields.pop("extra_context")
+    fields["time"] = time_text(fields["time"])
+    rows = [(name, value) for name, value in fields.items() if value is not None]
+    print_table(("field", "value"), [*rows, *((f"extra_context.{name}", value) for name, value in extra.items())])
+    return 0

@@ -1,0 +1,133 @@
+"""``feedstore ingest``: files of activities into a store."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from feedstore.cli.options import add_common_options, at_least_one, open_backend
+from feedstore.errors import FeedstoreError, InvalidValueError
+
+if TYPE_CHECKING:
+    from feedstore.ingest import Loader, Problems
+
+NAME = "ingest"
+HELP = "store activities from files, and deliver them to timelines"
+_STANDARD_INPUT = "-"
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the inputs, what to do with them, and the common options."""
+    parser.add_argument(
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="CSV with the header id,time,actor,verb,object,target,extra or NDJSON with these names, also compressed "
+        "with gzip; - is standard input",
+    )
+    parser.add_argument(
+        "--follows",
+        metavar="FILE",
+        help="who follows whom: CSV or NDJSON with follower,followee,time or source,target. Edges are in force from "
+        "the start, whatever their time. Without it only the actors' own timelines are written",
+    )
+    parser.add_argument(
+        "--max-length",
+        metavar="N",
+        type=at_least_one,
+        default=800,
+        help="how many entries a follower's timeline keeps (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on behind what an earlier run stored of the same files"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="read, check and count everything, and write nothing")
+    parser.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what a wrong row does: stop the run, or be counted, listed and passed over (default: %(default)s)",
+    )
+    _add_tuning(parser)
+    add_common_options(parser)
+
+
+def _add_tuning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-future",
+        metavar="TIME",
+        type=_duration,
+        default=timedelta(days=1),
+        help="how far a row's time may lie ahead of the clock, as in 90s, 30m, 12h or 7d (default: 1d)",
+    )
+    parser.add_argument(
+        "--chunk-size", metavar="N", type=at_least_one, help="how many rows are stored in one step, at most"
+    )
+    parser.add_argument(
+        "--progress",
+        choices=("auto", "plain", "none"),
+        default="auto",
+        help="show a bar if standard error is a terminal, plain lines, or nothing (default: %(default)s)",
+    )
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"it is a number and one of s, m, h, d, as in 12h, not {text!r}")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ingest the files one after the other, and report what was done, after an error too."""
+    from feedstore.cli.report import report
+    from feedstore.ingest import Problems
+
+    _check(arguments)
+    problems = Problems(arguments.on_error)
+    with ExitStack() as opened:
+        loader = _new_loader(arguments, problems, opened)
+        try:
+            _load(arguments, loader)
+        except (FeedstoreError, OSError, KeyboardInterrupt) as error:
+            report(arguments, loader, error)
+            raise
+    report(arguments, loader)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.dry_run and arguments.resume:
+        raise InvalidValueError("--dry-run reads everything and looks into no store; leave out --resume")
+    if [*arguments.files, arguments.follows].count(_STANDARD_INPUT) > 1:
+        raise InvalidValueError("standard input, -, can be read once only; name files for the others")
+
+
+def _new_loader(arguments: argparse.Namespace, problems: Problems, opened: ExitStack) -> Loader:
+    from feedstore.cli.progress import new_progress
+    from feedstore.ingest import Loader, Source, read_follows
+    from feedstore.ingest.chunk import DEFAULT_ROWS
+
+    follows = read_follows(Source(arguments.follows), problems) if arguments.follows else None
+    return Loader(
+        None if arguments.dry_run else opened.enter_context(open_backend(arguments)),
+        follows,
+        max_length=arguments.max_length,
+        max_future=arguments.max_future,
+        chunk_rows=arguments.chunk_size or DEFAULT_ROWS,
+        problems=problems,
+        progress=new_progress(arguments.progress, sys.stderr),
+    )
+
+
+def _load(arguments: argparse.Namespace, loader: Loader) -> None:
+    from feedstore.ingest import Source
+
+    for path in arguments.files:
+        loader.load(Source(path), resume=arguments.resume)

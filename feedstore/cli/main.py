@@ -1,0 +1,83 @@
+"""``feedstore``: finds the sub-command, and turns what it raises into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from feedstore import __version__
+from feedstore.cli import status
+from feedstore.errors import FeedstoreError
+
+COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "db")
+_DESCRIPTION = "Store activities and timelines, and look at them."
+_EPILOG = f"""\
+Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.
+With --json a command prints one JSON document on standard output: ids are texts, times are in ISO 8601.
+Errors and progress go to standard error.
+
+exit status:
+{status.TABLE}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, ``sys.argv`` if None, and return the exit status.
+
+    ``SystemExit`` is argparse's: 0 for ``--help``, 2 for wrong usage.
+    """
+    _print_what_the_terminal_cannot_as_escapes()
+    parsed = new_parser().parse_args(arguments)
+    try:
+        result: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_closed_pipe()
+    except KeyboardInterrupt:
+        return _fail("interrupted", status.INTERRUPTED)
+    except (FeedstoreError, OSError) as error:
+        return _fail(str(error), status.of_error(error))
+    return result
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line with all its sub-commands."""
+    parser = argparse.ArgumentParser(
+        prog="feedstore",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"feedstore {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = import_module(f"feedstore.cli.{name}")
+        command = commands.add_parser(
+            module.NAME, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + "."
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _fail(message: str, exit_status: int) -> int:
+    print(f"feedstore: error: {' '.join(message.split())}", file=sys.stderr)
+    return exit_status
+
+
+def _leave_closed_pipe() -> int:
+    """Return the status of a writer whose reader has gone, and keep Python from complaining about it at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return status.CLOSED_PIPE
+
+
+def _print_what_the_terminal_cannot_as_escapes() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,98 @@
+"""What an ingestion reports at its end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from feedstore.cli.output import print_json, printable
+from feedstore.errors import InputError
+from feedstore.ingest import Loader
+
+_NAME_WIDTH = 12
+
+
+def report(arguments: argparse.Namespace, loader: Loader, error: BaseException | None = None) -> None:
+    """Print what a run did: lines for people, one JSON document for programs. ``error`` is what ended it early."""
+    if arguments.json:
+        print_json(_document(arguments, loader, error))
+        return
+    _list_skipped(loader)
+    if error is not None:
+        print("what was done before the error:")
+    for name, text in _lines(arguments, loader):
+        print(f"{name:{_NAME_WIDTH}}{text}")
+    if error is not None and not arguments.dry_run:
+        print(_advice(error))
+
+
+def _document(arguments: argparse.Namespace, loader: Loader, error: BaseException | None) -> dict[str, Any]:
+    problems = loader.problems
+    return {
+        "dry_run": arguments.dry_run,
+        **loader.summary.as_dict(),
+        "planned_deliveries": loader.summary.planned_deliveries,
+        "idle_followees": loader.idle_followees,
+        "problems": [{"path": one.path, "line": one.line, "reason": one.reason} for one in problems.first],
+        "problems_not_listed": problems.count - len(problems.first),
+        "error": None if error is None else str(error) or "interrupted",
+    }
+
+
+def _list_skipped(loader: Loader) -> None:
+    problems = loader.problems
+    for error in problems.first:
+        print(f"skipped {printable(str(error))}", file=sys.stderr)
+    if problems.count > len(problems.first):
+        print(f"skipped {problems.count - len(problems.first):,} more", file=sys.stderr)
+
+
+def _lines(arguments: argparse.Namespace, loader: Loader) -> list[tuple[str, str]]:
+    summary, follows = loader.summary, loader.follows
+    lines = [("rows", f"{summary.rows:,}")]
+    if summary.resumed_rows:
+        lines[0] = ("rows", f"{summary.rows:,}, behind {summary.resumed_rows:,} that earlier runs stored")
+    if arguments.dry_run:
+        lines.append(("deliveries", f"{summary.planned_deliveries:,} to be made"))
+    else:
+        lines += _stored_lines(loader)
+    if follows.edges:
+        lines.append(("follows", _follows_text(loader)))
+    lines.append(("skipped", f"{summary.skipped:,}"))
+    lines.append(("time", _speed_text(loader)))
+    if arguments.dry_run:
+        lines.append(("written", "nothing: this was a dry run"))
+    return lines
+
+
+def _stored_lines(loader: Loader) -> list[tuple[str, str]]:
+    summary = loader.summary
+    activities = f"{summary.activities:,} new, {summary.repeated_activities:,} stored before"
+    deliveries = f"{summary.deliveries:,} new, {summary.repeated_deliveries:,} made before"
+    return [
+        ("activities", activities),
+        ("deliveries", f"{deliveries}, {summary.too_old:,} too old for a full timeline"),
+    ]
+
+
+def _follows_text(loader: Loader) -> str:
+    follows = loader.follows
+    text = f"{follows.edges:,} edges from {follows.readers:,} readers to {follows.followees:,} users"
+    if loader.summary.resumed_rows:
+        return text
+    return f"{text}, {loader.idle_followees:,} of whom do nothing in these rows"
+
+
+def _speed_text(loader: Loader) -> str:
+    summary = loader.summary
+    text = f"{summary.seconds:,.1f} s: {summary.rows_per_second:,.0f} rows/s"
+    return f"{text}, {summary.deliveries_per_second:,.0f} deliveries/s" if summary.deliveries else text
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, InputError):
+        return (
+            "repair the input and run the same command with --resume; --on-error skip passes over rows that are wrong"
+        )
+    return "run the same command with --resume to go on"
