@@ -94,7 +94,7 @@ OPTIONS = {
             "normal: the last commits before a power cut may be lost, never a part of one; full: none is, and each "
             "waits for the disk; a process that is killed loses nothing either way",
         ),
-        Option("cache_size", (SQLITE,), 16, _read_count(1, 65_536), "MiB of pages that each connection may keep"),
+        Option("cache_size", (SQLITE,), 64, _read_count(1, 65_536), "MiB of pages that each connection may keep"),
         Option("pool_size", (POSTGRESQL,), 10, _read_count(1, 10_000), "connections that may be open at once"),
         Option("pool_timeout", (POSTGRESQL,), 30.0, _read_seconds, "seconds to wait for one of them to be free"),
         Option("connect_timeout", (POSTGRESQL,), 10.0, _read_seconds, "seconds to wait for a new connection"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from feedstore.backends.sql.timeline_writes import EntryRow
+from feedstore.backends.sql.timeline_writes import FURTHEST, EntryRow
 from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 _KEYS_AT_ONCE = 1000
 _BEFORE_ALL = b""
-# Databases count in signed 64 bits; nothing that is stored reaches this far.
-_FURTHEST = 2**62
 
 
 class SqlTimelineStorage(TimelineStorage):
@@ -35,7 +33,7 @@ class SqlTimelineStorage(TimelineStorage):
             return 0
         writes = self.backend.database.timeline_writes
         namespace_id = self.backend.namespace_id_to_write()
-        return self.backend.store.write(writes.add, namespace_id, key.encode(), _rows(serialized_activities))
+        return self.backend.store.write(writes.add, namespace_id, key, _rows(serialized_activities))
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
         """One transaction: every timeline gets them or none."""
@@ -43,8 +41,7 @@ class SqlTimelineStorage(TimelineStorage):
             return 0
         writes = self.backend.database.timeline_writes
         namespace_id = self.backend.namespace_id_to_write()
-        encoded = [key.encode() for key in keys]
-        return self.backend.store.write(writes.add_to_many, namespace_id, encoded, _rows(serialized), max_length)
+        return self.backend.store.write(writes.add_to_many, namespace_id, keys, _rows(serialized), max_length)
 
     def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
         """One transaction."""
@@ -57,7 +54,7 @@ class SqlTimelineStorage(TimelineStorage):
             return 0
         writes = self.backend.database.timeline_writes
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.store.write(writes.remove_from_many, namespace_id, [key.encode() for key in keys], ids)
+        return self.backend.store.write(writes.remove_from_many, namespace_id, keys, ids)
 
     def get_slice_from_storage(
         self,
@@ -131,13 +128,13 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace_id is None:
             return 0
         writes = self.backend.database.timeline_writes
-        return self.backend.store.write(writes.trim, namespace_id, key.encode(), min(length, _FURTHEST))
+        return self.backend.store.write(writes.trim, namespace_id, key, min(length, FURTHEST))
 
     def _delete(self, key: str) -> None:
         """One transaction; O(n)."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
-            self.backend.store.write(self.backend.database.timeline_writes.delete, namespace_id, key.encode())
+            self.backend.store.write(self.backend.database.timeline_writes.delete, namespace_id, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
@@ -171,5 +168,5 @@ def _range(bounds: Bounds) -> tuple[bytes, ...]:
 
 
 def _limit_and_offset(start: int, stop: int | None) -> tuple[int, int]:
-    limit = _FURTHEST if stop is None else min(max(stop - start, 0), _FURTHEST)
-    return limit, min(start, _FURTHEST)
+    limit = FURTHEST if stop is None else min(max(stop - start, 0), FURTHEST)
+    return limit, min(start, FURTHEST)

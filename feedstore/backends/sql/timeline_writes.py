@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 
 from feedstore.backends.sql.connection import Connection
 
+# Databases count in signed 64 bits; nothing that is stored reaches this far.
+FURTHEST: int = 2**62
 EntryRow = tuple[bytes, "bytes | None"]
 """An entry as it is stored: the id's bytes, and the payload or None."""
 
@@ -16,11 +18,11 @@ class TimelineWrites(ABC):
     """
 
     @abstractmethod
-    def lock(self, connection: Connection, namespace_id: int, keys: list[bytes]) -> None:
+    def lock(self, connection: Connection, namespace_id: int, keys: list[str]) -> None:
         """Lock the headers of timelines that are about to be written, in the one order that all writers keep."""
 
     @abstractmethod
-    def add(self, connection: Connection, namespace_id: int, key: bytes, entries: list[EntryRow]) -> int:
+    def add(self, connection: Connection, namespace_id: int, key: str, entries: list[EntryRow]) -> int:
         """Add entries to a timeline, replacing payloads; return how many were new."""
 
     @abstractmethod
@@ -28,7 +30,7 @@ class TimelineWrites(ABC):
         self,
         connection: Connection,
         namespace_id: int,
-        keys: list[bytes],
+        keys: list[str],
         entries: list[EntryRow],
         max_length: int | None,
     ) -> int:
@@ -36,16 +38,16 @@ class TimelineWrites(ABC):
 
     @abstractmethod
     def remove_from_many(
-        self, connection: Connection, namespace_id: int, keys: list[bytes], activity_ids: list[bytes]
+        self, connection: Connection, namespace_id: int, keys: list[str], activity_ids: list[bytes]
     ) -> int:
         """Remove entries from every timeline; return how many were there."""
 
     @abstractmethod
-    def trim(self, connection: Connection, namespace_id: int, key: bytes, length: int) -> int:
+    def trim(self, connection: Connection, namespace_id: int, key: str, length: int) -> int:
         """Keep the newest entries and return how many went."""
 
     @abstractmethod
-    def delete(self, connection: Connection, namespace_id: int, key: bytes) -> None:
+    def delete(self, connection: Connection, namespace_id: int, key: str) -> None:
         """Remove a timeline and its header."""
 
     @abstractmethod

@@ -1,0 +1,91 @@
+"""The statements that write timelines in SQLite. Most take a set of timelines, as a JSON array of their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, null, select, update
+
+from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id
+from feedstore.backends.sql.statements import Compiler, limited, row_at
+from feedstore.backends.sql.tables import entry_table, timeline_table
+from feedstore.backends.sql.timeline_statements import is_header
+
+_header, _entry = timeline_table.c, entry_table.c
+_ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
+_activity: Any = bindparam("activity")
+_of_these_timelines = select(each.c.value)
+
+
+class SqliteTimelineStatements:
+    """The text of each; the comments name the parameters in their order."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._find_headers()
+        self._change_headers()
+        self._insert_entries()
+        self._delete_entries()
+
+    def _find_headers(self) -> None:
+        text = self._compiler.text
+        columns = select(_header.id, _header.length)
+        self.header = text(columns.where(*is_header()), "namespace", "key")
+        found = columns.select_from(each, timeline_table).where(
+            _header.namespace_id == bindparam("namespace"), _header.key == each_bytes
+        )
+        self.headers = text(found.order_by(_header.id), "array", "namespace")
+        some = select(_header.id).where(_header.namespace_id == bindparam("namespace")).order_by(_header.id)
+        self.some_headers = text(limited(some), "namespace", "limit")
+
+    def _change_headers(self) -> None:
+        text = self._compiler.text
+        new: dict[str, Any] = {
+            "namespace_id": bindparam("namespace"),
+            "key": bindparam("new_key"),
+            "length": literal_column("0"),
+        }
+        self.create_header = text(insert(timeline_table).prefix_with("OR IGNORE").values(new), "namespace", "new_key")
+        these = update(timeline_table).where(_header.id.in_(_of_these_timelines))
+        self.lengthen = text(these.values(length=_header.length + bindparam("more")), "more", "array")
+        newest_dropped = func.max(func.coalesce(_header.newest_dropped, literal_column("x''")), _nth_oldest(_header.id))
+        shorter = these.values(length=bindparam("new_length"), newest_dropped=newest_dropped)
+        self.shorten = text(shorter, "new_length", "position", "array")
+        self.delete_headers = text(delete(timeline_table).where(_header.id.in_(_of_these_timelines)), "array")
+
+    def _insert_entries(self) -> None:
+        text = self._compiler.text
+        inserted = insert(entry_table).prefix_with("OR IGNORE")
+        to_one = select(bindparam("timeline", type_=BigInteger), each_id, null())
+        self.insert_ids = text(inserted.from_select(_ENTRY_COLUMNS, to_one), "timeline", "ids", "array")
+        to_many = select(each.c.value, _activity, bindparam("data"))
+        self.insert_into_many = text(inserted.from_select(_ENTRY_COLUMNS, to_many), "activity", "data", "array")
+        one = _entry.timeline_id == bindparam("timeline"), _entry.activity_id == _activity
+        replaced = update(entry_table).where(*one).values(data=bindparam("new_data"))
+        self.replace = text(replaced, "new_data", "timeline", "activity")
+        in_timeline = _entry.timeline_id == bindparam("timeline"), _entry.activity_id.in_(select(each_id))
+        bare = update(entry_table).where(*in_timeline, _entry.data.is_not(None)).values(data=null())
+        self.remove_data = text(bare, "timeline", "ids", "array")
+        present = select(_entry.timeline_id).select_from(each, entry_table)
+        present = present.where(_entry.timeline_id == each.c.value, _entry.activity_id == _activity)
+        self.holders = text(present, "array", "activity")
+
+    def _delete_entries(self) -> None:
+        text = self._compiler.text
+        in_timeline = _entry.timeline_id == bindparam("timeline")
+        ids = delete(entry_table).where(in_timeline, _entry.activity_id.in_(select(each_id)))
+        self.delete_ids = text(ids, "timeline", "ids", "array")
+        from_these = _entry.timeline_id.in_(_of_these_timelines)
+        from_many = delete(entry_table).where(from_these, _entry.activity_id == _activity)
+        self.delete_from_many = text(from_many, "array", "activity")
+        self.delete_all = text(delete(entry_table).where(from_these), "array")
+        oldest = _nth_oldest(bindparam("same_timeline"))
+        dropped = delete(entry_table).where(in_timeline, _entry.activity_id <= oldest)
+        self.drop_oldest = text(dropped, "timeline", "same_timeline", "position")
+
+
+def _nth_oldest(timeline_id: Any) -> Any:
+    """The id of a timeline's entry at the parameter ``position``, counted from 0 at the oldest."""
+    entries = entry_table.alias("oldest")
+    ids = select(entries.c.activity_id).where(entries.c.timeline_id == timeline_id).order_by(entries.c.activity_id)
+    return row_at(ids).scalar_subquery()
