@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from benchmarks.operations.base import Operation, Scale, Scenario
@@ -23,8 +24,11 @@ class AddActivities(Operation):
     units = CHUNK
 
     def __init__(self, scale: Scale) -> None:
-        self.calls = scale.calls
-        self._chunks = chunks(all_activities(scale.calls * CHUNK), CHUNK)
+        self.calls: int = scale.calls
+
+    @cached_property
+    def _chunks(self) -> list[Sequence[Activity]]:
+        return chunks(all_activities(self.calls * CHUNK), CHUNK)
 
     def arguments(self, number: int) -> Sequence[Activity]:
         return self._chunks[number]
@@ -48,8 +52,12 @@ class AddToTimeline(Operation):
         self.name = "timeline_add_many" if in_order else "timeline_add_many_shuffled"
         self.title = f"timeline, bulk add ({CHUNK} a call{'' if in_order else ', random order'})"
         self.calls = scale.calls
+        self._in_order = in_order
+
+    @cached_property
+    def _chunks(self) -> list[Sequence[Activity]]:
         activities: Sequence[Activity] = all_activities(_CHUNKS_IN_A_TIMELINE * CHUNK)
-        self._chunks = chunks(activities if in_order else shuffled(activities), CHUNK)
+        return chunks(activities if self._in_order else shuffled(activities), CHUNK)
 
     def arguments(self, number: int) -> tuple[str, Sequence[Activity]]:
         return self._key(number), self._chunks[number % _CHUNKS_IN_A_TIMELINE]

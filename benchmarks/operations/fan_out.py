@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from benchmarks.operations.base import Operation, Scenario
@@ -21,11 +22,15 @@ class FanOut(Operation):
         what = "one activity" if at_once == 1 else f"{at_once} activities"
         self.title = f"fan-out of {what} to {len(timelines):,} timelines of {max_length}"
         self.units = len(timelines) * at_once
-        self.calls = calls
+        self.calls: int = calls
         self._timelines = timelines
         self._max_length = max_length
         self._at_once = at_once
-        self._activities = all_activities(first + calls * at_once)[first:]
+        self._first = first
+
+    @cached_property
+    def _activities(self) -> Sequence[Activity]:
+        return all_activities(self._first + self.calls * self._at_once)[self._first :]
 
     def arguments(self, number: int) -> Sequence[Activity]:
         return self._activities[number * self._at_once : (number + 1) * self._at_once]

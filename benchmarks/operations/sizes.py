@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from benchmarks.operations.base import Operation, Read, Scale, Scenario
@@ -29,9 +30,12 @@ class _SizedRead(Read):
     def __init__(self, size: int) -> None:
         self.name = f"{self.what}_{size}"
         self.title = f"{self.what} in a timeline of {size:,}"
+        self._size = size
         self._key = _key(size)
-        choose = random.Random(size)
-        self._sample = choose.choices(new_ids(size), k=_SAMPLE)
+
+    @cached_property
+    def _sample(self) -> list[int]:
+        return random.Random(self._size).choices(new_ids(self._size), k=_SAMPLE)
 
     def arguments(self, number: int) -> tuple[str, int]:
         return self._key, self._sample[number % _SAMPLE]
@@ -86,9 +90,12 @@ class AddTo(Operation):
     def __init__(self, size: int, calls: int) -> None:
         self.name = f"add_many_{size}"
         self.title = f"add_many ({CHUNK} a call) to a timeline of {size:,}"
-        self.calls = calls
+        self.calls: int = calls
         self._key = _key(size)
-        self._chunks = chunks(all_activities(calls * CHUNK), CHUNK)
+
+    @cached_property
+    def _chunks(self) -> list[Sequence[Activity]]:
+        return chunks(all_activities(self.calls * CHUNK), CHUNK)
 
     def arguments(self, number: int) -> tuple[str, Sequence[Activity]]:
         return self._key, self._chunks[number]

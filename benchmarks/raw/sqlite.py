@@ -41,8 +41,8 @@ _NEWEST = """SELECT entry.id FROM timeline JOIN entry ON entry.timeline = timeli
     WHERE timeline.key = ? ORDER BY entry.id DESC LIMIT ?"""
 _OLDER = """SELECT entry.id FROM timeline JOIN entry ON entry.timeline = timeline.id
     WHERE timeline.key = ? AND entry.id < ? ORDER BY entry.id DESC LIMIT ?"""
-_NEWEST_HYDRATED = """SELECT entry.id, activity.data FROM timeline JOIN entry ON entry.timeline = timeline.id
-    JOIN activity ON activity.id = entry.id WHERE timeline.key = ? ORDER BY entry.id DESC LIMIT ?"""
+_NEWEST_HYDRATED = """SELECT entry.id, (SELECT data FROM activity WHERE activity.id = entry.id)
+    FROM timeline JOIN entry ON entry.timeline = timeline.id WHERE timeline.key = ? ORDER BY entry.id DESC LIMIT ?"""
 _CONTAINS = """SELECT 1 FROM timeline JOIN entry ON entry.timeline = timeline.id
     WHERE timeline.key = ? AND entry.id = ?"""
 _INDEX_OF = """SELECT (SELECT count(*) FROM entry AS newer WHERE newer.timeline = timeline.id AND newer.id > ?2)
@@ -128,7 +128,9 @@ class RawSqliteSide(Side):
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         rows = self._execute(_NEWEST_HYDRATED, (key, limit)).fetchall()
-        return self._serializer.loads_many([(int.from_bytes(one, "big"), data) for one, data in rows])
+        return self._serializer.loads_many(
+            [(int.from_bytes(one, "big"), data) for one, data in rows if data is not None]
+        )
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         page = self._execute(_NEWEST, (key, limit)).fetchall()
