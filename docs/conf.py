@@ -28,7 +28,9 @@ nitpick_ignore_regex = [
     # Private names, and classes that only split a documented one into files.
     (r"py:.*", r"feedstore\..*\._\w+"),
     (r"py:class", r"feedstore\.storage\.(writer\.Writer|timeline_(reads|writes|hooks)\.Timeline\w+)"),
-    (r"py:class", r"feedstore\.backends\.memory\.store\.\w+"),
+    (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
+    (r"py:class", r"feedstore\.backends\.(memory|sql)\.store\.\w+"),
+    (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
 ]
 
 myst_enable_extensions = ["deflist"]

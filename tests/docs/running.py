@@ -14,6 +14,8 @@ from typing import Any
 from docs.pages import Block, name_of
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+# Behind a block's language: it shows what the Python before it prints. Anything else there is a file's name.
+OUTPUT = "output"
 _TIME_LIMIT = 120
 _ENTRY = "import sys; from feedstore.cli.main import main; sys.exit(main())"
 
@@ -31,15 +33,19 @@ class Reader:
         self.printed = ""
 
     def follow(self, block: Block) -> None:
-        """Do what the block says, and compare what comes with what it shows."""
+        """Do what the block says, and compare what comes with what it shows; a block with a name is a file."""
         text = block.text
         for shown, real in self.replacements.items():
             text = text.replace(shown, real)
-        if block.language == "python":
+        if block.language.startswith("{"):
+            return
+        if block.argument and block.argument != OUTPUT:
+            (self.folder / block.argument).write_text(text, encoding="utf-8")
+        elif block.language == "python":
             with redirect_stdout(StringIO()) as printed:
                 exec(compile("\n" * (block.line - 1) + text, self.page, "exec"), self.names)
             self.printed = printed.getvalue()
-        elif (block.language, block.argument) == ("text", "output"):
+        elif block.argument == OUTPUT:
             assert doctest.OutputChecker().check_output(text, self.printed, OPTIONS), self.printed
         elif block.language == "pycon":
             self._talk_to_python(text, block.line)
@@ -100,10 +106,11 @@ def shell_commands(text: str) -> list[tuple[str, str]]:
 
 
 def _command_folder(folder: Path) -> Path:
-    """A folder with the command ``feedstore`` of the Python that runs the tests."""
+    """A folder with the commands ``python`` and ``feedstore`` of the Python that runs the tests."""
     commands = folder.parent / f"{folder.name}-commands"
     commands.mkdir()
-    script = commands / "feedstore"
-    script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{_ENTRY}' \"$@\"\n", encoding="utf-8")
-    script.chmod(0o755)
+    for name, arguments in (("python", ""), ("feedstore", f"-c '{_ENTRY}' ")):
+        script = commands / name
+        script.write_text(f"#!/bin/sh\nexec '{sys.executable}' {arguments}\"$@\"\n", encoding="utf-8")
+        script.chmod(0o755)
     return commands

@@ -46,7 +46,7 @@ def test_the_site_serves_timelines(tmp_path: Path) -> None:
         **os.environ,
         "PYTHONPATH": path,
         "DJANGO_SETTINGS_MODULE": "django_site.settings",
-        "FEEDSTORE_URL": "memory://",
+        "FEEDSTORE_URL": "sqlite:///feeds.db",
     }
     visit = subprocess.run(
         [sys.executable, "-W", "error", "-c", VISIT],

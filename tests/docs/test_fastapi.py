@@ -13,7 +13,7 @@ from docs.asgi import Visitor
 
 @pytest.fixture
 def visitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visitor]:
-    monkeypatch.setenv("FEEDSTORE_URL", "memory://")
+    monkeypatch.setenv("FEEDSTORE_URL", f"sqlite:///{tmp_path / 'feeds.db'}")
     with Visitor(site) as visitor:
         yield visitor
 
