@@ -91,12 +91,13 @@ def check_mode(mode: str | None) -> str | None:
 def detect_schema(connection: Connection) -> Schema:
     """Return what the database holds. Costs up to seven small queries, and writes nothing."""
     inspector = inspect(connection)
+    # The tables before the revision: who commits all of them in the meantime is not taken for something else.
+    foreign = any(inspector.has_table(name) for name in metadata.tables)
     revisions: Sequence[str] = ()
     if inspector.has_table(VERSION_TABLE):
         revisions = connection.exec_driver_sql(_SELECT_REVISIONS).scalars().all()
     if revisions:
         return _classify(revisions)
-    foreign = any(inspector.has_table(name) for name in metadata.tables)
     return Schema(SchemaState.FOREIGN if foreign else SchemaState.EMPTY)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine, event
 
 from backends.sql.schema import databases
 from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema
@@ -55,3 +55,22 @@ def test_two_revisions_at_once_are_not_this_release_s(engine: Engine) -> None:
         found = detect_schema(connection)
     assert found.state is SchemaState.NEWER
     assert sorted(str(found.revision).split(", ")) == [HEAD, "9999"]
+
+
+@pytest.mark.parametrize("moment", range(6))
+def test_a_migration_that_ends_meanwhile_is_not_taken_for_something_else(engine: Engine, moment: int) -> None:
+    other = create_engine(engine.url)
+    count = 0
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+
+        @event.listens_for(engine, "before_cursor_execute")
+        def migrate(*arguments: object) -> None:
+            nonlocal count
+            if count == moment:
+                databases.upgrade(other)
+            count += 1
+
+        found = detect_schema(connection)
+    other.dispose()
+    assert count > moment
+    assert found.state in (SchemaState.EMPTY, SchemaState.CURRENT)
