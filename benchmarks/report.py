@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks.ingestion import Ingestion
 from benchmarks.machine import description
 from benchmarks.memory_usage import Footprint
 from benchmarks.run import Row
+
+_MEBIBYTE = 1024 * 1024
 
 
 @dataclass
@@ -19,6 +22,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     ancestor_rows: list[Row] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
+    ingestions: list[Ingestion] = field(default_factory=list)
 
     def text(self) -> str:
         """Return the tables for people; what was not measured is left out."""
@@ -29,6 +33,8 @@ class Report:
             sections += ["Rates, and the product's as a multiple of stream_framework's:", row_table(self.ancestor_rows)]
         if self.footprints:
             sections += ["Space:", footprint_table(self.footprints)]
+        if self.ingestions:
+            sections += ["Ingestion into an empty store:", ingestion_table(self.ingestions)]
         return "\n\n".join(sections)
 
     def as_json(self) -> dict[str, Any]:
@@ -40,6 +46,7 @@ class Report:
             "rows": [asdict(row) for row in self.rows],
             "ancestor_rows": [asdict(row) for row in self.ancestor_rows],
             "footprints": [asdict(footprint) for footprint in self.footprints],
+            "ingestions": [asdict(ingestion) for ingestion in self.ingestions],
         }
 
 
@@ -64,6 +71,18 @@ def footprint_table(footprints: Sequence[Footprint]) -> str:
     headings = ("backend", "bytes of", "feedstore", "raw")
     lines = [(one.backend, one.what, f"{one.product_bytes:.0f}", f"{one.raw_bytes:.0f}") for one in footprints]
     return aligned([headings, *lines], left=2)
+
+
+def ingestion_table(ingestions: Sequence[Ingestion]) -> str:
+    """Return what ingestions took as a table."""
+    headings = ("backend", "activities", "deliveries", "seconds", "activities/s", "deliveries/s", "peak MiB")
+    return aligned([headings, *map(_ingestion_cells, ingestions)], left=1)
+
+
+def _ingestion_cells(one: Ingestion) -> tuple[str, ...]:
+    counts = (f"{one.activities:,}", f"{one.deliveries:,}", f"{one.seconds:.1f}")
+    rates = (rounded(one.activities / one.seconds), rounded(one.deliveries / one.seconds))
+    return (one.backend, *counts, *rates, f"{one.peak_bytes / _MEBIBYTE:.0f}")
 
 
 def aligned(lines: Sequence[tuple[str, ...]], left: int) -> str:

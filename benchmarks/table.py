@@ -38,6 +38,10 @@ class Laboratory(ABC):
         return None
 
     @abstractmethod
+    def new_url(self) -> str:
+        """Return the URL of a new, empty store."""
+
+    @abstractmethod
     def open_product(self) -> Side:
         """Return the product's side on a store of its own."""
 
@@ -59,8 +63,11 @@ class MemoryLaboratory(Laboratory):
         **dict.fromkeys(["newest_25", "newest_25_hydrated"], 0.5),
     }
 
+    def new_url(self) -> str:
+        return "memory://"
+
     def open_product(self) -> Side:
-        return ProductSide(connect("memory://"), traced_bytes)
+        return ProductSide(connect(self.new_url()), traced_bytes)
 
     def open_raw(self) -> Side:
         return RawMemorySide()
@@ -81,6 +88,9 @@ class SqliteLaboratory(Laboratory):
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="feedstore-benchmarks-")
         self._numbers = count()
+
+    def new_url(self) -> str:
+        return f"sqlite:///{self._new_path()}"
 
     def open_product(self) -> Side:
         path = self._new_path()
@@ -111,16 +121,16 @@ class PostgresqlLaboratory(Laboratory):
         self._databases: list[str] = []
 
     def open_product(self) -> Side:
-        url = self._new_database()
+        url = self.new_url()
         return ProductSide(connect(url), lambda: postgresql_server.database_bytes(url))
 
     def open_raw(self) -> Side:
         # The driver is an extra: who measures other backends need not have it.
         from benchmarks.raw.postgresql import RawPostgresqlSide
 
-        return RawPostgresqlSide(self._new_database())
+        return RawPostgresqlSide(self.new_url())
 
-    def _new_database(self) -> str:
+    def new_url(self) -> str:
         name: str = self._server.create_database()
         self._databases.append(name)
         url: str = self._server.url(name)
