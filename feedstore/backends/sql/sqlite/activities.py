@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from feedstore.backends.sql.activity_writes import ActivityWrites
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.sqlite.arrays import each, each_id, positions
+from feedstore.backends.sql.sqlite.arrays import each_id, for_each, positions
 from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import activity_table
@@ -24,7 +24,7 @@ class SqliteActivityWrites(ActivityWrites):
         self._replace = compiler.text(replaced.values(data=bindparam("new_data")), "new_data", "namespace", "activity")
         removed = delete(activity_table).where(in_namespace, columns.activity_id.in_(select(each_id)))
         self._remove = compiler.text(removed, "namespace", "ids", "array")
-        found = select(columns.activity_id, columns.data).select_from(each, activity_table)
+        found = select(columns.activity_id, columns.data).select_from(for_each(activity_table))
         self._find = compiler.text(
             found.where(in_namespace, columns.activity_id == each_id), "array", "namespace", "ids"
         )

@@ -13,7 +13,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, LargeBinary, bindparam, cast, column, func, literal_column
+from sqlalchemy import (
+    BigInteger,
+    FromClause,
+    Join,
+    LargeBinary,
+    Table,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from feedstore.ids import ID_BYTES
 
@@ -27,6 +41,26 @@ _one: Any = literal_column("1")
 _id_bytes: Any = literal_column(str(ID_BYTES))
 each_id: Any = func.substr(bindparam("ids", type_=LargeBinary), each.c.key * _id_bytes + _one, _id_bytes)
 """Each id of the run ``ids``, cut out at the position of an element."""
+
+
+class _CrossJoin(Join):
+    """Two tables, the left one read first: SQLite's CROSS JOIN is an order that its planner keeps."""
+
+    inherit_cache = True
+
+
+@compiles(_CrossJoin)
+def _compile_cross_join(join: _CrossJoin, compiler: SQLCompiler, **options: Any) -> str:
+    options["asfrom"] = True
+    return f"{compiler.process(join.left, **options)} CROSS JOIN {compiler.process(join.right, **options)}"
+
+
+def for_each(table: Table) -> FromClause:
+    """Return ``table`` joined to the elements of ``array``, which are read first: one look-up for each.
+
+    Left to the planner, finding 1,000 headers took 60 ms instead of 0.6.
+    """
+    return _CrossJoin(each, table, true())
 
 
 def numbers(values: Sequence[int]) -> str:

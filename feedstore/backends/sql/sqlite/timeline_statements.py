@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, null, select, update
 
-from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id
+from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id, for_each
 from feedstore.backends.sql.statements import Compiler, limited, row_at
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_statements import is_header
@@ -31,7 +31,7 @@ class SqliteTimelineStatements:
         text = self._compiler.text
         columns = select(_header.id, _header.length)
         self.header = text(columns.where(*is_header()), "namespace", "key")
-        found = columns.select_from(each, timeline_table).where(
+        found = columns.select_from(for_each(timeline_table)).where(
             _header.namespace_id == bindparam("namespace"), _header.key == each_bytes
         )
         self.headers = text(found.order_by(_header.id), "array", "namespace")
@@ -66,7 +66,7 @@ class SqliteTimelineStatements:
         in_timeline = _entry.timeline_id == bindparam("timeline"), _entry.activity_id.in_(select(each_id))
         bare = update(entry_table).where(*in_timeline, _entry.data.is_not(None)).values(data=null())
         self.remove_data = text(bare, "timeline", "ids", "array")
-        present = select(_entry.timeline_id).select_from(each, entry_table)
+        present = select(_entry.timeline_id).select_from(for_each(entry_table))
         present = present.where(_entry.timeline_id == each.c.value, _entry.activity_id == _activity)
         self.holders = text(present, "array", "activity")
 

@@ -42,7 +42,7 @@ class SqliteTimelineWrites(TimelineWrites):
         timeline, _ = self._header_to_write(connection, namespace_id, key)
         added = self._insert_into_one(connection, timeline, entries)
         if added:
-            self._lengthen(connection, added, [timeline])
+            self._lengthen(connection, added, numbers([timeline]))
         return added
 
     def add_to_many(
@@ -56,16 +56,18 @@ class SqliteTimelineWrites(TimelineWrites):
         """A bounded number of statements, and one for each timeline that is trimmed."""
         headers = self._headers_to_write(connection, namespace_id, keys)
         timelines = [timeline for timeline, _ in headers]
-        held = self._insert(connection, timelines, entries)
+        array = numbers(timelines)
+        held = self._insert(connection, timelines, array, entries)
         longest = FURTHEST if max_length is None else max_length
         longer: dict[int, list[int]] = defaultdict(list)
         for (length, new), grown in _grouped(headers, held, len(entries)).items():
             if length + new > longest:
-                self._shorten(connection, longest, length + new - longest, grown)
+                trimmed = array if len(grown) == len(timelines) else numbers(grown)
+                self._shorten(connection, longest, length + new - longest, grown, trimmed)
             elif new:
                 longer[new] += grown
         for new, grown in longer.items():
-            self._lengthen(connection, new, grown)
+            self._lengthen(connection, new, array if len(grown) == len(timelines) else numbers(grown))
         return len(headers) * len(entries) - sum(held.values())
 
     def remove_from_many(
@@ -81,14 +83,14 @@ class SqliteTimelineWrites(TimelineWrites):
         for timeline, count in removed.items():
             shorter[count].append(timeline)
         for count, affected in shorter.items():
-            self._lengthen(connection, -count, affected)
+            self._lengthen(connection, -count, numbers(affected))
         return sum(removed.values())
 
     def trim(self, connection: Connection, namespace_id: int, key: str, length: int) -> int:
         """Three statements."""
         for timeline, before in self._headers(connection, namespace_id, [key]):
             if before > length:
-                self._shorten(connection, length, before - length, [timeline])
+                self._shorten(connection, length, before - length, [timeline], numbers([timeline]))
                 return before - length
         return 0
 
@@ -128,14 +130,15 @@ class SqliteTimelineWrites(TimelineWrites):
             headers = self._headers(connection, namespace_id, keys)
         return headers
 
-    def _insert(self, connection: Connection, timelines: list[int], entries: list[EntryRow]) -> dict[int, int]:
+    def _insert(
+        self, connection: Connection, timelines: list[int], array: str, entries: list[EntryRow]
+    ) -> dict[int, int]:
         """Add entries to timelines; return how many of them each held before, where it held any."""
         held: dict[int, int] = defaultdict(int)
         if len(timelines) < len(entries):
             for timeline in timelines:
                 held[timeline] = len(entries) - self._insert_into_one(connection, timeline, entries)
             return held
-        array = numbers(timelines)
         for activity_id, data in entries:
             holders = connection.execute(self._statements.holders, (array, activity_id)).fetchall()
             connection.execute(self._statements.insert_into_many, (activity_id, data, array))
@@ -166,13 +169,13 @@ class SqliteTimelineWrites(TimelineWrites):
     def _replace(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
         connection.executemany(self._statements.replace, rows)
 
-    def _lengthen(self, connection: Connection, more: int, timelines: list[int]) -> None:
-        connection.execute(self._statements.lengthen, (more, numbers(timelines)))
+    def _lengthen(self, connection: Connection, more: int, array: str) -> None:
+        connection.execute(self._statements.lengthen, (more, array))
 
-    def _shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int]) -> None:
+    def _shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int], array: str) -> None:
         """Drop the oldest ``surplus`` entries of each timeline, and note the newest of them in its header."""
         last = surplus - 1
-        connection.execute(self._statements.shorten, (length, last, numbers(timelines)))
+        connection.execute(self._statements.shorten, (length, last, array))
         connection.executemany(self._statements.drop_oldest, [(timeline, timeline, last) for timeline in timelines])
 
     def _remove_by_timeline(
