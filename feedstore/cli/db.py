@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from feedstore.cli.options import add_store_option, store_url
+from feedstore.cli.options import add_json_option, add_store_option, store_url
 from feedstore.cli.output import print_json
 
 NAME = "db"
@@ -36,7 +36,7 @@ def _action(
 ) -> argparse.ArgumentParser:
     parser = actions.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
     add_store_option(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    add_json_option(parser)
     parser.set_defaults(db_action=function)
     return parser
 
