@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from feedstore.errors import InvalidValueError
 
 _SHOWN_CHARACTERS = 40
+_SHOWN_NAMES = 10
 
 
 class Columns:
@@ -30,13 +32,15 @@ class Columns:
         """
         if self._aliases and set(given) == set(self._aliases):
             given = [self._aliases[name] for name in given]
-        self._check("missing", [name for name in self._required if name not in given])
-        self._check("unknown", [name for name in given if name not in self.names])
-        self._check("repeated", sorted({name for name in given if given.count(name) > 1}))
+        counts = Counter(given)
+        self._check("missing", [name for name in self._required if name not in counts])
+        self._check("unknown", [name for name in counts if name not in self.names])
+        self._check("repeated", [name for name, count in counts.items() if count > 1])
         return list(given)
 
     def _check(self, problem: str, names: Sequence[str]) -> None:
         if names:
-            shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names)
+            shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
+            more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
             columns = f"column{'s' if len(names) > 1 else ''}"
-            raise InvalidValueError(f"{problem} {columns} {shown}; the columns are {','.join(self.names)}")
+            raise InvalidValueError(f"{problem} {columns} {shown}{more}; the columns are {','.join(self.names)}")

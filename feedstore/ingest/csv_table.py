@@ -14,7 +14,7 @@ from feedstore.ingest.values import decode_object
 _REASONS = {
     "unexpected end of data": "the row is cut: a quoted field is still open at the end of the file",
     "field larger than field limit": "a field is longer than {limit:,} characters; is a quote missing?",
-    "delimiter expected after": "a quoted field goes on behind its closing quote; double each quote inside it",
+    "expected after": "a quoted field goes on behind its closing quote; double each quote inside it",
     "new-line character seen": "a carriage return stands inside the row; end rows with LF or CR LF",
 }
 

@@ -60,8 +60,6 @@ class Lines:
         self._record_bytes += len(line)
         if self._record_bytes > MAX_RECORD_BYTES:
             raise self._reject_too_long(line)
-        if b"\0" in line:
-            raise self.reject("the row holds a NUL byte; the file was cut, or is no text")
         return self._decoded(line)
 
     def _decoded(self, line: bytes) -> str:
@@ -69,6 +67,8 @@ class Lines:
             text = line.decode()
         except UnicodeDecodeError as error:
             raise self.reject(f"byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8") from None
+        if "\0" in text:
+            raise self.reject("the row holds a NUL byte; the file was cut, or is no text")
         if line.startswith(_BYTE_ORDER_MARK) and self._byte + len(self._last) == 0 and len(self._record) == 1:
             return text[1:]
         return text

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from feedstore.errors import InvalidValueError
 from feedstore.serializers.values import pack_value
 
 _SHOWN_CHARACTERS = 40
-_HARMLESS_BRACKETS = 100
+
+MAX_DEPTH = 100
+"""How many levels of objects and lists one value may have."""
 
 
 def decode_object(text: str) -> dict[str, Any]:
     """Return the object that a JSON text holds.
 
     Raises :class:`InvalidValueError` for what is no JSON, no object, or cannot be stored: NaN and infinities, a name
-    that comes twice in one object, a lone surrogate, nesting beyond what serializers take.
+    that comes twice in one object, a lone surrogate, more levels than :data:`MAX_DEPTH`.
     """
     try:
         value = _decoder.decode(text)
@@ -28,17 +32,33 @@ def decode_object(text: str) -> dict[str, Any]:
         raise InvalidValueError(f"{_shortened(text)} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise InvalidValueError(f'{_shortened(text)} is JSON, but no object; write it as in {{"name":1}}')
-    if "\\u" in text or text.count("[") + text.count("{") > _HARMLESS_BRACKETS:
-        # Only escapes make lone surrogates, and only brackets nest: all other texts can be stored.
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value, text)
+    if "\\u" in text:
+        # Only an escape makes a lone surrogate; without one there is nothing that cannot be stored.
         pack_value(value)
     return value
+
+
+def _check_depth(value: Any, text: str) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _contents(outer)]
+        if not level:
+            return
+    raise InvalidValueError(f"{_shortened(text)} is nested more than {MAX_DEPTH} levels deep")
+
+
+def _contents(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise InvalidValueError(f"the name {repeated[:_SHOWN_CHARACTERS]!r} comes twice in one JSON object")
     return found
 
