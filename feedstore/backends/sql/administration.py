@@ -66,7 +66,7 @@ def upgrade_database(url: str, revision: str = "head", backup: bool = False) -> 
         before, after = _plan(engine, connection, revision)
         if _HISTORY.index(after) < _HISTORY.index(before):
             raise InvalidValueError(f"the database is at {before}, above {after}: use `feedstore db downgrade {after}`")
-        return _change(engine, connection, run_upgrade, before, after, backup)
+        return _change(connection, run_upgrade, before, after, backup)
 
 
 def downgrade_database(url: str, revision: str) -> Change:
@@ -84,7 +84,7 @@ def downgrade_database(url: str, revision: str) -> Change:
                 raise missing_schema_error(engine)
             if _HISTORY.index(after) > _HISTORY.index(before):
                 raise InvalidValueError(f"the database is at {before}, below {after}: use `feedstore db upgrade`")
-            return _change(engine, connection, run_downgrade, before, after, backup=False)
+            return _change(connection, run_downgrade, before, after, backup=False)
 
 
 @contextmanager
@@ -125,7 +125,6 @@ def _resolve(revision: str, before: str) -> str:
 
 
 def _change(
-    engine: Engine,
     connection: Connection,
     run: Callable[[Connection, str], None],
     before: str,
@@ -134,6 +133,6 @@ def _change(
 ) -> Change:
     if before == after:
         return Change(before, after)
-    copy = back_up(engine) if backup and before != BASE else None
+    copy = back_up(connection) if backup and before != BASE else None
     run(connection, after)
     return Change(before, after, copy)

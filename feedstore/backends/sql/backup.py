@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from feedstore.backends.sql.tables import TABLE_PREFIX
 from feedstore.errors import StorageError
@@ -21,8 +21,8 @@ from feedstore.errors import StorageError
 _PROGRAM = "pg_dump"
 
 
-def back_up(engine: Engine) -> str:
-    """Copy what feedstore keeps in the database to a new file, and return its path.
+def back_up(connection: Connection) -> str:
+    """Copy what feedstore keeps in the connection's database to a new file, and return its path.
 
     A SQLite file is copied whole, beside it, through SQLite's online backup; of a PostgreSQL database the tables of
     feedstore go through pg_dump to the current folder, in its custom format, for pg_restore. Both copy one state of
@@ -30,27 +30,28 @@ def back_up(engine: Engine) -> str:
 
     Raises :class:`StorageError` if the file exists, if pg_dump is missing or if it fails; no half copy stays behind.
     """
-    if engine.dialect.name == "sqlite":
-        return _copy_file(engine)
-    return _dump(engine)
+    if connection.dialect.name == "sqlite":
+        return _copy_file(connection.engine)
+    return _dump(connection)
 
 
 def _copy_file(engine: Engine) -> str:
     source = str(engine.url.database)
     path = _path_beside(Path(source))
-    with _new_file(path), closing(sqlite3.connect(path)) as target, engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
+    # Another connection: one that is about to write cannot be copied from.
+    with _new_file(path), closing(sqlite3.connect(path)) as target, engine.connect() as reader:
+        driver: Any = reader.connection.driver_connection
         driver.backup(target)
     return str(path)
 
 
-def _dump(engine: Engine) -> str:
+def _dump(connection: Connection) -> str:
     program = shutil.which(_PROGRAM)
     if program is None:
         raise StorageError(f"{_PROGRAM} is not on PATH: install PostgreSQL's client programs, or back up without it")
-    path = _path_beside(Path(re.sub(r"[^\w.-]", "_", engine.url.database or "postgresql")))
-    with engine.connect() as connection, _new_file(path) as file:
-        driver: Any = connection.connection.driver_connection
+    path = _path_beside(Path(re.sub(r"[^\w.-]", "_", connection.engine.url.database or "postgresql")))
+    driver: Any = connection.connection.driver_connection
+    with _new_file(path) as file:
         _run_dump(program, driver.info, file)
     return str(path)
 
