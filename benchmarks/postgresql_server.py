@@ -39,6 +39,14 @@ def database_bytes(url: str) -> int:
         return stored_bytes(connection)
 
 
+def vacuum(url: str) -> None:
+    """Clear a database's dead rows away, and let its planner know what the tables hold."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
+
+
 def _import(name: str) -> Any:
     for folder in ("tests", "scripts"):
         path = str(_ROOT / folder)

@@ -46,6 +46,7 @@ def run(
             continue
         with closing(laboratory.open_product()) as product, closing(laboratory.open_raw()) as raw:
             _fill(scenario, product, raw)
+            laboratory.settle()
             for operation in chosen:
                 comparison = _measure(operation, product, raw, effort)
                 aim = laboratory.aims.get(operation.name)

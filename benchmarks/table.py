@@ -50,6 +50,10 @@ class Laboratory(ABC):
         """Return the raw driver's side on a store of its own."""
 
     @abstractmethod
+    def settle(self) -> None:
+        """Bring the stores, which were just filled, to where they would be some time later."""
+
+    @abstractmethod
     def close(self) -> None:
         """Take away what was made."""
 
@@ -71,6 +75,9 @@ class MemoryLaboratory(Laboratory):
 
     def open_raw(self) -> Side:
         return RawMemorySide()
+
+    def settle(self) -> None:
+        """Time changes nothing."""
 
     def close(self) -> None:
         """Nothing outlives its side."""
@@ -101,6 +108,9 @@ class SqliteLaboratory(Laboratory):
 
     def _new_path(self) -> Path:
         return Path(self._folder.name) / f"{next(self._numbers)}.db"
+
+    def settle(self) -> None:
+        """Time changes nothing."""
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -135,6 +145,11 @@ class PostgresqlLaboratory(Laboratory):
         self._databases.append(name)
         url: str = self._server.url(name)
         return url
+
+    def settle(self) -> None:
+        """Do what autovacuum would, which may otherwise begin in the middle of a pair."""
+        for name in self._databases:
+            postgresql_server.vacuum(self._server.url(name))
 
     def close(self) -> None:
         for name in self._databases:
