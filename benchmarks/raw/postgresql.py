@@ -54,8 +54,8 @@ class RawPostgresqlSide(Side):
 
     Tried and slower for the same work: text parameters (bulk add of activities 3.1 times the time), ``executemany``
     (3.2), one ``INSERT`` of 500 rows of values (1.8), ``COPY`` into a temporary table (1.6), ``key = ANY (…)`` for the
-    headers (6 times), dropping the oldest by ``(timeline, id) IN (…)`` (2 to 4 times), joining the activities (1.5 times),
-    ``uuid`` columns (1.1 times, but 0.85 of the space).
+    headers (6 times), dropping the oldest by ``(timeline, id) IN (…)`` (2 to 4 times), a join with the activities (1.5
+    times), ``uuid`` columns (1.1 times, but 0.85 of the space).
     """
 
     def __init__(self, url: str) -> None:
