@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage
@@ -27,13 +28,16 @@ class SqlActivityStorage(ActivityStorage):
 
     backend: SqlBackend
 
+    @property
+    def _activity_rows(self) -> ActivityRows:
+        return self.backend.database.activity_rows
+
     def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
         """One transaction: all are stored or none."""
         if not serialized_activities:
             return 0
         rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
-        writes = self.backend.database.activity_writes
-        return self.backend.store.write(writes.add, self.backend.namespace_id_to_write(), rows)
+        return self.backend.store.write(self._activity_rows.add, self.backend.namespace_id_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One statement for each 1,024 ids."""
@@ -43,9 +47,7 @@ class SqlActivityStorage(ActivityStorage):
         found: dict[int, bytes] = {}
         distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
         for start in range(0, len(distinct), _READ_AT_ONCE):
-            statement = self.backend.database.activity_writes.find_statement(
-                namespace_id, distinct[start : start + _READ_AT_ONCE]
-            )
+            statement = self._activity_rows.find_statement(namespace_id, distinct[start : start + _READ_AT_ONCE])
             rows = self.backend.store.fetch(*statement)
             found.update({int.from_bytes(one, "big"): data for one, data in rows})
         return found
@@ -56,7 +58,7 @@ class SqlActivityStorage(ActivityStorage):
         if namespace_id is None or not activity_ids:
             return 0
         ids = [id_to_bytes(one) for one in activity_ids]
-        return self.backend.store.write(self.backend.database.activity_writes.remove, namespace_id, ids)
+        return self.backend.store.write(self._activity_rows.remove, namespace_id, ids)
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time and holds no transaction between."""

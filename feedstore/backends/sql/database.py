@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import Dialect
 
-from feedstore.backends.sql.activity_writes import ActivityWrites
+from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.statements import Compiler
-from feedstore.backends.sql.timeline_writes import TimelineWrites
+from feedstore.backends.sql.timeline_rows import TimelineRows
 
 
 class Database(ABC):
@@ -21,8 +21,8 @@ class Database(ABC):
     begin_read: str
     begin_write: str
     driver_error: type[Exception]
-    activity_writes: ActivityWrites
-    timeline_writes: TimelineWrites
+    activity_rows: ActivityRows
+    timeline_rows: TimelineRows
 
     def __init__(self, dialect: Dialect, label: str) -> None:
         self.compiler = Compiler(dialect)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from feedstore.backends.sql.timeline_writes import FURTHEST, EntryRow
+from feedstore.backends.sql.timeline_rows import FURTHEST, EntryRow, TimelineRows
 from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
@@ -27,21 +27,22 @@ class SqlTimelineStorage(TimelineStorage):
 
     backend: SqlBackend
 
+    @property
+    def _timeline_rows(self) -> TimelineRows:
+        return self.backend.database.timeline_rows
+
     def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
         """One transaction: all are stored or none."""
-        if not serialized_activities:
-            return 0
-        writes = self.backend.database.timeline_writes
-        namespace_id = self.backend.namespace_id_to_write()
-        return self.backend.store.write(writes.add, namespace_id, key, _rows(serialized_activities))
+        return self._add_to_many([key], serialized_activities, None)
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
         """One transaction: every timeline gets them or none."""
         if not keys or not serialized:
             return 0
-        writes = self.backend.database.timeline_writes
         namespace_id = self.backend.namespace_id_to_write()
-        return self.backend.store.write(writes.add_to_many, namespace_id, keys, _rows(serialized), max_length)
+        return self.backend.store.write(
+            self._timeline_rows.add_to_many, namespace_id, keys, _rows(serialized), max_length
+        )
 
     def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
         """One transaction."""
@@ -52,9 +53,8 @@ class SqlTimelineStorage(TimelineStorage):
         namespace_id = self.backend.namespace_id()
         if namespace_id is None or not keys or not serialized:
             return 0
-        writes = self.backend.database.timeline_writes
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.store.write(writes.remove_from_many, namespace_id, keys, ids)
+        return self.backend.store.write(self._timeline_rows.remove_from_many, namespace_id, keys, ids)
 
     def get_slice_from_storage(
         self,
@@ -69,12 +69,19 @@ class SqlTimelineStorage(TimelineStorage):
         if bounds.is_empty:
             return []
         statement = self.backend.statements.timelines.slice(not bounds.is_everything, is_descending(ordering_args))
-        parameters = (self.backend.namespace_id(), key.encode(), *_range(bounds), *_limit_and_offset(start, stop))
-        from_bytes = int.from_bytes
-        return [
-            (from_bytes(activity_id, "big"), data or b"")
-            for activity_id, data in self.backend.store.fetch(statement, parameters)
-        ]
+        parameters = (self.backend.namespace_id(), key.encode(), *_slice_parameters(bounds, start, stop))
+        return _entries(self.backend.store.fetch(statement, parameters))
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[Entry]]:
+        """One statement on PostgreSQL; on SQLite, which is no round trip away, one for each in one transaction."""
+        namespace_id = self.backend.namespace_id()
+        if namespace_id is None or bounds.is_empty:
+            return {}
+        parameters = _slice_parameters(bounds, start, stop)
+        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, descending, parameters)
+        return {key: _entries(rows) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_hydrated_slice(
         self,
@@ -93,7 +100,7 @@ class SqlTimelineStorage(TimelineStorage):
             return []
         statement = self.backend.statements.timelines.hydrated_slice(not bounds.is_everything, descending)
         namespace_ids = (other.namespace_id(), self.backend.namespace_id())
-        parameters = (*namespace_ids, key.encode(), *_range(bounds), *_limit_and_offset(start, stop))
+        parameters = (*namespace_ids, key.encode(), *_slice_parameters(bounds, start, stop))
         from_bytes = int.from_bytes
         return [
             (from_bytes(activity_id, "big"), data)
@@ -127,14 +134,13 @@ class SqlTimelineStorage(TimelineStorage):
         namespace_id = self.backend.namespace_id()
         if namespace_id is None:
             return 0
-        writes = self.backend.database.timeline_writes
-        return self.backend.store.write(writes.trim, namespace_id, key, min(length, FURTHEST))
+        return self.backend.store.write(self._timeline_rows.trim, namespace_id, key, min(length, FURTHEST))
 
     def _delete(self, key: str) -> None:
         """One transaction; O(n)."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
-            self.backend.store.write(self.backend.database.timeline_writes.delete, namespace_id, key)
+            self.backend.store.write(self._timeline_rows.delete, namespace_id, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
@@ -152,7 +158,7 @@ class SqlTimelineStorage(TimelineStorage):
         """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
-            while self.backend.store.write(self.backend.database.timeline_writes.delete_some, namespace_id):
+            while self.backend.store.write(self._timeline_rows.drop_some, namespace_id):
                 pass
 
 
@@ -160,13 +166,15 @@ def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
 
 
-def _range(bounds: Bounds) -> tuple[bytes, ...]:
-    """Return the parameters of bounds that are not empty: none if they hold everything."""
-    if bounds.is_everything:
-        return ()
-    return id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID))
+def _entries(rows: list[EntryRow]) -> list[Entry]:
+    from_bytes = int.from_bytes
+    return [(from_bytes(activity_id, "big"), data or b"") for activity_id, data in rows]
 
 
-def _limit_and_offset(start: int, stop: int | None) -> tuple[int, int]:
+def _slice_parameters(bounds: Bounds, start: int, stop: int | None) -> tuple[Any, ...]:
+    """Return the lowest and the highest id of bounds that are not empty, or neither; then the limit and the offset."""
     limit = FURTHEST if stop is None else min(max(stop - start, 0), FURTHEST)
-    return limit, min(start, FURTHEST)
+    offset = min(start, FURTHEST)
+    if bounds.is_everything:
+        return limit, offset
+    return id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID)), limit, offset

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from feedstore.backends.sql.activity_writes import ActivityWrites
+from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.sqlite.arrays import each_id, for_each, positions
 from feedstore.backends.sql.sqlite.rows import RowInserts
@@ -14,7 +14,7 @@ from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import activity_table
 
 
-class SqliteActivityWrites(ActivityWrites):
+class SqliteActivityRows(ActivityRows):
     """Sets of rows where SQLite can take them at once."""
 
     def __init__(self, compiler: Compiler) -> None:

@@ -9,9 +9,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
-from feedstore.backends.sql.sqlite.activities import SqliteActivityWrites
+from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.errors import translate
-from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWrites
+from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 
 
 class SqliteDatabase(Database):
@@ -24,8 +24,8 @@ class SqliteDatabase(Database):
 
     def __init__(self, dialect: Dialect, label: str) -> None:
         super().__init__(dialect, label)
-        self.activity_writes = SqliteActivityWrites(self.compiler)
-        self.timeline_writes = SqliteTimelineWrites(self.compiler)
+        self.activity_rows = SqliteActivityRows(self.compiler)
+        self.timeline_rows = SqliteTimelineRows(self.compiler)
 
     def roll_back(self, connection: Connection) -> None:
         """A full disk or a failed write has ended the transaction already; then there is nothing to do."""

@@ -1,4 +1,4 @@
-"""What a database does in its own way for activities: reading many by id, and bulk writes."""
+"""What a database does in its own way for the rows of activities."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from feedstore.backends.sql.connection import Connection
 
 
-class ActivityWrites(ABC):
-    """Bulk statements on ``feedstore_activity``. All run on a connection that is inside a transaction of its own."""
+class ActivityRows(ABC):
+    """Reading many by id, and bulk writes. A write runs on a connection that is inside a transaction."""
 
     @abstractmethod
     def add(self, connection: Connection, namespace_id: int, activities: list[tuple[bytes, bytes]]) -> int:
