@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.ancestor.environment import AncestorUnavailable
 from benchmarks.ancestor.run import run as run_ancestor
 from benchmarks.arguments import parser
 from benchmarks.ingestion import ingest, why_unavailable
@@ -28,10 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(" ".join(sys.argv[1:] if arguments is None else arguments))
     data = None if options.operation else _data(options.data)
     for backend in options.backend or _available():
+        reason = LABORATORIES[backend].why_unavailable()
+        if reason is not None:
+            return _failed(f"{backend} cannot be measured: {reason}")
         _measure(report, backend, plan, options.operation, data)
     if options.ancestor:
         _say("measuring stream_framework")
-        report.ancestor_rows += run_ancestor(MemoryLaboratory(), plan.scale, plan.effort, options.operation)
+        try:
+            report.ancestor_rows += run_ancestor(MemoryLaboratory(), plan.scale, plan.effort, options.operation)
+        except AncestorUnavailable as error:
+            return _failed(str(error))
     print(report.text())
     if options.json is not None:
         options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
@@ -63,6 +70,11 @@ def _data(folder: Path) -> Path | None:
         return folder
     _say(f"leaving out ingestion: {reason}")
     return None
+
+
+def _failed(what: str) -> int:
+    _say(f"error: {what}")
+    return 1
 
 
 def _say(what: str) -> None:
