@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -47,9 +47,11 @@ class Checkpoints:
     def find(self, source: str) -> Checkpoint | None:
         """Return the checkpoint of an input by its identity, None if there is none. One round trip."""
         try:
-            return _checkpoint_of(self._items.fetch_one(_key_of(source)))
+            found = _checkpoint_of(self._items.fetch_one(_key_of(source)))
         except ItemNotFound:
             return None
+        # The stored name may lack bytes of a path that UTF-8 cannot carry.
+        return replace(found, source=source)
 
     def save(self, checkpoint: Checkpoint, batch_interface: Batch | None = None) -> None:
         """Insert or replace the checkpoint of its input."""

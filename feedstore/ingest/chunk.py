@@ -45,8 +45,7 @@ class Chunk:
     def add(self, activity: Activity) -> None:
         """Add one activity."""
         self.rows += 1
-        if activity.serialization_id not in self._activities:
-            self.deliveries += len(self._follows.readers_of(activity.actor))
+        self.deliveries += len(self._follows.readers_of(activity.actor))
         self._activities[activity.serialization_id] = activity
 
     def by_actor(self) -> dict[str, list[Activity]]:

@@ -1,0 +1,32 @@
+"""A program that ingests and says after each chunk how far it is: ``loading.py URL ACTIVITIES FOLLOWS``."""
+
+from __future__ import annotations
+
+import sys
+
+from feedstore import connect
+from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follows
+
+CHUNK_ROWS = 10
+MAX_LENGTH = 40
+
+
+class Telling(Progress):
+    """Prints a line for each chunk."""
+
+    def advance(self, source: Source, summary: Summary) -> None:
+        """Say how many rows this run has stored."""
+        sys.stdout.write(f"{summary.rows}\n")
+        sys.stdout.flush()
+
+
+def main(url: str, activities: str, follows: str) -> None:
+    """Begin or resume, and go on to the end."""
+    graph = read_follows(Source(follows), Problems())
+    with connect(url) as backend:
+        loader = Loader(backend, graph, max_length=MAX_LENGTH, chunk_rows=CHUNK_ROWS, progress=Telling())
+        loader.load(Source(activities), resume=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
