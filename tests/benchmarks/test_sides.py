@@ -1,0 +1,141 @@
+"""Both sides of every backend do the same work and return the same objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from benchmarks.measure import Effort
+from benchmarks.operations import SCENARIOS, Scale
+from benchmarks.raw.memory import RawMemorySide
+from benchmarks.run import Disagreement, operation_names, run
+from benchmarks.side import Side
+from benchmarks.table import LABORATORIES, Laboratory, MemoryLaboratory
+from benchmarks.workloads import all_activities
+from feedstore import Activity, ActivityRef
+from postgresql_programs import URL_VARIABLE
+from servers.postgresql import PostgreSQLServer
+
+TINY = Scale(short_timelines=3, long_timelines=2, calls=16, sizes=(40,))
+ONE_PAIR = Effort(pairs=1, seconds=0)
+
+
+@pytest.fixture(params=LABORATORIES)
+def laboratory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Laboratory]:
+    """Each backend's laboratory."""
+    if request.param == "postgresql":
+        server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
+        monkeypatch.setenv(URL_VARIABLE, server.url("postgres"))
+    with closing(LABORATORIES[request.param]()) as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def sides(laboratory: Laboratory) -> Iterator[list[Side]]:
+    """The product's side and the raw one, both empty."""
+    with ExitStack() as opened:
+        yield [opened.enter_context(closing(make())) for make in (laboratory.open_product, laboratory.open_raw)]
+
+
+def test_every_operation_ends_with_both_sides_alike(laboratory: Laboratory) -> None:
+    rows = list(run("any", laboratory, TINY, ONE_PAIR, None))
+    assert [row.operation for row in rows] == operation_names(TINY)
+    assert {row.driver for row in rows} == {laboratory.driver}
+
+
+def test_an_id_is_stored_once(sides: list[Side]) -> None:
+    activities = all_activities(60)
+    for side in sides:
+        side.add_many("key", activities[:40])
+        side.add_many("key", activities[20:])
+        side.add_many("key", [activities[0], activities[0]])
+        side.add_to_many(["key", "other"], activities[10:30], 1000)
+        assert side.count("key") == 60
+        assert side.count("other") == 20
+        assert side.ids(["key"]) == {"key": newest_first(activities)}
+
+
+@pytest.mark.parametrize("late", [0, 1, 30])
+def test_a_fan_out_keeps_exactly_the_newest(sides: list[Side], late: int) -> None:
+    activities = all_activities(100)
+    for side in sides:
+        side.add_many("long", activities[late:90])
+        side.add_many("short", activities[50:55])
+        side.add_to_many(["long", "short", "new"], [activities[0], *activities[88:]], 20)
+        side.add_to_many(["long", "short", "new"], [activities[1]], 20)
+        assert side.ids(["long", "short", "new"]) == {
+            "long": newest_first(activities)[:20],
+            "short": newest_first([*activities[:2], *activities[50:55], *activities[88:]]),
+            "new": newest_first([*activities[:2], *activities[88:]]),
+        }
+
+
+def test_reads_return_the_same_objects(sides: list[Side]) -> None:
+    activities = all_activities(60)
+    for side in sides:
+        side.add_activities(activities)
+        side.add_activities(activities[:5])
+        side.add_many("key", activities)
+        assert side.newest("key", 7) == [activity.reference for activity in activities[:52:-1]]
+        assert {type(reference) for reference in side.newest("key", 7)} == {ActivityRef}
+        hydrated = side.newest_hydrated("key", 7)
+        assert hydrated == list(activities[:52:-1])
+        assert {type(activity) for activity in hydrated} == {Activity}
+        for limit in (1, 7, 60, 61):
+            assert [one.serialization_id for one in side.walk("key", limit)] == newest_first(activities)
+        assert side.index_of("key", activities[10].serialization_id) == 49
+        assert side.contains("key", activities[10].serialization_id)
+        assert not side.contains("key", activities[10].serialization_id ^ 1)
+        assert side.count("key") == 60
+
+
+def test_hydrating_leaves_out_what_is_gone(sides: list[Side]) -> None:
+    activities = all_activities(20)
+    for side in sides:
+        side.add_activities(activities[::2])
+        side.add_many("key", activities)
+        assert side.newest_hydrated("key", 10) == list(activities[18:9:-2])
+
+
+def test_storing_more_takes_more(laboratory: Laboratory) -> None:
+    if isinstance(laboratory, MemoryLaboratory):
+        return
+    with closing(laboratory.open_raw()) as side:
+        before = side.stored_bytes()
+        side.add_activities(all_activities(2000))
+        assert side.stored_bytes() > before + 2000 * 50
+
+
+class _Forgetful(RawMemorySide):
+    """Loses the oldest activity of every call."""
+
+    def add_ids(self, key: str, activity_ids: list[int]) -> None:  # type: ignore[override]
+        super().add_ids(key, sorted(activity_ids)[1:])
+
+
+class _ForgetfulLaboratory(MemoryLaboratory):
+    def open_raw(self) -> Side:
+        return _Forgetful()
+
+
+def test_sides_that_hold_different_ids_are_an_error() -> None:
+    with pytest.raises(Disagreement, match="timeline_add_many: after"):
+        list(run("memory", _ForgetfulLaboratory(), TINY, ONE_PAIR, ["timeline_add_many"]))
+
+
+def test_an_operation_has_one_name_and_tells_its_units() -> None:
+    operations = [operation for make in SCENARIOS for operation in make(TINY).operations]
+    assert len({operation.name for operation in operations}) == len(operations)
+    assert all(operation.unit and operation.title and operation.units >= 1 for operation in operations)
+
+
+def test_every_aim_is_of_an_operation_that_is_measured() -> None:
+    names = set(operation_names(TINY))
+    for laboratory in LABORATORIES.values():
+        assert set(laboratory.aims) <= names
+
+
+def newest_first(activities: list[Activity] | tuple[Activity, ...]) -> list[int]:
+    return sorted((activity.serialization_id for activity in activities), reverse=True)
