@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import multiprocessing
-import resource
+import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -48,8 +48,17 @@ def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingest
     follows: FollowGraph = read_follows(Source(data / FOLLOWS), Problems())
     with connect(url) as store:
         summary = Loader(store, follows).load(_source(data / ACTIVITIES, most_rows))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIBIBYTE
-    return Ingestion(backend, summary.activities, summary.deliveries, summary.too_old, summary.seconds, peak)
+    counts = (summary.activities, summary.deliveries, summary.too_old)
+    return Ingestion(backend, *counts, summary.seconds, _peak_bytes())
+
+
+def _peak_bytes() -> int:
+    # getrusage would answer with the parent's peak where that was higher: Linux hands it on to what a process starts.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    if peak is None:
+        raise RuntimeError("the kernel does not tell the peak of this process's memory")
+    return int(peak[1]) * _KIBIBYTE
 
 
 def _source(path: Path, most_rows: int | None) -> Source:
