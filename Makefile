@@ -8,6 +8,8 @@ unexport PYTHONPATH
 MAKEFLAGS += --no-print-directory
 
 tools := --tools ruff mypy
+# What the documentation's examples are run with.
+frameworks := django fastapi
 servers := --servers postgresql
 # Started in tests/, so that no process that a test starts finds feedstore in its working folder instead of the wheel.
 pytest := cd tests && ../.venv/bin/python -m pytest
@@ -18,12 +20,12 @@ demo: ## Ingest real data into a SQLite file and show timelines
 	@.venv/bin/python examples/demo.py $(ARGUMENTS)
 
 test: ## Lint, check types, and run the suite against the built wheel and real servers
-	@scripts/bootstrap --extras cli test $(tools) $(servers)
+	@scripts/bootstrap --extras cli test $(tools) $(frameworks) $(servers)
 	@$(MAKE) lint types
 	@$(pytest) $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
-	@scripts/bootstrap --extras cli test $(servers)
+	@scripts/bootstrap --extras cli test --tools $(frameworks) $(servers)
 	@export FEEDSTORE_SOAK=1; $(pytest) -m soak $(ARGUMENTS)
 
 lint: ## Check style and docstrings with ruff
@@ -31,7 +33,7 @@ lint: ## Check style and docstrings with ruff
 	@.venv/bin/ruff check
 
 types: ## Check types with mypy
-	@scripts/bootstrap --extras cli test $(tools)
+	@scripts/bootstrap --extras cli test $(tools) $(frameworks)
 	@.venv/bin/mypy
 
 docs: ## Build the documentation into docs/_build, warnings as errors

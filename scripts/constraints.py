@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ("setuptools", "wheel", "ruff", "mypy")
+TOOLS = ("setuptools", "wheel", "ruff", "mypy", "django", "fastapi")
 HEADER = """\
 # What the demo, the tests and continuous integration install: one exact version for each Python.
 # Written by scripts/constraints.py; users of the library are held to the ranges in setup.cfg alone.
