@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Engine
 
 from feedstore.backends.sql.activity import SqlActivityStorage
+from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.kv import SqlKvStorage
-from feedstore.backends.sql.opening import open_store
+from feedstore.backends.sql.opening import open_engine, open_store
 from feedstore.backends.sql.store import Statements, Store
-from feedstore.backends.sql.timeline import SqlTimelineStorage
+from feedstore.backends.sql.timeline import SqlTimelineStorage, keys_of
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
@@ -32,9 +33,12 @@ class SqlBackend(Backend):
     def __init__(
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
     ) -> None:
-        if (url is None) == (engine is None):
-            raise InvalidTypeError("pass a URL or engine=, and not both")
-        self._store, namespace = open_store(url, engine, options)
+        if url is not None and engine is None:
+            self._store, namespace = open_store(url, options)
+        elif engine is not None and url is None:
+            self._store, namespace = open_engine(engine, options)
+        else:
+            raise InvalidTypeError("pass a URL or engine=, one of the two")
         super().__init__(namespace, metrics)
         self.database: Database = self._store.database
         self.statements: Statements = self._store.statements
@@ -78,8 +82,12 @@ class SqlBackend(Backend):
 
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
         # Both kinds of batch are one transaction: it costs less than several, and promises more.
-        self.namespace_id_to_write()
-        return self.store.write(lambda connection: [operation.run() for operation in operations])
+        return self.store.write(self._run_together, self.namespace_id_to_write(), operations)
+
+    def _run_together(self, connection: Connection, namespace_id: int, operations: Sequence[Operation]) -> list[Any]:
+        if len(operations) > 1:
+            self.database.timeline_rows.lock(connection, namespace_id, *keys_of(operations))
+        return [operation.run() for operation in operations]
 
     def _with_namespace(self, namespace: str) -> SqlBackend:
         other = copy.copy(self)

@@ -12,10 +12,11 @@ class Connection:
 
     ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between.
     ``in_transaction`` says that the thread that holds the connection is inside a transaction, which further writes
-    join. ``lock`` is held for the length of a call by whoever uses the connection.
+    join. ``lock`` is held for the length of a call by whoever uses the connection; ``depth`` counts the calls inside
+    one another. ``changed`` says that the driver's connection must be set back before the pool gets it.
     """
 
-    __slots__ = ("execute", "executemany", "in_transaction", "lock", "pooled", "raw")
+    __slots__ = ("changed", "depth", "execute", "executemany", "in_transaction", "lock", "pooled", "raw")
 
     execute: Callable[..., Any]
     executemany: Callable[..., Any]
@@ -23,24 +24,23 @@ class Connection:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.in_transaction = False
+        self.changed = False
+        self.depth = 0
         self.pooled: Any = None
         self.raw: Any = None
 
-    def open(self, pooled: Any, execute: Callable[..., Any] | None = None) -> None:
+    def open(self, pooled: Any) -> None:
         """Begin to use what the engine's pool handed out."""
         self.pooled = pooled
         self.raw = pooled.driver_connection
-        self.execute = execute or self.raw.execute
-        self.executemany = self.raw.executemany if execute is None else _no_executemany
-        self.in_transaction = False
+        self.execute = self.raw.execute
+        self.executemany = getattr(self.raw, "executemany", self.execute)
+        self.in_transaction = self.changed = False
 
-    def close(self) -> None:
-        """Give the connection back to the pool; closing twice is no error."""
+    def close(self, invalid: bool = False) -> None:
+        """Give the connection back to the pool, or close it for good if it is ``invalid``. Again is no error."""
         pooled, self.pooled, self.raw = self.pooled, None, None
-        self.in_transaction = False
         if pooled is not None:
+            if invalid:
+                pooled.invalidate()
             pooled.close()
-
-
-def _no_executemany(*arguments: Any) -> Any:
-    raise AssertionError("this driver sends arrays in one statement instead")

@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Dialect
-
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.statements import Compiler
@@ -24,9 +22,23 @@ class Database(ABC):
     activity_rows: ActivityRows
     timeline_rows: TimelineRows
 
-    def __init__(self, dialect: Dialect, label: str) -> None:
-        self.compiler = Compiler(dialect)
+    def __init__(self, compiler: Compiler, label: str) -> None:
+        self.compiler = compiler
         self.label = label
+
+    @abstractmethod
+    def take(self, connection: Connection) -> None:
+        """Make a connection that was just opened ready for statements on the driver's own connection."""
+
+    @abstractmethod
+    def leave(self, connection: Connection) -> None:
+        """Undo what :meth:`take` ``changed``, before the pool gets the connection back."""
+
+    @abstractmethod
+    def is_stale(self, raw: Any) -> bool:
+        """Return whether the server has closed a driver's connection that lay in the pool. Asks the server only where
+        something seems to be wrong.
+        """
 
     @abstractmethod
     def roll_back(self, connection: Connection) -> None:

@@ -30,7 +30,7 @@ class Opener:
         self._mode = mode
         self._set_up = set_up
         self._prepared = False
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def open(self) -> Any:
         """Return a connection of the pool's. The driver's errors are translated."""
@@ -45,7 +45,7 @@ class Opener:
             raise self._database.translated(error) from error
 
     def _prepare(self) -> None:
-        with self._lock:
+        with self.lock:
             if not self._prepared:
                 prepare_schema(self.engine, self._mode)
                 if self._set_up is not None:

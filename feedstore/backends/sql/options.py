@@ -101,6 +101,8 @@ OPTIONS = {
         Option("statement_timeout", (POSTGRESQL,), 60.0, _read_seconds, "seconds that one statement may take"),
     )
 }
+# What remains to be said where the engine was made by someone else.
+ENGINE_OPTIONS = ("namespace", "schema")
 # What names the server's address and its certificates is libpq's own and handed to it as it is.
 LIBPQ_OPTIONS = (
     "application_name",

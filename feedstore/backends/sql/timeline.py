@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.timeline_rows import FURTHEST, EntryRow, TimelineRows
 from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
 
@@ -160,6 +161,19 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace_id is not None:
             while self.backend.store.write(self._timeline_rows.drop_some, namespace_id):
                 pass
+
+
+def keys_of(operations: Iterable[Operation]) -> tuple[list[str], list[str]]:
+    """Return the keys of all timelines that a batch writes, and of those among them that it adds to."""
+    keys: dict[str, None] = {}
+    new_keys: dict[str, None] = {}
+    for storage, hook, arguments in operations:
+        if isinstance(storage, SqlTimelineStorage) and arguments:
+            named = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
+            keys.update(dict.fromkeys(named))
+            if hook in (storage.add_to_storage, storage._add_to_many):
+                new_keys.update(dict.fromkeys(named))
+    return list(keys), list(new_keys)
 
 
 def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:

@@ -94,6 +94,12 @@ class TimelineRows(ABC):
         """
 
     @abstractmethod
+    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+        """Lock the headers of all timelines that a batch will write, before its first write; make those of
+        ``new_keys`` that are missing.
+        """
+
+    @abstractmethod
     def array(self, timelines: list[int]) -> Any:
         """Return what the statements take for a list of timelines."""
 

@@ -32,7 +32,10 @@ class TimelineStatements:
         if text is None:
             columns = select(entry_table.c.activity_id, entry_table.c.data)
             text = self._compiler.text(
-                _sliced(columns, bounded, descending), *_NAMESPACE_AND_KEY, *_bound_names(bounded), *_SLICE
+                slice_of(columns, timeline_id(), bounded, descending),
+                *_NAMESPACE_AND_KEY,
+                *_bound_names(bounded),
+                *_SLICE,
             )
             self._slices[bounded, descending] = text
         return text
@@ -47,7 +50,7 @@ class TimelineStatements:
             )
             columns = select(entry_table.c.activity_id, data.scalar_subquery())
             names = ("activities_namespace", *_NAMESPACE_AND_KEY, *_bound_names(bounded), *_SLICE)
-            text = self._compiler.text(_sliced(columns, bounded, descending), *names)
+            text = self._compiler.text(slice_of(columns, timeline_id(), bounded, descending), *names)
             self._hydrated_slices[bounded, descending] = text
         return text
 
@@ -107,9 +110,12 @@ def _bound_names(bounded: bool) -> tuple[str, ...]:
     return ("lowest", "highest") if bounded else ()
 
 
-def _sliced(statement: Select[Any], bounded: bool, descending: bool) -> Select[Any]:
+def slice_of(statement: Select[Any], timeline: Any, bounded: bool, descending: bool) -> Select[Any]:
+    """Return a statement on entries with the rows of one timeline alone, ordered, within the parameters ``lowest`` and
+    ``highest`` if ``bounded``, and with the parameters ``limit`` and ``offset``.
+    """
     activity_id = entry_table.c.activity_id
-    statement = statement.where(entry_table.c.timeline_id == timeline_id())
+    statement = statement.where(entry_table.c.timeline_id == timeline)
     if bounded:
         statement = statement.where(activity_id >= bindparam("lowest"), activity_id <= bindparam("highest"))
     limit, offset = (bindparam(name, type_=BigInteger) for name in _SLICE)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 
-from sqlalchemy import Dialect
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.errors import translate
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
+from feedstore.backends.sql.statements import Compiler
+from feedstore.errors import InvalidValueError
 
 
 class SqliteDatabase(Database):
@@ -22,10 +25,22 @@ class SqliteDatabase(Database):
     begin_write = "BEGIN IMMEDIATE"
     driver_error = sqlite3.Error
 
-    def __init__(self, dialect: Dialect, label: str) -> None:
-        super().__init__(dialect, label)
+    def __init__(self, label: str) -> None:
+        super().__init__(Compiler(SQLiteDialect_pysqlite()), label)
         self.activity_rows = SqliteActivityRows(self.compiler)
         self.timeline_rows = SqliteTimelineRows(self.compiler)
+
+    def take(self, connection: Connection) -> None:
+        """Nothing to change, for transactions are begun by hand; only a driver that begins them itself is refused."""
+        if getattr(connection.raw, "autocommit", None) is False:
+            raise InvalidValueError("the engine opens its SQLite connections with autocommit=False; leave that out")
+
+    def leave(self, connection: Connection) -> None:
+        """Nothing was changed."""
+
+    def is_stale(self, raw: Any) -> bool:
+        """Never: there is no server to close it."""
+        return False
 
     def roll_back(self, connection: Connection) -> None:
         """A full disk or a failed write has ended the transaction already; then there is nothing to do."""

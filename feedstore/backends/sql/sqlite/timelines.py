@@ -46,6 +46,9 @@ class SqliteTimelineRows(TimelineRows):
         """A JSON array."""
         return numbers(timelines)
 
+    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+        """Nothing to do: the database is locked."""
+
     def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
         """One statement, or one for each key that holds NUL."""
         array = texts(keys)

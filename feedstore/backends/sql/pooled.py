@@ -1,0 +1,141 @@
+"""Connections out of an engine's pool: for servers, and for engines that were handed in."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from sqlalchemy import Engine
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.connections import Connections
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.opener import Opener
+from feedstore.errors import BackendClosedError, ForkedClientError
+
+
+class PooledConnections(Connections):
+    """A connection for each call, out of the engine's pool and back.
+
+    In a forked child the engine gets a new pool, and what the parent had is kept and never touched: to close a
+    connection that is shared with the parent would end the parent's. An engine that was handed in (``owned`` is False)
+    is its maker's: it is left open at the end, and refused in a forked child.
+    """
+
+    def __init__(self, opener: Opener, database: Database, owned: bool) -> None:
+        self._opener = opener
+        self._database = database
+        self._owned = owned
+        self._thread = _Thread()
+        self._held: set[Connection] = set()
+        self._inherited: list[object] = []
+        self._closed = self._forked = False
+        if owned:
+            weakref.finalize(self, _dispose, opener.engine, os.getpid())
+        _follow_forks(self)
+
+    def acquire(self) -> Connection:
+        """Return the connection that this thread holds already, or else one of the pool's."""
+        connection = self._thread.connection
+        if connection is None:
+            connection = self._thread.connection = self._take_one()
+        connection.depth += 1
+        return connection
+
+    def _take_one(self) -> Connection:
+        if self._forked:
+            raise ForkedClientError(
+                "the SQLAlchemy engine was handed in before this process was forked, and its connections are shared "
+                "with the parent; make an engine and a backend in the child, or pass the URL instead"
+            )
+        if self._closed:
+            raise BackendClosedError("this store is closed; connect again to go on")
+        connection = Connection()
+        connection.open(self._opener.open())
+        self._held.add(connection)
+        try:
+            while self._database.is_stale(connection.raw):
+                connection.close(invalid=True)
+                connection.open(self._opener.open())
+            self._database.take(connection)
+        except BaseException:
+            self._let_go(connection)
+            raise
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Give the connection back to the pool with the outermost call."""
+        connection.depth -= 1
+        if connection.depth == 0:
+            self._thread.connection = None
+            if connection.raw is not None:
+                self._database.leave(connection)
+            self._let_go(connection)
+
+    def _let_go(self, connection: Connection) -> None:
+        self._held.discard(connection)
+        # A call that was under way when the store was closed gives its connection back to nobody.
+        connection.close(invalid=self._closed and self._owned)
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection for good; whatever else lies in the pool is looked at before it is handed out."""
+        connection.close(invalid=True)
+
+    def close(self) -> None:
+        """Close the pool, unless it was handed in. Calls that are under way close their connections when they end."""
+        self._closed = True
+        if self._owned:
+            self._opener.engine.dispose()
+
+    def before_fork(self) -> None:
+        """Wait for the schema to be prepared, if that is under way."""
+        self._opener.lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._opener.lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Leave what was inherited alone, and begin with an empty pool."""
+        self._opener.lock.release()
+        self._inherited += [self._held, self._opener.engine.pool]
+        self._held = set()
+        self._thread = _Thread()
+        if self._owned:
+            self._opener.engine.dispose(close=False)
+        else:
+            self._forked = True
+
+
+class _Thread(threading.local):
+    """What a thread holds."""
+
+    connection: Connection | None = None
+
+
+def _dispose(engine: Engine, process: int) -> None:
+    # In a forked child the pool may be the parent's.
+    if os.getpid() == process:
+        engine.dispose()
+
+
+def _follow_forks(connections: PooledConnections) -> None:
+    reference = weakref.ref(connections)
+
+    def before() -> None:
+        held = reference()
+        if held is not None:
+            held.before_fork()
+
+    def in_parent() -> None:
+        held = reference()
+        if held is not None:
+            held.after_fork_in_parent()
+
+    def in_child() -> None:
+        held = reference()
+        if held is not None:
+            held.after_fork_in_child()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -1,0 +1,137 @@
+"""The statements on timelines that PostgreSQL has its own way for. Sets of timelines, keys and ids are arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    and_,
+    bindparam,
+    column,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+from feedstore.backends.sql.postgresql.arrays import any_id, any_timeline, each_id, each_key, each_row, each_timeline
+from feedstore.backends.sql.statements import Compiler, limited, row_at
+from feedstore.backends.sql.tables import entry_table, timeline_table
+from feedstore.backends.sql.timeline_statements import slice_of
+
+_header, _entry = timeline_table.c, entry_table.c
+_ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
+_namespace: Any = bindparam("namespace", type_=_header.namespace_id.type)
+_none: Any = literal_column("0")
+
+
+class PostgresqlTimelineStatements:
+    """The text of each; what ``text`` is given names the parameters in their order."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._slices: dict[tuple[bool, bool], str] = {}
+        self._find_headers()
+        self._change_headers()
+        self._insert_entries()
+        self._delete_entries()
+
+    def slices(self, bounded: bool, descending: bool) -> str:
+        """The position of a key and the entries of its slice, for each key."""
+        text = self._slices.get((bounded, descending))
+        if text is None:
+            wanted = each_key()
+            columns = select(_entry.activity_id, _entry.data)
+            entries = slice_of(columns, _header.id, bounded, descending).lateral("slice")
+            has_key = and_(_header.namespace_id == _namespace, _header.key == wanted.c.key)
+            joined = wanted.join(timeline_table, has_key).join(entries, true())
+            statement = select(wanted.c.number, entries.c.activity_id, entries.c.data).select_from(joined)
+            activity_id = entries.c.activity_id
+            ordered = statement.order_by(wanted.c.number, activity_id.desc() if descending else activity_id.asc())
+            between = ("lowest", "highest") if bounded else ()
+            text = self._compiler.text(ordered, "keys", "namespace", *between, "limit", "offset")
+            self._slices[bounded, descending] = text
+        return text
+
+    def _find_headers(self) -> None:
+        text, wanted = self._compiler.text, each_key()
+        has_key = and_(_header.namespace_id == _namespace, _header.key == wanted.c.key)
+        found = select(_header.id, _header.length).select_from(wanted.join(timeline_table, has_key))
+        locked = found.order_by(_header.id).with_for_update(of=timeline_table)
+        self.headers = text(locked, "keys", "namespace")
+        some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.id).with_for_update()
+        self.some_headers = text(limited(some), "namespace", "limit")
+        there = exists().where(_header.namespace_id == _namespace, _header.key == wanted.c.key)
+        missing = select(_namespace, wanted.c.key).where(~there).order_by(wanted.c.key)
+        created = postgresql_insert(timeline_table).from_select(
+            ["namespace_id", "key"], missing, include_defaults=False
+        )
+        self.create_headers = text(created.on_conflict_do_nothing(), "namespace", "keys", "namespace")
+
+    def _change_headers(self) -> None:
+        text = self._compiler.text
+        these = update(timeline_table).where(_header.id == any_timeline)
+        self.lengthen = text(these.values(length=_header.length + bindparam("more")), "more", "timelines")
+        oldest = entry_table.alias("oldest")
+        ids = select(oldest.c.activity_id).where(oldest.c.timeline_id == _header.id).order_by(oldest.c.activity_id)
+        newest_dropped = func.greatest(_header.newest_dropped, row_at(ids).scalar_subquery())
+        shorter = these.values(length=bindparam("new_length"), newest_dropped=newest_dropped)
+        self.shorten = text(shorter, "new_length", "position", "timelines")
+        self.delete_headers = text(delete(timeline_table).where(_header.id == any_timeline), "timelines")
+
+    def _insert_entries(self) -> None:
+        text, these, given = self._compiler.text, each_timeline(), each_row()
+        self.insert_rows = text(
+            _counting_the_held(select(these.c.id, given.c.id, given.c.data)),
+            "timelines", "ids", "data", "entries", "timelines", "entries",
+        )  # fmt: skip
+        bare = each_id()
+        self.insert_ids = text(
+            _counting_the_held(select(these.c.id, bare.c.id, null())),
+            "timelines", "ids", "entries", "timelines", "entries",
+        )  # fmt: skip
+        in_these = _entry.timeline_id == any_timeline
+        replaced = update(entry_table).where(in_these, _entry.activity_id == given.c.id).values(data=given.c.data)
+        different = replaced.where(_entry.data.is_distinct_from(given.c.data))
+        self.replace_rows = text(different, "ids", "data", "timelines")
+        removed = update(entry_table).where(in_these, _entry.activity_id == any_id, _entry.data.is_not(None))
+        self.remove_data = text(removed.values(data=null()), "timelines", "ids")
+
+    def _delete_entries(self) -> None:
+        text = self._compiler.text
+        in_these = _entry.timeline_id == any_timeline
+        deleted = delete(entry_table).where(in_these, _entry.activity_id == any_id).returning(_entry.timeline_id)
+        gone = deleted.cte("gone")
+        counted = select(gone.c.timeline_id, func.count()).group_by(gone.c.timeline_id)
+        self.delete_ids = text(counted, "timelines", "ids")
+        self.delete_all = text(delete(entry_table).where(in_these), "timelines")
+        row: Any = column("ctid")
+        oldest, these = entry_table.alias("oldest"), each_timeline()
+        surplus: Any = (
+            select(literal_column("oldest.ctid").label("ctid"))
+            .where(oldest.c.timeline_id == these.c.id)
+            .order_by(oldest.c.activity_id)
+        )
+        surplus_rows = limited(surplus, "surplus").lateral("surplus")
+        doomed = select(surplus_rows.c.ctid).select_from(these.join(surplus_rows, true()))
+        dropped = delete(entry_table).where(row == func.any(func.array(doomed.scalar_subquery())))
+        self.drop_oldest = text(dropped, "timelines", "surplus")
+
+
+def _counting_the_held(rows: Any) -> Any:
+    """Insert rows where they are new; return each timeline that held some of them before, and how many of the
+    ``entries`` it was given.
+    """
+    inserted = postgresql_insert(entry_table).from_select(_ENTRY_COLUMNS, rows).on_conflict_do_nothing()
+    new = inserted.returning(_entry.timeline_id).cte("inserted")
+    counted = select(new.c.timeline_id, func.count().label("entries")).group_by(new.c.timeline_id).subquery("counted")
+    these, entries = each_timeline(), bindparam("entries", type_=BigInteger)
+    added = func.coalesce(counted.c.entries, _none)
+    joined = these.outerjoin(counted, counted.c.timeline_id == these.c.id)
+    return select(these.c.id, entries - added).select_from(joined).where(added < entries)

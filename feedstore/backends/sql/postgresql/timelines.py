@@ -1,0 +1,108 @@
+"""The rows of timelines in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.postgresql.timeline_statements import PostgresqlTimelineStatements
+from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.store import Store
+
+_FLUSHED_AT_ONCE = 100
+_LIMIT_AND_OFFSET = 2
+
+
+class PostgresqlTimelineRows(TimelineRows):
+    """Each step is one statement, whatever the number of timelines and entries.
+
+    Headers are locked in the order of their numbers by the statement that reads them; what comes after it sees all
+    that others have committed before it had the locks. (Seen without the lock: two trims at once left 11 entries of
+    10. With locks in any order: deadlocks.)
+    """
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._statements = PostgresqlTimelineStatements(compiler)
+
+    def fetch_slices(
+        self, store: Store, namespace_id: int, keys: list[str], descending: bool, parameters: tuple[Any, ...]
+    ) -> list[list[EntryRow]]:
+        """One statement."""
+        text = self._statements.slices(len(parameters) > _LIMIT_AND_OFFSET, descending)
+        slices: list[list[EntryRow]] = [[] for _ in keys]
+        for number, activity_id, data in store.fetch(text, (_encoded(keys), namespace_id, *parameters)):
+            slices[number - 1].append((activity_id, data))
+        return slices
+
+    def array(self, timelines: list[int]) -> list[int]:
+        """The list itself."""
+        return timelines
+
+    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+        """Two statements."""
+        if new_keys:
+            self._create(connection, namespace_id, new_keys)
+        self.headers(connection, namespace_id, keys)
+
+    def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+        """One statement."""
+        headers: list[Header] = connection.execute(self._statements.headers, (_encoded(keys), namespace_id)).fetchall()
+        return headers
+
+    def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+        """One statement, three where some are missing; more only while another one deletes these timelines."""
+        headers = self.headers(connection, namespace_id, keys)
+        while len(headers) < len(keys):
+            self._create(connection, namespace_id, keys)
+            headers = self.headers(connection, namespace_id, keys)
+        return headers
+
+    def _create(self, connection: Connection, namespace_id: int, keys: list[str]) -> None:
+        connection.execute(self._statements.create_headers, (namespace_id, _encoded(keys), namespace_id))
+
+    def insert(
+        self, connection: Connection, timelines: list[int], array: Any, entries: list[EntryRow]
+    ) -> dict[int, int]:
+        """One statement, and another one if some were there before."""
+        ids = [activity_id for activity_id, _ in entries]
+        data = [data for _, data in entries]
+        arrays = (ids,) if all(each is None for each in data) else (ids, data)
+        bare = len(arrays) == 1
+        text = self._statements.insert_ids if bare else self._statements.insert_rows
+        held = dict(connection.execute(text, (array, *arrays, len(ids), array, len(ids))).fetchall())
+        if held and bare:
+            connection.execute(self._statements.remove_data, (list(held), ids))
+        elif held:
+            connection.execute(self._statements.replace_rows, (ids, data, list(held)))
+        return held
+
+    def remove(self, connection: Connection, timelines: list[int], activity_ids: list[bytes]) -> dict[int, int]:
+        """One statement."""
+        return dict(connection.execute(self._statements.delete_ids, (timelines, activity_ids)).fetchall())
+
+    def lengthen(self, connection: Connection, more: int, array: Any) -> None:
+        """One statement."""
+        connection.execute(self._statements.lengthen, (more, array))
+
+    def shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int], array: Any) -> None:
+        """Two statements."""
+        connection.execute(self._statements.shorten, (length, surplus - 1, array))
+        connection.execute(self._statements.drop_oldest, (array, surplus))
+
+    def drop(self, connection: Connection, timelines: list[int]) -> None:
+        """Two statements."""
+        connection.execute(self._statements.delete_all, (timelines,))
+        connection.execute(self._statements.delete_headers, (timelines,))
+
+    def drop_some(self, connection: Connection, namespace_id: int) -> bool:
+        """A hundred timelines."""
+        found = connection.execute(self._statements.some_headers, (namespace_id, _FLUSHED_AT_ONCE)).fetchall()
+        self.drop(connection, [timeline for (timeline,) in found])
+        return len(found) == _FLUSHED_AT_ONCE
+
+
+def _encoded(keys: list[str]) -> list[bytes]:
+    return [key.encode() for key in keys]
