@@ -26,7 +26,15 @@ from feedstore.backends.sql.schema import (
 )
 from feedstore.errors import InvalidValueError
 
-__all__ = ["HEAD", "Change", "current_schema", "downgrade_database", "revision_titles", "upgrade_database"]
+__all__ = [
+    "HEAD",
+    "Change",
+    "current_schema",
+    "database_engine",
+    "downgrade_database",
+    "revision_titles",
+    "upgrade_database",
+]
 
 _HISTORY = (BASE, *REVISIONS)
 _STEPS = re.compile(r"[+-][0-9]{1,9}")
@@ -43,7 +51,7 @@ class Change:
 
 def current_schema(url: str) -> Schema:
     """Return what the database at ``url`` holds. Writes nothing: a file that is not there is not made."""
-    with _engine(url) as engine:
+    with database_engine(url) as engine:
         if is_missing_file(engine):
             return Schema(SchemaState.EMPTY)
         with engine.connect() as connection:
@@ -62,7 +70,7 @@ def upgrade_database(url: str, revision: str = "head", backup: bool = False) -> 
     :class:`NewerSchemaError` and :class:`SchemaError` for a schema that is not this release's to change, and
     :class:`StorageError` if the copy cannot be made; nothing is changed then.
     """
-    with _engine(url) as engine, migration_transaction(engine) as connection:
+    with database_engine(url) as engine, migration_transaction(engine) as connection:
         before, after = _plan(engine, connection, revision)
         if _HISTORY.index(after) < _HISTORY.index(before):
             raise InvalidValueError(f"the database is at {before}, above {after}: use `feedstore db downgrade {after}`")
@@ -75,7 +83,7 @@ def downgrade_database(url: str, revision: str) -> Change:
     What a revision loses on its way down its file says; going down to ``"base"`` drops the tables and is refused while
     they hold data. Raises as :func:`upgrade_database` does, and :class:`MissingSchemaError` for an empty database.
     """
-    with _engine(url) as engine:
+    with database_engine(url) as engine:
         if is_missing_file(engine):
             raise missing_schema_error(engine)
         with migration_transaction(engine) as connection:
@@ -88,9 +96,9 @@ def downgrade_database(url: str, revision: str) -> Change:
 
 
 @contextmanager
-def _engine(url: str) -> Iterator[Engine]:
+def database_engine(url: str) -> Iterator[Engine]:
     """Give the engine of the backend that the URL describes. The driver's errors are translated."""
-    store, _ = open_store(url, None, {})
+    store, _ = open_store(url, {})
     try:
         yield store.engine
     except (DBAPIError, store.database.driver_error) as error:

@@ -9,9 +9,10 @@ from typing import Any
 from alembic import context
 from alembic.operations import Operations
 from alembic.util import CommandError
-from sqlalchemy import URL, MetaData, create_engine
+from sqlalchemy import MetaData
 
 from feedstore.backends.sql.address import parse_address
+from feedstore.backends.sql.administration import database_engine
 from feedstore.backends.sql.migration import CONTEXT_OPTIONS, migration_transaction
 from feedstore.backends.sql.tables import TABLE_PREFIX, metadata
 from feedstore.errors import FeedstoreError, InvalidValueError
@@ -19,12 +20,12 @@ from feedstore.errors import FeedstoreError, InvalidValueError
 URL_VARIABLE = "FEEDSTORE_URL"
 
 
-def database_url() -> URL:
+def database_url() -> str:
     """Return where ``-x url=``, or else FEEDSTORE_URL, says that the database is."""
     given = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get(URL_VARIABLE)
     if not isinstance(given, str):
         raise InvalidValueError(f"name the database: alembic -x url=sqlite:///feeds.db …, or set {URL_VARIABLE}")
-    return parse_address(given).url
+    return given
 
 
 def tables_on(dialect: str) -> MetaData:
@@ -64,12 +65,10 @@ def main() -> None:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     url = database_url()
     if context.is_offline_mode():
-        run_revisions(url=url, literal_binds=True)
+        run_revisions(url=parse_address(url).url, literal_binds=True)
         return
-    engine = create_engine(url)
-    with migration_transaction(engine) as connection:
+    with database_engine(url) as engine, migration_transaction(engine) as connection:
         run_revisions(connection=connection, target_metadata=tables_on(engine.dialect.name))
-    engine.dispose()
 
 
 try:
