@@ -11,6 +11,7 @@ from importlib import import_module
 
 from feedstore import __version__
 from feedstore.cli import status
+from feedstore.cli.output import printable
 from feedstore.errors import FeedstoreError
 
 COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "db")
@@ -65,7 +66,7 @@ def new_parser() -> argparse.ArgumentParser:
 
 
 def _fail(message: str, exit_status: int) -> int:
-    print(f"feedstore: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"feedstore: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return exit_status
 
 

@@ -11,6 +11,7 @@ from feedstore.errors import InputError
 from feedstore.ingest import Loader
 
 _NAME_WIDTH = 12
+_COUNTED_BY_DRY_RUN = ("rows", "planned_deliveries", "skipped", "seconds", "rows_per_second")
 
 
 def report(arguments: argparse.Namespace, loader: Loader, error: BaseException | None = None) -> None:
@@ -19,6 +20,9 @@ def report(arguments: argparse.Namespace, loader: Loader, error: BaseException |
         print_json(_document(arguments, loader, error))
         return
     _list_skipped(loader)
+    if error is not None and not loader.summary.rows:
+        print("nothing was read" if arguments.dry_run else "nothing was stored")
+        return
     if error is not None:
         print("what was done before the error:")
     for name, text in _lines(arguments, loader):
@@ -29,10 +33,12 @@ def report(arguments: argparse.Namespace, loader: Loader, error: BaseException |
 
 def _document(arguments: argparse.Namespace, loader: Loader, error: BaseException | None) -> dict[str, Any]:
     problems = loader.problems
+    counts = loader.summary.as_dict()
+    if arguments.dry_run:
+        counts = {name: counts[name] for name in _COUNTED_BY_DRY_RUN}
     return {
         "dry_run": arguments.dry_run,
-        **loader.summary.as_dict(),
-        "planned_deliveries": loader.summary.planned_deliveries,
+        **counts,
         "idle_followees": loader.idle_followees,
         "problems": [{"path": one.path, "line": one.line, "reason": one.reason} for one in problems.first],
         "problems_not_listed": problems.count - len(problems.first),

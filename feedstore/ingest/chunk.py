@@ -1,4 +1,15 @@
-"""A chunk: the activities that are stored, delivered and checkpointed in one step."""
+"""A chunk: the activities that are stored, delivered and checkpointed in one step.
+
+How they are grouped and how many a chunk holds was measured on SQLite, with the 236,741 activities and 7.8 million
+deliveries of ``examples/data/dev-review-feed`` (CPython 3.11, two cores, thousands of deliveries a second)::
+
+    rows in a chunk                                  500   2,000   5,000   20,000
+    one call for each set of followers               351     476     528      591
+    one call for each reader, or readers alike       347     466     502      517
+
+Many rows in a chunk save looking at the same timelines again and again; 5,000 leave other writers the lock three times
+a second. Memory was 117 to 159 MB.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +19,8 @@ from feedstore.activity import Activity
 from feedstore.ingest.follows import FollowGraph
 from feedstore.timeline_keys import actor_key
 
-DEFAULT_ROWS = 2000
-MAX_DELIVERIES = 200_000
+DEFAULT_ROWS = 5000
+MAX_DELIVERIES = 250_000
 """How many deliveries a chunk may hold, unless one activity alone makes more: what bounds its memory."""
 
 

@@ -59,6 +59,7 @@ class Summary:
             "deliveries": self.deliveries,
             "repeated_deliveries": self.repeated_deliveries,
             "too_old": self.too_old,
+            "planned_deliveries": self.planned_deliveries,
             "skipped": self.skipped,
             "seconds": round(self.seconds, 3),
             "rows_per_second": round(self.rows_per_second, 1),

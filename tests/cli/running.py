@@ -1,0 +1,69 @@
+"""Running the command line, in this process and in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from feedstore.cli.main import main
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """Runs commands in this process, on the store at a URL unless they name one."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> Result:
+        """Run ``feedstore`` with arguments."""
+        self._capsys.readouterr()
+        try:
+            status = main(arguments)
+        except SystemExit as leaving:
+            status = leaving.code if isinstance(leaving.code, int) else 1
+        out, err = self._capsys.readouterr()
+        return Result(status, out, err)
+
+
+def start(*arguments: str, environment: Mapping[str, str] | None = None, setup: str = "") -> subprocess.Popen[str]:
+    """Start ``python -m feedstore`` with arguments; the statements of ``setup`` run before."""
+    program = f"{setup}\nimport runpy\nrunpy.run_module('feedstore', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_process(
+    *arguments: str, environment: Mapping[str, str] | None = None, setup: str = "", given: str = ""
+) -> Result:
+    """Run ``python -m feedstore`` to its end."""
+    process = start(*arguments, environment=environment, setup=setup)
+    out, err = process.communicate(given, timeout=60)
+    return Result(process.returncode, out, err)

@@ -1,0 +1,50 @@
+"""``feedstore stats`` and ``feedstore trim``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cli.running import CommandLine
+
+
+def test_statistics_for_people(feedstore: CommandLine, filled: Path) -> None:
+    result = feedstore("stats")
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0].endswith("feeds.db, namespace default")
+    assert lines[2] == "3 activities, 2026-05-01 12:00:00 to 2026-05-01 12:10:00 (UTC)"
+    assert [line.split() for line in lines[4:7]] == [
+        ["timelines", "count", "entries", "longest", "which"],
+        ["user:…", "what", "actors", "did", "2", "3", "2", "user:ann"],
+        ["feed:…", "what", "readers", "see", "2", "5", "3", "feed:bob"],
+    ]
+    assert lines[9].split()[-4:] == [str(filled / "activities.csv"), "3", "0", "all"]
+
+
+def test_statistics_for_programs(feedstore: CommandLine, filled: Path) -> None:
+    found = feedstore("stats", "--json").json
+    assert found == {
+        "store": f"sqlite:///{filled / 'feeds.db'}",
+        "namespace": "default",
+        "activities": {"count": 3, "first": "2026-05-01T12:00:00+00:00", "last": "2026-05-01T12:10:00+00:00"},
+        "timelines": {
+            "user:": {"timelines": 2, "entries": 3, "longest": 2, "longest_key": "user:ann"},
+            "feed:": {"timelines": 2, "entries": 5, "longest": 3, "longest_key": "feed:bob"},
+            "other": {"timelines": 0, "entries": 0, "longest": 0, "longest_key": None},
+        },
+        "ingested": [{"source": str(filled / "activities.csv"), "rows": 3, "skipped": 0, "finished": True}],
+    }
+
+
+def test_statistics_of_an_empty_store(feedstore: CommandLine, folder: Path) -> None:
+    assert feedstore("stats").out.splitlines()[2:] == ["0 activities"]
+
+
+def test_all_timelines_are_trimmed_unless_some_are_named(feedstore: CommandLine, filled: Path) -> None:
+    result = feedstore("trim", "--length", "2", "feed:bob", "feed:nobody", "feed:bob")
+    assert result.out == "removed 1 entries from 1 of 2 timelines\n"
+    assert feedstore("trim", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 3, "removed": 3}
+    assert feedstore("trim", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 0, "removed": 0}
+    found = feedstore("stats", "--json").json
+    assert found["activities"]["count"] == 3
+    assert [kind["longest"] for kind in found["timelines"].values()] == [1, 1, 0]
