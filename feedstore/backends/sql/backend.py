@@ -85,8 +85,7 @@ class SqlBackend(Backend):
         return self.store.write(self._run_together, self.namespace_id_to_write(), operations)
 
     def _run_together(self, connection: Connection, namespace_id: int, operations: Sequence[Operation]) -> list[Any]:
-        if len(operations) > 1:
-            self.database.timeline_rows.lock(connection, namespace_id, *keys_of(operations))
+        self.database.timeline_rows.lock(connection, namespace_id, *keys_of(operations))
         return [operation.run() for operation in operations]
 
     def _with_namespace(self, namespace: str) -> SqlBackend:

@@ -12,19 +12,19 @@ class Connection:
 
     ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between.
     ``in_transaction`` says that the thread that holds the connection is inside a transaction, which further writes
-    join. ``lock`` is held for the length of a call by whoever uses the connection; ``depth`` counts the calls inside
-    one another. ``changed`` says that the driver's connection must be set back before the pool gets it.
+    join; ``shared`` that several writes have the transaction together. ``lock`` is held for the length of a call by
+    whoever uses the connection; ``depth`` counts the calls inside one another. ``changed`` says that the driver's
+    connection must be set back before the pool gets it.
     """
 
-    __slots__ = ("changed", "depth", "execute", "executemany", "in_transaction", "lock", "pooled", "raw")
+    __slots__ = ("changed", "depth", "execute", "executemany", "in_transaction", "lock", "pooled", "raw", "shared")
 
     execute: Callable[..., Any]
     executemany: Callable[..., Any]
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.in_transaction = False
-        self.changed = False
+        self.in_transaction = self.shared = self.changed = False
         self.depth = 0
         self.pooled: Any = None
         self.raw: Any = None

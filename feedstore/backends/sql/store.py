@@ -78,6 +78,7 @@ class Store:
         """
         with self._connections.writing() as connection:
             if connection.in_transaction:
+                connection.shared = True
                 return work(connection, *arguments)
             return self._write(connection, work, arguments)
 
@@ -95,7 +96,7 @@ class Store:
         self, connection: Connection, begin: str, work: Callable[..., _Result], arguments: tuple[Any, ...]
     ) -> _Result:
         connection.execute(begin)
-        connection.in_transaction = True
+        connection.in_transaction, connection.shared = True, False
         try:
             result = work(connection, *arguments)
             connection.execute("COMMIT")

@@ -17,20 +17,19 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
 from feedstore.backends.sql.postgresql.errors import is_lost, may_retry, translate
-from feedstore.backends.sql.postgresql.timelines import PostgresqlTimelineRows
+from feedstore.backends.sql.postgresql.timelines import BEGIN_WRITE, PostgresqlTimelineRows
 from feedstore.backends.sql.statements import Compiler
 
 
 class PostgresqlDatabase(Database):
     """A PostgreSQL database, through psycopg 3 in autocommit: a read is one statement and one round trip.
 
-    Parameters and results go in binary. Transactions are READ COMMITTED, whatever the database's default is: each
-    statement after the locks must see what was committed before them.
+    Parameters and results go in binary.
     """
 
     insert = staticmethod(insert)
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    begin_write = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    begin_write = BEGIN_WRITE
     driver_error = psycopg.Error
 
     def __init__(self, label: str) -> None:

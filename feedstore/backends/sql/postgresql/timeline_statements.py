@@ -65,6 +65,8 @@ class PostgresqlTimelineStatements:
         found = select(_header.id, _header.length).select_from(wanted.join(timeline_table, has_key))
         locked = found.order_by(_header.id).with_for_update(of=timeline_table)
         self.headers = text(locked, "keys", "namespace")
+        counted = select(func.count()).select_from(wanted.join(timeline_table, has_key))
+        self.count_headers = text(counted, "keys", "namespace")
         some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.id).with_for_update()
         self.some_headers = text(limited(some), "namespace", "limit")
         there = exists().where(_header.namespace_id == _namespace, _header.key == wanted.c.key)

@@ -12,6 +12,8 @@ from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
 
+# Each statement after the locks must see what was committed before them, whatever the database's default is.
+BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
 _LIMIT_AND_OFFSET = 2
 
@@ -21,7 +23,7 @@ class PostgresqlTimelineRows(TimelineRows):
 
     Headers are locked in the order of their numbers by the statement that reads them; what comes after it sees all
     that others have committed before it had the locks. (Seen without the lock: two trims at once left 11 entries of
-    10. With locks in any order: deadlocks.)
+    10. With locks in any order, and with headers made under the locks of others: deadlocks.)
     """
 
     def __init__(self, compiler: Compiler) -> None:
@@ -42,10 +44,12 @@ class PostgresqlTimelineRows(TimelineRows):
         return timelines
 
     def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
-        """Two statements."""
-        if new_keys:
-            self._create(connection, namespace_id, new_keys)
-        self.headers(connection, namespace_id, keys)
+        """Two statements; four more where headers are missing."""
+        if keys:
+            self.headers(connection, namespace_id, keys)
+        while new_keys and self._are_missing(connection, namespace_id, new_keys):
+            self._create_unlocked(connection, namespace_id, new_keys)
+            self.headers(connection, namespace_id, keys)
 
     def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
         """One statement."""
@@ -53,14 +57,24 @@ class PostgresqlTimelineRows(TimelineRows):
         return headers
 
     def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
-        """One statement, three where some are missing; more only while another one deletes these timelines."""
+        """One statement; five where some are missing, and more only while another one deletes these timelines."""
         headers = self.headers(connection, namespace_id, keys)
         while len(headers) < len(keys):
-            self._create(connection, namespace_id, keys)
+            self._create_unlocked(connection, namespace_id, keys)
             headers = self.headers(connection, namespace_id, keys)
         return headers
 
-    def _create(self, connection: Connection, namespace_id: int, keys: list[str]) -> None:
+    def _are_missing(self, connection: Connection, namespace_id: int, keys: list[str]) -> bool:
+        row = connection.execute(self._statements.count_headers, (_encoded(keys), namespace_id)).fetchone()
+        return bool(row[0] < len(keys))
+
+    def _create_unlocked(self, connection: Connection, namespace_id: int, keys: list[str]) -> None:
+        """Make the headers that are missing. Where nothing was written yet, begin again without locks first: who waits
+        for another's new header while he holds locks may wait in a circle.
+        """
+        if not connection.shared:
+            connection.execute("ROLLBACK")
+            connection.execute(BEGIN_WRITE)
         connection.execute(self._statements.create_headers, (namespace_id, _encoded(keys), namespace_id))
 
     def insert(
