@@ -15,10 +15,12 @@ from typing import IO, Any
 
 from sqlalchemy import Connection, Engine
 
+from feedstore.backends.sql.options import LIBPQ_OPTIONS
 from feedstore.backends.sql.tables import TABLE_PREFIX
 from feedstore.errors import StorageError
 
 _PROGRAM = "pg_dump"
+_WHERE = ("user", "dbname", *LIBPQ_OPTIONS)
 
 
 def back_up(connection: Connection) -> str:
@@ -57,12 +59,20 @@ def _dump(connection: Connection) -> str:
 
 
 def _run_dump(program: str, info: Any, file: IO[bytes]) -> None:
-    command = [program, "--format=custom", "--no-password", f"--table={TABLE_PREFIX}*", f"--dbname={info.dsn}"]
-    # `dsn` leaves the password out; a command line can be read by anybody on the machine, an environment cannot.
+    command = [program, "--format=custom", "--no-password", f"--table={TABLE_PREFIX}*", f"--dbname={_conninfo(info)}"]
+    # A command line can be read by anybody on the machine, an environment cannot.
     environment = {**os.environ, **({"PGPASSWORD": info.password} if info.password else {})}
     done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, env=environment, text=True, check=False)
     if done.returncode:
         raise StorageError(f"{_PROGRAM} failed with status {done.returncode}: {done.stderr.strip()}")
+
+
+def _conninfo(info: Any) -> str:
+    """Return where an open connection leads to, as libpq reads it, without the password."""
+    from psycopg.conninfo import make_conninfo
+
+    # No more than this: the driver's libpq may be newer than pg_dump's and report options that the older one refuses.
+    return make_conninfo(**{name: value for name, value in info.get_parameters().items() if name in _WHERE})
 
 
 def _path_beside(path: Path) -> Path:
