@@ -1,0 +1,180 @@
+"""`feedstore db`, on databases in every state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from backends.sql.schema import databases
+from feedstore.backends.sql.schema import HEAD
+from feedstore.cli.main import main, new_parser
+from feedstore.errors import (
+    FeedstoreError,
+    InvalidValueError,
+    MissingSchemaError,
+    NewerSchemaError,
+    SchemaError,
+)
+
+
+def run(*words: str) -> None:
+    """Run the sub-command, which succeeds or raises."""
+    arguments = new_parser().parse_args(["db", *words])
+    assert arguments.run(arguments) == 0
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """Run the sub-command with ``--json`` and return what it printed."""
+    run(*words, "--json")
+    value: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return value
+
+
+def test_up_and_down(database_url: str, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    store = ("--store", database_url)
+    run("current", *store)
+    run("upgrade", *store, "--revision", "0001")
+    run("upgrade", *store)
+    run("upgrade", *store)
+    run("history", *store)
+    run("downgrade", "-1", *store)
+    run("current", *store)
+    run("downgrade", "base", *store)
+    assert capsys.readouterr().out.splitlines() == [
+        f"no revision (empty; this release needs {HEAD})",
+        "upgraded from base to 0001",
+        f"upgraded from 0001 to {HEAD}",
+        f"already at {HEAD}",
+        "  0001  Create the five tables.",
+        "* 0002  Give a timeline's header its length and the newest id that a trim dropped.",
+        f"downgraded from {HEAD} to 0001",
+        f"0001 (older; this release needs {HEAD})",
+        "downgraded from 0001 to base",
+    ]
+    assert list(databases.contents(engine)) == ["feedstore_alembic_version"]
+
+
+def test_answers_for_programs(database_url: str, engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    databases.make_older(engine)
+    store = ("--store", database_url)
+    assert answer(capsys, "current", *store) == {"revision": "0001", "state": "older", "newest": HEAD}
+    assert answer(capsys, "upgrade", *store) == {"before": "0001", "after": HEAD, "backup": None}
+    revisions = answer(capsys, "history", *store)["revisions"]
+    assert [(entry["revision"], entry["current"]) for entry in revisions] == [("0001", False), (HEAD, True)]
+    assert answer(capsys, "downgrade", "0001", *store) == {"before": HEAD, "after": "0001", "backup": None}
+
+
+def test_rows_survive_both_directions(database_url: str, engine: Engine) -> None:
+    databases.make_older(engine)
+    before = databases.contents(engine)
+    run("upgrade", "--store", database_url)
+    assert databases.contents(engine) != before
+    run("downgrade", "0001", "--store", database_url)
+    assert databases.contents(engine) == before
+
+
+def test_a_newer_schema_is_shown_and_not_touched(
+    database_url: str, engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    databases.make_newer(engine)
+    store = ("--store", database_url)
+    assert answer(capsys, "current", *store) == {"revision": "9999", "state": "newer", "newest": HEAD}
+    refused(engine, NewerSchemaError, "9999", "upgrade", *store)
+    refused(engine, NewerSchemaError, "9999", "downgrade", "0001", *store)
+
+
+def test_tables_of_something_else_are_not_touched(database_url: str, engine: Engine) -> None:
+    databases.make_foreign(engine)
+    refused(engine, SchemaError, "something else", "upgrade", "--store", database_url)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, head"),
+        (["upgrade", "--revision", "0001"], r"at 0002, above 0001: use `feedstore db downgrade 0001`"),
+        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002"),
+        (["downgrade", "-3"], "-3 leads beyond base, 0001, 0002"),
+        (["downgrade", "base"], "feedstore_item holds rows"),
+    ],
+)
+def test_a_revision_that_cannot_be_reached(database_url: str, engine: Engine, words: list[str], message: str) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine)
+    refused(engine, InvalidValueError, message, *words, "--store", database_url)
+
+
+def test_a_downgrade_does_not_go_up(database_url: str, engine: Engine) -> None:
+    databases.make_older(engine)
+    words = ("downgrade", "head", "--store", database_url)
+    refused(engine, InvalidValueError, "at 0001, below 0002: use `feedstore db upgrade`", *words)
+
+
+def test_there_is_nothing_below_an_empty_database(database_url: str, engine: Engine) -> None:
+    refused(engine, MissingSchemaError, "no tables of feedstore", "downgrade", "base", "--store", database_url)
+
+
+@pytest.mark.parametrize("words", [["current"], ["history"], ["downgrade", "base"]])
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_looking_makes_no_file(database_url: str, tmp_path: Path, words: list[str]) -> None:
+    if words[0] == "downgrade":
+        with pytest.raises(MissingSchemaError):
+            run(*words, "--store", database_url)
+    else:
+        run(*words, "--store", database_url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_environment_may_name_the_store(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FEEDSTORE_URL", database_url)
+    assert answer(capsys, "upgrade")["after"] == HEAD
+
+
+def test_a_store_without_a_schema_is_refused() -> None:
+    with pytest.raises(InvalidValueError, match="the SQL backend serves"):
+        run("current", "--store", "memory://")
+
+
+def test_a_server_that_cannot_be_reached_is_one_error_without_the_password() -> None:
+    with pytest.raises(FeedstoreError) as caught:
+        run("upgrade", "--store", "postgresql://user:secret@127.0.0.1:1/app")
+    assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_a_file_that_is_no_database_is_one_error(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database at all, but long enough to be looked at as one" * 20)
+    with pytest.raises(FeedstoreError, match="not a SQLite database"):
+        run("upgrade", "--store", f"sqlite:///{file}")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["downgrade", "base"], 1, "feedstore: error: the SQLite database"),
+        (["upgrade", "--revision", "0009"], 2, "feedstore: error: there is no revision '0009'"),
+    ],
+)
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_an_error_is_one_line_and_a_status(
+    database_url: str, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
+) -> None:
+    assert main(["db", *words, "--store", database_url]) == status
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = printed.err.splitlines()
+    assert line.startswith(message)
+
+
+def refused(engine: Engine, error: type[FeedstoreError], message: str, *words: str) -> None:
+    """The sub-command raises that error and changes nothing."""
+    before = databases.contents(engine)
+    with pytest.raises(error, match=message):
+        run(*words)
+    assert databases.contents(engine) == before
