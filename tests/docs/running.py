@@ -11,11 +11,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from docs.pages import Block, name_of
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Behind a block's language: it shows what the Python before it prints. Anything else there is a file's name.
 OUTPUT = "output"
+# What the pages call the reader's PostgreSQL database.
+DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
 _TIME_LIMIT = 120
 _ENTRY = "import sys; from feedstore.cli.main import main; sys.exit(main())"
 
@@ -45,6 +49,9 @@ class Reader:
             with redirect_stdout(StringIO()) as printed:
                 exec(compile("\n" * (block.line - 1) + text, self.page, "exec"), self.names)
             self.printed = printed.getvalue()
+        elif block.language == "sql":
+            with psycopg.connect(self.replacements[DOCUMENTED_DATABASE], autocommit=True) as connection:
+                connection.execute(text.encode())
         elif block.argument == OUTPUT:
             assert doctest.OutputChecker().check_output(text, self.printed, OPTIONS), self.printed
         elif block.language == "pycon":

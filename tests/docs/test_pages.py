@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from docs.pages import DOCS, ROOT, blocks, name_of, pages
-from docs.running import Reader, shell_commands
+from docs.running import DOCUMENTED_DATABASE, Reader, shell_commands
 
-# What the pages call the reader's PostgreSQL database.
-DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
-RUN = {"python", "pycon", "console"}
-# Shown, not run: what is installed, configured, or run by another program.
-SHOWN = {"sh", "text", "toml", "ini", "json", "csv", "sql", "nginx"}
+RUN = {"python", "pycon", "console", "sql"}
+# Shown, not run: what is installed or configured, and what a program prints.
+SHOWN = {"sh", "text", "toml"}
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)
 
