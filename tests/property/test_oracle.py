@@ -1,0 +1,17 @@
+"""Every backend against the model: values and exception types compared."""
+
+from __future__ import annotations
+
+import pytest
+
+import soak
+from feedstore.testing import OpenBackend
+from feedstore.testing.oracle import run_oracle
+
+EXAMPLES = {"memory": 150, "sqlite": 120, "postgresql": 60}
+
+
+@pytest.mark.soak
+def test_a_backend_does_what_the_model_does(open_backend: OpenBackend, backend_kind: str) -> None:
+    examples = soak.count(EXAMPLES.get(backend_kind, 40), 40 * EXAMPLES.get(backend_kind, 40))
+    run_oracle(open_backend, examples, steps=soak.count(30, 60), deterministic=not soak.SOAK)
