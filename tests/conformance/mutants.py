@@ -163,8 +163,8 @@ class Broken(MemoryBackend):
 
     def yield_to_other_threads(self) -> None:
         """Let another thread run."""
-        # It waits for nothing, and lets go of the interpreter meanwhile.
-        select.select([], [], [], 0)
+        # It lets go of the interpreter for longer than a read takes, so that a reader does come in between.
+        select.select([], [], [], 0.002)
 
 
 class NamespacesIgnoreCase(Broken):
