@@ -17,9 +17,9 @@ class LateDeliveries:
     """Counts the deliveries that find ``max_length`` newer entries in their timeline, and are trimmed at once.
 
     They are counted row by row, as if each row were delivered on its own, rows that repeat within a chunk once, and as
-    the store is before the chunk; what others write meanwhile is not seen. An input in the order of time costs one look at each reader's newest entry and
-    nothing more. Rows older than what is stored cost a look at the last entry of their readers' timelines, and rows out
-    of order within a chunk one at all their newer entries.
+    the store is before the chunk; what others write meanwhile is not seen. An input in the order of time costs one look
+    at each reader's newest entry and nothing more. Rows older than what is stored cost a look at the last
+    entry of their readers' timelines, and rows out of order within a chunk one at all their newer entries.
     """
 
     def __init__(self, timelines: TimelineStorage, max_length: int) -> None:
