@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -25,7 +27,11 @@ from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
 def pytest_configure() -> None:
-    """Let hypothesis find its examples on any machine, however slow, and search longer under ``make soak``."""
+    """Set the path and hypothesis up before anything is collected."""
+    # benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
+    # `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested.
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    # No machine is too slow, and `make soak` searches longer.
     slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     examples = soak.count(100, 2000)
     hypothesis.settings.register_profile(
