@@ -16,6 +16,7 @@ _BUILT_IN = {
     "sqlite": "feedstore.backends.sql:SqlBackend",
     "postgresql": "feedstore.backends.sql:SqlBackend",
     "postgres": "feedstore.backends.sql:SqlBackend",
+    "postgresql+psycopg": "feedstore.backends.sql:SqlBackend",
 }
 
 

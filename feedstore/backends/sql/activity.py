@@ -13,7 +13,7 @@ from feedstore.storage import ActivityStorage
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
 
-_READ_AT_ONCE = 1024
+_READ_AT_ONCE = 5000
 _ITERATED_AT_ONCE = 500
 _FLUSHED_AT_ONCE = 10_000
 _BEFORE_ALL = b""
@@ -22,7 +22,7 @@ _BEFORE_ALL = b""
 class SqlActivityStorage(ActivityStorage):
     """Activities as rows under (namespace, id), each O(log n).
 
-    One transaction for each write, all or nothing, however many activities; one statement for each 1,024 that are
+    One transaction for each write, all or nothing, however many activities; one statement for each 5,000 that are
     read.
     """
 
@@ -40,7 +40,7 @@ class SqlActivityStorage(ActivityStorage):
         return self.backend.store.write(self._activity_rows.add, self.backend.namespace_id_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        """One statement for each 1,024 ids."""
+        """One statement for each 5,000 ids."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is None:
             return {}

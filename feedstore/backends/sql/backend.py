@@ -23,7 +23,33 @@ from feedstore.storage.batch import Operation
 
 
 class SqlBackend(Backend):
-    """A store in a SQLite file or a PostgreSQL database."""
+    """A store in a SQLite file or a PostgreSQL database.
+
+    ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
+    ``postgresql://user:password@host:port/database`` (``postgres://`` and ``postgresql+psycopg://`` are the same;
+    the driver is always psycopg 3). Options go by keyword or in the URL's query; all of them, with their finite
+    defaults, are in :data:`feedstore.backends.sql.options.OPTIONS`. ``SqlBackend(engine=engine)`` takes a SQLAlchemy
+    engine instead, for SQLite or for PostgreSQL through psycopg, and then only ``namespace``, ``schema`` and
+    ``metrics``; it closes nothing of the engine's.
+
+    Every call that writes is one transaction, and so is every batch, atomic or not: all of it happens or none, and
+    nobody sees a part. Counts and lengths are exact, whoever else writes at the same time.
+
+    On SQLite each thread keeps a connection of its own. Readers and the one writer do not wait for each other; writers
+    wait up to ``busy_timeout``, then :class:`StorageTimeoutError` is raised. On PostgreSQL each call takes a
+    connection from a pool; what a call costs in round trips its docstring says, and the first and last of a
+    transaction come on top. Deadlocks and failed serializations are run again. A read whose connection turns out to be
+    lost is repeated once; a commit whose answer was lost is not, and raises :class:`StorageUnavailableError`: it may
+    have happened.
+
+    Connections are opened at first use, when the schema is created, checked or migrated too. They survive a fork made
+    through Python (:mod:`multiprocessing`, Celery, gunicorn): on SQLite all are closed before and opened again after
+    it, on PostgreSQL the child leaves the parent's alone and opens its own. An engine that was handed in raises
+    :class:`ForkedClientError` in the child.
+
+    Raises :class:`InvalidTypeError` for an unknown option, :class:`InvalidValueError` for a URL, an option or an engine
+    that cannot be used, and :class:`MissingDriverError` without psycopg; no message holds a password.
+    """
 
     abilities = Abilities()
     activity_storage_class = SqlActivityStorage

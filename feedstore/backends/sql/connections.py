@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.errors import BackendClosedError
 
 
 class Connections(ABC):
@@ -36,3 +37,8 @@ class Connections(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close what was opened here, waiting for calls that are under way."""
+
+
+def closed_store_error() -> BackendClosedError:
+    """Return the error for a call that was under way when the store was closed."""
+    return BackendClosedError("the backend was closed during the call; connect again to go on")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import nullcontext
 
 from sqlalchemy import Engine
+from sqlalchemy.pool import StaticPool
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.connections import Connections
+from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.opener import Opener
-from feedstore.errors import BackendClosedError, ForkedClientError
+from feedstore.errors import ForkedClientError
 
 
 class PooledConnections(Connections):
@@ -20,7 +22,8 @@ class PooledConnections(Connections):
 
     In a forked child the engine gets a new pool, and what the parent had is kept and never touched: to close a
     connection that is shared with the parent would end the parent's. An engine that was handed in (``owned`` is False)
-    is its maker's: it is left open at the end, and refused in a forked child.
+    is its maker's: it is left open at the end, and refused in a forked child. If its pool has one connection for all,
+    threads take turns.
     """
 
     def __init__(self, opener: Opener, database: Database, owned: bool) -> None:
@@ -30,6 +33,7 @@ class PooledConnections(Connections):
         self._thread = _Thread()
         self._held: set[Connection] = set()
         self._inherited: list[object] = []
+        self._turn = threading.RLock() if isinstance(opener.engine.pool, StaticPool) else nullcontext()
         self._closed = self._forked = False
         if owned:
             weakref.finalize(self, _dispose, opener.engine, os.getpid())
@@ -39,18 +43,26 @@ class PooledConnections(Connections):
         """Return the connection that this thread holds already, or else one of the pool's."""
         connection = self._thread.connection
         if connection is None:
-            connection = self._thread.connection = self._take_one()
+            self._check_usable()
+            self._turn.__enter__()
+            try:
+                connection = self._thread.connection = self._take_one()
+            except BaseException:
+                self._turn.__exit__(None, None, None)
+                raise
         connection.depth += 1
         return connection
 
-    def _take_one(self) -> Connection:
+    def _check_usable(self) -> None:
         if self._forked:
             raise ForkedClientError(
                 "the SQLAlchemy engine was handed in before this process was forked, and its connections are shared "
                 "with the parent; make an engine and a backend in the child, or pass the URL instead"
             )
         if self._closed:
-            raise BackendClosedError("this store is closed; connect again to go on")
+            raise closed_store_error()
+
+    def _take_one(self) -> Connection:
         connection = Connection()
         connection.open(self._opener.open())
         self._held.add(connection)
@@ -69,9 +81,12 @@ class PooledConnections(Connections):
         connection.depth -= 1
         if connection.depth == 0:
             self._thread.connection = None
-            if connection.raw is not None:
-                self._database.leave(connection)
-            self._let_go(connection)
+            try:
+                if connection.raw is not None:
+                    self._database.leave(connection)
+                self._let_go(connection)
+            finally:
+                self._turn.__exit__(None, None, None)
 
     def _let_go(self, connection: Connection) -> None:
         self._held.discard(connection)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from feedstore.backends.sql.activity import SqlActivityStorage
 from feedstore.backends.sql.timeline_rows import FURTHEST, EntryRow, TimelineRows
 from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
@@ -84,6 +85,17 @@ class SqlTimelineStorage(TimelineStorage):
         slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, descending, parameters)
         return {key: _entries(rows) for key, rows in zip(keys, slices, strict=True)}
 
+    def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
+        """One statement; another one where there are no entries to bring the floor along."""
+        rows: list[tuple[bytes, bytes | None, bytes | None]] = []
+        if not bounds.is_empty:
+            statement = self.backend.statements.timelines.page(not bounds.is_everything, descending)
+            header = (self.backend.namespace_id(), key.encode())
+            rows = self.backend.store.fetch(statement, (*header, *header, *_slice_parameters(bounds, 0, limit)))
+        if not rows:
+            return [], self._floor(key)
+        return _entries([(activity_id, data) for activity_id, data, _ in rows]), _floor_above(rows[0][2])
+
     def _get_hydrated_slice(
         self,
         activities: ActivityStorage,
@@ -94,13 +106,12 @@ class SqlTimelineStorage(TimelineStorage):
         descending: bool,
     ) -> list[tuple[int, bytes | None]]:
         """One statement where the activities lie in the same database, else two."""
-        other = activities.backend
-        if not isinstance(other, type(self.backend)) or not self.backend.shares_store_with(other):
+        if not isinstance(activities, SqlActivityStorage) or not self.backend.shares_store_with(activities.backend):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         if bounds.is_empty:
             return []
         statement = self.backend.statements.timelines.hydrated_slice(not bounds.is_everything, descending)
-        namespace_ids = (other.namespace_id(), self.backend.namespace_id())
+        namespace_ids = (activities.backend.namespace_id(), self.backend.namespace_id())
         parameters = (*namespace_ids, key.encode(), *_slice_parameters(bounds, start, stop))
         from_bytes = int.from_bytes
         return [
@@ -123,8 +134,7 @@ class SqlTimelineStorage(TimelineStorage):
         return self._one_value(self.backend.statements.timelines.count, key) or 0
 
     def _floor(self, key: str) -> int | None:
-        newest_dropped = self._one_value(self.backend.statements.timelines.newest_dropped, key)
-        return None if newest_dropped is None else id_from_bytes(newest_dropped) + 1
+        return _floor_above(self._one_value(self.backend.statements.timelines.newest_dropped, key))
 
     def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
         rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
@@ -183,6 +193,10 @@ def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
 def _entries(rows: list[EntryRow]) -> list[Entry]:
     from_bytes = int.from_bytes
     return [(from_bytes(activity_id, "big"), data or b"") for activity_id, data in rows]
+
+
+def _floor_above(newest_dropped: bytes | None) -> int | None:
+    return None if newest_dropped is None else id_from_bytes(newest_dropped) + 1
 
 
 def _slice_parameters(bounds: Bounds, start: int, stop: int | None) -> tuple[Any, ...]:

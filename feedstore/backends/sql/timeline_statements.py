@@ -19,40 +19,47 @@ _SLICE = ("limit", "offset")
 
 
 class TimelineStatements:
-    """The text of each read of a timeline; every one takes the namespace and the key first."""
+    """The text of each read of a timeline; every one takes the namespace and the key first, unless it says more."""
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
-        self._slices: dict[tuple[bool, bool], str] = {}
-        self._hydrated_slices: dict[tuple[bool, bool], str] = {}
+        self._slices: dict[tuple[str, bool, bool], str] = {}
 
     def slice(self, bounded: bool, descending: bool) -> str:
         """Entries at positions, within the lowest and the highest id if ``bounded``."""
-        text = self._slices.get((bounded, descending))
-        if text is None:
+        key = ("slice", bounded, descending)
+        if key not in self._slices:
             columns = select(entry_table.c.activity_id, entry_table.c.data)
-            text = self._compiler.text(
-                slice_of(columns, timeline_id(), bounded, descending),
-                *_NAMESPACE_AND_KEY,
-                *_bound_names(bounded),
-                *_SLICE,
-            )
-            self._slices[bounded, descending] = text
-        return text
+            self._slices[key] = self._slice_text(columns, bounded, descending)
+        return self._slices[key]
+
+    def page(self, bounded: bool, descending: bool) -> str:
+        """The same, and beside each entry the newest id that a trim dropped, which takes the namespace and the key once
+        more, before the others.
+        """
+        key = ("page", bounded, descending)
+        if key not in self._slices:
+            newest_dropped = select(timeline_table.c.newest_dropped).where(*is_header()).scalar_subquery()
+            columns = select(entry_table.c.activity_id, entry_table.c.data, newest_dropped)
+            self._slices[key] = self._slice_text(columns, bounded, descending, *_NAMESPACE_AND_KEY)
+        return self._slices[key]
 
     def hydrated_slice(self, bounded: bool, descending: bool) -> str:
         """The ids at positions with the activities of a namespace, whose parameter comes first of all."""
-        text = self._hydrated_slices.get((bounded, descending))
-        if text is None:
+        key = ("hydrated", bounded, descending)
+        if key not in self._slices:
             data = select(activity_table.c.data).where(
                 activity_table.c.namespace_id == bindparam("activities_namespace"),
                 activity_table.c.activity_id == entry_table.c.activity_id,
             )
             columns = select(entry_table.c.activity_id, data.scalar_subquery())
-            names = ("activities_namespace", *_NAMESPACE_AND_KEY, *_bound_names(bounded), *_SLICE)
-            text = self._compiler.text(slice_of(columns, timeline_id(), bounded, descending), *names)
-            self._hydrated_slices[bounded, descending] = text
-        return text
+            self._slices[key] = self._slice_text(columns, bounded, descending, "activities_namespace")
+        return self._slices[key]
+
+    def _slice_text(self, columns: Select[Any], bounded: bool, descending: bool, *first: str) -> str:
+        between = ("lowest", "highest") if bounded else ()
+        statement = slice_of(columns, timeline_id(), bounded, descending)
+        return self._compiler.text(statement, *first, *_NAMESPACE_AND_KEY, *between, *_SLICE)
 
     @cached_property
     def index_of(self) -> str:
@@ -104,10 +111,6 @@ def timeline_id() -> Any:
 
 def _one_entry() -> tuple[Any, Any]:
     return entry_table.c.timeline_id == timeline_id(), entry_table.c.activity_id == bindparam("activity")
-
-
-def _bound_names(bounded: bool) -> tuple[str, ...]:
-    return ("lowest", "highest") if bounded else ()
 
 
 def slice_of(statement: Select[Any], timeline: Any, bounded: bool, descending: bool) -> Select[Any]:

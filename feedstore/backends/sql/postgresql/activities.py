@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, select, update
@@ -9,9 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.postgresql.arrays import any_id, each_row
+from feedstore.backends.sql.postgresql.arrays import any_id, each_row, in_parts
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import activity_table
+
+_ROWS_AT_ONCE = 10_000
 
 
 class PostgresqlActivityRows(ActivityRows):
@@ -42,7 +45,12 @@ class PostgresqlActivityRows(ActivityRows):
         self._find = text(select(columns.activity_id, columns.data).where(*these), "namespace", "ids")
 
     def add(self, connection: Connection, namespace_id: int, activities: list[tuple[bytes, bytes]]) -> int:
-        """One statement, and another one if some were there before."""
+        """One statement for each 10,000, and another one where some were there before."""
+        return sum(
+            self._add_part(connection, namespace_id, part) for part in in_parts(sorted(activities), _ROWS_AT_ONCE)
+        )
+
+    def _add_part(self, connection: Connection, namespace_id: int, activities: Sequence[tuple[bytes, bytes]]) -> int:
         ids = [activity_id for activity_id, _ in activities]
         data = [data for _, data in activities]
         added: int = connection.execute(self._insert, (namespace_id, ids, data)).rowcount

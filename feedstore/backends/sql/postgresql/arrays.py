@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, LargeBinary, bindparam, column, func
 from sqlalchemy.dialects.postgresql import ARRAY
 
+_Value = TypeVar("_Value")
 _keys = bindparam("keys", type_=ARRAY(LargeBinary))
 _ids = bindparam("ids", type_=ARRAY(LargeBinary))
 _data = bindparam("data", type_=ARRAY(LargeBinary))
@@ -38,3 +40,12 @@ def each_row() -> Any:
 def each_id() -> Any:
     """The array ``ids`` as a table with the column ``id``."""
     return func.unnest(_ids).table_valued(column("id", LargeBinary), name="given").render_derived()
+
+
+def in_parts(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:
+    """Yield the values in parts of ``size``: a statement has a bounded length and a bounded time."""
+    if len(values) <= size:
+        yield values
+    else:
+        for start in range(0, len(values), size):
+            yield values[start : start + size]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.postgresql.arrays import in_parts
 from feedstore.backends.sql.postgresql.timeline_statements import PostgresqlTimelineStatements
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 # Each statement after the locks must see what was committed before them, whatever the database's default is.
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
+_ROWS_AT_ONCE = 100_000
 _LIMIT_AND_OFFSET = 2
 
 
@@ -80,17 +84,29 @@ class PostgresqlTimelineRows(TimelineRows):
     def insert(
         self, connection: Connection, timelines: list[int], array: Any, entries: list[EntryRow]
     ) -> dict[int, int]:
-        """One statement, and another one if some were there before."""
+        """One statement for each 100,000 rows, and another one where some were there before."""
+        held: dict[int, int] = defaultdict(int)
+        for entries_part in in_parts(entries, _ROWS_AT_ONCE):
+            for timelines_part in in_parts(timelines, max(1, _ROWS_AT_ONCE // len(entries_part))):
+                for timeline, count in self._insert_part(connection, timelines_part, entries_part).items():
+                    held[timeline] += count
+        return held
+
+    def _insert_part(
+        self, connection: Connection, timelines: Sequence[int], entries: Sequence[EntryRow]
+    ) -> dict[int, int]:
         ids = [activity_id for activity_id, _ in entries]
         data = [data for _, data in entries]
-        arrays = (ids,) if all(each is None for each in data) else (ids, data)
-        bare = len(arrays) == 1
-        text = self._statements.insert_ids if bare else self._statements.insert_rows
-        held = dict(connection.execute(text, (array, *arrays, len(ids), array, len(ids))).fetchall())
-        if held and bare:
-            connection.execute(self._statements.remove_data, (list(held), ids))
-        elif held:
-            connection.execute(self._statements.replace_rows, (ids, data, list(held)))
+        if all(each is None for each in data):
+            parameters: tuple[Any, ...] = (timelines, ids, len(ids), timelines, len(ids))
+            held = dict(connection.execute(self._statements.insert_ids, parameters).fetchall())
+            if held:
+                connection.execute(self._statements.remove_data, (list(held), ids))
+        else:
+            parameters = (timelines, ids, data, len(ids), timelines, len(ids))
+            held = dict(connection.execute(self._statements.insert_rows, parameters).fetchall())
+            if held:
+                connection.execute(self._statements.replace_rows, (ids, data, list(held)))
         return held
 
     def remove(self, connection: Connection, timelines: list[int], activity_ids: list[bytes]) -> dict[int, int]:

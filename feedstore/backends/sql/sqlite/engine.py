@@ -42,11 +42,6 @@ def make_engine(address: Address, options: dict[str, Any]) -> Engine:
     return engine
 
 
-def in_transactions(engine: Engine) -> Engine:
-    """Return the same engine for use through SQLAlchemy, with the transactions that its users expect."""
-    return engine.execution_options(isolation_level="SERIALIZABLE")
-
-
 def turn_on_write_ahead_log(engine: Engine, busy_timeout: float) -> None:
     """Switch the file to write-ahead logging, which it keeps: readers and a writer then do not wait for each other.
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.connections import Connections
+from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.opener import Opener
-from feedstore.errors import BackendClosedError, StorageTimeoutError
+from feedstore.errors import StorageTimeoutError
 
 
 class PinnedConnections(Connections):
@@ -94,7 +94,7 @@ class PinnedConnections(Connections):
         # that no connection is half open in the child.
         with self._lock, connection.lock:
             if self._closed:
-                raise BackendClosedError("this store is closed; connect again to go on")
+                raise closed_store_error()
             connection.open(self._opener.open())
             if connection not in self._opened:
                 self._opened.append(connection)
