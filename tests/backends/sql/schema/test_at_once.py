@@ -19,7 +19,7 @@ from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.migration import migration_transaction
 from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema, prepare_schema
 
-PROCESSES = 6
+PROCESSES = 4
 SECONDS = 60
 SPAWN = multiprocessing.get_context("spawn")
 

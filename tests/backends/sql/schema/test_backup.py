@@ -51,7 +51,7 @@ def test_a_file_is_copied_beside_itself(database_url: str, engine: Engine, tmp_p
     change = upgrade_database(database_url, backup=True)
     copy = tmp_path / "feeds.db.backup-20261121T040506Z"
     assert change == Change("0001", HEAD, str(copy))
-    assert databases.contents(create_engine(f"sqlite:///{copy}")) == before
+    assert contents_of(f"sqlite:///{copy}") == before
     assert copy.stat().st_mode & 0o777 == 0o600
     assert "length" in databases.columns(engine, "feedstore_timeline")
 
@@ -64,7 +64,7 @@ def test_a_copy_holds_what_still_stands_in_the_write_ahead_log(database_url: str
         reader.exec_driver_sql("SELECT * FROM feedstore_item")
         before = databases.contents(engine)
         change = upgrade_database(database_url, backup=True)
-    assert databases.contents(create_engine(f"sqlite:///{change.backup}")) == before
+    assert contents_of(f"sqlite:///{change.backup}") == before
 
 
 @SQLITE
@@ -117,10 +117,8 @@ def test_a_database_is_dumped_and_can_be_restored(
     try:
         url = postgresql_server.url(restored)
         subprocess.run([programs / "pg_restore", f"--dbname={url}", str(change.backup)], check=True)
-        other = create_engine(parse_address(url).url)
         ours = {table: rows for table, rows in before.items() if table.startswith("feedstore_")}
-        assert databases.contents(other) == ours
-        other.dispose()
+        assert contents_of(url) == ours
     finally:
         postgresql_server.drop_database(restored)
 
@@ -165,6 +163,15 @@ def test_without_pg_dump_one_error_says_so(
         upgrade_database(database_url, backup=True)
     assert list(here.iterdir()) == []
     assert "length" not in databases.columns(engine, "feedstore_timeline")
+
+
+def contents_of(url: str) -> dict[str, Any]:
+    """What is in another database."""
+    engine = create_engine(parse_address(url).url)
+    try:
+        return databases.contents(engine)
+    finally:
+        engine.dispose()
 
 
 def fake_program(folder: Path, script: str) -> None:

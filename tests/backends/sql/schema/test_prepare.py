@@ -121,7 +121,7 @@ def test_a_current_schema_does_not_load_alembic(database_url: str, engine: Engin
     script = (
         "import sys; from sqlalchemy import create_engine; from feedstore.backends.sql.address import parse_address; "
         "from feedstore.backends.sql.schema import prepare_schema; "
-        "prepare_schema(create_engine(parse_address(sys.argv[1]).url)); "
+        "engine = create_engine(parse_address(sys.argv[1]).url); prepare_schema(engine); engine.dispose(); "
         "sys.exit(any(name.split('.')[0] == 'alembic' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", script, database_url], check=False).returncode == 0
