@@ -1,0 +1,50 @@
+"""The demo: what it prints is true, and what it says to type next works."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest.real import FOLLOWS, ROOT, first_rows
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the demo is run."""
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    """What the demo prints for the first 2,000 rows, the second time it is run."""
+    (folder / "activities.csv").write_text(first_rows(2000))
+    options = ["--activities", "activities.csv", "--follows", str(FOLLOWS), "--folder", "demo"]
+    for _ in range(2):
+        command = [sys.executable, str(ROOT / "examples" / "demo.py"), *options]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+        assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout
+
+
+def test_the_demo_shows_timelines_and_figures(printed: str) -> None:
+    assert printed.startswith("Who follows whom: 14,577 edges from 1,109 readers to 2,876 developers.\n")
+    assert printed.count("time (UTC)") == 3
+    assert "2,000 activities were stored and 26,080 deliveries made to " in printed
+    assert " bytes for each, the activities included." in printed
+
+
+def test_what_it_says_to_type_next_works(printed: str, folder: Path) -> None:
+    _, _, commands = printed.partition("What to type next:\n\n")
+    outputs = [
+        subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
+        for command in commands.splitlines()
+    ]
+    assert len(outputs) == 4
+    assert outputs[0].startswith("time (UTC)")
+    assert len(json.loads(outputs[1])["items"]) == 3
+    assert "2,000 activities" in outputs[2]

@@ -1,0 +1,76 @@
+"""Real data: what is stored of it equals what a model of a few lines says."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import tracemalloc
+from collections import defaultdict
+from pathlib import Path
+
+from feedstore import Activity, connect
+from feedstore.ingest import Loader, Problems, Source, read_follows
+from feedstore.storage import Backend
+from ingest.inputs import read, source
+from ingest.real import ACTIVITIES, FOLLOWS, first_rows
+
+ROWS = 3000
+MAX_LENGTH = 60
+
+
+def followers() -> dict[str, set[str]]:
+    """Who follows each developer."""
+    found: dict[str, set[str]] = defaultdict(set)
+    with gzip.open(FOLLOWS, "rt", encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found[row["followee"]].add(row["follower"])
+    return found
+
+
+def expected_timelines(activities: list[Activity]) -> dict[str, list[int]]:
+    """What every timeline holds, newest first, by sorting."""
+    graph = followers()
+    timelines: dict[str, list[int]] = defaultdict(list)
+    for activity in activities:
+        timelines[f"user:{activity.actor}"].append(activity.serialization_id)
+        for follower in graph[str(activity.actor)]:
+            timelines[f"feed:{follower}"].append(activity.serialization_id)
+    return {
+        key: sorted(ids, reverse=True)[: None if key.startswith("user:") else MAX_LENGTH]
+        for key, ids in timelines.items()
+    }
+
+
+def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
+    text = first_rows(ROWS)
+    loader = Loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=700)
+    summary = loader.load(source(text))
+    expected = expected_timelines(read(text))
+    timelines = backend.timeline_storage()
+    found = {key: [entry.serialization_id for entry in timelines.get_slice(key, 0, None)] for key in timelines.keys()}  # noqa: SIM118
+    assert found == expected
+    assert list(backend.activity_storage().iterate()) == sorted(read(text), key=lambda activity: activity.id)
+    assert (summary.rows, summary.activities, summary.too_old, summary.repeated_deliveries) == (ROWS, ROWS, 0, 0)
+
+
+def test_the_whole_data_is_as_its_readme_says() -> None:
+    loader = Loader(None, read_follows(Source(FOLLOWS), Problems()))
+    summary = loader.load(Source(ACTIVITIES))
+    assert (summary.rows, summary.planned_deliveries, summary.skipped) == (236_741, 7_820_400, 0)
+    follows = loader.follows
+    assert (follows.edges, follows.readers, follows.followees) == (14_577, 1_109, 2_876)
+    assert loader.idle_followees == 0
+
+
+def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (2000, 8000):
+        text = first_rows(rows).encode()
+        with connect(f"sqlite:///{tmp_path / str(rows)}.db") as backend:
+            loader = Loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=100)
+            backend.ping()
+            tracemalloc.start()
+            loader.load(source(text))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
