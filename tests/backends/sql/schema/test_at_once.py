@@ -14,6 +14,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from backends.sql.schema import databases
+from feedstore import connect
 from feedstore.backends.sql import migration
 from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.migration import migration_transaction
@@ -24,15 +25,11 @@ SECONDS = 60
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def open_at_once(url: str, together: threading.Barrier) -> str | None:
-    """Open the database together with the other processes, and return the revision that it is then at."""
-    engine = create_engine(parse_address(url).url)
-    together.wait(SECONDS)
-    prepare_schema(engine, "migrate")
-    with engine.connect() as connection:
-        revision = detect_schema(connection).revision
-    engine.dispose()
-    return revision
+def open_at_once(url: str, together: threading.Barrier, name: str) -> None:
+    """Open a backend on the database together with the other processes, and write to it."""
+    with connect(url, schema="migrate") as backend:
+        together.wait(SECONDS)
+        backend.kv_storage().upsert(name, True)
 
 
 @pytest.mark.parametrize("make", [lambda engine: None, databases.make_older], ids=["empty", "older"])
@@ -42,8 +39,11 @@ def test_processes_that_open_a_database_at_once_do_not_collide(
     make(engine)
     with SPAWN.Manager() as manager, ProcessPoolExecutor(PROCESSES, SPAWN) as pool:
         together = manager.Barrier(PROCESSES)
-        opened = [pool.submit(open_at_once, database_url, together) for _ in range(PROCESSES)]
-        assert [future.result(SECONDS) for future in opened] == [HEAD] * PROCESSES
+        names = [str(number) for number in range(PROCESSES)]
+        for future in [pool.submit(open_at_once, database_url, together, name) for name in names]:
+            future.result(SECONDS)
+    with connect(database_url, schema="check") as backend:
+        assert [key for key, _ in backend.kv_storage().items()] == names
 
 
 def test_threads_may_migrate_several_databases_at_once(tmp_path: Path) -> None:
