@@ -12,8 +12,8 @@ from benchmarks.operations.sizes import SizeScenario
 
 SCENARIOS: tuple[Callable[[Scale], Scenario], ...] = (
     BulkScenario,
-    lambda scale: FanOutScenario(scale.short_timelines, 100, scale.calls),
-    lambda scale: FanOutScenario(scale.long_timelines, 800, scale.calls),
+    lambda scale: FanOutScenario(scale.short_timelines, 100, scale.steady_calls),
+    lambda scale: FanOutScenario(scale.long_timelines, 800, scale.steady_calls),
     ReadScenario,
     SizeScenario,
 )

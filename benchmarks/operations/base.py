@@ -57,6 +57,11 @@ class Scale:
     calls: int
     sizes: tuple[int, ...]
 
+    @property
+    def steady_calls(self) -> int:
+        """How many calls an operation has at most where the store does not grow by it, or by little."""
+        return 4 * self.calls
+
 
 QUICK = Scale(short_timelines=1_000, long_timelines=250, calls=60, sizes=(1_000, 10_000, 100_000))
 FULL = Scale(short_timelines=1_000, long_timelines=1_000, calls=160, sizes=(1_000, 10_000, 100_000, 1_000_000))

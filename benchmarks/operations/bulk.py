@@ -51,7 +51,7 @@ class AddToTimeline(Operation):
     def __init__(self, scale: Scale, in_order: bool) -> None:
         self.name = "timeline_add_many" if in_order else "timeline_add_many_shuffled"
         self.title = f"timeline, bulk add ({CHUNK} a call{'' if in_order else ', random order'})"
-        self.calls = scale.calls
+        self.calls = scale.steady_calls
         self._in_order = in_order
 
     @cached_property

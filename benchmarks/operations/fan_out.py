@@ -49,7 +49,7 @@ class FanOutScenario(Scenario):
         self._max_length = max_length
         self._timelines = keys(timelines)
         one = FanOut(self._timelines, max_length, 1, calls, max_length)
-        several = FanOut(self._timelines, max_length, 25, max(calls // 4, 1), max_length + calls)
+        several = FanOut(self._timelines, max_length, 25, calls, max_length + calls)
         self.operations = [one, several]
 
     def fill(self, side: Side) -> None:
