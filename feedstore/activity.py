@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id
+from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id, shown_int, time_from_microseconds
 from feedstore.verbs import Verb
 
 _MIN_INTEGER = -(2**63)
@@ -120,20 +120,20 @@ class Activity(_Frozen):
         id: int | UUID | str | None = None,
         foreign_id: str | int | None = None,
     ) -> None:
-        verb = verb.name if isinstance(verb, Verb) else _checked_text("verb", verb)
-        _check_name("actor", actor)
-        _check_name("object", object)
+        verb = _checked_text("verb", verb.name if isinstance(verb, Verb) else verb)
+        actor = _checked_name("actor", actor)
+        named = _checked_name("object", object)
         if target is not None:
-            _check_name("target", target)
+            target = _checked_name("target", target)
         if foreign_id is not None:
-            _check_name("foreign_id", foreign_id)
+            foreign_id = _checked_name("foreign_id", foreign_id)
         time = _in_utc(time)
         if id is None:
-            parts = (actor, verb, object, target)
+            parts = (actor, verb, named, target)
             activity_id = derive_id(time, *parts, *(() if foreign_id is None else (foreign_id,)))
         else:
             activity_id = parse_id(id)
-        _fill(self, activity_id, actor, verb, object, target, time, _copied_context(extra_context), foreign_id)
+        _fill(self, activity_id, actor, verb, named, target, time, _copied_context(extra_context), foreign_id)
 
     @classmethod
     def restore(
@@ -229,15 +229,16 @@ def _fill(
     _set_foreign_id(activity, foreign_id)
 
 
-def _check_name(field: str, value: object) -> None:
+def _checked_name(field: str, value: object) -> str | int:
     if isinstance(value, str):
-        _checked_text(field, value)
-    elif not isinstance(value, int) or isinstance(value, bool):
+        return _checked_text(field, value)
+    if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(
             f"{field} is a text or an int that names it, not {value!r} of type {type(value).__name__}"
         )
-    elif not _MIN_INTEGER <= value <= _MAX_INTEGER:
-        raise InvalidValueError(f"{field} {value} does not fit into 64 bits; pass it as a text")
+    if not _MIN_INTEGER <= value <= _MAX_INTEGER:
+        raise InvalidValueError(f"{field} {shown_int(value)} does not fit into 64 bits; pass it as a text")
+    return int(value)
 
 
 def _checked_text(field: str, value: object) -> str:
@@ -247,7 +248,8 @@ def _checked_text(field: str, value: object) -> str:
         raise InvalidValueError(f"{field} is empty; pass a text of one character or more")
     if not value.isascii():
         _check_encodable(field, value)
-    return value
+    # A subclass, such as a member of an enumeration, may show itself by another text than it is equal to.
+    return value if value.__class__ is str else str.__str__(value)
 
 
 def _check_encodable(field: str, value: str) -> None:
@@ -260,9 +262,11 @@ def _check_encodable(field: str, value: str) -> None:
 def _in_utc(time: datetime | None) -> datetime:
     if time is None:
         return datetime.now(timezone.utc)
-    microseconds_of(time)
+    microseconds = microseconds_of(time)
+    if time.__class__ is datetime and time.tzinfo is timezone.utc:
+        return time
     try:
-        return time.astimezone(timezone.utc)
+        return time_from_microseconds(microseconds)
     except OverflowError:
         raise InvalidValueError(f"the time {time!r} lies beyond the last year of UTC") from None
 
@@ -272,7 +276,10 @@ def _copied_context(extra_context: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(extra_context, Mapping):
         raise InvalidTypeError(f"extra_context is a mapping, not {extra_context!r}")
-    return {key: _copied(value) for key, value in extra_context.items()}
+    try:
+        return {key: _copied(value) for key, value in extra_context.items()}
+    except RecursionError:
+        raise InvalidValueError("extra_context is nested too deeply, or holds itself") from None
 
 
 def _copied(value: Any) -> Any:

@@ -39,7 +39,7 @@ def parse_id(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if 0 <= value <= MAX_ID:
             return int(value)
-        raise InvalidValueError(f"an activity id lies between 0 and 2**128 - 1, not {value}")
+        raise InvalidValueError(f"an activity id lies between 0 and 2**128 - 1, not {shown_int(value)}")
     if isinstance(value, UUID):
         return value.int
     if isinstance(value, str):
@@ -48,6 +48,11 @@ def parse_id(value: object) -> int:
         f"cannot take an activity id from {value!r} of type {type(value).__name__}: "
         "pass an activity, an ActivityRef, an int, a uuid.UUID or its text"
     )
+
+
+def shown_int(value: int) -> str:
+    """Return an int as a message may show it: in digits, or by its length where Python would refuse to write it."""
+    return str(value) if value.bit_length() <= 256 else f"an int of {value.bit_length()} bits"
 
 
 def _parse_text(text: str) -> int:
