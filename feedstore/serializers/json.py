@@ -28,8 +28,8 @@ class JsonSerializer(Serializer):
         """Return the bytes of an activity."""
         self.check_activity(activity)
         what = f"activity {id_to_text(activity.serialization_id)}"
-        _check_plain(activity.extra_context, what)
         try:
+            _check_plain(activity.extra_context, what)
             text = json.dumps(_to_object(activity), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             return _PREFIX + text.encode()
         except (ValueError, RecursionError) as error:
@@ -45,6 +45,9 @@ class JsonSerializer(Serializer):
             raise undecodable(activity_id, f"its JSON is damaged ({type(error).__name__}: {error})") from error
 
     def _from_object(self, activity_id: int, fields: dict[str, Any]) -> Activity:
+        extra_context = fields.get("extra_context", {})
+        if not isinstance(extra_context, dict):
+            raise TypeError("its extra context is no object")
         return self.activity_class.restore(
             activity_id,
             fields["actor"],
@@ -52,7 +55,7 @@ class JsonSerializer(Serializer):
             fields["object"],
             fields.get("target"),
             time_from_microseconds(fields["time"]),
-            fields.get("extra_context", {}),
+            extra_context,
             fields.get("foreign_id"),
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from feedstore.errors import InvalidTypeError
+from feedstore.ids import id_to_text
 from feedstore.serializers.base import Serializer, wrong_format
 
 FORMAT = 0x31
@@ -21,7 +23,11 @@ class PickleSerializer(Serializer):
     def dumps(self, activity: Any) -> bytes:
         """Return the bytes of an activity."""
         self.check_activity(activity)
-        return _PREFIX + pickle.dumps(activity, protocol=4)
+        try:
+            return _PREFIX + pickle.dumps(activity, protocol=4)
+        except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
+            what = f"activity {id_to_text(activity.serialization_id)}"
+            raise InvalidTypeError(f"{what} cannot be pickled: {error}") from error
 
     def loads(self, data: bytes, activity_id: int) -> Any:
         """Return the object that the bytes hold; runs whatever code they name."""
