@@ -34,19 +34,18 @@ class Chunk:
     def __init__(self, follows: FollowGraph, max_rows: int = DEFAULT_ROWS) -> None:
         self._follows = follows
         self._max_rows = max_rows
-        self._activities: dict[int, Activity] = {}
+        self._rows: dict[int, tuple[Activity, tuple[str, ...]]] = {}
         self.rows = 0
         self.deliveries = 0
 
     def __iter__(self) -> Iterator[tuple[Activity, tuple[str, ...]]]:
         """Yield each distinct activity with the keys of its readers' timelines, in the order they came."""
-        for activity in self._activities.values():
-            yield activity, self._follows.readers_of(activity.actor)
+        return iter(self._rows.values())
 
     @property
     def activities(self) -> list[Activity]:
         """The distinct activities, in the order they came."""
-        return list(self._activities.values())
+        return [activity for activity, _ in self]
 
     @property
     def is_full(self) -> bool:
@@ -55,14 +54,15 @@ class Chunk:
 
     def add(self, activity: Activity) -> None:
         """Add one activity."""
+        readers = self._follows.readers_of(activity.actor)
         self.rows += 1
-        self.deliveries += len(self._follows.readers_of(activity.actor))
-        self._activities[activity.serialization_id] = activity
+        self.deliveries += len(readers)
+        self._rows[activity.serialization_id] = activity, readers
 
     def by_actor(self) -> dict[str, list[Activity]]:
         """Return what goes to the actors' own timelines: the key of each, and its activities."""
         groups: dict[str, list[Activity]] = {}
-        for activity in self._activities.values():
+        for activity, _ in self:
             groups.setdefault(actor_key(activity.actor), []).append(activity)
         return groups
 

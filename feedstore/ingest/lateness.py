@@ -17,15 +17,19 @@ class LateDeliveries:
     """Counts the deliveries that find ``max_length`` newer entries in their timeline, and are trimmed at once.
 
     They are counted row by row, as if each row were delivered on its own, rows that repeat within a chunk once, and as
-    the store is before the chunk; what others write meanwhile is not seen. An input in the order of time costs one look
-    at each reader's newest entry and nothing more. Rows older than what is stored cost a look at the last
-    entry of their readers' timelines, and rows out of order within a chunk one at all their newer entries.
+    the store is before the chunk; what others write meanwhile is not seen.
+
+    An input in the order of time, or nearly so, costs one look at each reader's newest entry and nothing more: a row
+    can come too late only if it is older than something that was stored before, or if ``max_length`` newer rows came
+    before it. Then the last entries of its readers' timelines are looked at; where the rows of the chunk are out of
+    order, all their newer entries.
     """
 
     def __init__(self, timelines: TimelineStorage, max_length: int) -> None:
         self._timelines = timelines
         self._max_length = max_length
-        self._newest = -1
+        self._newest_stored = -1
+        self._newest_rows: list[int] = []
         self._readers_seen: set[str] = set()
         self._groups_seen: set[int] = set()
 
@@ -49,19 +53,20 @@ class LateDeliveries:
         if new:
             self._readers_seen.update(new)
             slices = self._timelines.get_many_slices(new, 0, 1)
-            self._newest = max([self._newest, *(entries[0].serialization_id for entries in slices.values() if entries)])
+            stored = [entries[0].serialization_id for entries in slices.values() if entries]
+            self._newest_stored = max([self._newest_stored, *stored])
 
     def _late_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows that are not the newest so far: only they can come too late."""
+        """Return the rows that may come too late for one of their readers."""
         late = []
-        newest = self._newest
+        newest = self._newest_rows
         for row in rows:
             activity_id = row[0].serialization_id
-            if activity_id > newest:
-                newest = activity_id
-            else:
+            index = bisect_left(newest, activity_id)
+            if activity_id <= self._newest_stored or len(newest) - index >= self._max_length:
                 late.append(row)
-        self._newest = newest
+            newest.insert(index, activity_id)
+        del newest[: -self._max_length]
         return late
 
     def _count_older_than_last(self, late: list[Row]) -> int:
