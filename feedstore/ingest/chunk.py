@@ -1,14 +1,15 @@
 """A chunk: the activities that are stored, delivered and checkpointed in one step.
 
 How they are grouped and how many a chunk holds was measured on SQLite, with the 236,741 activities and 7.8 million
-deliveries of ``examples/data/dev-review-feed`` (CPython 3.11, two cores, thousands of deliveries a second)::
+deliveries of ``examples/data/dev-review-feed`` (CPython 3.11; thousands of deliveries for each second of processor
+time, everything included)::
 
     rows in a chunk                                  500   2,000   5,000   20,000
-    one call for each set of followers               351     476     528      591
-    one call for each reader, or readers alike       347     466     502      517
+    one call for each set of followers               410     524     594      649
+    one call for each reader, or readers alike       379     487     535      548
 
-Many rows in a chunk save looking at the same timelines again and again; 5,000 leave other writers the lock three times
-a second. Memory was 117 to 159 MB.
+Many rows in a chunk save looking at the same timelines again and again; 5,000 still leave other writers the lock about
+three times a second. The process had 115 to 160 MB.
 """
 
 from __future__ import annotations
