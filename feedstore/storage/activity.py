@@ -60,9 +60,13 @@ class ActivityStorage(Storage):
         An id that is asked for twice comes twice. One round trip for each 500 or so.
         """
         ids = self.activities_to_ids(activity_ids)
-        found = self.get_from_storage(ids) if ids else {}
+        found = self.get_from_storage(ids) if ids else self._read_nothing()
         self.metrics.on_feed_read(self.__class__, len(found))
         return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
+
+    def _read_nothing(self) -> dict[int, bytes]:
+        self.backend.check_open()
+        return {}
 
     def remove(self, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one activity; see :meth:`remove_many`. One round trip."""

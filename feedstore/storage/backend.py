@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from feedstore.errors import BackendClosedError
+from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
@@ -150,6 +150,13 @@ class Backend(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Close what the backend opened."""
+
+
+def checked_backend(backend: Any) -> Backend:
+    """Return ``backend``, or raise :class:`InvalidTypeError` unless it is one."""
+    if not isinstance(backend, Backend):
+        raise InvalidTypeError(f"backend is what feedstore.connect(url) returns, not {backend!r}")
+    return backend
 
 
 def closed_error(backend: object) -> BackendClosedError:

@@ -71,7 +71,7 @@ def is_descending(ordering_args: Sequence[str] | None) -> bool:
     """
     if ordering_args is None:
         return True
-    if isinstance(ordering_args, Sequence) and not isinstance(ordering_args, str):
+    if isinstance(ordering_args, Sequence) and not isinstance(ordering_args, (str, bytes)):
         ordering = tuple(ordering_args)
         if ordering == NEWEST_FIRST or not ordering:
             return True

@@ -8,7 +8,7 @@ from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
 from feedstore.serializers.values import naming, pack_value, unpack_value
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.key import check_key, check_prefix
 from feedstore.storage.writer import Writer
@@ -31,7 +31,7 @@ class KvStorage(Writer):
     """
 
     def __init__(self, *, backend: Backend, name: str = "default") -> None:
-        self.backend = backend
+        self.backend = checked_backend(backend)
         self.name = check_key(name, "name")
 
     def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:

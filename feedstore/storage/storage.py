@@ -10,7 +10,7 @@ from feedstore.errors import InvalidTypeError
 from feedstore.ids import MAX_ID, parse_id
 from feedstore.metrics import Metrics
 from feedstore.serializers import DummySerializer, Serializer
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.writer import Writer
 
 _OPTIONS = ("backend", "aggregated_activity_class", "metrics")
@@ -43,8 +43,9 @@ class Storage(Writer):
             if name not in _OPTIONS:
                 raise InvalidTypeError(f"unknown option {name!r}; the options are {', '.join(_OPTIONS)}")
         self.options = options
-        self.backend = _checked_backend(options.get("backend") or self._private_backend())
-        self.metrics = options.get("metrics") or self.backend.metrics
+        backend, metrics = options.get("backend"), options.get("metrics")
+        self.backend = self._private_backend() if backend is None else checked_backend(backend)
+        self.metrics = self.backend.metrics if metrics is None else metrics
         if activity_class is not None:
             self.activity_class = activity_class
         if options.get("aggregated_activity_class") is not None:
@@ -120,9 +121,3 @@ def checked_iterable(values: Any) -> Iterable[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidTypeError(f"pass a list or another iterable, not {values!r} of type {type(values).__name__}")
     return values
-
-
-def _checked_backend(backend: Any) -> Backend:
-    if not isinstance(backend, Backend):
-        raise InvalidTypeError(f"backend is what feedstore.connect(url) returns, not {backend!r}")
-    return backend

@@ -49,6 +49,8 @@ class TimelineReads(TimelineHooks):
         entries: list[Entry] = []
         if last is None or first < last:
             entries = self.get_slice_from_storage(key, first, last, bounds, ordering_of(descending))
+        else:
+            self.backend.check_open()
         self.metrics.on_feed_read(self.__class__, len(entries))
         return self._serializer.loads_many(entries)
 
@@ -104,6 +106,8 @@ class TimelineReads(TimelineHooks):
         slices: dict[str, list[Entry]] = {}
         if distinct and (last is None or first < last):
             slices = self._get_many_slices(distinct, first, last, bounds, descending)
+        else:
+            self.backend.check_open()
         self.metrics.on_feed_read(self.__class__, sum(map(len, slices.values())))
         if hydrate_from is not None:
             slices = _hydrate_slices(_checked_storage(hydrate_from), slices)
@@ -155,6 +159,8 @@ class TimelineReads(TimelineHooks):
         _checked_storage(activities)
         if stop is None or start < stop:
             entries = self._get_hydrated_slice(activities, key, start, stop, bounds, descending)
+        else:
+            self.backend.check_open()
         present = [(activity_id, data) for activity_id, data in entries[:limit] if data is not None]
         self.metrics.on_feed_read(self.__class__, len(present))
         return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -170,6 +171,25 @@ class BackendSuite(Suite):
                     with pytest.raises(BackendClosedError, match="closed") as caught:
                         call(storage, name, arguments)
                     assert isinstance(caught.value, (FeedstoreError, ValueError)), name
+
+    def test_even_a_use_for_nothing_after_close(self, backend: Backend) -> None:
+        """Close: a call about no items is a use as any other."""
+        activities, timelines = backend.activity_storage(), backend.timeline_storage()
+        backend.close()
+        uses: tuple[Callable[[], Any], ...] = (
+            lambda: activities.add_many([]),
+            lambda: activities.get_many([]),
+            lambda: activities.remove_many([]),
+            lambda: timelines.add_many("key", []),
+            lambda: timelines.add_to_many([], [1]),
+            lambda: timelines.remove_from_many(["key"], []),
+            lambda: timelines.get_slice("key", 5, 5),
+            lambda: timelines.get_slice("key", 5, 5, hydrate_from=activities),
+            lambda: timelines.get_many_slices([], 0, 5),
+        )
+        for use in uses:
+            with pytest.raises(BackendClosedError, match="closed"):
+                use()
 
     def test_a_batch_that_outlives_its_backend(self, open_backend: OpenBackend) -> None:
         """Close: what a batch has queued is refused at its end, entering another is refused at once."""
