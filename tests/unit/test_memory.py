@@ -1,0 +1,215 @@
+"""The memory backend's own promises: isolation, large timelines, locks, private stores."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import weakref
+from functools import partial
+from typing import Any
+
+import pytest
+
+from feedstore import connect
+from feedstore.backends.memory import (
+    InMemoryActivityStorage,
+    InMemoryKvStorage,
+    InMemoryStorage,
+    InMemoryTimelineStorage,
+    MemoryBackend,
+)
+from feedstore.errors import InvalidTypeError
+from feedstore.serializers import JsonSerializer
+from feedstore.testing.processes import run_in_child, run_in_threads
+from feedstore.testing.samples import OLDEST_FIRST, ids_of, make_activity
+
+MILLION = 10**6
+
+
+@pytest.fixture(scope="module")
+def large() -> Any:
+    """A timeline storage whose "key" holds a million entries: the even numbers."""
+    timelines = connect("memory://").timeline_storage()
+    assert timelines.add_many("key", range(0, 2 * MILLION, 2)) == MILLION
+    return timelines
+
+
+class TestAMillionEntries:
+    def test_positions_and_slices(self, large: Any) -> None:
+        assert large.count("key") == MILLION
+        assert ids_of(large.get_slice("key", 0, 3)) == [1_999_998, 1_999_996, 1_999_994]
+        assert ids_of(large.get_slice("key", MILLION - 2, None)) == [2, 0]
+        assert ids_of(large.get_slice("key", 500_000, 500_001)) == [999_998]
+        assert ids_of(large.get_slice("key", 0, 2, {"activity_id__gt": 700_001}, OLDEST_FIRST)) == [700_002, 700_004]
+        assert large.index_of("key", 0) == MILLION - 1
+        assert large.index_of("key", 1_000_000) == 499_999
+        assert large.contains("key", 777_776) is True
+        assert large.contains("key", 777_777) is False
+
+    def test_single_changes_in_the_midst(self, large: Any) -> None:
+        for number in range(1, 20_000, 2):
+            assert large.add("key", number) == 1
+        assert large.count("key") == MILLION + 10_000
+        assert large.index_of("key", 0) == MILLION + 9_999
+        assert large.remove_many("key", range(1, 20_000, 2)) == 10_000
+        assert large.count("key") == MILLION
+
+    def test_pages(self, large: Any) -> None:
+        cursor, seen = None, []
+        for _ in range(100):
+            page = large.get_page("key", 50, cursor)
+            cursor = page.next_cursor
+            seen += ids_of(page.items)
+        assert seen == list(range(1_999_998, 1_999_998 - 10_000, -2))
+
+    def test_trimming(self, large: Any) -> None:
+        copy = large.backend.with_namespace("copy").timeline_storage()
+        copy.add_many("key", large.get_slice("key", 0, None))
+        assert copy.trim("key", 5) == MILLION - 5
+        page = copy.get_page("key", 10)
+        assert ids_of(page.items) == [1_999_998, 1_999_996, 1_999_994, 1_999_992, 1_999_990]
+        assert page.floor == 1_999_989
+
+    def test_a_reference_costs_no_table_of_payloads(self, large: Any) -> None:
+        entries = large.backend.space.timelines["key"]
+        assert entries.payloads == {}
+
+
+class TestPrivateStores:
+    def test_a_storage_alone_makes_a_store_of_its_own(self) -> None:
+        for kind in (InMemoryActivityStorage, InMemoryTimelineStorage):
+            one, other = kind(), kind()
+            assert one.backend is not other.backend
+            assert isinstance(one.backend, MemoryBackend)
+        activities = InMemoryActivityStorage(JsonSerializer)
+        activities.add(make_activity())
+        assert activities.get(make_activity()) == make_activity()
+        assert InMemoryActivityStorage(JsonSerializer).get(make_activity()) is None
+
+    def test_items_are_copied(self) -> None:
+        items = {"b": [1], "a": 2}
+        storage = InMemoryStorage(items)
+        storage.upsert("c", 3)
+        items["b"].append(2)  # type: ignore[attr-defined]
+        assert items == {"b": [1, 2], "a": 2}
+        assert list(storage.items()) == [("a", 2), ("b", [1]), ("c", 3)]
+        assert list(InMemoryStorage().fetch_all()) == []
+        assert InMemoryStorage is InMemoryKvStorage
+
+    def test_items_are_checked(self) -> None:
+        with pytest.raises(InvalidTypeError, match="'b'"):
+            InMemoryStorage({"a": 1, "b": {1, 2}})
+        with pytest.raises(ValueError, match="empty"):
+            InMemoryStorage({"": 1})
+
+    def test_a_storage_on_a_backend_shares_it(self) -> None:
+        with MemoryBackend() as backend:
+            InMemoryTimelineStorage(backend=backend).add("key", 1)
+            InMemoryKvStorage({"key": 1}, backend=backend, name="n")
+            assert backend.timeline_storage().count("key") == 1
+            assert backend.kv_storage("n").fetch_one("key") == 1
+
+    @pytest.mark.parametrize("kind", [InMemoryActivityStorage, InMemoryTimelineStorage, InMemoryKvStorage])
+    def test_options_are_honoured_or_refused(self, kind: Any) -> None:
+        with pytest.raises(TypeError, match="colour"):
+            kind(colour="red")
+        with pytest.raises(TypeError):
+            kind(backend="memory://")
+
+    def test_a_falsy_option_is_not_ignored(self) -> None:
+        class EmptyMetrics:
+            def __len__(self) -> int:
+                return 0
+
+        metrics: Any = EmptyMetrics()
+        with MemoryBackend() as backend:
+            assert backend.timeline_storage(metrics=metrics).metrics is metrics
+        refused: Any
+        for refused in (0, "", [], False):
+            with pytest.raises(TypeError, match="backend"):
+                InMemoryTimelineStorage(backend=refused)
+
+
+class TestLocks:
+    def test_a_reader_never_sees_half_of_a_fan_out(self) -> None:
+        with MemoryBackend() as backend:
+            timelines = backend.timeline_storage()
+            keys = [f"key{number}" for number in range(20)]
+            written = threading.Event()
+
+            def write() -> None:
+                try:
+                    for number in range(500):
+                        timelines.add_to_many(keys, [number], max_length=50)
+                finally:
+                    written.set()
+
+            def read() -> set[int]:
+                seen = set()
+                while not written.is_set():
+                    slices = timelines.get_many_slices(keys, 0, 1)
+                    seen.add(len({tuple(ids_of(found)) for found in slices.values()}))
+                return seen
+
+            results = run_in_threads([write, read, read])
+            assert results[1] | results[2] <= {1}
+
+    def test_a_child_s_copy_is_whole_and_free(self) -> None:
+        with MemoryBackend() as backend:
+            timelines = backend.timeline_storage()
+            forked = threading.Event()
+
+            def write(thread: int) -> None:
+                number = 0
+                while not forked.is_set():
+                    timelines.add_to_many(["a", "b"], [thread * 1_000 + number % 1_000], max_length=300)
+                    number += 1
+
+            def child() -> bool:
+                slices = timelines.get_many_slices(["a", "b"], 0, None)
+                timelines.add("child", 1)
+                return slices["a"] == slices["b"] and len(slices["a"]) <= 300
+
+            def fork() -> list[bool]:
+                try:
+                    return [run_in_child(child) for _ in range(30)]
+                finally:
+                    forked.set()
+
+            assert run_in_threads([fork, partial(write, 0), partial(write, 1)])[0] == [True] * 30
+
+    def test_a_fork_beside_stores_that_come_and_go(self) -> None:
+        forked = threading.Event()
+
+        def come_and_go() -> None:
+            while not forked.is_set():
+                MemoryBackend().timeline_storage().add("key", 1)
+
+        def fork() -> list[int]:
+            try:
+                return [run_in_child(os.getppid) for _ in range(5)]
+            finally:
+                forked.set()
+
+        assert run_in_threads([fork, come_and_go])[0] == [os.getpid()] * 5
+
+    def test_a_closed_store_is_let_go(self) -> None:
+        backend = MemoryBackend()
+        backend.timeline_storage().add("key", 1)
+        space = backend.space
+        backend.close()
+        held = weakref.ref(backend._store)
+        del backend
+        gc.collect()
+        assert held() is None
+        assert sys.getrefcount(space) == 2
+
+
+def test_a_subclass_stays_itself_in_its_namespaces() -> None:
+    class SpecialBackend(MemoryBackend):
+        pass
+
+    with SpecialBackend() as backend:
+        assert type(backend.with_namespace("other")) is SpecialBackend
