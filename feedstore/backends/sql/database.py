@@ -31,8 +31,8 @@ class Database(ABC):
         """Make a connection that was just opened ready for statements on the driver's own connection."""
 
     @abstractmethod
-    def leave(self, connection: Connection) -> None:
-        """Undo what :meth:`take` ``changed``, before the pool gets the connection back."""
+    def leave(self, connection: Connection) -> bool:
+        """Undo what :meth:`take` ``changed``, before the pool gets the connection back; return whether it still works."""
 
     @abstractmethod
     def is_stale(self, raw: Any) -> bool:

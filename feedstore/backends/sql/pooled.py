@@ -72,7 +72,8 @@ class PooledConnections(Connections):
                 connection.open(self._opener.open())
             self._database.take(connection)
         except BaseException:
-            self._let_go(connection)
+            self._held.discard(connection)
+            connection.close(invalid=True)
             raise
         return connection
 
@@ -82,16 +83,16 @@ class PooledConnections(Connections):
         if connection.depth == 0:
             self._thread.connection = None
             try:
-                if connection.raw is not None:
-                    self._database.leave(connection)
                 self._let_go(connection)
             finally:
                 self._turn.__exit__(None, None, None)
 
     def _let_go(self, connection: Connection) -> None:
         self._held.discard(connection)
-        # A call that was under way when the store was closed gives its connection back to nobody.
-        connection.close(invalid=self._closed and self._owned)
+        if connection.raw is not None:
+            works = self._database.leave(connection)
+            # A call that was under way when the store was closed gives its connection back to nobody.
+            connection.close(invalid=not works or (self._closed and self._owned))
 
     def discard(self, connection: Connection) -> None:
         """Close a connection for good; whatever else lies in the pool is looked at before it is handed out."""

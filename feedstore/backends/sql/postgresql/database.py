@@ -44,10 +44,12 @@ class PostgresqlDatabase(Database):
             connection.raw.autocommit = connection.changed = True
         connection.execute = functools.partial(connection.execute, binary=True)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection) -> bool:
         """Take the connection out of autocommit, if :meth:`take` put it there."""
-        if connection.changed and not connection.raw.closed:
+        works = not connection.raw.closed
+        if works and connection.changed:
             connection.raw.autocommit = False
+        return works
 
     def is_stale(self, raw: Any) -> bool:
         """An idle server says nothing: if there is something to read, it is most likely the end."""

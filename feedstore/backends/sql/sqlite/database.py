@@ -35,8 +35,9 @@ class SqliteDatabase(Database):
         if getattr(connection.raw, "autocommit", None) is False:
             raise InvalidValueError("the engine opens its SQLite connections with autocommit=False; leave that out")
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection) -> bool:
         """Nothing was changed."""
+        return True
 
     def is_stale(self, raw: Any) -> bool:
         """Never: there is no server to close it."""

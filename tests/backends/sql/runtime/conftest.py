@@ -1,0 +1,27 @@
+"""A backend on an empty database of each kind, closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backends.sql.schema.conftest import database_kind, database_url
+from feedstore import connect
+from feedstore.backends.sql import SqlBackend
+
+__all__ = ["database_kind", "database_url"]
+
+
+@pytest.fixture
+def backend(database_url: str) -> Iterator[SqlBackend]:
+    with SqlBackend(database_url) as backend:
+        yield backend
+
+
+@pytest.fixture
+def other_backend(database_url: str) -> Iterator[SqlBackend]:
+    """Another backend on the same database, as another process would have one."""
+    with connect(database_url) as backend:
+        assert isinstance(backend, SqlBackend)
+        yield backend

@@ -1,0 +1,97 @@
+"""Drivers whose connections fail at chosen statements."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from feedstore.backends.sql import SqlBackend
+
+
+class Fault:
+    """Counts the statements that run on a backend's connections, and does something else instead of chosen ones."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self._positions: Container[int] = ()
+        self._action: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def at(self, positions: Container[int], action: Callable[[], None]) -> Iterator[None]:
+        """Count the statements of a block from 0, and call ``action`` before those at ``positions``; it may raise."""
+        self.statements = []
+        self._positions, self._action = positions, action
+        try:
+            yield
+        finally:
+            self._positions = ()
+
+    def count(self, function: Callable[[], object]) -> int:
+        """Return how many statements ``function`` takes."""
+        with self.at((), lambda: None):
+            function()
+        return len(self.statements)
+
+    def before(self, statement: str) -> None:
+        """Count a statement that is about to run."""
+        self.statements.append(statement)
+        if len(self.statements) - 1 in self._positions:
+            self._action()
+
+
+def install(fault: Fault, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Let every connection that a driver opens from now on count its statements."""
+    if kind == "sqlite":
+        _install_in_sqlite(fault, monkeypatch)
+    else:
+        _install_in_psycopg(fault, monkeypatch)
+
+
+def _install_in_sqlite(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Connection(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            fault.before(sql)
+            return super().execute(sql, *parameters)
+
+        def executemany(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            fault.before(sql)
+            return super().executemany(sql, *parameters)
+
+    connect = sqlite3.dbapi2.connect
+    monkeypatch.setattr(
+        sqlite3.dbapi2, "connect", lambda *arguments, **options: connect(*arguments, **options, factory=Connection)
+    )
+
+
+def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute = psycopg.Connection.execute
+
+    def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        if query != "ROLLBACK":
+            fault.before(query)
+        return execute(self, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+
+
+def dump(backend: SqlBackend) -> dict[str, Sequence[Any]]:
+    """Return every row of every table, and check that each header tells the truth."""
+    engine = create_engine(backend._store.engine.url, poolclass=NullPool)
+    with engine.connect() as connection:
+        tables: dict[str, Sequence[Any]] = {
+            name: connection.exec_driver_sql(f"SELECT * FROM feedstore_{name} ORDER BY 1, 2, 3").all()
+            for name in ("activity", "timeline", "entry", "item")
+        }
+    lengths = {row.id: row.length for row in tables["timeline"]}
+    counted = dict.fromkeys(lengths, 0)
+    for entry in tables["entry"]:
+        counted[entry.timeline_id] += 1
+    assert lengths == counted
+    return tables

@@ -1,0 +1,118 @@
+"""How the databases carry the statements out: by index, without a sort, and reading only what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from backends.sql.runtime.faulty import Fault, install
+from feedstore import Activity
+from feedstore.backends.sql import SqlBackend
+from feedstore.storage import TimelineStorage
+from feedstore.testing.samples import make_activities
+
+ACTIVITIES: list[Activity] = make_activities(3000)
+
+
+@pytest.fixture
+def fault(database_kind: str, monkeypatch: pytest.MonkeyPatch) -> Fault:
+    fault = Fault()
+    install(fault, monkeypatch, database_kind)
+    return fault
+
+
+@pytest.fixture
+def filled(fault: Fault, database_url: str) -> Iterator[SqlBackend]:
+    with SqlBackend(database_url) as backend:
+        backend.activity_storage().add_many(ACTIVITIES)
+        timelines = backend.timeline_storage()
+        timelines.add_many("long", ACTIVITIES)
+        timelines.add_to_many([f"key{number}" for number in range(1000)], ACTIVITIES[:3])
+        with backend.batch() as batch:
+            for number in range(2000):
+                backend.kv_storage().upsert(f"{number}", number, batch_interface=batch)
+        yield backend
+
+
+def _calls(backend: SqlBackend) -> dict[str, Any]:
+    timelines: TimelineStorage = backend.timeline_storage()
+    activities, kv = backend.activity_storage(), backend.kv_storage()
+    bounds = {"activity_id__lt": ACTIVITIES[2000]}
+    oldest_first = ("activity_id",)
+    return {
+        "newest": lambda: timelines.get_slice("long", 0, 25),
+        "oldest": lambda: timelines.get_slice("long", 0, 25, ordering_args=oldest_first),
+        "filtered": lambda: timelines.get_slice("long", 0, 25, filter_kwargs=bounds),
+        "hydrated": lambda: timelines.get_slice("long", 0, 25, hydrate_from=activities),
+        "page": lambda: timelines.get_page("long", 25),
+        "slices": lambda: timelines.get_many_slices(["long", "key7"], 0, 25),
+        "contains": lambda: timelines.contains("long", ACTIVITIES[7]),
+        "count": lambda: timelines.count("long"),
+        "activities": lambda: activities.get_many(ACTIVITIES[:50]),
+        "prefix": lambda: list(kv.items("17")),
+        "item": lambda: kv.fetch_one("100"),
+    }
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_sqlite_searches_and_never_sorts(fault: Fault, filled: SqlBackend) -> None:
+    for name, call in _calls(filled).items():
+        fault.count(call)
+        for statement in list(fault.statements):
+            if not statement.startswith("SELECT"):
+                continue
+            parameters = (None,) * statement.count("?")
+            plan = filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            for *_, detail in plan:
+                assert "TEMP B-TREE" not in detail, (name, detail)
+                assert not detail.startswith("SCAN") or "VIRTUAL TABLE" in detail, (name, detail)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_writes_to_sqlite_search_too(fault: Fault, filled: SqlBackend) -> None:
+    timelines = filled.timeline_storage()
+    keys = [f"key{number}" for number in range(100)]
+    writes = {
+        "fan out": lambda: timelines.add_to_many(keys, ACTIVITIES[3:5], max_length=4),
+        "remove": lambda: timelines.remove_from_many(keys, ACTIVITIES[3:5]),
+        "trim": lambda: timelines.trim("long", 2000),
+        "activities": lambda: filled.activity_storage().add_many(ACTIVITIES[:20]),
+        "delete": lambda: timelines.delete("key8"),
+    }
+    for name, call in writes.items():
+        fault.count(call)
+        for statement in list(fault.statements):
+            if statement.startswith(("BEGIN", "COMMIT")):
+                continue
+            parameters = (None,) * statement.count("?")
+            for *_, detail in filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters):
+                assert not detail.startswith("SCAN feedstore_"), (name, detail)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_postgresql_reads_what_it_returns(fault: Fault, filled: SqlBackend, database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+    text = filled.statements.timelines.slice(False, True)
+    (found,) = filled.store.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", (filled.namespace_id(), b"long", 25, 0))[0]
+    plan = found[0]["Plan"]
+    assert plan["Node Type"] == "Limit"
+    assert [node["Node Type"] for node in plan["Plans"]][-1] in ("Index Scan", "Index Only Scan")
+    assert plan["Plans"][-1]["Actual Rows"] == 25
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_round_trips(fault: Fault, filled: SqlBackend) -> None:
+    expected = dict.fromkeys(_calls(filled), 1)
+    assert {name: fault.count(call) for name, call in _calls(filled).items()} == expected
+    timelines = filled.timeline_storage()
+    # Two of each are BEGIN and COMMIT.
+    assert fault.count(lambda: timelines.add_many("long", [1, 2])) == 5
+    keys = [f"key{number}" for number in range(1000)]
+    assert fault.count(lambda: timelines.add_to_many(keys, [3], max_length=4)) == 5
+    assert fault.count(lambda: timelines.add_to_many(keys, [4], max_length=4)) == 6
+    assert fault.count(lambda: timelines.remove_from_many(keys, [4])) == 5
+    assert fault.count(lambda: filled.activity_storage().add_many(make_activities(500, first=5000))) == 3
