@@ -1,4 +1,4 @@
-"""A program that ingests and says after each chunk how far it is: ``loading.py URL ACTIVITIES FOLLOWS``."""
+"""A program that ingests and says after each chunk how far it is: ``loading.py URL NAMESPACE ACTIVITIES FOLLOWS``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Telling(Progress):
         sys.stdout.flush()
 
 
-def main(url: str, activities: str, follows: str) -> None:
+def main(url: str, namespace: str, activities: str, follows: str) -> None:
     """Begin or resume, and go on to the end."""
     graph = read_follows(Source(follows), Problems())
-    with connect(url) as backend:
+    with connect(url, namespace=namespace) as backend:
         loader = Loader(backend, graph, max_length=MAX_LENGTH, chunk_rows=CHUNK_ROWS, progress=Telling())
         loader.load(Source(activities), resume=True)
 

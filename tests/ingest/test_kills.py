@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from feedstore import connect
 from ingest import loading
 from ingest.deeds import activities_csv, follows_csv
 from ingest.stored import Stored, stored_in
+from stores import fresh_namespace
 
 ROWS = 1200
 MOST_CHUNKS_BEFORE_A_KILL = 12
@@ -26,17 +29,16 @@ DEADLINE_SECONDS = 60
 
 
 class Ingestion:
-    """One input on its way into one SQLite file, by as many processes as it takes."""
+    """One input on its way into one namespace, by as many processes as it takes."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.url = f"sqlite:///{folder / name}.db"
-        self._inputs = [folder / "activities.csv", folder / "follows.csv"]
-        self._inputs[0].write_text(activities_csv(ROWS, late=0.05))
-        self._inputs[1].write_text(follows_csv())
+    def __init__(self, inputs: list[str], url: str) -> None:
+        self._inputs = inputs
+        self._url = url
+        self._namespace = fresh_namespace()
 
     def start(self) -> subprocess.Popen[str]:
         """Begin or resume in a new process."""
-        command = [sys.executable, loading.__file__, self.url, *map(str, self._inputs)]
+        command = [sys.executable, loading.__file__, self._url, self._namespace, *self._inputs]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self) -> Stored:
@@ -46,18 +48,48 @@ class Ingestion:
 
     def stored(self) -> Stored:
         """What is stored now."""
-        with connect(self.url) as backend:
+        with connect(self._url, namespace=self._namespace) as backend:
             return stored_in(backend)
 
 
+@pytest.fixture
+def inputs(tmp_path: Path) -> list[str]:
+    """The paths of the activities and of the follows."""
+    paths = tmp_path / "activities.csv", tmp_path / "follows.csv"
+    paths[0].write_text(activities_csv(ROWS, late=0.05))
+    paths[1].write_text(follows_csv())
+    return [str(path) for path in paths]
+
+
+@pytest.fixture
+def undisturbed(inputs: list[str], tmp_path: Path) -> Stored:
+    """What is stored by a run that nothing disturbs."""
+    return Ingestion(inputs, f"sqlite:///{tmp_path / 'undisturbed.db'}").finish()
+
+
 @pytest.mark.soak
-def test_killed_at_random_moments_a_run_ends_as_if_undisturbed(tmp_path: Path) -> None:
-    kills, chance = 0, random.Random(20260831)
-    undisturbed = Ingestion(tmp_path, "undisturbed").finish()
-    while kills < soak.count(20, 200):
-        ingestion = Ingestion(tmp_path, f"killed-{kills}")
-        while _kill_at_a_random_moment(ingestion.start(), chance):
-            kills += 1
+def test_killed_at_random_moments_a_run_ends_as_if_undisturbed(
+    tmp_path: Path, inputs: list[str], undisturbed: Stored
+) -> None:
+    files = (f"sqlite:///{tmp_path / f'killed-{number}.db'}" for number in count())
+    # A new file each time: some of the kills come while it is being made.
+    _kill(soak.count(20, 200), (Ingestion(inputs, url) for url in files), undisturbed)
+
+
+@pytest.mark.soak
+def test_killed_while_it_writes_to_a_server_a_run_ends_as_if_undisturbed(
+    inputs: list[str], undisturbed: Stored, postgresql_database: str
+) -> None:
+    _kill(soak.count(5, 50), (Ingestion(inputs, postgresql_database) for _ in count()), undisturbed)
+
+
+def _kill(kills: int, ingestions: Iterator[Ingestion], undisturbed: Stored) -> None:
+    """Kill so many processes at random moments, and let each ingestion come to its end then."""
+    chance = random.Random(20260831)
+    while kills > 0:
+        ingestion = next(ingestions)
+        while kills > 0 and _kill_at_a_random_moment(ingestion.start(), chance):
+            kills -= 1
         assert ingestion.finish() == undisturbed
 
 
@@ -95,10 +127,13 @@ def _finish(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.soak
-def test_two_loaders_of_one_file_at_once_do_no_harm(tmp_path: Path) -> None:
-    undisturbed = Ingestion(tmp_path, "undisturbed").finish()
-    for number in range(soak.count(1, 10)):
-        shared = Ingestion(tmp_path, f"shared-{number}")
+@pytest.mark.parametrize("store", ["sqlite_url", "postgresql_url"])
+def test_two_loaders_of_one_file_at_once_do_no_harm(
+    store: str, inputs: list[str], undisturbed: Stored, request: pytest.FixtureRequest
+) -> None:
+    url: str = request.getfixturevalue(store)
+    for _ in range(soak.count(1, 10)):
+        shared = Ingestion(inputs, url)
         for process in [shared.start(), shared.start()]:
             _finish(process)
         # Each counts what is too old as it finds the store, which the other one fills too.
