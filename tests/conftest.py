@@ -31,11 +31,16 @@ def pytest_configure() -> None:
     # benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
     # `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
-    # No machine is too slow, and `make soak` searches longer.
+    # No machine is too slow; the suite draws the same examples each time, and `make soak` searches on.
     slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     examples = soak.count(100, 2000)
     hypothesis.settings.register_profile(
-        "feedstore", deadline=None, max_examples=examples, suppress_health_check=slow_is_no_error, print_blob=True
+        "feedstore",
+        deadline=None,
+        max_examples=examples,
+        derandomize=not soak.SOAK,
+        suppress_health_check=slow_is_no_error,
+        print_blob=True,
     )
     hypothesis.settings.load_profile("feedstore")
 
