@@ -8,7 +8,7 @@ import soak
 from feedstore.testing import OpenBackend
 from feedstore.testing.oracle import run_oracle
 
-EXAMPLES = {"memory": 150, "sqlite": 120, "postgresql": 60}
+EXAMPLES = {"memory": 120, "sqlite": 80, "postgresql": 60}
 
 
 @pytest.mark.soak

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
+import feedstore.serializers
 from feedstore import Activity, ActivityRef
 from feedstore.errors import StoredDataError
 from feedstore.serializers import (
@@ -160,3 +163,9 @@ def test_pickles_are_read_by_nothing_that_was_not_asked_to() -> None:
     for serializer in (MsgpackSerializer(), JsonSerializer()):
         with pytest.raises(StoredDataError):
             serializer.loads(evil, 5)
+
+
+def test_pickles_are_not_even_imported_unless_by_name() -> None:
+    script = "import sys, feedstore.storage; assert 'feedstore.serializers.pickle' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert not [name for name in feedstore.serializers.__all__ if "ickle" in name]
