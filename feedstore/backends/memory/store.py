@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from typing import Any
 
 from sortedcontainers import SortedDict
 
 from feedstore.backends.memory.entries import Entries
+from feedstore.forks import follow_forks
 
 
 class Space:
@@ -30,7 +29,7 @@ class Store:
         self.lock = threading.RLock()
         self.closed = False
         self._spaces: dict[str, Space] = {}
-        _hold_while_forking(self.lock)
+        follow_forks(self, Store._hold, Store._let_go, Store._let_go)
 
     def space(self, namespace: str) -> Space:
         """Return the space of a namespace, made at its first use."""
@@ -43,19 +42,8 @@ class Store:
             self.closed = True
             self._spaces = {}
 
+    def _hold(self) -> None:
+        self.lock.acquire()
 
-def _hold_while_forking(lock: Any) -> None:
-    """Hold the lock while the process forks, so that the child's copy is whole and free."""
-    reference = weakref.ref(lock)
-
-    def acquire() -> None:
-        held = reference()
-        if held is not None:
-            held.acquire()
-
-    def release() -> None:
-        held = reference()
-        if held is not None:
-            held.release()
-
-    os.register_at_fork(before=acquire, after_in_parent=release, after_in_child=release)
+    def _let_go(self) -> None:
+        self.lock.release()

@@ -32,7 +32,7 @@ class Database(ABC):
 
     @abstractmethod
     def leave(self, connection: Connection) -> bool:
-        """Undo what :meth:`take` ``changed``, before the pool gets the connection back; return whether it still works."""
+        """Undo what :meth:`take` ``changed``, before the pool gets the connection back; return whether it works."""
 
     @abstractmethod
     def is_stale(self, raw: Any) -> bool:

@@ -15,6 +15,7 @@ from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.opener import Opener
 from feedstore.errors import ForkedClientError
+from feedstore.forks import follow_forks
 
 
 class PooledConnections(Connections):
@@ -37,7 +38,8 @@ class PooledConnections(Connections):
         self._closed = self._forked = False
         if owned:
             weakref.finalize(self, _dispose, opener.engine, os.getpid())
-        _follow_forks(self)
+        hooks = PooledConnections
+        follow_forks(self, hooks.before_fork, hooks.after_fork_in_parent, hooks.after_fork_in_child)
 
     def acquire(self) -> Connection:
         """Return the connection that this thread holds already, or else one of the pool's."""
@@ -134,24 +136,3 @@ def _dispose(engine: Engine, process: int) -> None:
     # In a forked child the pool may be the parent's.
     if os.getpid() == process:
         engine.dispose()
-
-
-def _follow_forks(connections: PooledConnections) -> None:
-    reference = weakref.ref(connections)
-
-    def before() -> None:
-        held = reference()
-        if held is not None:
-            held.before_fork()
-
-    def in_parent() -> None:
-        held = reference()
-        if held is not None:
-            held.after_fork_in_parent()
-
-    def in_child() -> None:
-        held = reference()
-        if held is not None:
-            held.after_fork_in_child()
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from collections import deque
@@ -13,6 +12,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.opener import Opener
 from feedstore.errors import StorageTimeoutError
+from feedstore.forks import follow_forks
 
 
 class PinnedConnections(Connections):
@@ -35,7 +35,8 @@ class PinnedConnections(Connections):
         self._thread = _Thread()
         self._closed = False
         weakref.finalize(self, _close_all, self._opened)
-        _close_before_forks(self)
+        after = PinnedConnections.after_fork
+        follow_forks(self, PinnedConnections.before_fork, after, after)
 
     def acquire(self) -> Connection:
         """Return this thread's connection, locked."""
@@ -140,19 +141,3 @@ class _Pin:
 def _close_all(connections: list[Connection]) -> None:
     for connection in connections:
         connection.close()
-
-
-def _close_before_forks(connections: PinnedConnections) -> None:
-    reference = weakref.ref(connections)
-
-    def before() -> None:
-        held = reference()
-        if held is not None:
-            held.before_fork()
-
-    def after() -> None:
-        held = reference()
-        if held is not None:
-            held.after_fork()
-
-    os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
