@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=DATA,
         metavar="FOLDER",
-        help=f"ingest its {ACTIVITIES} and {FOLLOWS}; left out: examples/data",
+        help=f"ingest its {ACTIVITIES} and {FOLLOWS}; left out: examples/data/dev-review-feed",
     )
     return parser
 

@@ -15,7 +15,7 @@ from benchmarks.table import Laboratory
 from feedstore import connect
 from feedstore.ingest import FollowGraph, Loader, Problems, Source, read_follows
 
-DATA = Path(__file__).resolve().parent.parent / "examples" / "data"
+DATA = Path(__file__).resolve().parent.parent / "examples" / "data" / "dev-review-feed"
 ACTIVITIES, FOLLOWS = "activities.csv.gz", "follows.csv.gz"
 _KIBIBYTE = 1024
 
