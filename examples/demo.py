@@ -1,6 +1,7 @@
-"""Ingests ten years of real code reviews into a SQLite file, and shows whose timelines came of it.
+"""Ingests fifteen years of real code reviews into a SQLite file, and shows whose timelines came of it.
 
-``make demo`` runs it. Each run starts afresh, in ``build/demo/``. The data is described in
+``make demo`` runs it. Each run starts afresh, in ``build/demo/``. A machine that takes longer than 25 seconds stops
+there, shows what is stored by then, and names the command that ingests the rest. The data is described in
 ``examples/data/dev-review-feed/README.md``.
 """
 
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
 from feedstore import Activity, connect
 from feedstore.cli.output import print_table, time_text
 from feedstore.cli.progress import new_progress
-from feedstore.ingest import Loader, Problems, Source, Summary, read_follows
+from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follows
 from feedstore.storage import Backend, Page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,19 +24,45 @@ DATA = ROOT / "examples" / "data" / "dev-review-feed"
 NEWEST = 5
 
 
+class OutOfTimeError(Exception):
+    """The demo has lasted long enough."""
+
+
+class LimitedProgress(Progress):
+    """Shows what another one shows, and ends the ingestion behind the first chunk that is stored too late."""
+
+    def __init__(self, shown: Progress, seconds: float) -> None:
+        self._shown = shown
+        self._seconds = seconds
+
+    def start(self, source: Source, summary: Summary) -> None:
+        """Show it."""
+        self._shown.start(source, summary)
+
+    def finish(self, source: Source, summary: Summary) -> None:
+        """Show it."""
+        self._shown.finish(source, summary)
+
+    def advance(self, source: Source, summary: Summary) -> None:
+        """Show it, then look at the clock."""
+        self._shown.advance(source, summary)
+        if summary.seconds > self._seconds:
+            raise OutOfTimeError
+
+
 def main() -> None:
     """Ingest, show three timelines and the figures, and say what to type next."""
     arguments = parse_arguments()
     database = fresh_database(arguments.folder)
     with connect(f"sqlite:///{database.resolve()}") as backend:
-        summary = ingest(backend, arguments.activities, arguments.follows)
+        summary, is_whole = ingest(backend, arguments)
         lengths = lengths_of_feeds(backend)
         readers = [lengths[0][1], lengths[len(lengths) // 2][1], lengths[-1][1]]
         for key in readers:
             show_timeline(backend, key)
         entries = count_entries(backend)
     show_figures(summary, len(lengths), entries, database.stat().st_size)
-    show_next(database, readers[0])
+    show_next(arguments, database, readers[0], is_whole)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--activities", type=Path, default=DATA / "activities.csv.gz")
     parser.add_argument("--follows", type=Path, default=DATA / "follows.csv.gz")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo", help="where the database goes")
+    parser.add_argument("--seconds", type=float, default=25, help="how long to ingest at most (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -54,12 +83,18 @@ def fresh_database(folder: Path) -> Path:
     return folder / "feeds.db"
 
 
-def ingest(backend: Backend, activities: Path, follows: Path) -> Summary:
-    """Store the activities, and deliver them to the timelines of whoever follows their actors."""
-    graph = read_follows(Source(follows), Problems())
+def ingest(backend: Backend, arguments: argparse.Namespace) -> tuple[Summary, bool]:
+    """Store the activities, and deliver them to the timelines of whoever follows their actors; tell whether all are."""
+    graph = read_follows(Source(arguments.follows), Problems())
     print(f"Who follows whom: {graph.edges:,} edges from {graph.readers:,} readers to {graph.followees:,} developers.")
-    loader = Loader(backend, graph, progress=new_progress("auto", sys.stderr))
-    return loader.load(Source(activities))
+    progress = LimitedProgress(new_progress("auto", sys.stderr), arguments.seconds)
+    loader = Loader(backend, graph, progress=progress)
+    try:
+        loader.load(Source(arguments.activities))
+    except OutOfTimeError:
+        print(f"Stopped after {loader.summary.seconds:.0f} seconds; the rest can be ingested below.")
+        return loader.summary, False
+    return loader.summary, True
 
 
 def lengths_of_feeds(backend: Backend) -> list[tuple[int, str]]:
@@ -102,16 +137,23 @@ def show_figures(summary: Summary, feeds: int, entries: int, size: int) -> None:
     )
 
 
-def show_next(database: Path, key: str) -> None:
+def show_next(arguments: argparse.Namespace, database: Path, key: str, is_whole: bool) -> None:
     """Print commands that go on from here, as they can be typed in the current folder."""
     installed = Path(sys.executable).with_name("feedstore")
-    command = shown_path(installed) if installed.exists() else f"{shown_path(Path(sys.executable))} -m feedstore"
-    store = f"--store sqlite:///{shown_path(database)}"
+    feedstore = [shown_path(installed)] if installed.exists() else [shown_path(Path(sys.executable)), "-m", "feedstore"]
+    store = ["--store", f"sqlite:///{shown_path(database)}"]
+    commands = [
+        ["timeline", key, *store],
+        ["timeline", key, "--limit", "3", "--json", *store],
+        ["stats", *store],
+        ["--help"],
+    ]
+    if not is_whole:
+        inputs = [shown_path(arguments.activities), "--follows", shown_path(arguments.follows)]
+        commands.insert(0, ["ingest", *inputs, "--resume", *store])
     print("\nWhat to type next:\n")
-    print(f"  {command} timeline {key} {store}")
-    print(f"  {command} timeline {key} --limit 3 --json {store}")
-    print(f"  {command} stats {store}")
-    print(f"  {command} --help")
+    for command in commands:
+        print(f"  {shlex.join([*feedstore, *command])}")
 
 
 def shown_path(path: Path) -> str:
