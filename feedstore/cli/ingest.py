@@ -7,17 +7,18 @@ import re
 import sys
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from feedstore.cli import progress
 from feedstore.cli.options import add_common_options, at_least_one, open_backend
+from feedstore.cli.report import report
 from feedstore.errors import FeedstoreError, InvalidValueError
-
-if TYPE_CHECKING:
-    from feedstore.ingest import Loader, Problems
+from feedstore.ingest import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader, Problems, Source, read_follows
+from feedstore.ingest.chunk import DEFAULT_ROWS
+from feedstore.ingest.problems import ON_ERROR, STOP
+from feedstore.ingest.source import STANDARD_INPUT
 
 NAME = "ingest"
 HELP = "store activities from files, and deliver them to timelines"
-_STANDARD_INPUT = "-"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-length",
         metavar="N",
         type=at_least_one,
-        default=800,
+        default=DEFAULT_MAX_LENGTH,
         help="how many entries a follower's timeline keeps (default: %(default)s)",
     )
     parser.add_argument(
@@ -50,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="read, check and count everything, and write nothing")
     parser.add_argument(
         "--on-error",
-        choices=("stop", "skip"),
-        default="stop",
+        choices=ON_ERROR,
+        default=STOP,
         help="what a wrong row does: stop the run, or be counted, listed and passed over (default: %(default)s)",
     )
     _add_tuning(parser)
@@ -63,16 +64,20 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
         "--max-future",
         metavar="TIME",
         type=_duration,
-        default=timedelta(days=1),
+        default=DEFAULT_MAX_FUTURE,
         help="how far a row's time may lie ahead of the clock, as in 90s, 30m, 12h or 7d (default: 1d)",
     )
     parser.add_argument(
-        "--chunk-size", metavar="N", type=at_least_one, help="how many rows are stored in one step, at most"
+        "--chunk-size",
+        metavar="N",
+        type=at_least_one,
+        default=DEFAULT_ROWS,
+        help="how many rows are stored in one step, at most (default: %(default)s)",
     )
     parser.add_argument(
         "--progress",
-        choices=("auto", "plain", "none"),
-        default="auto",
+        choices=progress.CHOICES,
+        default=progress.AUTO,
         help="show a bar if standard error is a terminal, plain lines, or nothing (default: %(default)s)",
     )
 
@@ -86,9 +91,6 @@ def _duration(text: str) -> timedelta:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ingest the files one after the other, and report what was done, after an error too."""
-    from feedstore.cli.report import report
-    from feedstore.ingest import Problems
-
     _check(arguments)
     problems = Problems(arguments.on_error)
     with ExitStack() as opened:
@@ -105,29 +107,23 @@ def run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.dry_run and arguments.resume:
         raise InvalidValueError("--dry-run reads everything and looks into no store; leave out --resume")
-    if [*arguments.files, arguments.follows].count(_STANDARD_INPUT) > 1:
+    if [*arguments.files, arguments.follows].count(STANDARD_INPUT) > 1:
         raise InvalidValueError("standard input, -, can be read once only; name files for the others")
 
 
 def _new_loader(arguments: argparse.Namespace, problems: Problems, opened: ExitStack) -> Loader:
-    from feedstore.cli.progress import new_progress
-    from feedstore.ingest import Loader, Source, read_follows
-    from feedstore.ingest.chunk import DEFAULT_ROWS
-
     follows = read_follows(Source(arguments.follows), problems) if arguments.follows else None
     return Loader(
         None if arguments.dry_run else opened.enter_context(open_backend(arguments)),
         follows,
         max_length=arguments.max_length,
         max_future=arguments.max_future,
-        chunk_rows=arguments.chunk_size or DEFAULT_ROWS,
+        chunk_rows=arguments.chunk_size,
         problems=problems,
-        progress=new_progress(arguments.progress, sys.stderr),
+        progress=progress.new_progress(arguments.progress, sys.stderr),
     )
 
 
 def _load(arguments: argparse.Namespace, loader: Loader) -> None:
-    from feedstore.ingest import Source
-
     for path in arguments.files:
         loader.load(Source(path), resume=arguments.resume)

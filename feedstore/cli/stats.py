@@ -11,6 +11,7 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.cli.options import add_common_options, masked, open_backend, store_url
 from feedstore.cli.output import print_json, print_table, printable, time_text
+from feedstore.ingest import Checkpoints
 from feedstore.storage import TimelineStorage
 from feedstore.timeline_keys import actor_key, reader_key
 
@@ -53,8 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Count, and print the counts."""
-    from feedstore.ingest.checkpoint import Checkpoints
-
     with open_backend(arguments) as backend:
         activities = _count_activities(backend.activity_storage().iterate())
         kinds = _count_timelines(backend.timeline_storage())
