@@ -132,9 +132,10 @@ class Loader:
             yield
 
     def _fill(self, chunk: Chunk, rows: ActivityRows) -> bool:
-        """Read rows until the chunk is full, and return whether the input has ended."""
+        """Read rows until the chunk is full or as many were passed over, and return whether the input has ended."""
+        most_skipped = self.problems.count + self._chunk_rows
         try:
-            while not chunk.is_full:
+            while not chunk.is_full and self.problems.count < most_skipped:
                 activity = self.problems.next_usable(rows, rows.table)
                 if activity is not None:
                     chunk.add(activity)

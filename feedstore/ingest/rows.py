@@ -31,7 +31,7 @@ class ActivityRows:
     def __init__(self, table: Table, max_future: timedelta) -> None:
         self.table = table
         self._max_future = max_future
-        self._latest = datetime.now(timezone.utc) + max_future
+        self._latest = self._latest_now()
 
     def __iter__(self) -> ActivityRows:
         return self
@@ -64,12 +64,18 @@ class ActivityRows:
         return activity
 
     def _check_against_clock(self, activity: Activity) -> None:
-        self._latest = datetime.now(timezone.utc) + self._max_future
+        self._latest = self._latest_now()
         if activity.time > self._latest:
             raise InvalidValueError(
                 f"the time {activity.time.isoformat()} lies more than {self._max_future} ahead of the clock; the "
                 "activity would stay on top of every timeline"
             )
+
+    def _latest_now(self) -> datetime:
+        try:
+            return datetime.now(timezone.utc) + self._max_future
+        except OverflowError:
+            return datetime.max.replace(tzinfo=timezone.utc)
 
 
 def _empty_error(*values: Any) -> InvalidValueError:

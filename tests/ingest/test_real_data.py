@@ -47,7 +47,8 @@ def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
     summary = loader.load(source(text))
     expected = expected_timelines(read(text))
     timelines = backend.timeline_storage()
-    found = {key: [entry.serialization_id for entry in timelines.get_slice(key, 0, None)] for key in timelines.keys()}  # noqa: SIM118
+    keys = timelines.keys()
+    found = {key: [entry.serialization_id for entry in timelines.get_slice(key, 0, None)] for key in keys}
     assert found == expected
     assert list(backend.activity_storage().iterate()) == sorted(read(text), key=lambda activity: activity.id)
     assert (summary.rows, summary.activities, summary.too_old, summary.repeated_deliveries) == (ROWS, ROWS, 0, 0)

@@ -198,6 +198,18 @@ def test_skipped_rows_are_counted_over_all_runs(path: Path) -> None:
         assert (checkpoint.rows, checkpoint.skipped) == (100, 3)
 
 
+def test_a_long_stretch_of_wrong_rows_is_checkpointed_too(path: Path) -> None:
+    path.write_text("".join([LINES[0], *["wrong\n"] * 95, *LINES[1:]]))
+    with connect("memory://") as backend:
+        loader = Loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip"), progress=BreakingOff(9))
+        with pytest.raises(BrokenOff):
+            loader.load(Source(path))
+        (checkpoint,) = Checkpoints(backend)
+        assert (checkpoint.rows, checkpoint.skipped, checkpoint.position.line) == (0, 90, 91)
+        resumed = Loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip")).load(Source(path), resume=True)
+        assert (resumed.rows, resumed.skipped) == (100, 5)
+
+
 def test_a_gzip_that_was_cut_goes_on_when_it_is_whole(path: Path, undisturbed: Stored) -> None:
     data = compressed(TEXT)
     path.write_bytes(data[: len(data) // 2])
