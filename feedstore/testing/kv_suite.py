@@ -183,5 +183,3 @@ class KvSuite(Suite):
                 list(kv.fetch_by_prefix(key))
             kv.delete(key)
         assert list(kv.items()) == [("sound", 1)]
-
-

@@ -50,9 +50,7 @@ class TimelineAddSuite(Suite):
         assert payloads.add_many("key", [with_id(5, 1), with_id(6), with_id(5, 2)]) == counted(backend, 2)
         assert payloads.get_slice("key", 0, None) == [with_id(6), with_id(5, 2)]
 
-    def test_adding_again_replaces_the_payload_in_its_place(
-        self, backend: Backend, payloads: TimelineStorage
-    ) -> None:
+    def test_adding_again_replaces_the_payload_in_its_place(self, backend: Backend, payloads: TimelineStorage) -> None:
         """T1: an edit counts 0, keeps its place and touches no other timeline."""
         payloads.add_many("key", [with_id(4, "old"), with_id(5, "old"), with_id(6, "old")])
         payloads.add("other", with_id(5, "old"))

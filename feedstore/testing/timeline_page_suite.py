@@ -73,9 +73,7 @@ class TimelinePageSuite(Suite):
         assert re.fullmatch("[A-Za-z0-9_-]{1,128}", str(cursors[0]))
 
     @pytest.mark.parametrize("ordering", [NEWEST_FIRST, OLDEST_FIRST])
-    def test_a_cursor_altered_anywhere_is_refused(
-        self, timelines: TimelineStorage, ordering: tuple[str, ...]
-    ) -> None:
+    def test_a_cursor_altered_anywhere_is_refused(self, timelines: TimelineStorage, ordering: tuple[str, ...]) -> None:
         """T16: one character changed, left out, doubled or put in, at every position, is a ValueError."""
         timelines.add_many("key", HARD_IDS)
         cursor = str(timelines.get_page("key", 5, ordering_args=ordering).next_cursor)
@@ -130,9 +128,7 @@ class TimelinePageSuite(Suite):
     @pytest.mark.parametrize(
         ("limit", "error"), [(0, ValueError), (-1, ValueError), (None, TypeError), ("5", TypeError), (True, TypeError)]
     )
-    def test_a_limit_below_one_is_refused(
-        self, timelines: TimelineStorage, limit: Any, error: type[Exception]
-    ) -> None:
+    def test_a_limit_below_one_is_refused(self, timelines: TimelineStorage, limit: Any, error: type[Exception]) -> None:
         """T6: a page holds one entry or more."""
         with pytest.raises(error, match="limit"):
             timelines.get_page("key", limit)

@@ -33,9 +33,7 @@ class TimelineSliceSuite(Suite):
     """``get_slice`` behaves as a Python list."""
 
     @pytest.mark.parametrize("ordering", ORDERINGS)
-    def test_positions_are_those_of_a_list(
-        self, timelines: TimelineStorage, ordering: tuple[str, ...] | None
-    ) -> None:
+    def test_positions_are_those_of_a_list(self, timelines: TimelineStorage, ordering: tuple[str, ...] | None) -> None:
         """T7: every start and stop, in either ordering, also beyond the end and backwards."""
         timelines.add_many("key", HARD_IDS)
         model = in_order(HARD_IDS, ordering)
@@ -157,6 +155,7 @@ class TimelineSliceSuite(Suite):
     )
     def test_an_unknown_ordering_is_refused(self, timelines: TimelineStorage, refused: Any) -> None:
         """T5: an ordering is honoured or refused with an error that shows what may be passed."""
+
         def read_page(**options: Any) -> Any:
             return timelines.get_page("key", 5, **options)
 

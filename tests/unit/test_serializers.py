@@ -33,9 +33,7 @@ plain_scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(all
 scalars = st.one_of(plain_scalars, st.binary(max_size=6), times)
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(scalars, inner, max_size=4)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(scalars, inner, max_size=4)),
     max_leaves=12,
 )
 json_values = st.recursive(
