@@ -3,6 +3,7 @@
 A backend's test is the suite and one fixture, ``open_backend``: a callable that opens backends on one shared store,
 under the namespace that it is given or a fresh one, and whose owner closes what it opened::
 
+    import contextlib
     import uuid
 
     import pytest
