@@ -53,12 +53,12 @@ class SqlActivityStorage(ActivityStorage):
         return found
 
     def remove_from_storage(self, activity_ids: list[int]) -> int:
-        """One transaction."""
+        """One statement."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is None or not activity_ids:
             return 0
         ids = [id_to_bytes(one) for one in activity_ids]
-        return self.backend.store.write(self._activity_rows.remove, namespace_id, ids)
+        return self.backend.store.execute(*self._activity_rows.remove_statement(namespace_id, ids))
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time and holds no transaction between."""

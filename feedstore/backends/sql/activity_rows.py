@@ -16,8 +16,8 @@ class ActivityRows(ABC):
         """Store ``(id, data)``, replacing what is there; return how many ids were new."""
 
     @abstractmethod
-    def remove(self, connection: Connection, namespace_id: int, activity_ids: list[bytes]) -> int:
-        """Remove ids and return how many were there."""
+    def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """Return the statement, with its parameters, that removes ids."""
 
     @abstractmethod
     def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:

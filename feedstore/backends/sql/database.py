@@ -16,6 +16,7 @@ class Database(ABC):
     """One kind of database. Subclasses hold no connection and no state that a call changes."""
 
     insert: Callable[..., Any]
+    in_autocommit: bool
     begin_read: str
     begin_write: str
     driver_error: type[Exception]

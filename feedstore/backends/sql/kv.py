@@ -33,7 +33,7 @@ class SqlKvStorage(KvStorage):
     def _upsert(self, key: str, data: bytes) -> None:
         statement = self.backend.statements.items.upsert
         namespace_id = self.backend.namespace_id_to_write()
-        self.backend.store.write(_execute, statement, (namespace_id, self._name_bytes, key.encode(), data))
+        self.backend.store.execute(statement, (namespace_id, self._name_bytes, key.encode(), data))
 
     def _fetch_one(self, key: str) -> bytes | None:
         namespace_id = self.backend.namespace_id()
@@ -59,7 +59,7 @@ class SqlKvStorage(KvStorage):
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
             parameters = (namespace_id, self._name_bytes, key.encode())
-            self.backend.store.write(_execute, self.backend.statements.items.delete, parameters)
+            self.backend.store.execute(self.backend.statements.items.delete, parameters)
 
     def _flush(self) -> None:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
@@ -75,10 +75,6 @@ class SqlKvStorage(KvStorage):
             return False
         connection.execute(statements.delete_up_to, (*space, last[0]))
         return True
-
-
-def _execute(connection: Connection, text: str, parameters: tuple[object, ...]) -> None:
-    connection.execute(text, parameters)
 
 
 def _first_behind(prefix: bytes) -> bytes:

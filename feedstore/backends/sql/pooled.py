@@ -36,8 +36,9 @@ class PooledConnections(Connections):
         self._inherited: list[object] = []
         self._turn = threading.RLock() if isinstance(opener.engine.pool, StaticPool) else nullcontext()
         self._closed = self._forked = False
+        self._process = [os.getpid()]
         if owned:
-            weakref.finalize(self, _dispose, opener.engine, os.getpid())
+            weakref.finalize(self, _dispose, opener.engine, self._process)
         hooks = PooledConnections
         follow_forks(self, hooks.before_fork, hooks.after_fork_in_parent, hooks.after_fork_in_child)
 
@@ -122,6 +123,7 @@ class PooledConnections(Connections):
         self._thread = _Thread()
         if self._owned:
             self._opener.engine.dispose(close=False)
+            self._process[0] = os.getpid()
         else:
             self._forked = True
 
@@ -132,7 +134,7 @@ class _Thread(threading.local):
     connection: Connection | None = None
 
 
-def _dispose(engine: Engine, process: int) -> None:
-    # In a forked child the pool may be the parent's.
-    if os.getpid() == process:
+def _dispose(engine: Engine, process: list[int]) -> None:
+    # In a child that was forked past Python the pool is the parent's.
+    if process == [os.getpid()]:
         engine.dispose()

@@ -80,12 +80,26 @@ class Store:
             if connection.in_transaction:
                 connection.shared = True
                 return work(connection, *arguments)
-            return self._write(connection, work, arguments)
+            begin = self.database.begin_write
+            result: _Result = self._repeated(self._attempt, connection, begin, work, arguments)
+            return result
 
-    def _write(self, connection: Connection, work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
+    def execute(self, text: str, parameters: Any) -> int:
+        """Run one writing statement as :meth:`write` does, and return how many rows it changed. Where the driver's
+        connections are in autocommit, it needs no round trips to begin and end.
+        """
+        if not self.database.in_autocommit:
+            return self.write(_execute, text, parameters)
+        with self._connections.writing() as connection:
+            if connection.in_transaction:
+                connection.shared = True
+                return _execute(connection, text, parameters)
+            return self._repeated(_execute, connection, text, parameters)
+
+    def _repeated(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return self._attempt(connection, self.database.begin_write, work, arguments)
+                return action(*arguments)
             except self._driver_error as error:
                 if attempt == _ATTEMPTS or not self.database.may_retry(error):
                     raise self.database.translated(error) from error
@@ -95,9 +109,9 @@ class Store:
     def _attempt(
         self, connection: Connection, begin: str, work: Callable[..., _Result], arguments: tuple[Any, ...]
     ) -> _Result:
-        connection.execute(begin)
-        connection.in_transaction, connection.shared = True, False
         try:
+            connection.execute(begin)
+            connection.in_transaction, connection.shared = True, False
             result = work(connection, *arguments)
             connection.execute("COMMIT")
         except BaseException:
@@ -119,6 +133,11 @@ class Store:
         """Close what was opened here."""
         self.closed = True
         self._connections.close()
+
+
+def _execute(connection: Connection, text: str, parameters: Any) -> int:
+    rows: int = connection.execute(text, parameters).rowcount
+    return rows
 
 
 def _fetch_all(connection: Connection, text: str, parameters: Any) -> list[Any]:

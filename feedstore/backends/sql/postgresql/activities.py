@@ -58,11 +58,9 @@ class PostgresqlActivityRows(ActivityRows):
             connection.execute(self._replace, (ids, data, namespace_id, namespace_id))
         return added
 
-    def remove(self, connection: Connection, namespace_id: int, activity_ids: list[bytes]) -> int:
-        """One statement."""
-        parameters = (namespace_id, namespace_id, activity_ids)
-        removed: int = connection.execute(self._remove, parameters).rowcount
-        return removed
+    def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """An array of ids."""
+        return self._remove, (namespace_id, namespace_id, activity_ids)
 
     def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
         """An array of ids."""

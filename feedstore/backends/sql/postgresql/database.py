@@ -28,6 +28,7 @@ class PostgresqlDatabase(Database):
     """
 
     insert = staticmethod(insert)
+    in_autocommit = True
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     begin_write = BEGIN_WRITE
     driver_error = psycopg.Error

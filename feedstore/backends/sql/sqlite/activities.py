@@ -37,11 +37,9 @@ class SqliteActivityRows(ActivityRows):
             connection.executemany(self._replace, rows)
         return added
 
-    def remove(self, connection: Connection, namespace_id: int, activity_ids: list[bytes]) -> int:
-        """One statement."""
-        parameters = (namespace_id, b"".join(activity_ids), positions(len(activity_ids)))
-        removed: int = connection.execute(self._remove, parameters).rowcount
-        return removed
+    def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """All in one statement."""
+        return self._remove, (namespace_id, b"".join(activity_ids), positions(len(activity_ids)))
 
     def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
         """One look-up for each id, all in one statement."""

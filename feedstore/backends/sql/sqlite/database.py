@@ -21,6 +21,7 @@ class SqliteDatabase(Database):
     """A SQLite file. Writers begin IMMEDIATE, so that they wait for each other at the start and nowhere else."""
 
     insert = staticmethod(insert)
+    in_autocommit = False
     begin_read = "BEGIN"
     begin_write = "BEGIN IMMEDIATE"
     driver_error = sqlite3.Error

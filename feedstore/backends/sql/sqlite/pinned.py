@@ -140,4 +140,7 @@ class _Pin:
 
 def _close_all(connections: list[Connection]) -> None:
     for connection in connections:
-        connection.close()
+        # At the end of the process a daemon thread may be in the middle of a call; its connection ends with it.
+        if connection.lock.acquire(blocking=False):
+            connection.close()
+            connection.lock.release()

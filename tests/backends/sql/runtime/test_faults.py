@@ -88,7 +88,7 @@ def test_an_error_at_every_statement(
     name: str, fault: Fault, filled: SqlBackend, database_kind: str, other_backend: SqlBackend
 ) -> None:
     statements = fault.count(lambda: WRITES[name](filled))
-    assert statements >= 3
+    assert statements > 0
     fill(filled)
     before = dump(filled)
     for position in range(statements):

@@ -55,8 +55,7 @@ def test_a_deadlock_at_every_statement(name: str, fault: Fault, filled: SqlBacke
         expected = WRITES[name](filled)
     statements = len(fault.statements)
     after = _without_numbers(dump(filled))
-    # The first statement begins the transaction, which cannot deadlock.
-    for position in range(1, statements):
+    for position in range(statements):
         fill(filled)
         with fault.at([position], _deadlock if position % 2 else _serialization_failure):
             assert WRITES[name](filled) == expected
