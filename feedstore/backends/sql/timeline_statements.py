@@ -1,9 +1,9 @@
 """The statements that read timelines, the same on every dialect.
 
 A timeline's header is found by a scalar subquery rather than a join: PostgreSQL then knows that one timeline is read
-and takes the entries in the order of the primary key, without sorting them. On SQLite both take the same time (9 and 10
-µs for 25 entries). Activities beside the ids are looked up in a scalar subquery too: 19 µs for 25, a join 16, but 30 and
-147 behind an offset of 700, for SQLite looks nothing up for a row that it skips.
+and takes the entries in the order of the primary key, without sorting them. On SQLite both take the same time (9 and
+10 µs for 25 entries). Activities beside the ids are looked up in a scalar subquery too: 19 µs for 25, where a join
+takes 16; but 30 where it takes 147 behind an offset of 700, for SQLite looks nothing up for a row that it skips.
 """
 
 from __future__ import annotations
