@@ -88,7 +88,7 @@ def _server_address(body: str, query: str) -> Address:
     name = unquote(database) or None
     user = _decoded(parts["user"])
     address = URL.create(_DRIVERS[POSTGRESQL], user, _decoded(parts["password"]), host, port, name)
-    label = f"postgresql://{host or ''}{'' if port is None else f':{port}'}/{name or ''}"
+    label = f"postgresql://{parts['host']}{'' if port is None else f':{port}'}/{name or ''}"
     return Address(POSTGRESQL, address, label, _parse_query(query))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from feedstore import connect
+from feedstore.backends.sql import SqlBackend
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, OPTIONS, POSTGRESQL, SQLITE, read_options
 from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverError
 
@@ -85,3 +87,21 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingDriverError, match=r'pip install "feedstore\[postgresql\]"'):
         connect(URLS[POSTGRESQL])
+
+
+def test_the_options_of_sqlite_take_effect(tmp_path: Path) -> None:
+    with connect(f"sqlite:///{tmp_path / 'feeds.db'}?synchronous=full", cache_size=3, busy_timeout=1.5) as backend:
+        assert isinstance(backend, SqlBackend)
+        found = {
+            name: backend.store.fetch(f"PRAGMA {name}", ())[0][0]
+            for name in ("journal_mode", "synchronous", "cache_size", "busy_timeout")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "cache_size": -3 * 1024, "busy_timeout": 1500}
+
+
+def test_the_options_of_postgresql_take_effect(postgresql_database: str) -> None:
+    options = {"statement_timeout": 1.5, "application_name": "reports", "connect_timeout": 3, "pool_size": 2}
+    with connect(postgresql_database, **options) as backend:
+        assert isinstance(backend, SqlBackend)
+        found = [backend.store.fetch(f"SHOW {name}", ())[0][0] for name in ("statement_timeout", "application_name")]
+        assert found == ["1500ms", "reports"]

@@ -8,6 +8,9 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
+import pytest
+
+import soak
 from backends.sql.runtime.faulty import dump
 from feedstore.backends.sql import SqlBackend
 from feedstore.testing.processes import Child
@@ -26,11 +29,19 @@ def _in_processes(function: Callable[[SqlBackend, int], object], url: str) -> No
         child.result()
 
 
+def _assert_no_deadlocks(backend: SqlBackend) -> None:
+    """Retries would hide a deadlock: each costs a second of waiting."""
+    if backend.store.engine.dialect.name == "postgresql":
+        counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+        assert backend.store.fetch(counted, ()) == [(0,)]
+
+
+@pytest.mark.soak
 def test_trimming_fan_outs(database_url: str, backend: SqlBackend) -> None:
     def fan_out(backend: SqlBackend, process: int) -> None:
         chance = random.Random(process)
         timelines = backend.timeline_storage()
-        for number in range(25):
+        for number in range(soak.count(25, 250)):
             keys = chance.sample(KEYS, 8)
             timelines.add_to_many(keys, [chance.randrange(2**64), number], max_length=5)
 
@@ -39,6 +50,7 @@ def test_trimming_fan_outs(database_url: str, backend: SqlBackend) -> None:
     assert {timelines.count(key) for key in KEYS} == {5}
     assert {len(timelines.get_slice(key, 0, None)) for key in KEYS} == {5}
     dump(backend)
+    _assert_no_deadlocks(backend)
 
 
 def test_the_same_new_timelines_at_once(database_url: str, backend: SqlBackend) -> None:
@@ -52,13 +64,15 @@ def test_the_same_new_timelines_at_once(database_url: str, backend: SqlBackend) 
     assert sorted(timelines.keys()) == sorted(f"{number}:{key}" for number in range(10) for key in KEYS)
     assert {timelines.count(key) for key in timelines.keys()} == {PROCESSES}  # noqa: SIM118 - no mapping
     dump(backend)
+    _assert_no_deadlocks(backend)
 
 
+@pytest.mark.soak
 def test_everything_at_once(database_url: str, backend: SqlBackend) -> None:
     def work(backend: SqlBackend, process: int) -> None:
         chance = random.Random(process)
         timelines, kv = backend.timeline_storage(), backend.kv_storage()
-        for number in range(25):
+        for number in range(soak.count(25, 250)):
             keys = chance.sample(KEYS, 6)
             timelines.add_to_many(keys, [chance.randrange(2**64)], max_length=6)
             timelines.remove_from_many(keys[:2], timelines.get_slice(keys[0], 0, 2))
@@ -75,6 +89,7 @@ def test_everything_at_once(database_url: str, backend: SqlBackend) -> None:
     tables = dump(backend)
     assert all(row.length <= 6 for row in tables["timeline"])
     assert len(tables["item"]) == PROCESSES
+    _assert_no_deadlocks(backend)
 
 
 def test_a_killed_process_leaves_no_half_of_a_batch(database_url: str, backend: SqlBackend) -> None:
