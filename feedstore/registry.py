@@ -17,6 +17,11 @@ _BUILT_IN = {
     "postgresql": "feedstore.backends.sql:SqlBackend",
     "postgres": "feedstore.backends.sql:SqlBackend",
     "postgresql+psycopg": "feedstore.backends.sql:SqlBackend",
+    "redis": "feedstore.backends.redis:RedisBackend",
+    "rediss": "feedstore.backends.redis:RedisBackend",
+    "unix": "feedstore.backends.redis:RedisBackend",
+    "redis+cluster": "feedstore.backends.redis:RedisBackend",
+    "rediss+cluster": "feedstore.backends.redis:RedisBackend",
 }
 
 

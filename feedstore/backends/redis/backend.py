@@ -1,0 +1,139 @@
+"""The Redis backend."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from feedstore.backends.redis.activity import RedisActivityStorage
+from feedstore.backends.redis.batch import Write, WriteQueue, resolved
+from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.kv import RedisKvStorage
+from feedstore.backends.redis.opening import open_store
+from feedstore.backends.redis.store import Store
+from feedstore.backends.redis.timeline import RedisTimelineStorage
+from feedstore.errors import AtomicityError, InvalidTypeError
+from feedstore.metrics import Metrics
+from feedstore.storage import Abilities, AtomicScope, Backend
+from feedstore.storage.backend import closed_error
+from feedstore.storage.batch import Operation
+
+
+class RedisBackend(Backend):
+    """A store in one Redis server or a Redis Cluster, 6.2 or newer.
+
+    ``url`` is ``redis://user:password@host:port/database``, ``rediss://…`` (TLS), ``unix:///path/of/socket?db=0``, or
+    ``redis+cluster://host:port,host:port`` (``rediss+cluster://…``). Or ``client`` is a ready ``redis.Redis`` or
+    ``redis.RedisCluster``, which stays the caller's to close and may not be used after a fork.
+
+    Options, by keyword or in the URL's query:
+
+    - ``namespace``; ``buckets`` (64; into how many slots of a Cluster it is spread, fixed at its first write);
+      ``colocate`` (one bucket, so that any atomic batch is possible on a Cluster).
+    - ``timeout``, ``connect_timeout`` (5 seconds each), ``max_connections`` (100), ``client_name``, ``ssl_ca_certs``,
+      ``ssl_certfile``, ``ssl_keyfile``, ``ssl_cert_reqs``, ``ssl_check_hostname``.
+    - ``retry_seconds`` (5; on a Cluster 20): how long a call goes on trying while a server restarts, a replica is
+      promoted or a slot moves. A write that is sent twice changes nothing twice.
+    - ``wait_replicas`` (0), ``wait_timeout`` (1 second): each write waits until so many replicas confirm it, and raises
+      :class:`StorageTimeoutError` if they do not; it stays written on the primary.
+    - ``idle_expiry`` (never): seconds after which a timeline that nobody writes to is deleted by the server.
+
+    An atomic batch is one script, which checks the types of all its keys before its first write. On one server it may
+    hold anything, on a Cluster the writes of one bucket, or anything with ``colocate``.
+    """
+
+    activity_storage_class = RedisActivityStorage
+    timeline_storage_class = RedisTimelineStorage
+    kv_storage_class = RedisKvStorage
+
+    def __init__(
+        self, url: str | None = None, *, client: Any = None, metrics: Metrics | None = None, **options: Any
+    ) -> None:
+        if (url is None) == (client is None):
+            raise InvalidTypeError("pass a URL or client=, and not both")
+        self._store, namespace = open_store(url, client, options)
+        super().__init__(namespace, metrics)
+        reaches_everything = not self._store.is_cluster or self._store.settings.buckets == 1
+        self.abilities = Abilities(atomic_scope=AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> RedisBackend:
+        """Return a backend for a URL; see the class for the options. Nothing is connected yet."""
+        return cls(url, **options)
+
+    @property
+    def store(self) -> Store:
+        """The store. Raises :class:`BackendClosedError` once closed."""
+        if self._store.closed:
+            raise closed_error(self)
+        return self._store
+
+    def keys(self) -> Keys:
+        """Return the names of the namespace's Redis keys, to read them."""
+        return self.store.keys(self.namespace)
+
+    def keys_to_write(self) -> Keys:
+        """Return the names of the namespace's Redis keys; the namespace is marked now if it is new."""
+        return self.store.keys_to_write(self.namespace)
+
+    def write(self, writes: Sequence[Write], result: Callable[[list[Any]], Any]) -> Any:
+        """Carry out writes and return the result of their counts; inside a batch, queue them and return what stands for
+        it.
+        """
+        store = self.store
+        queue = store.queue
+        if queue is not None:
+            return queue.add(writes, result)
+        return result(store.carry_out(self.keys_to_write(), writes))
+
+    @property
+    def is_in_batch(self) -> bool:
+        """Whether this thread is carrying out a batch."""
+        return self.store.queue is not None
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._store.closed
+
+    def _store_identity(self) -> object:
+        return self._store
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        store, keys = self.store, self.keys_to_write()
+        queue = store.queue = WriteQueue()
+        try:
+            results = [operation.run() for operation in operations]
+        finally:
+            store.queue = None
+        if not queue.writes:
+            return results
+        if atomic:
+            self._check_scope(queue.writes)
+            counts = store.carry_out_at_once(keys, queue.writes)
+        else:
+            counts = store.carry_out(keys, queue.writes)
+        return [resolved(result, counts) for result in results]
+
+    def _check_scope(self, writes: Sequence[Write]) -> None:
+        if self._store.is_cluster and len({write.bucket for write in writes}) > 1:
+            raise AtomicityError(
+                "an atomic batch on a Redis Cluster reaches one bucket of its namespace, and this one reaches several; "
+                "connect with colocate=True to a namespace whose batches must be atomic"
+            )
+
+    def _with_namespace(self, namespace: str) -> RedisBackend:
+        other = copy.copy(self)
+        other.namespace = namespace
+        return other
+
+    def _ping(self) -> None:
+        self.store.ask(Command(self.namespace, ("PING",)))
+
+    def _close(self) -> None:
+        self._store.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store.label!r}, namespace={self.namespace!r})"

@@ -1,0 +1,111 @@
+"""Writes of a batch: queued while the storages' hooks run, and sent together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.scripts import WRITE
+
+_MOST_WRITES = 1000
+_MOST_BYTES = 1_000_000
+
+Items = tuple[list[bytes], list[bytes] | None]
+"""Ids, and the bytes of each if there are any. Writes that share them are the same object."""
+
+
+class Write(NamedTuple):
+    """One write of the script: what it is called, the bucket and the keys it touches, its items and its arguments."""
+
+    kind: str
+    bucket: int
+    keys: tuple[str, ...]
+    items: Items | None = None
+    arguments: tuple[Any, ...] = ()
+
+
+class Deferred(NamedTuple):
+    """What a hook returns inside a batch: the place of its writes, and how their counts become its result."""
+
+    first: int
+    last: int
+    result: Callable[[list[Any]], Any]
+
+
+class WriteQueue:
+    """The writes of one batch, in order."""
+
+    def __init__(self) -> None:
+        self.writes: list[Write] = []
+
+    def add(self, writes: Sequence[Write], result: Callable[[list[Any]], Any]) -> Deferred:
+        """Queue writes and return what stands for their result."""
+        first = len(self.writes)
+        self.writes.extend(writes)
+        return Deferred(first, len(self.writes), result)
+
+
+def resolved(value: Any, counts: list[Any]) -> Any:
+    """Return a hook's result, now that the writes have been counted."""
+    return value.result(counts[value.first : value.last]) if isinstance(value, Deferred) else value
+
+
+def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:
+    """Return the command that carries out writes, all or none."""
+    places: dict[int, int] = {}
+    items: list[Items] = []
+    program = []
+    for write in writes:
+        words: list[Any] = [write.kind]
+        if write.items is not None:
+            place = places.get(id(write.items))
+            if place is None:
+                items.append(write.items)
+                place = places[id(write.items)] = len(items)
+            words.append(place)
+        program.append([*words, *write.arguments])
+    packed = msgpack.packb([items, program], use_bin_type=False)
+    touched = [key for write in writes for key in write.keys]
+    return call_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry), writes=True)
+
+
+def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int, spread: bool) -> tuple[list[Command], list[int]]:
+    """Return commands that carry out writes, and the position of each of their counts.
+
+    A script stays short enough not to keep the server from others. With ``spread``, on a Cluster, each reaches the keys
+    of one bucket; the writes of one bucket keep their order.
+    """
+    groups: dict[int, list[int]] = {}
+    for position, write in enumerate(writes):
+        groups.setdefault(write.bucket if spread else 0, []).append(position)
+    commands, positions = [], []
+    for group in groups.values():
+        for part in _parts(writes, group):
+            commands.append(in_one_script(keys, [writes[position] for position in part], expiry))
+            positions.extend(part)
+    return commands, positions
+
+
+def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
+    parts: list[list[int]] = [[]]
+    size = 0
+    for position in group:
+        weight = _weight(writes[position])
+        if parts[-1] and (len(parts[-1]) >= _MOST_WRITES or size + weight > _MOST_BYTES):
+            parts.append([])
+            size = 0
+        parts[-1].append(position)
+        size += weight
+    return parts
+
+
+def _weight(write: Write) -> int:
+    """Return about how much work a write is, in bytes."""
+    if write.items is None:
+        return 100 + sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
+    ids, data = write.items
+    return 100 + 40 * len(ids) + sum(map(len, data or ()))

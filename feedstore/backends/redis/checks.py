@@ -1,0 +1,55 @@
+"""What is asked of a server before it is used."""
+
+from __future__ import annotations
+
+import logging
+
+from redis.exceptions import NoPermissionError
+
+from feedstore.backends.redis.node import Node
+from feedstore.errors import StorageError
+
+logger = logging.getLogger("feedstore.redis")
+_OLDEST_VERSION = (6, 2)
+_SAFE_POLICY = "noeviction"
+
+
+def check_server(node: Node, label: str, in_cluster: bool) -> None:
+    """Raise :class:`StorageError` for a server that cannot be used, and warn of one that may drop data.
+
+    Costs one round trip. A user who may not ask is taken at their word.
+    """
+    answers = node.request([("INFO", "server"), ("INFO", "memory"), ("INFO", "cluster")])
+    for answer in answers:
+        if isinstance(answer, NoPermissionError):
+            logger.debug("%s: this user may not run INFO; version and eviction policy stay unchecked", label)
+            return
+        if isinstance(answer, Exception):
+            raise answer
+    fields = _fields(b"\n".join(answers))
+    _check_version(fields, label)
+    if fields.get("cluster_enabled") == "1" and not in_cluster:
+        raise StorageError(f"{label}: this server is part of a Redis Cluster; use redis+cluster://")
+    _warn_of_eviction(fields, label)
+
+
+def _fields(answer: bytes) -> dict[str, str]:
+    lines = answer.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _check_version(fields: dict[str, str], label: str) -> None:
+    version = fields.get("redis_version", "")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_VERSION:
+        raise StorageError(f"{label}: Redis {version or 'of an unknown version'} is too old; 6.2 or newer is needed")
+
+
+def _warn_of_eviction(fields: dict[str, str], label: str) -> None:
+    policy = fields.get("maxmemory_policy", _SAFE_POLICY)
+    if fields.get("maxmemory", "0") != "0" and policy != _SAFE_POLICY:
+        logger.warning(
+            "%s: maxmemory-policy is %s, so a server that runs out of memory drops keys and with them parts of "
+            "timelines; set it to noeviction",
+            label,
+            policy,
+        )

@@ -1,0 +1,140 @@
+"""The way to a Redis Cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from redis import RedisCluster, exceptions
+from redis.crc import key_slot
+
+from feedstore.backends.redis.checks import check_server
+from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.node import Exchange, Node
+from feedstore.backends.redis.options import Settings
+from feedstore.backends.redis.transport import Transport
+
+_Share = tuple[Node, list[int], list[Command]]
+
+
+@lru_cache(maxsize=65536)
+def slot_of(tag: str) -> int:
+    """Return the slot of a hash tag."""
+    slot: int = key_slot(tag.encode())
+    return slot
+
+
+class ClusterTransport(Transport):
+    """Sends each command to the node that serves its slot: to all nodes first, and then reads their answers.
+
+    The commands of one slot keep their order; those of different slots have none.
+    """
+
+    def __init__(self, connect: Callable[[], RedisCluster], settings: Settings, label: str, owns_client: bool) -> None:
+        super().__init__(settings, label)
+        self._connect = connect
+        self._owns_client = owns_client
+        self._lock = threading.Lock()
+        self._client: RedisCluster | None = None
+
+    def _connected(self) -> RedisCluster:
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    client = self._connect()
+                    check_server(_node_of(client, client.get_default_node()), self.label, in_cluster=True)
+                    self._client = client
+        return self._client
+
+    def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
+        shares = self._shares(commands, pending)
+        exchanges: list[Exchange | Exception] = []
+        try:
+            for node, _, chosen in shares:
+                exchanges.append(self._begin(node, chosen))
+            for node, positions, chosen in shares:
+                for position, answer in zip(positions, self._finish(node, chosen, exchanges.pop(0)), strict=True):
+                    answers[position] = answer
+        finally:
+            for exchange in exchanges:
+                if isinstance(exchange, Exchange):
+                    exchange.abandon()
+        for position in pending:
+            if isinstance(answers[position], exceptions.AskError) and not _is_moved(answers[position]):
+                answers[position] = self._follow(commands[position], answers[position])
+
+    def _shares(self, commands: Sequence[Command], pending: list[int]) -> list[_Share]:
+        client = self._connected()
+        shares: dict[str, _Share] = {}
+        for position in pending:
+            command = commands[position]
+            place = client.nodes_manager.get_node_from_slot(slot_of(command.tag))
+            share = shares.get(place.name)
+            if share is None:
+                share = shares[place.name] = (_node_of(client, place), [], [])
+            share[1].append(position)
+            share[2].append(command)
+        return list(shares.values())
+
+    def _begin(self, node: Node, commands: list[Command]) -> Exchange | Exception:
+        try:
+            return node.begin(self._words(commands))
+        except exceptions.RedisError as error:
+            return error
+
+    def _finish(self, node: Node, commands: list[Command], exchange: Exchange | Exception) -> list[Any]:
+        """Return a node's answers; a connection that was lost is the answer to each command."""
+        if isinstance(exchange, Exception):
+            return [exchange] * len(commands)
+        try:
+            return self._ask(node, commands, exchange.answers())
+        except exceptions.RedisError as error:
+            return [error] * len(commands)
+
+    def _follow(self, command: Command, error: exceptions.AskError) -> Any:
+        """Return the answer of the node that a slot is moving to, which has its key already."""
+        client = self._connected()
+        place = client.nodes_manager.get_node(error.host, error.port)
+        if place is None:
+            return error
+        asking = Command(command.tag, ("ASKING",))
+        try:
+            node = _node_of(client, place)
+            return self._ask_behind(node, asking, command)
+        except exceptions.RedisError as failure:
+            return failure
+
+    def _ask_behind(self, node: Node, asking: Command, command: Command) -> Any:
+        _, answer = node.request([asking.words, command.words])
+        if isinstance(answer, exceptions.NoScriptError):
+            self._ask(node, [command], [answer])
+            _, answer = node.request([asking.words, command.words])
+        return answer
+
+    def _order_group(self, command: Command) -> Any:
+        return slot_of(command.tag)
+
+    def _note_failure(self, error: Exception) -> None:
+        is_elsewhere = isinstance(error, (exceptions.AskError, exceptions.ReadOnlyError, exceptions.ClusterDownError))
+        is_lost = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError))
+        if self._client is None or not (is_elsewhere or is_lost):
+            return
+        try:
+            self._client.nodes_manager.initialize()
+        except (exceptions.RedisError, exceptions.RedisClusterException):
+            # No node answers now; the next attempt asks again, and its error is the one that is raised.
+            return
+
+    def close(self) -> None:
+        if self._owns_client and self._client is not None:
+            self._client.close()
+
+
+def _node_of(client: RedisCluster, place: Any) -> Node:
+    return Node(client.get_redis_connection(place).connection_pool)
+
+
+def _is_moved(error: exceptions.AskError) -> bool:
+    return isinstance(error, exceptions.MovedError)

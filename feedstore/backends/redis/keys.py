@@ -1,0 +1,75 @@
+"""The names of the Redis keys of one namespace.
+
+Every key begins with ``feedstore{namespace:bucket}``, whose braces are a hash tag: all keys of a bucket lie in one slot
+of a Cluster. A timeline's bucket is a hash of its name, an activity's the last byte of its id, which is a hash too.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from feedstore.ids import ID_BYTES
+
+FORMAT = 1
+"""The format in which this release writes a namespace."""
+
+MOST_BUCKETS = 256
+"""An activity's bucket is taken from one byte."""
+
+
+def marker_key(namespace: str) -> str:
+    """Return the key of the hash that holds a namespace's format and number of buckets."""
+    return f"feedstore{{{namespace}}}"
+
+
+class Keys:
+    """The keys of one namespace, whose number of buckets is fixed."""
+
+    def __init__(self, namespace: str, buckets: int) -> None:
+        self.namespace = namespace
+        self.buckets = buckets
+        self.all_buckets = range(buckets)
+        self._prefixes = [f"feedstore{{{namespace}:{bucket}}}" for bucket in self.all_buckets]
+        self.directories = [f"{prefix}d" for prefix in self._prefixes]
+        self.activities = [f"{prefix}a" for prefix in self._prefixes]
+        self._timelines = [f"{prefix}t:" for prefix in self._prefixes]
+
+    def tag(self, bucket: int) -> str:
+        """Return the hash tag of a bucket, which decides its slot."""
+        return f"{self.namespace}:{bucket}"
+
+    def bucket_of(self, key: str) -> int:
+        """Return the bucket of a timeline or of a key-value storage."""
+        return crc32(key.encode()) % self.buckets
+
+    def bucket_of_id(self, activity_id: bytes) -> int:
+        """Return the bucket of an activity."""
+        return activity_id[ID_BYTES - 1] % self.buckets
+
+    def timeline(self, bucket: int, key: str) -> str:
+        """Return the key of a timeline's sorted set of ids."""
+        return self._timelines[bucket] + key
+
+    def payloads(self, bucket: int, key: str) -> str:
+        """Return the key of a timeline's hash of payloads."""
+        return f"{self._prefixes[bucket]}p:{key}"
+
+    def of_timeline(self, bucket: int, key: str) -> tuple[str, str, str]:
+        """Return what a write of one timeline touches: the directory, the timeline, its payloads."""
+        return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}p:{key}"
+
+    def of_items(self, bucket: int, name: str) -> tuple[str, str]:
+        """Return what a key-value storage consists of: the index of its keys, and the values."""
+        return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"
+
+    def grouped(self, keys: list[str]) -> dict[int, list[str]]:
+        """Return ``{bucket: timelines' keys}``."""
+        groups: dict[int, list[str]] = {}
+        buckets = self.buckets
+        for key in keys:
+            bucket = crc32(key.encode()) % buckets
+            if bucket in groups:
+                groups[bucket].append(key)
+            else:
+                groups[bucket] = [key]
+        return groups

@@ -1,0 +1,64 @@
+"""Key-value items in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from feedstore.backends.redis.batch import Write
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.counts import nothing
+from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.scripts import SCAN
+from feedstore.storage import KvStorage
+
+if TYPE_CHECKING:
+    from feedstore.backends.redis.backend import RedisBackend
+
+_CHUNK = 256
+# No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
+_BEHIND_EVERYTHING = b"\xff"
+
+
+class RedisKvStorage(KvStorage):
+    """Items in a hash, and their keys in a sorted set; both lie in the bucket of the storage's name.
+
+    A write and a read are one round trip, O(log n) and O(1). A scan is one for each 256 items that it returns.
+    """
+
+    backend: RedisBackend
+
+    def _upsert(self, key: str, data: bytes) -> None:
+        self._write_one("upsert", key.encode(), data)
+
+    def _delete(self, key: str) -> None:
+        self._write_one("discard", key.encode())
+
+    def _flush(self) -> None:
+        self._write_one("empty")
+
+    def _write_one(self, kind: str, *arguments: bytes) -> None:
+        keys = self.backend.keys_to_write()
+        bucket = keys.bucket_of(self.name)
+        self.backend.write([Write(kind, bucket, keys.of_items(bucket, self.name), None, arguments)], nothing)
+
+    def _fetch_one(self, key: str) -> bytes | None:
+        tag, _, values = self._place(self.backend.keys())
+        data: bytes | None = self.backend.store.ask(Command(tag, ("HGET", values, key.encode())))
+        return data
+
+    def _place(self, keys: Keys) -> tuple[str, str, str]:
+        bucket = keys.bucket_of(self.name)
+        return keys.tag(bucket), *keys.of_items(bucket, self.name)
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        start = b"[" + prefix.encode()
+        end = b"(" + prefix.encode() + _BEHIND_EVERYTHING
+        while True:
+            tag, index, values = self._place(self.backend.keys())
+            found, data = self.backend.store.ask(call_script(tag, SCAN, (index, values), (start, end, _CHUNK)))
+            for key, value in zip(found, data, strict=True):
+                yield key.decode(), value
+            if len(found) < _CHUNK:
+                return
+            start = b"(" + found[-1]

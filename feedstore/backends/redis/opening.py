@@ -1,0 +1,100 @@
+"""Making a store of a URL or of a ready client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import BlockingConnectionPool, Connection, ConnectionPool, Redis, RedisCluster, SSLConnection
+from redis import UnixDomainSocketConnection
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.retry import Retry
+
+from feedstore.backends.redis.address import SOCKET, Address, parse_address
+from feedstore.backends.redis.cluster import ClusterTransport
+from feedstore.backends.redis.options import (
+    OPTIONS,
+    Settings,
+    connection_arguments,
+    read_options,
+    refuse_connection_options,
+    settings_of,
+)
+from feedstore.backends.redis.server import ServerTransport
+from feedstore.backends.redis.store import Store
+from feedstore.errors import InvalidTypeError, InvalidValueError
+
+_SERVER_RETRY_SECONDS = 5.0
+_CLUSTER_RETRY_SECONDS = 20.0
+
+
+def open_store(url: str | None, client: Any, given: dict[str, Any]) -> tuple[Store, str]:
+    """Return a store and the namespace to use in it. Nothing is connected yet."""
+    if url is not None:
+        address = parse_address(url)
+        options = read_options(address.query, given)
+        store = _store_at(address, options)
+    else:
+        options = read_options({}, given)
+        refuse_connection_options(options)
+        store = _store_of(client, options)
+    return store, options.get("namespace", OPTIONS["namespace"].default)
+
+
+def _store_at(address: Address, options: dict[str, Any]) -> Store:
+    settings = settings_of(options, _CLUSTER_RETRY_SECONDS if address.is_cluster else _SERVER_RETRY_SECONDS)
+    # The transport tries again itself, and knows what may be sent twice.
+    arguments = {
+        **address.connection_arguments(),
+        **connection_arguments(options),
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    tls = [name for name in options if name.startswith("ssl_")]
+    if tls and not address.is_encrypted:
+        raise InvalidValueError(f"the option {tls[0]} needs TLS; write rediss:// or rediss+cluster://")
+    if address.is_cluster:
+        return _cluster_at(address, arguments, settings)
+
+    def make_transport() -> ServerTransport:
+        pool = BlockingConnectionPool(connection_class=_connection_class(address), **arguments)
+        return ServerTransport(pool, settings, address.label, owns_pool=True)
+
+    return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
+
+
+def _connection_class(address: Address) -> type[Any]:
+    if address.scheme == SOCKET:
+        return UnixDomainSocketConnection
+    return SSLConnection if address.is_encrypted else Connection
+
+
+def _cluster_at(address: Address, arguments: dict[str, Any], settings: Settings) -> Store:
+    def connect() -> RedisCluster:
+        nodes = [ClusterNode(host, port) for host, port in address.places]
+        return RedisCluster(startup_nodes=nodes, ssl=address.is_encrypted, **arguments)
+
+    def make_transport() -> ClusterTransport:
+        return ClusterTransport(connect, settings, address.label, owns_client=True)
+
+    return Store(make_transport, settings, address.label, is_cluster=True, was_given=False)
+
+
+def _store_of(client: Any, options: dict[str, Any]) -> Store:
+    if isinstance(client, RedisCluster):
+        _refuse_decoding(client.nodes_manager.connection_kwargs)
+        settings = settings_of(options, _CLUSTER_RETRY_SECONDS)
+        cluster = ClusterTransport(lambda: client, settings, "the Cluster that was handed in", owns_client=False)
+        return Store(lambda: cluster, settings, cluster.label, is_cluster=True, was_given=True)
+    if not isinstance(client, Redis):
+        raise InvalidTypeError(f"client is a redis.Redis or a redis.RedisCluster, not {type(client).__name__}")
+    pool: ConnectionPool = client.connection_pool
+    _refuse_decoding(pool.connection_kwargs)
+    settings = settings_of(options, _SERVER_RETRY_SECONDS)
+    server = ServerTransport(pool, settings, "the Redis that was handed in", owns_pool=False)
+    return Store(lambda: server, settings, server.label, is_cluster=False, was_given=True)
+
+
+def _refuse_decoding(arguments: dict[str, Any]) -> None:
+    if arguments.get("decode_responses"):
+        raise InvalidValueError("the client decodes its answers, and ids are bytes; make one without decode_responses")

@@ -1,0 +1,26 @@
+"""The Lua scripts, which run inside the server."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+
+
+class Script:
+    """A script and the hash that the server knows it by. Some begin with what several share."""
+
+    def __init__(self, *names: str) -> None:
+        folder = files(__name__)
+        self.name = names[-1]
+        self.source = "\n".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+        self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+WRITE = Script("timelines", "write")
+FAN_OUT = Script("timelines", "fan_out")
+SLICE = Script("slice")
+PAGE = Script("page")
+HYDRATE = Script("hydrate")
+SCAN = Script("scan")
+NAMESPACE = Script("namespace")
+SCRIPTS = {script.sha: script for script in (WRITE, FAN_OUT, SLICE, PAGE, HYDRATE, SCAN, NAMESPACE)}

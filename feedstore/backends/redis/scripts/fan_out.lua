@@ -1,0 +1,78 @@
+-- Adds the same ids to many timelines and trims each: the way of the timelines that have no payloads.
+--
+-- KEYS: a directory for each group, then the timelines of each group. ARGV: the greatest length (-1: none), the
+-- milliseconds of expiry (0: none), how many groups, how many timelines each has, then the ids, oldest first.
+-- Returns how many entries were new, and the positions among the timelines of those that it left alone: they have
+-- payloads, or a floor of their own.
+--
+-- Few calls for each timeline are what makes this fast: ZADD, ZREMRANGEBYRANK, and for each group one read of all
+-- states and at most one write of those that changed. Where as many entries went as came, those that went were the
+-- oldest, and what is left is newer: the oldest entry is still the floor.
+local length, expiry, groups = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local ids = {unpack(ARGV, 4 + groups)}
+local arguments = scored(ids)
+local last_surplus = -(length + 1)
+local is_given
+
+-- ZDIFF from a timeline that is not there reads nothing, and refuses keys of another type before the first write.
+local timelines = #KEYS - groups
+for first = 1, timelines, MOST_ARGUMENTS do
+  local last = math.min(first + MOST_ARGUMENTS - 1, timelines)
+  call('ZDIFF', last - first + 2, KEYS[1] .. ':none', unpack(KEYS, groups + first, groups + last))
+end
+
+-- The state of a timeline that had the implicit floor and kept some of the entries that came.
+local function state_behind(timeline, added, dropped)
+  if call('ZCARD', timeline) == added - dropped then
+    -- Nothing was there before: it had expired.
+    return dropped > 0 and IMPLICIT or '0'
+  end
+  if not is_given then
+    is_given = {}
+    for _, id in ipairs(ids) do
+      is_given[id] = true
+    end
+  end
+  for position, id in ipairs(call('ZRANGE', timeline, 0, #ids)) do
+    if not is_given[id] then
+      return position == 1 and IMPLICIT or '0' .. id .. '\0'
+    end
+  end
+  return '0' .. ids[#ids] .. '\0'
+end
+
+local total, left_alone, position = 0, {}, groups
+for group = 1, groups do
+  local directory, count = KEYS[group], tonumber(ARGV[3 + group])
+  local names, changed = {}, {}
+  for i = 1, count do
+    names[i] = name_of(directory, KEYS[position + i])
+  end
+  local states = call('HMGET', directory, unpack(names))
+  for i = 1, count do
+    local timeline, state = KEYS[position + i], states[i]
+    if not state or state == IMPLICIT or state == '0' then
+      local added = call('ZADD', timeline, unpack(arguments))
+      local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, 0, last_surplus)
+      local after = state
+      if state == IMPLICIT then
+        if added > dropped then
+          after = state_behind(timeline, added, dropped)
+        end
+      else
+        after = dropped > 0 and IMPLICIT or '0'
+      end
+      if after ~= state then
+        changed[#changed + 1] = names[i]
+        changed[#changed + 1] = after
+      end
+      refresh(expiry, timeline)
+      total = total + added
+    else
+      left_alone[#left_alone + 1] = position - groups + i - 1
+    end
+  end
+  in_chunks(changed, function(...) return call('HSET', directory, ...) end)
+  position = position + count
+end
+return {total, left_alone}

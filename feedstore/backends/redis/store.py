@@ -1,0 +1,134 @@
+"""What all backends on one Redis share: the way to it, and what is known of its namespaces."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from feedstore.backends.redis.batch import Write, WriteQueue, in_one_script, in_scripts
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.keys import FORMAT, Keys, marker_key
+from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
+from feedstore.backends.redis.scripts import NAMESPACE
+from feedstore.backends.redis.transport import Transport
+from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StoredDataError
+
+
+class _Queues(threading.local):
+    current: WriteQueue | None = None
+
+
+class Store:
+    """A server or a Cluster that backends use together. Nothing is connected before the first command.
+
+    Each process gets a transport of its own: a child process leaves its parent's alone, neither using nor closing it.
+    """
+
+    def __init__(
+        self, make_transport: Callable[[], Transport], settings: Settings, label: str, is_cluster: bool, was_given: bool
+    ) -> None:
+        self.settings = settings
+        self.label = label
+        self.is_cluster = is_cluster
+        self.closed = False
+        self._make_transport = make_transport
+        self._transports: dict[int, Transport] = {}
+        self._owner = os.getpid() if was_given else None
+        self._keys: dict[str, Keys] = {}
+        self._queues = _Queues()
+
+    def send(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers to commands, in one round trip."""
+        return self._transport().send(commands)
+
+    def ask(self, command: Command) -> Any:
+        """Return the answer to one command."""
+        return self._transport().send((command,))[0]
+
+    def _transport(self) -> Transport:
+        process = os.getpid()
+        transport = self._transports.get(process)
+        if transport is None:
+            if self._owner not in (None, process):
+                raise ForkedClientError(
+                    "a client that was handed in cannot be used in a forked process; connect by URL, or hand a client "
+                    "in that the child has made"
+                )
+            # Making one connects nothing, so two threads that both do it do no harm.
+            transport = self._transports.setdefault(process, self._make_transport())
+        return transport
+
+    def keys(self, namespace: str) -> Keys:
+        """Return the keys of a namespace as they are fixed, or would be if nothing was ever written to it.
+
+        One round trip at the first call of a process, and before the first write.
+        """
+        known = self._keys.get(namespace)
+        if known is not None:
+            return known
+        found = self.ask(Command(namespace, ("HMGET", marker_key(namespace), "format", "buckets")))
+        if found[0] is None:
+            return Keys(namespace, self.settings.buckets or DEFAULT_BUCKETS)
+        return self._remembered(namespace, found)
+
+    def keys_to_write(self, namespace: str) -> Keys:
+        """Return the keys of a namespace, which is marked now if it is new."""
+        known = self._keys.get(namespace)
+        if known is not None:
+            return known
+        arguments = (FORMAT, self.settings.buckets or DEFAULT_BUCKETS)
+        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), arguments, writes=True)
+        return self._remembered(namespace, self.ask(script))
+
+    def _remembered(self, namespace: str, found: list[bytes | None]) -> Keys:
+        if found[0] is None or found[1] is None or not (found[0].isdigit() and found[1].isdigit()):
+            raise StoredDataError(f"the marker of the namespace {namespace!r}, {marker_key(namespace)!r}, is damaged")
+        if int(found[0]) > FORMAT:
+            raise NewerSchemaError(
+                f"the namespace {namespace!r} was written in format {int(found[0])} by a newer release of feedstore; "
+                f"this one reads up to format {FORMAT}: upgrade feedstore"
+            )
+        buckets = int(found[1])
+        if self.settings.buckets not in (None, buckets):
+            raise InvalidValueError(
+                f"the namespace {namespace!r} has {buckets} buckets for good, and {self.settings.buckets} were asked "
+                "for; leave buckets and colocate out, or take another namespace"
+            )
+        return self._keys.setdefault(namespace, Keys(namespace, buckets))
+
+    @property
+    def expiry(self) -> int:
+        """The milliseconds after which an idle timeline expires; 0 for never."""
+        return 0 if self.settings.idle_expiry is None else max(1, int(self.settings.idle_expiry * 1000))
+
+    @property
+    def queue(self) -> WriteQueue | None:
+        """The queue that this thread's writes go to while a batch is carried out."""
+        return self._queues.current
+
+    @queue.setter
+    def queue(self, queue: WriteQueue | None) -> None:
+        self._queues.current = queue
+
+    def carry_out(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
+        """Carry out writes in order and return what each counts."""
+        commands, positions = in_scripts(keys, writes, self.expiry, self.is_cluster)
+        counts: list[Any] = [None] * len(writes)
+        answers = (count for answer in self.send(commands) for count in answer)
+        for position, count in zip(positions, answers, strict=True):
+            counts[position] = count
+        return counts
+
+    def carry_out_at_once(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
+        """Carry out writes, all or none, and return what each counts."""
+        counts: list[Any] = self.ask(in_one_script(keys, writes, self.expiry))
+        return counts
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        self.closed = True
+        transport = self._transports.get(os.getpid())
+        if transport is not None:
+            transport.close()

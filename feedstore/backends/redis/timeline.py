@@ -1,0 +1,187 @@
+"""Timelines in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
+
+from feedstore.backends.redis.activity import RedisActivityStorage
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.floor import floor_of
+from feedstore.backends.redis.scripts import HYDRATE, PAGE, SLICE
+from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
+from feedstore.ids import id_from_bytes, id_to_bytes
+from feedstore.serializers import TimelineReferenceSerializer
+from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
+from feedstore.storage.timeline_hooks import Entry
+
+_MOST_POSITION = 2**53
+_MOST_KEYS_A_TRIP = 1000
+_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
+
+
+class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
+    """Timelines as sorted sets of 16-byte ids with the score 0, payloads in a hash beside each.
+
+    Adds, removes, ``index_of``, ``contains`` and ``count`` cost O(log n) or less in a timeline of n and one round trip.
+    A slice costs O(log n) and what it returns, with a filter also the ``start`` that it skips. Hydrated from activities
+    on the same server, a slice is one round trip, on a Cluster two. A fan-out reaches as many timelines as a request
+    holds: one round trip for each 2,000 or so. :meth:`keys` is one for each bucket and one for each 1,000 timelines.
+    """
+
+    def _reads_payloads(self) -> bool:
+        chosen = type(self._serializer)
+        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
+
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[Entry]:
+        """One round trip; O(log n) and what it returns, with a filter also ``start``."""
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        return self._get_many_slices([key], start, stop, bounds, is_descending(ordering_args))[key]
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[Entry]]:
+        """One round trip for each 1,000 keys."""
+        arguments = range_arguments(start, stop, bounds, descending)
+        store = self.backend.store
+        if arguments is None:
+            return {key: [] for key in keys}
+        slices: dict[str, list[Entry]] = {}
+        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
+            part = keys[first : first + _MOST_KEYS_A_TRIP]
+            if self._reads_payloads():
+                answers = store.send([self._slice_with_payloads(key, arguments) for key in part])
+                slices.update((key, entries_of(*answer)) for key, answer in zip(part, answers, strict=True))
+            else:
+                answers = store.send([self._slice(key, arguments) for key in part])
+                slices.update((key, references_of(answer)) for key, answer in zip(part, answers, strict=True))
+        return slices
+
+    def _slice(self, key: str, arguments: tuple[object, ...]) -> Command:
+        names = self.backend.keys()
+        bucket = names.bucket_of(key)
+        return Command(names.tag(bucket), ("ZRANGE", names.timeline(bucket, key), *arguments))
+
+    def _slice_with_payloads(self, key: str, arguments: tuple[object, ...]) -> Command:
+        names = self.backend.keys()
+        bucket = names.bucket_of(key)
+        touched = (names.timeline(bucket, key), names.payloads(bucket, key))
+        return call_script(names.tag(bucket), SLICE, touched, arguments)
+
+    def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
+        """One round trip: the entries and the floor as they were at one moment."""
+        arguments = range_arguments(0, limit, bounds, descending)
+        if arguments is None:
+            return [], self._floor(key)
+        ids, payloads, state, oldest = self._page(key, arguments, self._reads_payloads())
+        return entries_of(ids, payloads) if payloads else references_of(ids), floor_of(state, oldest)
+
+    def _floor(self, key: str) -> int | None:
+        """One round trip."""
+        _, _, state, oldest = self._page(key, (0, 0), False)
+        return floor_of(state, oldest)
+
+    def _page(
+        self, key: str, arguments: tuple[object, ...], with_payloads: bool
+    ) -> tuple[list[bytes], list[bytes | None], bytes | None, list[bytes]]:
+        names = self.backend.keys()
+        bucket = names.bucket_of(key)
+        touched = names.of_timeline(bucket, key)
+        command = call_script(
+            names.tag(bucket), PAGE, touched if with_payloads else touched[:2], (key.encode(), *arguments)
+        )
+        ids, payloads, state, oldest = self.backend.store.ask(command)
+        return ids, payloads, state, oldest
+
+    def _get_hydrated_slice(
+        self,
+        activities: ActivityStorage,
+        key: str,
+        start: int,
+        stop: int | None,
+        bounds: Bounds,
+        descending: bool,
+    ) -> list[tuple[int, bytes | None]]:
+        """One round trip where the activities lie on the same server, or in the same bucket; else two."""
+        if not (isinstance(activities, RedisActivityStorage) and self._shares_slots_with(activities)):
+            return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
+        arguments = range_arguments(start, stop, bounds, descending)
+        if arguments is None:
+            return []
+        names, hashes = self.backend.keys(), activities.backend.keys().activities
+        bucket = names.bucket_of(key)
+        command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), arguments)
+        ids, found = self.backend.store.ask(command)
+        return list(zip(map(id_from_bytes, ids), found, strict=True))
+
+    def _shares_slots_with(self, activities: RedisActivityStorage) -> bool:
+        ours, theirs = self.backend, activities.backend
+        if ours.store is not theirs.store:
+            return False
+        if not ours.store.is_cluster:
+            return True
+        return ours.namespace == theirs.namespace and ours.keys().buckets == 1
+
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """One round trip; O(log n)."""
+        position: int | None = self._ask_about("ZREVRANK", key, id_to_bytes(activity_id))
+        return position
+
+    def _contains(self, key: str, activity_id: int) -> bool:
+        return self._ask_about("ZSCORE", key, id_to_bytes(activity_id)) is not None
+
+    def _count(self, key: str) -> int:
+        count: int = self._ask_about("ZCARD", key)
+        return count
+
+    def _ask_about(self, command: str, key: str, *arguments: bytes) -> object:
+        names = self.backend.keys()
+        bucket = names.bucket_of(key)
+        return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
+
+    def _keys(self) -> Iterator[str]:
+        """One round trip for each bucket, whose keys are held, and one for each 1,000 of them."""
+        names = self.backend.keys()
+        for bucket in names.all_buckets:
+            tag = names.tag(bucket)
+            known = self.backend.store.ask(Command(tag, ("HKEYS", names.directories[bucket])))
+            for first in range(0, len(known), _MOST_KEYS_A_TRIP):
+                part = [name.decode() for name in known[first : first + _MOST_KEYS_A_TRIP]]
+                asked = [Command(tag, ("EXISTS", names.timeline(bucket, key))) for key in part]
+                answers = self.backend.store.send(asked)
+                yield from (key for key, exists in zip(part, answers, strict=True) if exists)
+
+
+def range_arguments(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[object, ...] | None:
+    """Return the arguments of ZRANGE behind its key; None where nothing can be found."""
+    start = min(start, _MOST_POSITION)
+    count = -1 if stop is None else min(stop, _MOST_POSITION) - start
+    if bounds.is_empty or count == 0:
+        return None
+    if bounds.is_everything:
+        last = -1 if stop is None else start + count - 1
+        return (start, last, "REV") if descending else (start, last)
+    lowest = b"-" if bounds.lowest <= EVERYTHING.lowest else b"[" + id_to_bytes(bounds.lowest)
+    highest = b"+" if bounds.highest >= EVERYTHING.highest else b"[" + id_to_bytes(bounds.highest)
+    if descending:
+        return (highest, lowest, "BYLEX", "REV", "LIMIT", start, count)
+    return (lowest, highest, "BYLEX", "LIMIT", start, count)
+
+
+def references_of(ids: list[bytes]) -> list[Entry]:
+    """Return the entries of ids whose payloads nobody reads."""
+    return list(zip(map(int.from_bytes, ids, repeat("big")), repeat(b"")))
+
+
+def entries_of(ids: list[bytes], payloads: list[bytes | None]) -> list[Entry]:
+    """Return the entries of ids and the payloads beside them, which those without one have at the end or not at all."""
+    filled = (b"" if payload is None else payload for payload in chain(payloads, repeat(None)))
+    return [(id_from_bytes(one), payload) for one, payload in zip(ids, filled, strict=False)]

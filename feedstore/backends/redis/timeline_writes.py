@@ -1,0 +1,145 @@
+"""The writing half of timelines in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from feedstore.backends.redis.batch import Items, Write
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.counts import nothing, total
+from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.scripts import FAN_OUT
+from feedstore.ids import id_to_bytes
+from feedstore.storage.timeline_hooks import TimelineHooks
+
+if TYPE_CHECKING:
+    from feedstore.backends.redis.backend import RedisBackend
+
+_NO_LENGTH = -1
+_MOST_LENGTH = 2**53
+_MOST_ITEMS = 2000
+_MOST_BYTES = 1_000_000
+# A script reaches so many timelines, and so many deliveries: a few milliseconds of the server's time.
+_MOST_TIMELINES = 2000
+_MOST_DELIVERIES = 10_000
+_MOST_FAN_OUT_IDS = 1000
+
+
+class RedisTimelineWrites(TimelineHooks):
+    """Adding, removing, trimming."""
+
+    backend: RedisBackend
+
+    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """One round trip; O(log n) for each."""
+        parts = in_parts(serialized_activities)
+        result: int = self.backend.write([self._write_of("add", key, part, _NO_LENGTH) for part in parts], total)
+        return result
+
+    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+        """One round trip; O(log n) for each."""
+        parts = in_parts(serialized_activities)
+        result: int = self.backend.write([self._write_of("remove", key, part) for part in parts], total)
+        return result
+
+    def _write_of(self, kind: str, key: str, items: Items | None, *arguments: int) -> Write:
+        names = self.backend.keys_to_write()
+        bucket = names.bucket_of(key)
+        return Write(kind, bucket, names.of_timeline(bucket, key), items, arguments)
+
+    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+        """One round trip for 2,000 timelines or so; a second one where timelines hold payloads or had late arrivals."""
+        length = _NO_LENGTH if max_length is None else min(max_length, _MOST_LENGTH)
+        has_payloads = any(serialized.values())
+        if self.backend.is_in_batch or has_payloads or not length or len(serialized) > _MOST_FAN_OUT_IDS:
+            return self._add_to_each(keys, serialized, length)
+        ids = sorted(map(id_to_bytes, serialized))
+        added, left_alone = self._fan_out(keys, ids, length)
+        return added + (self._add_to_each(left_alone, serialized, length) if left_alone else 0)
+
+    def _add_to_each(self, keys: list[str], serialized: Mapping[int, bytes], length: int) -> int:
+        items = items_of(serialized)
+        writes = [self._write_of("add", key, items, length) for key in keys]
+        result: int = self.backend.write(writes, total)
+        return result
+
+    def _fan_out(self, keys: list[str], ids: list[bytes], length: int) -> tuple[int, list[str]]:
+        """Return how many entries were new, and the keys of the timelines that need more than this script does."""
+        store, names = self.backend.store, self.backend.keys_to_write()
+        most = max(1, min(_MOST_TIMELINES, _MOST_DELIVERIES // len(ids)))
+        commands, reached = [], []
+        for groups in grouped_parts(names, keys, most, store.is_cluster):
+            commands.append(fan_out_command(names, groups, ids, length, store.expiry))
+            reached.append([key for group in groups.values() for key in group])
+        added, left_alone = 0, []
+        for parts, (count, positions) in zip(reached, store.send(commands), strict=True):
+            added += count
+            left_alone += [parts[position] for position in positions]
+        return added, left_alone
+
+    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+        """One round trip."""
+        items = items_of(serialized)
+        result: int = self.backend.write([self._write_of("remove", key, items) for key in keys], total)
+        return result
+
+    def _trim(self, key: str, length: int) -> int:
+        result: int = self.backend.write([self._write_of("trim", key, None, min(length, _MOST_LENGTH))], total)
+        return result
+
+    def _delete(self, key: str) -> None:
+        self.backend.write([self._write_of("delete", key, None)], nothing)
+
+    def _flush(self) -> None:
+        """One round trip; O(1) for each timeline of the namespace, one bucket at a time."""
+        names = self.backend.keys_to_write()
+        writes = [Write("flush", bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
+        self.backend.write(writes, nothing)
+
+
+def items_of(serialized: Mapping[int, bytes]) -> Items:
+    """Return what a write carries of ``{id: payload}``."""
+    payloads = list(serialized.values())
+    return list(map(id_to_bytes, serialized)), payloads if any(payloads) else None
+
+
+def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
+    """Return what writes carry of ``{id: payload}``, each a part that keeps the server for a moment only."""
+    ids, payloads = items_of(serialized)
+    if payloads is None:
+        return [(ids[first : first + _MOST_ITEMS], None) for first in range(0, len(ids), _MOST_ITEMS)]
+    parts: list[tuple[list[bytes], list[bytes]]] = [([], [])]
+    size = 0
+    for activity_id, payload in zip(ids, payloads, strict=True):
+        if parts[-1][0] and (len(parts[-1][0]) == _MOST_ITEMS or size + len(payload) > _MOST_BYTES):
+            parts.append(([], []))
+            size = 0
+        parts[-1][0].append(activity_id)
+        parts[-1][1].append(payload)
+        size += len(payload)
+    return list(parts)
+
+
+def grouped_parts(names: Keys, keys: list[str], most: int, spread: bool) -> list[dict[int, list[str]]]:
+    """Return the keys of one script each, by bucket: of several buckets on one server, of one on a Cluster."""
+    if not spread:
+        return [names.grouped(keys[first : first + most]) for first in range(0, len(keys), most)]
+    return [
+        {bucket: group[first : first + most]}
+        for bucket, group in names.grouped(keys).items()
+        for first in range(0, len(group), most)
+    ]
+
+
+def fan_out_command(
+    names: Keys, groups: dict[int, list[str]], ids: list[bytes], length: int, expiry: int
+) -> Command:
+    """Return the command that adds ids to timelines and trims each."""
+    touched = [names.directories[bucket] for bucket in groups]
+    for bucket, group in groups.items():
+        prefix = names.timeline(bucket, "")
+        touched += [prefix + key for key in group]
+    sizes = [len(group) for group in groups.values()]
+    arguments = (length, expiry, len(sizes), *sizes, *ids)
+    return call_script(names.tag(next(iter(groups))), FAN_OUT, touched, arguments, writes=True)
