@@ -12,9 +12,10 @@ import sys
 from collections.abc import Collection
 
 import postgresql_programs
+import redis_programs
 from system_packages import SystemPackageError, install_packages, require_installable
 
-SERVERS = ("postgresql",)
+SERVERS = ("postgresql", "redis")
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
@@ -22,6 +23,8 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
     missing = virtual_environment_packages() if virtual_environment else {}
     if "postgresql" in servers:
         missing.update(postgresql_programs.missing_packages())
+    if "redis" in servers:
+        missing.update(redis_programs.missing_packages())
     if missing:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:

@@ -1,4 +1,4 @@
-"""What every test may ask for: a real PostgreSQL server, and a backend of each kind.
+"""What every test may ask for: real servers, and a backend of each kind.
 
 - ``backend``: a backend under a fresh namespace; the test runs once for each kind in the backend table (``stores.py``).
 - ``open_backend(namespace=None)``: further ones on the same store, under a fresh or a given namespace; all get closed.
@@ -6,6 +6,7 @@
 - ``store_url``: the URL of that store, None for memory. The store is shared with other tests: keep to fresh namespaces.
 - ``postgresql_database``: the URL of an empty database of the test's own. ``postgresql_server`` is the server it is on.
 - ``own_postgresql_server``: a server that the test may kill and start again.
+- ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+import redis_programs
 import soak
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
+from servers.redis import OwnRedisServer
+from servers.redis_cluster import OwnRedisCluster
 from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
@@ -121,3 +125,43 @@ def _database(server: PostgreSQLServer) -> Iterator[str]:
     name = server.create_database()
     yield server.url(name)
     server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of the session's Redis server: one of its own, or the one that FEEDSTORE_TEST_REDIS names."""
+    url = os.environ.get(redis_programs.URL_VARIABLE)
+    if url:
+        yield url
+        return
+    server = OwnRedisServer()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """The URL of the session's Redis Cluster: one of its own, or the one that FEEDSTORE_TEST_REDIS_CLUSTER names."""
+    url = os.environ.get(redis_programs.CLUSTER_URL_VARIABLE)
+    if url:
+        yield url
+        return
+    cluster = OwnRedisCluster()
+    yield cluster.url
+    cluster.stop()
+
+
+@pytest.fixture
+def own_redis_server() -> Iterator[OwnRedisServer]:
+    """A Redis server of the test's own, which keeps what it has acknowledged when it is killed."""
+    server = OwnRedisServer(lasting=True)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_redis_cluster() -> Iterator[OwnRedisCluster]:
+    """A Redis Cluster of the test's own, whose servers it may kill."""
+    cluster = OwnRedisCluster()
+    yield cluster
+    cluster.stop()

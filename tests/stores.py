@@ -67,6 +67,8 @@ STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "memory": lambda request: MemoryStore(),
     "sqlite": lambda request: UrlStore(request.getfixturevalue("sqlite_url")),
     "postgresql": lambda request: UrlStore(request.getfixturevalue("postgresql_url")),
+    "redis": lambda request: UrlStore(request.getfixturevalue("redis_url")),
+    "redis_cluster": lambda request: UrlStore(request.getfixturevalue("redis_cluster_url")),
 }
 
 

@@ -115,7 +115,7 @@ def _places(hosts: str) -> list[tuple[str, int]]:
 
 
 def _database(text: str) -> int:
-    if text and not text.isascii() or text and not text.isdigit():
+    if (text and not text.isascii()) or (text and not text.isdigit()):
         raise InvalidValueError("the database of a Redis URL is a number, such as redis://localhost/0")
     return int(text or 0)
 

@@ -22,7 +22,7 @@ from feedstore.storage.batch import Operation
 
 
 class RedisBackend(Backend):
-    """A store in one Redis server or a Redis Cluster, 6.2 or newer.
+    """A store in one Redis server or a Redis Cluster, 6.0 or newer.
 
     ``url`` is ``redis://user:password@host:port/database``, ``rediss://…`` (TLS), ``unix:///path/of/socket?db=0``, or
     ``redis+cluster://host:port,host:port`` (``rediss+cluster://…``). Or ``client`` is a ready ``redis.Redis`` or

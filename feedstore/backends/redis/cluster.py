@@ -43,7 +43,7 @@ class ClusterTransport(Transport):
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    client = self._connect()
+                    client: Any = self._connect()
                     check_server(_node_of(client, client.get_default_node()), self.label, in_cluster=True)
                     self._client = client
         return self._client
@@ -128,6 +128,7 @@ class ClusterTransport(Transport):
             return
 
     def close(self) -> None:
+        """Close what was opened here."""
         if self._owns_client and self._client is not None:
             self._client.close()
 

@@ -19,8 +19,8 @@ _UNAVAILABLE = (
     exceptions.RedisClusterException,
 )
 _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.MaxConnectionsError)
-_UNAVAILABLE_PREFIXES = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "LOADING", "BUSY ", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
+_UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS", "BUSY ")
 
 
 def translated(error: Exception, label: str) -> StorageError:

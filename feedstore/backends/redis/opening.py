@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis import BlockingConnectionPool, Connection, ConnectionPool, Redis, RedisCluster, SSLConnection
-from redis import UnixDomainSocketConnection
+from redis import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.retry import Retry
@@ -24,6 +31,9 @@ from feedstore.backends.redis.server import ServerTransport
 from feedstore.backends.redis.store import Store
 from feedstore.errors import InvalidTypeError, InvalidValueError
 
+# The driver publishes no types for these.
+_Pool: Any = BlockingConnectionPool
+_ClusterNode: Any = ClusterNode
 _SERVER_RETRY_SECONDS = 5.0
 _CLUSTER_RETRY_SECONDS = 20.0
 
@@ -57,7 +67,7 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
         return _cluster_at(address, arguments, settings)
 
     def make_transport() -> ServerTransport:
-        pool = BlockingConnectionPool(connection_class=_connection_class(address), **arguments)
+        pool = _Pool(connection_class=_connection_class(address), **arguments)
         return ServerTransport(pool, settings, address.label, owns_pool=True)
 
     return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
@@ -71,7 +81,7 @@ def _connection_class(address: Address) -> type[Any]:
 
 def _cluster_at(address: Address, arguments: dict[str, Any], settings: Settings) -> Store:
     def connect() -> RedisCluster:
-        nodes = [ClusterNode(host, port) for host, port in address.places]
+        nodes = [_ClusterNode(host, port) for host, port in address.places]
         return RedisCluster(startup_nodes=nodes, ssl=address.is_encrypted, **arguments)
 
     def make_transport() -> ClusterTransport:

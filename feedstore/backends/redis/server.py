@@ -41,5 +41,6 @@ class ServerTransport(Transport):
             self._node.reconnect()
 
     def close(self) -> None:
+        """Close what was opened here."""
         if self._owns_pool:
             self._node.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
+from typing import Any
 
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
@@ -50,53 +51,53 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
         """One round trip for each 1,000 keys."""
-        arguments = range_arguments(start, stop, bounds, descending)
+        words = range_words(start, stop, bounds, descending)
         store = self.backend.store
-        if arguments is None:
+        if words is None:
             return {key: [] for key in keys}
         slices: dict[str, list[Entry]] = {}
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
             if self._reads_payloads():
-                answers = store.send([self._slice_with_payloads(key, arguments) for key in part])
+                answers = store.send([self._slice_with_payloads(key, words) for key in part])
                 slices.update((key, entries_of(*answer)) for key, answer in zip(part, answers, strict=True))
             else:
-                answers = store.send([self._slice(key, arguments) for key in part])
+                answers = store.send([self._slice(key, words) for key in part])
                 slices.update((key, references_of(answer)) for key, answer in zip(part, answers, strict=True))
         return slices
 
-    def _slice(self, key: str, arguments: tuple[object, ...]) -> Command:
+    def _slice(self, key: str, words: tuple[Any, ...]) -> Command:
         names = self.backend.keys()
         bucket = names.bucket_of(key)
-        return Command(names.tag(bucket), ("ZRANGE", names.timeline(bucket, key), *arguments))
+        return Command(names.tag(bucket), (words[0], names.timeline(bucket, key), *words[1:]))
 
-    def _slice_with_payloads(self, key: str, arguments: tuple[object, ...]) -> Command:
+    def _slice_with_payloads(self, key: str, words: tuple[Any, ...]) -> Command:
         names = self.backend.keys()
         bucket = names.bucket_of(key)
         touched = (names.timeline(bucket, key), names.payloads(bucket, key))
-        return call_script(names.tag(bucket), SLICE, touched, arguments)
+        return call_script(names.tag(bucket), SLICE, touched, words)
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One round trip: the entries and the floor as they were at one moment."""
-        arguments = range_arguments(0, limit, bounds, descending)
-        if arguments is None:
+        words = range_words(0, limit, bounds, descending)
+        if words is None:
             return [], self._floor(key)
-        ids, payloads, state, oldest = self._page(key, arguments, self._reads_payloads())
+        ids, payloads, state, oldest = self._page(key, words, self._reads_payloads())
         return entries_of(ids, payloads) if payloads else references_of(ids), floor_of(state, oldest)
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
-        _, _, state, oldest = self._page(key, (0, 0), False)
+        _, _, state, oldest = self._page(key, ("ZRANGE", 0, 0), False)
         return floor_of(state, oldest)
 
     def _page(
-        self, key: str, arguments: tuple[object, ...], with_payloads: bool
+        self, key: str, words: tuple[Any, ...], with_payloads: bool
     ) -> tuple[list[bytes], list[bytes | None], bytes | None, list[bytes]]:
         names = self.backend.keys()
         bucket = names.bucket_of(key)
         touched = names.of_timeline(bucket, key)
         command = call_script(
-            names.tag(bucket), PAGE, touched if with_payloads else touched[:2], (key.encode(), *arguments)
+            names.tag(bucket), PAGE, touched if with_payloads else touched[:2], (key.encode(), *words)
         )
         ids, payloads, state, oldest = self.backend.store.ask(command)
         return ids, payloads, state, oldest
@@ -113,12 +114,12 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         """One round trip where the activities lie on the same server, or in the same bucket; else two."""
         if not (isinstance(activities, RedisActivityStorage) and self._shares_slots_with(activities)):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
-        arguments = range_arguments(start, stop, bounds, descending)
-        if arguments is None:
+        words = range_words(start, stop, bounds, descending)
+        if words is None:
             return []
         names, hashes = self.backend.keys(), activities.backend.keys().activities
         bucket = names.bucket_of(key)
-        command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), arguments)
+        command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), words)
         ids, found = self.backend.store.ask(command)
         return list(zip(map(id_from_bytes, ids), found, strict=True))
 
@@ -142,7 +143,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         count: int = self._ask_about("ZCARD", key)
         return count
 
-    def _ask_about(self, command: str, key: str, *arguments: bytes) -> object:
+    def _ask_about(self, command: str, key: str, *arguments: bytes) -> Any:
         names = self.backend.keys()
         bucket = names.bucket_of(key)
         return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
@@ -160,25 +161,27 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
                 yield from (key for key, exists in zip(part, answers, strict=True) if exists)
 
 
-def range_arguments(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[object, ...] | None:
-    """Return the arguments of ZRANGE behind its key; None where nothing can be found."""
+def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
+    """Return a slice as the command's name and what stands behind its key; None where nothing can be found.
+
+    These forms are older than ZRANGE's own options, and every server has them.
+    """
     start = min(start, _MOST_POSITION)
     count = -1 if stop is None else min(stop, _MOST_POSITION) - start
     if bounds.is_empty or count == 0:
         return None
     if bounds.is_everything:
-        last = -1 if stop is None else start + count - 1
-        return (start, last, "REV") if descending else (start, last)
+        return ("ZREVRANGE" if descending else "ZRANGE", start, -1 if stop is None else start + count - 1)
     lowest = b"-" if bounds.lowest <= EVERYTHING.lowest else b"[" + id_to_bytes(bounds.lowest)
     highest = b"+" if bounds.highest >= EVERYTHING.highest else b"[" + id_to_bytes(bounds.highest)
     if descending:
-        return (highest, lowest, "BYLEX", "REV", "LIMIT", start, count)
-    return (lowest, highest, "BYLEX", "LIMIT", start, count)
+        return ("ZREVRANGEBYLEX", highest, lowest, "LIMIT", start, count)
+    return ("ZRANGEBYLEX", lowest, highest, "LIMIT", start, count)
 
 
 def references_of(ids: list[bytes]) -> list[Entry]:
     """Return the entries of ids whose payloads nobody reads."""
-    return list(zip(map(int.from_bytes, ids, repeat("big")), repeat(b"")))
+    return [(int.from_bytes(one, "big"), b"") for one in ids]
 
 
 def entries_of(ids: list[bytes], payloads: list[bytes | None]) -> list[Entry]:

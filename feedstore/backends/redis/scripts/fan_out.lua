@@ -15,10 +15,25 @@ local last_surplus = -(length + 1)
 local is_given
 
 -- ZDIFF from a timeline that is not there reads nothing, and refuses keys of another type before the first write.
-local timelines = #KEYS - groups
-for first = 1, timelines, MOST_ARGUMENTS do
-  local last = math.min(first + MOST_ARGUMENTS - 1, timelines)
-  call('ZDIFF', last - first + 2, KEYS[1] .. ':none', unpack(KEYS, groups + first, groups + last))
+-- Servers before 6.2 have no ZDIFF, and a call for each key.
+local function check_types(first, last)
+  local answer = redis.pcall('ZDIFF', last - first + 2, KEYS[1] .. ':none', unpack(KEYS, first, last))
+  if not answer.err or not string.find(answer.err, 'Unknown', 1, true) then
+    return answer.err
+  end
+  for i = first, last do
+    local kind = call('TYPE', KEYS[i]).ok
+    if kind ~= 'zset' and kind ~= 'none' then
+      return 'WRONGTYPE ' .. KEYS[i] .. ' is a ' .. kind .. ', not a zset'
+    end
+  end
+end
+
+for first = groups + 1, #KEYS, MOST_ARGUMENTS do
+  local wrong = check_types(first, math.min(first + MOST_ARGUMENTS - 1, #KEYS))
+  if wrong then
+    return redis.error_reply(wrong)
+  end
 end
 
 -- The state of a timeline that had the implicit floor and kept some of the entries that came.

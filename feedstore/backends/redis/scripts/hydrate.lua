@@ -1,7 +1,8 @@
 -- Returns the ids of a slice and the activities that they stand for.
--- KEYS: a timeline, then the activities of every bucket. ARGV: the arguments of ZRANGE.
+-- KEYS: a timeline, then the activities of every bucket. ARGV: the command that reads
+-- the ids, and what stands behind its key.
 local buckets = #KEYS - 1
-local ids = redis.call('ZRANGE', KEYS[1], unpack(ARGV))
+local ids = redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))
 local activities = {}
 if buckets == 1 and #ids > 0 and #ids <= 4000 then
   return {ids, redis.call('HMGET', KEYS[2], unpack(ids))}

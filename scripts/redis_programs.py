@@ -1,0 +1,31 @@
+"""Redis's programs: where they lie, and the package that has them without a running server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+URL_VARIABLE = "FEEDSTORE_TEST_REDIS"
+CLUSTER_URL_VARIABLE = "FEEDSTORE_TEST_REDIS_CLUSTER"
+# Debian's redis-server enables a service and holds no more than a link to a program of this package, which is the
+# server when it is called so.
+PACKAGE = "redis-tools"
+SERVER = "redis-server"
+_SERVER_BY_ANOTHER_NAME = "redis-check-rdb"
+CLIENT = "redis-cli"
+
+
+def find_server() -> Path | None:
+    """The program that is the server when it is called ``redis-server``; None without one."""
+    found = shutil.which(SERVER) or shutil.which(_SERVER_BY_ANOTHER_NAME)
+    return None if found is None else Path(found).resolve()
+
+
+def missing_packages() -> dict[str, str]:
+    """{package: what for} of what the tests' own servers lack; empty where variables name other servers."""
+    are_given = all(os.environ.get(variable) for variable in (URL_VARIABLE, CLUSTER_URL_VARIABLE))
+    if are_given or (find_server() is not None and shutil.which(CLIENT) is not None):
+        return {}
+    given = f"{URL_VARIABLE}=URL and {CLUSTER_URL_VARIABLE}=URL"
+    return {PACKAGE: f"for servers of the tests' own; {given} would replace them"}

@@ -1,0 +1,115 @@
+"""Redis: a server of the suite's own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import redis
+
+import redis_programs
+from servers.ports import LOOPBACK, free_port
+from servers.process import ServerError, ServerProcess
+
+_ATTEMPTS = 5
+_FORGETFUL = ("--save", "", "--appendonly", "no")
+_LASTING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
+
+
+class RedisServer:
+    """A server that is there already, at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def stop(self) -> None:
+        """Leave the server as it is: somebody else started it."""
+
+
+class OwnRedisServer(RedisServer):
+    """A server that is started here, on a free loopback port and a socket, in a temporary folder of its own.
+
+    ``lasting`` makes it keep what it has acknowledged when it is killed. ``settings`` are further arguments.
+    """
+
+    def __init__(self, *settings: str, lasting: bool = False, port: int | None = None) -> None:
+        # Short and outside pytest's own folders: a socket's path ends at 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        self.socket = self.folder / "socket"
+        self._settings = (*(_LASTING if lasting else _FORGETFUL), *settings)
+        try:
+            self._program = linked_server(self.folder)
+            self.port = self._start_on_a_free_port() if port is None else self._start_on(port)
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        super().__init__(f"redis://{LOOPBACK}:{self.port}")
+
+    @property
+    def socket_url(self) -> str:
+        """The URL of the server's socket."""
+        return f"unix://{self.socket}"
+
+    def client(self) -> redis.Redis:
+        """A client of the driver's own."""
+        return redis.Redis(port=self.port, host=LOOPBACK, protocol=2)
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would."""
+        self._process.kill()
+
+    def start(self) -> None:
+        """Start the server again after :meth:`kill`, where it was."""
+        self._process = self._started(self.port)
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        self._process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start_on(self, port: int) -> int:
+        self._process = self._started(port)
+        return port
+
+    def _start_on_a_free_port(self) -> int:
+        for attempt in range(1, _ATTEMPTS + 1):
+            port = free_port()
+            try:
+                self._process = self._started(port)
+            except ServerError as error:
+                if attempt == _ATTEMPTS or "Address already in use" not in str(error):
+                    raise
+            else:
+                return port
+        raise AssertionError("the last attempt returns or raises")
+
+    def _started(self, port: int) -> ServerProcess:
+        places = ("--port", str(port), "--bind", LOOPBACK, "--unixsocket", str(self.socket), "--dir", str(self.folder))
+        process = ServerProcess([str(self._program), *places, *self._settings], self.folder)
+        # Asked through the socket in its own folder: on the port another server might answer.
+        process.wait_until_ready(lambda: _answers(self.socket))
+        return process
+
+
+def linked_server(folder: Path) -> Path:
+    """A program in ``folder`` that is the server; :class:`ServerError` says how to have one."""
+    program = redis_programs.find_server()
+    if program is None:
+        raise ServerError(
+            f"redis-server is not on PATH. `make test` installs it; {redis_programs.URL_VARIABLE}=redis://… names a "
+            "server to use instead."
+        )
+    link = folder / redis_programs.SERVER
+    link.symlink_to(program)
+    return link
+
+
+def _answers(socket: Path) -> bool:
+    client = redis.Redis(unix_socket_path=str(socket), protocol=2)
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+    finally:
+        client.close()
