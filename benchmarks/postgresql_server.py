@@ -16,7 +16,7 @@ def why_unavailable() -> str | None:
     """Return what this machine lacks for a server, None if it has all."""
     if find_spec("psycopg") is None:
         return "psycopg is not installed"
-    programs = _import("postgresql_programs")
+    programs = import_of_tests("postgresql_programs")
     if os.environ.get(programs.URL_VARIABLE) or programs.find_programs() is not None:
         return None
     return f"PostgreSQL's programs are not installed, and {programs.URL_VARIABLE} names no server"
@@ -24,8 +24,8 @@ def why_unavailable() -> str | None:
 
 def start() -> Any:
     """Return a server that is started for the benchmarks, or the one that FEEDSTORE_TEST_POSTGRESQL names."""
-    servers = _import("servers.postgresql")
-    url = os.environ.get(_import("postgresql_programs").URL_VARIABLE)
+    servers = import_of_tests("servers.postgresql")
+    url = os.environ.get(import_of_tests("postgresql_programs").URL_VARIABLE)
     return servers.PostgreSQLServer(url) if url else servers.OwnPostgreSQLServer()
 
 
@@ -47,7 +47,8 @@ def vacuum(url: str) -> None:
         connection.execute("VACUUM (ANALYZE)")
 
 
-def _import(name: str) -> Any:
+def import_of_tests(name: str) -> Any:
+    """Return a module of tests/ or scripts/, which know the servers."""
     for folder in ("tests", "scripts"):
         path = str(_ROOT / folder)
         if path not in sys.path:

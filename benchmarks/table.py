@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from benchmarks import postgresql_server
+from benchmarks import postgresql_server, redis_server
 from benchmarks.product import ProductSide
 from benchmarks.raw.memory import RawMemorySide
 from benchmarks.raw.sqlite import RawSqliteSide
@@ -22,6 +22,8 @@ from feedstore import connect
 _BULK = ("timeline_add_many", "timeline_add_many_shuffled")
 _FAN_OUT = ("fan_out_1_to_100", "fan_out_1_to_800", "fan_out_25_to_100", "fan_out_25_to_800")
 _READS = ("newest_25", "newest_25_hydrated")
+
+_MOST_DATABASES = 1000
 
 
 class Laboratory(ABC):
@@ -165,8 +167,46 @@ class PostgresqlLaboratory(Laboratory):
         os.sched_setaffinity(0, self._processors)
 
 
+class RedisLaboratory(Laboratory):
+    """Databases on one server, asked through its socket; it writes nothing to the disk."""
+
+    driver = "redis-py"
+    aims: ClassVar = {
+        **dict.fromkeys([*_BULK, "newest_25_hydrated"], 0.7),
+        **dict.fromkeys([*_FAN_OUT, "newest_25"], 0.8),
+        "activities_add_many": 0.6,
+    }
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        return redis_server.why_unavailable()
+
+    def __init__(self) -> None:
+        self._databases = count()
+        self._server = redis_server.start("--databases", str(_MOST_DATABASES))
+
+    def open_product(self) -> Side:
+        # The driver is an extra: who measures other backends need not have it.
+        from benchmarks.raw.redis import used_bytes
+
+        client = self._server.client()
+        return ProductSide(connect(self.new_url()), lambda: used_bytes(client))
+
+    def open_raw(self) -> Side:
+        from benchmarks.raw.redis import RawRedisSide
+
+        return RawRedisSide(str(self._server.socket), next(self._databases))
+
+    def new_url(self) -> str:
+        return f"{self._server.socket_url}?db={next(self._databases)}"
+
+    def close(self) -> None:
+        self._server.stop()
+
+
 LABORATORIES: Mapping[str, type[Laboratory]] = {
     "memory": MemoryLaboratory,
     "sqlite": SqliteLaboratory,
     "postgresql": PostgresqlLaboratory,
+    "redis": RedisLaboratory,
 }

@@ -12,6 +12,7 @@ from redis.crc import key_slot
 
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.connections import PoolConnections
 from feedstore.backends.redis.node import Exchange, Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
@@ -134,7 +135,7 @@ class ClusterTransport(Transport):
 
 
 def _node_of(client: RedisCluster, place: Any) -> Node:
-    return Node(client.get_redis_connection(place).connection_pool)
+    return Node(PoolConnections(client.get_redis_connection(place).connection_pool))
 
 
 def _is_moved(error: exceptions.AskError) -> bool:

@@ -1,4 +1,4 @@
-"""One Redis server, and the connections to it."""
+"""One Redis server."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from feedstore.backends.redis.connections import Connections
+
 
 class Exchange:
     """One request that is under way: sent when it is made; :meth:`answers` or :meth:`abandon` ends it."""
 
-    def __init__(self, pool: Any, commands: Sequence[tuple[Any, ...]]) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections, commands: Sequence[tuple[Any, ...]]) -> None:
+        self._connections = connections
         self._expected = len(commands)
-        self._connection = pool.get_connection()
+        self._connection = connections.take()
         try:
             self._connection.send_packed_command(_packed(self._connection, commands))
         except BaseException:
@@ -32,37 +34,48 @@ class Exchange:
         except BaseException:
             self.abandon()
             raise
-        self._pool.release(connection)
+        self._connections.give_back(connection)
         return answers
 
     def abandon(self) -> None:
         """Give the answers up, and the connection with them."""
         # Answers may be under way that the connection's next user would take for its own.
         self._connection.disconnect()
-        self._pool.release(self._connection)
+        self._connections.give_back(self._connection)
 
 
 class Node:
-    """Sends requests to one server over the connections of a pool."""
+    """Sends requests to one server."""
 
-    def __init__(self, pool: Any) -> None:
-        self._pool = pool
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     def begin(self, commands: Sequence[tuple[Any, ...]]) -> Exchange:
         """Send commands and return without waiting for their answers."""
-        return Exchange(self._pool, commands)
+        return Exchange(self._connections, commands)
 
     def request(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return the answers to commands, in one round trip."""
-        return Exchange(self._pool, commands).answers()
+        return Exchange(self._connections, commands).answers()
 
-    def reconnect(self) -> None:
-        """Close the connections that nobody uses; the next requests open new ones."""
-        self._pool.disconnect(inuse_connections=False)
+    def ask(self, words: tuple[Any, ...]) -> Any:
+        """Return the answer to one command; what the server refuses is raised."""
+        connections = self._connections
+        connection = connections.take()
+        try:
+            connection.send_packed_command(connection.pack_command(*words), check_health=False)
+            return connection.read_response()
+        except ResponseError:
+            raise
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            connections.give_back(connection)
 
     def close(self) -> None:
-        """Close every connection."""
-        self._pool.disconnect()
+        """Close the connections that nobody uses; the next requests open new ones."""
+        self._connections.close()
 
 
 def _packed(connection: Any, commands: Sequence[tuple[Any, ...]]) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from redis import (
-    BlockingConnectionPool,
     Connection,
     ConnectionPool,
     Redis,
@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from feedstore.backends.redis.address import SOCKET, Address, parse_address
 from feedstore.backends.redis.cluster import ClusterTransport
+from feedstore.backends.redis.connections import OwnConnections, PoolConnections
 from feedstore.backends.redis.options import (
     OPTIONS,
     Settings,
@@ -31,9 +32,9 @@ from feedstore.backends.redis.server import ServerTransport
 from feedstore.backends.redis.store import Store
 from feedstore.errors import InvalidTypeError, InvalidValueError
 
-# The driver publishes no types for these.
-_Pool: Any = BlockingConnectionPool
+# The driver publishes no types for this.
 _ClusterNode: Any = ClusterNode
+_GIVEN = "the Redis that was handed in"
 _SERVER_RETRY_SECONDS = 5.0
 _CLUSTER_RETRY_SECONDS = 20.0
 
@@ -66,9 +67,12 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
     if address.is_cluster:
         return _cluster_at(address, arguments, settings)
 
+    most = arguments.pop("max_connections")
+
     def make_transport() -> ServerTransport:
-        pool = _Pool(connection_class=_connection_class(address), **arguments)
-        return ServerTransport(pool, settings, address.label, owns_pool=True)
+        make = partial(_connection_class(address), **arguments)
+        connections = OwnConnections(make, most, seconds=arguments["socket_timeout"])
+        return ServerTransport(connections, settings, address.label, owns_connections=True)
 
     return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
 
@@ -101,7 +105,7 @@ def _store_of(client: Any, options: dict[str, Any]) -> Store:
     pool: ConnectionPool = client.connection_pool
     _refuse_decoding(pool.connection_kwargs)
     settings = settings_of(options, _SERVER_RETRY_SECONDS)
-    server = ServerTransport(pool, settings, "the Redis that was handed in", owns_pool=False)
+    server = ServerTransport(PoolConnections(pool), settings, _GIVEN, owns_connections=False)
     return Store(lambda: server, settings, server.label, is_cluster=False, was_given=True)
 
 

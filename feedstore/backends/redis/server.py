@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.connections import Connections
 from feedstore.backends.redis.node import Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
@@ -17,11 +18,20 @@ from feedstore.backends.redis.transport import Transport
 class ServerTransport(Transport):
     """Sends everything to one server; commands keep their order."""
 
-    def __init__(self, pool: Any, settings: Settings, label: str, owns_pool: bool) -> None:
+    def __init__(self, connections: Connections, settings: Settings, label: str, owns_connections: bool) -> None:
         super().__init__(settings, label)
-        self._node = Node(pool)
-        self._owns_pool = owns_pool
+        self._node = Node(connections)
+        self._owns_connections = owns_connections
         self._is_checked = False
+
+    def ask(self, command: Command) -> Any:
+        """Return the answer to one command: the short way, which leaves whatever goes wrong to :meth:`send`."""
+        if self._is_checked and not (command.writes and self.settings.wait_replicas):
+            try:
+                return self._node.ask(command.words)
+            except RedisError as error:
+                self._note_failure(error)
+        return self.send((command,))[0]
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         if not self._is_checked:
@@ -38,9 +48,9 @@ class ServerTransport(Transport):
     def _note_failure(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError):
             # The address leads to a new primary after a failover; the old connections still lead to the old one.
-            self._node.reconnect()
+            self._node.close()
 
     def close(self) -> None:
         """Close what was opened here."""
-        if self._owns_pool:
+        if self._owns_connections:
             self._node.close()

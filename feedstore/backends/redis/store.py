@@ -45,7 +45,7 @@ class Store:
 
     def ask(self, command: Command) -> Any:
         """Return the answer to one command."""
-        return self._transport().send((command,))[0]
+        return self._transport().ask(command)
 
     def _transport(self) -> Transport:
         process = os.getpid()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain, repeat
 from typing import Any
 
@@ -31,6 +32,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     holds: one round trip for each 2,000 or so. :meth:`keys` is one for each bucket and one for each 1,000 timelines.
     """
 
+    @cached_property
     def _reads_payloads(self) -> bool:
         chosen = type(self._serializer)
         return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
@@ -45,7 +47,13 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     ) -> list[Entry]:
         """One round trip; O(log n) and what it returns, with a filter also ``start``."""
         bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        return self._get_many_slices([key], start, stop, bounds, is_descending(ordering_args))[key]
+        words = range_words(start, stop, bounds, is_descending(ordering_args))
+        store = self.backend.store
+        if words is None:
+            return []
+        if self._reads_payloads:
+            return entries_of(*store.ask(self._slice_with_payloads(key, words)))
+        return references_of(store.ask(self._slice(key, words)))
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -58,7 +66,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         slices: dict[str, list[Entry]] = {}
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
-            if self._reads_payloads():
+            if self._reads_payloads:
                 answers = store.send([self._slice_with_payloads(key, words) for key in part])
                 slices.update((key, entries_of(*answer)) for key, answer in zip(part, answers, strict=True))
             else:
@@ -82,7 +90,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         words = range_words(0, limit, bounds, descending)
         if words is None:
             return [], self._floor(key)
-        ids, payloads, state, oldest = self._page(key, words, self._reads_payloads())
+        ids, payloads, state, oldest = self._page(key, words, self._reads_payloads)
         return entries_of(ids, payloads) if payloads else references_of(ids), floor_of(state, oldest)
 
     def _floor(self, key: str) -> int | None:

@@ -33,6 +33,10 @@ class Transport(ABC):
         self.settings = settings
         self.label = label
 
+    def ask(self, command: Command) -> Any:
+        """Return the answer to one command."""
+        return self.send((command,))[0]
+
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands, in one round trip to each node. Raises feedstore's errors."""
         answers: list[Any] = [None] * len(commands)

@@ -1,0 +1,22 @@
+"""The Redis server that is measured: one of the benchmarks' own."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from benchmarks.postgresql_server import import_of_tests
+
+
+def why_unavailable() -> str | None:
+    """Return what this machine lacks for a server, None if it has all."""
+    if find_spec("redis") is None or find_spec("hiredis") is None:
+        return "redis and hiredis are not installed"
+    if import_of_tests("redis_programs").find_server() is None:
+        return "redis-server is not installed"
+    return None
+
+
+def start(*settings: str) -> Any:
+    """Return a server that is started for the benchmarks and asked through its socket."""
+    return import_of_tests("servers.redis").OwnRedisServer(*settings)
