@@ -9,6 +9,8 @@ from redis.exceptions import ResponseError
 
 from feedstore.backends.redis.connections import Connections
 
+_MANY_WORDS = 500
+
 
 class Exchange:
     """One request that is under way: sent when it is made; :meth:`answers` or :meth:`abandon` ends it."""
@@ -18,7 +20,7 @@ class Exchange:
         self._expected = len(commands)
         self._connection = connections.take()
         try:
-            self._connection.send_packed_command(_packed(self._connection, commands))
+            _send(self._connection, commands)
         except BaseException:
             self.abandon()
             raise
@@ -78,8 +80,13 @@ class Node:
         self._connections.close()
 
 
-def _packed(connection: Any, commands: Sequence[tuple[Any, ...]]) -> Any:
-    return connection.pack_command(*commands[0]) if len(commands) == 1 else connection.pack_commands(commands)
+def _send(connection: Any, commands: Sequence[tuple[Any, ...]]) -> None:
+    if sum(map(len, commands)) < _MANY_WORDS:
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        return
+    # The server works on the first while the next one is packed.
+    for words in commands:
+        connection.send_packed_command(connection.pack_command(*words), check_health=False)
 
 
 def _answer(connection: Any) -> Any:

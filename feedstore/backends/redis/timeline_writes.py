@@ -20,8 +20,9 @@ _NO_LENGTH = -1
 _MOST_LENGTH = 2**53
 _MOST_ITEMS = 2000
 _MOST_BYTES = 1_000_000
-# A script reaches so many timelines, and so many deliveries: a few milliseconds of the server's time.
-_MOST_TIMELINES = 2000
+# A script reaches so many timelines, and so many deliveries: a few milliseconds of the server's time. While the server
+# runs the first script, the next one is on its way.
+_MOST_TIMELINES = 250
 _MOST_DELIVERIES = 10_000
 _MOST_FAN_OUT_IDS = 1000
 
@@ -49,7 +50,7 @@ class RedisTimelineWrites(TimelineHooks):
         return Write(kind, bucket, names.of_timeline(bucket, key), items, arguments)
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
-        """One round trip for 2,000 timelines or so; a second one where timelines hold payloads or had late arrivals."""
+        """One round trip; a second one where timelines hold payloads or had late arrivals."""
         length = _NO_LENGTH if max_length is None else min(max_length, _MOST_LENGTH)
         has_payloads = any(serialized.values())
         if self.backend.is_in_batch or has_payloads or not length or len(serialized) > _MOST_FAN_OUT_IDS:
@@ -123,13 +124,17 @@ def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
 
 def grouped_parts(names: Keys, keys: list[str], most: int, spread: bool) -> list[dict[int, list[str]]]:
     """Return the keys of one script each, by bucket: of several buckets on one server, of one on a Cluster."""
-    if not spread:
-        return [names.grouped(keys[first : first + most]) for first in range(0, len(keys), most)]
-    return [
-        {bucket: group[first : first + most]}
-        for bucket, group in names.grouped(keys).items()
-        for first in range(0, len(group), most)
-    ]
+    parts: list[dict[int, list[str]]] = []
+    room = 0
+    for bucket, group in names.grouped(keys).items():
+        for first in range(0, len(group), most):
+            piece = group[first : first + most]
+            if spread or len(piece) > room:
+                parts.append({})
+                room = most
+            parts[-1][bucket] = piece
+            room -= len(piece)
+    return parts
 
 
 def fan_out_command(

@@ -81,7 +81,9 @@ for group = 1, groups do
         changed[#changed + 1] = names[i]
         changed[#changed + 1] = after
       end
-      refresh(expiry, timeline)
+      if expiry > 0 then
+        call('PEXPIRE', timeline, expiry)
+      end
       total = total + added
     else
       left_alone[#left_alone + 1] = position - groups + i - 1
