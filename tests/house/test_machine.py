@@ -11,6 +11,7 @@ import pytest
 
 import machine
 import postgresql_programs
+import redis_programs
 
 
 @pytest.fixture
@@ -52,6 +53,20 @@ def test_only_what_is_asked_for_is_installed(steps: list[str]) -> None:
     assert steps == []
     machine.equip(["postgresql"])
     assert steps == ["check", "no main cluster", "install postgresql"]
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_redis_comes_without_a_service(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (redis_programs.URL_VARIABLE, redis_programs.CLUSTER_URL_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    machine.equip(["redis"])
+    assert steps == ["check", "install redis-tools"]
+    monkeypatch.setenv("FEEDSTORE_TEST_REDIS", "redis://host")
+    machine.equip(["redis"])
+    assert len(steps) == 4
+    monkeypatch.setenv("FEEDSTORE_TEST_REDIS_CLUSTER", "redis+cluster://host")
+    machine.equip(["redis"])
+    assert len(steps) == 4
 
 
 @pytest.mark.usefixtures("bare_machine")

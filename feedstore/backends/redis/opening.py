@@ -77,7 +77,7 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
     return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
 
 
-def _connection_class(address: Address) -> type[Any]:
+def _connection_class(address: Address) -> Any:
     if address.scheme == SOCKET:
         return UnixDomainSocketConnection
     return SSLConnection if address.is_encrypted else Connection

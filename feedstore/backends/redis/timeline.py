@@ -28,8 +28,9 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     Adds, removes, ``index_of``, ``contains`` and ``count`` cost O(log n) or less in a timeline of n and one round trip.
     A slice costs O(log n) and what it returns, with a filter also the ``start`` that it skips. Hydrated from activities
-    on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round trip,
-    however many the timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one for each bucket and one for each 1,000 timelines.
+    on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round trip, however many the
+    timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one for each bucket
+    and one for each 1,000 timelines.
     """
 
     @cached_property

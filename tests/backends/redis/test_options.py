@@ -1,0 +1,177 @@
+"""Addresses, options, handed-in clients, namespaces, expiry."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import redis
+
+from feedstore import connect
+from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.address import parse_address
+from feedstore.backends.redis.keys import marker_key
+from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError
+from feedstore.serializers import MsgpackSerializer
+from feedstore.testing.processes import run_in_child
+from feedstore.testing.samples import with_id
+from polling import poll_until
+from servers.redis import OwnRedisServer
+from stores import fresh_namespace
+
+
+@pytest.mark.parametrize(
+    ("url", "label"),
+    [
+        ("redis://user:secret@host:7000/3", "redis://host:7000"),
+        ("redis://:se%40cret@[::1]", "redis://::1:6379"),
+        ("rediss://secret@host", "rediss://host:6379"),
+        ("redis+cluster://u:secret@a:1,b:2,c", "redis+cluster://a:1,b:2,c:6379"),
+        ("unix:///run/redis/socket?db=2", "unix:///run/redis/socket"),
+    ],
+)
+def test_addresses(url: str, label: str) -> None:
+    address = parse_address(url)
+    assert address.label == label
+    assert "secret" not in repr(address)
+    assert "secret" not in repr(connect(url))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:secret@x@host",
+        "redis://user:secret@host:port",
+        "redis://user:secret@a,b",
+        "redis+cluster://user:secret@a/3",
+        "redis://user:secret@host/name",
+        "redis://user:secret@host?timeout=never",
+        "redis://user:secret@host?timeout",
+        "redis://user:secret@host?timeout=1&timeout=2",
+        "redis://user:secret@host?ssl_ca_certs=file",
+        "redis://user:secret@host?buckets=257",
+        "redis://user:secret@host?colocate=true&buckets=2",
+        "unix://user:secret@host/path",
+    ],
+)
+def test_addresses_and_options_that_are_refused(url: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_option_is_named() -> None:
+    with pytest.raises(TypeError, match="no_such_option"):
+        connect("redis://host", no_such_option=1)
+    with pytest.raises(InvalidValueError, match="pass it once"):
+        connect("redis://host?timeout=1", timeout=2)
+
+
+def test_a_wrong_password_stays_out_of_the_error() -> None:
+    server = OwnRedisServer()
+    try:
+        client = server.client()
+        client.config_set("requirepass", "right")
+        url = server.url.replace("://", "://:wrong-secret@")
+        with connect(url) as backend, pytest.raises(StorageError) as caught:
+            backend.ping()
+        assert "wrong-secret" not in f"{caught.value} {caught.value.__cause__!r}"
+        with connect(server.url.replace("://", "://:right@")) as backend:
+            backend.ping()
+        client.close()
+    finally:
+        server.stop()
+
+
+def test_a_client_that_is_handed_in(redis_url: str) -> None:
+    client = redis.Redis.from_url(redis_url, protocol=2)
+    namespace = fresh_namespace()
+    with RedisBackend(client=client, namespace=namespace) as backend:
+        assert backend.timeline_storage().add("key", 1) == 1
+
+        def use() -> str:
+            with pytest.raises(ForkedClientError, match="handed in"):
+                backend.timeline_storage().count("key")
+            return "refused"
+
+        assert run_in_child(use) == "refused"
+    assert client.ping() is True
+    client.close()
+
+
+def test_a_client_that_decodes_or_is_none_is_refused(redis_url: str) -> None:
+    refused: Any = object()
+    with pytest.raises(TypeError, match=r"redis\.Redis"):
+        RedisBackend(client=refused)
+    with pytest.raises(ValueError, match="decode_responses"):
+        RedisBackend(client=redis.Redis.from_url(redis_url, decode_responses=True))
+    with pytest.raises(TypeError, match="timeout"):
+        RedisBackend(client=redis.Redis.from_url(redis_url), timeout=1)
+    with pytest.raises(TypeError, match="not both"):
+        RedisBackend()
+
+
+def test_the_number_of_buckets_is_fixed_by_the_first_write(redis_url: str) -> None:
+    namespace = fresh_namespace()
+    with connect(redis_url, namespace=namespace, buckets=8) as backend:
+        backend.timeline_storage().add_to_many([f"key{number}" for number in range(100)], [1])
+    with connect(redis_url, namespace=namespace) as backend:
+        assert len(list(backend.timeline_storage().keys())) == 100
+        assert backend.timeline_storage().count("key7") == 1
+    with connect(redis_url, namespace=namespace, buckets=16) as backend, pytest.raises(ValueError, match="8 buckets"):
+        backend.timeline_storage().count("key")
+
+
+def test_a_newer_format_is_refused_by_name(redis_url: str) -> None:
+    namespace = fresh_namespace()
+    client = redis.Redis.from_url(redis_url, protocol=2)
+    client.hset(marker_key(namespace), mapping={"format": 2, "buckets": 64})
+    with connect(redis_url, namespace=namespace) as backend, pytest.raises(NewerSchemaError, match="format 2"):
+        backend.timeline_storage().add("key", 1)
+    client.close()
+
+
+def test_an_eviction_policy_that_drops_timelines_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    server = OwnRedisServer("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    try:
+        with caplog.at_level(logging.WARNING, "feedstore.redis"), connect(server.url) as backend:
+            backend.ping()
+            backend.ping()
+        assert [record.getMessage() for record in caplog.records if "allkeys-lru" in record.getMessage()] != []
+        assert len(caplog.records) == 1
+    finally:
+        server.stop()
+
+
+def test_an_idle_timeline_expires_as_if_it_were_deleted(redis_url: str) -> None:
+    with connect(redis_url, namespace=fresh_namespace(), idle_expiry=0.3) as backend:
+        timelines = backend.timeline_storage()
+        payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+        for key in ("trimmed", "fanned"):
+            timelines.add_to_many([key], range(5), max_length=2)
+        payloads.add_many("payloads", [with_id(1, "old"), with_id(2, "old")])
+        payloads.trim("payloads", 1)
+        poll_until(lambda: not list(timelines.keys()), 10, "the expiry of all timelines")
+        for key in ("trimmed", "fanned", "payloads"):
+            page = timelines.get_page(key, 5)
+            assert (page.items, page.complete, page.floor) == ([], True, None)
+        assert timelines.add("trimmed", 7) == 1
+        assert timelines.add_to_many(["fanned", "payloads"], [7], max_length=2) == 2
+        for key in ("trimmed", "fanned", "payloads"):
+            assert timelines.get_page(key, 5).complete is True
+
+
+def test_late_arrivals_of_a_fan_out_keep_the_floor(redis_url: str) -> None:
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_many("key", range(10, 20))
+        timelines.trim("key", 4)
+        assert timelines.add_to_many(["key"], [3, 4], max_length=10) == 2
+        page = timelines.get_page("key", 9)
+        assert page.floor == 16
+        assert [reference.serialization_id for reference in page.items] == [19, 18, 17, 16, 4, 3]
+        assert timelines.add_to_many(["key"], [20], max_length=4) == 1
+        page = timelines.get_page("key", 9)
+        assert page.floor == 17
+        assert [reference.serialization_id for reference in page.items] == [20, 19, 18, 17]

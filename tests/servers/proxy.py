@@ -1,0 +1,68 @@
+"""A proxy in front of a Redis server that loses answers, or gives some of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import deque
+
+from servers.ports import LOOPBACK
+
+_BYTES = 2**16
+
+
+class Proxy:
+    """Forwards requests to a server's port, one at a time for each connection.
+
+    What is put into ``plan`` is done to the next requests that hold ``marker``: ``None`` carries the request out and
+    cuts the connection instead of answering; bytes are answered instead of carrying it out.
+    """
+
+    def __init__(self, port: int, marker: bytes) -> None:
+        self.plan: deque[bytes | None] = deque()
+        self.requests = 0
+        self._target = port
+        self._marker = marker
+        self._listener = socket.create_server((LOOPBACK, 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.create_connection((LOOPBACK, self._target)) as server:
+            while request := _received(client):
+                if not self._answer(client, server, request):
+                    return
+
+    def _answer(self, client: socket.socket, server: socket.socket, request: bytes) -> bool:
+        """Answer a request; return whether the connection goes on."""
+        is_planned = self._marker in request and bool(self.plan)
+        self.requests += self._marker in request
+        planned = self.plan.popleft() if is_planned else None
+        if planned is not None:
+            client.sendall(planned)
+            return True
+        server.sendall(request)
+        answer = _received(server)
+        if is_planned:
+            return False
+        client.sendall(answer)
+        return True
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(_BYTES)
+    except OSError:
+        return b""
