@@ -200,6 +200,9 @@ class RedisLaboratory(Laboratory):
     def new_url(self) -> str:
         return f"{self._server.socket_url}?db={next(self._databases)}"
 
+    def settle(self) -> None:
+        """Time changes nothing."""
+
     def close(self) -> None:
         self._server.stop()
 

@@ -26,6 +26,8 @@ class Abilities:
     - ``exact_counts``: adds, removes and trims return how many; without it they return None.
     - ``exact_fan_out_length``: after ``add_to_many(…, max_length=n)`` a timeline holds n entries at most. Without it
       at most ``fan_out_excess`` older entries more may stay until the next trim.
+    - ``exact_floor``: a floor is one more than the newest entry that trimming dropped. Without it, it may be higher, up
+      to the oldest entry that the trim kept.
     - ``atomic_scope``: what ``batch(atomic=True)`` may hold.
     - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
     - ``shared_between_processes``: another process that opens the same URL sees the same data.
@@ -34,6 +36,7 @@ class Abilities:
     exact_counts: bool = True
     exact_fan_out_length: bool = True
     fan_out_excess: int = 0
+    exact_floor: bool = True
     atomic_scope: AtomicScope = AtomicScope.BACKEND
     ordered_prefix_scans: bool = True
     shared_between_processes: bool = True

@@ -74,7 +74,9 @@ class TimelineHooks(Storage):
 
     @abstractmethod
     def _floor(self, key: str) -> int | None:
-        """Return the floor: None if nothing was ever trimmed, else one more than the newest id that was."""
+        """Return the floor: None if nothing was ever trimmed, else one more than the newest id that was, or more
+        without the ability of an exact floor.
+        """
 
     @abstractmethod
     def _keys(self) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.redis.batch import Items, Write
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
+from feedstore.backends.redis.enumeration import fields_of
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage
 
@@ -91,9 +92,8 @@ class RedisActivityStorage(ActivityStorage):
 
     def _ids_behind(self, last: bytes | None) -> Iterator[bytes]:
         keys = self.backend.keys()
-        for bucket in keys.all_buckets:
-            command = Command(keys.tag(bucket), ("HKEYS", keys.activities[bucket]))
-            yield from (one for one in self.backend.store.ask(command) if last is None or one > last)
+        for fields in fields_of(self.backend.store, keys, keys.activities):
+            yield from (field for _, field in fields if last is None or field > last)
 
     def _flush(self) -> None:
         """One round trip."""

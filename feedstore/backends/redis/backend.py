@@ -56,7 +56,8 @@ class RedisBackend(Backend):
         self._store, namespace = open_store(url, client, options)
         super().__init__(namespace, metrics)
         reaches_everything = not self._store.is_cluster or self._store.settings.buckets == 1
-        self.abilities = Abilities(atomic_scope=AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT)
+        scope = AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT
+        self.abilities = Abilities(exact_floor=False, atomic_scope=scope)
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> RedisBackend:

@@ -9,6 +9,7 @@ from typing import Any
 
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.enumeration import fields_of
 from feedstore.backends.redis.floor import floor_of
 from feedstore.backends.redis.scripts import HYDRATE, PAGE, SLICE
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
@@ -29,8 +30,8 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     Adds, removes, ``index_of``, ``contains`` and ``count`` cost O(log n) or less in a timeline of n and one round trip.
     A slice costs O(log n) and what it returns, with a filter also the ``start`` that it skips. Hydrated from activities
     on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round trip, however many the
-    timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one for each bucket
-    and one for each 1,000 timelines.
+    timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one, and two for
+    each 10,000 timelines.
     """
 
     @cached_property
@@ -158,16 +159,13 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
 
     def _keys(self) -> Iterator[str]:
-        """One round trip for each bucket, whose keys are held, and one for each 1,000 of them."""
+        """One round trip, and two for each 10,000 keys or so, which are held."""
         names = self.backend.keys()
-        for bucket in names.all_buckets:
-            tag = names.tag(bucket)
-            known = self.backend.store.ask(Command(tag, ("HKEYS", names.directories[bucket])))
-            for first in range(0, len(known), _MOST_KEYS_A_TRIP):
-                part = [name.decode() for name in known[first : first + _MOST_KEYS_A_TRIP]]
-                asked = [Command(tag, ("EXISTS", names.timeline(bucket, key))) for key in part]
-                answers = self.backend.store.send(asked)
-                yield from (key for key, exists in zip(part, answers, strict=True) if exists)
+        for known in fields_of(self.backend.store, names, names.directories):
+            places = [(bucket, name.decode()) for bucket, name in known]
+            asked = [Command(names.tag(bucket), ("EXISTS", names.timeline(bucket, key))) for bucket, key in places]
+            answers = self.backend.store.send(asked)
+            yield from (key for (_, key), exists in zip(places, answers, strict=True) if exists)
 
 
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
