@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -59,6 +61,12 @@ def test_addresses_and_options_that_are_refused(url: str) -> None:
     with pytest.raises(InvalidValueError) as caught:
         connect(url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_missing_driver_names_the_extra() -> None:
+    without = "import importlib.util; importlib.util.find_spec = lambda name: None; import feedstore.backends.redis"
+    ended = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True, check=False)
+    assert "MissingDriverError: the Redis backend needs redis-py: pip install 'feedstore[redis]'" in ended.stderr
 
 
 def test_an_unknown_option_is_named() -> None:
