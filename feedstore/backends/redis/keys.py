@@ -16,6 +16,8 @@ FORMAT = 1
 MOST_BUCKETS = 256
 """An activity's bucket is taken from one byte."""
 
+_TIMELINE = "}t:"
+
 
 def marker_key(namespace: str) -> str:
     """Return the key of the hash that holds a namespace's format and number of buckets."""
@@ -32,7 +34,7 @@ class Keys:
         self._prefixes = [f"feedstore{{{namespace}:{bucket}}}" for bucket in self.all_buckets]
         self.directories = [f"{prefix}d" for prefix in self._prefixes]
         self.activities = [f"{prefix}a" for prefix in self._prefixes]
-        self._timelines = [f"{prefix}t:" for prefix in self._prefixes]
+        self._timelines = [f"feedstore{{{namespace}:{bucket}{_TIMELINE}" for bucket in self.all_buckets]
 
     def tag(self, bucket: int) -> str:
         """Return the hash tag of a bucket, which decides its slot."""
@@ -63,13 +65,15 @@ class Keys:
         return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"
 
     def grouped(self, keys: list[str]) -> dict[int, list[str]]:
-        """Return ``{bucket: timelines' keys}``."""
-        groups: dict[int, list[str]] = {}
-        buckets = self.buckets
+        """Return the keys of timelines' sorted sets, by bucket."""
+        buckets, prefixes = self.buckets, self._timelines
+        groups: list[list[str]] = [[] for _ in prefixes]
         for key in keys:
             bucket = crc32(key.encode()) % buckets
-            if bucket in groups:
-                groups[bucket].append(key)
-            else:
-                groups[bucket] = [key]
-        return groups
+            groups[bucket].append(prefixes[bucket] + key)
+        return {bucket: group for bucket, group in enumerate(groups) if group}
+
+    @staticmethod
+    def key_of(timeline: str) -> str:
+        """Return the key of a timeline whose sorted set has the key ``timeline``."""
+        return timeline.partition(_TIMELINE)[2]

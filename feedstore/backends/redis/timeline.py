@@ -106,9 +106,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         names = self.backend.keys()
         bucket = names.bucket_of(key)
         touched = names.of_timeline(bucket, key)
-        command = call_script(
-            names.tag(bucket), PAGE, touched if with_payloads else touched[:2], (key.encode(), *words)
-        )
+        command = call_script(names.tag(bucket), PAGE, touched if with_payloads else touched[:2], words)
         ids, payloads, state, oldest = self.backend.store.ask(command)
         return ids, payloads, state, oldest
 
@@ -162,10 +160,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         """One round trip, and two for each 10,000 keys or so, which are held."""
         names = self.backend.keys()
         for known in fields_of(self.backend.store, names, names.directories):
-            places = [(bucket, name.decode()) for bucket, name in known]
-            asked = [Command(names.tag(bucket), ("EXISTS", names.timeline(bucket, key))) for bucket, key in places]
-            answers = self.backend.store.send(asked)
-            yield from (key for (_, key), exists in zip(places, answers, strict=True) if exists)
+            answers = self.backend.store.send(
+                [Command(names.tag(bucket), ("EXISTS", timeline)) for bucket, timeline in known]
+            )
+            present = (timeline for (_, timeline), exists in zip(known, answers, strict=True) if exists)
+            yield from (names.key_of(timeline.decode()) for timeline in present)
 
 
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:

@@ -72,11 +72,11 @@ class RedisTimelineWrites(TimelineHooks):
         commands, reached = [], []
         for groups in grouped_parts(names, keys, most, store.is_cluster):
             commands.append(fan_out_command(names, groups, ids, length, store.expiry))
-            reached.append([key for group in groups.values() for key in group])
+            reached.append([timeline for group in groups.values() for timeline in group])
         added, left_alone = 0, []
         for parts, (count, positions) in zip(reached, store.send(commands), strict=True):
             added += count
-            left_alone += [parts[position] for position in positions]
+            left_alone += [names.key_of(parts[position]) for position in positions]
         return added, left_alone
 
     def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
@@ -123,7 +123,7 @@ def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
 
 
 def grouped_parts(names: Keys, keys: list[str], most: int, spread: bool) -> list[dict[int, list[str]]]:
-    """Return the keys of one script each, by bucket: of several buckets on one server, of one on a Cluster."""
+    """Return the timelines of one script each, by bucket: of several buckets on one server, of one on a Cluster."""
     parts: list[dict[int, list[str]]] = []
     room = 0
     for bucket, group in names.grouped(keys).items():
@@ -137,14 +137,11 @@ def grouped_parts(names: Keys, keys: list[str], most: int, spread: bool) -> list
     return parts
 
 
-def fan_out_command(
-    names: Keys, groups: dict[int, list[str]], ids: list[bytes], length: int, expiry: int
-) -> Command:
+def fan_out_command(names: Keys, groups: dict[int, list[str]], ids: list[bytes], length: int, expiry: int) -> Command:
     """Return the command that adds ids to timelines and trims each."""
     touched = [names.directories[bucket] for bucket in groups]
-    for bucket, group in groups.items():
-        prefix = names.timeline(bucket, "")
-        touched += [prefix + key for key in group]
+    for group in groups.values():
+        touched += group
     sizes = [len(group) for group in groups.values()]
     arguments = (length, expiry, len(sizes), *sizes, *ids)
     return call_script(names.tag(next(iter(groups))), FAN_OUT, touched, arguments, writes=True)

@@ -56,40 +56,53 @@ local function state_behind(timeline, added, dropped)
   return '0' .. ids[#ids] .. '\0'
 end
 
-local total, left_alone, position = 0, {}, groups
+local total, left_alone, wrong = 0, {}, nil
+
+-- Adds to one timeline and trims it; returns its new state, or nothing if ZADD is refused: ZDIFF takes a plain set for
+-- a sorted one.
+local function add(timeline, state)
+  local added = redis.pcall('ZADD', timeline, unpack(arguments))
+  if type(added) ~= 'number' then
+    wrong = redis.error_reply('WRONGTYPE ' .. timeline .. ': ' .. added.err)
+    return nil
+  end
+  local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, 0, last_surplus)
+  total = total + added
+  if state ~= IMPLICIT then
+    return dropped > 0 and IMPLICIT or '0'
+  end
+  return added > dropped and state_behind(timeline, added, dropped) or state
+end
+
+local position = groups
 for group = 1, groups do
   local directory, count = KEYS[group], tonumber(ARGV[3 + group])
-  local names, changed = {}, {}
-  for i = 1, count do
-    names[i] = name_of(directory, KEYS[position + i])
-  end
-  local states = call('HMGET', directory, unpack(names))
+  local changed = {}
+  local states = call('HMGET', directory, unpack(KEYS, position + 1, position + count))
   for i = 1, count do
     local timeline, state = KEYS[position + i], states[i]
     if not state or state == IMPLICIT or state == '0' then
-      local added = call('ZADD', timeline, unpack(arguments))
-      local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, 0, last_surplus)
-      local after = state
-      if state == IMPLICIT then
-        if added > dropped then
-          after = state_behind(timeline, added, dropped)
-        end
-      else
-        after = dropped > 0 and IMPLICIT or '0'
+      local after = add(timeline, state)
+      if wrong then
+        break
       end
       if after ~= state then
-        changed[#changed + 1] = names[i]
+        changed[#changed + 1] = timeline
         changed[#changed + 1] = after
       end
       if expiry > 0 then
         call('PEXPIRE', timeline, expiry)
       end
-      total = total + added
     else
       left_alone[#left_alone + 1] = position - groups + i - 1
     end
   end
-  in_chunks(changed, function(...) return call('HSET', directory, ...) end)
+  if #changed > 0 then
+    in_chunks(changed, function(...) return call('HSET', directory, ...) end)
+  end
+  if wrong then
+    return wrong
+  end
   position = position + count
 end
 return {total, left_alone}

@@ -1,7 +1,7 @@
 -- Returns a slice, the timeline's state and its oldest entry, as they were at one moment.
--- KEYS: a directory, a timeline, its payloads if they are wanted. ARGV: the timeline's name, the
--- command that reads the ids, and what stands behind its key.
-local ids = redis.call(ARGV[2], KEYS[2], unpack(ARGV, 3))
+-- KEYS: a directory, a timeline, its payloads if they are wanted. ARGV: the command that reads the ids,
+-- and what stands behind its key.
+local ids = redis.call(ARGV[1], KEYS[2], unpack(ARGV, 2))
 local payloads = {}
 if KEYS[3] then
   for first = 1, #ids, 4000 do
@@ -11,4 +11,4 @@ if KEYS[3] then
     end
   end
 end
-return {ids, payloads, redis.call('HGET', KEYS[1], ARGV[1]), redis.call('ZRANGE', KEYS[2], 0, 0)}
+return {ids, payloads, redis.call('HGET', KEYS[1], KEYS[2]), redis.call('ZRANGE', KEYS[2], 0, 0)}

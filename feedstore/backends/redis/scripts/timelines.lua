@@ -1,6 +1,6 @@
 -- What the scripts that write timelines share.
 --
--- A directory is a hash: name of a timeline -> its state. A state is '-': entries were trimmed, the oldest that is left
+-- A directory is a hash: key of a timeline -> its state. A state is '-': entries were trimmed, the oldest that is left
 -- is the floor, and no entry has a payload. Otherwise it is a letter, '0' no payloads, '1' payloads, 'e' nothing is left
 -- but the floor; and behind it the floor, if there is one: 16 bytes of an id, and '\0' if it is the floor itself, '\1'
 -- if it is the newest that was trimmed.
@@ -14,10 +14,6 @@ local function in_chunks(list, use)
     total = total + use(unpack(list, first, math.min(first + MOST_ARGUMENTS - 1, #list)))
   end
   return total
-end
-
-local function name_of(directory, timeline)
-  return string.sub(timeline, #directory + 2)
 end
 
 local function scored(ids)
@@ -57,8 +53,7 @@ local function refresh(expiry, timeline, payloads)
 end
 
 local function load(directory, timeline)
-  local name = name_of(directory, timeline)
-  local found = {name = name, raw = call('HGET', directory, name)}
+  local found = {raw = call('HGET', directory, timeline)}
   local first = call('ZRANGE', timeline, 0, 0)[1]
   found.oldest = first
   if not found.raw or (not first and string.sub(found.raw, 1, 1) ~= 'e') then
@@ -111,9 +106,9 @@ local function save(directory, timeline, payloads, state, expiry)
   local oldest = call('ZRANGE', timeline, 0, 0)[1]
   local raw = raw_of(state, oldest)
   if not raw then
-    call('HDEL', directory, state.name)
+    call('HDEL', directory, timeline)
   elseif raw ~= state.raw then
-    call('HSET', directory, state.name, raw)
+    call('HSET', directory, timeline, raw)
   end
   if oldest then
     refresh(expiry, timeline, state.has_payloads and payloads)

@@ -42,15 +42,15 @@ kinds.trim = {TIMELINE, function(keys, length)
 end}
 
 kinds.delete = {TIMELINE, function(keys)
-  call('HDEL', keys[1], name_of(keys[1], keys[2]))
+  call('HDEL', keys[1], keys[2])
   call('UNLINK', keys[2], keys[3])
 end}
 
--- The timelines of one bucket, whose names only its directory knows; they lie in its slot.
+-- The timelines of one bucket, which only its directory knows; they lie in its slot.
 kinds.flush = {{'hash'}, function(keys)
-  local base = string.sub(keys[1], 1, -2)
-  for _, name in ipairs(call('HKEYS', keys[1])) do
-    call('UNLINK', base .. 't:' .. name, base .. 'p:' .. name)
+  local payloads = string.sub(keys[1], 1, -2) .. 'p:'
+  for _, timeline in ipairs(call('HKEYS', keys[1])) do
+    call('UNLINK', timeline, payloads .. string.sub(timeline, #payloads + 1))
   end
   call('UNLINK', keys[1])
 end}
