@@ -17,7 +17,7 @@ from benchmarks.memory_usage import footprints
 from benchmarks.plan import FULL_PLAN, QUICK_PLAN, Plan
 from benchmarks.report import Report
 from benchmarks.run import run
-from benchmarks.table import LABORATORIES, MemoryLaboratory
+from benchmarks.table import LABORATORIES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,12 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reason is not None:
             return _failed(f"{backend} cannot be measured: {reason}")
         _measure(report, backend, plan, options.operation, data)
-    if options.ancestor:
-        _say("measuring stream_framework")
-        try:
-            report.ancestor_rows += run_ancestor(MemoryLaboratory(), plan.scale, plan.effort, options.operation)
-        except AncestorUnavailable as error:
-            return _failed(str(error))
+        if options.ancestor and LABORATORIES[backend].has_ancestor:
+            try:
+                _measure_ancestor(report, backend, plan, options.operation)
+            except AncestorUnavailable as error:
+                return _failed(str(error))
     print(report.text())
     if options.json is not None:
         options.json.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
@@ -53,6 +52,12 @@ def _measure(report: Report, backend: str, plan: Plan, wanted: list[str] | None,
             report.footprints += footprints(backend, laboratory, plan.stored)
         if data is not None:
             report.ingestions.append(ingest(backend, laboratory, data, plan.rows))
+
+
+def _measure_ancestor(report: Report, backend: str, plan: Plan, wanted: list[str] | None) -> None:
+    _say(f"measuring stream_framework on {backend}")
+    with closing(LABORATORIES[backend]()) as laboratory:
+        report.ancestor_rows += run_ancestor(backend, laboratory, plan.scale, plan.effort, wanted)
 
 
 def _available() -> Iterator[str]:

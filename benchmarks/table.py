@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,11 +29,13 @@ _MOST_DATABASES = 1000
 class Laboratory(ABC):
     """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed.
 
-    ``aims`` are the ratios that the product aims at, by the operation's name.
+    ``aims`` are the ratios that the product aims at, by the operation's name; ``has_ancestor`` says whether
+    stream_framework runs on such stores.
     """
 
     driver: ClassVar[str]
     aims: ClassVar[Mapping[str, float]]
+    has_ancestor: ClassVar[bool] = False
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -52,6 +54,10 @@ class Laboratory(ABC):
     def open_raw(self) -> Side:
         """Return the raw driver's side on a store of its own."""
 
+    def ancestor_arguments(self) -> Sequence[str]:
+        """Return what stream_framework's process is told of a new, empty store; without one there is none to tell."""
+        raise NotImplementedError(f"stream_framework does not run on {type(self).__name__}")
+
     @abstractmethod
     def settle(self) -> None:
         """Bring the stores, which were just filled, to where they would be some time later."""
@@ -65,6 +71,7 @@ class MemoryLaboratory(Laboratory):
     """Stores in this process."""
 
     driver = "sortedcontainers"
+    has_ancestor = True
     aims: ClassVar = {
         **dict.fromkeys([*_BULK, *_FAN_OUT], 0.4),
         **dict.fromkeys(["newest_25", "newest_25_hydrated"], 0.5),
@@ -78,6 +85,9 @@ class MemoryLaboratory(Laboratory):
 
     def open_raw(self) -> Side:
         return RawMemorySide()
+
+    def ancestor_arguments(self) -> Sequence[str]:
+        return ("memory",)
 
     def settle(self) -> None:
         """Time changes nothing."""
@@ -171,6 +181,7 @@ class RedisLaboratory(Laboratory):
     """Databases on one server, asked through its socket; it writes nothing to the disk."""
 
     driver = "redis-py"
+    has_ancestor = True
     aims: ClassVar = {
         **dict.fromkeys([*_BULK, "newest_25_hydrated"], 0.7),
         **dict.fromkeys([*_FAN_OUT, "newest_25"], 0.8),
@@ -196,6 +207,9 @@ class RedisLaboratory(Laboratory):
         from benchmarks.raw.redis import RawRedisSide
 
         return RawRedisSide(str(self._server.socket), next(self._databases))
+
+    def ancestor_arguments(self) -> Sequence[str]:
+        return ("redis", str(self._server.socket), str(next(self._databases)))
 
     def new_url(self) -> str:
         return f"{self._server.socket_url}?db={next(self._databases)}"

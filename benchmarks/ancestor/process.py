@@ -20,11 +20,11 @@ _PROGRAM = Path(__file__).with_name("program.py")
 
 
 class AncestorProcess:
-    """One process, with one scenario's timelines in its memory. A context manager."""
+    """One process, with one scenario's timelines in a store that ``arguments`` name. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str]) -> None:
         self._process = subprocess.Popen(
-            [environment.python(), "-I", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [environment.python(), "-I", _PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._numbers: dict[int, int] = {}
         self._names: dict[str, int] = {}

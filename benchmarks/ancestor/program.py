@@ -1,5 +1,7 @@
 """Runs in stream_framework's own environment, so it imports nothing of feedstore.
 
+Its arguments are ``memory``, or ``redis``, the path of a server's socket and the number of a database.
+
 Reads a line of JSON and answers with one, until its input ends:
 
 - ``{"activities": [[actor, verb, object, target, microseconds, extra_context], …]}`` makes activities, which later
@@ -17,33 +19,60 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
+from redis import ConnectionPool, UnixDomainSocketConnection  # type: ignore[import-not-found]
 from stream_framework.activity import Activity, DehydratedActivity  # type: ignore[import-not-found]
 from stream_framework.feeds.memory import Feed  # type: ignore[import-not-found]
+from stream_framework.feeds.redis import RedisFeed  # type: ignore[import-not-found]
 from stream_framework.serializers.activity_serializer import ActivitySerializer  # type: ignore[import-not-found]
 from stream_framework.storage.memory import (  # type: ignore[import-not-found]
     InMemoryActivityStorage,
     InMemoryTimelineStorage,
 )
+from stream_framework.storage.redis import connection  # type: ignore[import-not-found]
 from stream_framework.verbs import register  # type: ignore[import-not-found]
 from stream_framework.verbs.base import Verb  # type: ignore[import-not-found]
 
 _FIRST_VERB_ID = 100
 
 
-class _SerializingFeed(Feed):  # type: ignore[misc]
+class _MemoryFeed(Feed):  # type: ignore[misc]
     """The feed in memory, with the serializer that stream_framework's feeds on servers have."""
 
     key_format = "%(user_id)s"
     activity_serializer = ActivitySerializer
 
 
+class _RedisFeed(RedisFeed):  # type: ignore[misc]
+    """The feed in Redis."""
+
+    key_format = "%(user_id)s"
+
+
+def _memory() -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages."""
+    return _MemoryFeed, InMemoryActivityStorage(serializer_class=ActivitySerializer), InMemoryTimelineStorage()
+
+
+def _redis(socket: str, database: str) -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages, as the class makes them."""
+    pool = ConnectionPool(
+        connection_class=UnixDomainSocketConnection, path=socket, db=int(database), decode_responses=True
+    )
+    connection.connection_pool = {"default": pool}
+    return _RedisFeed, _RedisFeed.get_activity_storage(), _RedisFeed.get_timeline_storage()
+
+
+_STORES = {"memory": _memory, "redis": _redis}
+
+
 class Calls:
     """The work of the benchmarks' sides, as an application of stream_framework would ask for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed_class: Any, activity_storage: Any, timeline_storage: Any) -> None:
         self.activities: list[Any] = []
-        self._activity_storage = InMemoryActivityStorage(serializer_class=ActivitySerializer)
-        self._timelines = InMemoryTimelineStorage()
+        self._feed_class = feed_class
+        self._activity_storage = activity_storage
+        self._timelines = timeline_storage
         self._verbs: dict[str, Any] = {}
         self._feeds: dict[str, Any] = {}
 
@@ -71,7 +100,7 @@ class Calls:
         elif method == "add_ids":
             arguments = (arguments[0], [DehydratedActivity(activity_id) for activity_id in arguments[1]])
         elif method == "newest_hydrated" and arguments[0] not in self._feeds:
-            self._feeds[arguments[0]] = _SerializingFeed(arguments[0])
+            self._feeds[arguments[0]] = self._feed_class(arguments[0])
         return getattr(self, method), list(arguments)
 
     def add_activities(self, activities: list[Any]) -> None:
@@ -115,7 +144,7 @@ class Calls:
 
 def main() -> None:
     """Answer until the input ends."""
-    calls = Calls()
+    calls = Calls(*_STORES[sys.argv[1]](*sys.argv[2:]))
     for line in sys.stdin:
         request = json.loads(line)
         if "activities" in request:

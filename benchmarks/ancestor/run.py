@@ -1,4 +1,4 @@
-"""The product in memory beside stream_framework in memory."""
+"""The product beside stream_framework on the same kind of store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _LARGEST = 10_000
 _LEFT_OUT = ("walk", "add_many_", "newest_25_")
 
 
-def run(laboratory: Laboratory, scale: Scale, effort: Effort, wanted: Collection[str] | None) -> Iterator[Row]:
+def run(
+    backend: str, laboratory: Laboratory, scale: Scale, effort: Effort, wanted: Collection[str] | None
+) -> Iterator[Row]:
     """Yield a row for each of the ``wanted`` operations that stream_framework has (None: all)."""
     scale = replace(scale, sizes=tuple(size for size in scale.sizes if size <= _LARGEST))
     for make in SCENARIOS:
@@ -28,12 +30,15 @@ def run(laboratory: Laboratory, scale: Scale, effort: Effort, wanted: Collection
         chosen = [one for one in scenario.operations if _has(one) and (wanted is None or one.name in wanted)]
         if not chosen:
             continue
-        with closing(laboratory.open_product()) as product, AncestorProcess() as ancestor:
+        with (
+            closing(laboratory.open_product()) as product,
+            AncestorProcess(laboratory.ancestor_arguments()) as ancestor,
+        ):
             scenario.fill(product)
             ancestor.fill(scenario)
             for operation in chosen:
                 comparison = _measure(operation, product, ancestor, effort)
-                yield Row("memory", operation.name, operation.title, operation.unit, DRIVER, None, comparison)
+                yield Row(backend, operation.name, operation.title, operation.unit, DRIVER, None, comparison)
 
 
 def _measure(operation: Operation, product: Side, ancestor: AncestorProcess, effort: Effort) -> Comparison:
