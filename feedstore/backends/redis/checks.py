@@ -6,6 +6,7 @@ import logging
 
 from redis.exceptions import NoPermissionError
 
+from feedstore.backends.redis.errors import is_unknown_command
 from feedstore.backends.redis.node import Node
 from feedstore.errors import StorageError
 
@@ -17,12 +18,12 @@ _SAFE_POLICY = "noeviction"
 def check_server(node: Node, label: str, in_cluster: bool) -> None:
     """Raise :class:`StorageError` for a server that cannot be used, and warn of one that may drop data.
 
-    Costs one round trip. A user who may not ask is taken at their word.
+    Costs one round trip. Where INFO is not allowed, or renamed, nothing is checked.
     """
     answers = node.request([("INFO", "server"), ("INFO", "memory"), ("INFO", "cluster")])
     for answer in answers:
-        if isinstance(answer, NoPermissionError):
-            logger.debug("%s: this user may not run INFO; version and eviction policy stay unchecked", label)
+        if isinstance(answer, NoPermissionError) or is_unknown_command(answer):
+            logger.debug("%s: INFO cannot be asked; version and eviction policy stay unchecked", label)
             return
         if isinstance(answer, Exception):
             raise answer

@@ -1,9 +1,12 @@
 """The border: what redis-py raises, as feedstore's errors.
 
-The driver's texts name servers and keys, never a password.
+The driver's texts name servers and keys. The one that may repeat a password is cut short here.
 """
 
 from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
 
 from redis import exceptions
 
@@ -18,16 +21,23 @@ _UNAVAILABLE = (
     exceptions.AskError,
     exceptions.RedisClusterException,
 )
-_REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError, exceptions.MaxConnectionsError)
+_REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+# What a lost connection looks like over TLS; any other error of TLS is a disagreement that lasts.
+_LOST_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_UNKNOWN_COMMAND = "unknown command"
+_REPEATED_ARGUMENTS = ", with args beginning with"
 _PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS", "BUSY ")
 
 
 def translated(error: Exception, label: str) -> StorageError:
     """Return feedstore's error for a driver's; ``label`` says which store."""
+    _forget_arguments(error)
     message = f"{label}: {error}"
     if is_full(error):
         return StorageFullError(f"{message}; free memory or raise maxmemory")
+    if is_refused(error):
+        return StorageError(message)
     if isinstance(error, exceptions.TimeoutError):
         return StorageTimeoutError(message)
     if isinstance(error, _UNAVAILABLE) or _starts_with(error, _UNAVAILABLE_PREFIXES):
@@ -40,13 +50,41 @@ def is_full(error: Exception) -> bool:
     return isinstance(error, exceptions.OutOfMemoryError) or _starts_with(error, ("OOM",))
 
 
+def is_refused(error: Exception) -> bool:
+    """Return whether the server does not want this client, or the two cannot agree on TLS."""
+    return any(
+        isinstance(link, _REFUSED) or (isinstance(link, ssl.SSLError) and not isinstance(link, _LOST_TLS))
+        for link in _chain(error)
+    )
+
+
+def is_unknown_command(answer: object) -> bool:
+    """Return whether the server does not know the command: it is older, or the command was renamed."""
+    return isinstance(answer, exceptions.ResponseError) and str(answer).startswith(_UNKNOWN_COMMAND)
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether the same request may succeed a little later: nobody is at fault, and it was not refused."""
-    if isinstance(error, _REFUSED):
+    if is_refused(error):
         return False
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
         return True
     return isinstance(error, _UNAVAILABLE) or _starts_with(error, _PASSING_PREFIXES)
+
+
+def _forget_arguments(error: BaseException) -> None:
+    # A server that does not know AUTH repeats the user and the password.
+    for link in _chain(error):
+        link.args = tuple(
+            part.partition(_REPEATED_ARGUMENTS)[0] if isinstance(part, str) else part for part in link.args
+        )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
 
 
 def _starts_with(error: Exception, prefixes: tuple[str, ...]) -> bool:
