@@ -16,6 +16,7 @@ from feedstore.backends.redis.connections import PoolConnections
 from feedstore.backends.redis.node import Exchange, Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
+from feedstore.errors import StorageTimeoutError
 
 _Share = tuple[Node, list[int], list[Command]]
 
@@ -52,16 +53,25 @@ class ClusterTransport(Transport):
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         shares = self._shares(commands, pending)
         exchanges: list[Exchange | Exception] = []
+        unconfirmed: StorageTimeoutError | None = None
         try:
             for node, _, chosen in shares:
                 exchanges.append(self._begin(node, chosen))
             for node, positions, chosen in shares:
-                for position, answer in zip(positions, self._finish(node, chosen, exchanges.pop(0)), strict=True):
+                try:
+                    found = self._finish(node, chosen, exchanges.pop(0))
+                except StorageTimeoutError as error:
+                    # A request is dropped whose answer nobody waits for, and the other nodes are at theirs.
+                    unconfirmed = error
+                    continue
+                for position, answer in zip(positions, found, strict=True):
                     answers[position] = answer
         finally:
             for exchange in exchanges:
                 if isinstance(exchange, Exchange):
                     exchange.abandon()
+        if unconfirmed is not None:
+            raise unconfirmed
         for position in pending:
             if isinstance(answers[position], exceptions.AskError) and not _is_moved(answers[position]):
                 answers[position] = self._follow(commands[position], answers[position])
@@ -108,18 +118,20 @@ class ClusterTransport(Transport):
             return failure
 
     def _ask_behind(self, node: Node, asking: Command, command: Command) -> Any:
-        _, answer = node.request([asking.words, command.words])
-        if isinstance(answer, exceptions.NoScriptError):
-            self._ask(node, [command], [answer])
-            _, answer = node.request([asking.words, command.words])
-        return answer
+        words = [asking.words, *self._words([command])]
+        _, *answers = node.request(words)
+        if isinstance(answers[0], exceptions.NoScriptError):
+            self._load_scripts(node, [command])
+            _, *answers = node.request(words)
+        return self._confirmed([command], answers)[0]
 
     def _order_group(self, command: Command) -> Any:
         return slot_of(command.tag)
 
-    def _note_failure(self, error: Exception) -> None:
+    def _find_way(self, error: Exception) -> None:
         is_elsewhere = isinstance(error, (exceptions.AskError, exceptions.ReadOnlyError, exceptions.ClusterDownError))
-        is_lost = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError))
+        is_busy = isinstance(error, exceptions.MaxConnectionsError)
+        is_lost = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)) and not is_busy
         if self._client is None or not (is_elsewhere or is_lost):
             return
         try:

@@ -45,7 +45,7 @@ class ServerTransport(Transport):
     def _order_group(self, command: Command) -> Any:
         return None
 
-    def _note_failure(self, error: Exception) -> None:
+    def _find_way(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError):
             # The address leads to a new primary after a failover; the old connections still lead to the old one.
             self._node.close()

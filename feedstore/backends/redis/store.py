@@ -9,11 +9,11 @@ from typing import Any
 
 from feedstore.backends.redis.batch import Write, WriteQueue, in_one_script, in_scripts
 from feedstore.backends.redis.command import Command, call_script
-from feedstore.backends.redis.keys import FORMAT, Keys, marker_key
+from feedstore.backends.redis.keys import FORMAT, MOST_BUCKETS, Keys, marker_key
 from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
 from feedstore.backends.redis.scripts import NAMESPACE
 from feedstore.backends.redis.transport import Transport
-from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StoredDataError
+from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError, StoredDataError
 
 
 class _Queues(threading.local):
@@ -37,6 +37,7 @@ class Store:
         self._transports: dict[int, Transport] = {}
         self._owner = os.getpid() if was_given else None
         self._keys: dict[str, Keys] = {}
+        self._marked: set[str] = set()
         self._queues = _Queues()
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
@@ -57,7 +58,9 @@ class Store:
                     "in that the child has made"
                 )
             # Making one connects nothing, so two threads that both do it do no harm.
-            transport = self._transports.setdefault(process, self._make_transport())
+            made = self._make_transport()
+            made.when_lost = self._marked.clear
+            transport = self._transports.setdefault(process, made)
         return transport
 
     def keys(self, namespace: str) -> Keys:
@@ -74,29 +77,41 @@ class Store:
         return self._remembered(namespace, found)
 
     def keys_to_write(self, namespace: str) -> Keys:
-        """Return the keys of a namespace, which is marked now if it is new."""
+        """Return the keys of a namespace, which is marked now if it is new.
+
+        One round trip at the first call, and at the first one after a connection was lost: a server that comes back
+        without its data gets the marker again.
+        """
         known = self._keys.get(namespace)
-        if known is not None:
+        if known is not None and namespace in self._marked:
             return known
-        arguments = (FORMAT, self.settings.buckets or DEFAULT_BUCKETS)
-        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), arguments, writes=True)
-        return self._remembered(namespace, self.ask(script))
+        buckets = (self.settings.buckets or DEFAULT_BUCKETS) if known is None else known.buckets
+        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets), writes=True)
+        keys = self._remembered(namespace, self.ask(script))
+        self._marked.add(namespace)
+        return keys
 
     def _remembered(self, namespace: str, found: list[bytes | None]) -> Keys:
-        if found[0] is None or found[1] is None or not (found[0].isdigit() and found[1].isdigit()):
-            raise StoredDataError(f"the marker of the namespace {namespace!r}, {marker_key(namespace)!r}, is damaged")
-        if int(found[0]) > FORMAT:
+        stored_format, buckets = map(_number, found)
+        if stored_format > FORMAT:
             raise NewerSchemaError(
-                f"the namespace {namespace!r} was written in format {int(found[0])} by a newer release of feedstore; "
+                f"the namespace {namespace!r} was written in format {stored_format} by a newer release of feedstore; "
                 f"this one reads up to format {FORMAT}: upgrade feedstore"
             )
-        buckets = int(found[1])
+        if stored_format < 1 or not 1 <= buckets <= MOST_BUCKETS:
+            raise StoredDataError(f"the marker of the namespace {namespace!r}, {marker_key(namespace)!r}, is damaged")
         if self.settings.buckets not in (None, buckets):
             raise InvalidValueError(
                 f"the namespace {namespace!r} has {buckets} buckets for good, and {self.settings.buckets} were asked "
                 "for; leave buckets and colocate out, or take another namespace"
             )
-        return self._keys.setdefault(namespace, Keys(namespace, buckets))
+        keys = self._keys.setdefault(namespace, Keys(namespace, buckets))
+        if keys.buckets != buckets:
+            raise StorageError(
+                f"the namespace {namespace!r} had {keys.buckets} buckets and was made anew with {buckets} while this "
+                "backend was open; connect again"
+            )
+        return keys
 
     @property
     def expiry(self) -> int:
@@ -132,3 +147,7 @@ class Store:
         transport = self._transports.get(os.getpid())
         if transport is not None:
             transport.close()
+
+
+def _number(text: bytes | None) -> int:
+    return int(text) if text is not None and text.isdigit() else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -32,6 +32,8 @@ class Transport(ABC):
     def __init__(self, settings: Settings, label: str) -> None:
         self.settings = settings
         self.label = label
+        self.when_lost: Callable[[], object] = lambda: None
+        """Called when a connection was lost, behind which another server may answer, or one that lost its data."""
 
     def ask(self, command: Command) -> Any:
         """Return the answer to one command."""
@@ -64,12 +66,15 @@ class Transport(ABC):
     def _sort_out(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> Exception | None:
         """Leave in ``pending`` what must be sent again and return why; raise for what was refused."""
         first_passing: Exception | None = None
+        noted: set[type[Exception]] = set()
         again: set[Any] = set()
         left = []
         for position in pending:
             answer, group = answers[position], self._order_group(commands[position])
             if isinstance(answer, Exception):
-                self._note_failure(answer)
+                if type(answer) not in noted:
+                    noted.add(type(answer))
+                    self._note_failure(answer)
                 if not is_passing(answer):
                     raise translated(answer, self.label) from answer
                 first_passing = first_passing or answer
@@ -85,14 +90,18 @@ class Transport(ABC):
         if unknown is None:
             return self._confirmed(commands, answers)
         rest = commands[unknown:]
-        shas = {command.sha for command in rest if command.sha is not None}
-        node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas])
+        self._load_scripts(node, rest)
         return [*answers[:unknown], *self._ask(node, rest, node.request(self._words(rest)))]
+
+    def _load_scripts(self, node: Node, commands: Sequence[Command]) -> None:
+        shas = {command.sha for command in commands if command.sha is not None}
+        node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas])
 
     def _words(self, commands: Sequence[Command]) -> list[tuple[Any, ...]]:
         words = [command.words for command in commands]
         if self.settings.wait_replicas and any(command.writes for command in commands):
-            words.append(("WAIT", self.settings.wait_replicas, int(self.settings.wait_timeout * 1000)))
+            # 0 milliseconds would be for ever.
+            words.append(("WAIT", self.settings.wait_replicas, max(1, int(self.settings.wait_timeout * 1000))))
         return words
 
     def _confirmed(self, commands: Sequence[Command], answers: list[Any]) -> list[Any]:
@@ -116,8 +125,13 @@ class Transport(ABC):
     def _order_group(self, command: Command) -> Any:
         """Return what a command has in common with those that must not overtake it."""
 
-    @abstractmethod
     def _note_failure(self, error: Exception) -> None:
+        if isinstance(error, (exceptions.ConnectionError, exceptions.ReadOnlyError)):
+            self.when_lost()
+        self._find_way(error)
+
+    @abstractmethod
+    def _find_way(self, error: Exception) -> None:
         """Do what lets the next attempt find its way."""
 
     @abstractmethod

@@ -116,10 +116,12 @@ def test_a_write_whose_answer_is_lost_is_sent_again_and_changes_nothing_twice(
     assert counted <= 3
     assert proxy.requests == before + len(answers) + 1
     assert ids_in(behind_proxy, "key") == [3, 2, 1]
+    timelines.add("warm", 1)
     proxy.plan.extend(answers)
     timelines.trim("key", 2)
     assert ids_in(behind_proxy, "key") == [3, 2]
     assert timelines.get_page("key", 9).floor == 2
+    timelines.add("warm", 1)
     proxy.plan.extend(answers)
     with behind_proxy.batch(atomic=True) as batch:
         timelines.add("key", 9, batch_interface=batch)
@@ -264,7 +266,7 @@ def test_writes_that_no_replica_confirms_are_an_error_and_stay(own_redis_server:
 def test_writes_that_a_replica_confirms(own_redis_server: OwnRedisServer) -> None:
     replica = OwnRedisServer("--replicaof", LOOPBACK, str(own_redis_server.port), "--repl-diskless-sync-delay", "0")
     try:
-        with connect(own_redis_server.url, wait_replicas=1, wait_timeout=20) as backend:
+        with connect(own_redis_server.url, wait_replicas=1, wait_timeout=20, timeout=30) as backend:
             assert backend.timeline_storage().add_to_many(["a", "b"], [1, 2]) == 4
             with backend.batch(atomic=True) as batch:
                 backend.timeline_storage().add("a", 3, batch_interface=batch)
