@@ -17,6 +17,7 @@ _FORM = (
 )
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\],]*)(?::(?P<port>[0-9]{1,5}))?")
 _PORT = 6379
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def parse_address(url: str) -> Address:
     if scheme == SOCKET:
         return _socket_address(hosts, path, credentials, query)
     places = _places(hosts)
-    label = f"{scheme}://" + ",".join(f"{host}:{port}" for host, port in places)
+    label = f"{scheme}://" + ",".join(map(_place_text, places))
     if scheme in (CLUSTER, TLS_CLUSTER):
         if path:
             raise InvalidValueError("a Redis Cluster has no databases; leave the path out of its URL")
@@ -110,8 +111,16 @@ def _places(hosts: str) -> list[tuple[str, int]]:
         if parts is None:
             raise _unreadable()
         host = unquote(parts["host"].strip("[]")) or "localhost"
-        places.append((host, int(parts["port"]) if parts["port"] else _PORT))
+        port = int(parts["port"]) if parts["port"] else _PORT
+        if not 1 <= port <= _LAST_PORT:
+            raise InvalidValueError(f"the port of a Redis URL lies between 1 and {_LAST_PORT}")
+        places.append((host, port))
     return places
+
+
+def _place_text(place: tuple[str, int]) -> str:
+    host, port = place
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _database(text: str) -> int:

@@ -14,7 +14,8 @@ from redis import (
     UnixDomainSocketConnection,
 )
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode
+from redis.client import Pipeline
+from redis.cluster import ClusterNode, ClusterPipeline
 from redis.retry import Retry
 
 from feedstore.backends.redis.address import SOCKET, Address, parse_address
@@ -61,6 +62,11 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
+    if settings.wait_replicas and settings.wait_timeout >= arguments["socket_timeout"]:
+        raise InvalidValueError(
+            f"wait_timeout is {settings.wait_timeout:g} seconds, and an answer is given up after timeout, "
+            f"{arguments['socket_timeout']:g} seconds; make timeout the greater one"
+        )
     tls = [name for name in options if name.startswith("ssl_")]
     if tls and not address.is_encrypted:
         raise InvalidValueError(f"the option {tls[0]} needs TLS; write rediss:// or rediss+cluster://")
@@ -95,18 +101,24 @@ def _cluster_at(address: Address, arguments: dict[str, Any], settings: Settings)
 
 
 def _store_of(client: Any, options: dict[str, Any]) -> Store:
+    _refuse_other_clients(client)
     if isinstance(client, RedisCluster):
         _refuse_decoding(client.nodes_manager.connection_kwargs)
         settings = settings_of(options, _CLUSTER_RETRY_SECONDS)
         cluster = ClusterTransport(lambda: client, settings, "the Cluster that was handed in", owns_client=False)
         return Store(lambda: cluster, settings, cluster.label, is_cluster=True, was_given=True)
-    if not isinstance(client, Redis):
-        raise InvalidTypeError(f"client is a redis.Redis or a redis.RedisCluster, not {type(client).__name__}")
     pool: ConnectionPool = client.connection_pool
     _refuse_decoding(pool.connection_kwargs)
     settings = settings_of(options, _SERVER_RETRY_SECONDS)
     server = ServerTransport(PoolConnections(pool), settings, _GIVEN, owns_connections=False)
     return Store(lambda: server, settings, server.label, is_cluster=False, was_given=True)
+
+
+def _refuse_other_clients(client: Any) -> None:
+    # A pipeline is a subclass of the client that it belongs to, and an asynchronous client has the same name.
+    if not isinstance(client, (Redis, RedisCluster)) or isinstance(client, (Pipeline, ClusterPipeline)):
+        kind = f"{type(client).__module__}.{type(client).__qualname__}"
+        raise InvalidTypeError(f"client is a redis.Redis or a redis.RedisCluster, not a {kind}")
 
 
 def _refuse_decoding(arguments: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,9 @@ def _read_seconds(lowest: float, above: bool = True) -> Callable[[str, object], 
         seconds = _number(name, value, float, "a number of seconds")
         if not lowest <= seconds <= _LONGEST_SECONDS or (above and seconds == lowest):
             word = "above" if above else "at least"
-            raise InvalidValueError(f"the option {name} is {value}; it lies {word} {lowest:g} seconds")
+            raise InvalidValueError(
+                f"the option {name} is {value}; it is {word} {lowest:g} seconds and at most {_LONGEST_SECONDS:.0f}"
+            )
         return float(seconds)
 
     return read
@@ -92,6 +95,13 @@ def _read_flag(name: str, value: object) -> bool:
     raise InvalidValueError(f"the option {name} is {value!r}; it is true or false")
 
 
+def _read_file(name: str, value: object) -> str:
+    path = _read_text(name, value)
+    if not os.path.isfile(path):
+        raise InvalidValueError(f"the option {name} is {path!r}, and there is no such file")
+    return path
+
+
 def _read_choice(*choices: str) -> Callable[[str, object], str]:
     def read(name: str, value: object) -> str:
         chosen = _read_text(name, value)
@@ -113,15 +123,15 @@ _TABLE = (
     Option("colocate", False, _read_flag, "true: one bucket, so that any atomic batch is possible on a Cluster"),
     Option("retry_seconds", None, _read_seconds(0, above=False), "how long to try again; 5 by default, Cluster 20"),
     Option("wait_replicas", 0, _read_count(0, 100), "how many replicas must confirm each write"),
-    Option("wait_timeout", 1.0, _read_seconds(0), "seconds to wait for them"),
+    Option("wait_timeout", 1.0, _read_seconds(0), "seconds to wait for them, less than timeout"),
     Option("idle_expiry", None, _read_seconds(0), "seconds after which a timeline that nobody writes to is deleted"),
     Option("timeout", 5.0, _read_seconds(0), "seconds to wait for an answer", "socket_timeout"),
     Option("connect_timeout", 5.0, _read_seconds(0), "seconds to wait for a new connection", "socket_connect_timeout"),
     Option("max_connections", 100, _read_count(1, 100_000), "connections that may be open at once", "max_connections"),
     Option("client_name", None, _read_text, "what CLIENT LIST shows", "client_name"),
-    Option("ssl_ca_certs", None, _read_text, "a file of certificates to trust", "ssl_ca_certs"),
-    Option("ssl_certfile", None, _read_text, "this client's certificate", "ssl_certfile"),
-    Option("ssl_keyfile", None, _read_text, "its key", "ssl_keyfile"),
+    Option("ssl_ca_certs", None, _read_file, "a file of certificates to trust", "ssl_ca_certs"),
+    Option("ssl_certfile", None, _read_file, "this client's certificate", "ssl_certfile"),
+    Option("ssl_keyfile", None, _read_file, "its key", "ssl_keyfile"),
     Option("ssl_cert_reqs", None, _read_choice("required", "optional", "none"), "how to check", "ssl_cert_reqs"),
     Option("ssl_check_hostname", None, _read_flag, "whether the certificate must name the host", "ssl_check_hostname"),
 )

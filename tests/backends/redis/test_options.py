@@ -27,7 +27,7 @@ from stores import fresh_namespace
     ("url", "label"),
     [
         ("redis://user:secret@host:7000/3", "redis://host:7000"),
-        ("redis://:se%40cret@[::1]", "redis://::1:6379"),
+        ("redis://:se%40cret@[::1]", "redis://[::1]:6379"),
         ("rediss://secret@host", "rediss://host:6379"),
         ("redis+cluster://u:secret@a:1,b:2,c", "redis+cluster://a:1,b:2,c:6379"),
         ("unix:///run/redis/socket?db=2", "unix:///run/redis/socket"),
