@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import MaxConnectionsError
@@ -73,8 +74,9 @@ class OwnConnections(Connections):
     def _made_or_waited_for(self) -> Any:
         with self._condition:
             if self._made < self._most:
+                connection = self._make()
                 self._made += 1
-                return self._make()
+                return connection
             self._waiting += 1
             try:
                 return self._waited_for()
@@ -84,8 +86,8 @@ class OwnConnections(Connections):
     def _waited_for(self) -> Any:
         deadline = time.monotonic() + self._seconds
         while True:
-            # Whoever gave one back before seeing that somebody waits has put it here.
-            if self._free:
+            # Whoever gave one back before seeing that somebody waits has put it here; others may take it first.
+            with suppress(IndexError):
                 return self._free.pop()
             if not self._condition.wait(max(0.0, deadline - time.monotonic())):
                 raise MaxConnectionsError(f"all {self._most} connections were in use for {self._seconds:g} seconds")
