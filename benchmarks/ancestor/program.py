@@ -15,11 +15,12 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
-from redis import ConnectionPool, UnixDomainSocketConnection  # type: ignore[import-not-found]
+from redis import ConnectionPool, UnixDomainSocketConnection
 from stream_framework.activity import Activity, DehydratedActivity  # type: ignore[import-not-found]
 from stream_framework.feeds.memory import Feed  # type: ignore[import-not-found]
 from stream_framework.feeds.redis import RedisFeed  # type: ignore[import-not-found]
@@ -62,7 +63,7 @@ def _redis(socket: str, database: str) -> tuple[Any, Any, Any]:
     return _RedisFeed, _RedisFeed.get_activity_storage(), _RedisFeed.get_timeline_storage()
 
 
-_STORES = {"memory": _memory, "redis": _redis}
+_STORES: dict[str, Callable[..., tuple[Any, Any, Any]]] = {"memory": _memory, "redis": _redis}
 
 
 class Calls:
