@@ -96,7 +96,7 @@ def test_the_name_and_the_check_can_be_left_out(server: TlsServer) -> None:
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "no-such-file")
-    with pytest.raises(InvalidValueError, match="ssl_ca_certs.*no-such-file"):
+    with pytest.raises(InvalidValueError, match=r"ssl_ca_certs.*no-such-file"):
         connect("rediss://localhost", ssl_ca_certs=missing)
 
 

@@ -1,0 +1,85 @@
+"""Users, passwords, and servers on which commands were renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from everything import use_everything
+from feedstore import connect
+from feedstore.errors import StorageError, StorageUnavailableError
+from servers.redis import OwnRedisServer
+from stores import fresh_namespace
+
+_PASSWORD = "p/@:?#s %&é"
+_DOCUMENTED = ("+@read", "+@write", "+@scripting", "+@connection")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnRedisServer]:
+    """A server on which users are made."""
+    server = OwnRedisServer()
+    yield server
+    server.stop()
+
+
+def url_of(server: OwnRedisServer, user: str, *rights: str, keys: str = "~feedstore*") -> str:
+    """Make a user with rights and return the URL that it connects with."""
+    client = server.client()
+    client.execute_command("ACL", "SETUSER", user, "reset", "on", f">{_PASSWORD}", keys, *rights)
+    client.close()
+    return server.url.replace("://", f"://{user}:{quote(_PASSWORD, safe='')}@")
+
+
+def test_the_documented_rights_are_enough(server: OwnRedisServer) -> None:
+    with connect(url_of(server, "all", *_DOCUMENTED), namespace=fresh_namespace(), idle_expiry=60) as backend:
+        use_everything(backend)
+        for storage in (backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()):
+            storage.flush()
+        assert list(backend.timeline_storage().keys()) == []
+
+
+@pytest.mark.parametrize(
+    ("rights", "keys", "reason"),
+    [
+        (("+@read", "+@write", "+@connection"), "~feedstore*", "no permissions to run the 'evalsha' command"),
+        (("+@read", "+@scripting", "+@connection"), "~feedstore*", "can't run this command"),
+        (_DOCUMENTED, "~other*", "no permissions to access one of the keys"),
+    ],
+)
+def test_a_right_that_is_missing_is_one_clear_error(
+    server: OwnRedisServer, rights: tuple[str, ...], keys: str, reason: str
+) -> None:
+    with connect(url_of(server, "few", *rights, keys=keys)) as backend, pytest.raises(StorageError) as caught:
+        backend.timeline_storage().add("key", 1)
+    assert reason in str(caught.value)
+
+
+def test_a_wrong_password_is_refused_at_once(server: OwnRedisServer) -> None:
+    url = url_of(server, "known", *_DOCUMENTED).replace("%C3", "wrong")
+    # Tried again for an hour it would be if it counted as passing trouble.
+    with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match="invalid username") as caught:
+        backend.ping()
+    assert not isinstance(caught.value, StorageUnavailableError)
+    assert _PASSWORD[:3] not in f"{caught.value} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("command", ["AUTH", "INFO"])
+def test_a_command_that_was_renamed(command: str) -> None:
+    server = OwnRedisServer("--rename-command", command, "")
+    try:
+        if command == "INFO":
+            with connect(server.url) as backend:
+                use_everything(backend)
+            return
+        url = server.url.replace("://", "://user:very-secret@")
+        with connect(url) as backend, pytest.raises(StorageError, match="unknown command 'AUTH'") as caught:
+            backend.ping()
+        error: BaseException | None = caught.value
+        while error is not None:
+            assert "very-secret" not in f"{error} {error!r}"
+            error = error.__cause__ or error.__context__
+    finally:
+        server.stop()

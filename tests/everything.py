@@ -1,0 +1,22 @@
+"""A little of everything that a backend does."""
+
+from __future__ import annotations
+
+from feedstore import Activity
+from feedstore.storage import Backend
+
+
+def use_everything(backend: Backend) -> None:
+    """Do a little of everything, and look at the answers."""
+    timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
+    like = Activity("ann", "like", "photo:7")
+    assert activities.add(like) == 1
+    assert timelines.add_to_many(["a", "b"], [1, 2, like], max_length=2) == 6
+    assert timelines.contains("a", 2) is True
+    assert (timelines.index_of("a", 2), timelines.count("a")) == (1, 2)
+    assert timelines.get_slice("a", 0, 9, hydrate_from=activities) == [like]
+    assert timelines.get_page("b", 9).floor == 2
+    assert sorted(timelines.keys()) == ["a", "b"]
+    items.upsert("pi", 3.5)
+    assert list(items.items()) == [("pi", 3.5)]
+    assert list(activities.iterate()) == [like]
