@@ -122,7 +122,7 @@ def test_a_connection_that_cannot_be_made_takes_nobodys_place() -> None:
     assert connections.take() == "connection"
 
 
-def test_whoever_waits_may_be_overtaken() -> None:
+def test_no_connection_is_in_two_hands() -> None:
     connections = OwnConnections(object, most=2, seconds=60)
     in_use: list[Any] = []
     errors: list[BaseException] = []
