@@ -30,6 +30,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.storage\.(writer\.Writer|timeline_(reads|writes|hooks)\.Timeline\w+)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(memory|sql)\.store\.\w+"),
+    (r"py:class", r"feedstore\.backends\.redis\.timeline_writes\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
 ]
 
