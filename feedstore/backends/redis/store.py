@@ -86,7 +86,8 @@ class Store:
         if known is not None and namespace in self._marked:
             return known
         buckets = (self.settings.buckets or DEFAULT_BUCKETS) if known is None else known.buckets
-        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets), writes=True)
+        # It does not wait for replicas as writes may have to: what was to be written would not be, if none confirms.
+        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets))
         keys = self._remembered(namespace, self.ask(script))
         self._marked.add(namespace)
         return keys

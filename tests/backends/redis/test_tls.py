@@ -35,10 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an authority, a server's and a client's certificate of it, and a foreign authority."""
     folder = tmp_path_factory.mktemp("tls")
     for authority in ("ca", "other"):
-        _openssl(folder, "req", "-x509", *_new_key(authority), "-out", f"{authority}.crt", "-days", "2")
+        use = ("-addext", "keyUsage=critical,keyCertSign")
+        _openssl(folder, "req", "-x509", *_new_key(authority), "-out", f"{authority}.crt", "-days", "2", *use)
     for name in ("server", "client"):
         _openssl(folder, "req", *_new_key(name), "-out", f"{name}.csr")
-        (folder / "names").write_text(f"subjectAltName=IP:{LOOPBACK}\n")
+        (folder / "names").write_text(f"subjectAltName=IP:{LOOPBACK}\nauthorityKeyIdentifier=keyid\n")
         signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-days", "2")
         _openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.crt", *signing)
     return folder
