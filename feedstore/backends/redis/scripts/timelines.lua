@@ -52,12 +52,15 @@ local function refresh(expiry, timeline, payloads)
   end
 end
 
-local function load(directory, timeline)
+local function load(directory, timeline, payloads)
   local found = {raw = call('HGET', directory, timeline)}
   local first = call('ZRANGE', timeline, 0, 0)[1]
   found.oldest = first
   if not found.raw or (not first and string.sub(found.raw, 1, 1) ~= 'e') then
-    -- New, or expired, and expiry counts as delete.
+    -- New, or expired, and expiry counts as delete. Payloads are left if whoever wrote last gave them no expiry.
+    if found.raw then
+      call('UNLINK', payloads)
+    end
     return found
   end
   if found.raw == IMPLICIT then

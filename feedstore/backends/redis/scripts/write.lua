@@ -13,7 +13,7 @@ local kinds = {}
 kinds.add = {TIMELINE, function(keys, item, length)
   local directory, timeline, payloads = keys[1], keys[2], keys[3]
   local ids, data = items[item][1], items[item][2]
-  local state = load(directory, timeline)
+  local state = load(directory, timeline, payloads)
   local added = in_chunks(scored(ids), function(...) return call('ZADD', timeline, ...) end)
   keep_payloads(payloads, state, ids, data)
   if length >= 0 then
@@ -26,7 +26,7 @@ end}
 kinds.remove = {TIMELINE, function(keys, item)
   local directory, timeline, payloads = keys[1], keys[2], keys[3]
   local ids = items[item][1]
-  local state = load(directory, timeline)
+  local state = load(directory, timeline, payloads)
   local removed = in_chunks(ids, function(...) return call('ZREM', timeline, ...) end)
   keep_payloads(payloads, state, ids)
   save(directory, timeline, payloads, state, expiry)
@@ -35,7 +35,7 @@ end}
 
 kinds.trim = {TIMELINE, function(keys, length)
   local directory, timeline, payloads = keys[1], keys[2], keys[3]
-  local state = load(directory, timeline)
+  local state = load(directory, timeline, payloads)
   local dropped = drop_oldest(timeline, payloads, state, length)
   save(directory, timeline, payloads, state, expiry)
   return dropped
