@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -46,9 +47,18 @@ class ClusterTransport(Transport):
             with self._lock:
                 if self._client is None:
                     client: Any = self._connect()
-                    check_server(_node_of(client, client.get_default_node()), self.label, in_cluster=True)
+                    self._check(client)
                     self._client = client
         return self._client
+
+    def _check(self, client: Any) -> None:
+        default = client.get_default_node()
+        check_server(_node_of(client, default), self.label, in_cluster=True)
+        for place in client.get_primaries():
+            if place.name != default.name:
+                # A node that is away now keeps nobody from the others.
+                with suppress(exceptions.ConnectionError, exceptions.TimeoutError):
+                    check_server(_node_of(client, place), f"{self.label}: {place.name}", in_cluster=True)
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         shares = self._shares(commands, pending)

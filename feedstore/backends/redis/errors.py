@@ -25,6 +25,7 @@ _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 # What a lost connection looks like over TLS; any other error of TLS is a disagreement that lasts.
 _LOST_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNKNOWN_COMMAND = "unknown command"
+_NO_CLUSTER = "Cluster mode is not enabled"
 _REPEATED_ARGUMENTS = ", with args beginning with"
 _PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
 _UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS", "BUSY ")
@@ -34,6 +35,8 @@ def translated(error: Exception, label: str) -> StorageError:
     """Return feedstore's error for a driver's; ``label`` says which store."""
     _forget_arguments(error)
     message = f"{label}: {error}"
+    if _NO_CLUSTER in message:
+        return StorageError(f"{message}; one server's URL is redis://, and a user of a Cluster needs +cluster|slots")
     if is_full(error):
         return StorageFullError(f"{message}; free memory or raise maxmemory")
     if is_refused(error):
@@ -65,7 +68,7 @@ def is_unknown_command(answer: object) -> bool:
 
 def is_passing(error: Exception) -> bool:
     """Return whether the same request may succeed a little later: nobody is at fault, and it was not refused."""
-    if is_refused(error):
+    if is_refused(error) or _NO_CLUSTER in str(error):
         return False
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
         return True

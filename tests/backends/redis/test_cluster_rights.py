@@ -1,0 +1,83 @@
+"""What is asked of a Cluster, and by whom, before it is used."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from everything import use_everything
+from feedstore import connect
+from feedstore.errors import InvalidValueError, StorageError, StorageUnavailableError
+from servers.redis_cluster import OwnRedisCluster
+from stores import fresh_namespace
+
+_DOCUMENTED = ("~feedstore*", "+@read", "+@write", "+@scripting", "+@connection", "+cluster|slots")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[OwnRedisCluster]:
+    """A Cluster on which users are made."""
+    cluster = OwnRedisCluster()
+    yield cluster
+    cluster.stop()
+
+
+def url_of(cluster: OwnRedisCluster, user: str, *rights: str) -> str:
+    """Make a user with rights on every node and return the URL that it connects with."""
+    for server in cluster.servers:
+        client = server.client()
+        client.execute_command("ACL", "SETUSER", user, "reset", "on", ">very-secret", *rights)
+        client.close()
+    return cluster.url.replace("://", f"://{user}:very-secret@")
+
+
+def test_the_documented_rights_are_enough(cluster: OwnRedisCluster) -> None:
+    with connect(url_of(cluster, "all", *_DOCUMENTED), namespace=fresh_namespace()) as backend:
+        use_everything(backend)
+
+
+def test_a_missing_right_is_refused_at_once(cluster: OwnRedisCluster) -> None:
+    url = url_of(cluster, "few", *_DOCUMENTED[:-1])
+    # Tried again for an hour it would be if it counted as passing trouble.
+    with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match=r"needs \+cluster\|slots"):
+        backend.ping()
+
+
+def test_a_wrong_password_is_refused_at_once(cluster: OwnRedisCluster) -> None:
+    url = url_of(cluster, "known", *_DOCUMENTED).replace("very-secret", "wrong-secret")
+    with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match="invalid username") as caught:
+        backend.ping()
+    assert not isinstance(caught.value, StorageUnavailableError)
+    assert "secret" not in f"{caught.value} {caught.value.__cause__!r}"
+
+
+def test_one_server_is_no_cluster(redis_url: str) -> None:
+    url = redis_url.replace("redis://", "redis+cluster://")
+    with (
+        connect(url, retry_seconds=3600) as backend,
+        pytest.raises(StorageError, match=r"one server's URL is redis://"),
+    ):
+        backend.ping()
+
+
+def test_a_cluster_has_no_databases(cluster: OwnRedisCluster) -> None:
+    with pytest.raises(InvalidValueError, match="no databases"):
+        connect(f"{cluster.url}/3")
+
+
+def test_every_primary_is_asked_for_its_eviction_policy(
+    cluster: OwnRedisCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    primaries = cluster.primaries()
+    for server in primaries:
+        client = server.client()
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", "1gb")
+        client.close()
+    with caplog.at_level(logging.WARNING, "feedstore.redis"), connect(cluster.url) as backend:
+        backend.ping()
+        backend.ping()
+    messages = [record.getMessage() for record in caplog.records if "allkeys-lru" in record.getMessage()]
+    assert len(messages) == len(primaries)
