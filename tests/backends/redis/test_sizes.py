@@ -1,0 +1,81 @@
+"""Large values, large calls, and many commands in one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from feedstore import Activity, connect
+from feedstore.errors import StorageError
+from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import Backend
+from servers.redis import OwnRedisServer
+from stores import fresh_namespace
+
+_MEGABYTE = 1_000_000
+
+
+@pytest.fixture(params=["redis_url", "redis_cluster_url"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """A backend on a server, and on a Cluster."""
+    with connect(request.getfixturevalue(request.param), namespace=fresh_namespace()) as backend:
+        yield backend
+
+
+def activity_of(size: int, number: int = 0) -> Activity:
+    return Activity("ann", "like", f"photo:{number}", extra_context={"text": "x" * size})
+
+
+def test_an_activity_of_ten_megabytes(backend: Backend) -> None:
+    large = activity_of(10 * _MEGABYTE)
+    activities, timelines = backend.activity_storage(), backend.timeline_storage()
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    assert activities.add(large) == 1
+    assert timelines.add("key", large) == 1
+    assert timelines.get_slice("key", 0, 1, hydrate_from=activities) == [large]
+    assert payloads.add_to_many(["a", "b"], [large]) == 2
+    assert payloads.get_slice("b", 0, 1) == [large]
+    backend.kv_storage().upsert("item", "x" * 10 * _MEGABYTE)
+    assert backend.kv_storage().fetch_one("item") == "x" * 10 * _MEGABYTE
+
+
+def test_many_large_activities_in_one_call(backend: Backend) -> None:
+    several = [activity_of(_MEGABYTE, number) for number in range(12)]
+    assert backend.activity_storage().add_many(several) == 12
+    assert backend.activity_storage().get_many(several) == several
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    assert payloads.add_many("key", several) == 12
+    assert payloads.trim("key", 2) == 10
+    assert payloads.count("key") == 2
+
+
+def test_more_entries_than_a_script_takes_arguments(backend: Backend) -> None:
+    timelines = backend.timeline_storage()
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    assert timelines.add_to_many(["a", "b"], range(9000), max_length=8500) == 18_000
+    assert timelines.get_page("a", 1).floor == 500
+    assert timelines.remove_from_many(["a", "b"], range(500, 8900)) == 16_800
+    assert timelines.count("b") == 100
+    several = [activity_of(1, number) for number in range(9000)]
+    assert payloads.add_many("p", several) == 9000
+    assert payloads.get_slice("p", 0, None) == sorted(several, key=lambda one: -one.serialization_id)
+    assert backend.activity_storage().add_many(several) == 9000
+    assert len(payloads.get_slice("p", 0, None, hydrate_from=backend.activity_storage())) == 9000
+    assert payloads.trim("p", 10) == 8990
+    with backend.batch() as batch:
+        for number in range(3000):
+            timelines.add(f"key{number % 7}", number, batch_interface=batch)
+    assert sum(batch.results) == 3000
+
+
+def test_a_value_that_the_server_does_not_take_is_one_clear_error() -> None:
+    server = OwnRedisServer("--proto-max-bulk-len", "2mb")
+    try:
+        with connect(server.url, retry_seconds=0.2) as backend:
+            with pytest.raises(StorageError, match=server.url):
+                backend.activity_storage().add(activity_of(10 * _MEGABYTE))
+            assert list(backend.activity_storage().iterate()) == []
+            assert backend.activity_storage().add(activity_of(1)) == 1
+    finally:
+        server.stop()
