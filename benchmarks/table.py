@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 from benchmarks import postgresql_server, redis_server
+from benchmarks.processor import SharedProcessor
 from benchmarks.product import ProductSide
 from benchmarks.raw.memory import RawMemorySide
 from benchmarks.raw.sqlite import RawSqliteSide
@@ -130,11 +130,7 @@ class SqliteLaboratory(Laboratory):
 
 
 class PostgresqlLaboratory(Laboratory):
-    """Databases on one server, which waits for no disk and shares one processor with this process while it is open.
-
-    With a processor for each, a round trip takes once or three times as long as the system happens to place and wake
-    them, which is noise that no repetition takes away.
-    """
+    """Databases on one server, which waits for no disk and shares one processor with this process while it is open."""
 
     driver = "psycopg"
     aims: ClassVar = {}
@@ -144,8 +140,7 @@ class PostgresqlLaboratory(Laboratory):
         return postgresql_server.why_unavailable()
 
     def __init__(self) -> None:
-        self._processors = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {max(self._processors)})
+        self._processor = SharedProcessor()
         self._server = postgresql_server.start()
         self._databases: list[str] = []
 
@@ -174,11 +169,13 @@ class PostgresqlLaboratory(Laboratory):
         for name in self._databases:
             self._server.drop_database(name)
         self._server.stop()
-        os.sched_setaffinity(0, self._processors)
+        self._processor.release()
 
 
 class RedisLaboratory(Laboratory):
-    """Databases on one server, asked through its socket; it writes nothing to the disk."""
+    """Databases on one server, asked through its socket, which writes nothing to the disk and shares one processor with
+    this process while it is open.
+    """
 
     driver = "redis-py"
     has_ancestor = True
@@ -194,6 +191,7 @@ class RedisLaboratory(Laboratory):
 
     def __init__(self) -> None:
         self._databases = count()
+        self._processor = SharedProcessor()
         self._server = redis_server.start("--databases", str(_MOST_DATABASES))
 
     def open_product(self) -> Side:
@@ -219,6 +217,7 @@ class RedisLaboratory(Laboratory):
 
     def close(self) -> None:
         self._server.stop()
+        self._processor.release()
 
 
 LABORATORIES: Mapping[str, type[Laboratory]] = {
