@@ -10,8 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from everything import use_everything
 from feedstore import connect
 from feedstore.errors import InvalidValueError, StorageError, StorageUnavailableError
+from polling import poll_until
 from servers.ports import LOOPBACK, free_port
 from servers.redis import OwnRedisServer
 
@@ -93,6 +95,26 @@ def test_the_name_and_the_check_can_be_left_out(server: TlsServer) -> None:
         backend.ping()
     with connect(server.url("other.crt", ssl_cert_reqs="none", ssl_check_hostname="false")) as backend:
         backend.ping()
+
+
+def test_a_cluster_over_tls(folder: Path) -> None:
+    ports = (free_port(), free_port())
+    tls = ("--tls-port", str(ports[0]), "--tls-ca-cert-file", str(folder / "ca.crt"), "--tls-auth-clients", "no")
+    own = ("--tls-cert-file", str(folder / "server.crt"), "--tls-key-file", str(folder / "server.key"))
+    bus = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(ports[1]))
+    server = OwnRedisServer(*tls, *own, *bus, "--cluster-announce-ip", LOOPBACK)
+    try:
+        client = server.client()
+        client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        poll_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", 20, "the Cluster")
+        client.close()
+        url = f"rediss+cluster://{LOOPBACK}:{ports[0]}?ssl_ca_certs={folder}"
+        with connect(f"{url}/ca.crt") as backend:
+            use_everything(backend)
+        with connect(f"{url}/other.crt", retry_seconds=3600) as backend, pytest.raises(StorageError, match="verify"):
+            backend.ping()
+    finally:
+        server.stop()
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
