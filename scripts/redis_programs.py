@@ -14,6 +14,7 @@ PACKAGE = "redis-tools"
 SERVER = "redis-server"
 _SERVER_BY_ANOTHER_NAME = "redis-check-rdb"
 CLIENT = "redis-cli"
+CERTIFIER = "openssl"
 
 
 def find_server() -> Path | None:
@@ -24,8 +25,12 @@ def find_server() -> Path | None:
 
 def missing_packages() -> dict[str, str]:
     """{package: what for} of what the tests' own servers lack; empty where variables name other servers."""
-    are_given = all(os.environ.get(variable) for variable in (URL_VARIABLE, CLUSTER_URL_VARIABLE))
-    if are_given or (find_server() is not None and shutil.which(CLIENT) is not None):
+    if all(os.environ.get(variable) for variable in (URL_VARIABLE, CLUSTER_URL_VARIABLE)):
         return {}
-    given = f"{URL_VARIABLE}=URL and {CLUSTER_URL_VARIABLE}=URL"
-    return {PACKAGE: f"for servers of the tests' own; {given} would replace them"}
+    missing = {}
+    if find_server() is None or shutil.which(CLIENT) is None:
+        given = f"{URL_VARIABLE}=URL and {CLUSTER_URL_VARIABLE}=URL"
+        missing[PACKAGE] = f"for servers of the tests' own; {given} would replace them"
+    if shutil.which(CERTIFIER) is None:
+        missing[CERTIFIER] = "for the certificates of the tests' own servers"
+    return missing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def cluster() -> Iterator[OwnRedisCluster]:
 def url_of(cluster: OwnRedisCluster, user: str, *rights: str) -> str:
     """Make a user with rights on every node and return the URL that it connects with."""
     for server in cluster.servers:
-        client = server.client()
+        client: Any = server.client()
         client.execute_command("ACL", "SETUSER", user, "reset", "on", ">very-secret", *rights)
         client.close()
     return cluster.url.replace("://", f"://{user}:very-secret@")
@@ -72,7 +73,7 @@ def test_every_primary_is_asked_for_its_eviction_policy(
 ) -> None:
     primaries = cluster.primaries()
     for server in primaries:
-        client = server.client()
+        client: Any = server.client()
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("maxmemory", "1gb")
         client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -27,7 +28,7 @@ def server() -> Iterator[OwnRedisServer]:
 
 def url_of(server: OwnRedisServer, user: str, *rights: str, keys: str = "~feedstore*") -> str:
     """Make a user with rights and return the URL that it connects with."""
-    client = server.client()
+    client: Any = server.client()
     client.execute_command("ACL", "SETUSER", user, "reset", "on", f">{_PASSWORD}", keys, *rights)
     client.close()
     return server.url.replace("://", f"://{user}:{quote(_PASSWORD, safe='')}@")

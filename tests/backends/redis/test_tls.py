@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
@@ -55,7 +55,7 @@ def server(folder: Path, request: pytest.FixtureRequest) -> Iterator[TlsServer]:
     tls = ("--tls-port", str(port), "--tls-cert-file", files[0], "--tls-key-file", files[1])
     asked = ("--tls-ca-cert-file", str(folder / "ca.crt"), "--tls-auth-clients", request.param)
     server = OwnRedisServer(*tls, *asked)
-    client = server.client()
+    client: Any = server.client()
     client.config_set("requirepass", _PASSWORD)
     client.close()
     yield TlsServer(port, folder)
@@ -104,7 +104,7 @@ def test_a_cluster_over_tls(folder: Path) -> None:
     bus = ("--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", str(ports[1]))
     server = OwnRedisServer(*tls, *own, *bus, "--cluster-announce-ip", LOOPBACK)
     try:
-        client = server.client()
+        client: Any = server.client()
         client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
         poll_until(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", 20, "the Cluster")
         client.close()
