@@ -60,7 +60,7 @@ def test_redis_comes_without_a_service(steps: list[str], monkeypatch: pytest.Mon
     for variable in (redis_programs.URL_VARIABLE, redis_programs.CLUSTER_URL_VARIABLE):
         monkeypatch.delenv(variable, raising=False)
     machine.equip(["redis"])
-    assert steps == ["check", "install redis-tools"]
+    assert steps == ["check", "install redis-tools openssl"]
     monkeypatch.setenv("FEEDSTORE_TEST_REDIS", "redis://host")
     machine.equip(["redis"])
     assert len(steps) == 4
