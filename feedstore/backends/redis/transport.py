@@ -112,8 +112,9 @@ class Transport(ABC):
             raise replicas
         if replicas < self.settings.wait_replicas:
             raise StorageTimeoutError(
-                f"{self.label}: written, but {replicas} replicas and not {self.settings.wait_replicas} confirmed it "
-                f"within {self.settings.wait_timeout:g} seconds"
+                f"{self.label}: {replicas} replicas and not {self.settings.wait_replicas} confirmed a write within "
+                f"{self.settings.wait_timeout:g} seconds; it stays on the primary, and a call of several requests "
+                "stopped behind it"
             )
         return answers
 

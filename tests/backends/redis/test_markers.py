@@ -129,6 +129,7 @@ def _values(keys: Keys, bucket: int) -> str:
         (_timeline, lambda backend: backend.timeline_storage().add_to_many(["good", "wrong"], [9], max_length=1)),
         (_payloads, _add_payload),
         (_directory, lambda backend: backend.timeline_storage().add("wrong", 9)),
+        (_directory, lambda backend: backend.timeline_storage().add_to_many(["good", "wrong"], [9], max_length=1)),
         (_directory, lambda backend: backend.timeline_storage().flush()),
         (_activities, lambda backend: backend.activity_storage().add(with_id(9, "new"))),
         (_activities, lambda backend: backend.activity_storage().remove(9)),
@@ -149,6 +150,22 @@ def test_a_foreign_key_in_place_refuses_every_write_whole(
         with pytest.raises(StorageError, match="WRONGTYPE"):
             write(backend)
         assert _state(client, namespace) == before
+
+
+def test_a_foreign_set_in_a_timelines_place_leaves_no_timeline_unknown(redis_url: str, client: redis.Redis) -> None:
+    # The check before a fan-out takes a plain set for a sorted one; ZADD does not.
+    namespace = fresh_namespace()
+    names = [f"key{number}" for number in range(40)]
+    with RedisBackend(redis_url, namespace=namespace) as backend:
+        timelines = backend.timeline_storage()
+        keys = backend.keys_to_write()
+        client.sadd(keys.timeline(keys.bucket_of(names[20]), names[20]), "x")
+        with pytest.raises(StorageError, match=f"WRONGTYPE.*{names[20]}"):
+            timelines.add_to_many(names, [9], max_length=1)
+        written = [name for name in names if name != names[20] and timelines.count(name)]
+        assert sorted(timelines.keys()) == sorted(written)
+        timelines.flush()
+        assert [timelines.count(name) for name in written] == [0] * len(written)
 
 
 def _state(client: redis.Redis, namespace: str) -> dict[bytes, Any]:

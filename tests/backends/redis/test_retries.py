@@ -131,6 +131,6 @@ def test_writes_of_a_cluster_that_replicas_confirm(redis_cluster_url: str) -> No
 def test_a_write_that_is_not_confirmed_is_written_on_every_node(redis_cluster_url: str) -> None:
     options: dict[str, Any] = {"namespace": fresh_namespace(), "wait_timeout": 0.05}
     with connect(redis_cluster_url, wait_replicas=2, **options) as backend:
-        with pytest.raises(StorageTimeoutError, match="written, but 1 replicas and not 2"):
+        with pytest.raises(StorageTimeoutError, match="1 replicas and not 2 confirmed a write"):
             backend.timeline_storage().add_to_many(_KEYS, [1], max_length=9)
         assert [backend.timeline_storage().count(key) for key in _KEYS] == [1] * len(_KEYS)

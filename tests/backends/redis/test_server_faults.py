@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -60,21 +61,23 @@ def test_kills_amid_calls_lose_nothing_that_was_acknowledged(
     keys = [f"key{number}" for number in range(50)]
     done = threading.Event()
 
-    def restart() -> None:
-        for _ in range(3):
-            own_redis_server.kill()
-            own_redis_server.start()
-        done.set()
+    def write() -> int:
+        number = 0
+        while not done.is_set() or number < 20:
+            backend.timeline_storage().add_to_many(keys, [number], max_length=10_000)
+            number += 1
+        return number
 
-    thread = threading.Thread(target=restart)
-    thread.start()
-    number = 0
-    while not done.is_set() or number < 20:
-        backend.timeline_storage().add_to_many(keys, [number], max_length=10_000)
-        number += 1
-    thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        try:
+            for _ in range(3):
+                own_redis_server.kill()
+                own_redis_server.start()
+        finally:
+            done.set()
     for found in backend.timeline_storage().get_many_slices(keys, 0, None).values():
-        assert [reference.serialization_id for reference in found] == list(range(number))[::-1]
+        assert [reference.serialization_id for reference in found] == list(range(written.result()))[::-1]
 
 
 def test_a_server_that_stays_away_is_one_clear_error(own_redis_server: OwnRedisServer) -> None:

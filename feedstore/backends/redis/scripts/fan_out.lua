@@ -74,11 +74,18 @@ local function add(timeline, state)
   return added > dropped and state_behind(timeline, added, dropped) or state
 end
 
-local position = groups
+-- All directories are read before the first write, which refuses those of another type.
+local position, states_of = groups, {}
 for group = 1, groups do
-  local directory, count = KEYS[group], tonumber(ARGV[3 + group])
+  local count = tonumber(ARGV[3 + group])
+  states_of[group] = call('HMGET', KEYS[group], unpack(KEYS, position + 1, position + count))
+  position = position + count
+end
+
+position = groups
+for group = 1, groups do
+  local directory, count, states = KEYS[group], tonumber(ARGV[3 + group]), states_of[group]
   local changed = {}
-  local states = call('HMGET', directory, unpack(KEYS, position + 1, position + count))
   for i = 1, count do
     local timeline, state = KEYS[position + i], states[i]
     if not state or state == IMPLICIT or state == '0' then
