@@ -78,7 +78,10 @@ def test_missing_programs_are_named_with_the_way_to_have_them(no_programs: Path)
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("postgresql://user:secret@host:5433/main?sslmode=require", "postgresql://user:secret@host:5433/x?sslmode=require"),
+        (
+            "postgresql://user:secret@host:5433/main?sslmode=require",
+            "postgresql://user:secret@host:5433/x?sslmode=require",
+        ),
         ("postgres://host", "postgres://host/x"),
         ("postgresql:///main?host=/run/postgresql", "postgresql:///x?host=/run/postgresql"),
     ],

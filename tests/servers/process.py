@@ -22,7 +22,7 @@ class ServerProcess:
     """Starts ``command`` in ``folder``, as ``user`` where one is given, and owns the process until it is stopped.
 
     The process gets a session of its own, so that Ctrl-C in the terminal reaches the tests alone, which then stop it;
-    and it ends by itself if the tests are killed.
+    and it ends by itself if the tests are killed, or the thread ends that started it.
     """
 
     def __init__(
