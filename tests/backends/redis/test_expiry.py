@@ -86,10 +86,13 @@ def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
     # Whoever writes without an expiry gives the payloads none, and the timeline goes alone.
     with (
         RedisBackend(url, namespace=namespace) as forever,
-        RedisBackend(url, namespace=namespace, idle_expiry=0.2) as brief,
+        RedisBackend(url, namespace=namespace, idle_expiry=_LONG) as brief,
     ):
         brief.timeline_storage().add("p", 1)
         _payloads(forever).add("p", with_id(2, "stale"))
+        names = forever.keys()
+        bucket = names.bucket_of("p")
+        assert forever.store.ask(Command(names.tag(bucket), ("PEXPIRE", names.timeline(bucket, "p"), 1))) == 1
         poll_until(lambda: not forever.timeline_storage().count("p"), 10, "the expiry of the timeline")
         forever.timeline_storage().add("p", 2)
         assert _payloads(forever).get_slice_from_storage("p", 0, 9) == [(2, b"")]
