@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -145,4 +146,4 @@ def _is_java_17(java: Path) -> bool:
         told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     except OSError:
         return False
-    return told.returncode == 0 and ' version "17' in told.stderr
+    return told.returncode == 0 and re.search(r' version "17\b', told.stderr) is not None
