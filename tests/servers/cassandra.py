@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,14 +25,13 @@ _START_SECONDS = 180
 _SCHEMA_SECONDS = 60
 _STARTED = b"Startup complete"
 _TAKEN = (b"is in use by another process", b"Failed to bind port")
-_LOG = "java.log"
 
 
 class CassandraServer:
-    """A cluster that is there already, and whose node at ``host`` and ``port`` is asked first."""
+    """A cluster that is there already, with nodes at ``hosts`` that all listen on ``port``."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
+    def __init__(self, hosts: Sequence[str], port: int) -> None:
+        self.hosts = hosts
         self.port = port
 
     @classmethod
@@ -41,11 +40,11 @@ class CassandraServer:
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
             raise ServerError(f"{cassandra_programs.ADDRESS_VARIABLE} is not of the form host:port")
-        return cls(parts[1], int(parts[2]))
+        return cls([parts[1]], int(parts[2]))
 
     def url(self, keyspace: str) -> str:
         """The URL of ``keyspace`` on this cluster."""
-        return f"cassandra://{self.host}:{self.port}/{keyspace}"
+        return f"cassandra://{','.join(f'{host}:{self.port}' for host in self.hosts)}/{keyspace}"
 
     def create_keyspace(self, replicas: int = 1) -> str:
         """Create an empty keyspace, each row of which is kept ``replicas`` times, and return its name."""
@@ -62,10 +61,10 @@ class CassandraServer:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of the driver's own, which asks this node alone."""
-        profile = ExecutionProfile(WhiteListRoundRobinPolicy([self.host]), request_timeout=_SCHEMA_SECONDS)
+        """A session of the driver's own, which asks these nodes alone."""
+        profile = ExecutionProfile(WhiteListRoundRobinPolicy(self.hosts), request_timeout=_SCHEMA_SECONDS)
         cluster = Cluster(
-            [self.host],
+            self.hosts,
             self.port,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
             connect_timeout=_SCHEMA_SECONDS,
@@ -84,34 +83,41 @@ class OwnCassandraServer(CassandraServer):
     """One node that is started here, in a temporary folder of its own.
 
     By default it is a cluster of its own on free loopback ports, quick, and loses what it holds when it is killed.
-    ``place`` puts it elsewhere; ``settings`` are added to its configuration, and ``properties`` to its Java's.
+    ``place`` puts it elsewhere; then it is up only after :meth:`wait_until_ready`. ``settings`` are added to its
+    configuration, and ``options`` to its Java's.
     """
 
     def __init__(
-        self, place: Place | None = None, settings: dict[str, object] | None = None, properties: tuple[str, ...] = FAST
+        self, place: Place | None = None, settings: dict[str, object] | None = None, options: tuple[str, ...] = FAST
     ) -> None:
         self._java, self._jars = require_programs()
         self._settings = {} if settings is None else settings
-        self._properties = properties
+        self._options = options
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        self._log = self.folder / "java.log"
         try:
             if place is None:
                 place = self._start_on_free_ports()
             else:
-                self._start_at(place)
+                self._begin(place)
         except BaseException:
             shutil.rmtree(self.folder)
             raise
         self.place = place
-        super().__init__(place.address, place.native_port)
+        super().__init__([place.address], place.native_port)
+
+    def wait_until_ready(self) -> None:
+        """Return once the node answers; raise :class:`ServerError` with its log if it does not."""
+        self._process.wait_until_ready(lambda: _STARTED in self._log.read_bytes()[self._log_begin :], _START_SECONDS)
 
     def kill(self) -> None:
         """End the node at once, as a crash would."""
         self._process.kill()
 
     def start(self) -> None:
-        """Start the node again after :meth:`kill`, where it was."""
-        self._start_at(self.place)
+        """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
+        self._begin(self.place)
+        self.wait_until_ready()
 
     def stop(self) -> None:
         """End the node and remove its data."""
@@ -121,26 +127,24 @@ class OwnCassandraServer(CassandraServer):
     def _start_on_free_ports(self) -> Place:
         for attempt in range(1, _ATTEMPTS + 1):
             place = Place(LOOPBACK, free_port(), free_port(), seed=LOOPBACK)
+            self._begin(place)
             try:
-                self._start_at(place)
+                self.wait_until_ready()
             except ServerError:
                 # The end of the log, which the error shows, is about its shutdown.
-                log = (self.folder / _LOG).read_bytes()
-                if attempt == _ATTEMPTS or not any(text in log for text in _TAKEN):
+                if attempt == _ATTEMPTS or not any(text in self._log.read_bytes() for text in _TAKEN):
                     raise
             else:
                 return place
         raise AssertionError("the last attempt returns or raises")
 
-    def _start_at(self, place: Place) -> None:
+    def _begin(self, place: Place) -> None:
         write_configuration(self.folder, place, self._settings)
         # What an earlier start left in the log says nothing about this one.
-        log = self.folder / _LOG
-        seen = log.stat().st_size if log.exists() else 0
-        java = command(self._java, self._jars, self.folder, self._properties)
+        self._log_begin = self._log.stat().st_size if self._log.exists() else 0
+        java = command(self._java, self._jars, self.folder, self._options)
         # Its data is removed after it, so it need not write anything out at its end.
         self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL)
-        self._process.wait_until_ready(lambda: _STARTED in log.read_bytes()[seen:], _START_SECONDS)
 
 
 def require_programs() -> tuple[Path, Path]:

@@ -49,12 +49,13 @@ class Place:
 
 
 def write_configuration(folder: Path, place: Place, settings: dict[str, object]) -> None:
-    """Write a node's configuration into its ``folder``; ``settings`` are added to it."""
+    """Write a node's configuration into its ``folder``; ``settings`` replace its own, None takes one out."""
     # An empty folder of triggers stops a warning that there is none.
     (folder / "triggers").mkdir(exist_ok=True)
     (folder / "logback.xml").write_text(_LOGBACK, encoding="utf-8")
     # JSON is YAML.
-    text = json.dumps({**_settings(folder, place), **settings}, indent=2)
+    given = {**_settings(folder, place), **settings}
+    text = json.dumps({name: value for name, value in given.items() if value is not None}, indent=2)
     (folder / "cassandra.yaml").write_text(text, encoding="utf-8")
 
 
