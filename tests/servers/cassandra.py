@@ -90,7 +90,7 @@ class OwnCassandraServer(CassandraServer):
     def __init__(
         self, place: Place | None = None, settings: dict[str, object] | None = None, options: tuple[str, ...] = FAST
     ) -> None:
-        self._java, self._jars = require_programs()
+        self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings
         self._options = options
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
@@ -142,7 +142,7 @@ class OwnCassandraServer(CassandraServer):
         write_configuration(self.folder, place, self._settings)
         # What an earlier start left in the log says nothing about this one.
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
-        java = command(self._java, self._jars, self.folder, self._options)
+        java = command(self.java, self.jars, self.folder, self._options)
         # Its data is removed after it, so it need not write anything out at its end.
         self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL)
 

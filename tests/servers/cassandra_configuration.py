@@ -79,11 +79,16 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
     return [
         *(str(java), "-Xss256k", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData"),
         *(f"-D{name}={value}" for name, value in properties.items()),
-        *(f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTS),
-        *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS),
+        *openings(),
         *options,
         *(f"-javaagent:{agent}", "-cp", f"{jars}/*", "org.apache.cassandra.service.CassandraDaemon"),
     ]
+
+
+def openings() -> list[str]:
+    """Java's options without which Cassandra's classes do not load."""
+    exports = [f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTS]
+    return exports + [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS]
 
 
 def _settings(folder: Path, place: Place) -> dict[str, object]:
