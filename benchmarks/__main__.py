@@ -17,7 +17,7 @@ from benchmarks.memory_usage import footprints
 from benchmarks.plan import FULL_PLAN, QUICK_PLAN, Plan
 from benchmarks.report import Report
 from benchmarks.run import run
-from benchmarks.table import LABORATORIES, MemoryLaboratory
+from benchmarks.table import LABORATORIES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,11 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = LABORATORIES[backend].why_unavailable()
         if reason is not None:
             return _failed(f"{backend} cannot be measured: {reason}")
-        _measure(report, backend, plan, options.operation, data)
-    if options.ancestor:
-        _say("measuring stream_framework")
         try:
-            report.ancestor_rows += run_ancestor(MemoryLaboratory(), plan.scale, plan.effort, options.operation)
+            _measure(report, backend, plan, options.operation, data, options.ancestor)
         except AncestorUnavailable as error:
             return _failed(str(error))
     print(report.text())
@@ -45,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(report: Report, backend: str, plan: Plan, wanted: list[str] | None, data: Path | None) -> None:
+def _measure(
+    report: Report, backend: str, plan: Plan, wanted: list[str] | None, data: Path | None, with_ancestor: bool
+) -> None:
     _say(f"measuring {backend}")
     with closing(LABORATORIES[backend]()) as laboratory:
         report.rows += run(backend, laboratory, plan.scale, plan.effort, wanted)
@@ -53,6 +52,9 @@ def _measure(report: Report, backend: str, plan: Plan, wanted: list[str] | None,
             report.footprints += footprints(backend, laboratory, plan.stored)
         if data is not None:
             report.ingestions.append(ingest(backend, laboratory, data, plan.rows))
+        if with_ancestor and laboratory.has_ancestor:
+            _say(f"measuring stream_framework beside {backend}")
+            report.ancestor_rows += run_ancestor(backend, laboratory, plan.scale, plan.effort, wanted)
 
 
 def _available() -> Iterator[str]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from benchmarks import postgresql_server, redis_server
+from benchmarks import cassandra_server, postgresql_server, redis_server
 from benchmarks.product import ProductSide
 from benchmarks.raw.memory import RawMemorySide
 from benchmarks.raw.sqlite import RawSqliteSide
@@ -29,11 +29,13 @@ _MOST_DATABASES = 1000
 class Laboratory(ABC):
     """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed.
 
-    ``aims`` are the ratios that the product aims at, by the operation's name.
+    ``aims`` are the ratios that the product aims at, by the operation's name; ``has_ancestor`` says whether
+    stream_framework can be measured there.
     """
 
     driver: ClassVar[str]
     aims: ClassVar[Mapping[str, float]]
+    has_ancestor: ClassVar[bool] = False
 
     @classmethod
     def why_unavailable(cls) -> str | None:
@@ -52,6 +54,10 @@ class Laboratory(ABC):
     def open_raw(self) -> Side:
         """Return the raw driver's side on a store of its own."""
 
+    def ancestor_store(self) -> Sequence[str]:
+        """Return what stream_framework's program is told of a new, empty store, where ``has_ancestor`` says so."""
+        raise NotImplementedError(f"stream_framework is not measured on {self.driver}'s server")
+
     @abstractmethod
     def settle(self) -> None:
         """Bring the stores, which were just filled, to where they would be some time later."""
@@ -65,6 +71,7 @@ class MemoryLaboratory(Laboratory):
     """Stores in this process."""
 
     driver = "sortedcontainers"
+    has_ancestor = True
     aims: ClassVar = {
         **dict.fromkeys([*_BULK, *_FAN_OUT], 0.4),
         **dict.fromkeys(["newest_25", "newest_25_hydrated"], 0.5),
@@ -78,6 +85,9 @@ class MemoryLaboratory(Laboratory):
 
     def open_raw(self) -> Side:
         return RawMemorySide()
+
+    def ancestor_store(self) -> Sequence[str]:
+        return ("memory",)
 
     def settle(self) -> None:
         """Time changes nothing."""
@@ -202,6 +212,56 @@ class RedisLaboratory(Laboratory):
 
     def settle(self) -> None:
         """Time changes nothing."""
+
+    def close(self) -> None:
+        self._server.stop()
+
+
+class CassandraLaboratory(Laboratory):
+    """Keyspaces on one node."""
+
+    driver = "cassandra-driver"
+    has_ancestor = True
+    aims: ClassVar = dict.fromkeys(["activities_add_many", *_BULK, *_FAN_OUT, *_READS], 0.8)
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        return cassandra_server.why_unavailable()
+
+    def __init__(self) -> None:
+        self._server = cassandra_server.start()
+        self._keyspaces: list[str] = []
+
+    def open_product(self) -> Side:
+        keyspace = self._new_keyspace()
+        return ProductSide(connect(self._server.url(keyspace)), lambda: self._server.stored_bytes(keyspace))
+
+    def open_raw(self) -> Side:
+        # The driver is an extra: who measures other backends need not have it.
+        from benchmarks.raw.cassandra import RawCassandraSide
+
+        keyspace = self._new_keyspace()
+        with connect(self._server.url(keyspace)) as backend:
+            excess = backend.abilities.fan_out_excess
+        hosts, port = self._server.hosts, self._server.port
+        return RawCassandraSide(hosts, port, keyspace, excess, lambda: self._server.stored_bytes(keyspace))
+
+    def new_url(self) -> str:
+        url: str = self._server.url(self._new_keyspace())
+        return url
+
+    def ancestor_store(self) -> Sequence[str]:
+        return ("cassandra", self._server.hosts[0], str(self._server.port), self._new_keyspace())
+
+    def _new_keyspace(self) -> str:
+        name: str = self._server.create_keyspace()
+        self._keyspaces.append(name)
+        return name
+
+    def settle(self) -> None:
+        """Write everything to files, which a full memory may otherwise do in the middle of a pair."""
+        for keyspace in self._keyspaces:
+            self._server.flush(keyspace)
 
     def close(self) -> None:
         self._server.stop()

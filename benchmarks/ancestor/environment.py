@@ -10,7 +10,7 @@ from benchmarks.postgresql_server import import_of_tests
 
 VERSION = "1.4.0"
 # It was written for these; with a newer redis or hiredis its Redis backend fails at the first call.
-_PACKAGES = (f"stream_framework=={VERSION}", "redis==2.10.6", "hiredis<3")
+_PACKAGES = (f"stream_framework=={VERSION}", "redis==2.10.6", "hiredis<3", "cassandra-driver==3.30.1")
 
 
 class AncestorUnavailable(Exception):
@@ -19,7 +19,7 @@ class AncestorUnavailable(Exception):
 
 def python() -> Path:
     """Return the Python of an environment that holds stream_framework, made in the user's cache at first use."""
-    name = f"stream_framework-{VERSION}-python{sys.version_info[0]}.{sys.version_info[1]}"
+    name = f"stream_framework-{VERSION}-cassandra-python{sys.version_info[0]}.{sys.version_info[1]}"
     folder: Path = import_of_tests("caches").filled_folder(name, _make)
     return folder / "bin" / "python"
 

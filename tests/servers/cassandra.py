@@ -23,6 +23,8 @@ _ADDRESS = re.compile(r"([^:]+):(\d+)")
 _ATTEMPTS = 3
 _START_SECONDS = 180
 _SCHEMA_SECONDS = 60
+# What 4.0 and newer speak: asked to find out, the driver connects once for each version that it tries.
+_PROTOCOL = 5
 _STARTED = b"Startup complete"
 _TAKEN = (b"is in use by another process", b"Failed to bind port")
 
@@ -69,6 +71,7 @@ class CassandraServer:
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
             connect_timeout=_SCHEMA_SECONDS,
             control_connection_timeout=_SCHEMA_SECONDS,
+            protocol_version=_PROTOCOL,
         )
         try:
             yield cluster.connect()
