@@ -7,9 +7,16 @@ from feedstore.errors import MissingDriverError
 if find_spec("cassandra") is None:
     raise MissingDriverError("the Cassandra backend needs cassandra-driver: pip install 'feedstore[cassandra]'")
 
-from feedstore.backends.cassandra.event_loop import check_event_loop
+from cassandra import DependencyException
 
-check_event_loop()
+try:
+    import cassandra.cluster
+except DependencyException as error:
+    raise MissingDriverError(
+        "cassandra-driver is installed without an event loop: its libev extension is missing, and Python 3.12 and newer "
+        "have no asyncore; install one of its wheels (pip install --force-reinstall --only-binary=:all: "
+        "cassandra-driver), or libev's headers (libev-dev) before it is built"
+    ) from error
 
 from feedstore.backends.cassandra.activity import CassandraActivityStorage
 from feedstore.backends.cassandra.backend import CassandraBackend

@@ -28,9 +28,9 @@ _SHARDS = [int_value(shard) for shard in range(SHARDS)]
 class CassandraActivityStorage(ActivityStorage):
     """Activities in partitions of about 35 minutes of ids, each in four shards.
 
-    Adds and removes are unlogged batches, one for each partition, sent at once; reads are one request for each partition
-    and 100 ids, sent at once. Ids that come from everywhere cost a request each, and their slices an entry of the
-    directory each. :meth:`iterate` costs one request for each 1,000 slices and four for each slice.
+    Adds and removes are unlogged batches, one for each partition, sent at once; reads are one request for each
+    partition and 100 ids, sent at once. Ids that come from everywhere cost a request each, and their slices an entry of
+    the directory each. :meth:`iterate` costs one request for each 1,000 slices and four for each slice.
     """
 
     backend: CassandraBackend
@@ -99,7 +99,7 @@ class CassandraActivityStorage(ActivityStorage):
 
     def _rows(self, partition: tuple[bytes, ...], rows: Rows) -> Iterator[tuple[bytes, bytes]]:
         while True:
-            yield from rows  # type: ignore[misc]
+            yield from rows
             if len(rows) < _MOST_A_PAGE:
                 return
             rows = self.backend.store.fetch(*self._page(partition, rows[-1][0]))

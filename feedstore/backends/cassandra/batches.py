@@ -95,7 +95,8 @@ class _SharedBatch:
 
 
 def _requests_of_one(session: Session, write: Write) -> Iterator[Any]:
-    rows, size = [], 0
+    rows: list[Row] = []
+    size = 0
     for row in write.rows:
         weight = ROW_BYTES + sum(map(len, row.values))
         if rows and (len(rows) >= _MOST_ROWS_OF_ONE or size + weight > _MOST_BYTES_OF_ONE):

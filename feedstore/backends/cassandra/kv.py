@@ -27,8 +27,8 @@ Partition = tuple[bytes, ...]
 class CassandraKvStorage(KvStorage):
     """Items in sixteen partitions for each name, by a hash of the key, ordered by the key in each.
 
-    A write and a read are one round trip. A scan asks all sixteen at once, and one of them again for each 500 items that
-    it returns. :meth:`flush` deletes sixteen partitions.
+    A write and a read are one round trip. A scan asks all sixteen at once, and one of them again for each 500 items
+    that it returns. :meth:`flush` deletes sixteen partitions.
     """
 
     backend: CassandraBackend
@@ -74,7 +74,7 @@ class CassandraKvStorage(KvStorage):
     def _rows(self, partition: Partition, end: bytes, rows: Rows) -> Iterator[tuple[bytes, bytes]]:
         asked = _FIRST_PAGE
         while True:
-            yield from rows  # type: ignore[misc]
+            yield from rows
             if len(rows) < asked:
                 return
             asked = _FURTHER_PAGE

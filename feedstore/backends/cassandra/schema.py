@@ -84,7 +84,7 @@ class _Preparation:
             self._change(table.creation(keyspace))
         # All write it at one timestamp: of a newer release's and this one's, the higher version stays.
         self._run(
-            f"UPDATE \"{keyspace}\".{SCHEMA} USING TIMESTAMP {FLOOR_TIMESTAMP} SET version = {VERSION} "
+            f'UPDATE "{keyspace}".{SCHEMA} USING TIMESTAMP {FLOOR_TIMESTAMP} SET version = {VERSION} '
             "WHERE name = 'tables'"
         )
         _logger.info("%s: made the tables of version %s", self._label, VERSION)

@@ -4,8 +4,8 @@
   index to be enumerated, a second write for each; partitions by hash alone would grow for ever. A thousand activities
   a second make partitions of some 150 MB; 500 that are added together land in four partitions, and are four batches.
 - A timeline is one partition, newest first, with its floor in a static column.
-- Key-value items of one name lie in sixteen partitions by hash of the key, which orders each: a prefix is a range of all
-  sixteen. A key in the partition key could not be found by its prefix.
+- Key-value items of one name lie in sixteen partitions by hash of the key, which orders each: a prefix is a range of
+  all sixteen. A key in the partition key could not be found by its prefix.
 - The directory names the timelines and the slices of activities that a namespace has; its partitions are ranges too.
 """
 

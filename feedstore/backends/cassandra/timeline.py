@@ -23,7 +23,7 @@ _REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSeriali
 
 
 class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
-    """Timelines as partitions of 16-byte ids, newest first, with a payload beside each and the floor in a static column.
+    """Timelines as partitions of 16-byte ids, newest first, with a payload beside each and a static floor.
 
     A slice is one round trip and costs what it returns and what it skips: ``start``, and whatever was trimmed since the
     servers last wrote it away if it reaches the end. ``contains`` is one round trip. ``count`` and ``index_of`` read

@@ -33,9 +33,10 @@ class CassandraTimelineWrites(TimelineHooks):
             warn_of_length(key, self._count(key))
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> None:
-        """One batch for each 50 deliveries on one replica; all are sent at once. Timelines are trimmed when this process
-        has delivered enough to them since it last did, and when it meets them for the first time: each costs a read of
-        ``max_length + 1`` ids and one range tombstone.
+        """One batch for each 50 deliveries on one replica; all are sent at once.
+
+        Timelines are trimmed when this process has delivered enough to them since it last did, and when it meets them
+        for the first time: each costs a read of ``max_length + 1`` ids and one range tombstone.
         """
         if max_length is None:
             self._deliver(keys, serialized)
