@@ -10,12 +10,12 @@ if find_spec("cassandra") is None:
 from cassandra import DependencyException
 
 try:
-    import cassandra.cluster
+    import cassandra.cluster  # noqa: F401
 except DependencyException as error:
     raise MissingDriverError(
-        "cassandra-driver is installed without an event loop: its libev extension is missing, and Python 3.12 and newer "
-        "have no asyncore; install one of its wheels (pip install --force-reinstall --only-binary=:all: "
-        "cassandra-driver), or libev's headers (libev-dev) before it is built"
+        "cassandra-driver is installed without an event loop: its libev extension is missing, and this Python has no "
+        "asyncore; install one of its wheels (pip install --force-reinstall --only-binary=:all: cassandra-driver), or "
+        "libev's headers (libev-dev) before it is built"
     ) from error
 
 from feedstore.backends.cassandra.activity import CassandraActivityStorage

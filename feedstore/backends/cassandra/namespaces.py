@@ -13,7 +13,7 @@ FORMAT = 1
 
 
 def check_namespace_format(store: Store, namespace: str) -> None:
-    """Raise :class:`NewerSchemaError` if a newer release has written the namespace; one round trip until it is known."""
+    """Raise :class:`NewerSchemaError` if a newer release has written the namespace. One round trip until known."""
     if namespace not in store.known_namespaces:
         _found(store, namespace)
 

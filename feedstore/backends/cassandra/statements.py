@@ -11,7 +11,7 @@ _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
 
 
 class Statements:
-    """Every write takes its timestamp as the first value, :attr:`register` as the last; every text names its keyspace."""
+    """Every write takes its timestamp as the first value, :attr:`register` as the last; all texts name the keyspace."""
 
     def __init__(self, keyspace: str) -> None:
         self._write_activities(f'"{keyspace}".{ACTIVITIES}')
