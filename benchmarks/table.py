@@ -230,7 +230,6 @@ class CassandraLaboratory(Laboratory):
 
     def __init__(self) -> None:
         self._server = cassandra_server.start()
-        self._keyspaces: list[str] = []
 
     def open_product(self) -> Side:
         keyspace = self._new_keyspace()
@@ -255,13 +254,11 @@ class CassandraLaboratory(Laboratory):
 
     def _new_keyspace(self) -> str:
         name: str = self._server.create_keyspace()
-        self._keyspaces.append(name)
         return name
 
     def settle(self) -> None:
         """Write everything to files, which a full memory may otherwise do in the middle of a pair."""
-        for keyspace in self._keyspaces:
-            self._server.flush(keyspace)
+        self._server.flush()
 
     def close(self) -> None:
         self._server.stop()
@@ -272,4 +269,5 @@ LABORATORIES: Mapping[str, type[Laboratory]] = {
     "sqlite": SqliteLaboratory,
     "postgresql": PostgresqlLaboratory,
     "redis": RedisLaboratory,
+    "cassandra": CassandraLaboratory,
 }

@@ -8,6 +8,8 @@
 - ``own_postgresql_server``: a server that the test may kill and start again.
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 - ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
+- ``cassandra_ring``: three nodes that the session shares; a test that harms one makes it whole again.
+  ``cassandra_ring_url`` is the URL of an empty keyspace of the test's own on it, which all three keep.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import soak
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
 from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra_ring import OwnCassandraRing
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
@@ -189,6 +192,20 @@ def cassandra_url(cassandra_server: CassandraServer) -> Iterator[str]:
 def cassandra_keyspace(cassandra_server: CassandraServer) -> Iterator[str]:
     """The URL of an empty Cassandra keyspace of the test's own."""
     yield from _keyspace(cassandra_server)
+
+
+@pytest.fixture(scope="session")
+def cassandra_ring() -> Iterator[OwnCassandraRing]:
+    """The session's Cassandra ring, whose nodes may be killed, and are to be started again."""
+    ring = OwnCassandraRing()
+    yield ring
+    ring.stop()
+
+
+@pytest.fixture
+def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> Iterator[str]:
+    """The URL of an empty keyspace of the test's own, each row of which all nodes of the ring keep."""
+    yield from _keyspace(cassandra_ring, replicas=len(cassandra_ring.nodes))
 
 
 def _keyspace(server: CassandraServer, replicas: int = 1) -> Iterator[str]:

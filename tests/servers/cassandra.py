@@ -117,6 +117,14 @@ class OwnCassandraServer(CassandraServer):
         """End the node at once, as a crash would."""
         self._process.kill()
 
+    def pause(self) -> None:
+        """Make the node hang until :meth:`resume`: it is connected to and does not answer."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let the node go on."""
+        self._process.resume()
+
     def start(self) -> None:
         """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
         self._begin(self.place)

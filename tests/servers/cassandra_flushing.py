@@ -20,11 +20,11 @@ class FlushingCassandraServer(OwnCassandraServer):
         self._tool_port = free_port()
         super().__init__(options=(*FAST, f"-Dcassandra.jmx.local.port={self._tool_port}"))
 
-    def flush(self, keyspace: str) -> None:
-        """Write what the tables of a keyspace hold in memory to their files. Takes about a second."""
+    def flush(self) -> None:
+        """Write what all tables hold in memory to their files. Takes about a second."""
         # The tool keeps a history in the user's home.
         options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
-        asked = ("-p", str(self._tool_port), "flush", keyspace)
+        asked = ("-p", str(self._tool_port), "flush")
         finished = subprocess.run(
             [self.java, *options, "-cp", f"{self.jars}/*", _TOOL, *asked],
             cwd=self.folder,
@@ -34,11 +34,11 @@ class FlushingCassandraServer(OwnCassandraServer):
             check=False,
         )
         if finished.returncode:
-            raise ServerError(f"nodetool could not flush {keyspace}:\n{finished.stdout}{finished.stderr}")
+            raise ServerError(f"nodetool could not flush:\n{finished.stdout}{finished.stderr}")
 
     def stored_bytes(self, keyspace: str) -> int:
         """How many bytes the files of a keyspace take, once all that it holds is in them."""
-        self.flush(keyspace)
+        self.flush()
         files = (self.folder / "data" / keyspace).rglob("*")
         return sum(_bytes_of(path) for path in files if path.is_file())
 

@@ -45,7 +45,7 @@ class OwnCassandraRing(CassandraServer):
                 self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _SMALL_HEAP))
             for node in self.nodes:
                 node.wait_until_ready()
-            poll_until(self.is_whole, _SECONDS, "the meeting of all nodes")
+            self.wait_until_whole()
         except BaseException:
             self.stop()
             raise
@@ -55,10 +55,15 @@ class OwnCassandraRing(CassandraServer):
         """Whether every node can reach all others."""
         return all(_sees_all(node) for node in self.nodes)
 
-    def start(self, node: OwnCassandraServer) -> None:
-        """Start a node again after its ``kill()``, and wait until the ring is whole."""
-        node.start()
-        poll_until(self.is_whole, _SECONDS, "the return of a node")
+    def start(self, *nodes: OwnCassandraServer) -> None:
+        """Start nodes again after their ``kill()``, and wait until the ring is whole."""
+        for node in nodes:
+            node.start()
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Return once every node can reach all others."""
+        poll_until(self.is_whole, _SECONDS, "the meeting of all nodes")
 
     def stop(self) -> None:
         """End the nodes and remove their data."""
