@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.store import Request, Rows
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
@@ -43,7 +43,7 @@ class CassandraActivityStorage(ActivityStorage):
         for partition, ids in _by_partition(namespace, serialized_activities).items():
             data = [serialized_activities[activity_id] for activity_id in ids]
             rows = [
-                Row(statement, [timestamp, one, *partition, activity_id.to_bytes(ID_BYTES, "big")])
+                (statement, [timestamp, one, *partition, activity_id.to_bytes(ID_BYTES, "big")])
                 for activity_id, one in zip(ids, data, strict=True)
             ]
             writes.append(Write(partition, rows, (ROW_BYTES + ID_BYTES) * len(rows) + sum(map(len, data))))
@@ -68,8 +68,8 @@ class CassandraActivityStorage(ActivityStorage):
         store.write(
             Write(
                 partition,
-                [Row(statement, [timestamp, *partition, id_to_bytes(one)]) for one in ids],
-                (ROW_BYTES + ID_BYTES) * len(ids),
+                [(statement, [timestamp, *partition, id_to_bytes(one)]) for one in ids],
+                (TOMBSTONE_BYTES + ID_BYTES) * len(ids),
             )
             for partition, ids in _by_partition(namespace, activity_ids).items()
         )
@@ -115,7 +115,7 @@ class CassandraActivityStorage(ActivityStorage):
             timestamp = bigint_value(store.clock.next())
             partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
             statement = store.statements.remove_slice
-            store.write([Write(one, [Row(statement, [timestamp, *one])], ROW_BYTES) for one in partitions])
+            store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
         self._directory.forget()
 
 

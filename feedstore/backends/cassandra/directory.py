@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from zlib import crc32
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.leases import LEASE_SECONDS
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
@@ -52,7 +52,7 @@ class Directory:
         writes = []
         for bucket, group in groups.items():
             partition = self._partition(bucket)
-            rows = [Row(statement, [*partition, name, timestamp]) for name in group]
+            rows = [(statement, [*partition, name, timestamp]) for name in group]
             writes.append(Write(partition, rows, sum(map(len, group)) + ROW_BYTES * len(group)))
         return writes
 
@@ -60,7 +60,7 @@ class Directory:
         return self._namespace.encode(), self._kind.encode(), int_value(bucket)
 
     def names(self, after: bytes = b"") -> Iterator[list[bytes]]:
-        """Yield the names above ``after`` in chunks; one round trip for all partitions, and one for each 1,000 names."""
+        """Yield the names above ``after`` in chunks: a round trip for all partitions, and one for each 1,000 names."""
         partitions = [self._partition(bucket) for bucket in range(self._buckets)]
         firsts = self._store.fetch_all([self._page(partition, after) for partition in partitions])
         for partition, rows in zip(partitions, firsts, strict=True):
@@ -79,5 +79,5 @@ class Directory:
         statement = self._store.statements.forget
         partitions = [self._partition(bucket) for bucket in range(self._buckets)]
         self._store.write_now(
-            [Write(partition, [Row(statement, [timestamp, *partition])], ROW_BYTES) for partition in partitions]
+            [Write(partition, [(statement, [timestamp, *partition])], TOMBSTONE_BYTES) for partition in partitions]
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.store import Rows
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS
 from feedstore.backends.cassandra.values import bigint_value, int_value
@@ -36,22 +36,22 @@ class CassandraKvStorage(KvStorage):
     def _upsert(self, key: str, data: bytes) -> None:
         store, stored = self.backend.store_to_write(), key.encode()
         values = [bigint_value(store.clock.next()), data, *self._partition_of(stored), stored]
-        self._write_one(store.statements.upsert_item, values, stored, len(data))
+        self._write_one(store.statements.upsert_item, values, stored, ROW_BYTES + len(data))
 
     def _delete(self, key: str) -> None:
         store, stored = self.backend.store_to_write(), key.encode()
         values = [bigint_value(store.clock.next()), *self._partition_of(stored), stored]
-        self._write_one(store.statements.delete_item, values, stored, 0)
+        self._write_one(store.statements.delete_item, values, stored, TOMBSTONE_BYTES)
 
-    def _write_one(self, statement: str, values: list[bytes], key: bytes, data_bytes: int) -> None:
-        row = Row(statement, values)
-        self.backend.store.write([Write(self._partition_of(key), [row], ROW_BYTES + len(key) + data_bytes)])
+    def _write_one(self, statement: str, values: list[bytes], key: bytes, size: int) -> None:
+        row = (statement, values)
+        self.backend.store.write([Write(self._partition_of(key), [row], size + len(key))])
 
     def _flush(self) -> None:
         store = self.backend.store_to_write()
         statement, timestamp = store.statements.delete_items, bigint_value(store.clock.next())
         partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
-        store.write([Write(one, [Row(statement, [timestamp, *one])], ROW_BYTES) for one in partitions])
+        store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
 
     def _fetch_one(self, key: str) -> bytes | None:
         store, stored = self.backend.store_to_read(), key.encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import ROW_BYTES, Write
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.values import bigint_value, int_value
@@ -24,7 +24,7 @@ def mark_namespace(store: Store, namespace: str) -> None:
         return
     # All marks have one timestamp, and of two formats the higher stays.
     values = [bigint_value(FLOOR_TIMESTAMP), int_value(FORMAT), namespace.encode()]
-    store.write_now([Write((namespace.encode(),), [Row(store.statements.set_format, values)], ROW_BYTES)])
+    store.write_now([Write((namespace.encode(),), [(store.statements.set_format, values)], ROW_BYTES)])
     store.known_namespaces.add(namespace)
 
 

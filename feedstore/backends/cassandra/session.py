@@ -17,6 +17,7 @@ from cassandra.query import BoundStatement, tuple_factory
 from feedstore.backends.cassandra.address import Address
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.retries import IdempotentRetries
+from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
 from feedstore.backends.cassandra.values import routing_key
 from feedstore.errors import InvalidTypeError, InvalidValueError
 
@@ -43,6 +44,7 @@ class Session:
             request_timeout=settings.timeout,
             consistency_level=settings.consistency,
         )
+        hide_expected_warnings()
         self._prepared: dict[str, Any] = {}
         self._lock = threading.Lock()
 

@@ -24,7 +24,7 @@ from feedstore.backends.cassandra.statements import Statements
 from feedstore.errors import ForkedClientError, StorageError
 from feedstore.forks import follow_forks
 
-_MOST_AT_ONCE = 64
+_MOST_AT_ONCE = 16
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -125,7 +125,7 @@ class Store:
         return self.fetch_all([(statement, values)], consistency)[0]
 
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
-        """Return all rows of each reading statement; up to 64 are under way at once."""
+        """Return all rows of each reading statement; up to 16 are under way at once."""
         session = self.session()
         return self._carry_out([session.bound(*request, consistency) for request in self._prepared(session, requests)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.lengths import warn_of_length
@@ -61,7 +61,7 @@ class CassandraTimelineWrites(TimelineHooks):
         writes = [
             Write(
                 (namespace, name),
-                [Row(statement, [timestamp, data, namespace, name, activity_id]) for activity_id, data in entries],
+                [(statement, [timestamp, data, namespace, name, activity_id]) for activity_id, data in entries],
                 size,
             )
             for name in names
@@ -80,11 +80,11 @@ class CassandraTimelineWrites(TimelineHooks):
         store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
         statement, timestamp = store.statements.remove_entry, bigint_value(store.clock.next())
         ids = [id_to_bytes(one) for one in serialized]
-        size = (ROW_BYTES + ID_BYTES) * len(ids)
+        size = (TOMBSTONE_BYTES + ID_BYTES) * len(ids)
         partitions = [(namespace, key.encode()) for key in keys]
         self._note(keys, Removed(serialized.keys()))
         store.write(
-            [Write(one, [Row(statement, [timestamp, *one, removed]) for removed in ids], size) for one in partitions]
+            [Write(one, [(statement, [timestamp, *one, removed]) for removed in ids], size) for one in partitions]
         )
 
     def _trim(self, key: str, length: int) -> None:

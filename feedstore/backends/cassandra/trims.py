@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, Row, Write
+from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
 from feedstore.backends.cassandra.queue import WriteQueue
@@ -17,6 +17,8 @@ from feedstore.backends.cassandra.values import bigint_value, int_value
 from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 
 _LONGEST = 2**31 - 2
+# What servers count for a floor and a range tombstone beside the floor's own bytes.
+_DROP_BYTES = 52
 _FLOOR_AT = bigint_value(FLOOR_TIMESTAMP)
 
 
@@ -71,7 +73,7 @@ def _drop(store: Store, partition: tuple[bytes, ...], highest: int, timestamp: i
 def _dropping(store: Store, partition: tuple[bytes, ...], floor: Floor, highest: int, timestamp: int) -> Write:
     data = floor_to_bytes(floor)
     rows = [
-        Row(store.statements.raise_floor, [_FLOOR_AT, data, *partition]),
-        Row(store.statements.remove_up_to, [bigint_value(timestamp), *partition, id_to_bytes(highest)]),
+        (store.statements.raise_floor, [_FLOOR_AT, data, *partition]),
+        (store.statements.remove_up_to, [bigint_value(timestamp), *partition, id_to_bytes(highest)]),
     ]
-    return Write(partition, rows, 2 * ROW_BYTES + len(data))
+    return Write(partition, rows, _DROP_BYTES + len(data))
