@@ -18,7 +18,7 @@ from servers.process import ServerError
 _NODES = 3
 _ATTEMPTS = 100
 _SECONDS = 90
-_SMALL_HEAP = ("-Xms256m", "-Xmx384m", "-Dcassandra.ring_delay_ms=2000", "-Dcassandra.consistent.rangemovement=false")
+_SMALL_HEAP = ("-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
 _SETTINGS = {
     # What a node has acknowledged it still has after it was killed.
     "commitlog_sync": "batch",
