@@ -5,11 +5,14 @@ from __future__ import annotations
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
 from feedstore.ingest.chunk import Chunk
 from feedstore.ingest.lateness import LateDeliveries
-from feedstore.storage import Backend
+from feedstore.storage import AtomicScope, Backend
 
 
 class ChunkWriter:
     """Writes each chunk with its checkpoint in one atomic batch: what a kill leaves are whole chunks.
+
+    Where the backend's atomic scope does not reach that far, the checkpoint is written behind its chunk: a kill may
+    leave a part of a chunk too, which a resume writes again, and nothing is stored twice.
 
     An activity goes into the activity storage, to the timeline of its actor, which is kept whole, and to its
     followers' timelines, which are kept to their newest ``max_length`` entries.
@@ -33,13 +36,18 @@ class ChunkWriter:
         A backend without exact counts counts what it was sent.
         """
         own, fan_out = chunk.by_actor(), chunk.by_readers()
-        with self._backend.batch(atomic=True) as batch:
+        is_atomic = self._backend.abilities.atomic_scope is AtomicScope.BACKEND
+        with self._backend.batch(atomic=is_atomic) as batch:
             self._activities.add_many(chunk.activities, batch_interface=batch)
             for readers, activities in fan_out:
                 self._timelines.add_to_many(readers, activities, max_length=self._max_length, batch_interface=batch)
             for actor, activities in own.items():
                 self._timelines.add_many(actor, activities, batch_interface=batch)
-            self.checkpoints.save(checkpoint, batch)
+            if is_atomic:
+                self.checkpoints.save(checkpoint, batch)
+        if not is_atomic:
+            with self._backend.batch() as ending:
+                self.checkpoints.save(checkpoint, ending)
         added, *delivered = batch.results[: 1 + len(fan_out)]
         if added is None or None in delivered:
             return chunk.rows, chunk.deliveries

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from cassandra.cluster import _discard_cluster_shutdown
@@ -25,6 +26,7 @@ from feedstore.errors import ForkedClientError, StorageError
 from feedstore.forks import follow_forks
 
 _MOST_AT_ONCE = 16
+_MOST_REQUESTS = 2000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
 
@@ -148,11 +150,15 @@ class Store:
     def write_now(self, writes: Iterable[Write]) -> None:
         """Carry writes out, also while a batch is put together."""
         session = self.session()
-        try:
-            requests = list(requests_of(session, writes))
-        except DRIVER_ERRORS as error:
-            raise translated(error, self.label) from error
-        self._carry_out(requests)
+        requests = requests_of(session, writes)
+        while True:
+            try:
+                part = list(islice(requests, _MOST_REQUESTS))
+            except DRIVER_ERRORS as error:
+                raise translated(error, self.label) from error
+            if not part:
+                return
+            self._carry_out(part)
 
     def write_at_once(self, writes: list[Write]) -> None:
         """Carry writes out, all or none in the end: one logged batch."""
