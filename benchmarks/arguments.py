@@ -35,11 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--json", type=Path, metavar="FILE", help="write all figures to a file too")
     add("--repeat", type=_positive, metavar="N", help="how many pairs each operation is measured with")
-    add(
-        "--ancestor",
-        action="store_true",
-        help="measure stream_framework beside memory and cassandra; it is installed into the user's cache",
-    )
+    add("--ancestor", action="store_true", help="measure stream_framework too; it is installed into the user's cache")
     add(
         "--data",
         type=Path,

@@ -30,7 +30,7 @@ class Laboratory(ABC):
     """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed.
 
     ``aims`` are the ratios that the product aims at, by the operation's name; ``has_ancestor`` says whether
-    stream_framework can be measured there.
+    stream_framework runs on such stores.
     """
 
     driver: ClassVar[str]
@@ -54,9 +54,9 @@ class Laboratory(ABC):
     def open_raw(self) -> Side:
         """Return the raw driver's side on a store of its own."""
 
-    def ancestor_store(self) -> Sequence[str]:
-        """Return what stream_framework's program is told of a new, empty store, where ``has_ancestor`` says so."""
-        raise NotImplementedError(f"stream_framework is not measured on {self.driver}'s server")
+    def ancestor_arguments(self) -> Sequence[str]:
+        """Return what stream_framework's process is told of a new, empty store; without one there is none to tell."""
+        raise NotImplementedError(f"stream_framework does not run on {type(self).__name__}")
 
     @abstractmethod
     def settle(self) -> None:
@@ -86,7 +86,7 @@ class MemoryLaboratory(Laboratory):
     def open_raw(self) -> Side:
         return RawMemorySide()
 
-    def ancestor_store(self) -> Sequence[str]:
+    def ancestor_arguments(self) -> Sequence[str]:
         return ("memory",)
 
     def settle(self) -> None:
@@ -218,7 +218,7 @@ class RedisLaboratory(Laboratory):
 
 
 class CassandraLaboratory(Laboratory):
-    """Keyspaces on one node."""
+    """Keyspaces on one node, which has the machine's processors to itself and this process."""
 
     driver = "cassandra-driver"
     has_ancestor = True
@@ -249,7 +249,7 @@ class CassandraLaboratory(Laboratory):
         url: str = self._server.url(self._new_keyspace())
         return url
 
-    def ancestor_store(self) -> Sequence[str]:
+    def ancestor_arguments(self) -> Sequence[str]:
         return ("cassandra", self._server.hosts[0], str(self._server.port), self._new_keyspace())
 
     def _new_keyspace(self) -> str:

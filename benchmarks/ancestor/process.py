@@ -20,14 +20,12 @@ _PROGRAM = Path(__file__).with_name("program.py")
 
 
 class AncestorProcess:
-    """One process, with one scenario's timelines in its memory or a store of its own. A context manager.
+    """One process, with one scenario's timelines in a store that ``arguments`` name. A context manager."""
 
-    ``store`` is what the program is told about where that is.
-    """
-
-    def __init__(self, store: Sequence[str]) -> None:
-        command = [str(environment.python()), "-I", str(_PROGRAM), *store]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            [environment.python(), "-I", _PROGRAM, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self._numbers: dict[int, int] = {}
         self._names: dict[str, int] = {}
 

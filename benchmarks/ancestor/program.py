@@ -1,9 +1,9 @@
 """Runs in stream_framework's own environment, so it imports nothing of feedstore.
 
-    program.py memory
-    program.py cassandra HOST PORT KEYSPACE
+Its arguments are ``memory``, or ``redis``, the path of a server's socket and the number of a database, or
+``cassandra``, a node's host and port, and an empty keyspace.
 
-says where it stores. It reads a line of JSON and answers with one, until its input ends:
+Reads a line of JSON and answers with one, until its input ends:
 
 - ``{"activities": [[actor, verb, object, target, microseconds, extra_context], …]}`` makes activities, which later
   calls name by their place among all that were made; the answer is ``{}``.
@@ -19,24 +19,101 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
+from redis import ConnectionPool, UnixDomainSocketConnection
 from stream_framework.activity import Activity, DehydratedActivity  # type: ignore[import-not-found]
+from stream_framework.feeds.memory import Feed  # type: ignore[import-not-found]
+from stream_framework.feeds.redis import RedisFeed  # type: ignore[import-not-found]
+from stream_framework.serializers.activity_serializer import ActivitySerializer  # type: ignore[import-not-found]
+from stream_framework.storage.memory import (  # type: ignore[import-not-found]
+    InMemoryActivityStorage,
+    InMemoryTimelineStorage,
+)
+from stream_framework.storage.redis import connection  # type: ignore[import-not-found]
 from stream_framework.verbs import register  # type: ignore[import-not-found]
 from stream_framework.verbs.base import Verb  # type: ignore[import-not-found]
 
 _FIRST_VERB_ID = 100
 
 
+class _MemoryFeed(Feed):  # type: ignore[misc]
+    """The feed in memory, with the serializer that stream_framework's feeds on servers have."""
+
+    key_format = "%(user_id)s"
+    activity_serializer = ActivitySerializer
+
+
+class _RedisFeed(RedisFeed):  # type: ignore[misc]
+    """The feed in Redis."""
+
+    key_format = "%(user_id)s"
+
+
+def _memory() -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages."""
+    return _MemoryFeed, InMemoryActivityStorage(serializer_class=ActivitySerializer), InMemoryTimelineStorage()
+
+
+def _redis(socket: str, database: str) -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages, as the class makes them."""
+    pool = ConnectionPool(
+        connection_class=UnixDomainSocketConnection, path=socket, db=int(database), decode_responses=True
+    )
+    connection.connection_pool = {"default": pool}
+    return _RedisFeed, _RedisFeed.get_activity_storage(), _RedisFeed.get_timeline_storage()
+
+
+def _cassandra(host: str, port: str, keyspace: str) -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages: that of activities does nothing, as its timelines hold them whole."""
+    from stream_framework import settings  # type: ignore[import-not-found]
+
+    settings.STREAM_CASSANDRA_HOSTS = [host]
+    settings.STREAM_DEFAULT_KEYSPACE = keyspace
+    settings.CASSANDRA_DRIVER_KWARGS = {"port": int(port), "protocol_version": 5}
+    os.environ["CQLENG_ALLOW_SCHEMA_MANAGEMENT"] = "1"
+    # It knows the Pythons before 3.10, where this name was there too.
+    collections.Hashable = collections.abc.Hashable  # type: ignore[attr-defined]
+    # It connects when this is imported.
+    from cassandra.cqlengine.management import sync_table
+    from stream_framework.feeds.cassandra import CassandraFeed  # type: ignore[import-not-found]
+
+    class Timelines(CassandraFeed.timeline_storage_class):  # type: ignore[misc]
+        """Keeps rows of ids alone too."""
+
+        def serialize_activity(self, activity: Any) -> Any:
+            """Return a row."""
+            if isinstance(activity, DehydratedActivity):
+                return self.model(activity_id=activity.serialization_id)
+            return super().serialize_activity(activity)
+
+    names = {"key_format": "%(user_id)s", "timeline_cf_name": "timelines", "timeline_storage_class": Timelines}
+    feed_class: Any = type("_CassandraFeed", (CassandraFeed,), names)
+    timelines = feed_class.get_timeline_storage()
+    sync_table(timelines.model, [keyspace])
+    return feed_class, feed_class.get_activity_storage(), timelines
+
+
+_STORES: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
+    "memory": _memory,
+    "redis": _redis,
+    "cassandra": _cassandra,
+}
+
+
 class Calls:
     """The work of the benchmarks' sides, as an application of stream_framework would ask for it."""
 
-    def __init__(self, timelines: Any) -> None:
+    def __init__(self, feed_class: Any, activity_storage: Any, timeline_storage: Any) -> None:
         self.activities: list[Any] = []
-        self._timelines = timelines
+        self._feed_class = feed_class
+        self._activity_storage = activity_storage
+        self._timelines = timeline_storage
         self._verbs: dict[str, Any] = {}
+        self._feeds: dict[str, Any] = {}
 
     def make(self, fields: list[list[Any]]) -> None:
         """Make activities. All ids are numbers here, and times have no timezone."""
@@ -61,7 +138,13 @@ class Calls:
             )
         elif method == "add_ids":
             arguments = (arguments[0], [DehydratedActivity(activity_id) for activity_id in arguments[1]])
+        elif method == "newest_hydrated" and arguments[0] not in self._feeds:
+            self._feeds[arguments[0]] = self._feed_class(arguments[0])
         return getattr(self, method), list(arguments)
+
+    def add_activities(self, activities: list[Any]) -> None:
+        """Serialize and store activities."""
+        self._activity_storage.add_many(activities)
 
     def add_many(self, key: str, activities: list[Any]) -> None:
         """Add activities to one timeline."""
@@ -81,6 +164,10 @@ class Calls:
         """Return dehydrated activities."""
         return self._timelines.get_slice(key, 0, limit)
 
+    def newest_hydrated(self, key: str, limit: int) -> Any:
+        """Return activities."""
+        return self._feeds[key][:limit]
+
     def index_of(self, key: str, activity_id: int) -> Any:
         """Return a position."""
         return self._timelines.index_of(key, activity_id)
@@ -94,79 +181,9 @@ class Calls:
         return self._timelines.count(key)
 
 
-class MemoryCalls(Calls):
-    """The same in this process's memory."""
-
-    def __init__(self) -> None:
-        from stream_framework.feeds.memory import Feed  # type: ignore[import-not-found]
-        from stream_framework.serializers.activity_serializer import (  # type: ignore[import-not-found]
-            ActivitySerializer,
-        )
-        from stream_framework.storage.memory import (  # type: ignore[import-not-found]
-            InMemoryActivityStorage,
-            InMemoryTimelineStorage,
-        )
-
-        super().__init__(InMemoryTimelineStorage())
-        self._activity_storage = InMemoryActivityStorage(serializer_class=ActivitySerializer)
-        self._feeds: dict[str, Any] = {}
-        # The feed in memory, with the serializer that stream_framework's feeds on servers have.
-        names = {"key_format": "%(user_id)s", "activity_serializer": ActivitySerializer}
-        self._feed_class = type("_SerializingFeed", (Feed,), names)
-
-    def prepared(self, method: str, *arguments: Any) -> tuple[Any, list[Any]]:
-        """Make the feed that is read beforehand too."""
-        if method == "newest_hydrated" and arguments[0] not in self._feeds:
-            self._feeds[arguments[0]] = self._feed_class(arguments[0])
-        return super().prepared(method, *arguments)
-
-    def add_activities(self, activities: list[Any]) -> None:
-        """Serialize and store activities."""
-        self._activity_storage.add_many(activities)
-
-    def newest_hydrated(self, key: str, limit: int) -> Any:
-        """Return activities."""
-        return self._feeds[key][:limit]
-
-
-class CassandraCalls(Calls):
-    """The same on Cassandra, where it keeps whole activities in the timelines and has no storage of activities."""
-
-    def __init__(self, host: str, port: str, keyspace: str) -> None:
-        from stream_framework import settings  # type: ignore[import-not-found]
-
-        settings.STREAM_CASSANDRA_HOSTS = [host]
-        settings.STREAM_DEFAULT_KEYSPACE = keyspace
-        settings.CASSANDRA_DRIVER_KWARGS = {"port": int(port), "protocol_version": 5}
-        os.environ["CQLENG_ALLOW_SCHEMA_MANAGEMENT"] = "1"
-        # It knows the Pythons before 3.10, where this name was there too.
-        collections.Hashable = collections.abc.Hashable  # type: ignore[attr-defined]
-        # It connects when this is imported.
-        from cassandra.cqlengine.management import sync_table
-        from stream_framework.storage.cassandra.timeline_storage import (  # type: ignore[import-not-found]
-            CassandraTimelineStorage,
-        )
-
-        super().__init__(CassandraTimelineStorage(column_family_name="timelines"))
-        sync_table(self._timelines.model, [keyspace])
-
-    def add_ids(self, key: str, references: list[Any]) -> None:
-        """Add rows that are nothing but an id."""
-        model = self._timelines.model
-        ids = [reference.serialization_id for reference in references]
-        self._timelines.add_to_storage(key, {one: model(activity_id=one) for one in ids})
-
-    def newest_hydrated(self, key: str, limit: int) -> Any:
-        """Return activities, which is what its timelines hold."""
-        return self.newest(key, limit)
-
-
-STORES = {"memory": MemoryCalls, "cassandra": CassandraCalls}
-
-
-def main(store: str, *place: str) -> None:
+def main() -> None:
     """Answer until the input ends."""
-    calls = STORES[store](*place)
+    calls = Calls(*_STORES[sys.argv[1]](*sys.argv[2:]))
     for line in sys.stdin:
         request = json.loads(line)
         if "activities" in request:
@@ -192,4 +209,4 @@ def _timed(prepared: list[tuple[Any, list[Any]]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
