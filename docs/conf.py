@@ -31,6 +31,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(memory|sql)\.store\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
+    (r"py:class", r"feedstore\.backends\.cassandra\.timeline_writes\.\w+"),
 ]
 
 myst_enable_extensions = ["deflist"]
