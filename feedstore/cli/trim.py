@@ -30,23 +30,28 @@ def run(arguments: argparse.Namespace) -> int:
         looked_at, trimmed, removed = _trim(backend, arguments.keys, arguments.length)
     if arguments.json:
         print_json({"timelines": looked_at, "trimmed": trimmed, "removed": removed})
+    elif removed is None:
+        print(f"trimmed {looked_at:,} timelines to {arguments.length:,}; this store does not count what went")
     else:
         print(f"removed {removed:,} entries from {trimmed:,} of {looked_at:,} timelines")
     return 0
 
 
-def _trim(backend: Backend, keys: Iterable[str], length: int) -> tuple[int, int, int]:
+def _trim(backend: Backend, keys: Iterable[str], length: int) -> tuple[int, int | None, int | None]:
     """Trim timelines, all if none is named; return how many there were, how many lost entries, and how many those
-    were.
+    were. The last two are None for a store that does not count.
     """
     timelines = backend.timeline_storage()
-    counts: list[int] = []
+    counts: list[int | None] = []
     for some in _batches(iter(dict.fromkeys(keys)) if keys else timelines.keys()):
         with backend.batch() as batch:
             for key in some:
                 timelines.trim(key, length, batch_interface=batch)
-        counts += [count or 0 for count in batch.results]
-    return len(counts), sum(count > 0 for count in counts), sum(counts)
+        counts += batch.results
+    if not backend.abilities.exact_counts:
+        return len(counts), None, None
+    removed = [count or 0 for count in counts]
+    return len(counts), sum(count > 0 for count in removed), sum(removed)
 
 
 def _batches(keys: Iterator[str]) -> Iterator[list[str]]:

@@ -200,11 +200,16 @@ def test_an_atomic_batch_is_one_request(open_backend: OpenBackend, monkeypatch: 
     assert isinstance(backend, CassandraBackend)
     timelines = backend.timeline_storage()
     timelines.add("key", 1)
-    session, sent = backend.store.session(), []
+    session = backend.store.session()
     send = session.send
-    monkeypatch.setattr(session, "send", lambda statement: (sent.append(statement), send(statement))[1])
+    sent: list[Any] = []
+
+    def keep(statement: Any) -> Any:
+        sent.append(statement)
+        return send(statement)
+
+    monkeypatch.setattr(session, "send", keep)
     with backend.batch(atomic=True) as batch:
-        backend.activity_storage()
         timelines.add("key", 2, batch_interface=batch)
         timelines.remove("key", 1, batch_interface=batch)
         backend.kv_storage().upsert("key", 1, batch_interface=batch)

@@ -64,9 +64,10 @@ def test_sessions_that_are_refused(session: Session) -> None:
         CassandraBackend(session=refused)
     with pytest.raises(ValueError, match="keyspace"):
         CassandraBackend(session=session)
-    for option in ("datacenter", "connect_timeout", "ssl_ca_certs"):
-        with pytest.raises(TypeError, match=option):
-            CassandraBackend(session=session, keyspace="feeds", **{option: "1"})
+    options: Any
+    for options in ({"datacenter": "east"}, {"connect_timeout": 1}, {"ssl_ca_certs": "file"}):
+        with pytest.raises(TypeError, match=next(iter(options))):
+            CassandraBackend(session=session, keyspace="feeds", **options)
     session.cluster.shutdown()
     with pytest.raises(ValueError, match="closed"):
         CassandraBackend(session=session, keyspace="feeds")
