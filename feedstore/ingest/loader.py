@@ -33,7 +33,8 @@ class Loader:
     timeline is kept to its newest ``max_length`` entries; an actor's own is kept whole. What lies more than
     ``max_future`` ahead of the clock is refused, for it would stay on top of every timeline. Rows go to the store in
     chunks of ``chunk_rows``, fewer where they make very many deliveries; each chunk is one atomic batch with its
-    checkpoint. Memory holds one chunk and the graph, however large the inputs.
+    checkpoint, or comes before its checkpoint where no atomic batch reaches the whole store. Memory holds one chunk
+    and the graph, however large the inputs.
 
     Ids derive from what the rows say, so ingesting an input again, or by two loaders at once, stores and delivers
     nothing twice; only the counts of the later one are smaller.

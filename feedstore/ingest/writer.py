@@ -11,8 +11,8 @@ from feedstore.storage import AtomicScope, Backend
 class ChunkWriter:
     """Writes each chunk with its checkpoint in one atomic batch: what a kill leaves are whole chunks.
 
-    Where the backend's atomic scope does not reach that far, the checkpoint is written behind its chunk: a kill may
-    leave a part of a chunk too, which a resume writes again, and nothing is stored twice.
+    Where no atomic batch reaches the whole backend, the checkpoint follows its chunk. A kill between the two leaves a
+    chunk, or a part of one, that a resumed run writes again, which changes nothing.
 
     An activity goes into the activity storage, to the timeline of its actor, which is kept whole, and to its
     followers' timelines, which are kept to their newest ``max_length`` entries.
@@ -25,6 +25,7 @@ class ChunkWriter:
         self._timelines = backend.timeline_storage()
         self._late = LateDeliveries(self._timelines, max_length)
         self._max_length = max_length
+        self._is_atomic = backend.abilities.atomic_scope is AtomicScope.BACKEND
 
     def count_too_old(self, chunk: Chunk) -> int:
         """Return how many of a chunk's deliveries will not stay; to be called once, before :meth:`write`."""
@@ -36,18 +37,16 @@ class ChunkWriter:
         A backend without exact counts counts what it was sent.
         """
         own, fan_out = chunk.by_actor(), chunk.by_readers()
-        is_atomic = self._backend.abilities.atomic_scope is AtomicScope.BACKEND
-        with self._backend.batch(atomic=is_atomic) as batch:
+        with self._backend.batch(atomic=self._is_atomic) as batch:
             self._activities.add_many(chunk.activities, batch_interface=batch)
             for readers, activities in fan_out:
                 self._timelines.add_to_many(readers, activities, max_length=self._max_length, batch_interface=batch)
             for actor, activities in own.items():
                 self._timelines.add_many(actor, activities, batch_interface=batch)
-            if is_atomic:
+            if self._is_atomic:
                 self.checkpoints.save(checkpoint, batch)
-        if not is_atomic:
-            with self._backend.batch() as ending:
-                self.checkpoints.save(checkpoint, ending)
+        if not self._is_atomic:
+            self.checkpoints.save(checkpoint)
         added, *delivered = batch.results[: 1 + len(fan_out)]
         if added is None or None in delivered:
             return chunk.rows, chunk.deliveries

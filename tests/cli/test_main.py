@@ -63,8 +63,10 @@ def test_the_version(feedstore: CommandLine) -> None:
         ["timeline", "x", "--store", "mysql://localhost/x"],
         ["timeline", "x", "--store", "sqlite:///x.db?colour=red"],
         ["activity", "12"],
-        ["trim"],
-        ["trim", "--length", "-1"],
+        ["trim", "feed:bob"],
+        ["trim", "--length", "1"],
+        ["trim", "feed:bob", "--all", "--length", "1"],
+        ["trim", "feed:bob", "--length", "-1"],
     ],
     ids=" ".join,
 )
@@ -99,7 +101,7 @@ def test_the_module_is_the_command(filled: Path) -> None:
 @pytest.mark.parametrize("command", ["stats", "timeline", "activity", "trim"])
 def test_a_store_that_fails_is_status_1_and_one_line(feedstore: CommandLine, folder: Path, command: str) -> None:
     (folder / "feeds.db").write_bytes(b"this is no database at all" * 100)
-    more = {"timeline": ["x"], "activity": ["0" * 32], "trim": ["--length", "1"]}.get(command, [])
+    more = {"timeline": ["x"], "activity": ["0" * 32], "trim": ["--all", "--length", "1"]}.get(command, [])
     result = feedstore(command, *more)
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("feedstore: error: ")

@@ -40,11 +40,11 @@ def test_statistics_of_an_empty_store(feedstore: CommandLine, folder: Path) -> N
     assert feedstore("stats").out.splitlines()[2:] == ["0 activities"]
 
 
-def test_all_timelines_are_trimmed_unless_some_are_named(feedstore: CommandLine, filled: Path) -> None:
+def test_the_timelines_that_are_named_are_trimmed_or_all(feedstore: CommandLine, filled: Path) -> None:
     result = feedstore("trim", "--length", "2", "feed:bob", "feed:nobody", "feed:bob")
-    assert result.out == "removed 1 entries from 1 of 2 timelines\n"
-    assert feedstore("trim", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 3, "removed": 3}
-    assert feedstore("trim", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 0, "removed": 0}
+    assert result.out == "removed 1 entry from 1 of 2 timelines\n"
+    assert feedstore("trim", "--all", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 3, "removed": 3}
+    assert feedstore("trim", "--all", "--length", "1", "--json").json == {"timelines": 4, "trimmed": 0, "removed": 0}
     found = feedstore("stats", "--json").json
     assert found["activities"]["count"] == 3
     assert [kind["longest"] for kind in found["timelines"].values()] == [1, 1, 0]
