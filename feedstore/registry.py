@@ -31,8 +31,8 @@ def connect(url: str, **options: Any) -> Backend:
 
     The scheme chooses: ``memory://``, ``sqlite:///file.db``, ``postgresql://user@host/database``, ``redis://host``,
     ``redis+cluster://host,host``, ``cassandra://host,host/keyspace``, or one of an installed package's entry points in
-    the group ``feedstore.backends``. Every backend takes ``namespace=`` (``"default"``) and ``metrics=``; further options, which a URL may carry as a
-    query too, are the backend's own and documented on its class.
+    the group ``feedstore.backends``. Every backend takes ``namespace=`` (``"default"``) and ``metrics=``; further
+    options, which a URL may carry as a query too, are the backend's own and documented on its class.
 
     Raises :class:`UnknownSchemeError`, which lists the known ones, :class:`MissingDriverError`, which names the extra
     to install, and :class:`InvalidTypeError` for an unknown option.
