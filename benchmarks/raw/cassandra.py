@@ -7,6 +7,7 @@ import socket
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
@@ -90,12 +91,12 @@ class RawCassandraSide(Side):
         self._write(_batches(self._add, rows, _ROWS_IN_A_BATCH))
         untrimmed, most = self._untrimmed, min(self.fan_out_excess // 2, 2 * max_length)
         due = []
-        for number, key in enumerate(keys):
+        for key in keys:
             known = untrimmed.get(key)
             if known is None or known + len(ids) >= most:
                 due.append(key)
                 # They are not all to be trimmed at the same call.
-                untrimmed[key] = 0 if known is not None else number % most
+                untrimmed[key] = 0 if known is not None else crc32(key.encode()) % most
             else:
                 untrimmed[key] = known + len(ids)
         if due:
