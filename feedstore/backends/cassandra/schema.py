@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
+from cassandra import InvalidRequest
 from cassandra.query import SimpleStatement
 
+from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.session import Session
@@ -21,6 +24,7 @@ from feedstore.errors import (
 VERSION = 1
 """The version of the tables that this release makes and needs."""
 
+_PAUSE_SECONDS = 0.1
 _logger = logging.getLogger("feedstore.backends.cassandra")
 
 
@@ -38,22 +42,33 @@ def prepare_schema(session: Session, settings: Settings, label: str) -> None:
 
     A keyspace is made only where the option ``replication`` says how. Several processes may do this at once: every
     statement asks whether the thing is there, and all send theirs to the same node, which takes one at a time. The
-    version is written last. Costs two queries when the schema is current.
+    version is written last, when every node that is up knows the tables. What fails meanwhile because one of them does
+    not is done again, for ``retry_seconds``. Costs two queries when the schema is current.
     """
     if settings.schema == "ignore":
         return
     preparation = _Preparation(session, settings, label)
-    version = preparation.found_version()
-    if version is None:
-        preparation.make()
-    elif version < VERSION:
-        # There is no older one: the first release that brings a second version brings the way to it.
-        raise SchemaError(f"{label}: the tables have version {version}, which no release of feedstore has made")
-    elif version > VERSION:
-        raise NewerSchemaError(
-            f"{label}: the tables have version {version}, which a newer release of feedstore has made; this one knows "
-            f"version {VERSION}: upgrade feedstore"
-        )
+    deadline = time.monotonic() + settings.retry_seconds
+    while (error := _passing_failure(preparation)) is not None:
+        if time.monotonic() + _PAUSE_SECONDS > deadline:
+            raise error
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _passing_failure(preparation: _Preparation) -> Exception | None:
+    """Prepare; return what went wrong where it may not the next time, None if nothing did."""
+    try:
+        preparation.prepare()
+    except (*DRIVER_ERRORS, StorageUnavailableError) as error:
+        if not _may_pass(error):
+            raise
+        return error
+    return None
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the nodes may only not know yet what another process has just made, or not be connected yet."""
+    return isinstance(error, (StorageUnavailableError, InvalidRequest)) or is_passing(error)
 
 
 class _Preparation:
@@ -64,10 +79,25 @@ class _Preparation:
         self._settings = settings
         self._label = label
 
+    def prepare(self) -> None:
+        """Look, and make what is not there."""
+        version = self.found_version()
+        if version is None:
+            self.make()
+        elif version < VERSION:
+            # There is no older one: the first release that brings a second version brings the way to it.
+            raise SchemaError(
+                f"{self._label}: the tables have version {version}, which no release of feedstore has made"
+            )
+        elif version > VERSION:
+            raise NewerSchemaError(
+                f"{self._label}: the tables have version {version}, which a newer release of feedstore has made; this "
+                f"one knows version {VERSION}: upgrade feedstore"
+            )
+
     def found_version(self) -> int | None:
         """Return the version of the tables that are there, None where some are missing."""
-        names = {row[0] for row in self._ask("SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s")}
-        if not names >= {table.name for table in TABLES}:
+        if not self._tables() >= {table.name for table in TABLES}:
             return None
         rows = self._run(f"SELECT version FROM \"{self._session.keyspace}\".{SCHEMA} WHERE name = 'tables'")
         return rows[0][0] if rows else None
@@ -82,6 +112,7 @@ class _Preparation:
             self._make_keyspace()
         for table in TABLES:
             self._change(table.creation(keyspace))
+        self._check_every_node()
         # All write it at one timestamp: of a newer release's and this one's, the higher version stays.
         self._run(
             f'UPDATE "{keyspace}".{SCHEMA} USING TIMESTAMP {FLOOR_TIMESTAMP} SET version = {VERSION} '
@@ -111,20 +142,36 @@ class _Preparation:
 
     def _change(self, statement: str) -> None:
         """Change the schema, at the node that all processes choose, and wait until the others know."""
-        hosts = [host for host in self._session.cluster.metadata.all_hosts() if host.is_up]
-        first = min(hosts, key=lambda host: str(host.host_id), default=None)
+        first = min(self._hosts(), key=lambda host: str(host.host_id), default=None)
         future = self._session.driver_session.execute_async(
             SimpleStatement(statement), execution_profile=self._session.profile, host=first
         )
         future.result()
-        if not future.is_schema_agreed:
+        self._check_agreement(future.is_schema_agreed)
+
+    def _check_every_node(self) -> None:
+        """Raise unless every node knows the tables: where another process has just made them, this one's statements
+        changed nothing, and the driver did not wait.
+        """
+        for host in self._hosts():
+            self._check_agreement(self._tables(host) >= {table.name for table in TABLES})
+
+    def _check_agreement(self, is_agreed: bool) -> None:
+        if not is_agreed:
             raise StorageUnavailableError(
                 f"{self._label}: the nodes do not agree on the schema; see `nodetool describecluster`"
             )
 
-    def _ask(self, statement: str) -> list[Any]:
-        return self._run(statement, (self._session.keyspace,))
+    def _hosts(self) -> list[Any]:
+        return [host for host in self._session.cluster.metadata.all_hosts() if host.is_up]
 
-    def _run(self, statement: str, parameters: tuple[str, ...] | None = None) -> list[Any]:
+    def _tables(self, host: Any = None) -> set[str]:
+        asked = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s"
+        return {row[0] for row in self._ask(asked, host)}
+
+    def _ask(self, statement: str, host: Any = None) -> list[Any]:
+        return self._run(statement, (self._session.keyspace,), host)
+
+    def _run(self, statement: str, parameters: tuple[str, ...] | None = None, host: Any = None) -> list[Any]:
         session = self._session.driver_session
-        return list(session.execute(statement, parameters, execution_profile=self._session.profile))
+        return list(session.execute(statement, parameters, execution_profile=self._session.profile, host=host))
