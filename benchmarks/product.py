@@ -21,6 +21,7 @@ class ProductSide(Side):
         self._activities = backend.activity_storage()
         self._timelines = backend.timeline_storage()
         self._measure_bytes = measure_bytes
+        self.fan_out_excess = backend.abilities.fan_out_excess
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
         self._activities.add_many(activities)

@@ -14,7 +14,11 @@ class Side(ABC):
     Both sides keep timelines of references: they store an id once however often it is added, trim exactly, commit each
     call, and return the same objects. The product checks its arguments and keeps a floor besides; the raw side need
     not.
+
+    Where the product does not trim exactly in a fan-out, up to ``fan_out_excess`` older entries may stay on both sides.
     """
+
+    fan_out_excess: int = 0
 
     @abstractmethod
     def add_activities(self, activities: Sequence[Activity]) -> None:
@@ -69,3 +73,8 @@ class Side(ABC):
     def ids(self, keys: Iterable[str]) -> dict[str, list[int]]:
         """Return all ids of timelines, newest first: what both sides must agree on after the work."""
         return {key: [reference.serialization_id for reference in self.newest(key, self.count(key))] for key in keys}
+
+    def kept(self, keys: Iterable[str], length: int) -> dict[str, list[int]]:
+        """Return :meth:`ids` of timelines that were fanned out to, without the older ones that are allowed to stay."""
+        allowed = length + self.fan_out_excess
+        return {key: ids[:length] + ids[allowed:] for key, ids in self.ids(keys).items()}

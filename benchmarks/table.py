@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-from benchmarks import postgresql_server, redis_server
+from benchmarks import cassandra_server, postgresql_server, redis_server
 from benchmarks.processor import SharedProcessor
 from benchmarks.product import ProductSide
 from benchmarks.raw.memory import RawMemorySide
@@ -220,9 +220,57 @@ class RedisLaboratory(Laboratory):
         self._processor.release()
 
 
+class CassandraLaboratory(Laboratory):
+    """Keyspaces on one node, which has the machine's processors to itself and this process."""
+
+    driver = "cassandra-driver"
+    has_ancestor = True
+    aims: ClassVar = dict.fromkeys(["activities_add_many", *_BULK, *_FAN_OUT, *_READS], 0.8)
+
+    @classmethod
+    def why_unavailable(cls) -> str | None:
+        return cassandra_server.why_unavailable()
+
+    def __init__(self) -> None:
+        self._server = cassandra_server.start()
+
+    def open_product(self) -> Side:
+        keyspace = self._new_keyspace()
+        return ProductSide(connect(self._server.url(keyspace)), lambda: self._server.stored_bytes(keyspace))
+
+    def open_raw(self) -> Side:
+        # The driver is an extra: who measures other backends need not have it.
+        from benchmarks.raw.cassandra import RawCassandraSide
+
+        keyspace = self._new_keyspace()
+        with connect(self._server.url(keyspace)) as backend:
+            excess = backend.abilities.fan_out_excess
+        hosts, port = self._server.hosts, self._server.port
+        return RawCassandraSide(hosts, port, keyspace, excess, lambda: self._server.stored_bytes(keyspace))
+
+    def new_url(self) -> str:
+        url: str = self._server.url(self._new_keyspace())
+        return url
+
+    def ancestor_arguments(self) -> Sequence[str]:
+        return ("cassandra", self._server.hosts[0], str(self._server.port), self._new_keyspace())
+
+    def _new_keyspace(self) -> str:
+        name: str = self._server.create_keyspace()
+        return name
+
+    def settle(self) -> None:
+        """Write everything to files, which a full memory may otherwise do in the middle of a pair."""
+        self._server.flush()
+
+    def close(self) -> None:
+        self._server.stop()
+
+
 LABORATORIES: Mapping[str, type[Laboratory]] = {
     "memory": MemoryLaboratory,
     "sqlite": SqliteLaboratory,
     "postgresql": PostgresqlLaboratory,
     "redis": RedisLaboratory,
+    "cassandra": CassandraLaboratory,
 }

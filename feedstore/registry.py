@@ -22,6 +22,7 @@ _BUILT_IN = {
     "unix": "feedstore.backends.redis:RedisBackend",
     "redis+cluster": "feedstore.backends.redis:RedisBackend",
     "rediss+cluster": "feedstore.backends.redis:RedisBackend",
+    "cassandra": "feedstore.backends.cassandra:CassandraBackend",
 }
 
 
@@ -29,9 +30,9 @@ def connect(url: str, **options: Any) -> Backend:
     """Return the backend that serves ``url``. Nothing is connected until it is first used.
 
     The scheme chooses: ``memory://``, ``sqlite:///file.db``, ``postgresql://user@host/database``, ``redis://host``,
-    ``redis+cluster://host,host``, or one of an installed package's entry points in the group ``feedstore.backends``.
-    Every backend takes ``namespace=`` (``"default"``) and ``metrics=``; further options, which a URL may carry as a
-    query too, are the backend's own and documented on its class.
+    ``redis+cluster://host,host``, ``cassandra://host,host/keyspace``, or one of an installed package's entry points in
+    the group ``feedstore.backends``. Every backend takes ``namespace=`` (``"default"``) and ``metrics=``; further
+    options, which a URL may carry as a query too, are the backend's own and documented on its class.
 
     Raises :class:`UnknownSchemeError`, which lists the known ones, :class:`MissingDriverError`, which names the extra
     to install, and :class:`InvalidTypeError` for an unknown option.

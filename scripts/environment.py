@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from machine import SERVERS, equip
+from machine import SERVERS, equip, fetch
 from project_wheel import ROOT, build_wheel, digest_of_sources
 from system_packages import SystemPackageError
 
@@ -43,6 +43,7 @@ def main() -> None:
             equip(arguments.servers, virtual_environment=not works)
             if not works:
                 _create_environment()
+            fetch(arguments.servers, PYTHON)
             update_environment(arguments.extras, arguments.tools)
     except SystemPackageError as error:
         sys.exit(f"error: {error}")

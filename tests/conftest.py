@@ -7,6 +7,9 @@
 - ``postgresql_database``: the URL of an empty database of the test's own. ``postgresql_server`` is the server it is on.
 - ``own_postgresql_server``: a server that the test may kill and start again.
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
+- ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
+- ``cassandra_ring``: three nodes that the session shares; a test that harms one makes it whole again.
+  ``cassandra_ring_url`` is the URL of an empty keyspace of the test's own on it, which all three keep.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ import hypothesis
 import pytest
 from hypothesis import HealthCheck
 
+import cassandra_programs
 import redis_programs
 import soak
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
+from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra_ring import OwnCassandraRing
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
@@ -165,3 +171,44 @@ def own_redis_cluster() -> Iterator[OwnRedisCluster]:
     cluster = OwnRedisCluster()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def cassandra_server() -> Iterator[CassandraServer]:
+    """The session's Cassandra: a node of its own, or the cluster that FEEDSTORE_TEST_CASSANDRA leads to."""
+    address = os.environ.get(cassandra_programs.ADDRESS_VARIABLE)
+    server = CassandraServer.at(address) if address else OwnCassandraServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cassandra_url(cassandra_server: CassandraServer) -> Iterator[str]:
+    """The URL of a Cassandra keyspace that the session shares."""
+    yield from _keyspace(cassandra_server)
+
+
+@pytest.fixture
+def cassandra_keyspace(cassandra_server: CassandraServer) -> Iterator[str]:
+    """The URL of an empty Cassandra keyspace of the test's own."""
+    yield from _keyspace(cassandra_server)
+
+
+@pytest.fixture(scope="session")
+def cassandra_ring() -> Iterator[OwnCassandraRing]:
+    """The session's Cassandra ring, whose nodes may be killed, and are to be started again."""
+    ring = OwnCassandraRing()
+    yield ring
+    ring.stop()
+
+
+@pytest.fixture
+def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> Iterator[str]:
+    """The URL of an empty keyspace of the test's own, each row of which all nodes of the ring keep."""
+    yield from _keyspace(cassandra_ring, replicas=len(cassandra_ring.nodes))
+
+
+def _keyspace(server: CassandraServer, replicas: int = 1) -> Iterator[str]:
+    name = server.create_keyspace(replicas)
+    yield server.url(name)
+    server.drop_keyspace(name)

@@ -69,6 +69,7 @@ STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
     "postgresql": lambda request: UrlStore(request.getfixturevalue("postgresql_url")),
     "redis": lambda request: UrlStore(request.getfixturevalue("redis_url")),
     "redis_cluster": lambda request: UrlStore(request.getfixturevalue("redis_cluster_url")),
+    "cassandra": lambda request: UrlStore(request.getfixturevalue("cassandra_url")),
 }
 
 

@@ -1,6 +1,7 @@
 """Runs in stream_framework's own environment, so it imports nothing of feedstore.
 
-Its arguments are ``memory``, or ``redis``, the path of a server's socket and the number of a database.
+Its arguments are ``memory``, or ``redis``, the path of a server's socket and the number of a database, or
+``cassandra``, a node's host and port, and an empty keyspace.
 
 Reads a line of JSON and answers with one, until its input ends:
 
@@ -12,8 +13,11 @@ Reads a line of JSON and answers with one, until its input ends:
 
 from __future__ import annotations
 
+import collections
+import collections.abc
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -63,7 +67,41 @@ def _redis(socket: str, database: str) -> tuple[Any, Any, Any]:
     return _RedisFeed, _RedisFeed.get_activity_storage(), _RedisFeed.get_timeline_storage()
 
 
-_STORES: dict[str, Callable[..., tuple[Any, Any, Any]]] = {"memory": _memory, "redis": _redis}
+def _cassandra(host: str, port: str, keyspace: str) -> tuple[Any, Any, Any]:
+    """Return a feed's class and its two storages: that of activities does nothing, as its timelines hold them whole."""
+    from stream_framework import settings  # type: ignore[import-not-found]
+
+    settings.STREAM_CASSANDRA_HOSTS = [host]
+    settings.STREAM_DEFAULT_KEYSPACE = keyspace
+    settings.CASSANDRA_DRIVER_KWARGS = {"port": int(port), "protocol_version": 5}
+    os.environ["CQLENG_ALLOW_SCHEMA_MANAGEMENT"] = "1"
+    # It knows the Pythons before 3.10, where this name was there too.
+    collections.Hashable = collections.abc.Hashable  # type: ignore[attr-defined]
+    # It connects when this is imported.
+    from cassandra.cqlengine.management import sync_table
+    from stream_framework.feeds.cassandra import CassandraFeed  # type: ignore[import-not-found]
+
+    class Timelines(CassandraFeed.timeline_storage_class):  # type: ignore[misc]
+        """Keeps rows of ids alone too."""
+
+        def serialize_activity(self, activity: Any) -> Any:
+            """Return a row."""
+            if isinstance(activity, DehydratedActivity):
+                return self.model(activity_id=activity.serialization_id)
+            return super().serialize_activity(activity)
+
+    names = {"key_format": "%(user_id)s", "timeline_cf_name": "timelines", "timeline_storage_class": Timelines}
+    feed_class: Any = type("_CassandraFeed", (CassandraFeed,), names)
+    timelines = feed_class.get_timeline_storage()
+    sync_table(timelines.model, [keyspace])
+    return feed_class, feed_class.get_activity_storage(), timelines
+
+
+_STORES: dict[str, Callable[..., tuple[Any, Any, Any]]] = {
+    "memory": _memory,
+    "redis": _redis,
+    "cassandra": _cassandra,
+}
 
 
 class Calls:

@@ -39,7 +39,7 @@ class FanOut(Operation):
         side.add_to_many(self._timelines, arguments, self._max_length)
 
     def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
-        return side.ids(self._timelines[::10])
+        return side.kept(self._timelines[::10], self._max_length)
 
 
 class FanOutScenario(Scenario):

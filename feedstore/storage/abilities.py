@@ -25,7 +25,7 @@ class Abilities:
 
     - ``exact_counts``: adds, removes and trims return how many; without it they return None.
     - ``exact_fan_out_length``: after ``add_to_many(…, max_length=n)`` a timeline holds n entries at most. Without it
-      at most ``fan_out_excess`` older entries more may stay until the next trim.
+      at most ``fan_out_excess`` older entries more may stay until the next trim, for each process that delivers.
     - ``exact_floor``: a floor is one more than the newest entry that trimming dropped. Without it, it may be higher, up
       to the oldest entry that the trim kept.
     - ``atomic_scope``: what ``batch(atomic=True)`` may hold.

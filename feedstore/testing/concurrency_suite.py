@@ -286,7 +286,7 @@ class ProcessSuite(Suite):
         for key in keys:
             page = timelines.get_page(key, 3 * EACH)
             assert ids_of(page.items)[:10] == newest
-            assert len(page.items) <= 10 + backend.abilities.fan_out_excess
+            assert len(page.items) <= 10 + 3 * backend.abilities.fan_out_excess
             if backend.abilities.exact_fan_out_length:
                 assert page.floor == newest[-1]
 

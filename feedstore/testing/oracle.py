@@ -100,7 +100,7 @@ class OracleMachine(RuleBasedStateMachine):
         names = [f"oracle-{uuid.uuid4().hex}" for _ in range(2)]
         self.reals = [[_RealSpace(handle.with_namespace(name)) for handle in self.handles] for name in names]
         self.models = [ModelSpace(abilities.exact_counts, ITEM_NAMES) for _ in names]
-        self.can_be_atomic = abilities.atomic_scope is AtomicScope.BACKEND
+        self.can_be_atomic = abilities.atomic_scope in (AtomicScope.BACKEND, AtomicScope.EVENTUAL)
         self.writes = draw.writes(abilities.exact_fan_out_length)
         self.walks: list[_Walk] = []
 

@@ -64,7 +64,7 @@ def test_what_it_does_not_know_is_named(arguments: list[str], message: str, caps
 def test_a_backend_that_cannot_be_had_is_left_out_and_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("sqlite", "postgresql"):
+    for name in LABORATORIES.keys() - {"memory"}:
         monkeypatch.setattr(LABORATORIES[name], "why_unavailable", classmethod(lambda laboratory: "it is away"))
     main(["--quick", "--operation", "count_1000", "--repeat", "1"])
     printed = capsys.readouterr()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from feedstore import Activity
 from feedstore.ingest import Checkpoint, Checkpoints
 from feedstore.storage import Backend
+from feedstore.timeline_keys import reader_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,15 @@ class Stored:
     timelines: dict[str, list[int]]
     floors: dict[str, Floor]
     checkpoints: list[Checkpoint]
+
+
+def settle(backend: Backend, max_length: int) -> None:
+    """Trim readers' timelines where the backend lets older entries stay for a while."""
+    timelines = backend.timeline_storage()
+    if not backend.abilities.exact_fan_out_length:
+        keys = timelines.keys()
+        for key in [key for key in keys if key.startswith(reader_key(""))]:
+            timelines.trim(key, max_length)
 
 
 def stored_in(backend: Backend) -> Stored:

@@ -18,7 +18,7 @@ import soak
 from feedstore import connect
 from ingest import loading
 from ingest.deeds import activities_csv, follows_csv
-from ingest.stored import Stored, stored_in
+from ingest.stored import Stored, settle, stored_in
 from stores import fresh_namespace
 
 ROWS = 1200
@@ -49,6 +49,7 @@ class Ingestion:
     def stored(self) -> Stored:
         """What is stored now."""
         with connect(self._url, namespace=self._namespace) as backend:
+            settle(backend, loading.MAX_LENGTH)
             return stored_in(backend)
 
 
@@ -77,7 +78,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_undisturbed(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("store", ["postgresql_database", "redis_url", "redis_cluster_url"])
+@pytest.mark.parametrize("store", ["postgresql_database", "redis_url", "redis_cluster_url", "cassandra_url"])
 def test_killed_while_it_writes_to_a_server_a_run_ends_as_if_undisturbed(
     store: str, inputs: list[str], undisturbed: Stored, request: pytest.FixtureRequest
 ) -> None:
@@ -129,7 +130,7 @@ def _finish(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("store", ["sqlite_url", "postgresql_url", "redis_url", "redis_cluster_url"])
+@pytest.mark.parametrize("store", ["sqlite_url", "postgresql_url", "redis_url", "redis_cluster_url", "cassandra_url"])
 def test_two_loaders_of_one_file_at_once_do_no_harm(
     store: str, inputs: list[str], undisturbed: Stored, request: pytest.FixtureRequest
 ) -> None:

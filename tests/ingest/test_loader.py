@@ -15,7 +15,7 @@ from feedstore.ingest import FollowGraph, Loader, Problems, Progress, Source, Su
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv, follows_csv
 from ingest.inputs import GOOD_ROW, HEADER, csv_text, read, source
-from ingest.stored import Stored, stored_in
+from ingest.stored import Stored, settle, stored_in
 
 FOLLOWS = FollowGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "nobody")])
 ROWS = [
@@ -59,8 +59,10 @@ def test_the_same_input_again_changes_nothing(backend: Backend) -> None:
     load(backend, csv_text(ROWS))
     before = stored_in(backend)
     summary = load(backend, csv_text(ROWS))
-    assert (summary.rows, summary.activities, summary.repeated_activities) == (4, 0, 4)
-    assert (summary.deliveries, summary.repeated_deliveries, summary.too_old) == (0, 5, 0)
+    assert (summary.rows, summary.too_old) == (4, 0)
+    if backend.abilities.exact_counts:
+        assert (summary.activities, summary.repeated_activities) == (0, 4)
+        assert (summary.deliveries, summary.repeated_deliveries) == (0, 5)
     assert stored_in(backend) == before
 
 
@@ -69,6 +71,7 @@ def test_followers_timelines_keep_their_newest_entries_and_actors_all_of_theirs(
     summary = load(backend, csv_text(rows), max_length=3, chunk_rows=4)
     assert (summary.deliveries, summary.too_old) == (20, 0)
     timelines = backend.timeline_storage()
+    settle(backend, 3)
     assert timelines.count("user:ann") == 10
     newest = timelines.get_slice("user:ann", 0, 3)
     assert timelines.get_slice("feed:bob", 0, None) == newest
@@ -85,6 +88,7 @@ def test_what_is_too_old_is_counted_and_known_to_be_missing(backend: Backend, ch
     summary = load(backend, csv_text(rows + late), max_length=5, chunk_rows=chunk_rows)
     assert (summary.activities, summary.deliveries, summary.too_old, summary.planned_deliveries) == (6, 10, 1, 11)
     timelines = backend.timeline_storage()
+    settle(backend, 5)
     assert deeds_in(backend, "feed:bob") == [("ann", "like")] * 5
     assert timelines.get_page("feed:bob", 10).complete is False
     assert timelines.get_page("feed:eve", 10).complete is True
@@ -97,6 +101,7 @@ def test_an_older_input_behind_a_newer_one(backend: Backend) -> None:
     load(backend, csv_text(newer), max_length=8)
     summary = load(backend, csv_text(older), max_length=8)
     assert (summary.activities, summary.deliveries, summary.too_old) == (5, 5, 0)
+    settle(backend, 8)
     assert deeds_in(backend, "feed:bob") == [("ann", "like")] * 5 + [("cem", "like")] * 3
     assert load(backend, csv_text(older), max_length=8).too_old == 2
 

@@ -13,6 +13,7 @@ from feedstore.ingest import Loader, Problems, Source, read_follows
 from feedstore.storage import Backend
 from ingest.inputs import read, source
 from ingest.real import ACTIVITIES, FOLLOWS, first_rows
+from ingest.stored import settle
 
 ROWS = 3000
 MAX_LENGTH = 60
@@ -47,6 +48,7 @@ def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
     summary = loader.load(source(text))
     expected = expected_timelines(read(text))
     timelines = backend.timeline_storage()
+    settle(backend, MAX_LENGTH)
     keys = timelines.keys()
     found = {key: [entry.serialization_id for entry in timelines.get_slice(key, 0, None)] for key in keys}
     assert found == expected

@@ -14,11 +14,12 @@ from feedstore.ingest.lines import Position
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv
 from ingest.inputs import HEADER, compressed, source
-from ingest.stored import Stored, stored_in
+from ingest.stored import Stored, settle, stored_in
 
 FOLLOWS = FollowGraph((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
 TEXT = activities_csv(100, actors=20, late=0.1)
 LINES = TEXT.splitlines(keepends=True)
+MAX_LENGTH = 8
 
 
 class BrokenOff(Exception):
@@ -54,12 +55,12 @@ def undisturbed() -> Stored:
 
 
 def load(backend: Backend, given: Source, resume: bool = False, chunk_rows: int = 10) -> Summary:
-    return Loader(backend, FOLLOWS, max_length=8, chunk_rows=chunk_rows).load(given, resume)
+    return Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=chunk_rows).load(given, resume)
 
 
 def break_off(backend: Backend, given: Source, chunks: int) -> None:
     """Begin or resume a run, and end it behind some chunks of 10 rows."""
-    loader = Loader(backend, FOLLOWS, max_length=8, chunk_rows=10, progress=BreakingOff(chunks))
+    loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10, progress=BreakingOff(chunks))
     with pytest.raises(BrokenOff):
         loader.load(given, resume=True)
 
@@ -82,6 +83,7 @@ def test_a_run_may_be_broken_off_again_and_again(backend: Backend, path: Path, u
     for _ in range(9):
         break_off(backend, Source(path), 1)
     assert load(backend, Source(path), resume=True).rows == 10
+    settle(backend, MAX_LENGTH)
     assert stored_in(backend) == undisturbed
 
 
@@ -104,6 +106,7 @@ def test_without_resuming_a_run_starts_over(path: Path, undisturbed: Stored) -> 
 
 def test_what_was_never_begun_begins(backend: Backend, path: Path, undisturbed: Stored) -> None:
     assert load(backend, Source(path), resume=True).rows == 100
+    settle(backend, MAX_LENGTH)
     assert stored_in(backend) == undisturbed
 
 
@@ -121,6 +124,7 @@ def test_a_file_that_has_grown_goes_on_with_what_is_new(backend: Backend, path: 
     path.write_text(TEXT)
     summary = load(backend, Source(path), resume=True)
     assert (summary.resumed_rows, summary.rows) == (60, 40)
+    settle(backend, MAX_LENGTH)
     assert stored_in(backend) == undisturbed
 
 
@@ -167,6 +171,7 @@ def test_a_file_that_was_repaired_goes_on_with_the_row_that_was_wrong(
     path.write_text(TEXT)
     summary = load(backend, Source(path), resume=True)
     assert (summary.resumed_rows, summary.rows) == (44, 56)
+    settle(backend, MAX_LENGTH)
     assert stored_in(backend) == undisturbed
 
 
@@ -175,7 +180,7 @@ def test_a_run_that_stopped_at_a_wrong_row_may_pass_over_it(path: Path) -> None:
     with connect("memory://") as backend:
         with pytest.raises(InputError, match=r"activities.csv:46: the row has too few fields"):
             load(backend, Source(path))
-        loader = Loader(backend, FOLLOWS, max_length=8, problems=Problems("skip"))
+        loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, problems=Problems("skip"))
         summary = loader.load(Source(path), resume=True)
         assert (summary.resumed_rows, summary.rows, summary.skipped) == (44, 56, 1)
         (checkpoint,) = Checkpoints(backend)
@@ -214,7 +219,7 @@ def test_a_gzip_that_was_cut_goes_on_when_it_is_whole(path: Path, undisturbed: S
     data = compressed(TEXT)
     path.write_bytes(data[: len(data) // 2])
     with connect("memory://") as backend:
-        loader = Loader(backend, FOLLOWS, max_length=8, chunk_rows=10)
+        loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10)
         with pytest.raises(InputError, match="the gzip file ends early"):
             loader.load(Source(path))
         assert 0 < loader.summary.rows < 100

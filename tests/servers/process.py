@@ -77,6 +77,14 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def pause(self) -> None:
+        """Stop the process from running, as a machine that hangs would, until :meth:`resume`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the process run again."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End the process at once, as a crash would."""
         self._process.kill()

@@ -1,0 +1,135 @@
+"""Activities in Cassandra."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
+from feedstore.backends.cassandra.directory import Directory
+from feedstore.backends.cassandra.store import Request, Rows
+from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
+from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.storage import ActivityStorage
+
+if TYPE_CHECKING:
+    from feedstore.backends.cassandra.backend import CassandraBackend
+
+_KIND = "activities"
+_SLICE_BYTES = 4
+_MOST_IDS_A_REQUEST = 100
+_MOST_A_PAGE = 500
+_SLICES_AT_ONCE = 16
+_SHARDS = [int_value(shard) for shard in range(SHARDS)]
+
+
+class CassandraActivityStorage(ActivityStorage):
+    """Activities in partitions of about 35 minutes of ids, each in four shards.
+
+    Adds and removes are unlogged batches, one for each partition, sent at once; reads are one request for each
+    partition and 100 ids, sent at once. Ids that come from everywhere cost a request each, and their slices an entry of
+    the directory each. :meth:`iterate` costs one request for each 1,000 slices and four for each slice.
+    """
+
+    backend: CassandraBackend
+
+    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> None:
+        """One batch for each partition; all are sent at once."""
+        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        statement, timestamp = store.statements.add_activity, bigint_value(store.clock.next())
+        writes = []
+        for partition, ids in _by_partition(namespace, serialized_activities).items():
+            data = [serialized_activities[activity_id] for activity_id in ids]
+            rows = [
+                (statement, [timestamp, one, *partition, activity_id.to_bytes(ID_BYTES, "big")])
+                for activity_id, one in zip(ids, data, strict=True)
+            ]
+            writes.append(Write(partition, rows, (ROW_BYTES + ID_BYTES) * len(rows) + sum(map(len, data))))
+        slices = {activity_id >> SLICE_SHIFT for activity_id in serialized_activities}
+        self._directory.write_with([_slice_name(one) for one in slices], writes)
+
+    def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
+        """One request for each partition and 100 ids; all are sent at once."""
+        store, namespace = self.backend.store_to_read(), self.backend.namespace.encode()
+        requests: list[Request] = []
+        for partition, ids in _by_partition(namespace, activity_ids).items():
+            for first in range(0, len(ids), _MOST_IDS_A_REQUEST):
+                part = list_value([id_to_bytes(one) for one in ids[first : first + _MOST_IDS_A_REQUEST]])
+                requests.append((store.statements.select_activities, [*partition, part]))
+        pages = [store.fetch(*requests[0])] if len(requests) == 1 else store.fetch_all(requests)
+        return {int.from_bytes(row[0], "big"): row[1] for rows in pages for row in rows}
+
+    def remove_from_storage(self, activity_ids: list[int]) -> None:
+        """One batch for each partition; all are sent at once."""
+        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        statement, timestamp = store.statements.remove_activity, bigint_value(store.clock.next())
+        store.write(
+            Write(
+                partition,
+                [(statement, [timestamp, *partition, id_to_bytes(one)]) for one in ids],
+                (TOMBSTONE_BYTES + ID_BYTES) * len(ids),
+            )
+            for partition, ids in _by_partition(namespace, activity_ids).items()
+        )
+
+    @property
+    def _directory(self) -> Directory:
+        # In one partition, so that the slices come in the order of their ids.
+        return Directory(self.backend.store, self.backend.namespace, _KIND, buckets=1)
+
+    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+        self.backend.store_to_read()
+        first = 0 if after is None else after >> SLICE_SHIFT
+        last = b"" if after is None else id_to_bytes(after)
+        for names in self._directory.names(_slice_name(first - 1) if first else b""):
+            for position in range(0, len(names), _SLICES_AT_ONCE):
+                yield from self._slices(names[position : position + _SLICES_AT_ONCE], last)
+
+    def _slices(self, names: list[bytes], last: bytes) -> Iterator[tuple[int, bytes]]:
+        store, namespace = self.backend.store, self.backend.namespace.encode()
+        partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
+        firsts = store.fetch_all([self._page(partition, last) for partition in partitions])
+        for position in range(0, len(partitions), SHARDS):
+            some = slice(position, position + SHARDS)
+            shards = [self._rows(*shard) for shard in zip(partitions[some], firsts[some], strict=True)]
+            for activity_id, data in heapq.merge(*shards):
+                yield id_from_bytes(activity_id), data
+
+    def _rows(self, partition: tuple[bytes, ...], rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+        while True:
+            yield from rows
+            if len(rows) < _MOST_A_PAGE:
+                return
+            rows = self.backend.store.fetch(*self._page(partition, rows[-1][0]))
+
+    def _page(self, partition: tuple[bytes, ...], after: bytes) -> Request:
+        return self.backend.store.statements.select_slice, [*partition, after, int_value(_MOST_A_PAGE)]
+
+    def _flush(self) -> None:
+        """One request for each 1,000 slices; one deletion for each of their partitions."""
+        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store.send_queued()
+        for names in self._directory.names():
+            timestamp = bigint_value(store.clock.next())
+            partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
+            statement = store.statements.remove_slice
+            store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
+        self._directory.forget()
+
+
+def _by_partition(namespace: bytes, ids: Iterable[int]) -> dict[tuple[bytes, ...], list[int]]:
+    groups: dict[tuple[int, int], list[int]] = {}
+    for activity_id in ids:
+        place = activity_id >> SLICE_SHIFT, activity_id % SHARDS
+        if place in groups:
+            groups[place].append(activity_id)
+        else:
+            groups[place] = [activity_id]
+    return {(namespace, _slice_name(one), _SHARDS[shard]): group for (one, shard), group in groups.items()}
+
+
+def _slice_name(number: int) -> bytes:
+    """Return a slice as the directory and, being an int of four bytes, the partition key hold it."""
+    return number.to_bytes(_SLICE_BYTES, "big")

@@ -1,0 +1,133 @@
+"""The Cassandra backend."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from feedstore.backends.cassandra.activity import CassandraActivityStorage
+from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
+from feedstore.backends.cassandra.kv import CassandraKvStorage
+from feedstore.backends.cassandra.namespaces import check_namespace_format, mark_namespace
+from feedstore.backends.cassandra.opening import open_session, open_store
+from feedstore.backends.cassandra.queue import WriteQueue
+from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
+from feedstore.errors import InvalidTypeError
+from feedstore.metrics import Metrics
+from feedstore.storage import Abilities, AtomicScope, Backend
+from feedstore.storage.backend import closed_error
+from feedstore.storage.batch import Operation
+
+
+class CassandraBackend(Backend):
+    """A store in a keyspace of an Apache Cassandra cluster, 4.0 or newer.
+
+    ``url`` is ``cassandra://user:password@host1:9042,host2/keyspace``. Or ``session`` is a ready session of
+    cassandra-driver's, which stays the caller's to close and may not be used after a fork; ``keyspace`` then says which
+    one, by default the session's own.
+
+    Options, by keyword or in the URL's query:
+
+    - ``namespace``; ``consistency`` (``local_quorum``); ``trim_consistency`` (``quorum``; of the reads that decide what
+      a trim drops); ``timeout`` (10 seconds); ``retry_seconds`` (10; how long a call goes on trying while nodes are
+      away: a write that is sent twice changes nothing twice); ``batch_limit`` (51,200 bytes; the servers'
+      ``batch_size_fail_threshold``).
+    - ``schema``: what opening does about the tables. By default and with ``migrate`` they are made in a keyspace that
+      has none; ``check`` only looks; ``ignore`` does not even look. ``replication`` makes the keyspace too: ``3``
+      replicas in every datacenter, or ``east:3,west:2``.
+    - ``datacenter`` (that of the first node), ``connect_timeout`` (5 seconds), ``ssl_ca_certs`` (TLS is spoken where it
+      is given), ``ssl_certfile``, ``ssl_keyfile``, ``ssl_check_hostname`` (true).
+
+    Every write carries a timestamp of this process's clock, above the one before. An atomic batch is one logged batch:
+    all of it happens in the end, but a reader may see a part first; one that is larger than ``batch_limit`` is an
+    :class:`AtomicityError` before anything is sent.
+    """
+
+    activity_storage_class = CassandraActivityStorage
+    timeline_storage_class = CassandraTimelineStorage
+    kv_storage_class = CassandraKvStorage
+    abilities = Abilities(
+        exact_counts=False,
+        exact_fan_out_length=False,
+        fan_out_excess=FAN_OUT_EXCESS,
+        atomic_scope=AtomicScope.EVENTUAL,
+    )
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        session: Any = None,
+        keyspace: str | None = None,
+        metrics: Metrics | None = None,
+        **options: Any,
+    ) -> None:
+        if (url is None) == (session is None):
+            raise InvalidTypeError("pass a URL or session=, and not both")
+        if url is not None:
+            if keyspace is not None:
+                raise InvalidTypeError("the keyspace stands in the URL; keyspace= goes with session=")
+            self._store, namespace = open_store(url, options)
+        else:
+            self._store, namespace = open_session(session, keyspace, options)
+        super().__init__(namespace, metrics)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> CassandraBackend:
+        """Return a backend for a URL; see the class for the options. Nothing is connected yet."""
+        return cls(url, **options)
+
+    @property
+    def store(self) -> Store:
+        """The store. Raises :class:`BackendClosedError` once closed."""
+        if self._store.closed:
+            raise closed_error(self)
+        return self._store
+
+    def store_to_read(self) -> Store:
+        """Return the store; the namespace's format has been checked."""
+        store = self.store
+        check_namespace_format(store, self.namespace)
+        return store
+
+    def store_to_write(self) -> Store:
+        """Return the store; the namespace is marked now if it is new."""
+        store = self.store
+        mark_namespace(store, self.namespace)
+        return store
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._store.closed
+
+    def _store_identity(self) -> object:
+        return self._store
+
+    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+        store = self.store_to_write()
+        queue = store.queue = WriteQueue(atomic)
+        try:
+            results = [operation.run() for operation in operations]
+        finally:
+            store.queue = None
+        if queue.writes:
+            send = store.write_at_once if atomic else store.write_now
+            send(queue.taken())
+        return results
+
+    def _with_namespace(self, namespace: str) -> CassandraBackend:
+        other = copy.copy(self)
+        other.namespace = namespace
+        return other
+
+    def _ping(self) -> None:
+        self.store.ping()
+
+    def _close(self) -> None:
+        self._store.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store.label!r}, namespace={self.namespace!r})"

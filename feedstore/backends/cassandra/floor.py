@@ -1,0 +1,41 @@
+"""The floor of a timeline, and the epoch that it belongs to, as one static column keeps them.
+
+The column is always written at the same timestamp. Of two values written at one timestamp Cassandra keeps the larger,
+byte by byte, so the column only grows, whatever order writes arrive in. A value begins with the epoch, which is the
+timestamp of the ``delete`` that began it: a new epoch is larger than every floor of the ones before.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from feedstore.errors import StoredDataError
+
+FLOOR_TIMESTAMP = 1
+"""The timestamp of every write of the column."""
+
+_EPOCH_BYTES = 8
+_FLOOR_BYTES = 17
+
+
+class Floor(NamedTuple):
+    """An epoch, and the floor in it: None while nothing was trimmed, up to 2**128."""
+
+    epoch: int = 0
+    lowest: int | None = None
+
+
+def floor_to_bytes(floor: Floor) -> bytes:
+    """Return the column's value."""
+    epoch = floor.epoch.to_bytes(_EPOCH_BYTES, "big")
+    return epoch if floor.lowest is None else epoch + floor.lowest.to_bytes(_FLOOR_BYTES, "big")
+
+
+def floor_from_bytes(data: bytes | None) -> Floor:
+    """Return what the column holds; a timeline that was never trimmed or deleted has none."""
+    if data is None:
+        return Floor()
+    if len(data) not in (_EPOCH_BYTES, _EPOCH_BYTES + _FLOOR_BYTES):
+        raise StoredDataError(f"the floor of a timeline, 0x{data.hex()}, is damaged")
+    lowest = data[_EPOCH_BYTES:]
+    return Floor(int.from_bytes(data[:_EPOCH_BYTES], "big"), int.from_bytes(lowest, "big") if lowest else None)

@@ -1,0 +1,89 @@
+"""Key-value items in Cassandra."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
+from feedstore.backends.cassandra.store import Rows
+from feedstore.backends.cassandra.tables import ITEM_BUCKETS
+from feedstore.backends.cassandra.values import bigint_value, int_value
+from feedstore.storage import KvStorage
+
+if TYPE_CHECKING:
+    from feedstore.backends.cassandra.backend import CassandraBackend
+
+_FIRST_PAGE = 64
+_FURTHER_PAGE = 500
+# No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
+_BEHIND_EVERYTHING = b"\xff"
+
+Partition = tuple[bytes, ...]
+
+
+class CassandraKvStorage(KvStorage):
+    """Items in sixteen partitions for each name, by a hash of the key, ordered by the key in each.
+
+    A write and a read are one round trip. A scan asks all sixteen at once, and one of them again for each 500 items
+    that it returns. :meth:`flush` deletes sixteen partitions.
+    """
+
+    backend: CassandraBackend
+
+    def _upsert(self, key: str, data: bytes) -> None:
+        store, stored = self.backend.store_to_write(), key.encode()
+        values = [bigint_value(store.clock.next()), data, *self._partition_of(stored), stored]
+        self._write_one(store.statements.upsert_item, values, stored, ROW_BYTES + len(data))
+
+    def _delete(self, key: str) -> None:
+        store, stored = self.backend.store_to_write(), key.encode()
+        values = [bigint_value(store.clock.next()), *self._partition_of(stored), stored]
+        self._write_one(store.statements.delete_item, values, stored, TOMBSTONE_BYTES)
+
+    def _write_one(self, statement: str, values: list[bytes], key: bytes, size: int) -> None:
+        row = (statement, values)
+        self.backend.store.write([Write(self._partition_of(key), [row], size + len(key))])
+
+    def _flush(self) -> None:
+        store = self.backend.store_to_write()
+        statement, timestamp = store.statements.delete_items, bigint_value(store.clock.next())
+        partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
+        store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
+
+    def _fetch_one(self, key: str) -> bytes | None:
+        store, stored = self.backend.store_to_read(), key.encode()
+        rows = store.fetch(store.statements.select_item, [*self._partition_of(stored), stored])
+        return rows[0][0] if rows else None
+
+    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        store = self.backend.store_to_read()
+        start = prefix.encode()
+        end = start + _BEHIND_EVERYTHING
+        partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
+        limit = int_value(_FIRST_PAGE)
+        firsts = store.fetch_all(
+            [(store.statements.select_items, [*partition, start, end, limit]) for partition in partitions]
+        )
+        buckets = [self._rows(partition, end, rows) for partition, rows in zip(partitions, firsts, strict=True)]
+        for key, data in heapq.merge(*buckets):
+            yield key.decode(), data
+
+    def _rows(self, partition: Partition, end: bytes, rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+        asked = _FIRST_PAGE
+        while True:
+            yield from rows
+            if len(rows) < asked:
+                return
+            asked = _FURTHER_PAGE
+            store = self.backend.store
+            values = [*partition, rows[-1][0], end, int_value(asked)]
+            rows = store.fetch(store.statements.select_further_items, values)
+
+    def _partition_of(self, key: bytes) -> Partition:
+        return self._partition(crc32(key) % ITEM_BUCKETS)
+
+    def _partition(self, bucket: int) -> Partition:
+        return self.backend.namespace.encode(), self.name.encode(), int_value(bucket)

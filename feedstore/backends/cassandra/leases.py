@@ -1,0 +1,36 @@
+"""What this process has put into the directory, and need not put there again for a while."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+
+LEASE_SECONDS = 600.0
+_MOST_NAMES = 131_072
+
+
+class Leases:
+    """Names by their directory, each good for ten minutes; the oldest are forgotten where there are very many.
+
+    A flush takes names out of the directory only if they were put there two leases ago or earlier, so whoever still
+    holds a lease on a name finds it there.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[str, str, bytes], float] = {}
+        self._lock = threading.Lock()
+
+    def lapsed(self, namespace: str, kind: str, names: Iterable[bytes]) -> list[bytes]:
+        """Return the names that must be put into the directory."""
+        now, ends = time.monotonic(), self._ends
+        return [name for name in names if ends.get((namespace, kind, name), 0.0) <= now]
+
+    def renew(self, namespace: str, kind: str, names: Iterable[bytes], began: float) -> None:
+        """Remember that names were put there at or after ``began``, a monotonic time."""
+        with self._lock:
+            for name in names:
+                self._ends.pop((namespace, kind, name), None)
+                self._ends[namespace, kind, name] = began + LEASE_SECONDS
+            while len(self._ends) > _MOST_NAMES:
+                del self._ends[next(iter(self._ends))]

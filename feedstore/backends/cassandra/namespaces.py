@@ -1,0 +1,41 @@
+"""The mark of each namespace: the format in which it is written."""
+
+from __future__ import annotations
+
+from feedstore.backends.cassandra.batches import ROW_BYTES, Write
+from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
+from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.values import bigint_value, int_value
+from feedstore.errors import NewerSchemaError
+
+FORMAT = 1
+"""The format in which this release writes a namespace."""
+
+
+def check_namespace_format(store: Store, namespace: str) -> None:
+    """Raise :class:`NewerSchemaError` if a newer release has written the namespace. One round trip until known."""
+    if namespace not in store.known_namespaces:
+        _found(store, namespace)
+
+
+def mark_namespace(store: Store, namespace: str) -> None:
+    """Mark a namespace that is about to be written to, if it is new. Up to two round trips, once in a process."""
+    if namespace in store.known_namespaces or _found(store, namespace):
+        return
+    # All marks have one timestamp, and of two formats the higher stays.
+    values = [bigint_value(FLOOR_TIMESTAMP), int_value(FORMAT), namespace.encode()]
+    store.write_now([Write((namespace.encode(),), [(store.statements.set_format, values)], ROW_BYTES)])
+    store.known_namespaces.add(namespace)
+
+
+def _found(store: Store, namespace: str) -> bool:
+    rows = store.fetch(store.statements.select_format, [namespace.encode()])
+    if not rows:
+        return False
+    if rows[0][0] > FORMAT:
+        raise NewerSchemaError(
+            f"the namespace {namespace!r} was written in format {rows[0][0]} by a newer release of feedstore; this one "
+            f"reads up to format {FORMAT}: upgrade feedstore"
+        )
+    store.known_namespaces.add(namespace)
+    return True

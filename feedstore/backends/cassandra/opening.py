@@ -1,0 +1,29 @@
+"""Making a store of a URL or of a ready session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedstore.backends.cassandra.address import check_keyspace, parse_address
+from feedstore.backends.cassandra.options import read_options, refuse_connection_options, settings_of
+from feedstore.backends.cassandra.session import check_session, own_session
+from feedstore.backends.cassandra.store import Store
+
+
+def open_store(url: str, given: dict[str, Any]) -> tuple[Store, str]:
+    """Return the store at a URL, and the namespace to use in it. Nothing is connected yet."""
+    address = parse_address(url)
+    options = read_options(address.query, given)
+    connect = own_session(address, options)
+    store = Store(connect, settings_of(options), address.keyspace, address.label, was_given=False)
+    return store, options["namespace"]
+
+
+def open_session(session: Any, keyspace: str | None, given: dict[str, Any]) -> tuple[Store, str]:
+    """Return the store behind a ready session, in a keyspace or the session's own, and the namespace to use in it."""
+    check_session(session)
+    refuse_connection_options(given)
+    options = read_options({}, given)
+    chosen = check_keyspace(session.keyspace if keyspace is None else keyspace)
+    label = f"the session that was handed in, keyspace {chosen}"
+    return Store(lambda: session, settings_of(options), chosen, label, was_given=True), options["namespace"]

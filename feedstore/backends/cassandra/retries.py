@@ -1,0 +1,34 @@
+"""When the driver itself sends a request again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cassandra.policies import RetryPolicy
+
+_MOST_RETRIES = 3
+
+
+class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
+    """Another node is asked, three times at most, whatever went wrong on the way: nothing that feedstore sends changes
+    anything twice.
+    """
+
+    def on_read_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
+        """Ask the next node."""
+        return self._next(retry_num)
+
+    def on_write_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
+        """Ask the next node: the write has its own timestamp, and whether it happened does not matter."""
+        return self._next(retry_num)
+
+    def on_unavailable(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
+        """Ask the next node, which may see more of the others."""
+        return self._next(retry_num)
+
+    def on_request_error(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
+        """Ask the next node."""
+        return self._next(retry_num)
+
+    def _next(self, retry_num: int) -> tuple[int, None]:
+        return (self.RETRY_NEXT_HOST if retry_num < _MOST_RETRIES else self.RETHROW), None

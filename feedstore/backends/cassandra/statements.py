@@ -1,0 +1,81 @@
+"""The statements, written once for a keyspace; connections prepare them when they are first used."""
+
+from __future__ import annotations
+
+from feedstore.backends.cassandra.tables import ACTIVITIES, DIRECTORY, ITEMS, NAMESPACES, TIMELINES
+
+_TIMELINE = "namespace = ? AND key = ?"
+_SLICE = "namespace = ? AND slice = ? AND shard = ?"
+_BUCKET = "namespace = ? AND name = ? AND bucket = ?"
+_DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
+
+
+class Statements:
+    """Every write takes its timestamp as the first value, :attr:`register` as the last; all texts name the keyspace."""
+
+    def __init__(self, keyspace: str) -> None:
+        self._write_activities(f'"{keyspace}".{ACTIVITIES}')
+        self._write_timelines(f'"{keyspace}".{TIMELINES}')
+        self._write_items(f'"{keyspace}".{ITEMS}')
+        self._write_directory(f'"{keyspace}".{DIRECTORY}')
+        namespaces = f'"{keyspace}".{NAMESPACES}'
+        self.select_format = f"SELECT format FROM {namespaces} WHERE namespace = ?"
+        self.set_format = f"UPDATE {namespaces} USING TIMESTAMP ? SET format = ? WHERE namespace = ?"
+
+    def _write_activities(self, table: str) -> None:
+        self.add_activity = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_SLICE} AND id = ?"
+        self.remove_activity = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_SLICE} AND id = ?"
+        self.remove_slice = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_SLICE}"
+        self.select_activities = f"SELECT id, data FROM {table} WHERE {_SLICE} AND id IN ?"
+        self.select_slice = f"SELECT id, data FROM {table} WHERE {_SLICE} AND id > ? LIMIT ?"
+
+    def _write_timelines(self, table: str) -> None:
+        self._timelines = table
+        # An entry is its cell: a row marker beside it would be a second timestamp to store.
+        self.add_entry = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_TIMELINE} AND id = ?"
+        self.remove_entry = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id = ?"
+        self.remove_up_to = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id <= ?"
+        self.raise_floor = f"UPDATE {table} USING TIMESTAMP ? SET floor = ? WHERE {_TIMELINE}"
+        self.select_floor = f"SELECT floor FROM {table} WHERE {_TIMELINE} LIMIT 1"
+        self.select_newest = f"SELECT id, floor FROM {table} WHERE {_TIMELINE} LIMIT ?"
+        self.select_entry = f"SELECT id FROM {table} WHERE {_TIMELINE} AND id = ?"
+        self.count_entries = f"SELECT COUNT(id) FROM {table} WHERE {_TIMELINE}"
+        self.count_newer = f"SELECT COUNT(id) FROM {table} WHERE {_TIMELINE} AND id > ?"
+        some = "namespace = ? AND key IN ?"
+        self.select_present = f"SELECT key, id FROM {table} WHERE {some} PER PARTITION LIMIT 1"
+
+    def _write_items(self, table: str) -> None:
+        self.upsert_item = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_BUCKET} AND key = ?"
+        self.delete_item = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET} AND key = ?"
+        self.delete_items = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET}"
+        self.select_item = f"SELECT data FROM {table} WHERE {_BUCKET} AND key = ?"
+        self.select_items = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key >= ? AND key < ? LIMIT ?"
+        self.select_further_items = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key > ? AND key < ? LIMIT ?"
+
+    def _write_directory(self, table: str) -> None:
+        self.register = f"INSERT INTO {table} (namespace, kind, bucket, name) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
+        self.forget = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_DIRECTORY} AND name >= 0x"
+        self.select_names = f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name > ? LIMIT ?"
+
+    def select_entries(
+        self, columns: str, has_lowest: bool, has_highest: bool, descending: bool, has_limit: bool
+    ) -> str:
+        """Return the statement that reads a part of a timeline."""
+        return (
+            f"SELECT {columns} FROM {self._timelines} WHERE {_TIMELINE}"
+            + _range(has_lowest, has_highest)
+            + ("" if descending else " ORDER BY id ASC")
+            + (" LIMIT ?" if has_limit else "")
+        )
+
+    def select_entries_of_many(self, columns: str, has_lowest: bool, has_highest: bool, has_limit: bool) -> str:
+        """Return the statement that reads the newest of a part of several timelines, each newest first."""
+        return (
+            f"SELECT key, {columns} FROM {self._timelines} WHERE namespace = ? AND key IN ?"
+            + _range(has_lowest, has_highest)
+            + (" PER PARTITION LIMIT ?" if has_limit else "")
+        )
+
+
+def _range(has_lowest: bool, has_highest: bool) -> str:
+    return (" AND id >= ?" if has_lowest else "") + (" AND id <= ?" if has_highest else "")

@@ -1,0 +1,242 @@
+"""What all backends on one keyspace share: the session of each process, and the border where errors are translated."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from cassandra.cluster import _discard_cluster_shutdown
+
+from feedstore.backends.cassandra.batches import Write, atomic_request, requests_of
+from feedstore.backends.cassandra.clock import process_clock
+from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated
+from feedstore.backends.cassandra.event_loop import leave_inherited_loop
+from feedstore.backends.cassandra.memory import Memory
+from feedstore.backends.cassandra.options import Settings
+from feedstore.backends.cassandra.queue import WriteQueue
+from feedstore.backends.cassandra.schema import prepare_schema
+from feedstore.backends.cassandra.session import Session
+from feedstore.backends.cassandra.statements import Statements
+from feedstore.errors import ForkedClientError, StorageError
+from feedstore.forks import follow_forks
+
+_MOST_AT_ONCE = 16
+_MOST_REQUESTS = 2000
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+
+Request = tuple[str, list[bytes]]
+"""A reading statement and its values."""
+
+Rows = list[tuple[Any, ...]]
+
+
+class _Queues(threading.local):
+    current: WriteQueue | None = None
+
+
+class Store:
+    """A keyspace that backends use together. Nothing is connected before the first request.
+
+    Each process gets a session of its own: the driver's threads do not outlive a fork, so a child leaves its parent's
+    session alone, neither using nor closing it.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Any], settings: Settings, keyspace: str, label: str, was_given: bool
+    ) -> None:
+        self.settings = settings
+        self.keyspace = keyspace
+        self.label = label
+        self.closed = False
+        self.statements = Statements(keyspace)
+        self.clock = process_clock()
+        self.memory = Memory()
+        self.known_namespaces: set[str] = set()
+        self._connect = connect
+        self._owner = os.getpid() if was_given else None
+        self._sessions: dict[int, Session] = {}
+        self._inherited: list[Any] = []
+        self._queues = _Queues()
+        self._lock = threading.Lock()
+        follow_forks(self, Store._before_fork, Store._after_fork, Store._in_child)
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+
+    def _after_fork(self) -> None:
+        self._lock.release()
+
+    def _in_child(self) -> None:
+        # Kept, so that nothing of the parent's is finalized here.
+        self._inherited += [self._sessions, leave_inherited_loop()]
+        for session in self._sessions.values():
+            _discard_cluster_shutdown(session.cluster)
+        self._sessions = {}
+        self.memory = Memory()
+        self._lock.release()
+
+    def session(self) -> Session:
+        """Return this process's session, which is connected at the first call."""
+        found = self._sessions.get(os.getpid())
+        return found if found is not None else self._connected()
+
+    def _connected(self) -> Session:
+        with self._lock:
+            process = os.getpid()
+            found = self._sessions.get(process)
+            if found is not None:
+                return found
+            if self._owner not in (None, process):
+                raise ForkedClientError(
+                    "a session that was handed in cannot be used in a forked process; connect by URL, or hand a "
+                    "session in that the child has made"
+                )
+            session = self._open()
+            self._sessions[process] = session
+            return session
+
+    def _open(self) -> Session:
+        session = None
+        try:
+            session = Session(self._connect(), self.settings, self.keyspace, is_owned=self._owner is None)
+            prepare_schema(session, self.settings, self.label)
+        except DRIVER_ERRORS as error:
+            if session is not None:
+                session.close()
+            raise translated(error, self.label) from error
+        except BaseException:
+            if session is not None:
+                session.close()
+            raise
+        return session
+
+    def fetch(self, statement: str, values: list[bytes], consistency: int | None = None) -> Rows:
+        """Return all rows of one reading statement: one round trip for each 5,000."""
+        session = self.session()
+        try:
+            return _rows_of(session.send(session.bound(statement, values, consistency)).result())
+        except DRIVER_ERRORS as error:
+            if not is_passing(error):
+                raise translated(error, self.label) from error
+        return self.fetch_all([(statement, values)], consistency)[0]
+
+    def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
+        """Return all rows of each reading statement; up to 16 are under way at once."""
+        session = self.session()
+        return self._carry_out([session.bound(*request, consistency) for request in self._prepared(session, requests)])
+
+    def _prepared(self, session: Session, requests: Iterable[Request]) -> Iterable[Request]:
+        try:
+            for request in requests:
+                session.prepared(request[0])
+                yield request
+        except DRIVER_ERRORS as error:
+            raise translated(error, self.label) from error
+
+    def write(self, writes: Iterable[Write]) -> None:
+        """Carry writes out; inside a batch, queue them."""
+        queue = self._queues.current
+        if queue is not None:
+            queue.add(writes)
+        else:
+            self.write_now(writes)
+
+    def write_now(self, writes: Iterable[Write]) -> None:
+        """Carry writes out, also while a batch is put together."""
+        session = self.session()
+        requests = requests_of(session, writes)
+        while True:
+            try:
+                part = list(islice(requests, _MOST_REQUESTS))
+            except DRIVER_ERRORS as error:
+                raise translated(error, self.label) from error
+            if not part:
+                return
+            self._carry_out(part)
+
+    def write_at_once(self, writes: list[Write]) -> None:
+        """Carry writes out, all or none in the end: one logged batch."""
+        session = self.session()
+        try:
+            request = atomic_request(session, writes, self.settings.batch_limit)
+        except DRIVER_ERRORS as error:
+            raise translated(error, self.label) from error
+        self._carry_out([request])
+
+    def _carry_out(self, requests: list[Any]) -> list[Rows]:
+        """Send every request, and those that nodes were away for again, until all are answered."""
+        answers: list[Rows] = [[] for _ in requests]
+        pending = list(range(len(requests)))
+        deadline = time.monotonic() + self.settings.retry_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            failed = self._sent(requests, pending, answers)
+            if not failed:
+                return answers
+            refused = [error for error in failed.values() if not is_passing(error)]
+            error = (refused or list(failed.values()))[0]
+            if refused or time.monotonic() + pause > deadline:
+                raise translated(error, self.label) from error
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pending = list(failed)
+
+    def _sent(self, requests: list[Any], pending: list[int], answers: list[Rows]) -> dict[int, Exception]:
+        session = self.session()
+        under_way: deque[tuple[int, Any]] = deque()
+        failed: dict[int, Exception] = {}
+        for position in pending:
+            if len(under_way) >= _MOST_AT_ONCE:
+                _finish(under_way, answers, failed)
+            under_way.append((position, session.send(requests[position])))
+        while under_way:
+            _finish(under_way, answers, failed)
+        return failed
+
+    @property
+    def queue(self) -> WriteQueue | None:
+        """The queue that this thread's writes go to while a batch is put together."""
+        return self._queues.current
+
+    @queue.setter
+    def queue(self, queue: WriteQueue | None) -> None:
+        self._queues.current = queue
+
+    def send_queued(self) -> None:
+        """Carry out what a batch that is not atomic has queued so far, because a read must see it."""
+        queue = self._queues.current
+        if queue is not None and not queue.is_atomic:
+            self.write_now(queue.taken())
+
+    def ping(self) -> None:
+        """Ask a node for an answer."""
+        if not self.fetch("SELECT release_version FROM system.local WHERE key = ?", [b"local"]):
+            raise StorageError(f"{self.label}: the node does not know its own version")
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        self.closed = True
+        session = self._sessions.pop(os.getpid(), None)
+        if session is not None:
+            session.close()
+
+
+def _finish(under_way: deque[tuple[int, Any]], answers: list[Rows], failed: dict[int, Exception]) -> None:
+    position, future = under_way.popleft()
+    try:
+        answers[position] = _rows_of(future.result())
+    except DRIVER_ERRORS as error:
+        failed[position] = error
+
+
+def _rows_of(result: Any) -> Rows:
+    if result.has_more_pages:
+        return list(result)
+    rows: Rows = result.current_rows
+    return rows

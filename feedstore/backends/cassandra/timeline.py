@@ -1,0 +1,167 @@
+"""Timelines in Cassandra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from feedstore.backends.cassandra.floor import floor_from_bytes
+from feedstore.backends.cassandra.lengths import warn_of_length
+from feedstore.backends.cassandra.store import Request, Rows
+from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
+from feedstore.backends.cassandra.values import int_value, list_value
+from feedstore.ids import id_to_bytes
+from feedstore.serializers import TimelineReferenceSerializer
+from feedstore.storage import Bounds, TimelineStorage
+from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
+from feedstore.storage.timeline_hooks import Entry
+
+_MOST_ROWS = 2**31 - 1
+_KEYS_A_REQUEST = 25
+_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
+
+
+class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
+    """Timelines as partitions of 16-byte ids, newest first, with a payload beside each and a static floor.
+
+    A slice is one round trip and costs what it returns and what it skips: ``start``, and whatever was trimmed since the
+    servers last wrote it away if it reaches the end. ``contains`` is one round trip. ``count`` and ``index_of`` read
+    what they count: O(n) and O(position). :meth:`keys` reads the directory, and looks at 25 timelines a request.
+
+    A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.lengths.LIMIT`.
+    """
+
+    @cached_property
+    def _reads_payloads(self) -> bool:
+        chosen = type(self._serializer)
+        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
+
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | Bounds | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[Entry]:
+        """One round trip for each 5,000 entries; O(stop)."""
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        store = self.backend.store_to_read()
+        if bounds.is_empty:
+            return []
+        columns = "id, data" if self._reads_payloads else "id"
+        request = self._request(columns, key, stop, bounds, is_descending(ordering_args))
+        return _entries_of(store.fetch(*request), start, self._reads_payloads)
+
+    def _request(self, columns: str, key: str, stop: int | None, bounds: Bounds, descending: bool) -> Request:
+        has_limit = stop is not None and stop < _MOST_ROWS
+        has_lowest, has_highest = bounds.lowest > EVERYTHING.lowest, bounds.highest < EVERYTHING.highest
+        statement = self.backend.store.statements.select_entries(
+            columns, has_lowest, has_highest, descending, has_limit
+        )
+        values = [self.backend.namespace.encode(), key.encode(), *_bound_values(bounds)]
+        if stop is not None and has_limit:
+            values.append(int_value(stop))
+        return statement, values
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[Entry]]:
+        """One request for each 25 keys, oldest first for each key; all are sent at once."""
+        store = self.backend.store_to_read()
+        if bounds.is_empty:
+            return {key: [] for key in keys}
+        columns = "id, data" if self._reads_payloads else "id"
+        if not descending:
+            requests = [self._request(columns, key, stop, bounds, descending) for key in keys]
+            slices = dict(zip(keys, store.fetch_all(requests), strict=True))
+        else:
+            slices = self._newest_of_many(keys, columns, stop, bounds)
+        return {key: _entries_of(slices.get(key, []), start, self._reads_payloads) for key in keys}
+
+    def _newest_of_many(self, keys: list[str], columns: str, stop: int | None, bounds: Bounds) -> dict[str, Rows]:
+        store = self.backend.store
+        has_limit = stop is not None and stop < _MOST_ROWS
+        statement = store.statements.select_entries_of_many(
+            columns, bounds.lowest > EVERYTHING.lowest, bounds.highest < EVERYTHING.highest, has_limit
+        )
+        rest = _bound_values(bounds) + ([int_value(stop)] if stop is not None and has_limit else [])
+        slices: dict[str, Rows] = {}
+        for rows in store.fetch_all([(statement, [*some, *rest]) for some in self._some_keys(keys)]):
+            for key, *row in rows:
+                slices.setdefault(key, []).append(tuple(row))
+        return slices
+
+    def _some_keys(self, keys: Sequence[str]) -> Iterator[list[bytes]]:
+        namespace = self.backend.namespace.encode()
+        for first in range(0, len(keys), _KEYS_A_REQUEST):
+            yield [namespace, list_value([key.encode() for key in keys[first : first + _KEYS_A_REQUEST]])]
+
+    def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
+        """One round trip; another one for the floor if there are no entries."""
+        store = self.backend.store_to_read()
+        rows: Rows = []
+        if not bounds.is_empty:
+            columns = "id, data, floor" if self._reads_payloads else "id, floor"
+            rows = store.fetch(*self._request(columns, key, limit, bounds, descending))
+        if not rows:
+            return [], self._floor(key)
+        return _entries_of(rows, 0, self._reads_payloads), floor_from_bytes(rows[0][-1]).lowest
+
+    def _floor(self, key: str) -> int | None:
+        """One round trip."""
+        rows = self._ask(self.backend.store_to_read().statements.select_floor, key)
+        return floor_from_bytes(rows[0][0]).lowest if rows else None
+
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """Two requests at once; O(position)."""
+        store, one = self.backend.store_to_read(), id_to_bytes(activity_id)
+        values = [self.backend.namespace.encode(), key.encode(), one]
+        found, newer = store.fetch_all(
+            [(store.statements.select_entry, values), (store.statements.count_newer, values)]
+        )
+        return newer[0][0] if found else None
+
+    def _contains(self, key: str, activity_id: int) -> bool:
+        statement = self.backend.store_to_read().statements.select_entry
+        return bool(self._ask(statement, key, id_to_bytes(activity_id)))
+
+    def _count(self, key: str) -> int:
+        """One round trip; O(n)."""
+        count: int = self._ask(self.backend.store_to_read().statements.count_entries, key)[0][0]
+        warn_of_length(key, count)
+        return count
+
+    def _ask(self, statement: str, key: str, *values: bytes) -> Rows:
+        return self.backend.store.fetch(statement, [self.backend.namespace.encode(), key.encode(), *values])
+
+    def _keys(self) -> Iterator[str]:
+        """One round trip for each 1,000 names in the directory, and a request for each 25 of them."""
+        store = self.backend.store_to_read()
+        for names in self._directory.names():
+            requests = [(store.statements.select_present, some) for some in self._some_keys(_decoded(names))]
+            for rows in store.fetch_all(requests):
+                yield from (key for key, activity_id in rows if activity_id is not None)
+
+
+def _decoded(names: list[bytes]) -> list[str]:
+    return [name.decode() for name in names]
+
+
+def _bound_values(bounds: Bounds) -> list[bytes]:
+    values = [id_to_bytes(bounds.lowest)] if bounds.lowest > EVERYTHING.lowest else []
+    return [*values, id_to_bytes(bounds.highest)] if bounds.highest < EVERYTHING.highest else values
+
+
+def _entries_of(rows: Rows, start: int, has_payloads: bool) -> list[Entry]:
+    """Return the entries of rows behind the first ``start``. A timeline that is empty but for its floor is one row
+    without an id.
+    """
+    chosen: list[Any] = rows[start:] if start else rows
+    if chosen and chosen[0][0] is None:
+        return []
+    from_bytes = int.from_bytes
+    if has_payloads:
+        return [(from_bytes(row[0], "big"), row[1]) for row in chosen]
+    return [(from_bytes(row[0], "big"), b"") for row in chosen]

@@ -1,0 +1,79 @@
+"""Trims: what must be read, and the one range tombstone that each writes.
+
+A tombstone takes its timestamp before the read that decides what it drops. What somebody adds meanwhile is newer than
+it and stays, and so does what is added after somebody deletes the timeline meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feedstore.backends.cassandra.batches import Write
+from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
+from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
+from feedstore.backends.cassandra.queue import WriteQueue
+from feedstore.backends.cassandra.store import Rows, Store
+from feedstore.backends.cassandra.values import bigint_value, int_value
+from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
+
+_LONGEST = 2**31 - 2
+# What servers count for a floor and a range tombstone beside the floor's own bytes.
+_DROP_BYTES = 52
+_FLOOR_AT = bigint_value(FLOOR_TIMESTAMP)
+
+
+def trims(store: Store, namespace: bytes, keys: Sequence[str], length: int) -> list[Write]:
+    """Return the writes that trim timelines to their newest ``length``; none for those that are short enough.
+
+    Reads ``length + 1`` ids of each, at the consistency of trims; all are asked for at once.
+    """
+    if length > _LONGEST:
+        return []
+    timestamp = store.clock.next()
+    writes = []
+    for key, rows in zip(keys, _newest(store, namespace, keys, length + 1), strict=True):
+        if len(rows) > length and rows[length][0] is not None:
+            epoch = floor_from_bytes(rows[0][1]).epoch
+            writes.append(_drop(store, (namespace, key.encode()), id_from_bytes(rows[length][0]), timestamp, epoch))
+    return writes
+
+
+def trims_in_batch(store: Store, namespace: bytes, key: str, length: int, queue: WriteQueue) -> list[Write]:
+    """Return the writes that trim a timeline in an atomic batch, after what the batch does to it before."""
+    if length > _LONGEST:
+        return []
+    changes = queue.changes.get(key, [])
+    (rows,) = _newest(store, namespace, [key], min(length + 1 + most_removed(changes), _LONGEST))
+    stored = [id_from_bytes(row[0]) for row in rows if row[0] is not None]
+    ids, epoch = applied(stored, floor_from_bytes(rows[0][1]).epoch if rows else 0, changes)
+    if len(ids) <= length:
+        return []
+    queue.note(key, Dropped(ids[length]))
+    return [_drop(store, (namespace, key.encode()), ids[length], store.clock.next(), epoch)]
+
+
+def deletion(store: Store, partition: tuple[bytes, ...], epoch: int) -> Write:
+    """Return the write that deletes a timeline and begins an epoch, which is the deletion's timestamp.
+
+    A tombstone of the partition would delete the floor's column for good: it is always written at one old timestamp.
+    """
+    return _dropping(store, partition, Floor(epoch), MAX_ID, epoch)
+
+
+def _newest(store: Store, namespace: bytes, keys: Sequence[str], limit: int) -> list[Rows]:
+    statement, asked = store.statements.select_newest, int_value(limit)
+    requests = [(statement, [namespace, key.encode(), asked]) for key in keys]
+    return store.fetch_all(requests, store.settings.trim_consistency)
+
+
+def _drop(store: Store, partition: tuple[bytes, ...], highest: int, timestamp: int, epoch: int) -> Write:
+    return _dropping(store, partition, Floor(epoch, highest + 1), highest, timestamp)
+
+
+def _dropping(store: Store, partition: tuple[bytes, ...], floor: Floor, highest: int, timestamp: int) -> Write:
+    data = floor_to_bytes(floor)
+    rows = [
+        (store.statements.raise_floor, [_FLOOR_AT, data, *partition]),
+        (store.statements.remove_up_to, [bigint_value(timestamp), *partition, id_to_bytes(highest)]),
+    ]
+    return Write(partition, rows, _DROP_BYTES + len(data))

@@ -1,0 +1,216 @@
+"""Batches: their sizes, what is refused before it is sent, and what follows what inside one."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from cassandra.query import BatchStatement, BatchType
+
+from feedstore.backends.cassandra import CassandraBackend
+from feedstore.backends.cassandra.batches import PARTITION_BYTES, PreparedBatch, Write, requests_of
+from feedstore.backends.cassandra.queue import WriteQueue
+from feedstore.errors import AtomicityError
+from feedstore.storage import Backend
+from feedstore.storage.batch import Batch
+from feedstore.testing.samples import ids_of, make_activity
+from stores import OpenBackend
+
+pytestmark = pytest.mark.parametrize("backend_kind", ["cassandra"])
+
+NUMBERS = range(200)
+KEY = "key"
+
+Queueing = Callable[[Backend, Batch, int], Any]
+WRITES: dict[str, Queueing] = {
+    "add": lambda backend, batch, number: backend.timeline_storage().add(f"{number:03}", number, batch_interface=batch),
+    "remove": lambda backend, batch, number: backend.timeline_storage().remove(
+        f"{number:03}", number, batch_interface=batch
+    ),
+    "delete": lambda backend, batch, number: backend.timeline_storage().delete(f"{number:03}", batch_interface=batch),
+    "activity": lambda backend, batch, number: backend.activity_storage().add(
+        make_activity(number, id=number << 101), batch_interface=batch
+    ),
+    "forgotten": lambda backend, batch, number: backend.activity_storage().remove(number << 101, batch_interface=batch),
+    "upsert": lambda backend, batch, number: backend.kv_storage().upsert(
+        f"{number:03}", "x" * number, batch_interface=batch
+    ),
+    "discard": lambda backend, batch, number: backend.kv_storage().delete(f"{number:03}", batch_interface=batch),
+}
+
+
+def queued(backend: Backend, write: Queueing) -> list[Write]:
+    """Return what a batch of 200 writes would send, without sending it."""
+    assert isinstance(backend, CassandraBackend)
+    store = backend.store
+    taken: list[Write] = []
+    batch = backend.batch()
+    with batch:
+        for number in NUMBERS:
+            write(backend, batch, number)
+        operations = list(batch._operations)
+        batch._operations.clear()
+    queue = store.queue = WriteQueue(is_atomic=False)
+    try:
+        for operation in operations:
+            operation.run()
+        taken = queue.taken()
+    finally:
+        store.queue = None
+    return taken
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_batch_is_as_large_as_the_server_says(backend: Backend, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The server tells the size of a batch that it warns of; what is refused by size must go by the same measure."""
+    writes = queued(backend, WRITES[name])
+    assert isinstance(backend, CassandraBackend)
+    session = backend.store.session()
+    rows = [row for write in writes for row in write.rows]
+    future = session.send(PreparedBatch(session, BatchType.UNLOGGED, rows, writes[0].partition))
+    future.result()
+    sizes = [int(found[1]) for text in future.warnings if (found := re.search(r"is of size (\d+)", text))]
+    counted = sum(write.size for write in writes) + PARTITION_BYTES * len({write.partition for write in writes})
+    assert sizes == [counted]
+
+
+def requests(backend: Backend, write: Queueing) -> Sequence[Any]:
+    """Return the requests that carry 200 writes out."""
+    writes = queued(backend, write)
+    assert isinstance(backend, CassandraBackend)
+    return list(requests_of(backend.store.session(), writes))
+
+
+def test_small_writes_share_batches_below_the_size_of_a_warning(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    some = requests(backend, WRITES["add"])
+    assert 3 <= len(some) <= 6
+    assert {request.batch_type for request in some} == {BatchType.UNLOGGED}
+    with caplog.at_level(logging.WARNING):
+        backend.timeline_storage().add_to_many([str(number) for number in range(500)], [1, 2, 3])
+    assert caplog.records == []
+
+
+def test_a_large_write_has_batches_of_its_own_and_a_single_one_needs_none(backend: Backend) -> None:
+    def add_many(backend: Backend, batch: Batch, number: int) -> None:
+        if number < 2:
+            backend.timeline_storage().add_many(f"{number}", range(1_200), batch_interface=batch)
+
+    assert [len(request) for request in requests(backend, add_many)] == [500, 500, 200] * 2
+
+    def upsert(backend: Backend, batch: Batch, number: int) -> None:
+        if number < 3:
+            backend.kv_storage().upsert(f"{number}", "x" * 10_000, batch_interface=batch)
+
+    assert not any(isinstance(request, BatchStatement) for request in requests(backend, upsert))
+
+
+def test_an_atomic_batch_beyond_the_limit_is_refused_with_its_size(backend: Backend) -> None:
+    timelines, items = backend.timeline_storage(), backend.kv_storage()
+
+    def write() -> None:
+        with backend.batch(atomic=True) as batch:
+            items.upsert("key", 1, batch_interface=batch)
+            timelines.add_to_many([str(number) for number in range(1_000)], [1], batch_interface=batch)
+
+    with pytest.raises(AtomicityError, match=r"51,200 bytes.*batch_size_fail_threshold.* has 86,\d\d\d"):
+        write()
+    assert (list(items.items()), list(timelines.keys())) == ([], [])
+
+
+def upsert_atomically(backend: Backend, size: int) -> None:
+    """Write an item of that size and a small one, together."""
+    with backend.batch(atomic=True) as batch:
+        backend.kv_storage().upsert("key", b"x" * size, batch_interface=batch)
+        backend.kv_storage().upsert("other", b"x", batch_interface=batch)
+
+
+def test_the_limit_is_where_the_server_s_is(backend: Backend) -> None:
+    """The largest batch that is not refused is one that the server takes."""
+    with pytest.raises(AtomicityError, match="has 51,") as caught:
+        upsert_atomically(backend, 51_200)
+    found = re.search("has ([0-9,]+);", str(caught.value))
+    assert found is not None
+    size = 51_200 - (int(found[1].replace(",", "")) - 51_200)
+    upsert_atomically(backend, size)
+    assert len(backend.kv_storage().fetch_one("key")) == size
+    with pytest.raises(AtomicityError, match="has 51,201;"):
+        upsert_atomically(backend, size + 1)
+
+
+def test_a_limit_may_be_set(backend: Backend, store_url: str) -> None:
+    with CassandraBackend(store_url, namespace=backend.namespace, batch_limit=2_000) as small:
+        with pytest.raises(AtomicityError, match="2,000 bytes"):
+            upsert_atomically(small, 2_000)
+        upsert_atomically(small, 1_000)
+    assert len(list(backend.kv_storage().items())) == 2
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_the_later_of_two_writes_wins(backend: Backend, atomic: bool) -> None:
+    timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
+    for _ in range(50):
+        with backend.batch(atomic) as batch:
+            timelines.remove("key", 1, batch_interface=batch)
+            timelines.add("key", 1, batch_interface=batch)
+            timelines.add("key", 2, batch_interface=batch)
+            timelines.remove("key", 2, batch_interface=batch)
+            timelines.delete("other", batch_interface=batch)
+            timelines.add("other", 3, batch_interface=batch)
+            activities.remove(make_activity(), batch_interface=batch)
+            activities.add(make_activity(), batch_interface=batch)
+            items.flush(batch_interface=batch)
+            items.upsert("key", 1, batch_interface=batch)
+        assert ids_of(timelines.get_slice("key", 0, None)) == [1]
+        assert ids_of(timelines.get_slice("other", 0, None)) == [3]
+        assert (list(activities.iterate()), list(items.items())) == ([make_activity()], [("key", 1)])
+
+
+def test_a_trim_reckons_with_what_an_atomic_batch_did_before(backend: Backend) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_many("key", range(0, 20, 2))
+    with backend.batch(atomic=True) as batch:
+        timelines.remove_many("key", [18, 16, 99], batch_interface=batch)
+        timelines.add_many("key", [15, 1], batch_interface=batch)
+        timelines.trim("key", 3, batch_interface=batch)
+        timelines.add("key", 7, batch_interface=batch)
+        timelines.trim("key", 3, batch_interface=batch)
+        timelines.trim("key", 3, batch_interface=batch)
+    page = timelines.get_page("key", 9)
+    assert (ids_of(page.items), page.floor) == ([15, 14, 12], 11)
+    with backend.batch(atomic=True) as batch:
+        timelines.delete("key", batch_interface=batch)
+        timelines.add_many("key", range(5), batch_interface=batch)
+        timelines.trim("key", 2, batch_interface=batch)
+    page = timelines.get_page("key", 9)
+    assert (ids_of(page.items), page.floor) == ([4, 3], 3)
+    with backend.batch(atomic=True) as batch:
+        timelines.flush(batch_interface=batch)
+        timelines.add("key", 9, batch_interface=batch)
+    page = timelines.get_page("key", 9)
+    assert (ids_of(page.items), page.floor, page.complete) == ([9], None, True)
+
+
+def test_an_atomic_batch_is_one_request(open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = open_backend()
+    assert isinstance(backend, CassandraBackend)
+    timelines = backend.timeline_storage()
+    timelines.add("key", 1)
+    session = backend.store.session()
+    send = session.send
+    sent: list[Any] = []
+
+    def keep(statement: Any) -> Any:
+        sent.append(statement)
+        return send(statement)
+
+    monkeypatch.setattr(session, "send", keep)
+    with backend.batch(atomic=True) as batch:
+        timelines.add("key", 2, batch_interface=batch)
+        timelines.remove("key", 1, batch_interface=batch)
+        backend.kv_storage().upsert("key", 1, batch_interface=batch)
+    assert [statement.batch_type for statement in sent] == [BatchType.LOGGED]

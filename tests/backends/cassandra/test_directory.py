@@ -1,0 +1,113 @@
+"""The directory of timelines and of slices: complete whatever others flush, and pruned of what nobody uses."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from feedstore.backends.cassandra import CassandraBackend
+from feedstore.backends.cassandra.directory import Directory
+from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
+from feedstore.backends.cassandra.tables import SLICE_SHIFT
+from feedstore.storage import Backend
+from feedstore.testing.processes import Child
+from feedstore.testing.samples import make_activity
+from stores import OpenBackend
+
+MICROSECONDS = 1_000_000
+
+
+def test_a_lease_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    leases, names = Leases(), [b"a", b"b"]
+    assert leases.lapsed("app", "kind", names) == names
+    leases.renew("app", "kind", names[:1], began=1_000.0)
+    for moment, lapsed in ((1_000.0, [b"b"]), (1_000.0 + LEASE_SECONDS - 1, [b"b"]), (1_000.0 + LEASE_SECONDS, names)):
+        monkeypatch.setattr(time, "monotonic", lambda moment=moment: moment)
+        assert leases.lapsed("app", "kind", names) == lapsed
+    assert leases.lapsed("app", "other", names) == leases.lapsed("other", "kind", names) == names
+
+
+def names(backend: Backend) -> list[bytes]:
+    """Return what the directory of timelines holds."""
+    assert isinstance(backend, CassandraBackend)
+    return [name for some in Directory(backend.store, backend.namespace, "timelines").names() for name in some]
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_what_is_added_after_another_s_flush_is_found(open_backend: OpenBackend) -> None:
+    """Whoever holds a lease on a name does not write it again, so a flush must leave it."""
+    first = open_backend()
+    second = open_backend(first.namespace)
+    first.timeline_storage().add("key", 1)
+    first.activity_storage().add(make_activity())
+    second.timeline_storage().flush()
+    second.activity_storage().flush()
+    first.timeline_storage().add("key", 2)
+    first.activity_storage().add(make_activity(1))
+    assert list(second.timeline_storage().keys()) == ["key"]
+    assert list(second.activity_storage().iterate()) == [make_activity(1)]
+    second.timeline_storage().flush()
+    assert first.timeline_storage().count("key") == 0
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_a_flush_takes_out_what_nobody_has_a_lease_on(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(backend, CassandraBackend)
+    timelines, clock = backend.timeline_storage(), backend.store.clock
+    now = clock.next
+    long_ago = int((2 * LEASE_SECONDS + 60) * MICROSECONDS)
+    monkeypatch.setattr(clock, "next", lambda: now() - long_ago)
+    timelines.add_to_many(["old", "older"], [1])
+    monkeypatch.setattr(clock, "next", now)
+    timelines.add("new", 1)
+    timelines.flush()
+    assert names(backend) == [b"new"]
+    assert list(timelines.keys()) == []
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_names_that_are_nothing_any_more_are_left_out(backend: Backend) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_to_many([f"key{number}" for number in range(100)], [1])
+    timelines.add_many("trimmed", range(5))
+    timelines.trim("trimmed", 0)
+    for number in range(99):
+        timelines.delete(f"key{number}") if number % 2 else timelines.remove(f"key{number}", 1)
+    assert list(timelines.keys()) == ["key99"]
+    assert len(names(backend)) == 101
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_activities_of_many_slices_come_in_order(backend: Backend) -> None:
+    """From the first slice to the last that there may be, with several to a slice, from behind any of them."""
+    activities = backend.activity_storage()
+    slices = [0, 1, 2, 255, 256, 65_536, 2**20, 2**27 - 1]
+    ids = sorted((one << SLICE_SHIFT) + tail for one in slices for tail in (0, 1, 5, 2**SLICE_SHIFT - 1))
+    activities.add_many([make_activity(id=one) for one in ids[::-1]])
+    assert [activity.serialization_id for activity in activities.iterate()] == ids
+    for position, one in enumerate(ids):
+        assert [activity.serialization_id for activity in activities.iterate(after=one)] == ids[position + 1 :]
+    activities.flush()
+    assert list(activities.iterate()) == []
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_a_process_that_adds_while_another_flushes_loses_no_name(open_backend: OpenBackend) -> None:
+    backend = open_backend()
+
+    def add() -> None:
+        timelines = open_backend(backend.namespace).timeline_storage()
+        for number in range(100):
+            timelines.add_to_many([f"key{number % 10}", "every"], [number])
+
+    child = Child(add)
+    for _ in range(10):
+        backend.timeline_storage().flush()
+    child.result()
+    timelines = backend.timeline_storage()
+    timelines.add("every", 1_000)
+    held = {key for key in [*(f"key{number}" for number in range(10)), "every"] if timelines.count(key)}
+    assert set(timelines.keys()) == held
+    timelines.flush()
+    assert not any(timelines.count(key) for key in held)

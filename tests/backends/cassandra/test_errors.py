@@ -1,0 +1,169 @@
+"""The driver's errors, translated once at the border."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+from cassandra import (
+    AuthenticationFailed,
+    ConsistencyLevel,
+    InvalidRequest,
+    OperationTimedOut,
+    ReadTimeout,
+    Unauthorized,
+    Unavailable,
+    WriteTimeout,
+    WriteType,
+)
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionShutdown
+from cassandra.protocol import OverloadedErrorMessage, ServerError
+
+from feedstore import connect
+from feedstore.backends.cassandra import CassandraBackend
+from feedstore.backends.cassandra.errors import is_passing, translated
+from feedstore.errors import (
+    MissingSchemaError,
+    StorageError,
+    StorageTimeoutError,
+    StorageUnavailableError,
+)
+from feedstore.storage import Backend
+from servers.ports import free_port
+
+LABEL = "cassandra://host:9042/feeds"
+UNAVAILABLE = Unavailable("Cannot achieve consistency", ConsistencyLevel.QUORUM, 2, 1)
+WRITE_TIMEOUT = WriteTimeout("timed out", WriteType.SIMPLE, consistency=ConsistencyLevel.QUORUM)
+OVERLOADED = OverloadedErrorMessage(0x1001, "Request is overloaded", {})
+BAD_CREDENTIALS = AuthenticationFailed("Provided username u and/or password are incorrect")
+
+
+def nobody(*errors: Exception) -> NoHostAvailable:
+    """Return the driver's error where each node failed in a way of its own."""
+    return NoHostAvailable("Unable to connect", {f"node{number}": error for number, error in enumerate(errors)})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words", "passes"),
+    [
+        (UNAVAILABLE, StorageUnavailableError, "Cannot achieve", True),
+        (OVERLOADED, StorageUnavailableError, "overloaded", True),
+        (ConnectionShutdown("closed"), StorageUnavailableError, "closed", True),
+        (nobody(ConnectionRefusedError(111, "refused")), StorageUnavailableError, "refused", True),
+        (nobody(), StorageUnavailableError, "Unable to connect", True),
+        (nobody(UNAVAILABLE), StorageUnavailableError, "Cannot achieve", True),
+        (WRITE_TIMEOUT, StorageTimeoutError, "changes nothing twice", True),
+        (ReadTimeout("timed out", data_retrieved=False), StorageTimeoutError, "timed out", True),
+        (OperationTimedOut(), StorageTimeoutError, "timed out|timeout|errors", True),
+        (nobody(OperationTimedOut()), StorageTimeoutError, ".", True),
+        (ServerError(0, "boom", {}), StorageError, "boom", True),
+        (BAD_CREDENTIALS, StorageError, "credentials", False),
+        (nobody(ConnectionShutdown("x"), BAD_CREDENTIALS), StorageError, "credentials", False),
+        (Unauthorized("no permission"), StorageError, "no permission", False),
+        (InvalidRequest("syntax"), StorageError, "syntax", False),
+        (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "gone", False),
+        (InvalidRequest("Keyspace 'feeds' does not exist"), MissingSchemaError, "gone", False),
+    ],
+)
+def test_each_is_one_clear_error(error: Exception, kind: type[Exception], words: str, passes: bool) -> None:
+    found = translated(error, LABEL)
+    assert type(found) is kind
+    assert str(found).startswith(LABEL)
+    assert re.search(words, str(found))
+    assert is_passing(error) is passes
+
+
+def test_nobody_listens_there() -> None:
+    port = free_port()
+    with connect(f"cassandra://user:secret@127.0.0.1:{port}/feeds?retry_seconds=0") as backend:
+        for _ in range(2):
+            with pytest.raises(StorageUnavailableError, match=f"127.0.0.1:{port}/feeds") as caught:
+                backend.ping()
+            assert caught.value.__cause__ is not None
+            assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+class Failing:
+    """A session's ``send`` that fails so many times first, and counts the statements it was given."""
+
+    def __init__(self, backend: Backend, error: Exception, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert isinstance(backend, CassandraBackend)
+        session = backend.store.session()
+        self._send = session.send
+        self._error = error
+        self._left = times
+        self.sent: list[Any] = []
+        monkeypatch.setattr(session, "send", self)
+
+    def __call__(self, statement: Any) -> Any:
+        self.sent.append(statement)
+        future = self._send(statement)
+        self._left -= 1
+        return self if self._left >= 0 else future
+
+    def result(self) -> Any:
+        """Raise what stands for the answer."""
+        raise self._error
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the store would have waited."""
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    return waited
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+@pytest.mark.parametrize("error", [WRITE_TIMEOUT, UNAVAILABLE, OVERLOADED, OperationTimedOut()])
+def test_what_may_have_happened_is_sent_again_as_it_was(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, pauses: list[float], error: Exception
+) -> None:
+    """A write keeps its timestamp, so that it happens once however often it is sent."""
+    timelines = backend.timeline_storage()
+    timelines.add("key", 1)
+    failing = Failing(backend, error, 2, monkeypatch)
+    timelines.add("key", 2)
+    assert len(failing.sent) == 3
+    assert failing.sent[0] is failing.sent[1] is failing.sent[2]
+    assert len(pauses) == 2
+    failing = Failing(backend, error, 1, monkeypatch)
+    assert timelines.count("key") == 2
+    assert len(pauses) >= 2
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_only_what_failed_is_sent_again(backend: Backend, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    timelines = backend.timeline_storage()
+    keys = [str(number) for number in range(1_000)]
+    timelines.add_to_many(keys, [1])
+    failing = Failing(backend, UNAVAILABLE, 3, monkeypatch)
+    timelines.add_to_many(keys, [2])
+    assert failing.sent[-3:] == failing.sent[:3]
+    assert len({id(statement) for statement in failing.sent}) == len(failing.sent) - 3
+    assert len(pauses) == 1
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_a_refused_request_is_not_sent_again(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add("key", 1)
+    failing = Failing(backend, InvalidRequest("no such thing"), 1, monkeypatch)
+    with pytest.raises(StorageError, match="no such thing"):
+        timelines.add("key", 2)
+    assert len(failing.sent) == 1
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_the_last_error_is_told_when_the_time_is_up(
+    backend: Backend, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(store_url, namespace=backend.namespace, retry_seconds=0) as hasty:
+        hasty.timeline_storage().add("key", 1)
+        Failing(hasty, WRITE_TIMEOUT, 10**6, monkeypatch)
+        with pytest.raises(StorageTimeoutError, match="changes nothing twice") as caught:
+            hasty.timeline_storage().add("key", 2)
+        assert caught.value.__cause__ is WRITE_TIMEOUT

@@ -1,0 +1,169 @@
+"""What opening a keyspace makes, checks and refuses."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+
+import pytest
+
+from feedstore import connect
+from feedstore.backends.cassandra.tables import SCHEMA, TABLES, TIMELINES
+from feedstore.errors import FeedstoreError, MissingSchemaError, NewerSchemaError, SchemaError
+from feedstore.storage import Backend
+from feedstore.testing.processes import Child
+from servers.cassandra import CassandraServer
+
+PROCESSES = 3
+
+
+def tables(server: CassandraServer, keyspace: str) -> set[str]:
+    """Return the names of the tables in a keyspace."""
+    with server.session() as session:
+        rows = session.execute("SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s", (keyspace,))
+        return {row.table_name for row in rows}
+
+
+def name_of(url: str) -> str:
+    """Return the keyspace in a URL."""
+    return url.rpartition("/")[2]
+
+
+def execute(server: CassandraServer, statement: str) -> None:
+    """Carry a statement out."""
+    with server.session() as session:
+        session.execute(statement)
+
+
+@pytest.mark.parametrize("mode", [None, "migrate"])
+def test_an_empty_keyspace_gets_its_tables(
+    cassandra_server: CassandraServer, cassandra_keyspace: str, mode: str | None
+) -> None:
+    with connect(cassandra_keyspace, schema=mode) as backend:
+        backend.ping()
+    assert tables(cassandra_server, name_of(cassandra_keyspace)) == {table.name for table in TABLES}
+    with connect(cassandra_keyspace, schema="check") as backend:
+        backend.kv_storage().upsert("key", 1)
+
+
+def test_a_check_makes_nothing(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    with connect(cassandra_keyspace, schema="check") as backend, pytest.raises(MissingSchemaError, match="migrate"):
+        backend.ping()
+    assert tables(cassandra_server, name_of(cassandra_keyspace)) == set()
+
+
+def test_schemas_may_be_ignored(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    with connect(cassandra_keyspace, schema="ignore") as backend:
+        backend.ping()
+        with pytest.raises(MissingSchemaError, match="gone"):
+            backend.kv_storage().upsert("key", 1)
+    assert tables(cassandra_server, name_of(cassandra_keyspace)) == set()
+
+
+def test_a_keyspace_is_made_only_where_its_replication_is_known(cassandra_server: CassandraServer) -> None:
+    name = f"feedstore_test_{uuid.uuid4().hex}"
+    url = cassandra_server.url(name)
+    try:
+        with connect(url) as backend, pytest.raises(MissingSchemaError, match="replication=3"):
+            backend.ping()
+        with connect(url, schema="check", replication=1) as backend, pytest.raises(MissingSchemaError):
+            backend.ping()
+        with connect(f"{url}?replication=1") as backend:
+            backend.timeline_storage().add("key", 1)
+        with connect(url) as backend:
+            backend.timeline_storage().add("key", 2)
+    finally:
+        cassandra_server.drop_keyspace(name)
+
+
+def test_processes_that_open_at_once_do_not_collide(cassandra_server: CassandraServer) -> None:
+    name = f"feedstore_test_{uuid.uuid4().hex}"
+    url = cassandra_server.url(name)
+
+    def work(number: int) -> int:
+        with connect(url, replication=1) as backend:
+            backend.timeline_storage().add("key", number)
+            backend.activity_storage().flush()
+            return number
+
+    try:
+        children = [Child(partial(work, number)) for number in range(PROCESSES)]
+        assert [child.result() for child in children] == list(range(PROCESSES))
+        with connect(url) as backend:
+            assert backend.timeline_storage().count("key") == PROCESSES
+    finally:
+        cassandra_server.drop_keyspace(name)
+
+
+def test_what_a_process_left_half_made_is_made_whole(
+    cassandra_server: CassandraServer, cassandra_keyspace: str
+) -> None:
+    with connect(cassandra_keyspace) as backend:
+        backend.ping()
+    name = name_of(cassandra_keyspace)
+    execute(cassandra_server, f"DROP TABLE {name}.{TIMELINES}")
+    execute(cassandra_server, f"DELETE FROM {name}.{SCHEMA} WHERE name = 'tables'")
+    with connect(cassandra_keyspace) as backend:
+        backend.timeline_storage().add("key", 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "words"), [(2, NewerSchemaError, "version 2.*upgrade"), (0, SchemaError, "version 0")]
+)
+def test_another_version_is_refused(
+    cassandra_server: CassandraServer,
+    cassandra_keyspace: str,
+    version: int,
+    error: type[FeedstoreError],
+    words: str,
+) -> None:
+    with connect(cassandra_keyspace) as backend:
+        backend.ping()
+    update = f"UPDATE {name_of(cassandra_keyspace)}.{SCHEMA} SET version = {version} WHERE name = 'tables'"
+    execute(cassandra_server, update)
+    for mode in (None, "migrate", "check"):
+        with connect(cassandra_keyspace, schema=mode) as backend, pytest.raises(error, match=words):
+            backend.ping()
+
+
+def test_tables_of_somebody_else_are_refused(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    name = name_of(cassandra_keyspace)
+    execute(cassandra_server, f"CREATE TABLE {name}.{TIMELINES} (key text PRIMARY KEY, ids blob)")
+    with connect(cassandra_keyspace) as backend, pytest.raises(SchemaError, match=TIMELINES):
+        backend.ping()
+    assert tables(cassandra_server, name) == {TIMELINES}
+
+
+def test_a_keyspace_dropped_under_the_backend_is_one_clear_error(
+    cassandra_server: CassandraServer, cassandra_keyspace: str
+) -> None:
+    with connect(cassandra_keyspace) as backend:
+        backend.timeline_storage().add("key", 1)
+        cassandra_server.drop_keyspace(name_of(cassandra_keyspace))
+        uses = (
+            lambda: backend.timeline_storage().add("key", 2),
+            lambda: backend.timeline_storage().get_slice("key", 0, 5),
+            lambda: backend.timeline_storage().trim("key", 0),
+            lambda: backend.kv_storage().upsert("key", 1),
+            lambda: list(backend.activity_storage().iterate()),
+        )
+        for use in uses:
+            with pytest.raises(MissingSchemaError, match="gone"):
+                use()
+
+
+def test_a_namespace_of_a_newer_format_is_refused(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    table = f"{name_of(cassandra_keyspace)}.feedstore_namespaces"
+    with connect(cassandra_keyspace, namespace="app") as backend:
+        backend.kv_storage().upsert("key", 1)
+    execute(cassandra_server, f"UPDATE {table} SET format = 2 WHERE namespace = 'app'")
+
+    def refused(backend: Backend) -> None:
+        with pytest.raises(NewerSchemaError, match=r"'app'.*format 2.*upgrade"):
+            backend.kv_storage().upsert("key", 1)
+        with pytest.raises(NewerSchemaError, match=r"'app'.*format 2.*upgrade"):
+            backend.timeline_storage().count("key")
+
+    with connect(cassandra_keyspace, namespace="app") as backend:
+        refused(backend)
+        assert backend.with_namespace("other").timeline_storage().count("key") == 0

@@ -1,0 +1,134 @@
+"""Sessions that are handed in, that are opened here, and what a fork does to them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cassandra.cluster import Session
+
+from feedstore import connect
+from feedstore.backends.cassandra import CassandraBackend
+from feedstore.errors import ForkedClientError
+from feedstore.testing.processes import run_in_child
+from feedstore.testing.samples import ids_of
+from servers.cassandra import CassandraServer
+from stores import fresh_namespace
+
+NO_EVENT_LOOP = """
+import sys
+for name in ("cassandra.io.libevwrapper", "asyncore"):
+    sys.modules[name] = None
+from feedstore import connect
+from feedstore.errors import MissingDriverError
+try:
+    connect("cassandra://host/feeds")
+except MissingDriverError as error:
+    assert error.__cause__ is not None
+    print(error)
+"""
+
+
+@pytest.fixture
+def session(cassandra_server: CassandraServer) -> Iterator[Session]:
+    """A session of the caller's."""
+    with cassandra_server.session() as session:
+        yield session
+
+
+def test_a_session_that_is_handed_in_stays_open(session: Session, cassandra_url: str) -> None:
+    keyspace = cassandra_url.rpartition("/")[2]
+    with CassandraBackend(session=session, keyspace=keyspace, namespace=fresh_namespace()) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_to_many(["a", "b"], range(5), max_length=3)
+        assert ids_of(timelines.get_slice("a", 0, None)) == [4, 3, 2]
+        assert "keyspace" in repr(backend)
+    assert not session.is_shutdown
+    assert session.execute("SELECT release_version FROM system.local").one()
+
+
+def test_the_session_s_own_keyspace_is_used(session: Session, cassandra_keyspace: str) -> None:
+    session.set_keyspace(cassandra_keyspace.rpartition("/")[2])
+    with CassandraBackend(session=session) as backend:
+        backend.kv_storage().upsert("key", 1)
+    with connect(cassandra_keyspace) as other:
+        assert other.kv_storage().fetch_one("key") == 1
+
+
+def test_sessions_that_are_refused(session: Session) -> None:
+    refused: Any = object()
+    with pytest.raises(TypeError, match=r"Cluster\.connect"):
+        CassandraBackend(session=refused)
+    with pytest.raises(ValueError, match="keyspace"):
+        CassandraBackend(session=session)
+    options: Any
+    for options in ({"datacenter": "east"}, {"connect_timeout": 1}, {"ssl_ca_certs": "file"}):
+        with pytest.raises(TypeError, match=next(iter(options))):
+            CassandraBackend(session=session, keyspace="feeds", **options)
+    session.cluster.shutdown()
+    with pytest.raises(ValueError, match="closed"):
+        CassandraBackend(session=session, keyspace="feeds")
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_session_that_is_handed_in_ends_at_a_fork(session: Session, cassandra_url: str, used: bool) -> None:
+    backend = CassandraBackend(session=session, keyspace=cassandra_url.rpartition("/")[2])
+    if used:
+        backend.ping()
+
+    def child() -> str:
+        with pytest.raises(ForkedClientError, match="connect by URL") as caught:
+            backend.ping()
+        return str(caught.value)
+
+    assert "child" in run_in_child(child)
+    backend.ping()
+
+
+def test_a_child_that_exits_the_ordinary_way_leaves_its_parent_alone(cassandra_url: str) -> None:
+    """An inherited session is neither used nor closed, also by what the driver does at an exit."""
+    program = (
+        "import os, sys\n"
+        "from feedstore import connect\n"
+        f"backend = connect({cassandra_url!r}, namespace='exits')\n"
+        "backend.kv_storage().upsert('key', 1)\n"
+        "for uses in (False, True):\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        if uses:\n"
+        "            assert backend.kv_storage().fetch_one('key') == 1\n"
+        "        sys.exit(7)\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
+        "    assert backend.kv_storage().fetch_one('key') == 1\n"
+        "backend.close()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_missing_event_loop_is_told_with_its_fix() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", NO_EVENT_LOOP], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "libev" in ended.stdout, ended.stderr
+    assert "pip install" in ended.stdout
+
+
+def test_a_missing_driver_is_told_with_its_extra() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['cassandra'] = None\n"
+        "from importlib import util\n"
+        "util.find_spec = lambda name, find=util.find_spec: None if name == 'cassandra' else find(name)\n"
+        "from feedstore import connect\n"
+        "from feedstore.errors import MissingDriverError\n"
+        "try:\n"
+        "    connect('cassandra://host/feeds')\n"
+        "except MissingDriverError as error:\n"
+        "    print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "feedstore[cassandra]" in ended.stdout, ended.stderr

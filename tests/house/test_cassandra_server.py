@@ -1,0 +1,45 @@
+"""The suite's own Cassandra: its keyspaces, its end, and what it says when it does not start."""
+
+from __future__ import annotations
+
+import pytest
+from cassandra import InvalidRequest
+
+from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.process import ServerError
+
+
+def test_each_keyspace_is_empty_and_of_its_own(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    other = cassandra_server.create_keyspace()
+    own = cassandra_keyspace.rpartition("/")[2]
+    with cassandra_server.session() as session:
+        session.execute(f"CREATE TABLE {other}.here (one int PRIMARY KEY)")
+        tables = session.execute("SELECT * FROM system_schema.tables WHERE keyspace_name = %s", [own]).all()
+        assert tables == []
+        cassandra_server.drop_keyspace(other)
+        cassandra_server.drop_keyspace(other)
+        with pytest.raises(InvalidRequest, match="does not exist"):
+            session.execute(f"SELECT * FROM {other}.here")
+
+
+def test_a_killed_node_starts_again_and_a_stopped_one_leaves_nothing() -> None:
+    server = OwnCassandraServer()
+    try:
+        server.kill()
+        server.start()
+        with server.session() as session:
+            assert session.execute("SELECT cluster_name FROM system.local").one() == ("feedstore tests",)
+    finally:
+        server.stop()
+    server.stop()
+    assert not server.folder.exists()
+
+
+def test_a_node_that_does_not_start_shows_its_log() -> None:
+    with pytest.raises(ServerError, match=r"ended with status .*\n.*(?s:.*)no_such_setting"):
+        OwnCassandraServer(settings={"no_such_setting": 1})
+
+
+def test_an_address_of_another_form_is_refused() -> None:
+    with pytest.raises(ServerError, match="FEEDSTORE_TEST_CASSANDRA is not of the form host:port"):
+        CassandraServer.at("host")

@@ -1,0 +1,170 @@
+"""Cassandra: a node of the suite's own, and keyspaces on it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, Session
+from cassandra.policies import WhiteListRoundRobinPolicy
+
+import cassandra_programs
+from servers.cassandra_configuration import FAST, Place, command, write_configuration
+from servers.ports import LOOPBACK, free_port
+from servers.process import ServerError, ServerProcess
+
+_ADDRESS = re.compile(r"([^:]+):(\d+)")
+_ATTEMPTS = 3
+_START_SECONDS = 180
+_SCHEMA_SECONDS = 60
+# What 4.0 and newer speak: asked to find out, the driver connects once for each version that it tries.
+_PROTOCOL = 5
+_STARTED = b"Startup complete"
+_TAKEN = (b"is in use by another process", b"Failed to bind port")
+
+
+class CassandraServer:
+    """A cluster that is there already, with nodes at ``hosts`` that all listen on ``port``."""
+
+    def __init__(self, hosts: Sequence[str], port: int) -> None:
+        self.hosts = hosts
+        self.port = port
+
+    @classmethod
+    def at(cls, address: str) -> CassandraServer:
+        """The cluster at ``host:port``."""
+        parts = _ADDRESS.fullmatch(address)
+        if parts is None:
+            raise ServerError(f"{cassandra_programs.ADDRESS_VARIABLE} is not of the form host:port")
+        return cls([parts[1]], int(parts[2]))
+
+    def url(self, keyspace: str) -> str:
+        """The URL of ``keyspace`` on this cluster."""
+        return f"cassandra://{','.join(f'{host}:{self.port}' for host in self.hosts)}/{keyspace}"
+
+    def create_keyspace(self, replicas: int = 1) -> str:
+        """Create an empty keyspace, each row of which is kept ``replicas`` times, and return its name."""
+        name = f"feedstore_test_{uuid.uuid4().hex}"
+        replication = f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
+        with self.session() as session:
+            session.execute(f"CREATE KEYSPACE {name} WITH replication = {replication}")
+        return name
+
+    def drop_keyspace(self, name: str) -> None:
+        """Remove a keyspace; none of that name is no error."""
+        with self.session() as session:
+            session.execute(f"DROP KEYSPACE IF EXISTS {name}")
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session of the driver's own, which asks these nodes alone."""
+        profile = ExecutionProfile(WhiteListRoundRobinPolicy(self.hosts), request_timeout=_SCHEMA_SECONDS)
+        cluster = Cluster(
+            self.hosts,
+            self.port,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            connect_timeout=_SCHEMA_SECONDS,
+            control_connection_timeout=_SCHEMA_SECONDS,
+            protocol_version=_PROTOCOL,
+        )
+        try:
+            yield cluster.connect()
+        finally:
+            cluster.shutdown()
+
+    def stop(self) -> None:
+        """Leave the cluster as it is: somebody else started it."""
+
+
+class OwnCassandraServer(CassandraServer):
+    """One node that is started here, in a temporary folder of its own.
+
+    By default it is a cluster of its own on free loopback ports, quick, and loses what it holds when it is killed.
+    ``place`` puts it elsewhere; then it is up only after :meth:`wait_until_ready`. ``settings`` are added to its
+    configuration, and ``options`` to its Java's.
+    """
+
+    def __init__(
+        self, place: Place | None = None, settings: dict[str, object] | None = None, options: tuple[str, ...] = FAST
+    ) -> None:
+        self.java, self.jars = require_programs()
+        self._settings = {} if settings is None else settings
+        self._options = options
+        self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        self._log = self.folder / "java.log"
+        try:
+            if place is None:
+                place = self._start_on_free_ports()
+            else:
+                self._begin(place)
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        self.place = place
+        super().__init__([place.address], place.native_port)
+
+    def wait_until_ready(self) -> None:
+        """Return once the node answers; raise :class:`ServerError` with its log if it does not."""
+        self._process.wait_until_ready(lambda: _STARTED in self._log.read_bytes()[self._log_begin :], _START_SECONDS)
+
+    def kill(self) -> None:
+        """End the node at once, as a crash would."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Make the node hang until :meth:`resume`: it is connected to and does not answer."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let the node go on."""
+        self._process.resume()
+
+    def start(self) -> None:
+        """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
+        self._begin(self.place)
+        self.wait_until_ready()
+
+    def stop(self) -> None:
+        """End the node and remove its data."""
+        self._process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start_on_free_ports(self) -> Place:
+        for attempt in range(1, _ATTEMPTS + 1):
+            place = Place(LOOPBACK, free_port(), free_port(), seed=LOOPBACK)
+            self._begin(place)
+            try:
+                self.wait_until_ready()
+            except ServerError:
+                # The end of the log, which the error shows, is about its shutdown.
+                if attempt == _ATTEMPTS or not any(text in self._log.read_bytes() for text in _TAKEN):
+                    raise
+            else:
+                return place
+        raise AssertionError("the last attempt returns or raises")
+
+    def _begin(self, place: Place) -> None:
+        write_configuration(self.folder, place, self._settings)
+        # What an earlier start left in the log says nothing about this one.
+        self._log_begin = self._log.stat().st_size if self._log.exists() else 0
+        java = command(self.java, self.jars, self.folder, self._options)
+        # Its data is removed after it, so it need not write anything out at its end.
+        self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL)
+
+
+def require_programs() -> tuple[Path, Path]:
+    """A Java 17 and the folder of Cassandra's jars, or :class:`ServerError` saying how to have them."""
+    java, jars = cassandra_programs.find_java(), cassandra_programs.find_jars()
+    if java is None or jars is None:
+        lacking = "a Java 17 was not found" if java is None else "Cassandra's jars have not been fetched"
+        raise ServerError(
+            f"{lacking}. `make test` fetches what is missing; {cassandra_programs.ADDRESS_VARIABLE}=host:port names a "
+            "cluster to use instead."
+        )
+    return java, jars

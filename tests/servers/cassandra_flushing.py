@@ -1,0 +1,51 @@
+"""A Cassandra node that can be told to write what it holds to its files, so that their size means something."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from servers.cassandra import OwnCassandraServer
+from servers.cassandra_configuration import FAST, openings
+from servers.ports import free_port
+from servers.process import ServerError
+
+_TOOL = "org.apache.cassandra.tools.NodeTool"
+
+
+class FlushingCassandraServer(OwnCassandraServer):
+    """A node of its own that listens to Cassandra's ``nodetool`` too."""
+
+    def __init__(self) -> None:
+        self._tool_port = free_port()
+        super().__init__(options=(*FAST, f"-Dcassandra.jmx.local.port={self._tool_port}"))
+
+    def flush(self) -> None:
+        """Write what all tables hold in memory to their files. Takes about a second."""
+        # The tool keeps a history in the user's home.
+        options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
+        asked = ("-p", str(self._tool_port), "flush")
+        finished = subprocess.run(
+            [self.java, *options, "-cp", f"{self.jars}/*", _TOOL, *asked],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if finished.returncode:
+            raise ServerError(f"nodetool could not flush:\n{finished.stdout}{finished.stderr}")
+
+    def stored_bytes(self, keyspace: str) -> int:
+        """How many bytes the files of a keyspace take, once all that it holds is in them."""
+        self.flush()
+        files = (self.folder / "data" / keyspace).rglob("*")
+        return sum(_bytes_of(path) for path in files if path.is_file())
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # A compaction has just taken it away.
+        return 0

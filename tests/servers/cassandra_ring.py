@@ -1,0 +1,105 @@
+"""A Cassandra ring: three nodes of the suite's own, each of which may hold every row."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from cassandra import ConsistencyLevel, RequestExecutionException
+from cassandra.cluster import NoHostAvailable
+from cassandra.query import SimpleStatement
+
+from polling import poll_until
+from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra_configuration import Place
+from servers.ports import free_port
+from servers.process import ServerError
+
+_NODES = 3
+_ATTEMPTS = 100
+_SECONDS = 90
+_SMALL_HEAP = ("-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
+_SETTINGS = {
+    # What a node has acknowledged it still has after it was killed.
+    "commitlog_sync": "batch",
+    "commitlog_sync_period": None,
+    # There is nothing to take over from the others, so all of them can join at once.
+    "auto_bootstrap": False,
+    # A dead node is taken for dead as soon as it may be.
+    "phi_convict_threshold": 5,
+    "write_request_timeout": "2s",
+    "read_request_timeout": "2s",
+}
+_TOKENS = 2**64
+_ASK_ALL = "SELECT * FROM system_distributed.view_build_status WHERE keyspace_name = '' AND view_name = ''"
+
+
+class OwnCassandraRing(CassandraServer):
+    """Three nodes on free loopback addresses; all of them see each other when it is made."""
+
+    def __init__(self) -> None:
+        places = _free_places()
+        self.nodes: list[OwnCassandraServer] = []
+        try:
+            for number, place in enumerate(places):
+                self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _SMALL_HEAP))
+            for node in self.nodes:
+                node.wait_until_ready()
+            self.wait_until_whole()
+        except BaseException:
+            self.stop()
+            raise
+        super().__init__([place.address for place in places], places[0].native_port)
+
+    def is_whole(self) -> bool:
+        """Whether every node can reach all others."""
+        return all(_sees_all(node) for node in self.nodes)
+
+    def start(self, *nodes: OwnCassandraServer) -> None:
+        """Start nodes again after their ``kill()``, and wait until the ring is whole."""
+        for node in nodes:
+            node.start()
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Return once every node can reach all others."""
+        poll_until(self.is_whole, _SECONDS, "the meeting of all nodes")
+
+    def stop(self) -> None:
+        """End the nodes and remove their data."""
+        for node in self.nodes:
+            node.stop()
+
+
+def _token(number: int) -> dict[str, object]:
+    return {"num_tokens": 1, "initial_token": str((number - 1) * _TOKENS // _NODES)}
+
+
+def _free_places() -> list[Place]:
+    """Places on neighbouring loopback addresses, with the same ports everywhere, as the nodes of a ring must have."""
+    for _ in range(_ATTEMPTS):
+        network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        addresses = [f"{network}.{number}" for number in range(1, _NODES + 1)]
+        storage, native = free_port(), free_port()
+        if all(_is_free(address, port) for address in addresses for port in (storage, native)):
+            return [Place(address, storage, native, seed=addresses[0]) for address in addresses]
+    raise ServerError("no loopback addresses were found where the same two ports are free")
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def _sees_all(node: OwnCassandraServer) -> bool:
+    """Whether a node can ask all three: the server's own table of repairs is kept on every one of them."""
+    try:
+        with node.session() as session:
+            session.execute(SimpleStatement(_ASK_ALL, consistency_level=ConsistencyLevel.ALL))
+    except (NoHostAvailable, RequestExecutionException):
+        return False
+    return True
