@@ -9,6 +9,9 @@ from feedstore.backends.sql.statements import limited, row_at
 from feedstore.backends.sql.tables import item_table
 
 _KEY = ("namespace", "name", "key")
+KEYS_AT_ONCE = 256
+"""How many keys the statement ``fetch_many`` takes."""
+_KEYS = tuple(f"key_{number}" for number in range(KEYS_AT_ONCE))
 
 
 class ItemStatements:
@@ -24,6 +27,8 @@ class ItemStatements:
         )
         self.upsert = text(replacing, "namespace_id", "name", "key", "value")
         self.fetch = text(select(columns.value).where(*one), *_KEY)
+        these = columns.key.in_([bindparam(name) for name in _KEYS])
+        self.fetch_many = text(select(columns.key, columns.value).where(*space, these), "namespace", "name", *_KEYS)
         self.delete = text(delete(item_table).where(*one), *_KEY)
         in_range = columns.key >= bindparam("first"), columns.key < bindparam("behind")
         scan = select(columns.key, columns.value).where(*space, *in_range).order_by(columns.key)

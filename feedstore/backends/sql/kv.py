@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.item_statements import KEYS_AT_ONCE
 from feedstore.storage import KvStorage
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _BEHIND_ALL = b"\xff"
 class SqlKvStorage(KvStorage):
     """Items as rows under (namespace, name, key).
 
-    A read or a write is one statement, O(log n). A scan is a range of keys, read in chunks of 256; it holds no
+    A read or a write is one statement, O(log n); reading many keys is one for each 256. A scan is a range of keys, read in chunks of 256; it holds no
     transaction between two chunks.
     """
 
@@ -40,6 +41,20 @@ class SqlKvStorage(KvStorage):
         parameters = (namespace_id, self._name_bytes, key.encode())
         rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
         return rows[0][0] if rows else None
+
+    def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
+        """One statement for each 256 keys, O(log n) for each."""
+        found: dict[str, bytes] = {}
+        for first in range(0, len(keys), KEYS_AT_ONCE):
+            found.update(self._fetch_part([key.encode() for key in keys[first : first + KEYS_AT_ONCE]]))
+        return found
+
+    def _fetch_part(self, keys: list[bytes]) -> Iterator[tuple[str, bytes]]:
+        # The text is compiled for one number of keys: the last one stands for those that are missing.
+        filled = [*keys, *[keys[-1]] * (KEYS_AT_ONCE - len(keys))]
+        parameters = (self.backend.namespace_id(), self._name_bytes, *filled)
+        rows = self.backend.store.fetch(self.backend.statements.items.fetch_many, parameters)
+        return ((key.decode(), data) for key, data in rows)
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())
