@@ -47,10 +47,10 @@ class KvStorage(Writer):
         return decode_value(key, data)
 
     def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
-        """Return ``{key: value}`` of those of the keys that are there, in the order asked for; absent ones are left out.
+        """Return ``{key: value}`` of the keys that are there, in the order asked for; absent ones are left out.
 
-        A key that is asked for twice comes once; none at all is no error. A bounded number of round trips on the shipped
-        backends; on one that has not written ``_fetch_many``, one for each key.
+        A key that is asked for twice comes once; none at all is no error. A bounded number of round trips on the
+        shipped backends; on one that has not written ``_fetch_many``, one for each key.
         """
         distinct = list(dict.fromkeys(check_key(key) for key in checked_iterable(keys)))
         if not distinct:

@@ -21,8 +21,8 @@ _BEHIND_ALL = b"\xff"
 class SqlKvStorage(KvStorage):
     """Items as rows under (namespace, name, key).
 
-    A read or a write is one statement, O(log n); reading many keys is one for each 256. A scan is a range of keys, read in chunks of 256; it holds no
-    transaction between two chunks.
+    A read or a write is one statement, O(log n); reading many keys is one for each 256. A scan is a range of keys, read
+    in chunks of 256; it holds no transaction between two chunks.
     """
 
     backend: SqlBackend
