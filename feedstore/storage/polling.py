@@ -1,0 +1,81 @@
+"""Watching a store that cannot push: looking at what is watched, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from feedstore.storage.bounds import EVERYTHING
+from feedstore.storage.source import Source
+from feedstore.storage.timeline_queue import newest_messages
+from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.watched import Watched
+
+if TYPE_CHECKING:
+    from feedstore.storage.backend import Backend
+
+POLL_SECONDS = 1.0
+_KEYS_AT_ONCE = 500
+
+
+class PollingSource(Source):
+    """Compares the newest entry of each timeline that is watched, and the newest message of each queue, with what it
+    was, once a second.
+
+    Costs one read of many timelines for each 500 keys and second, and nothing while nothing is watched. An entry that
+    comes in below the newest one is not noticed, only announced. What is watched for the first time may have changed
+    before the first look, so it is told once.
+    """
+
+    def __init__(self, backend: Backend, seconds: float = POLL_SECONDS) -> None:
+        self._backend = backend
+        self._seconds = seconds
+        self._woken = threading.Event()
+        self._next_look = 0.0
+        self._states: dict[bytes, Any] = {}
+
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes]:
+        """Sleep until the next look, and look."""
+        left = max(0.0, self._next_look - time.monotonic())
+        if self._woken.wait(min(seconds, left) if watched else seconds):
+            self._woken.clear()
+        if time.monotonic() < self._next_look:
+            return ()
+        self._next_look = time.monotonic() + self._seconds
+        return self._look(watched.topics())
+
+    def wake(self) -> None:
+        """End the sleep."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def _look(self, topics: list[Topic]) -> list[bytes]:
+        groups: defaultdict[tuple[str, Kind], list[Topic]] = defaultdict(list)
+        for topic in topics:
+            groups[topic.namespace, topic.kind].append(topic)
+        before, self._states = self._states, {}
+        for (namespace, kind), group in groups.items():
+            self._states.update(self._states_of(namespace, kind, group))
+        return [digest for digest, state in self._states.items() if digest not in before or before[digest] != state]
+
+    def _states_of(self, namespace: str, kind: Kind, topics: list[Topic]) -> dict[bytes, Any]:
+        backend = self._backend.with_namespace(namespace)
+        states: dict[bytes, Any] = {}
+        for first in range(0, len(topics), _KEYS_AT_ONCE):
+            part = topics[first : first + _KEYS_AT_ONCE]
+            found = backend.newest_ids(kind, [topic.key for topic in part])
+            states.update((topic.digest, found.get(topic.key)) for topic in part)
+        return states
+
+
+def newest_entries(backend: Backend, kind: Kind, keys: list[str]) -> dict[str, int]:
+    """Return ``{key: id of the newest entry}`` of timelines, or of the timelines that stand for queues."""
+    if kind is Kind.QUEUE:
+        return newest_messages(backend, keys)
+    slices = backend.timeline_storage()._get_many_slices(keys, 0, 1, EVERYTHING, True)
+    return {key: entries[0][0] for key, entries in slices.items() if entries}

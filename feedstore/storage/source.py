@@ -1,0 +1,57 @@
+"""Where a watcher learns of changes: what a backend writes to be more than polled."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from typing import Any
+
+from feedstore.storage.watched import Watched
+
+EVERYTHING = None
+"""What a source returns when anything may have changed: messages may have been lost, or nobody listened before."""
+
+
+class Source(ABC):
+    """The way in which the changes of other processes reach this one. One thread waits at a time; any may wake it.
+
+    It connects in :meth:`wait`, never before. After an error the next :meth:`wait` begins anew, and once it listens
+    again, it returns :data:`EVERYTHING`: what happened meanwhile is unknown.
+    """
+
+    @abstractmethod
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
+        """Return the digests of topics that may have changed, at the latest after ``seconds`` or :meth:`wake`.
+
+        Returns :data:`EVERYTHING` where it cannot know, which includes topics that it did not listen to before. Costs
+        nothing while nothing happens, where the store can push. Raises feedstore's errors.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Let the wait that is under way return, or the next one if there is none."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what was opened here; called when nobody waits."""
+
+
+class LocalSource(Source):
+    """The source of a store that no other process sees: it only sleeps."""
+
+    def __init__(self) -> None:
+        self._woken = threading.Event()
+
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes]:
+        """Sleep."""
+        self._woken.wait(seconds)
+        self._woken.clear()
+        return ()
+
+    def wake(self) -> None:
+        """End the sleep."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Nothing was opened."""
