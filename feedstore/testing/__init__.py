@@ -31,7 +31,23 @@ import pytest
 # Before the suites are imported, so that their assertions explain themselves wherever they are run.
 pytest.register_assert_rewrite(*(f"{__name__}.{path.stem}" for path in Path(__file__).parent.glob("*_suite.py")))
 
-from feedstore.testing.contract import ActivityContract, BackendContract, KvContract, TimelineContract  # noqa: E402
+from feedstore.testing.contract import (  # noqa: E402
+    ActivityContract,
+    BackendContract,
+    KvContract,
+    NotifyContract,
+    QueueContract,
+    TimelineContract,
+)
 from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
-__all__ = ["ActivityContract", "BackendContract", "KvContract", "OpenBackend", "Suite", "TimelineContract"]
+__all__ = [
+    "ActivityContract",
+    "BackendContract",
+    "KvContract",
+    "NotifyContract",
+    "OpenBackend",
+    "QueueContract",
+    "Suite",
+    "TimelineContract",
+]

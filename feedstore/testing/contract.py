@@ -11,6 +11,8 @@ from feedstore.testing.hydrate_suite import HydrateSuite
 from feedstore.testing.key_suite import KeySuite
 from feedstore.testing.kv_suite import KvSuite
 from feedstore.testing.kv_value_suite import KvValueSuite
+from feedstore.testing.notify_suite import NotifySuite
+from feedstore.testing.queue_suite import QueueConsumersSuite, QueueSuite
 from feedstore.testing.serializer_suite import SerializerSuite
 from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
 from feedstore.testing.timeline_add_suite import TimelineAddSuite, TimelineRemoveSuite
@@ -44,10 +46,20 @@ class KvContract(KvSuite, KvValueSuite, KeySuite):
     """The contract of key-value storages, and of keys."""
 
 
+class QueueContract(QueueSuite, QueueConsumersSuite):
+    """The contract of queues."""
+
+
+class NotifyContract(NotifySuite):
+    """The contract of notifiers."""
+
+
 class BackendContract(
     ActivityContract,
     TimelineContract,
     KvContract,
+    QueueContract,
+    NotifyContract,
     StorageSuite,
     MetricsSuite,
     SerializerSuite,

@@ -20,7 +20,7 @@ FIRST: dict[type[Any], type[Suite]] = {
     SendsWithoutTheLock: ThreadSuite,
 }
 CITATION = re.compile(
-    r"(?:[TK]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
+    r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
 )
 
 
