@@ -12,7 +12,8 @@ from feedstore.testing.key_suite import KeySuite
 from feedstore.testing.kv_suite import KvSuite
 from feedstore.testing.kv_value_suite import KvValueSuite
 from feedstore.testing.notify_suite import NotifySuite
-from feedstore.testing.queue_suite import QueueConsumersSuite, QueueSuite
+from feedstore.testing.queue_consumers_suite import QueueConsumersSuite
+from feedstore.testing.queue_suite import QueueSuite
 from feedstore.testing.serializer_suite import SerializerSuite
 from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
 from feedstore.testing.timeline_add_suite import TimelineAddSuite, TimelineRemoveSuite

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from feedstore.errors import BackendClosedError, NoMessagesException, QueueFull
 from feedstore.storage import Backend, QueueStorage
 from feedstore.testing.kv_value_suite import REFUSED_TYPES, VALUES
-from feedstore.testing.processes import Child, run_in_threads
 from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS, make_activity
 from feedstore.testing.suite import OpenBackend, Suite
 
@@ -25,11 +23,10 @@ WAIT_SECONDS = 20.0
 def drained(queue: QueueStorage) -> list[Any]:
     """Receive and acknowledge until the queue has nothing to give."""
     found = []
-    while True:
-        try:
+    with suppress(NoMessagesException):
+        while True:
             found.append(queue.pop())
-        except NoMessagesException:
-            return found
+    return found
 
 
 class QueueSuite(Suite):
@@ -106,7 +103,7 @@ class QueueSuite(Suite):
         """Q1: a message may be given again any number of times, before those behind it."""
         queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
         queue.push_many([1, 2, 3])
-        receipts = set()
+        receipts: set[str] = set()
         for _ in range(3):
             found = queue.receive_many(3, WAIT_SECONDS)
             # Those that fall due a moment later come a moment later.
@@ -189,7 +186,7 @@ class QueueSuite(Suite):
         backend.queue(max_length=2, when_full="drop_oldest").push(7)
         assert drained(backend.queue()) == [6, 7]
 
-    def test_names_are_apart(self, backend: Backend) -> None:
+    def test_each_name_is_a_queue(self, backend: Backend) -> None:
         """Q8: each name is a queue of its own, as hostile as any key."""
         for key in HARD_KEYS:
             backend.queue(key).push(key)
@@ -219,7 +216,7 @@ class QueueSuite(Suite):
         ],
         ids=repr,
     )
-    def test_bad_options_are_refused(self, backend: Backend, options: dict[str, Any], error: type[Exception]) -> None:
+    def test_bad_options_of_queues(self, backend: Backend, options: dict[str, Any], error: type[Exception]) -> None:
         """T5 for queues: an option is honoured, or refused with an error that names it."""
         with pytest.raises(error, match=next(iter(options))):
             backend.queue("name", **options)
@@ -234,7 +231,7 @@ class QueueSuite(Suite):
             with pytest.raises((TypeError, ValueError), match="limit"):
                 queue.receive_many(wrong)
 
-    def test_namespaces_are_apart(self, open_backend: OpenBackend, queue: QueueStorage) -> None:
+    def test_queues_of_namespaces_are_apart(self, open_backend: OpenBackend, queue: QueueStorage) -> None:
         """T10: another namespace has queues of its own under the same names."""
         other = open_backend().queue()
         queue.push(1)
@@ -289,124 +286,3 @@ class QueueSuite(Suite):
         for call in calls:
             with pytest.raises(BackendClosedError):
                 call()
-
-
-class QueueConsumersSuite(Suite):
-    """Several consumers, threads and processes, that wait, and that die."""
-
-    def test_a_waiting_receive_is_woken(self, open_backend: OpenBackend, backend: Backend) -> None:
-        """Q7: by a push through another backend on the same store."""
-        other = open_backend(backend.namespace)
-
-        def receive() -> Any:
-            return backend.queue().receive(WAIT_SECONDS)[1]
-
-        def push() -> None:
-            other.queue("another").push("noise")
-            other.queue().push("woken")
-
-        assert run_in_threads([receive, push])[0] == "woken"
-
-    def test_many_wait_and_each_message_is_given_once(self, backend: Backend) -> None:
-        """Q2, Q7: whoever is woken for nothing waits on."""
-        queue = backend.queue()
-
-        def receive() -> Any:
-            return queue.receive(WAIT_SECONDS)[1]
-
-        def push() -> None:
-            for number in range(4):
-                queue.push(number)
-
-        found = run_in_threads([*[receive] * 4, push])
-        assert sorted(found[:4]) == [0, 1, 2, 3]
-
-    def test_closing_ends_a_wait(self, backend: Backend) -> None:
-        """Close, Q7: at once, with the one clear error."""
-
-        def receive() -> None:
-            with pytest.raises(BackendClosedError):
-                backend.queue().receive(10 * WAIT_SECONDS)
-
-        def close() -> None:
-            # It waits when its watch is there.
-            while not backend.watcher().watched:
-                continue
-            backend.close()
-
-        run_in_threads([receive, close])
-
-    def test_threads_get_each_message_once(self, backend: Backend) -> None:
-        """Q2: nothing is lost and nothing comes twice while nobody dies."""
-        if not backend.abilities.exclusive_claims:
-            pytest.skip("two that receive in the same instant may get the same message")
-        queue = backend.queue()
-        queue.push_many(range(200))
-        found = run_in_threads([partial(drained, queue)] * 4)
-        assert sorted(sum(found, [])) == list(range(200))
-        assert all(part == sorted(part) for part in found)
-        assert queue.count() == 0
-
-    def test_pushes_at_once_keep_the_bound(self, backend: Backend) -> None:
-        """Q5, Q3: each push is there, those of one thread in their order."""
-        queue = backend.queue()
-
-        def push(thread: int) -> None:
-            for number in range(30):
-                queue.push([thread, number])
-
-        run_in_threads([partial(push, thread) for thread in range(4)])
-        found = drained(queue)
-        assert len(found) == 120
-        for thread in range(4):
-            assert [number for who, number in found if who == thread] == list(range(30))
-
-    def test_processes_get_each_message_once(self, open_backend: OpenBackend, backend: Backend) -> None:
-        """Q2: between processes, too."""
-        if not (backend.abilities.shared_between_processes and backend.abilities.exclusive_claims):
-            pytest.skip("the store belongs to one process, or has no exclusive claims")
-        backend.queue().push_many(range(300))
-
-        def drain() -> list[Any]:
-            return drained(open_backend(backend.namespace).queue())
-
-        children = [Child(drain) for _ in range(2)]
-        found = [child.result() for child in children]
-        assert sorted(sum(found, [])) == list(range(300))
-
-    def test_a_consumer_that_is_killed_loses_nothing(self, open_backend: OpenBackend, backend: Backend) -> None:
-        """Q1: what it had received is given to others."""
-        if not backend.abilities.shared_between_processes:
-            pytest.skip("the store belongs to one process")
-        backend.queue().push_many([1, 2])
-        reader, writer = os.pipe()
-
-        def die() -> None:
-            open_backend(backend.namespace).queue(visibility_timeout=HIDDEN_SECONDS).receive()
-            os.write(writer, b"+")
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        child = Child(die)
-        assert os.read(reader, 1) == b"+"
-        with pytest.raises(AssertionError, match=str(int(signal.SIGKILL))):
-            child.result()
-        os.close(reader)
-        os.close(writer)
-        queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
-        assert sorted([queue.receive(WAIT_SECONDS)[1], queue.receive(WAIT_SECONDS)[1]]) == [1, 2]
-
-    def test_a_child_goes_on_with_the_queue(self, backend: Backend) -> None:
-        """Decision 13: with waiting too, after a fork while the parent's watcher runs."""
-        queue = backend.queue()
-        with pytest.raises(NoMessagesException):
-            queue.receive(0.05)
-
-        def child() -> Any:
-            with pytest.raises(NoMessagesException):
-                backend.queue("child").receive(0.05)
-            backend.queue("child").push("child")
-            return backend.queue("child").receive(WAIT_SECONDS)[1]
-
-        assert Child(child).result() == "child"
-        queue.push("parent")
-        assert queue.receive(WAIT_SECONDS)[1] == "parent"
