@@ -11,6 +11,7 @@
     ├── InvalidTypeError             (TypeError)    an argument's type is not allowed
     ├── NotFoundError                (LookupError)
     │   ├── ItemNotFound                            a key-value storage has no such key
+    │   ├── InvalidListenerException                a channel has no such listener
     │   ├── NoMessagesException                     a queue has no message to give now
     │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
     ├── QueueFull                                   a queue holds as many messages as it may
@@ -77,6 +78,10 @@ class NotFoundError(FeedstoreError, LookupError):
 
 class ItemNotFound(NotFoundError):
     """A key-value storage holds nothing under the key."""
+
+
+class InvalidListenerException(NotFoundError):
+    """A channel has no listener with the id."""
 
 
 class NoMessagesException(NotFoundError):
