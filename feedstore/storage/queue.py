@@ -48,8 +48,8 @@ class QueueStorage(ABC):
     received or not. They belong to this object and not to the queue: others may push and receive with other ones.
 
     - Q1 What was pushed is received at least once: :meth:`receive` gives a message and a receipt, and :meth:`ack`
-      removes it. Without an ack within the visibility timeout, the message is given again, under another receipt, in
-      its old place. A consumer that dies loses nothing.
+      removes it. Without an ack within the visibility timeout, the message is given again, under another receipt,
+      before those that nobody has received yet. A consumer that dies loses nothing.
     - Q2 Two consumers never have the same message within the visibility timeout, in whatever threads or processes.
       Without the ability of exclusive claims two that receive in the same instant may.
     - Q3 First in, first out: a message is given before those that were pushed after it. Pushes at the same time have

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
+import select
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Collection
@@ -55,3 +59,41 @@ class LocalSource(Source):
 
     def close(self) -> None:
         """Nothing was opened."""
+
+
+class Waker:
+    """Sleeping until another thread calls, or until something comes in on a connection."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def wake(self) -> None:
+        """End the sleep that is under way, or the next one."""
+        with self._lock:
+            if not self._is_closed:
+                # A pipe that is full holds a call already.
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._writer, b"!")
+
+    def sleep(self, descriptor: int | None, seconds: float) -> bool:
+        """Sleep for at most ``seconds``, and return whether something has come in on the file ``descriptor``."""
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        if descriptor is not None:
+            poll.register(descriptor, select.POLLIN)
+        ready = [found for found, _ in poll.poll(math.ceil(seconds * 1000))]
+        if self._reader in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._reader, 2**16)
+        return descriptor in ready
+
+    def close(self) -> None:
+        """Close the pipe; calls that come later do nothing."""
+        with self._lock:
+            self._is_closed = True
+            os.close(self._reader)
+            os.close(self._writer)
