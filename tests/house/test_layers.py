@@ -16,7 +16,7 @@ LAYERS = (
     {"storage"},
     {"backends"},
     {"feeds", "events", "channels", "pubsub"},
-    {"fanout", "ingest"},
+    {"fanout", "ingest", "serve"},
     {"cli", "__main__"},
 )
 # What is built on the contracts names no backend: `registry` loads one by its URL.
