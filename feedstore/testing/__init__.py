@@ -19,6 +19,9 @@ under the namespace that it is given or a fresh one, and whose owner closes what
                     connect(f"mine://{tmp_path}", namespace=namespace or f"test-{uuid.uuid4().hex}")
                 )
 
+Whoever writes repositories of channels, or of the listeners and queues behind them, runs :class:`RepositoryContract`
+in the same way, with the fixture ``open_channels``.
+
 Each test cites the rule that it checks. The suites branch on ``backend.abilities`` alone, never on a type. They need
 pytest (``pip install feedstore[test]``). :mod:`feedstore.testing.oracle` runs random sequences of operations against a
 model; it needs hypothesis too, and is imported by its own name.
@@ -37,8 +40,10 @@ from feedstore.testing.contract import (  # noqa: E402
     KvContract,
     NotifyContract,
     QueueContract,
+    RepositoryContract,
     TimelineContract,
 )
+from feedstore.testing.repository_suite import OpenChannels  # noqa: E402
 from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
 __all__ = [
@@ -47,7 +52,9 @@ __all__ = [
     "KvContract",
     "NotifyContract",
     "OpenBackend",
+    "OpenChannels",
     "QueueContract",
+    "RepositoryContract",
     "Suite",
     "TimelineContract",
 ]
