@@ -32,3 +32,8 @@ class Topic(NamedTuple):
         # Neither a namespace nor a kind holds a NUL, so that no two topics are written the same way.
         text = f"{self.namespace}\0{self.kind.value}\0{self.key}"
         return blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def cut(digests: bytes) -> list[bytes]:
+    """Return the digests that were joined into one run of bytes."""
+    return [digests[start : start + DIGEST_BYTES] for start in range(0, len(digests), DIGEST_BYTES)]

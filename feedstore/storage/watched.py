@@ -19,6 +19,8 @@ class Watched(Generic[_WatcherType]):
         self._lock = threading.Lock()
         self._by_digest: dict[bytes, dict[Topic, set[_WatcherType]]] = {}
         self._namespaces: Counter[str] = Counter()
+        self.version = 0
+        """Grows whenever a topic is added."""
 
     def __len__(self) -> int:
         return self._namespaces.total()
@@ -34,6 +36,7 @@ class Watched(Generic[_WatcherType]):
                 watchers = self._by_digest.setdefault(digest, {}).setdefault(topic, set())
                 self._namespaces[topic.namespace] += not watchers
                 watchers.add(who)
+                self.version += 1
 
     def discard(self, who: _WatcherType, topics: Iterable[Topic]) -> None:
         """Note that somebody watches topics no longer; others may go on. O(1) for each."""
@@ -58,10 +61,10 @@ class Watched(Generic[_WatcherType]):
         with self._lock:
             return set(self._namespaces)
 
-    def topics(self) -> list[Topic]:
-        """Return every topic that is watched."""
+    def topics(self) -> list[tuple[bytes, Topic]]:
+        """Return every topic that is watched, with its digest."""
         with self._lock:
-            return [topic for same_digest in self._by_digest.values() for topic in same_digest]
+            return [(digest, topic) for digest, same in self._by_digest.items() for topic in same]
 
     def who_watches(self, digests: Collection[bytes] | None) -> dict[_WatcherType, set[str]]:
         """Return ``{who: keys}`` of the topics with the digests, of all topics for None."""

@@ -12,7 +12,7 @@ from feedstore.backends.redis.errors import translated
 from feedstore.backends.redis.keys import channel_of
 from feedstore.errors import StorageTimeoutError
 from feedstore.storage.source import EVERYTHING, Source, Waker
-from feedstore.storage.topic import DIGEST_BYTES
+from feedstore.storage.topic import cut
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -111,11 +111,6 @@ class RedisSource(Source):
             raise StorageTimeoutError(f"{self._store.label}: no sign of life within {_ANSWER_SECONDS:g} seconds")
         self._asked_since = time.monotonic()
         self._connection.send_command("PING", check_health=False)
-
-
-def cut(message: bytes) -> Collection[bytes]:
-    """Return the digests that a message holds."""
-    return [message[first : first + DIGEST_BYTES] for first in range(0, len(message), DIGEST_BYTES)]
 
 
 def as_driver_error(error: Exception) -> Exception:

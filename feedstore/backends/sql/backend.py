@@ -20,6 +20,8 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
+from feedstore.storage.source import Source
+from feedstore.storage.topic import Topic
 
 
 class SqlBackend(Backend):
@@ -97,6 +99,15 @@ class SqlBackend(Backend):
     def shares_store_with(self, other: Backend) -> bool:
         """Return whether ``other`` lies in the same database, through the same connections."""
         return other._store_identity() is self._store
+
+    def make_source(self) -> Source:
+        """On PostgreSQL changes are notified; a SQLite file is looked at."""
+        return self.database.make_source(self)
+
+    def announce_topics(self, topics: Sequence[Topic]) -> None:
+        """One statement on PostgreSQL, none on SQLite."""
+        if not self.database.notify(self.store, self.namespace, [topic.digest for topic in topics]):
+            super().announce_topics(topics)
 
     @property
     def closed(self) -> bool:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import TimelineRows
+from feedstore.storage.source import Source
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+    from feedstore.backends.sql.store import Store
 
 
 class Database(ABC):
@@ -26,6 +31,14 @@ class Database(ABC):
     def __init__(self, compiler: Compiler, label: str) -> None:
         self.compiler = compiler
         self.label = label
+
+    @abstractmethod
+    def make_source(self, backend: SqlBackend) -> Source:
+        """Return where the watcher learns of changes."""
+
+    def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> bool:
+        """Tell other processes of changes; return whether this process hears of it that way too."""
+        return False
 
     @abstractmethod
     def take(self, connection: Connection) -> None:

@@ -129,6 +129,13 @@ class Store:
             # its locks: closing it drops them.
             self._connections.discard(connection)
 
+    def new_connection(self) -> tuple[Any, Any]:
+        """Return a connection outside the pool, and the driver's own inside it, which the caller closes."""
+        pooled = self._connections.open_one()
+        raw = pooled.driver_connection
+        pooled.detach()
+        return pooled, raw
+
     def close(self) -> None:
         """Close what was opened here."""
         self.closed = True
