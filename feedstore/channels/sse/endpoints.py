@@ -13,6 +13,7 @@ from starlette.routing import Route
 from feedstore.channels.sse.live import LiveTimelines
 from feedstore.channels.sse.response import TimelineStream
 from feedstore.errors import InvalidValueError, StorageError
+from feedstore.storage.key import check_key
 
 Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]
 """Says who is asking: returns the key of the timeline that the request may see, None for none."""
@@ -72,12 +73,15 @@ class TimelineEndpoints:
         key = await authorized if isawaitable(authorized) else authorized
         if key is None:
             raise HTTPException(403, "this request may see no timeline")
-        return key
+        try:
+            return check_key(key)
+        except InvalidValueError as error:
+            raise HTTPException(400, str(error)) from error
 
 
 def _limit(text: str | None) -> int:
     if text is None:
         return _DEFAULT_LIMIT
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= _HIGHEST_LIMIT):
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= _HIGHEST_LIMIT):
         raise HTTPException(400, f"limit is a whole number from 1 to {_HIGHEST_LIMIT}")
     return int(text)
