@@ -23,9 +23,11 @@ class QueueConsumersSuite(Suite):
     def test_a_waiting_receive_is_woken(self, open_backend: OpenBackend, backend: Backend) -> None:
         """Q7: by a push through another backend on the same store."""
         other = open_backend(backend.namespace)
+        # Nothing but the push ends this wait within the test.
+        waiting = backend.queue(visibility_timeout=3 * WAIT_SECONDS)
 
         def receive() -> Any:
-            return backend.queue().receive(WAIT_SECONDS)[1]
+            return waiting.receive(3 * WAIT_SECONDS)[1]
 
         def push() -> None:
             other.queue("another").push("noise")
@@ -35,10 +37,10 @@ class QueueConsumersSuite(Suite):
 
     def test_many_wait_and_each_message_is_given_once(self, backend: Backend) -> None:
         """Q2, Q7: whoever is woken for nothing waits on."""
-        queue = backend.queue()
+        queue = backend.queue(visibility_timeout=3 * WAIT_SECONDS)
 
         def receive() -> Any:
-            return queue.receive(WAIT_SECONDS)[1]
+            return queue.receive(3 * WAIT_SECONDS)[1]
 
         def push() -> None:
             for number in range(4):
@@ -52,7 +54,7 @@ class QueueConsumersSuite(Suite):
 
         def receive() -> None:
             with pytest.raises(BackendClosedError):
-                backend.queue().receive(10 * WAIT_SECONDS)
+                backend.queue().receive(3 * WAIT_SECONDS)
 
         def close() -> None:
             # It waits when its watch is there.

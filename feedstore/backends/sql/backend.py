@@ -13,6 +13,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_engine, open_store
+from feedstore.backends.sql.queue import SqlQueueStorage
 from feedstore.backends.sql.store import Statements, Store
 from feedstore.backends.sql.timeline import SqlTimelineStorage, keys_of
 from feedstore.errors import InvalidTypeError
@@ -57,6 +58,7 @@ class SqlBackend(Backend):
     activity_storage_class = SqlActivityStorage
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage
+    queue_storage_class = SqlQueueStorage
 
     def __init__(
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
@@ -106,7 +108,9 @@ class SqlBackend(Backend):
 
     def announce_topics(self, topics: Sequence[Topic]) -> None:
         """One statement on PostgreSQL, none on SQLite."""
-        if not self.database.notify(self.store, self.namespace, [topic.digest for topic in topics]):
+        if self.database.pushes:
+            self.database.notify(self.store, self.namespace, [topic.digest for topic in topics])
+        else:
             super().announce_topics(topics)
 
     @property

@@ -18,6 +18,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
 from feedstore.backends.sql.postgresql.errors import is_lost, may_retry, translate
+from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
 from feedstore.backends.sql.postgresql.timelines import BEGIN_WRITE, PostgresqlTimelineRows
 from feedstore.backends.sql.statements import Compiler
@@ -36,6 +37,7 @@ class PostgresqlDatabase(Database):
 
     insert = staticmethod(insert)
     in_autocommit = True
+    pushes = True
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     begin_write = BEGIN_WRITE
     driver_error = psycopg.Error
@@ -45,15 +47,15 @@ class PostgresqlDatabase(Database):
         super().__init__(_BinaryCompiler(dialect), label)
         self.activity_rows = PostgresqlActivityRows(self.compiler)
         self.timeline_rows = PostgresqlTimelineRows(self.compiler)
+        self.message_rows = PostgresqlMessageRows(self.compiler)
 
     def make_source(self, backend: SqlBackend) -> Source:
         """A connection that listens."""
         return PostgresqlSource(backend.store)
 
-    def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> bool:
-        """One statement; inside a transaction it is heard when that commits."""
+    def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:
+        """One statement."""
         store.fetch(NOTIFY, notification(namespace, digests))
-        return True
 
     def take(self, connection: Connection) -> None:
         """Engines of our own are in autocommit already; those of others are put into it for the call."""

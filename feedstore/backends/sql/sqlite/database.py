@@ -12,6 +12,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.errors import translate
+from feedstore.backends.sql.sqlite.messages import SqliteMessageRows
 from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 from feedstore.backends.sql.statements import Compiler
@@ -35,6 +36,7 @@ class SqliteDatabase(Database):
         super().__init__(Compiler(SQLiteDialect_pysqlite()), label)
         self.activity_rows = SqliteActivityRows(self.compiler)
         self.timeline_rows = SqliteTimelineRows(self.compiler)
+        self.message_rows = SqliteMessageRows(self.compiler)
 
     def make_source(self, backend: SqlBackend) -> Source:
         """Nothing is pushed: who commits is noticed."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.tables import entry_table, timeline_table
+from feedstore.backends.sql.tables import entry_table, queue_table, timeline_table
 from feedstore.storage.polling import PollingSource
 from feedstore.storage.topic import Kind
 from feedstore.storage.watched import Watched
@@ -51,32 +51,44 @@ class SqliteSource(PollingSource):
 
     def states_of(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
         """One statement."""
-        if kind is not Kind.TIMELINE:
-            return super().states_of(backend, kind, keys)
         namespace_id = self._store.namespaces.find(backend.namespace)
-        return {} if namespace_id is None else self._heads.fetch(self._store, namespace_id, keys)
+        return {} if namespace_id is None else self._heads.fetch(self._store, kind, namespace_id, keys)
 
 
 class Heads:
-    """Statements that read what is newest in many timelines; each size is compiled once."""
+    """Statements that read what is newest in many timelines or queues, each compiled for a few numbers of keys."""
 
     def __init__(self, compiler: Compiler) -> None:
-        self._texts = {size: compiler.text(*_statement(size)) for size in _SIZES}
+        self._texts = {
+            (kind, size): compiler.text(*statement(size))
+            for kind, statement in ((Kind.TIMELINE, _newest_entries), (Kind.QUEUE, _newest_messages))
+            for size in _SIZES
+        }
 
-    def fetch(self, store: Store, namespace_id: int, keys: list[str]) -> dict[str, tuple[Any, ...]]:
-        """Return ``{key: (its number, length, newest dropped, newest id)}`` of up to 500 timelines that are there."""
+    def fetch(self, store: Store, kind: Kind, namespace_id: int, keys: list[str]) -> dict[str, tuple[Any, ...]]:
+        """Return ``{key: what changes with each write}`` of up to 500 timelines or queues that are there."""
         size = next(size for size in _SIZES if size >= len(keys))
         padded = [key.encode() for key in keys] + [b""] * (size - len(keys))
-        return {row[0].decode(): tuple(row[1:]) for row in store.fetch(self._texts[size], (namespace_id, *padded))}
+        rows = store.fetch(self._texts[kind, size], (namespace_id, *padded))
+        return {row[0].decode(): tuple(row[1:]) for row in rows}
 
 
-def _statement(size: int) -> Any:
+def _newest_entries(size: int) -> Any:
     header, entry = timeline_table.c, entry_table.c
     newest = select(func.max(entry.activity_id)).where(entry.timeline_id == header.id).scalar_subquery()
-    names = [f"key_{number}" for number in range(size)]
     columns = select(header.key, header.id, header.length, header.newest_dropped, newest)
-    wanted = header.key.in_([bindparam(name) for name in names])
-    return columns.where(header.namespace_id == bindparam("namespace"), wanted), "namespace", *names
+    return _of_many(columns, header.namespace_id, header.key, size)
+
+
+def _newest_messages(size: int) -> Any:
+    header = queue_table.c
+    return _of_many(select(header.name, header.id, header.last_position), header.namespace_id, header.name, size)
+
+
+def _of_many(columns: Select[Any], namespace_id: Any, key: Any, size: int) -> Any:
+    names = [f"key_{number}" for number in range(size)]
+    wanted = key.in_([bindparam(name) for name in names])
+    return columns.where(namespace_id == bindparam("namespace"), wanted), "namespace", *names
 
 
 def _data_version(connection: Connection) -> tuple[int, int]:
