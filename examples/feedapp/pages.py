@@ -11,13 +11,15 @@ _ACCOUNT = """
 _CONTROLS = """
 <form class="card" data-post action="/activities" aria-label="Tell what you did">
   <div class="row">
-    <label>I<select name="verb"><option>posted</option><option>liked</option><option>recommended</option>
+    <label class="small">I<select name="verb"><option>posted</option><option>liked</option><option>recommended</option>
       <option>finished</option></select></label>
     <label>what
       <input name="object" required maxlength="200" placeholder="a photo of the lake" autocomplete="off"></label>
   </div>
-  <label>and say about it<textarea name="text" rows="2" maxlength="2000"></textarea></label>
-  <div class="row"><button class="primary">Post</button></div>
+  <div class="row">
+    <label>and say about it<textarea name="text" rows="1" maxlength="2000"></textarea></label>
+    <button class="primary">Post</button>
+  </div>
   <p class="said" role="status"></p>
 </form>
 <form class="card" data-post action="/follows" aria-label="Follow somebody">

@@ -45,7 +45,7 @@ class Scene:
         backend.activity_storage().add_many([Activity("ann", "like", f"photo:{one}", id=one) for one in IDS])
         self.notifier = notifier
         self.live = LiveTimelines(
-            backend, window=WINDOW, most_missed=MOST_MISSED, most_waiting=4, settle_seconds=0.001, threads=1
+            backend, window=WINDOW, most_missed=MOST_MISSED, most_waiting=4, settle_seconds=0.001, threads=2
         )
         self.client = Client(self.live, self.timelines, KEY)
         self.is_connected = False
@@ -113,6 +113,7 @@ def test_a_client_ends_with_everything_or_was_told_of_a_gap(history: list[tuple[
             for step, argument in history:
                 await scene.act(step, argument)
             await scene.settle()
+            assert set(scene.client.told_twice) <= scene.was_below
             await scene.live.close()
 
     asyncio.run(play())

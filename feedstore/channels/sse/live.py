@@ -13,6 +13,7 @@ from sse_starlette.sse import AppStatus
 
 from feedstore.channels.sse.event import new_retry_hint
 from feedstore.channels.sse.heartbeat import Heartbeat
+from feedstore.channels.sse.look import Look
 from feedstore.channels.sse.position import MOST_ENTRIES
 from feedstore.channels.sse.reader import Render, TimelineReader
 from feedstore.channels.sse.subscriber import Subscriber
@@ -207,7 +208,8 @@ class LiveTimelines:
             batch = self._next_batch()
             if not batch:
                 return
-            task = self._loop.create_task(self._look_at(batch))
+            # The looks begin here, before another change of the same timelines is heard of.
+            task = self._loop.create_task(self._look_at(batch, [timeline.look() for timeline in batch]))
             self._tasks.add(task)
             task.add_done_callback(self._finish)
 
@@ -223,8 +225,7 @@ class LiveTimelines:
                     break
         return batch
 
-    async def _look_at(self, batch: list[LiveTimeline]) -> None:
-        looks = [timeline.look() for timeline in batch]
+    async def _look_at(self, batch: list[LiveTimeline], looks: list[Look]) -> None:
         try:
             seen = await self._loop.run_in_executor(self._pool, self._reader.read, looks)
         except FeedstoreError as error:
