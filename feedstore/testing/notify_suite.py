@@ -17,9 +17,7 @@ from feedstore.storage import Backend, Notifier, TimelineStorage
 from feedstore.testing.processes import Child, run_in_threads
 from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS
 from feedstore.testing.suite import OpenBackend, Suite
-
-WAIT_SECONDS = 20.0
-"""A wait that ends sooner, or the test fails."""
+from feedstore.testing.waiting import patience
 
 
 class Told:
@@ -32,14 +30,14 @@ class Told:
         """Keep the keys."""
         self._calls.put(keys)
 
-    def wait_for(self, *keys: str, seconds: float = WAIT_SECONDS) -> set[str]:
+    def wait_for(self, *keys: str) -> set[str]:
         """Return all that was told, once each of the keys was."""
         found: set[str] = set()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience.seconds
         with suppress(queue.Empty):
             while not found.issuperset(keys):
                 found |= self._calls.get(timeout=max(0.01, deadline - time.monotonic()))
-        assert found.issuperset(keys), f"told of {found} alone within {seconds:g} seconds"
+        assert found.issuperset(keys), f"told of {found} alone within {patience.seconds:g} seconds"
         return found
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -13,8 +15,9 @@ import pytest
 from feedstore.errors import BackendClosedError, NoMessagesException
 from feedstore.storage import Backend
 from feedstore.testing.processes import Child, run_in_threads
-from feedstore.testing.queue_suite import HIDDEN_SECONDS, WAIT_SECONDS, drained
+from feedstore.testing.queue_suite import HIDDEN_SECONDS, drained
 from feedstore.testing.suite import OpenBackend, Suite
+from feedstore.testing.waiting import patience
 
 
 class QueueConsumersSuite(Suite):
@@ -24,12 +27,23 @@ class QueueConsumersSuite(Suite):
         """Q7: by a push through another backend on the same store."""
         other = open_backend(backend.namespace)
         # Nothing but the push ends this wait within the test.
-        waiting = backend.queue(visibility_timeout=3 * WAIT_SECONDS)
+        waiting = backend.queue(visibility_timeout=3 * patience.seconds)
+        looked = threading.Event()
+
+        def seconds_to_next() -> float:
+            looked.set()
+            return waiting.visibility_timeout
+
+        setattr(waiting, "_seconds_to_next", seconds_to_next)  # noqa: B010 - it tells when the wait begins
 
         def receive() -> Any:
-            return waiting.receive(3 * WAIT_SECONDS)[1]
+            start = time.monotonic()
+            message = waiting.receive(3 * patience.seconds)[1]
+            assert time.monotonic() - start < 2 * patience.seconds
+            return message
 
         def push() -> None:
+            assert looked.wait(patience.seconds)
             other.queue("another").push("noise")
             other.queue().push("woken")
 
@@ -37,10 +51,10 @@ class QueueConsumersSuite(Suite):
 
     def test_many_wait_and_each_message_is_given_once(self, backend: Backend) -> None:
         """Q2, Q7: whoever is woken for nothing waits on."""
-        queue = backend.queue(visibility_timeout=3 * WAIT_SECONDS)
+        queue = backend.queue(visibility_timeout=3 * patience.seconds)
 
         def receive() -> Any:
-            return queue.receive(3 * WAIT_SECONDS)[1]
+            return queue.receive(3 * patience.seconds)[1]
 
         def push() -> None:
             for number in range(4):
@@ -54,7 +68,7 @@ class QueueConsumersSuite(Suite):
 
         def receive() -> None:
             with pytest.raises(BackendClosedError):
-                backend.queue().receive(3 * WAIT_SECONDS)
+                backend.queue().receive(3 * patience.seconds)
 
         def close() -> None:
             # It waits when its watch is there.
@@ -121,7 +135,7 @@ class QueueConsumersSuite(Suite):
         os.close(reader)
         os.close(writer)
         queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
-        assert sorted([queue.receive(WAIT_SECONDS)[1], queue.receive(WAIT_SECONDS)[1]]) == [1, 2]
+        assert sorted([queue.receive(patience.seconds)[1], queue.receive(patience.seconds)[1]]) == [1, 2]
 
     def test_a_child_goes_on_with_the_queue(self, backend: Backend) -> None:
         """Decision 13: with waiting too, after a fork while the parent's watcher runs."""
@@ -133,8 +147,8 @@ class QueueConsumersSuite(Suite):
             with pytest.raises(NoMessagesException):
                 backend.queue("child").receive(0.05)
             backend.queue("child").push("child")
-            return backend.queue("child").receive(WAIT_SECONDS)[1]
+            return backend.queue("child").receive(patience.seconds)[1]
 
         assert Child(child).result() == "child"
         queue.push("parent")
-        assert queue.receive(WAIT_SECONDS)[1] == "parent"
+        assert queue.receive(patience.seconds)[1] == "parent"

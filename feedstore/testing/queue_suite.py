@@ -13,11 +13,10 @@ from feedstore.storage import Backend, QueueStorage
 from feedstore.testing.kv_value_suite import REFUSED_TYPES, VALUES
 from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS, make_activity
 from feedstore.testing.suite import OpenBackend, Suite
+from feedstore.testing.waiting import patience
 
 HIDDEN_SECONDS = 0.3
 """A visibility timeout that a test waits for."""
-WAIT_SECONDS = 20.0
-"""A wait that ends sooner, or the test fails."""
 
 
 def drained(queue: QueueStorage) -> list[Any]:
@@ -91,7 +90,7 @@ class QueueSuite(Suite):
         assert queue.ack(kept) is True
         queue.push("third")
         assert queue.pop() == "third"
-        again, message = queue.receive(WAIT_SECONDS)
+        again, message = queue.receive(patience.seconds)
         assert message == "first"
         assert again != lost
         assert queue.ack(lost) is False
@@ -105,10 +104,10 @@ class QueueSuite(Suite):
         queue.push_many([1, 2, 3])
         receipts: set[str] = set()
         for _ in range(3):
-            found = queue.receive_many(3, WAIT_SECONDS)
+            found = queue.receive_many(3, patience.seconds)
             # Those that fall due a moment later come a moment later.
             while len(found) < 3:
-                found += queue.receive_many(3 - len(found), WAIT_SECONDS)
+                found += queue.receive_many(3 - len(found), patience.seconds)
             assert [message for _, message in found] == [1, 2, 3]
             receipts.update(receipt for receipt, _ in found)
         assert len(receipts) == 9
@@ -133,7 +132,7 @@ class QueueSuite(Suite):
         marker = backend.queue("marker", visibility_timeout=HIDDEN_SECONDS)
         marker.push("due later")
         marker.receive()
-        marker.receive(WAIT_SECONDS)
+        marker.receive(patience.seconds)
         assert queue.ack(receipt) is True
         assert queue.count() == 0
 
