@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.item_statements import KEYS_AT_ONCE
+from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
 from feedstore.storage import KvStorage
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ class SqlKvStorage(KvStorage):
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One statement for each 256 keys, O(log n) for each."""
         found: dict[str, bytes] = {}
-        for first in range(0, len(keys), KEYS_AT_ONCE):
-            found.update(self._fetch_part([key.encode() for key in keys[first : first + KEYS_AT_ONCE]]))
+        for first in range(0, len(keys), MANY_KEYS):
+            found.update(self._fetch_part([key.encode() for key in keys[first : first + MANY_KEYS]]))
         return found
 
     def _fetch_part(self, keys: list[bytes]) -> Iterator[tuple[str, bytes]]:
         # The text is compiled for one number of keys: the last one stands for those that are missing.
-        filled = [*keys, *[keys[-1]] * (KEYS_AT_ONCE - len(keys))]
-        parameters = (self.backend.namespace_id(), self._name_bytes, *filled)
-        rows = self.backend.store.fetch(self.backend.statements.items.fetch_many, parameters)
-        return ((key.decode(), data) for key, data in rows)
+        count = FEW_KEYS if len(keys) <= FEW_KEYS else MANY_KEYS
+        filled = [*keys, *[keys[-1]] * (count - len(keys))]
+        parameters = (*filled, self.backend.namespace_id(), self._name_bytes)
+        rows = self.backend.store.fetch(self.backend.statements.items.fetch_many[count], parameters)
+        return ((key.decode(), data) for key, data in rows if data is not None)
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())
