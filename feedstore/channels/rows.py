@@ -41,11 +41,12 @@ class Rows:
         return self._opened(row)[1]
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Any]:
-        """Return ``{id: value}`` of those rows that are there. A bounded number of round trips with a storage of ours,
-        one for each row with another's."""
+        """Return ``{id: value}`` of those rows that are there. A bounded number of round trips with a storage that has
+        ``fetch_many``, as ours have; one for each row with another."""
         keys = {self._key((one,)): one for one in ids}
-        if isinstance(self.storage, KvStorage):
-            rows = self.storage.fetch_many(keys)
+        fetch_many = getattr(self.storage, "fetch_many", None)
+        if callable(fetch_many):
+            rows = fetch_many(keys)
         else:
             found = ((key, self._fetch(key)) for key in keys)
             rows = {key: row for key, row in found if row is not None}

@@ -11,7 +11,10 @@ from feedstore.storage.batch import Batch
 
 
 class KeyValueStorage(Protocol):
-    """What a repository needs of a storage: the methods that eric-sse's ``KvStorage`` has, and no others."""
+    """What a repository needs of a storage: the methods that eric-sse's ``KvStorage`` has, and no others.
+
+    One that has ``fetch_many(keys) -> {key: value}`` too, which leaves absent keys out, is asked for many at once.
+    """
 
     def fetch_by_prefix(self, prefix: str) -> Any:
         """Return the values whose keys start with ``prefix``."""

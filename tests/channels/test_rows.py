@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -57,6 +58,22 @@ def test_rows_of_two_names_are_apart(storage: Any) -> None:
         assert one.get_many(["b", "c"]) == {"b": name}
         with pytest.raises(ItemNotFound, match="'c'"):
             one.get("c")
+
+
+def test_a_storage_that_has_fetch_many_is_asked_once() -> None:
+    class Counting(ForeignStorage):
+        asked = 0
+
+        def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
+            self.asked += 1
+            return {key: self.items[key] for key in keys if key in self.items}
+
+    storage = Counting()
+    for number in range(9):
+        ListenerRepository(storage).persist(f"{number}", MessageQueueListener())
+    found = ListenerRepository(storage).load_many(map(str, range(1, 20)))
+    assert set(found) == {f"{number}" for number in range(1, 9)}
+    assert storage.asked == 1
 
 
 @pytest.mark.parametrize("damaged", [1, {"ids": ["one"]}, {"ids": ["one"], "value": 1, "more": 2}, [], "text"])
