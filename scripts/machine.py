@@ -2,7 +2,7 @@
 
     python scripts/machine.py [SERVER...]
 
-equips it with the servers that the tests start.
+equips it with the servers and the browser that the tests start.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import importlib.util
 import sys
 from collections.abc import Collection
 
+import browser_programs
 import postgresql_programs
 import redis_programs
 from system_packages import SystemPackageError, install_packages, require_installable
 
-SERVERS = ("postgresql", "redis")
+SERVERS = ("postgresql", "redis", "browser")
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
@@ -25,6 +26,8 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
         missing.update(postgresql_programs.missing_packages())
     if "redis" in servers:
         missing.update(redis_programs.missing_packages())
+    if "browser" in servers:
+        missing.update(browser_programs.missing_packages())
     if missing:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:
