@@ -47,7 +47,7 @@ class LocalSource(Source):
     def __init__(self) -> None:
         self._woken = threading.Event()
 
-    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes]:
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
         """Sleep."""
         self._woken.wait(seconds)
         self._woken.clear()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging.handlers
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pytest
 
-from feedstore.errors import BackendClosedError
+from feedstore.errors import BackendClosedError, StorageUnavailableError
 from feedstore.storage import Backend, Notifier, TimelineStorage
+from feedstore.storage.source import EVERYTHING, LocalSource
+from feedstore.storage.watched import Watched
 from feedstore.testing.processes import Child, run_in_threads
 from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS
 from feedstore.testing.suite import OpenBackend, Suite
@@ -41,6 +43,21 @@ class Told:
         return found
 
 
+class Interrupted(LocalSource):
+    """A source that loses its connection at first, finds it again, and has nothing to tell then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waits = 0
+
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
+        """Fail, then return everything, then sleep."""
+        self._waits += 1
+        if self._waits == 1:
+            raise StorageUnavailableError("the connection was lost, on purpose")
+        return EVERYTHING if self._waits == 2 else super().wait(watched, seconds)
+
+
 class NotifySuite(Suite):
     """Watching timelines, and announcing them."""
 
@@ -51,7 +68,7 @@ class NotifySuite(Suite):
         told.wait_for("settled")
 
     def test_a_write_is_told(self, open_backend: OpenBackend, backend: Backend, notifier: Notifier) -> None:
-        """N1: of another backend on the same store, with the notifier as an option, once it is stored."""
+        """N1, N2: of another backend on the same store, with the notifier as an option, once it is stored."""
         other = open_backend(backend.namespace)
         writes = other.timeline_storage(notifier=other.notifier())
         told = Told()
@@ -216,6 +233,14 @@ class NotifySuite(Suite):
             watch.add(["a", "b"])
             for _ in range(3):
                 told.wait_for("a", "b")
+
+    def test_after_a_gap_everything_is_told(self, backend: Backend, notifier: Notifier) -> None:
+        """N3: once the source works again after an error, and says that it may have missed something."""
+        setattr(backend, "make_source", Interrupted)  # noqa: B010 - a source that fails when it is told to
+        told = Told()
+        with notifier.watch(told, recheck_seconds=None) as watch:
+            watch.add(["a", "b"])
+            assert told.wait_for("a", "b") == {"a", "b"}
 
     def test_namespaces_never_hear_of_each_other(
         self, open_backend: OpenBackend, backend: Backend, notifier: Notifier

@@ -12,9 +12,10 @@ from docs.pages import DOCS
 from feedstore.testing import BackendContract, RepositoryContract
 
 PAGE = (DOCS / "contracts.md").read_text(encoding="utf-8")
-RULES = [*(f"T{number}" for number in range(1, 18)), *(f"K{number}" for number in range(1, 7)), "C1", "C2"]
-ROW = re.compile(r"^\| ([TKC]\d+) \| (.+) \|$", re.MULTILINE)
-CITED = re.compile(r"\b[TKC]\d+\b")
+COUNTS = {"T": 17, "K": 6, "Q": 8, "N": 6, "C": 2}
+RULES = [f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)]
+ROW = re.compile(r"^\| ([TKQNC]\d+) \| (.+) \|$", re.MULTILINE)
+CITED = re.compile(r"\b[TKQNC]\d+\b")
 
 
 def suites_by_rule() -> dict[str, set[str]]:
