@@ -77,7 +77,7 @@ def _insert_text(compiler: Compiler) -> str:
 
 
 def _receive_text(compiler: Compiler) -> str:
-    # Not joined to the header, or the planner reads and sorts all messages: of 10,000 a receive and an ack 6.3 ms, not 0.4.
+    # Joined to the header, the planner reads and sorts all messages: of 10,000 a receive and an ack 6.3 ms, not 0.4.
     oldest = select(_message.queue_id, _message.position).where(_message.queue_id == queue_id())
     oldest = oldest.where(_message.visible_at <= _now).order_by(_message.position)
     oldest = oldest.limit(bindparam("limit", type_=BigInteger))
