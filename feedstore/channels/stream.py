@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedstore.channels.connection import Connection
@@ -70,8 +70,8 @@ class _Wait:
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            # A callback may come late, from a thread that does not know that the loop has ended.
-            if not loop.is_closed():
+            # A callback may come late, from a thread that does not know that the loop has ended, which raises this.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._woken.set)
 
         self._ending.callback(self._listener.subscribe(wake))

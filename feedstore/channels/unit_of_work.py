@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from feedstore.storage import AtomicScope, KvStorage
+from feedstore.errors import AtomicityError
+from feedstore.storage import Backend, KvStorage
 from feedstore.storage.batch import Batch
 
 
@@ -73,27 +74,27 @@ class UnitOfWork:
 
 
 def _send(writes: Sequence[_Write]) -> None:
-    storages = _of_one_backend(writes)
-    if storages:
-        with storages[0].backend.batch(atomic=_is_in_atomic_scope(storages)) as batch:
-            for write in writes:
-                write.run(batch)
-    else:
+    backend = _common_backend(writes)
+    if backend is None:
         for write in writes:
             write.run(None)
+        return
+    try:
+        _send_batch(backend, writes, atomic=True)
+    except AtomicityError:
+        # Nothing was sent. The order of the writes is one that may be interrupted.
+        _send_batch(backend, writes, atomic=False)
 
 
-def _of_one_backend(writes: Sequence[_Write]) -> list[KvStorage]:
-    """Return the storages that are written to, or none at all if a batch cannot hold all of the writes."""
-    storages = [write.storage for write in writes]
-    own = [storage for storage in storages if isinstance(storage, KvStorage)]
-    is_one = len(own) == len(storages) and all(own[0].backend.shares_batches_with(one.backend) for one in own)
-    return own if is_one else []
+def _send_batch(backend: Backend, writes: Sequence[_Write], atomic: bool) -> None:
+    with backend.batch(atomic=atomic) as batch:
+        for write in writes:
+            write.run(batch)
 
 
-def _is_in_atomic_scope(storages: Sequence[KvStorage]) -> bool:
-    scope = storages[0].backend.abilities.atomic_scope
-    # All items of one name lie together, wherever that is.
-    return scope is AtomicScope.BACKEND or (
-        scope in (AtomicScope.SLOT, AtomicScope.EVENTUAL) and len({one.name for one in storages}) == 1
-    )
+def _common_backend(writes: Sequence[_Write]) -> Backend | None:
+    """Return the backend whose batch can hold all of the writes, or None."""
+    backends = [write.storage.backend for write in writes if isinstance(write.storage, KvStorage)]
+    if not backends or len(backends) < len(writes):
+        return None
+    return backends[0] if all(backends[0].shares_batches_with(one) for one in backends) else None

@@ -6,6 +6,7 @@ import pytest
 
 from channels.repositories import repository_on
 from channels.storages import ForeignStorage, NoneForAbsent
+from conformance.modest_backend import ModestBackend
 from feedstore.channels import DurableConnectionsFactory, InMemoryStorage, SSEChannelRepository
 from feedstore.testing import OpenChannels, RepositoryContract
 from stores import OpenBackend, fresh_namespace
@@ -48,6 +49,15 @@ class TestAnyStorage(RepositoryContract):
     def open_channels(self, kind: type[ForeignStorage]) -> OpenChannels:
         storage = kind()
         return lambda: repository_on(storage)
+
+
+class TestABackendWithoutAbilities(RepositoryContract):
+    """A backend that has no atomic batch, and reads many items one after the other."""
+
+    @pytest.fixture
+    def open_channels(self) -> OpenChannels:
+        backend = ModestBackend(fresh_namespace())
+        return lambda: SSEChannelRepository.on_backend(backend)
 
 
 class TestStoragesOfTwoKinds(RepositoryContract):

@@ -162,6 +162,15 @@ def test_one_bad_connection_and_nothing_is_written(backend: Backend) -> None:
         assert list(storage.fetch_all()) == []
 
 
+def test_writes_beyond_the_atomic_scope_are_sent_all_the_same(backend: Backend) -> None:
+    """Items of many names may lie anywhere in a Cluster; the order of the writes does what a batch cannot."""
+    one, two, three, four = (backend.kv_storage(f"storage:{number}") for number in range(4))
+    channels = repository_on(one, two, three, four)
+    channel = new_channel(channels, "news", connections=3)
+    channels.persist(channel)
+    assert seen(channels.load_one("news").get_connections()) == seen(channel.get_connections())
+
+
 def test_what_a_channel_cannot_store_is_refused_whole(backend: Backend) -> None:
     """K6: no object gets into a store, and the channel's connections stay out with it."""
     channels = SSEChannelRepository.on_backend(backend)

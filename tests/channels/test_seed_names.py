@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from abc import ABC
 from typing import Any
 
@@ -163,6 +165,14 @@ def test_the_properties_are_properties() -> None:
 def test_all_names_are_there() -> None:
     assert all(hasattr(channels, name) for name in channels.__all__)
     assert sorted(channels.__all__) == channels.__all__
+
+
+def test_importing_channels_imports_no_driver() -> None:
+    script = "import sys, feedstore.channels; print(*sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    loaded = {name.split(".")[0] for name in printed.split()}
+    assert "feedstore" in loaded
+    assert loaded.isdisjoint({"sqlalchemy", "redis", "psycopg", "eric_sse", "starlette", "sse_starlette"})
 
 
 def test_a_storage_in_memory_stands_on_its_own() -> None:
