@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 _KEYS_AT_ONCE = 500
-# After a look that took a second the next one comes no sooner than in nine: polling takes a tenth of a core at most.
-_REST = 9.0
+# After a look that took a second the next one comes no sooner than in three: polling takes a quarter of a core at most.
+_REST = 3.0
 
 
 class PollingSource(Source):
