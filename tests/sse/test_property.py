@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import soak
 from feedstore import Activity, connect
 from feedstore.channels.sse import LiveTimelines, reader
 from feedstore.ids import MAX_ID
@@ -105,6 +106,7 @@ def shallow_first_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "FEW_ENTRIES", 2)
 
 
+@settings(max_examples=soak.count(400, 10_000))
 @given(st.lists(steps, max_size=25))
 def test_a_client_ends_with_everything_or_was_told_of_a_gap(history: list[tuple[str, Any]]) -> None:
     async def play() -> None:

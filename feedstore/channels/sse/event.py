@@ -26,9 +26,14 @@ class Packet:
     position: str | None = None
 
 
-def new_event(name: str, data: str, position: str) -> bytes:
-    """Return one event as bytes; its id is the client's position behind it."""
-    return ServerSentEvent(data, event=name, id=position, sep=_NEWLINE).encode()
+def new_event(name: str, data: str) -> bytes:
+    """Return one event as bytes, without an id."""
+    return ServerSentEvent(data, event=name, sep=_NEWLINE).encode()
+
+
+def with_id(event: bytes, position: str) -> bytes:
+    """Return an event with its id: the client's position behind it, which is another in each timeline."""
+    return b"id: %b\n%b" % (position.encode(), event)
 
 
 def new_retry_hint() -> bytes:

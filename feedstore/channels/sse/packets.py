@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from feedstore.channels.sse.event import ACTIVITY, GAP, READY, REMOVED, Packet, new_event
+from feedstore.channels.sse.event import GAP, READY, REMOVED, Packet, new_event, with_id
 from feedstore.channels.sse.position import Position, encode_position
 from feedstore.channels.sse.resume import Gap, Resumption
 from feedstore.channels.sse.window import Change, Window
 from feedstore.ids import id_to_text
 
-Documents = Mapping[int, str]
-"""The activities that there are, by id, as JSON."""
+Events = Mapping[int, bytes]
+"""The event that tells of each activity that there is, by id, without the event's id."""
 _EVENTS_IN_A_PACKET = 64
 
 
 class PacketWriter:
     """Writes the packets of one timeline; ``most`` is how many of the newest entries a position covers."""
 
-    def __init__(self, key: str, documents: Documents, most: int) -> None:
+    def __init__(self, key: str, events: Events, most: int) -> None:
         self._key = key
-        self._documents = documents
+        self._events = events
         self._most = most
 
     def news(self, old: Window, change: Change) -> list[Packet]:
@@ -38,11 +38,10 @@ class PacketWriter:
         position = self._position(window)
         events: list[tuple[bytes, str]] = []
         if isinstance(resumption, Gap):
-            events = [(new_event(GAP, json.dumps({"reason": resumption.value}), position), position)]
+            events = [self._event(GAP, {"reason": resumption.value}, position)]
         elif resumption is not None:
             events = list(self._additions(resumption.known, resumption.missed, window))
-        ready = (new_event(READY, "{}", position), position)
-        return list(_packed([*events, ready]))
+        return list(_packed([*events, self._event(READY, {}, position)]))
 
     def gap(self, reason: Gap, window: Window) -> list[Packet]:
         """Return what tells those who are live that they must read the timeline anew."""
@@ -51,16 +50,18 @@ class PacketWriter:
     def _removals(self, window: Window, removed: list[int]) -> Iterator[tuple[bytes, str]]:
         for activity_id in removed:
             window = window.without([activity_id])
-            position = self._position(window)
-            yield new_event(REMOVED, json.dumps({"id": id_to_text(activity_id)}), position), position
+            yield self._event(REMOVED, {"id": id_to_text(activity_id)}, self._position(window))
 
     def _additions(self, window: Window, added: list[int], last: Window) -> Iterator[tuple[bytes, str]]:
         for activity_id in added:
             window = last if activity_id == added[-1] else window.with_entry(activity_id, self._most)
-            document = self._documents.get(activity_id)
-            if document is not None:
+            event = self._events.get(activity_id)
+            if event is not None:
                 position = self._position(window)
-                yield new_event(ACTIVITY, document, position), position
+                yield with_id(event, position), position
+
+    def _event(self, name: str, value: dict[str, str], position: str) -> tuple[bytes, str]:
+        return with_id(new_event(name, json.dumps(value)), position), position
 
     def _position(self, window: Window) -> str:
         return encode_position(Position.of(window), self._key)

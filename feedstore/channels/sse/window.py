@@ -87,8 +87,25 @@ def compare(old: Window, read: Window, most: int) -> Change:
     went that the newest ``most`` reach further down than before, those that stand there have come too: whether they
     stood there before is not known.
     """
-    if old.packed == read.packed and old.lowest == read.lowest:
-        return Change([], [], read)
+    return _news_on_top(old, read, most) or _any_change(old, read, most)
+
+
+def _news_on_top(old: Window, read: Window, most: int) -> Change | None:
+    """Return the change if all that happened is that entries came on top: what nearly always happens, for a fifth of
+    the time. None if more may have happened.
+    """
+    came = read.packed.find(old.packed[:ID_BYTES])
+    kept = len(read.packed) - came
+    if came < 0 or came % ID_BYTES or read.lowest < old.lowest or read.packed[came:] != old.packed[:kept]:
+        return None
+    if old.packed[kept : kept + ID_BYTES] >= id_to_bytes(read.lowest):
+        # It would have been read if it were still there.
+        return None
+    added = [id_from_bytes(one) for one in reversed(_split(read.packed[:came]))]
+    return Change(added, [], Window(read.packed[:came] + old.packed, read.newest, old.lowest).cut(most))
+
+
+def _any_change(old: Window, read: Window, most: int) -> Change:
     lowest = max(read.lowest, min(old.lowest, read.cut(most).lowest))
     first = id_to_bytes(lowest)
     before = {one for one in _split(old.packed) if one >= first}
