@@ -17,6 +17,7 @@ from feedstore.errors import (
     QueueFull,
     StorageUnavailableError,
 )
+from feedstore.ids import shown_int
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.bounds import check_position
 from feedstore.storage.key import check_key
@@ -28,6 +29,8 @@ VISIBILITY_TIMEOUT = 30.0
 """Seconds for which a message that was received is given to nobody else, unless the queue is told another number."""
 MAX_LENGTH = 100_000
 """How many messages a queue holds, unless it is told another number."""
+MOST = 2**31 - 1
+"""The greatest ``max_length``, and the most messages that are received at once."""
 REFUSE, DROP_OLDEST = "refuse", "drop_oldest"
 _LONGEST_SECONDS = 366 * 86_400.0
 _PAUSE_SECONDS = 0.5
@@ -93,8 +96,8 @@ class QueueStorage(ABC):
         if not self.visibility_timeout:
             raise InvalidValueError("visibility_timeout is 0; a message is hidden for a while after it was received")
         self.max_length = check_position("max_length", max_length)
-        if not self.max_length:
-            raise InvalidValueError("max_length is 0; a queue holds 1 message or more")
+        if not 1 <= self.max_length <= MOST:
+            raise InvalidValueError(f"max_length is {shown_int(max_length)}; it lies between 1 and {MOST}")
         if when_full not in (REFUSE, DROP_OLDEST):
             raise InvalidValueError(f"when_full is {when_full!r}; it is {REFUSE!r} or {DROP_OLDEST!r}")
         self.when_full = when_full
@@ -133,7 +136,8 @@ class QueueStorage(ABC):
             raise InvalidValueError("limit is 0; receive 1 message or more")
         seconds = _check_seconds("timeout", timeout)
         self.backend.check_open()
-        found = self._receive(limit) or (self._wait(limit, seconds) if seconds else [])
+        most = min(limit, MOST)
+        found = self._receive(most) or (self._wait(most, seconds) if seconds else [])
         if not found:
             raise NoMessagesException(f"{self} has no message to give")
         what = f"a message of {self}"

@@ -208,6 +208,7 @@ class QueueSuite(Suite):
             ({"visibility_timeout": "30"}, TypeError),
             ({"max_length": 0}, ValueError),
             ({"max_length": -1}, ValueError),
+            ({"max_length": 2**31}, ValueError),
             ({"max_length": 1.5}, TypeError),
             ({"when_full": "block"}, ValueError),
             ({"when_full": None}, ValueError),
@@ -226,6 +227,8 @@ class QueueSuite(Suite):
         for wrong in (-1, float("nan"), "1"):
             with pytest.raises((TypeError, ValueError), match="timeout"):
                 queue.receive(wrong)
+        queue.push(1)
+        assert len(queue.receive_many(10**30)) == 1
         for wrong in (0, -1, "1"):
             with pytest.raises((TypeError, ValueError), match="limit"):
                 queue.receive_many(wrong)

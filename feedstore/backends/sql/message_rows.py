@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.storage.topic import Topic
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
@@ -33,6 +34,12 @@ class MessageRows(ABC):
     @abstractmethod
     def add(self, connection: Connection, queue_id: int, first: int, messages: list[bytes]) -> None:
         """Insert messages at the positions from ``first`` on, given to whoever comes."""
+
+    def append(self, store: Store, queue: QueueKey, messages: list[bytes], most: int, topic: Topic) -> bool | None:
+        """Add messages at the end and notify, in one statement; return whether they fitted. None, with nothing done,
+        where it takes a transaction.
+        """
+        return None
 
     @abstractmethod
     def receive(self, store: Store, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRows, QueueKey
 from feedstore.storage import QueueStorage
-from feedstore.storage.queue import REFUSE, Delivery, numbers_of
+from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
 
 _PARTS = 3
-_MOST_AT_ONCE = 2**31 - 1
 
 
 class SqlQueueStorage(QueueStorage):
     """Messages as rows under (queue, position), and a header with how many there are.
 
-    A push is one transaction, which locks the header, so that the bound is exact; its positions follow each other. A
-    receive and an ack are one statement on PostgreSQL and one transaction on SQLite. A receive passes over the rows
-    that others have, O(those). PostgreSQL's clock hides messages, on SQLite the machine's. Who waits is woken by the
-    commit of a push on PostgreSQL, and finds it within a tenth of a second on SQLite; at once in the same process.
+    A push locks the header, so that the bound is exact; its positions follow each other. A receive and an ack are one
+    statement on PostgreSQL and one transaction on SQLite. A receive passes over the rows that others have, O(those).
+    PostgreSQL's clock hides messages, on SQLite the machine's. Who waits is woken by the commit of a push on
+    PostgreSQL, and finds it within a tenth of a second on SQLite; at once in the same process.
     """
 
     backend: SqlBackend
@@ -36,8 +35,16 @@ class SqlQueueStorage(QueueStorage):
         return None if namespace_id is None else QueueKey(namespace_id, self.name.encode())
 
     def _push(self, messages: list[bytes]) -> None:
-        """One transaction of six statements at most."""
+        """One statement on PostgreSQL where a full queue refuses, else one transaction of six statements at most."""
         queue = QueueKey(self.backend.namespace_id_to_write(), self.name.encode())
+        if self.when_full == REFUSE:
+            if len(messages) > self.max_length:
+                raise self.full_error(len(messages))
+            fitted = self._rows.append(self.backend.store, queue, messages, self.max_length, self.topic)
+            if fitted:
+                return
+            if fitted is not None:
+                raise self.full_error(len(messages))
         self.backend.store.write(self._add, queue, messages)
         if not self.backend.database.pushes:
             self.backend.announce_topics([self.topic])
@@ -61,12 +68,12 @@ class SqlQueueStorage(QueueStorage):
         queue = self._queue()
         if queue is None:
             return []
-        rows = self._rows.receive(self.backend.store, queue, min(limit, _MOST_AT_ONCE), self.visibility_timeout)
+        rows = self._rows.receive(self.backend.store, queue, limit, self.visibility_timeout)
         return [(f"{row.queue_id}-{row.position}-{row.delivery}", row.data) for row in rows]
 
     def _ack(self, receipt: str) -> bool:
         numbers, queue = numbers_of(receipt, _PARTS), self._queue()
-        if numbers is None or queue is None or numbers[2] > _MOST_AT_ONCE:
+        if numbers is None or queue is None or numbers[2] > MOST:
             return False
         return self._rows.remove(self.backend.store, queue, (numbers[0], numbers[1], numbers[2]))
 

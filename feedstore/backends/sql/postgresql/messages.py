@@ -10,24 +10,27 @@ from sqlalchemy import (
     Double,
     Integer,
     LargeBinary,
+    Text,
     bindparam,
     cast,
     column,
     delete,
     extract,
     func,
-    insert,
     literal_column,
     select,
+    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
+from feedstore.backends.sql.postgresql.source import notification
 from feedstore.backends.sql.queue_statements import queue_id
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import message_table, queue_table
+from feedstore.storage.topic import Topic
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
@@ -44,6 +47,7 @@ class PostgresqlMessageRows(MessageRows):
 
     def __init__(self, compiler: Compiler) -> None:
         self._insert = _insert_text(compiler)
+        self._append = _append_text(compiler)
         self._receive = _receive_text(compiler)
         self._remove = _remove_text(compiler)
         self._now = compiler.text(select(_now))
@@ -51,6 +55,13 @@ class PostgresqlMessageRows(MessageRows):
     def add(self, connection: Connection, queue_id: int, first: int, messages: list[bytes]) -> None:
         """One statement."""
         connection.execute(self._insert, (queue_id, first - 1, messages))
+
+    def append(self, store: Store, queue: QueueKey, messages: list[bytes], most: int, topic: Topic) -> bool:
+        """One statement; of a push that does not fit nothing is done, and nobody is told."""
+        count = len(messages)
+        channel, payloads = notification(topic.namespace, [topic.digest])
+        parameters = (*queue, count, count, most, count, messages, channel, payloads[0])
+        return bool(store.write_and_fetch(self._append, parameters))
 
     def receive(self, store: Store, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
         """One statement."""
@@ -67,9 +78,39 @@ class PostgresqlMessageRows(MessageRows):
         return now
 
 
-def _insert_text(compiler: Compiler) -> str:
+def _each_message() -> Any:
+    """The array ``messages`` as a table with the columns ``data`` and ``number``, which counts from 1."""
     given = func.unnest(bindparam("messages", type_=ARRAY(LargeBinary)))
-    each = given.table_valued(column("data", LargeBinary), with_ordinality="number", name="given").render_derived()
+    return given.table_valued(column("data", LargeBinary), with_ordinality="number", name="given").render_derived()
+
+
+def _append_text(compiler: Compiler) -> str:
+    new = insert(queue_table).values(
+        namespace_id=bindparam("namespace"),
+        name=bindparam("name"),
+        length=bindparam("more", type_=Integer),
+        last_position=bindparam("last", type_=BigInteger),
+    )
+    length = queue_table.c.length + new.excluded.length
+    lengthened = new.on_conflict_do_update(
+        index_elements=[queue_table.c.namespace_id, queue_table.c.name],
+        set_={"length": length, "last_position": queue_table.c.last_position + new.excluded.last_position},
+        where=length <= bindparam("most", type_=BigInteger),
+    )
+    header = lengthened.returning(queue_table.c.id, queue_table.c.last_position).cte("header")
+    each = _each_message()
+    place = header.c.last_position - bindparam("count", type_=BigInteger) + each.c.number
+    # Every row of one table with every row of the other, and the header is one row.
+    rows = select(header.c.id, place, _never, _no_delivery, each.c.data).join_from(header, each, true())
+    added = insert(message_table).from_select(list(message_table.columns.keys()), rows).cte("added")
+    channel, payload = bindparam("channel", type_=Text), bindparam("payload", type_=Text)
+    told = select(func.pg_notify(channel, payload)).select_from(header).add_cte(added)
+    names = ("namespace", "name", "more", "last", "most", "count", "messages", "channel", "payload")
+    return compiler.text(told, *names)
+
+
+def _insert_text(compiler: Compiler) -> str:
+    each = _each_message()
     place = each.c.number + bindparam("before", type_=BigInteger)
     rows = select(bindparam("queue", type_=BigInteger), place, _never, _no_delivery, each.c.data)
     inserted = insert(message_table).from_select(list(message_table.columns.keys()), rows)
