@@ -18,6 +18,7 @@ from polling import poll_until
 from servers.ports import LOOPBACK
 from servers.proxy import Proxy
 from servers.redis import OwnRedisServer
+from servers.redis_cluster import OwnRedisCluster
 
 SECONDS = 30.0
 
@@ -82,6 +83,24 @@ def test_a_watch_is_told_of_everything_after_a_gap(
         # Nothing was announced: nobody can know that.
         told.wait_for("a", "b")
         backend.notifier().announce(["b"])
+        told.wait_for("b")
+
+
+def test_a_cluster_loses_the_node_that_a_wait_listens_to(own_redis_cluster: OwnRedisCluster) -> None:
+    told = Told()
+    url = own_redis_cluster.url
+    with connect(url) as backend, connect(url) as other, ThreadPoolExecutor() as pool:
+        queue = backend.queue(visibility_timeout=10 * SECONDS)
+        watch = backend.notifier().watch(told, recheck_seconds=None)
+        watch.add(["a", "b"])
+        told.wait_for("a", "b")
+        waiting = pool.submit(queue.receive, 2 * SECONDS)
+        (listened_to,) = [server for server in own_redis_cluster.servers if subscribers(server)]
+        listened_to.kill()
+        told.wait_for("a", "b")
+        other.queue().push("after")
+        assert waiting.result(2 * SECONDS)[1] == "after"
+        other.notifier().announce(["b"])
         told.wait_for("b")
 
 
