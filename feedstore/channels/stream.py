@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -55,6 +56,33 @@ def _is_registered(channel: AbstractChannel, listener_id: str) -> bool:
     return True
 
 
+class _Subscription:
+    """A queue's subscription, which ends also if its thread is still making it when the stream is cancelled."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def begin(self, queue: Queue, callback: Callable[[], object]) -> bool:
+        """Subscribe; return whether the queue can tell of pushes."""
+        unsubscribe = queue.subscribe(callback)
+        with self._lock:
+            self._unsubscribe = unsubscribe
+            is_over = self._is_over
+        if is_over:
+            self.end()
+        return unsubscribe is not None
+
+    def end(self) -> None:
+        """Unsubscribe, now or as soon as there is something to end."""
+        with self._lock:
+            self._is_over = True
+            unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            unsubscribe()
+
+
 class _Wait:
     """Waits for the messages of one connection, on the running event loop."""
 
@@ -75,10 +103,9 @@ class _Wait:
                 loop.call_soon_threadsafe(self._woken.set)
 
         self._ending.callback(self._listener.subscribe(wake))
-        unsubscribe = await self._call(self._queue.subscribe, wake)
-        if unsubscribe is not None:
-            self._is_told = True
-            self._ending.callback(unsubscribe)
+        subscription = _Subscription()
+        self._ending.callback(subscription.end)
+        self._is_told = await self._call(subscription.begin, self._queue, wake)
 
     async def for_message(self) -> tuple[str, MessageContract] | None:
         """Return the next delivery, or None after having waited: for a push, a stop, or a message to fall due."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -237,6 +237,37 @@ def test_what_was_not_taken_comes_again(backend: Backend) -> None:
     asyncio.run(main())
 
 
+def test_a_stream_that_is_cancelled_while_it_subscribes() -> None:
+    """The thread that subscribes goes on, and what it has begun is ended."""
+
+    class Slow(InMemoryQueue):
+        blocking = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked, self.may_go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+        def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
+            self.asked.set()
+            assert self.may_go_on.wait(SECONDS)
+            return self.ended.set
+
+    async def main() -> None:
+        queue, listener = Slow(), MessageQueueListener()
+        channel = Channel()
+        channel.register_connection(Connection(listener, queue))
+        listener.start()
+        waiting = asyncio.ensure_future(next_of(channel.message_stream(listener)))
+        assert await asyncio.to_thread(queue.asked.wait, SECONDS)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert not queue.ended.is_set()
+        queue.may_go_on.set()
+        assert await asyncio.to_thread(queue.ended.wait, SECONDS)
+
+    asyncio.run(main())
+
+
 def test_a_stream_that_is_cancelled_leaves_nothing_behind(backend: Backend) -> None:
     async def main() -> None:
         channel = Channel(connections_factory=DurableConnectionsFactory(backend))
@@ -247,6 +278,5 @@ def test_a_stream_that_is_cancelled_leaves_nothing_behind(backend: Backend) -> N
         await asyncio.wait({waiting})
         assert waiting.cancelled()
         assert channel.get_connections() == []
-        gc.collect()
 
     asyncio.run(main())
