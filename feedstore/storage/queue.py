@@ -15,6 +15,7 @@ from feedstore.errors import (
     InvalidValueError,
     NoMessagesException,
     QueueFull,
+    StorageTimeoutError,
     StorageUnavailableError,
 )
 from feedstore.ids import shown_int
@@ -34,6 +35,8 @@ MOST = 2**31 - 1
 REFUSE, DROP_OLDEST = "refuse", "drop_oldest"
 _LONGEST_SECONDS = 366 * 86_400.0
 _PAUSE_SECONDS = 0.5
+# What falls due now may be just in somebody else's hands: not to be asked for without a pause.
+_SHORTEST_PAUSE_SECONDS = 0.01
 _SHOWN_CHARACTERS = 80
 # Up to what a signed integer of 64 bits holds, and without a leading zero: one way to write each.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
@@ -124,8 +127,8 @@ class QueueStorage(ABC):
         visibility timeout.
 
         If there is none, wait up to ``timeout`` seconds, and then raise :class:`NoMessagesException`. A server that
-        goes away while this waits is waited for too; if it stays away, :class:`StorageUnavailableError` is raised at
-        the end. Closing the backend ends the wait with a :class:`BackendClosedError`. One round trip if there is a
+        goes away while this waits is waited for too; if it stays away, its :class:`StorageError` is raised at the
+        end. Closing the backend ends the wait with a :class:`BackendClosedError`. One round trip if there is a
         message; who waits costs nothing until something is pushed (Q7).
         """
         return self.receive_many(1, timeout)[0]
@@ -228,14 +231,14 @@ class QueueStorage(ABC):
                 left = deadline - time.monotonic()
                 if found or left <= 0:
                     return found
-                woken.wait(min(pause, left))
+                woken.wait(min(max(pause, _SHORTEST_PAUSE_SECONDS), left))
 
     def _look(self, limit: int, deadline: float) -> tuple[list[Delivery], float]:
         """Return what there is, and how long to wait before the next look."""
         try:
             found = self._receive(limit)
             return found, 0.0 if found else self._seconds_to_next()
-        except StorageUnavailableError:
+        except (StorageUnavailableError, StorageTimeoutError):
             if time.monotonic() >= deadline:
                 raise
             return [], _PAUSE_SECONDS
