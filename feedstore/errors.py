@@ -11,7 +11,10 @@
     ├── InvalidTypeError             (TypeError)    an argument's type is not allowed
     ├── NotFoundError                (LookupError)
     │   ├── ItemNotFound                            a key-value storage has no such key
+    │   ├── InvalidListenerException                a channel has no such listener
+    │   ├── NoMessagesException                     a queue has no message to give now
     │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
+    ├── QueueFull                                   a queue holds as many messages as it may
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
     ├── ForkedClientError            (RuntimeError) a client that was handed in is used after a fork
     ├── MissingDriverError           (ImportError)  the backend's driver is not installed; names the extra
@@ -77,8 +80,20 @@ class ItemNotFound(NotFoundError):
     """A key-value storage holds nothing under the key."""
 
 
+class InvalidListenerException(NotFoundError):
+    """A channel has no listener with the id."""
+
+
+class NoMessagesException(NotFoundError):
+    """A queue has no message to give now: it is empty, or others are at work on all that it holds."""
+
+
 class ActivityNotFound(NotFoundError, ValueError):
     """A timeline holds no entry with the id."""
+
+
+class QueueFull(FeedstoreError):
+    """A queue holds as many messages as it may, and drops none; nothing of the call was stored."""
 
 
 class BackendClosedError(FeedstoreError, ValueError):

@@ -2,7 +2,7 @@
 
     python scripts/machine.py [SERVER...]
 
-equips it with the servers that the tests start.
+equips it with the servers and the browser that the tests start.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+import browser_programs
 import cassandra_programs
 import postgresql_programs
 import redis_programs
 from system_packages import SystemPackageError, install_packages, require_installable
 
-SERVERS = ("postgresql", "redis", "cassandra")
+SERVERS = ("postgresql", "redis", "cassandra", "browser")
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
@@ -29,6 +30,8 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
         missing.update(redis_programs.missing_packages())
     if "cassandra" in servers:
         missing.update(cassandra_programs.missing_packages())
+    if "browser" in servers:
+        missing.update(browser_programs.missing_packages())
     if missing:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from feedstore.cli.options import add_common_options, open_backend
-from feedstore.cli.output import activity_fields, print_json, print_table, time_text
+from feedstore.cli.output import print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text, parse_id
+from feedstore.serializers.plain import activity_fields
 
 NAME = "activity"
 HELP = "show one activity"

@@ -14,7 +14,7 @@ from feedstore.cli import status
 from feedstore.cli.output import printable
 from feedstore.errors import FeedstoreError
 
-COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "db")
+COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "serve", "db")
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
 Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.

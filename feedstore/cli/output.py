@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import unicodedata
-from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from feedstore.activity import Activity
 from feedstore.ids import id_to_text
+from feedstore.serializers.plain import plain_value
 
 _GAP = "  "
 _MORE_THAN_ID = 2**128
@@ -21,35 +19,7 @@ _MORE_THAN_ID = 2**128
 def print_json(value: Any) -> None:
     """Print a value as JSON on one line: times as ISO 8601, bytes as base64, NaN and infinities as texts."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(_plain(value), ensure_ascii=not is_unicode))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return b64encode(value).decode()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
-
-
-def activity_fields(activity: Activity) -> dict[str, Any]:
-    """Return an activity's fields by name, its id as text."""
-    return {
-        "id": id_to_text(activity.serialization_id),
-        "time": activity.time,
-        "actor": activity.actor,
-        "verb": activity.verb,
-        "object": activity.object,
-        "target": activity.target,
-        "foreign_id": activity.foreign_id,
-        "extra_context": activity.extra_context,
-    }
+    print(json.dumps(plain_value(value), ensure_ascii=not is_unicode))
 
 
 def floor_text(floor: int | None) -> str | None:

@@ -7,9 +7,10 @@ import sys
 from typing import Any
 
 from feedstore.cli.options import add_common_options, at_least_one, open_backend
-from feedstore.cli.output import activity_fields, floor_text, print_json, print_table, time_text
+from feedstore.cli.output import floor_text, print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text
+from feedstore.serializers.plain import activity_fields
 from feedstore.storage import Backend, Page
 from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST
 

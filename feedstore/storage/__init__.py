@@ -9,7 +9,9 @@ from feedstore.storage.backend import Backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import Bounds
 from feedstore.storage.kv import KvStorage
+from feedstore.storage.notify import Notifier, Watch
 from feedstore.storage.page import Page
+from feedstore.storage.queue import QueueStorage
 from feedstore.storage.storage import Storage
 from feedstore.storage.timeline import TimelineStorage
 
@@ -28,7 +30,10 @@ __all__ = [
     "Batch",
     "Bounds",
     "KvStorage",
+    "Notifier",
     "Page",
+    "QueueStorage",
     "Storage",
     "TimelineStorage",
+    "Watch",
 ]

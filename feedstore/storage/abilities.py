@@ -30,6 +30,8 @@ class Abilities:
       to the oldest entry that the trim kept.
     - ``atomic_scope``: what ``batch(atomic=True)`` may hold.
     - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
+    - ``exclusive_claims``: two consumers of a queue never have the same message within its visibility timeout. Without
+      it, two that receive in the same instant may both get it; it is still received at least once.
     - ``shared_between_processes``: another process that opens the same URL sees the same data.
     """
 
@@ -39,4 +41,5 @@ class Abilities:
     exact_floor: bool = True
     atomic_scope: AtomicScope = AtomicScope.BACKEND
     ordered_prefix_scans: bool = True
+    exclusive_claims: bool = True
     shared_between_processes: bool = True

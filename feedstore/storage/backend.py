@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from feedstore.serializers import Serializer
     from feedstore.storage.activity import ActivityStorage
     from feedstore.storage.kv import KvStorage
+    from feedstore.storage.notify import Notifier
+    from feedstore.storage.queue import QueueStorage
+    from feedstore.storage.source import Source
     from feedstore.storage.timeline import TimelineStorage
+    from feedstore.storage.topic import Kind, Topic
+    from feedstore.storage.watcher import Watcher
 
 DEFAULT_NAMESPACE = "default"
 _BackendType = TypeVar("_BackendType", bound="Backend")
@@ -31,17 +36,21 @@ class Backend(ABC):
     data, not tables: thousands are cheap, and two never see each other (T10). A backend is safe to share between
     threads, connects at its first use, and survives a fork: the child opens connections of its own.
 
-    Subclasses set :attr:`abilities` and the three storage classes, and write the hooks at the end.
+    Subclasses set :attr:`abilities` and the three storage classes, and write the hooks at the end. Queues and the
+    notifier work over those; a store that does them better sets :attr:`queue_storage_class`, and overrides
+    :meth:`make_source` and :meth:`announce_topics`.
     """
 
     abilities: Abilities
     activity_storage_class: type[ActivityStorage]
     timeline_storage_class: type[TimelineStorage]
     kv_storage_class: type[KvStorage]
+    queue_storage_class: type[QueueStorage] | None = None
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
         self.namespace = check_namespace(namespace)
         self.metrics = Metrics() if metrics is None else metrics
+        self._watchers: dict[str, Watcher] = {}
 
     @classmethod
     @abstractmethod
@@ -77,6 +86,22 @@ class Backend(ABC):
         """
         return self.kv_storage_class(backend=self, name=check_key(name, "name"))
 
+    def queue(self, name: str = "default", **options: Any) -> QueueStorage:
+        """Return the queue of that name; each name is a queue of its own. Costs nothing.
+
+        A name follows the rules of keys. The options, :class:`~feedstore.storage.QueueStorage` says what they mean:
+        ``visibility_timeout``, ``max_length``, ``when_full``.
+        """
+        return (self.queue_storage_class or _default_queue_class())(backend=self, name=name, **options)
+
+    def notifier(self) -> Notifier:
+        """Return the :class:`~feedstore.storage.Notifier` of this namespace. Costs nothing."""
+        # Both modules know what a backend is, so this one can reach them only when it is called.
+        from feedstore.storage.notify import Notifier
+
+        self.check_open()
+        return Notifier(self)
+
     def batch(self, atomic: bool = False) -> Batch:
         """Return a :class:`Batch`: a context manager whose writes are sent together when it ends."""
         return Batch(self, atomic=bool(atomic))
@@ -87,7 +112,9 @@ class Backend(ABC):
         Closing any of them closes the store for all.
         """
         self.check_open()
-        return self._with_namespace(check_namespace(namespace))
+        other = self._with_namespace(check_namespace(namespace))
+        other._watchers = self._watchers
+        return other
 
     def ping(self) -> None:
         """Ask the store for an answer: one round trip. Raises :class:`StorageError` if it gives none."""
@@ -101,9 +128,13 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Close what the backend opened, and nothing that it was given. Closing twice is no error; any later use is a
-        :class:`BackendClosedError`."""
+        :class:`BackendClosedError`. Waits for a watch's callback that is under way, and for a :meth:`receive` never.
+        """
         if not self.closed:
             self._close()
+        # Afterwards, so that whoever is woken by it finds the backend closed.
+        for watcher in self._watchers.values():
+            watcher.close()
 
     def check_open(self) -> None:
         """Raise :class:`BackendClosedError` once the backend was closed."""
@@ -130,6 +161,37 @@ class Backend(ABC):
         """
         self.check_open()
         return self._run_operations(operations, atomic)
+
+    def watcher(self) -> Watcher:
+        """Return what waits for changes of this store: one for all its namespaces, and one thread at most."""
+        from feedstore.storage.watcher import Watcher
+
+        self.check_open()
+        return self._watchers.get("") or self._watchers.setdefault("", Watcher(self.make_source))
+
+    def make_source(self) -> Source:
+        """Return where the watcher learns of changes; by default it polls what is watched, once a second."""
+        from feedstore.storage.polling import PollingSource
+
+        return PollingSource(self)
+
+    def announce_topics(self, topics: Sequence[Topic]) -> None:
+        """Tell the watchers of all processes that topics have changed; by default those of this one, for others poll.
+
+        At most one round trip for each 1,000 topics or so.
+        """
+        watcher = self._watchers.get("")
+        if watcher is not None:
+            watcher.changed([topic.digest for topic in topics])
+
+    def newest_ids(self, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return ``{key: something that changes with each add}`` for timelines or queues, for a source that polls.
+
+        A key that holds nothing may be left out. A bounded number of round trips.
+        """
+        from feedstore.storage.polling import newest_entries
+
+        return newest_entries(self, kind, keys)
 
     @abstractmethod
     def _store_identity(self) -> object:
@@ -162,3 +224,10 @@ def checked_backend(backend: Any) -> Backend:
 def closed_error(backend: object) -> BackendClosedError:
     """Return the error for a use after :meth:`Backend.close`."""
     return BackendClosedError(f"this {type(backend).__name__} is closed; connect again to go on")
+
+
+def _default_queue_class() -> type[QueueStorage]:
+    # A queue over timelines knows what a backend is, so this module can reach it only when it is called.
+    from feedstore.storage.timeline_queue import TimelineQueueStorage
+
+    return TimelineQueueStorage

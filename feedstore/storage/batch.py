@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ from feedstore.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from feedstore.storage.backend import Backend
+    from feedstore.storage.notify import Notifier
     from feedstore.storage.writer import Writer
 
 
@@ -42,6 +43,7 @@ class Batch:
         self.atomic = atomic
         self.results: list[Any] = []
         self._operations: list[Operation] = []
+        self._announcements: dict[Notifier, dict[str, None]] = {}
         self._state = "new"
 
     def enqueue(self, storage: Writer, hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -55,6 +57,10 @@ class Batch:
                 "the batch belongs to another backend or namespace than the storage it was given to"
             )
         self._operations.append(Operation(storage, hook, arguments))
+
+    def announce_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
+        """Announce timelines once the batch has been carried out, all that one notifier tells of together."""
+        self._announcements.setdefault(notifier, {}).update(dict.fromkeys(keys))
 
     def __len__(self) -> int:
         return len(self._operations)
@@ -73,3 +79,5 @@ class Batch:
         self._state = "ended"
         if error is None and operations:
             self.results = self.backend.run_operations(operations, self.atomic)
+            for notifier, keys in self._announcements.items():
+                notifier.announce_stored(keys)

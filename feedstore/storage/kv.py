@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
@@ -11,6 +11,7 @@ from feedstore.serializers.values import naming, pack_value, unpack_value
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.key import check_key, check_prefix
+from feedstore.storage.storage import checked_iterable
 from feedstore.storage.writer import Writer
 
 FORMAT = 0x01
@@ -44,6 +45,19 @@ class KvStorage(Writer):
         if data is None:
             raise ItemNotFound(f"no item {key!r} in the key-value storage {self.name!r}")
         return decode_value(key, data)
+
+    def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return ``{key: value}`` of the keys that are there, in the order asked for; absent ones are left out.
+
+        A key that is asked for twice comes once; none at all is no error. A bounded number of round trips on the
+        shipped backends; on one that has not written ``_fetch_many``, one for each key.
+        """
+        distinct = list(dict.fromkeys(check_key(key) for key in checked_iterable(keys)))
+        if not distinct:
+            self.backend.check_open()
+            return {}
+        found = self._fetch_many(distinct)
+        return {key: decode_value(key, found[key]) for key in distinct if key in found}
 
     def fetch_by_prefix(self, prefix: str) -> Iterator[Any]:
         """Yield the values whose keys start with ``prefix``, in key order; ``""`` matches all (K6).
@@ -80,6 +94,14 @@ class KvStorage(Writer):
     def _fetch_one(self, key: str) -> bytes | None:
         """Return the bytes of a checked key, or None."""
 
+    def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
+        """Return ``{key: bytes}`` of those of distinct, checked keys that are there, in any order; never of none.
+
+        This default asks for one after the other.
+        """
+        found = ((key, self._fetch_one(key)) for key in keys)
+        return {key: data for key, data in found if data is not None}
+
     @abstractmethod
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them."""
@@ -91,17 +113,27 @@ class KvStorage(Writer):
 
 def encode_value(key: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error names the key (K6)."""
-    try:
-        return _PREFIX + pack_value(value)
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise naming(error, f"the value of key {key!r}") from None
+    return encode_named(f"the value of key {key!r}", value)
 
 
 def decode_value(key: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, naming the key (T14)."""
+    return decode_named(f"the value of key {key!r}", data)
+
+
+def encode_named(what: str, value: Any) -> bytes:
+    """Return the bytes to store for a value. An error begins with ``what``, the name of the thing that is stored."""
+    try:
+        return _PREFIX + pack_value(value)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise naming(error, what) from None
+
+
+def decode_named(what: str, data: bytes) -> Any:
+    """Return the value of stored bytes. Raises :class:`StoredDataError`, which begins with ``what``."""
     if data[:1] != _PREFIX:
-        raise StoredDataError(f"the value of key {key!r} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
+        raise StoredDataError(f"{what} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
     try:
         return unpack_value(data[1:])
     except (ValueError, TypeError, OverflowError) as error:
-        raise StoredDataError(f"the value of key {key!r} cannot be decoded: {error}") from error
+        raise StoredDataError(f"{what} cannot be decoded: {error}") from error

@@ -13,8 +13,6 @@ from feedstore.serializers import DummySerializer, Serializer
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.writer import Writer
 
-_OPTIONS = ("backend", "aggregated_activity_class", "metrics")
-
 
 class Storage(Writer):
     """A storage of activities behind a serializer.
@@ -31,6 +29,7 @@ class Storage(Writer):
     default_serializer_class: type[Serializer] = DummySerializer
     activity_class: type[Activity] = Activity
     aggregated_activity_class: type[Any] | None = None
+    option_names: tuple[str, ...] = ("backend", "aggregated_activity_class", "metrics")
     metrics: Metrics
 
     def __init__(
@@ -40,8 +39,8 @@ class Storage(Writer):
         **options: Any,
     ) -> None:
         for name in options:
-            if name not in _OPTIONS:
-                raise InvalidTypeError(f"unknown option {name!r}; the options are {', '.join(_OPTIONS)}")
+            if name not in self.option_names:
+                raise InvalidTypeError(f"unknown option {name!r}; the options are {', '.join(self.option_names)}")
         self.options = options
         backend, metrics = options.get("backend"), options.get("metrics")
         self.backend = self._private_backend() if backend is None else checked_backend(backend)

@@ -91,6 +91,16 @@ class TimelineHooks(Storage):
                 self._trim(key, max_length)
         return total(counts)
 
+    def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
+        """Add one entry unless its id is there; return whether it was added. Of several callers at once, one is told
+        so. It is what the claims of queues rest on; without exact counts, a store that can compare and set overrides
+        it, or else lacks the ability of exclusive claims.
+        """
+        if self._contains(key, activity_id):
+            return False
+        added = self.add_to_storage(key, {activity_id: data})
+        return added is None or added > 0
+
     def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int | None:
         """Remove from every timeline; return how many entries were there."""
         return total([self.remove_from_storage(key, serialized) for key in keys])

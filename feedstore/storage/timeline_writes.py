@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from feedstore.activity import Activity
+from feedstore.serializers import Serializer
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import check_position
 from feedstore.storage.key import check_key
+from feedstore.storage.notify import Notifier, checked_notifier
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.timeline_hooks import TimelineHooks
 
 
 class TimelineWrites(TimelineHooks):
     """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
-    without the ability of exact counts, and a lower bound after a retried write."""
+    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` adds and
+    fan-outs are announced once they are stored, at the cost of one round trip more."""
+
+    notifier: Notifier | None = None
+    option_names = (*TimelineHooks.option_names, "notifier")
+
+    def __init__(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(serializer_class, activity_class, **options)
+        self.notifier = checked_notifier(options.get("notifier"), self.backend)
 
     def add(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
         """Add one activity to one timeline; see :meth:`add_many`. One round trip."""
@@ -30,6 +46,7 @@ class TimelineWrites(TimelineHooks):
         serialized = self.serialize_activities(activities)
         check_key(key)
         result = self._write_items(batch_interface, serialized, self.add_to_storage, key, serialized)
+        self._announce([key], serialized, batch_interface)
         self.metrics.on_feed_write(self.__class__, len(serialized))
         return result
 
@@ -57,8 +74,18 @@ class TimelineWrites(TimelineHooks):
             result = self._write_items(
                 batch_interface, distinct and serialized, self._add_to_many, distinct, serialized, max_length
             )
+            self._announce(distinct, serialized, batch_interface)
         self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized))
         return result
+
+    def _announce(self, keys: list[str], serialized: Mapping[int, bytes], batch_interface: Batch | None) -> None:
+        """Tell the notifier that was passed as an option what is stored now, or will be when the batch has ended."""
+        if self.notifier is None or not serialized:
+            return
+        if batch_interface is None:
+            self.notifier.announce_stored(keys)
+        else:
+            batch_interface.announce_later(self.notifier, keys)
 
     def remove(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""

@@ -19,6 +19,9 @@ under the namespace that it is given or a fresh one, and whose owner closes what
                     connect(f"mine://{tmp_path}", namespace=namespace or f"test-{uuid.uuid4().hex}")
                 )
 
+Whoever writes repositories of channels, or of the listeners and queues behind them, runs :class:`RepositoryContract`
+in the same way, with the fixture ``open_channels``.
+
 Each test cites the rule that it checks. The suites branch on ``backend.abilities`` alone, never on a type. They need
 pytest (``pip install feedstore[test]``). :mod:`feedstore.testing.oracle` runs random sequences of operations against a
 model; it needs hypothesis too, and is imported by its own name.
@@ -31,7 +34,27 @@ import pytest
 # Before the suites are imported, so that their assertions explain themselves wherever they are run.
 pytest.register_assert_rewrite(*(f"{__name__}.{path.stem}" for path in Path(__file__).parent.glob("*_suite.py")))
 
-from feedstore.testing.contract import ActivityContract, BackendContract, KvContract, TimelineContract  # noqa: E402
+from feedstore.testing.contract import (  # noqa: E402
+    ActivityContract,
+    BackendContract,
+    KvContract,
+    NotifyContract,
+    QueueContract,
+    RepositoryContract,
+    TimelineContract,
+)
+from feedstore.testing.repository_suite import OpenChannels  # noqa: E402
 from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
-__all__ = ["ActivityContract", "BackendContract", "KvContract", "OpenBackend", "Suite", "TimelineContract"]
+__all__ = [
+    "ActivityContract",
+    "BackendContract",
+    "KvContract",
+    "NotifyContract",
+    "OpenBackend",
+    "OpenChannels",
+    "QueueContract",
+    "RepositoryContract",
+    "Suite",
+    "TimelineContract",
+]

@@ -42,6 +42,7 @@ TIMELINE_CALLS: Calls = {
 KV_CALLS: Calls = {
     "upsert": ("key", 1),
     "fetch_one": ("key",),
+    "fetch_many": (["key"],),
     "fetch_by_prefix": ("",),
     "fetch_all": (),
     "items": (),

@@ -35,6 +35,25 @@ class KvSuite(Suite):
             assert not isinstance(caught.value, ValueError)
         assert kv.fetch_one("present") is None
 
+    def test_fetch_many_leaves_absent_keys_out(self, kv: KvStorage) -> None:
+        """K5: what is there comes in the order asked for, each key once; none asked for and none there are no error."""
+        for key in HARD_KEYS:
+            kv.upsert(key, [key])
+        asked = [*reversed(HARD_KEYS), "never", HARD_KEYS[0]]
+        found = kv.fetch_many(iter(asked))
+        assert list(found.items()) == [(key, [key]) for key in reversed(HARD_KEYS)]
+        assert kv.fetch_many([]) == kv.fetch_many(["never", "gone"]) == {}
+        for refused in ("key", [""], [7]):
+            with pytest.raises((ValueError, TypeError), match="key"):
+                kv.fetch_many(refused)  # type: ignore[arg-type]
+
+    def test_fetch_many_of_many(self, kv: KvStorage) -> None:
+        """K5: more keys than one round trip asks for."""
+        with kv.backend.batch() as batch:
+            for number in range(0, 1_300, 2):
+                kv.upsert(f"{number}", number, batch_interface=batch)
+        assert kv.fetch_many(map(str, range(1_300))) == {f"{number}": number for number in range(0, 1_300, 2)}
+
     def test_deleting_twice_is_no_error(self, kv: KvStorage) -> None:
         """K4: nor is deleting what was never there; delete returns None and touches one key."""
         kv.upsert("key", 1)

@@ -7,7 +7,7 @@ from typing import Protocol
 import pytest
 
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage import ActivityStorage, Backend, KvStorage, TimelineStorage
+from feedstore.storage import ActivityStorage, Backend, KvStorage, Notifier, QueueStorage, TimelineStorage
 
 
 class OpenBackend(Protocol):
@@ -44,6 +44,16 @@ class Suite:
     def kv(self, backend: Backend) -> KvStorage:
         """The backend's key-value storage."""
         return backend.kv_storage()
+
+    @pytest.fixture
+    def queue(self, backend: Backend) -> QueueStorage:
+        """The backend's queue, which hides what was received for as long as a test takes."""
+        return backend.queue()
+
+    @pytest.fixture
+    def notifier(self, backend: Backend) -> Notifier:
+        """The backend's notifier."""
+        return backend.notifier()
 
 
 def counted(backend: Backend, number: int) -> int | None:

@@ -66,6 +66,8 @@ def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
         "timelines": backend.timeline_storage,
         "payloads": lambda: backend.timeline_storage(serializer_class=MsgpackSerializer),
         "kv": backend.kv_storage,
+        "queue": backend.queue,
+        "notifier": backend.notifier,
     }
     wanted = inspect.signature(method).parameters
     return {name: make() for name, make in makers.items() if name in wanted}

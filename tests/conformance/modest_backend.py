@@ -48,6 +48,7 @@ class ModestBackend(DictBackend):
         fan_out_excess=EXCESS,
         atomic_scope=AtomicScope.NONE,
         ordered_prefix_scans=False,
+        exclusive_claims=False,
         shared_between_processes=False,
     )
     activity_storage_class = ModestActivityStorage

@@ -11,6 +11,7 @@ from typing import Any
 from feedstore.backends.memory import (
     InMemoryActivityStorage,
     InMemoryKvStorage,
+    InMemoryQueueStorage,
     InMemoryTimelineStorage,
     MemoryBackend,
 )
@@ -247,6 +248,7 @@ def backend_with(storage: type[Any]) -> type[Broken]:
         "activity_storage_class": InMemoryActivityStorage,
         "timeline_storage_class": InMemoryTimelineStorage,
         "kv_storage_class": InMemoryKvStorage,
+        "queue_storage_class": InMemoryQueueStorage,
     }
     (place,) = (name for name, kind in kinds.items() if issubclass(storage, kind))
     return type(storage.__name__, (Broken,), {place: storage})

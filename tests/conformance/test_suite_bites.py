@@ -9,32 +9,44 @@ import pytest
 
 from conformance.direct import cases, first_failure
 from conformance.mutants import BACKENDS, STORAGES, Broken, SendsWithoutTheLock, backend_with
+from conformance.queue_mutants import NOTIFIERS, QUEUES
 from conformance.timeline_mutants import MUTANTS, LosesConcurrentAdds
-from feedstore.testing import BackendContract, Suite, TimelineContract
+from feedstore.testing import BackendContract, NotifyContract, QueueContract, Suite, TimelineContract
 from feedstore.testing.concurrency_suite import ThreadSuite
+from feedstore.testing.waiting import patience
 
 # Where to look first: a part of the contract is run sooner than all of it.
 FIRST: dict[type[Any], type[Suite]] = {
     **dict.fromkeys(MUTANTS, TimelineContract),
+    **dict.fromkeys(QUEUES, QueueContract),
+    **dict.fromkeys(NOTIFIERS, NotifyContract),
     LosesConcurrentAdds: ThreadSuite,
     SendsWithoutTheLock: ThreadSuite,
 }
 CITATION = re.compile(
-    r"(?:[TK]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
+    r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
 )
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken notifier is found out by waiting; in memory whatever happens happens at once."""
+    monkeypatch.setattr(patience, "seconds", 2.0)
 
 
 def test_what_is_not_broken_passes() -> None:
     assert first_failure(BackendContract, Broken) is None
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *STORAGES], ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *STORAGES, *QUEUES], ids=lambda mutant: mutant.__name__)
 def test_a_broken_storage_fails(mutant: type[Any]) -> None:
     backend = backend_with(mutant)
     assert first_failure(FIRST.get(mutant, BackendContract), backend) or first_failure(BackendContract, backend)
 
 
-@pytest.mark.parametrize("mutant", BACKENDS, ids=lambda mutant: mutant.__name__)
+# One of them dies of an exception in its thread, which is what is wrong with it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("mutant", [*BACKENDS, *NOTIFIERS], ids=lambda mutant: mutant.__name__)
 def test_a_broken_backend_fails(mutant: type[Broken]) -> None:
     assert first_failure(FIRST.get(mutant, BackendContract), mutant) or first_failure(BackendContract, mutant)
 

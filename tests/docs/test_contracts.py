@@ -9,20 +9,19 @@ from collections import defaultdict
 import pytest
 
 from docs.pages import DOCS
-from feedstore.testing import BackendContract, Suite
+from feedstore.testing import BackendContract, RepositoryContract
 
 PAGE = (DOCS / "contracts.md").read_text(encoding="utf-8")
-RULES = [*(f"T{number}" for number in range(1, 18)), *(f"K{number}" for number in range(1, 7))]
-ROW = re.compile(r"^\| ([TK]\d+) \| (.+) \|$", re.MULTILINE)
-CITED = re.compile(r"\b[TK]\d+\b")
+COUNTS = {"T": 17, "K": 6, "Q": 8, "N": 6, "C": 2}
+RULES = [f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)]
+ROW = re.compile(r"^\| ([TKQNC]\d+) \| (.+) \|$", re.MULTILINE)
+CITED = re.compile(r"\b[TKQNC]\d+\b")
 
 
 def suites_by_rule() -> dict[str, set[str]]:
     """{rule: the suites with a test whose docstring begins by citing it}."""
     found: dict[str, set[str]] = defaultdict(set)
-    for suite in BackendContract.__mro__:
-        if not issubclass(suite, Suite):
-            continue
+    for suite in (*BackendContract.__mro__, *RepositoryContract.__mro__):
         for name, test in vars(suite).items():
             if name.startswith("test_"):
                 citation = (inspect.getdoc(test) or "").partition(":")[0]

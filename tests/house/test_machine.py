@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import browser_programs
 import machine
 import postgresql_programs
 import redis_programs
+from system_packages import SystemPackageError
 
 
 @pytest.fixture
@@ -67,6 +69,28 @@ def test_redis_comes_without_a_service(steps: list[str], monkeypatch: pytest.Mon
     monkeypatch.setenv("FEEDSTORE_TEST_REDIS_CLUSTER", "redis+cluster://host")
     machine.equip(["redis"])
     assert len(steps) == 4
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_a_browser_is_installed_or_named(steps: list[str], monkeypatch: pytest.MonkeyPatch, bare_machine: Path) -> None:
+    monkeypatch.delenv(browser_programs.VARIABLE, raising=False)
+    machine.equip(["browser"])
+    assert steps == ["check", "install chromium"]
+    stub = _program(bare_machine / "chromium-browser", "echo install it from elsewhere")
+    machine.equip(["browser"])
+    assert len(steps) == 4
+    browser = _program(bare_machine / "chromium", "echo Chromium 156.0")
+    machine.equip(["browser"])
+    assert (len(steps), browser_programs.find_browser()) == (4, browser)
+    monkeypatch.setenv(browser_programs.VARIABLE, str(stub))
+    with pytest.raises(SystemPackageError, match="chromium-browser, which is no Chromium that starts"):
+        machine.equip(["browser"])
+
+
+def _program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
 
 
 @pytest.mark.usefixtures("bare_machine")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from feedstore.backends.memory.activity import InMemoryActivityStorage
 from feedstore.backends.memory.kv import InMemoryKvStorage
+from feedstore.backends.memory.queue import InMemoryQueueStorage
 from feedstore.backends.memory.store import Space, Store
 from feedstore.backends.memory.timeline import InMemoryTimelineStorage
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -14,6 +15,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
+from feedstore.storage.source import LocalSource, Source
 
 _MemoryBackendType = TypeVar("_MemoryBackendType", bound="MemoryBackend")
 
@@ -30,6 +32,7 @@ class MemoryBackend(Backend):
     activity_storage_class = InMemoryActivityStorage
     timeline_storage_class = InMemoryTimelineStorage
     kv_storage_class = InMemoryKvStorage
+    queue_storage_class = InMemoryQueueStorage
 
     def __init__(
         self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None, store: Store | None = None
@@ -62,6 +65,10 @@ class MemoryBackend(Backend):
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._store.closed
+
+    def make_source(self) -> Source:
+        """Changes come from this process alone, so nothing is polled."""
+        return LocalSource()
 
     def _store_identity(self) -> object:
         return self._store

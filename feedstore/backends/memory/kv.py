@@ -52,6 +52,12 @@ class InMemoryKvStorage(KvStorage):
             data: bytes | None = self._sorted_items().get(key)
             return data
 
+    def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
+        """O(1) for each."""
+        with self.backend.lock:
+            items = self._sorted_items()
+            return {key: items[key] for key in keys if key in items}
+
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         chunk = self._chunk(prefix, inclusive=True)
         while chunk:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 from typing import Any
 
 from sortedcontainers import SortedDict
 
 from feedstore.backends.memory.entries import Entries
+from feedstore.backends.memory.messages import Messages
 from feedstore.forks import follow_forks
 
 
 class Space:
     """The data of one namespace."""
 
-    __slots__ = ("activities", "items", "timelines")
+    __slots__ = ("activities", "items", "numbers", "queues", "timelines")
 
     def __init__(self) -> None:
         self.activities: dict[int, Any] = {}
         self.timelines: dict[str, Entries] = {}
         self.items: dict[str, SortedDict] = {}
+        self.queues: dict[str, Messages] = {}
+        self.numbers = count(1)
 
 
 class Store:

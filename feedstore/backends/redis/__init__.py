@@ -10,6 +10,7 @@ if find_spec("redis") is None:
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.backend import RedisBackend
 from feedstore.backends.redis.kv import RedisKvStorage
+from feedstore.backends.redis.queue import RedisQueueStorage
 from feedstore.backends.redis.timeline import RedisTimelineStorage
 
-__all__ = ["RedisActivityStorage", "RedisBackend", "RedisKvStorage", "RedisTimelineStorage"]
+__all__ = ["RedisActivityStorage", "RedisBackend", "RedisKvStorage", "RedisQueueStorage", "RedisTimelineStorage"]

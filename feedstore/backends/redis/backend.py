@@ -9,9 +9,11 @@ from typing import Any
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.batch import Write, WriteQueue, resolved
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.kv import RedisKvStorage
 from feedstore.backends.redis.opening import open_store
+from feedstore.backends.redis.queue import RedisQueueStorage
+from feedstore.backends.redis.source import RedisSource
 from feedstore.backends.redis.store import Store
 from feedstore.backends.redis.timeline import RedisTimelineStorage
 from feedstore.errors import AtomicityError, InvalidTypeError
@@ -19,6 +21,10 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, AtomicScope, Backend
 from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
+from feedstore.storage.source import Source
+from feedstore.storage.topic import Topic
+
+_MOST_DIGESTS = 1000
 
 
 class RedisBackend(Backend):
@@ -47,6 +53,7 @@ class RedisBackend(Backend):
     activity_storage_class = RedisActivityStorage
     timeline_storage_class = RedisTimelineStorage
     kv_storage_class = RedisKvStorage
+    queue_storage_class = RedisQueueStorage
 
     def __init__(
         self, url: str | None = None, *, client: Any = None, metrics: Metrics | None = None, **options: Any
@@ -98,6 +105,17 @@ class RedisBackend(Backend):
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._store.closed
+
+    def make_source(self) -> Source:
+        """Changes are published on a channel for each namespace."""
+        return RedisSource(self.store)
+
+    def announce_topics(self, topics: Sequence[Topic]) -> None:
+        """One round trip."""
+        digests = [topic.digest for topic in topics]
+        messages = [b"".join(digests[first : first + _MOST_DIGESTS]) for first in range(0, len(digests), _MOST_DIGESTS)]
+        channel = channel_of(self.namespace)
+        self.store.send([Command(self.namespace, ("PUBLISH", channel, message)) for message in messages])
 
     def _store_identity(self) -> object:
         return self._store

@@ -150,6 +150,11 @@ class ClusterTransport(Transport):
             # No node answers now; the next attempt asks again, and its error is the one that is raised.
             return
 
+    def new_connection(self) -> Any:
+        """Return one to any node."""
+        client: Any = self._connected()
+        return PoolConnections(client.get_redis_connection(client.get_random_node()).connection_pool).make()
+
     def close(self) -> None:
         """Close what was opened here."""
         if self._owns_client and self._client is not None:

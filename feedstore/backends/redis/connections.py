@@ -12,6 +12,9 @@ from typing import Any
 
 from redis.exceptions import MaxConnectionsError
 
+# In the newer protocol what is published comes in another form.
+_FOR_SUBSCRIPTIONS = {"protocol": 2}
+
 
 class Connections(ABC):
     """Where a request gets a connection that nobody else uses meanwhile."""
@@ -23,6 +26,10 @@ class Connections(ABC):
     @abstractmethod
     def give_back(self, connection: Any) -> None:
         """Let others have what :meth:`take` returned."""
+
+    @abstractmethod
+    def make(self) -> Any:
+        """Return a connection that is the caller's alone, not connected yet."""
 
     @abstractmethod
     def close(self) -> None:
@@ -42,6 +49,10 @@ class PoolConnections(Connections):
     def give_back(self, connection: Any) -> None:
         """Give it back to the pool."""
         self._pool.release(connection)
+
+    def make(self) -> Any:
+        """Make one as the pool would, for subscriptions."""
+        return self._pool.connection_class(**{**self._pool.connection_kwargs, **_FOR_SUBSCRIPTIONS})
 
     def close(self) -> None:
         """Close those that nobody uses."""
@@ -98,6 +109,10 @@ class OwnConnections(Connections):
         if self._waiting:
             with self._condition:
                 self._condition.notify()
+
+    def make(self) -> Any:
+        """Make one that does not count."""
+        return self._make()
 
     def close(self) -> None:
         """Close those that nobody uses."""

@@ -24,6 +24,11 @@ def marker_key(namespace: str) -> str:
     return f"feedstore{{{namespace}}}"
 
 
+def channel_of(namespace: str) -> str:
+    """Return the channel on which the changes of a namespace are published."""
+    return f"feedstore{{{namespace}}}n"
+
+
 class Keys:
     """The keys of one namespace, whose number of buckets is fixed."""
 
@@ -41,7 +46,7 @@ class Keys:
         return f"{self.namespace}:{bucket}"
 
     def bucket_of(self, key: str) -> int:
-        """Return the bucket of a timeline or of a key-value storage."""
+        """Return the bucket of a timeline, a key-value storage or a queue."""
         return crc32(key.encode()) % self.buckets
 
     def bucket_of_id(self, activity_id: bytes) -> int:
@@ -63,6 +68,13 @@ class Keys:
     def of_items(self, bucket: int, name: str) -> tuple[str, str]:
         """Return what a key-value storage consists of: the index of its keys, and the values."""
         return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"
+
+    def of_queue(self, bucket: int, name: str) -> tuple[str, str, str]:
+        """Return what a queue consists of: its stream, what somebody has by the time at which it falls due, and the
+        pushes of the last minutes.
+        """
+        prefix = self._prefixes[bucket]
+        return f"{prefix}q:{name}", f"{prefix}w:{name}", f"{prefix}k:{name}"
 
     def grouped(self, keys: list[str]) -> dict[int, list[str]]:
         """Return the keys of timelines' sorted sets, by bucket."""

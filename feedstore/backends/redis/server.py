@@ -20,6 +20,7 @@ class ServerTransport(Transport):
 
     def __init__(self, connections: Connections, settings: Settings, label: str, owns_connections: bool) -> None:
         super().__init__(settings, label)
+        self._connections = connections
         self._node = Node(connections)
         self._owns_connections = owns_connections
         self._is_checked = False
@@ -49,6 +50,10 @@ class ServerTransport(Transport):
         if isinstance(error, ReadOnlyError):
             # The address leads to a new primary after a failover; the old connections still lead to the old one.
             self._node.close()
+
+    def new_connection(self) -> Any:
+        """Return one that does not count among those that requests take."""
+        return self._connections.make()
 
     def close(self) -> None:
         """Close what was opened here."""

@@ -48,6 +48,10 @@ class Store:
         """Return the answer to one command."""
         return self._transport().ask(command)
 
+    def new_connection(self) -> Any:
+        """Return a connection of redis-py's that nobody else uses, not connected yet; the caller closes it."""
+        return self._transport().new_connection()
+
     def _transport(self) -> Transport:
         process = os.getpid()
         transport = self._transports.get(process)

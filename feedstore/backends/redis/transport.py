@@ -136,5 +136,9 @@ class Transport(ABC):
         """Do what lets the next attempt find its way."""
 
     @abstractmethod
+    def new_connection(self) -> Any:
+        """Return a connection of redis-py's that nobody else uses, to the server or to any node of the Cluster."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close what was opened here."""

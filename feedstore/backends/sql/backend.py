@@ -13,6 +13,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_engine, open_store
+from feedstore.backends.sql.queue import SqlQueueStorage
 from feedstore.backends.sql.store import Statements, Store
 from feedstore.backends.sql.timeline import SqlTimelineStorage, keys_of
 from feedstore.errors import InvalidTypeError
@@ -20,6 +21,8 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
+from feedstore.storage.source import Source
+from feedstore.storage.topic import Topic
 
 
 class SqlBackend(Backend):
@@ -55,6 +58,7 @@ class SqlBackend(Backend):
     activity_storage_class = SqlActivityStorage
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage
+    queue_storage_class = SqlQueueStorage
 
     def __init__(
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
@@ -97,6 +101,17 @@ class SqlBackend(Backend):
     def shares_store_with(self, other: Backend) -> bool:
         """Return whether ``other`` lies in the same database, through the same connections."""
         return other._store_identity() is self._store
+
+    def make_source(self) -> Source:
+        """On PostgreSQL changes are notified; a SQLite file is looked at."""
+        return self.database.make_source(self)
+
+    def announce_topics(self, topics: Sequence[Topic]) -> None:
+        """One statement on PostgreSQL, none on SQLite."""
+        if self.database.pushes:
+            self.database.notify(self.store, self.namespace, [topic.digest for topic in topics])
+        else:
+            super().announce_topics(topics)
 
     @property
     def closed(self) -> bool:

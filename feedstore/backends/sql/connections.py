@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.errors import BackendClosedError
@@ -33,6 +34,10 @@ class Connections(ABC):
     @abstractmethod
     def discard(self, connection: Connection) -> None:
         """See to it that a connection that is held, and that no longer works, is never handed out again."""
+
+    @abstractmethod
+    def open_one(self) -> Any:
+        """Return a connection of the engine's pool that :meth:`close` does not know of."""
 
     @abstractmethod
     def close(self) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.message_rows import MessageRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import TimelineRows
+from feedstore.storage.source import Source
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+    from feedstore.backends.sql.store import Store
 
 
 class Database(ABC):
@@ -22,10 +28,21 @@ class Database(ABC):
     driver_error: type[Exception]
     activity_rows: ActivityRows
     timeline_rows: TimelineRows
+    message_rows: MessageRows
+    pushes = False
+    """Whether :meth:`notify` reaches other processes, and this one."""
 
     def __init__(self, compiler: Compiler, label: str) -> None:
         self.compiler = compiler
         self.label = label
+
+    @abstractmethod
+    def make_source(self, backend: SqlBackend) -> Source:
+        """Return where the watcher learns of changes."""
+
+    def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:
+        """Tell every process of changes; inside a transaction when that commits. Only where :attr:`pushes`."""
+        raise NotImplementedError
 
     @abstractmethod
     def take(self, connection: Connection) -> None:

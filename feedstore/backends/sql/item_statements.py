@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, delete, select
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, cast, column, delete, select, values
 
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.statements import limited, row_at
 from feedstore.backends.sql.tables import item_table
 
 _KEY = ("namespace", "name", "key")
+FEW_KEYS, MANY_KEYS = 16, 256
+"""How many keys the two statements of ``fetch_many`` take."""
 
 
 class ItemStatements:
-    """The text of each statement on ``feedstore_item``; every one takes the namespace and the storage's name first."""
+    """The text of each statement on ``feedstore_item``; every one takes the namespace and the storage's name
+    first, but ``fetch_many``, which takes them behind its keys.
+    """
 
     def __init__(self, database: Database) -> None:
         columns, text = item_table.c, database.compiler.text
@@ -24,6 +31,10 @@ class ItemStatements:
         )
         self.upsert = text(replacing, "namespace_id", "name", "key", "value")
         self.fetch = text(select(columns.value).where(*one), *_KEY)
+        self.fetch_many = {}
+        for count in (FEW_KEYS, MANY_KEYS):
+            names = [f"key_{number}" for number in range(count)]
+            self.fetch_many[count] = text(_values_of(names, space), *names, "namespace", "name")
         self.delete = text(delete(item_table).where(*one), *_KEY)
         in_range = columns.key >= bindparam("first"), columns.key < bindparam("behind")
         scan = select(columns.key, columns.value).where(*space, *in_range).order_by(columns.key)
@@ -33,3 +44,15 @@ class ItemStatements:
         up_to = (*space, columns.key <= bindparam("last"))
         self.delete_up_to = text(delete(item_table).where(*up_to), "namespace", "name", "last")
         self.delete_all = text(delete(item_table).where(*space), "namespace", "name")
+
+
+def _values_of(names: Sequence[str], space: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Return the query for ``(key, value)`` of many keys, whose value is NULL where there is no such item.
+
+    A subquery for each key is a look-up for each, whatever the planner believes: PostgreSQL, which had no statistics
+    yet, took ``key IN (…)`` for a scan of the whole storage, 2 s instead of 5 ms for 1,000 keys among 40,000.
+    """
+    given = [(cast(bindparam(name), LargeBinary),) for name in names]
+    wanted = values(column("key", LargeBinary), name="wanted").data(given).cte("wanted")
+    found = select(item_table.c.value).where(*space, item_table.c.key == wanted.c.key)
+    return select(wanted.c.key, found.scalar_subquery().label("value"))

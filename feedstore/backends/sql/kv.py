@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
 from feedstore.storage import KvStorage
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ _BEHIND_ALL = b"\xff"
 class SqlKvStorage(KvStorage):
     """Items as rows under (namespace, name, key).
 
-    A read or a write is one statement, O(log n). A scan is a range of keys, read in chunks of 256; it holds no
-    transaction between two chunks.
+    A read or a write is one statement, O(log n); reading many keys is one for each 256. A scan is a range of keys, read
+    in chunks of 256; it holds no transaction between two chunks.
     """
 
     backend: SqlBackend
@@ -40,6 +41,21 @@ class SqlKvStorage(KvStorage):
         parameters = (namespace_id, self._name_bytes, key.encode())
         rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
         return rows[0][0] if rows else None
+
+    def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
+        """One statement for each 256 keys, O(log n) for each."""
+        found: dict[str, bytes] = {}
+        for first in range(0, len(keys), MANY_KEYS):
+            found.update(self._fetch_part([key.encode() for key in keys[first : first + MANY_KEYS]]))
+        return found
+
+    def _fetch_part(self, keys: list[bytes]) -> Iterator[tuple[str, bytes]]:
+        # The text is compiled for one number of keys: the last one stands for those that are missing.
+        count = FEW_KEYS if len(keys) <= FEW_KEYS else MANY_KEYS
+        filled = [*keys, *[keys[-1]] * (count - len(keys))]
+        parameters = (*filled, self.backend.namespace_id(), self._name_bytes)
+        rows = self.backend.store.fetch(self.backend.statements.items.fetch_many[count], parameters)
+        return ((key.decode(), data) for key, data in rows if data is not None)
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())

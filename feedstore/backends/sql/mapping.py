@@ -10,10 +10,10 @@ Made for looking, joining and reporting, in a Session on an engine of the applic
 Rows of activities and of key-value items may be added, changed and removed through a Session too; a storage sees them
 once they are committed. The bytes in ``data`` are those of the storage's ``serialize_activities`` and
 ``deserialize_activities``, those in ``value`` of ``encode_value`` and ``decode_value`` in ``feedstore.storage.kv``.
-**Leave timelines and their entries to the storages**: ``TimelineRow.length`` counts the entries and ``newest_dropped``
-says what a trim dropped, and neither follows a change that is made here. Rows of namespaces are looked up once by each
-backend, so they must stay as they are. Relationships are for reading only; there are no foreign keys that a removal
-would follow.
+**Leave timelines and queues to the storages**: ``TimelineRow.length`` counts the entries, ``newest_dropped`` says
+what a trim dropped, ``QueueRow.length`` counts the messages, and none follows a change that is made here. Rows of
+namespaces are looked up once by each backend, so they must stay as they are. Relationships are for reading only;
+there are no foreign keys that a removal would follow.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from feedstore.backends.sql.tables import (
     activity_table,
     entry_table,
     item_table,
+    message_table,
     metadata,
     namespace_table,
+    queue_table,
     timeline_table,
 )
 from feedstore.ids import id_from_bytes
@@ -169,6 +171,44 @@ class ItemRow(Row):
 
     namespace: Mapped[NamespaceRow] = relationship(
         primaryjoin=lambda: foreign(ItemRow.namespace_id) == NamespaceRow.id, viewonly=True
+    )
+
+
+class QueueRow(Row):
+    """The header of a queue: its name in UTF-8, how many messages it has, and the position of the last one."""
+
+    __table__ = queue_table
+    if TYPE_CHECKING:
+        id: Mapped[int]
+        namespace_id: Mapped[int]
+        name: Mapped[bytes]
+        length: Mapped[int]
+        last_position: Mapped[int]
+
+    namespace: Mapped[NamespaceRow] = relationship(
+        primaryjoin=lambda: foreign(QueueRow.namespace_id) == NamespaceRow.id, viewonly=True
+    )
+    messages: Mapped[list[MessageRow]] = relationship(
+        primaryjoin=lambda: QueueRow.id == foreign(MessageRow.queue_id),
+        order_by=lambda: MessageRow.position,
+        viewonly=True,
+    )
+    """Its messages, oldest first."""
+
+
+class MessageRow(Row):
+    """A message of a queue: from when on it is given, in seconds since 1970, how often it was, and its bytes."""
+
+    __table__ = message_table
+    if TYPE_CHECKING:
+        queue_id: Mapped[int]
+        position: Mapped[int]
+        visible_at: Mapped[float]
+        delivery: Mapped[int]
+        data: Mapped[bytes]
+
+    queue: Mapped[QueueRow] = relationship(
+        primaryjoin=lambda: foreign(MessageRow.queue_id) == QueueRow.id, viewonly=True
     )
 
 

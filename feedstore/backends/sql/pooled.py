@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from contextlib import nullcontext
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.pool import StaticPool
@@ -96,6 +97,11 @@ class PooledConnections(Connections):
             works = self._database.leave(connection)
             # A call that was under way when the store was closed gives its connection back to nobody.
             connection.close(invalid=not works or (self._closed and self._owned))
+
+    def open_one(self) -> Any:
+        """One of the pool's, or a new one."""
+        self._check_usable()
+        return self._opener.open()
 
     def discard(self, connection: Connection) -> None:
         """Close a connection for good; whatever else lies in the pool is looked at before it is handed out."""

@@ -16,7 +16,7 @@ from feedstore.errors import InvalidValueError, MissingSchemaError, NewerSchemaE
 
 VERSION_TABLE = "feedstore_alembic_version"
 BASE = "base"
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 MODES = ("migrate", "check", "ignore")
 
@@ -89,7 +89,7 @@ def check_mode(mode: str | None) -> str | None:
 
 
 def detect_schema(connection: Connection) -> Schema:
-    """Return what the database holds. Costs up to seven small queries, and writes nothing."""
+    """Return what the database holds. Costs up to nine small queries, and writes nothing."""
     inspector = inspect(connection)
     # The tables before the revision: who commits all of them in the meantime is not taken for something else.
     foreign = any(inspector.has_table(name) for name in metadata.tables)

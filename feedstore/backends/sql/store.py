@@ -15,6 +15,7 @@ from feedstore.backends.sql.connections import Connections
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.item_statements import ItemStatements
 from feedstore.backends.sql.namespaces import Namespaces
+from feedstore.backends.sql.queue_statements import QueueStatements
 from feedstore.backends.sql.timeline_statements import TimelineStatements
 
 _Result = TypeVar("_Result")
@@ -29,6 +30,7 @@ class Statements:
         self.activities = ActivityStatements(database.compiler)
         self.timelines = TimelineStatements(database.compiler)
         self.items = ItemStatements(database)
+        self.queues = QueueStatements(database)
 
 
 class Store:
@@ -96,6 +98,11 @@ class Store:
                 return _execute(connection, text, parameters)
             return self._repeated(_execute, connection, text, parameters)
 
+    def write_and_fetch(self, text: str, parameters: Any) -> list[Any]:
+        """Run one writing statement that returns rows, where the driver's connections are in autocommit."""
+        with self._connections.writing() as connection:
+            return self._repeated(_fetch_all, connection, text, parameters)
+
     def _repeated(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -128,6 +135,13 @@ class Store:
             # What broke the transaction is being raised already. A connection that cannot even roll back must not keep
             # its locks: closing it drops them.
             self._connections.discard(connection)
+
+    def new_connection(self) -> tuple[Any, Any]:
+        """Return a connection outside the pool, and the driver's own inside it, which the caller closes."""
+        pooled = self._connections.open_one()
+        raw = pooled.driver_connection
+        pooled.detach()
+        return pooled, raw
 
     def close(self) -> None:
         """Close what was opened here."""

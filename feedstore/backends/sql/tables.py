@@ -8,12 +8,15 @@ feedstore_activity    an activity: its id and its serialized bytes
 feedstore_timeline    the header of a timeline: its key, how many entries it has, the newest id that a trim dropped
 feedstore_entry       an entry of a timeline: the activity's id and, unless it is a mere reference, a payload
 feedstore_item        an item of a key-value storage: the storage's name, the key, and the value's bytes
+feedstore_queue       the header of a queue: its name, how many messages it has, the position of the last one
+feedstore_message     a message of a queue: its place, from when on it is given, how often it was, and its bytes
 ====================  ==========================================================================================
 
-Ids are 16 big-endian bytes and keys are UTF-8, so that both databases sort them as the contract does. A timeline's
-floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every entry written.
-The id of a timeline that is gone is never given to another (hence AUTOINCREMENT on SQLite), so a reader that still
-holds it sees nothing rather than somebody else's timeline. The migrations under ``migrations/versions`` make exactly
+Ids are 16 big-endian bytes, and names and keys are UTF-8, so that both databases sort them as the contract does. A
+timeline's floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every
+entry written.
+The id of a timeline or a queue that is gone is never given to another (hence AUTOINCREMENT on SQLite), so whoever still
+holds it sees nothing rather than what is somebody else's. The migrations under ``migrations/versions`` make exactly
 these tables, and a test compares the two.
 """
 
@@ -22,6 +25,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Double,
     Identity,
     Integer,
     LargeBinary,
@@ -46,7 +50,7 @@ metadata = MetaData(
 )
 
 # On SQLite only a column that is called INTEGER is the row's own id; all its integers have 64 bits.
-_TIMELINE_ID = Integer().with_variant(BigInteger(), "postgresql")
+_ROW_ID = Integer().with_variant(BigInteger(), "postgresql")
 
 namespace_table = Table(
     "feedstore_namespace",
@@ -68,7 +72,7 @@ activity_table = Table(
 timeline_table = Table(
     "feedstore_timeline",
     metadata,
-    Column("id", _TIMELINE_ID, Identity(), primary_key=True),
+    Column("id", _ROW_ID, Identity(), primary_key=True),
     Column("namespace_id", Integer, nullable=False),
     Column("key", LargeBinary, nullable=False),
     Column("length", Integer, nullable=False, server_default=text("0")),
@@ -80,7 +84,7 @@ timeline_table = Table(
 entry_table = Table(
     "feedstore_entry",
     metadata,
-    Column("timeline_id", _TIMELINE_ID, primary_key=True),
+    Column("timeline_id", _ROW_ID, primary_key=True),
     Column("activity_id", LargeBinary(ID_BYTES), primary_key=True),
     Column("data", LargeBinary),
     sqlite_with_rowid=False,
@@ -93,5 +97,28 @@ item_table = Table(
     Column("name", LargeBinary, primary_key=True),
     Column("key", LargeBinary, primary_key=True),
     Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+queue_table = Table(
+    "feedstore_queue",
+    metadata,
+    Column("id", _ROW_ID, Identity(), primary_key=True),
+    Column("namespace_id", Integer, nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    UniqueConstraint("namespace_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+message_table = Table(
+    "feedstore_message",
+    metadata,
+    Column("queue_id", _ROW_ID, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("visible_at", Double, nullable=False),
+    Column("delivery", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import select
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -17,8 +18,15 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
 from feedstore.backends.sql.postgresql.errors import is_lost, may_retry, translate
+from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
+from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
 from feedstore.backends.sql.postgresql.timelines import BEGIN_WRITE, PostgresqlTimelineRows
 from feedstore.backends.sql.statements import Compiler
+from feedstore.storage.source import Source
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+    from feedstore.backends.sql.store import Store
 
 
 class PostgresqlDatabase(Database):
@@ -29,6 +37,7 @@ class PostgresqlDatabase(Database):
 
     insert = staticmethod(insert)
     in_autocommit = True
+    pushes = True
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     begin_write = BEGIN_WRITE
     driver_error = psycopg.Error
@@ -38,6 +47,15 @@ class PostgresqlDatabase(Database):
         super().__init__(_BinaryCompiler(dialect), label)
         self.activity_rows = PostgresqlActivityRows(self.compiler)
         self.timeline_rows = PostgresqlTimelineRows(self.compiler)
+        self.message_rows = PostgresqlMessageRows(self.compiler)
+
+    def make_source(self, backend: SqlBackend) -> Source:
+        """A connection that listens."""
+        return PostgresqlSource(backend.store)
+
+    def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:
+        """One statement."""
+        store.fetch(NOTIFY, notification(namespace, digests))
 
     def take(self, connection: Connection) -> None:
         """Engines of our own are in autocommit already; those of others are put into it for the call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -12,9 +12,15 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.errors import translate
+from feedstore.backends.sql.sqlite.messages import SqliteMessageRows
+from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.errors import InvalidValueError
+from feedstore.storage.source import Source
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
 
 
 class SqliteDatabase(Database):
@@ -30,6 +36,11 @@ class SqliteDatabase(Database):
         super().__init__(Compiler(SQLiteDialect_pysqlite()), label)
         self.activity_rows = SqliteActivityRows(self.compiler)
         self.timeline_rows = SqliteTimelineRows(self.compiler)
+        self.message_rows = SqliteMessageRows(self.compiler)
+
+    def make_source(self, backend: SqlBackend) -> Source:
+        """Nothing is pushed: who commits is noticed."""
+        return SqliteSource(backend)
 
     def take(self, connection: Connection) -> None:
         """Nothing to change, for transactions are begun by hand; only a driver that begins them itself is refused."""

@@ -7,6 +7,7 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
@@ -68,6 +69,10 @@ class PinnedConnections(Connections):
                 connection.lock.release()
         finally:
             self._write_lock.release()
+
+    def open_one(self) -> Any:
+        """A new one; the caller must not keep it across a fork."""
+        return self._opener.open()
 
     def discard(self, connection: Connection) -> None:
         """Close a connection that does not work; its next use opens it anew."""

@@ -50,10 +50,11 @@ def test_up_and_down(database_url: str, engine: Engine, capsys: pytest.CaptureFi
         f"upgraded from 0001 to {HEAD}",
         f"already at {HEAD}",
         "  0001  Create the five tables.",
-        "* 0002  Give a timeline's header its length and the newest id that a trim dropped.",
-        f"downgraded from {HEAD} to 0001",
-        f"0001 (older; this release needs {HEAD})",
-        "downgraded from 0001 to base",
+        "  0002  Give a timeline's header its length and the newest id that a trim dropped.",
+        "* 0003  Create the tables of queues and their messages.",
+        f"downgraded from {HEAD} to 0002",
+        f"0002 (older; this release needs {HEAD})",
+        "downgraded from 0002 to base",
     ]
     assert list(databases.contents(engine)) == ["feedstore_alembic_version"]
 
@@ -64,7 +65,11 @@ def test_answers_for_programs(database_url: str, engine: Engine, capsys: pytest.
     assert answer(capsys, "current", *store) == {"revision": "0001", "state": "older", "newest": HEAD}
     assert answer(capsys, "upgrade", *store) == {"before": "0001", "after": HEAD, "backup": None}
     revisions = answer(capsys, "history", *store)["revisions"]
-    assert [(entry["revision"], entry["current"]) for entry in revisions] == [("0001", False), (HEAD, True)]
+    assert [(entry["revision"], entry["current"]) for entry in revisions] == [
+        ("0001", False),
+        ("0002", False),
+        (HEAD, True),
+    ]
     assert answer(capsys, "downgrade", "0001", *store) == {"before": HEAD, "after": "0001", "backup": None}
 
 
@@ -95,10 +100,10 @@ def test_tables_of_something_else_are_not_touched(database_url: str, engine: Eng
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, head"),
-        (["upgrade", "--revision", "0001"], r"at 0002, above 0001: use `feedstore db downgrade 0001`"),
-        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002"),
-        (["downgrade", "-3"], "-3 leads beyond base, 0001, 0002"),
+        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, 0003, head"),
+        (["upgrade", "--revision", "0001"], r"at 0003, above 0001: use `feedstore db downgrade 0001`"),
+        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002, 0003"),
+        (["downgrade", "-4"], "-4 leads beyond base, 0001, 0002, 0003"),
         (["downgrade", "base"], "feedstore_item holds rows"),
     ],
 )
@@ -111,7 +116,7 @@ def test_a_revision_that_cannot_be_reached(database_url: str, engine: Engine, wo
 def test_a_downgrade_does_not_go_up(database_url: str, engine: Engine) -> None:
     databases.make_older(engine)
     words = ("downgrade", "head", "--store", database_url)
-    refused(engine, InvalidValueError, "at 0001, below 0002: use `feedstore db upgrade`", *words)
+    refused(engine, InvalidValueError, "at 0001, below 0003: use `feedstore db upgrade`", *words)
 
 
 def test_there_is_nothing_below_an_empty_database(database_url: str, engine: Engine) -> None:

@@ -29,6 +29,7 @@ def test_an_upgrade_counts_the_entries_and_keeps_every_row(engine: Engine) -> No
     expected = [{**row, "length": lengths[row["id"]], "newest_dropped": None} for row in before["feedstore_timeline"]]
     assert after.pop("feedstore_timeline") == sorted(expected, key=str)
     assert after.pop("feedstore_alembic_version") == [{"version_num": HEAD}]
+    assert [after.pop("feedstore_queue"), after.pop("feedstore_message")] == [[], []]
     assert after.items() <= before.items()
 
 
@@ -71,6 +72,18 @@ def test_tables_that_hold_data_are_never_dropped(engine: Engine, kept: str) -> N
     assert databases.contents(engine) == before
     databases.execute(engine, f"DELETE FROM {kept}")
     databases.downgrade(engine, "base")
+
+
+def test_messages_are_never_dropped(engine: Engine) -> None:
+    databases.upgrade(engine)
+    databases.execute(engine, "INSERT INTO feedstore_message VALUES (1, 1, 0, 0, '1')")
+    with pytest.raises(InvalidValueError, match=r"feedstore_message holds rows.*flush"):
+        databases.downgrade(engine, "0002")
+    databases.execute(engine, "DELETE FROM feedstore_message")
+    databases.downgrade(engine, "0002")
+    assert "feedstore_queue" not in databases.contents(engine)
+    databases.upgrade(engine)
+    assert databases.contents(engine)["feedstore_message"] == []
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine) -> None:

@@ -1,0 +1,114 @@
+"""``python -m benchmarks.queues``: measure queues and notifiers, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import postgresql_server, redis_server
+from benchmarks.queues.raw import RawPostgresqlQueue, RawQueue, RawRedisQueue, RawSqliteQueue
+from feedstore import connect
+
+_MESSAGE = {"to": "bob", "about": "photo:7", "number": 7}
+_STEPS = ("push", "receive", "ack")
+_WAIT_SECONDS = 10.0
+
+
+@contextmanager
+def _sqlite() -> Iterator[tuple[str, RawQueue]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'product.db'}", RawSqliteQueue(str(Path(folder) / "raw.db"))
+
+
+@contextmanager
+def _redis() -> Iterator[tuple[str, RawQueue]]:
+    server = redis_server.start()
+    try:
+        yield server.url, RawRedisQueue(server.url)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _postgresql() -> Iterator[tuple[str, RawQueue]]:
+    server = postgresql_server.start()
+    name = server.create_database()
+    try:
+        yield server.url(name), RawPostgresqlQueue(server.url(name))
+    finally:
+        server.drop_database(name)
+        server.stop()
+
+
+_PLACES = {"sqlite": _sqlite, "redis": _redis, "postgresql": _postgresql}
+
+
+def main() -> None:
+    """Measure each backend that the arguments name, all by default."""
+    parser = argparse.ArgumentParser(description="Queues and notifiers, measured.")
+    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--messages", type=int, default=1000, help="in one round (1,000)")
+    parser.add_argument("--rounds", type=int, default=5, help="whose median is printed (5)")
+    options = parser.parse_args()
+    print(f"{'backend':<12}{'step':<24}{'feedstore':>12}{'raw':>12}{'ratio':>8}")
+    for name in options.backend or _PLACES:
+        with _PLACES[name]() as (url, raw), connect(url) as backend:
+            pairs = [_round(backend.queue(), raw, options.messages) for _ in range(options.rounds)]
+            for position, step in enumerate(_STEPS):
+                rates = [(one[position], other[position]) for one, other in pairs]
+                ratio = median(one / other for one, other in rates)
+                product, driver = (median(side) for side in zip(*rates, strict=True))
+                print(f"{name:<12}{step + ' (a second)':<24}{product:>12,.0f}{driver:>12,.0f}{ratio:>8.2f}")
+            print(f"{name:<12}{'announced to told (ms)':<24}{_latency(url) * 1000:>12.2f}")
+
+
+def _round(product: Any, raw: RawQueue, messages: int) -> tuple[list[float], list[float]]:
+    return _rates(product, messages), _rates(raw, messages)
+
+
+def _rates(queue: Any, messages: int) -> list[float]:
+    """Return how many messages a second are pushed, received and acknowledged."""
+    receipts: list[Any] = []
+    steps: list[Callable[[], None]] = [
+        lambda: [queue.push(_MESSAGE) for _ in range(messages)].clear(),
+        lambda: receipts.extend(queue.receive()[0] for _ in range(messages)),
+        lambda: [queue.ack(receipt) for receipt in receipts].clear(),
+    ]
+    rates = []
+    for step in steps:
+        start = time.perf_counter()
+        step()
+        rates.append(messages / (time.perf_counter() - start))
+    return rates
+
+
+def _latency(url: str, times: int = 50) -> float:
+    """Return the median of the seconds from the return of an add with its announcement to the callback elsewhere."""
+    told = threading.Event()
+    with connect(url) as reader, connect(url) as writer:
+        watch = reader.notifier().watch(lambda keys: told.set(), recheck_seconds=None)
+        watch.add([f"feed:{number}" for number in range(1000)])
+        timelines = writer.timeline_storage(notifier=writer.notifier())
+        timelines.add("feed:7", 0)
+        seconds = []
+        for number in range(1, times + 1):
+            # What came of the write before this one is let through first.
+            while told.wait(0.25):
+                told.clear()
+            timelines.add("feed:7", number)
+            start = time.perf_counter()
+            if not told.wait(_WAIT_SECONDS):
+                raise TimeoutError("a change was not told of")
+            seconds.append(time.perf_counter() - start)
+    return median(seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A feed application: people follow each other, and see live what those they follow do."""

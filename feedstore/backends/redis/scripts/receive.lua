@@ -1,0 +1,41 @@
+-- Gives the oldest messages that nobody has, and hides them for a while: first those that fell due, then new ones.
+-- Returns for each its id, its token, the number of the delivery, and the message.
+--
+-- KEYS: the stream, the messages that somebody has by the time at which they fall due. ARGV: the group, how many,
+-- the milliseconds to hide them for.
+local stream, due = KEYS[1], KEYS[2]
+local group, limit, hidden = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local call = redis.call
+local found = {}
+
+if call('EXISTS', stream) == 0 then
+  return found
+end
+local time = call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+
+local function give(entry, delivery)
+  -- What falls due together falls due in the order in which it was given: a double keeps thousandths of these.
+  call('ZADD', due, string.format('%.4f', now + hidden + #found / 4000), entry[1])
+  found[#found + 1] = entry[1]
+  found[#found + 1] = entry[2][2]
+  found[#found + 1] = delivery
+  found[#found + 1] = entry[2][4]
+end
+
+for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', string.format('%.4f', now), 'LIMIT', 0, limit)) do
+  local entry = call('XCLAIM', stream, group, 'c', 0, id)[1]
+  if entry then
+    give(entry, call('XPENDING', stream, group, id, id, 1)[1][4])
+  else
+    call('ZREM', due, id)
+  end
+end
+limit = limit - #found / 4
+if limit > 0 then
+  local answer = call('XREADGROUP', 'GROUP', group, 'c', 'COUNT', limit, 'STREAMS', stream, '>')
+  for _, entry in ipairs(answer and answer[1] and answer[1][2] or {}) do
+    give(entry, 1)
+  end
+end
+return found

@@ -1,0 +1,106 @@
+"""Queues in SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.message_rows import MessageRows, QueueKey
+from feedstore.storage import QueueStorage
+from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
+
+_PARTS = 3
+
+
+class SqlQueueStorage(QueueStorage):
+    """Messages as rows under (queue, position), and a header with how many there are.
+
+    A push locks the header, so that the bound is exact; its positions follow each other. A receive and an ack are one
+    statement on PostgreSQL and one transaction on SQLite. A receive passes over the rows that others have, O(those).
+    PostgreSQL's clock hides messages, on SQLite the machine's. Who waits is woken by the commit of a push on
+    PostgreSQL, and finds it within a tenth of a second on SQLite; at once in the same process.
+    """
+
+    backend: SqlBackend
+
+    @property
+    def _rows(self) -> MessageRows:
+        return self.backend.database.message_rows
+
+    def _queue(self) -> QueueKey | None:
+        namespace_id = self.backend.namespace_id()
+        return None if namespace_id is None else QueueKey(namespace_id, self.name.encode())
+
+    def _push(self, messages: list[bytes]) -> None:
+        """One statement on PostgreSQL where a full queue refuses, else one transaction of six statements at most."""
+        queue = QueueKey(self.backend.namespace_id_to_write(), self.name.encode())
+        if self.when_full == REFUSE:
+            if len(messages) > self.max_length:
+                raise self.full_error(len(messages))
+            fitted = self._rows.append(self.backend.store, queue, messages, self.max_length, self.topic)
+            if fitted:
+                return
+            if fitted is not None:
+                raise self.full_error(len(messages))
+        self.backend.store.write(self._add, queue, messages)
+        if not self.backend.database.pushes:
+            self.backend.announce_topics([self.topic])
+
+    def _add(self, connection: Connection, queue: QueueKey, messages: list[bytes]) -> None:
+        statements = self.backend.statements.queues
+        connection.execute(statements.lengthen, (*queue, len(messages), len(messages)))
+        queue_id, length, last = connection.execute(statements.header, queue).fetchone()
+        surplus = length - self.max_length
+        if surplus > 0 and self.when_full == REFUSE:
+            raise self.full_error(len(messages))
+        self._rows.add(connection, queue_id, last - len(messages) + 1, messages)
+        if surplus > 0:
+            connection.execute(statements.drop, (queue_id, queue_id, surplus - 1))
+            connection.execute(statements.shorten, (surplus, queue_id))
+        if self.backend.database.pushes:
+            # In the transaction: whoever is told finds the message.
+            self.backend.announce_topics([self.topic])
+
+    def _receive(self, limit: int) -> list[Delivery]:
+        queue = self._queue()
+        if queue is None:
+            return []
+        rows = self._rows.receive(self.backend.store, queue, limit, self.visibility_timeout)
+        return [(f"{row.queue_id}-{row.position}-{row.delivery}", row.data) for row in rows]
+
+    def _ack(self, receipt: str) -> bool:
+        numbers, queue = numbers_of(receipt, _PARTS), self._queue()
+        if numbers is None or queue is None or numbers[2] > MOST:
+            return False
+        return self._rows.remove(self.backend.store, queue, (numbers[0], numbers[1], numbers[2]))
+
+    def _count(self) -> int:
+        """One statement, O(log q) among q queues."""
+        queue = self._queue()
+        rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.header, queue)
+        return rows[0][1] if rows else 0
+
+    def _flush(self) -> None:
+        """One transaction."""
+        queue = self._queue()
+        if queue is not None:
+            self.backend.store.write(self._remove_all, queue)
+
+    def _remove_all(self, connection: Connection, queue: QueueKey) -> None:
+        statements = self.backend.statements.queues
+        # The header last, for it is what the messages are found by; and locked first, so that no push comes between.
+        connection.execute(statements.lengthen, (*queue, 0, 0))
+        connection.execute(statements.delete_messages, queue)
+        connection.execute(statements.delete_header, queue)
+
+    def _seconds_to_next(self) -> float:
+        """Two statements on PostgreSQL, one on SQLite; O(the messages that others have)."""
+        queue = self._queue()
+        rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.next, queue)
+        if not rows or rows[0][0] is None:
+            return self.visibility_timeout
+        left: float = rows[0][0] - self._rows.now(self.backend.store)
+        return min(max(0.0, left), self.visibility_timeout)

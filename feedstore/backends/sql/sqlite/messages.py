@@ -1,0 +1,76 @@
+"""The rows of messages in SQLite."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, Double, bindparam, delete, insert, select, update
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
+from feedstore.backends.sql.queue_statements import queue_id
+from feedstore.backends.sql.statements import Compiler, limited
+from feedstore.backends.sql.tables import message_table, queue_table
+
+if TYPE_CHECKING:
+    from feedstore.backends.sql.store import Store
+
+_message = message_table.c
+
+
+class SqliteMessageRows(MessageRows):
+    """Reading and changing in one transaction that begins IMMEDIATE, so that nobody else writes in between."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        text = compiler.text
+        new: dict[str, Any] = {column.name: bindparam(f"new_{column.name}") for column in _message}
+        self._insert = text(insert(message_table).values(new), *(f"new_{name}" for name in new))
+        columns = select(_message.queue_id, _message.position, _message.delivery, _message.data)
+        visible = _message.visible_at <= bindparam("now", type_=Double)
+        oldest = columns.where(_message.queue_id == queue_id(), visible).order_by(_message.position)
+        self._find = text(limited(oldest), "namespace", "name", "now", "limit")
+        one = (
+            _message.queue_id == bindparam("queue", type_=BigInteger),
+            _message.position == bindparam("place", type_=BigInteger),
+        )
+        hidden = {"visible_at": bindparam("until", type_=Double), "delivery": bindparam("next", type_=BigInteger)}
+        self._hide = text(update(message_table).where(*one).values(hidden), "until", "next", "queue", "place")
+        gone = delete(message_table).where(
+            *one, _message.delivery == bindparam("last", type_=BigInteger), _message.queue_id == queue_id()
+        )
+        self._remove = text(gone, "queue", "place", "last", "namespace", "name")
+        shorter = update(queue_table).where(queue_table.c.id == bindparam("queue", type_=BigInteger))
+        self._shorten = text(shorter.values(length=queue_table.c.length - 1), "length_1", "queue")
+
+    def add(self, connection: Connection, queue_id: int, first: int, messages: list[bytes]) -> None:
+        """One statement, run for each message."""
+        rows = [(queue_id, first + number, 0.0, 0, data) for number, data in enumerate(messages)]
+        connection.executemany(self._insert, rows)
+
+    def receive(self, store: Store, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
+        """One transaction; an empty queue is only read."""
+        if not store.fetch(self._find, (*queue, time.time(), 1)):
+            return []
+        return store.write(self._take, queue, limit, hidden)
+
+    def _take(self, connection: Connection, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
+        now = time.time()
+        found = connection.execute(self._find, (*queue, now, limit)).fetchall()
+        rows = [MessageRow(number, place, delivery + 1, data) for number, place, delivery, data in found]
+        connection.executemany(self._hide, [(now + hidden, row.delivery, row.queue_id, row.position) for row in rows])
+        return rows
+
+    def remove(self, store: Store, queue: QueueKey, row: tuple[int, int, int]) -> bool:
+        """One transaction."""
+        return store.write(self._take_away, queue, row)
+
+    def _take_away(self, connection: Connection, queue: QueueKey, row: tuple[int, int, int]) -> bool:
+        was_there: bool = connection.execute(self._remove, (*row, *queue)).rowcount > 0
+        if was_there:
+            connection.execute(self._shorten, (1, row[0]))
+        return was_there
+
+    def now(self, store: Store) -> float:
+        """The machine's clock, which all processes share that write to the file."""
+        return time.time()

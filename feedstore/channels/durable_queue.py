@@ -1,0 +1,84 @@
+"""A queue that survives a restart, and a crash of whoever consumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from feedstore.channels.message import MessageContract
+from feedstore.channels.message_codec import MessageCodec
+from feedstore.channels.queue import Queue
+from feedstore.errors import InvalidTypeError
+from feedstore.storage.queue import QueueStorage
+from feedstore.storage.topic import Kind
+
+
+class DurableQueue(Queue):
+    """Messages in a backend's queue; ``storage`` is what ``backend.queue(name)`` gives, with its options.
+
+    What was received and not acknowledged is given again after the visibility timeout, so delivery is at least once.
+    Messages are :class:`Message`, :class:`SignedMessage` or :class:`UniqueMessage`, with payloads of plain values.
+
+    >>> from feedstore import connect
+    >>> from feedstore.channels import Message
+    >>> backend = connect("memory://")
+    >>> DurableQueue(backend.queue("mails")).push(Message("mail", {"to": "bob"}))
+    >>> receipt, message = DurableQueue(backend.queue("mails")).receive()
+    >>> message
+    Message('mail', {'to': 'bob'})
+    """
+
+    blocking = True
+    _codec = MessageCodec()
+
+    def __init__(self, storage: QueueStorage) -> None:
+        if not isinstance(storage, QueueStorage):
+            raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {storage!r}")
+        self.storage = storage
+
+    @property
+    def name(self) -> str:
+        """The name of the backend's queue."""
+        return self.storage.name
+
+    def push(self, message: MessageContract) -> None:
+        """One round trip. Raises :class:`InvalidTypeError` for a message of another class or a payload that is no plain
+        value, before anything is sent."""
+        self.storage.push(self._codec.encode(message))
+
+    def pop(self) -> MessageContract:
+        """Receive and acknowledge: for whoever may lose the message in a crash. Two round trips, or one."""
+        message: MessageContract = self._codec.decode(self.storage.pop())
+        return message
+
+    def receive(self, timeout: float = 0.0) -> tuple[str, MessageContract]:
+        """Hidden from others for the visibility timeout; waits up to ``timeout`` seconds for a message."""
+        receipt, value = self.storage.receive(timeout)
+        return receipt, self._codec.decode(value)
+
+    def ack(self, receipt: str) -> bool:
+        """One round trip."""
+        return self.storage.ack(receipt)
+
+    def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
+        """Told by the backend's notifier of pushes of any process, and when the backend is closed."""
+
+        def tell(_: frozenset[str]) -> object:
+            return callback()
+
+        watch = self.storage.backend.notifier().watch_kind(Kind.QUEUE, tell, callback)
+        watch.add([self.name])
+        return watch.close
+
+    def seconds_to_next(self) -> float | None:
+        """The visibility timeout while others have messages; one round trip."""
+        return self.storage.visibility_timeout if self.storage.count() else None
+
+    def discard(self) -> None:
+        """Remove every message."""
+        self.storage.flush()
+
+    def configuration(self) -> dict[str, Any]:
+        """Return the arguments of ``backend.queue`` that lead to this queue again."""
+        names = ("name", "visibility_timeout", "max_length", "when_full")
+        return {name: getattr(self.storage, name) for name in names}

@@ -1,0 +1,87 @@
+"""The two addresses that a page needs: one for pages of a timeline, one for its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from feedstore.channels.sse.live import LiveTimelines
+from feedstore.channels.sse.response import TimelineStream
+from feedstore.errors import InvalidValueError, StorageError
+from feedstore.storage.key import check_key
+
+Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]
+"""Says who is asking: returns the key of the timeline that the request may see, None for none."""
+
+_DEFAULT_LIMIT = 25
+_HIGHEST_LIMIT = 100
+_TRY_AGAIN = {"retry-after": "5"}
+_NO_STORE = {"cache-control": "no-store"}
+
+
+class TimelineEndpoints:
+    """Answers requests for the timeline that ``authorize`` gives for each, and for no other: no parameter of a request
+    names a timeline.
+
+    Use the methods as Starlette endpoints, or :meth:`routes`.
+    """
+
+    def __init__(self, live: LiveTimelines, authorize: Authorize) -> None:
+        self._live = live
+        self._authorize = authorize
+
+    def routes(self, prefix: str = "") -> list[Route]:
+        """Return ``GET prefix/timeline`` and ``GET prefix/events``."""
+        return [
+            Route(f"{prefix}/timeline", self.timeline, methods=["GET"]),
+            Route(f"{prefix}/events", self.events, methods=["GET"]),
+        ]
+
+    async def timeline(self, request: Request) -> Response:
+        """Answer with a page as JSON: ``?cursor=`` (none for the first) and ``?limit=`` (25; up to 100).
+
+        403 unless authorized, 400 for a cursor or limit that cannot be, 503 if the store does not answer.
+        """
+        key = await self._key(request)
+        limit = _limit(request.query_params.get("limit"))
+        try:
+            page = await self._live.read_page(key, limit, request.query_params.get("cursor"))
+        except InvalidValueError as error:
+            raise HTTPException(400, str(error)) from error
+        except StorageError as error:
+            raise HTTPException(503, "the store does not answer; try again", headers=_TRY_AGAIN) from error
+        return JSONResponse(page, headers=_NO_STORE)
+
+    async def events(self, request: Request) -> Response:
+        """Answer with the stream, behind the event that the header ``Last-Event-ID`` names, or else ``?position=``.
+
+        403 unless authorized, 503 if there are too many clients.
+        """
+        key = await self._key(request)
+        if request.method == "HEAD":
+            return Response(media_type=TimelineStream.media_type, headers=_NO_STORE)
+        position = request.headers.get("last-event-id") or request.query_params.get("position") or None
+        return TimelineStream(self._live, key, position)
+
+    async def _key(self, request: Request) -> str:
+        authorized = self._authorize(request)
+        key = await authorized if isawaitable(authorized) else authorized
+        if key is None:
+            raise HTTPException(403, "this request may see no timeline")
+        try:
+            return check_key(key)
+        except InvalidValueError as error:
+            raise HTTPException(400, str(error)) from error
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_LIMIT
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= _HIGHEST_LIMIT):
+        raise HTTPException(400, f"limit is a whole number from 1 to {_HIGHEST_LIMIT}")
+    return int(text)

@@ -1,0 +1,45 @@
+"""What is sent: events in the format of the WHATWG's HTML standard, section "Server-sent events"."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from sse_starlette import ServerSentEvent
+
+ACTIVITY = "activity"
+REMOVED = "removed"
+GAP = "gap"
+READY = "ready"
+HEARTBEAT = b":\n\n"
+_NEWLINE = "\n"
+_SOONEST_RETRY_MILLISECONDS = 1_000
+_LATEST_RETRY_MILLISECONDS = 5_000
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Some events as bytes, how many they are, and where a client is that has received them; None: where it was."""
+
+    data: bytes
+    events: int = 0
+    position: str | None = None
+
+
+def new_event(name: str, data: str) -> bytes:
+    """Return one event as bytes, without an id."""
+    return ServerSentEvent(data, event=name, sep=_NEWLINE).encode()
+
+
+def with_id(event: bytes, position: str) -> bytes:
+    """Return an event with its id: the client's position behind it, which is another in each timeline."""
+    return b"id: %b\n%b" % (position.encode(), event)
+
+
+def new_retry_hint() -> bytes:
+    """Return the line that says how long a client waits before it comes back.
+
+    Drawn anew for each, so that those who were cut at once do not come back at once.
+    """
+    milliseconds = random.randint(_SOONEST_RETRY_MILLISECONDS, _LATEST_RETRY_MILLISECONDS)
+    return ServerSentEvent(retry=milliseconds, sep=_NEWLINE).encode()

@@ -1,0 +1,74 @@
+"""Turning what changed into packets of events, each with the position that its receiver is at behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from feedstore.channels.sse.event import GAP, READY, REMOVED, Packet, new_event, with_id
+from feedstore.channels.sse.position import Position, encode_position
+from feedstore.channels.sse.resume import Gap, Resumption
+from feedstore.channels.sse.window import Change, Window
+from feedstore.ids import id_to_text
+
+Events = Mapping[int, bytes]
+"""The event that tells of each activity that there is, by id, without the event's id."""
+_EVENTS_IN_A_PACKET = 64
+
+
+class PacketWriter:
+    """Writes the packets of one timeline; ``most`` is how many of the newest entries a position covers."""
+
+    def __init__(self, key: str, events: Events, most: int) -> None:
+        self._key = key
+        self._events = events
+        self._most = most
+
+    def news(self, old: Window, change: Change) -> list[Packet]:
+        """Return what tells of a change: first what went, then what came, oldest first.
+
+        An entry whose activity is gone is passed over, as in pages.
+        """
+        events = list(self._removals(old, change.removed))
+        events += self._additions(old.without(change.removed), change.added, change.window)
+        return list(_packed(events))
+
+    def answer(self, resumption: Resumption | Gap | None, window: Window) -> list[Packet]:
+        """Return what one who joins gets: what it missed, or that there is a gap, and that it is live from here on."""
+        position = self._position(window)
+        events: list[tuple[bytes, str]] = []
+        if isinstance(resumption, Gap):
+            events = [self._event(GAP, {"reason": resumption.value}, position)]
+        elif resumption is not None:
+            events = list(self._additions(resumption.known, resumption.missed, window))
+        return list(_packed([*events, self._event(READY, {}, position)]))
+
+    def gap(self, reason: Gap, window: Window) -> list[Packet]:
+        """Return what tells those who are live that they must read the timeline anew."""
+        return self.answer(reason, window)[:1]
+
+    def _removals(self, window: Window, removed: list[int]) -> Iterator[tuple[bytes, str]]:
+        for activity_id in removed:
+            window = window.without([activity_id])
+            yield self._event(REMOVED, {"id": id_to_text(activity_id)}, self._position(window))
+
+    def _additions(self, window: Window, added: list[int], last: Window) -> Iterator[tuple[bytes, str]]:
+        for activity_id in added:
+            window = last if activity_id == added[-1] else window.with_entry(activity_id, self._most)
+            event = self._events.get(activity_id)
+            if event is not None:
+                position = self._position(window)
+                yield with_id(event, position), position
+
+    def _event(self, name: str, value: dict[str, str], position: str) -> tuple[bytes, str]:
+        return with_id(new_event(name, json.dumps(value)), position), position
+
+    def _position(self, window: Window) -> str:
+        return encode_position(Position.of(window), self._key)
+
+
+def _packed(events: list[tuple[bytes, str]]) -> Iterator[Packet]:
+    """Yield events some at a time, so that a slow receiver is not handed all of them at once."""
+    for start in range(0, len(events), _EVENTS_IN_A_PACKET):
+        some = events[start : start + _EVENTS_IN_A_PACKET]
+        yield Packet(b"".join(data for data, _ in some), len(some), some[-1][1])

@@ -1,0 +1,84 @@
+"""Where a client is in a timeline: the id of an event, from which it goes on after its connection was cut."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from feedstore.channels.sse.window import Window
+
+_VERSION = 1
+_KEY_BYTES = 6
+# One byte more than an id: a floor, and with it the newest id known, may lie above every id.
+_REACH_BYTES = 17
+_COUNT_BYTES = 2
+_DIGEST_BYTES = 8
+_BYTES = 1 + _KEY_BYTES + 2 * _REACH_BYTES + _COUNT_BYTES + _DIGEST_BYTES
+MOST_ENTRIES: int = 2 ** (8 * _COUNT_BYTES) - 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """What a client has been told of: everything from ``lowest`` to ``newest``, which was ``count`` entries.
+
+    ``digest`` is over their ids. Not only the newest id, because entries may be stored late, with an id below it: the
+    digest tells whether any were.
+    """
+
+    newest: int
+    lowest: int
+    count: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, window: Window) -> Position:
+        """Return the position of a client that knows a window."""
+        return cls(window.newest, window.lowest, len(window), _digest(window.packed))
+
+    def is_of(self, window: Window) -> bool:
+        """Return whether a window that reaches as far down holds just what the client knows, and what is newer."""
+        return Position.of(window.known_at(self.newest, self.lowest)) == self
+
+
+def encode_position(position: Position, key: str) -> str:
+    """Return a position as 68 URL-safe characters, the same in every process; good for the timeline ``key`` alone."""
+    parts = (
+        bytes([_VERSION]),
+        _digest_of_key(key),
+        (position.newest + 1).to_bytes(_REACH_BYTES, "big"),
+        position.lowest.to_bytes(_REACH_BYTES, "big"),
+        position.count.to_bytes(_COUNT_BYTES, "big"),
+        position.digest,
+    )
+    return urlsafe_b64encode(b"".join(parts)).decode()
+
+
+def decode_position(text: str, key: str) -> Position | None:
+    """Return the position that ``text`` holds; None if it was altered, or is another timeline's or a newer release's.
+
+    What a client sends back is not to be trusted, and need not be: a wrong one finds a gap, and nothing that its client
+    may not see anyway.
+    """
+    try:
+        data = urlsafe_b64decode(text.encode("ascii"))
+    except ValueError:
+        return None
+    if len(data) != _BYTES or data[0] != _VERSION or data[1 : 1 + _KEY_BYTES] != _digest_of_key(key):
+        return None
+    newest, lowest = 1 + _KEY_BYTES, 1 + _KEY_BYTES + _REACH_BYTES
+    count = lowest + _REACH_BYTES
+    return Position(
+        int.from_bytes(data[newest:lowest], "big") - 1,
+        int.from_bytes(data[lowest:count], "big"),
+        int.from_bytes(data[count : count + _COUNT_BYTES], "big"),
+        data[count + _COUNT_BYTES :],
+    )
+
+
+def _digest(packed: bytes) -> bytes:
+    return blake2b(packed, digest_size=_DIGEST_BYTES).digest()
+
+
+def _digest_of_key(key: str) -> bytes:
+    return blake2b(key.encode(), digest_size=_KEY_BYTES).digest()

@@ -1,0 +1,64 @@
+"""A stream of events as an answer to a request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from feedstore.channels.sse.event import new_retry_hint
+from feedstore.channels.sse.live import LiveTimelines, TooManyClients
+from feedstore.channels.sse.subscriber import Subscriber
+
+_TRY_AGAIN = {"retry-after": "5"}
+
+
+class TimelineStream(Response):
+    """Streams a timeline until its client goes, or the stream is ended.
+
+    Two tasks a stream, one of them waiting for the client to go, and no timer of its own.
+    """
+
+    media_type = "text/event-stream"
+    charset = "utf-8"
+
+    def __init__(self, live: LiveTimelines, key: str, position: str | None) -> None:
+        self.background = None
+        self.status_code = 200
+        self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no"})
+        self._live = live
+        self._key = key
+        self._position = position
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer: the head, then what there is to send as it comes; 503 if there are too many clients."""
+        try:
+            subscriber = self._live.subscribe(self._key, self._position)
+        except TooManyClients as error:
+            refusal = JSONResponse({"detail": str(error)}, status_code=503, headers=_TRY_AGAIN)
+            await refusal(scope, receive, send)
+            return
+        gone = asyncio.get_running_loop().create_task(_wait_for_the_end(receive, subscriber))
+        try:
+            await self._stream(subscriber, send)
+        finally:
+            self._live.unsubscribe(subscriber)
+            gone.cancel()
+
+    async def _stream(self, subscriber: Subscriber, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send(_body(new_retry_hint()))
+        while (data := await subscriber.next()) is not None:
+            await send(_body(data))
+        await send(_body(b"", more=False))
+
+
+async def _wait_for_the_end(receive: Receive, subscriber: Subscriber) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    subscriber.end()
+
+
+def _body(data: bytes, more: bool = True) -> dict[str, object]:
+    return {"type": "http.response.body", "body": data, "more_body": more}

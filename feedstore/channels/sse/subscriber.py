@@ -1,0 +1,84 @@
+"""One client's stream: what waits to be sent to it, within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from feedstore.channels.sse.event import HEARTBEAT, Packet
+
+_BEAT = Packet(HEARTBEAT)
+
+
+class Subscriber:
+    """What a client is to be sent, in order. Belongs to the event loop.
+
+    A client that takes less than comes holds back at most ``most_waiting`` live events. Then they are dropped, and once
+    it takes again, it goes on from the last event that it took, as one that was cut: with all that it missed, or a gap.
+    """
+
+    def __init__(
+        self, key: str, position: str | None, most_waiting: int, catch_up: Callable[[Subscriber], None]
+    ) -> None:
+        self.key = key
+        self.position = position
+        self._most_waiting = most_waiting
+        self._most_allowed = most_waiting
+        self._catch_up = catch_up
+        self._packets: deque[Packet] = deque()
+        self._waiting = 0
+        self._is_behind = False
+        self._is_over = False
+        self._woken = asyncio.Event()
+
+    def answer(self, packets: list[Packet]) -> None:
+        """Send what one who joins gets; bounded by what is sent again at most."""
+        self._packets.extend(packets)
+        self._waiting += sum(packet.events for packet in packets)
+        self._most_allowed = self._waiting + self._most_waiting
+        self._woken.set()
+
+    def push(self, packet: Packet) -> bool:
+        """Send news; False if too much waits already, and everything that waits was dropped."""
+        if self._waiting + packet.events > self._most_allowed:
+            self._packets.clear()
+            self._waiting = 0
+            self._is_behind = True
+            return False
+        self._packets.append(packet)
+        self._waiting += packet.events
+        self._woken.set()
+        return True
+
+    def beat(self) -> None:
+        """Send a heartbeat, unless something waits to be sent anyway."""
+        if not self._packets and not self._is_over:
+            self._packets.append(_BEAT)
+            self._woken.set()
+
+    def end(self, farewell: bytes = b"") -> None:
+        """End the stream, with some last bytes after what waits already."""
+        if not self._is_over:
+            self._is_over = True
+            self._packets.append(Packet(farewell))
+            self._woken.set()
+
+    async def next(self) -> bytes | None:
+        """Wait for what is to be sent next; None at the end."""
+        while True:
+            if self._packets:
+                return self._taken(self._packets.popleft())
+            if self._is_over:
+                return None
+            if self._is_behind:
+                self._is_behind = False
+                self._catch_up(self)
+            self._woken.clear()
+            await self._woken.wait()
+
+    def _taken(self, packet: Packet) -> bytes:
+        self._waiting -= packet.events
+        if packet.position is not None:
+            self.position = packet.position
+        return packet.data

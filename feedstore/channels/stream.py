@@ -1,0 +1,134 @@
+"""The stream of a listener's messages, which waits where it can and looks again where it must."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from feedstore.channels.connection import Connection
+from feedstore.channels.listener import MessageQueueListener
+from feedstore.channels.message import Message, MessageContract
+from feedstore.channels.queue import Queue
+from feedstore.errors import InvalidListenerException, NoMessagesException
+
+if TYPE_CHECKING:
+    from feedstore.channels.channel import AbstractChannel
+
+ERROR_TYPE = "error"
+"""The type of the message that ends the stream of a listener that was removed."""
+LOOK_SECONDS = 1.0
+"""How often a queue that cannot tell of pushes is looked at."""
+
+_Result = TypeVar("_Result")
+
+
+async def adapted_messages(
+    channel: AbstractChannel, listener: MessageQueueListener, on_end: Callable[[], None] | None = None
+) -> AsyncGenerator[Any, None]:
+    """Yield what the channel makes of each message until the listener stops; see ``AbstractChannel.message_stream``."""
+    with ExitStack() as ending:
+        if on_end is not None:
+            ending.callback(on_end)
+        wait = _Wait(channel.get_connection(listener.id), ending)
+        await wait.subscribe()
+        while listener.is_running():
+            delivery = await wait.for_message()
+            if delivery is None:
+                continue
+            receipt, message = delivery
+            listener.on_message(message)
+            yield channel.adapt(message)
+            await wait.ack(receipt)
+            # Also without a delay: a full queue must not keep the event loop from everything else.
+            await asyncio.sleep(channel.stream_delay_seconds)
+        if not _is_registered(channel, listener.id):
+            yield channel.adapt(Message(ERROR_TYPE, f"the channel has no listener {listener.id!r} any more"))
+
+
+def _is_registered(channel: AbstractChannel, listener_id: str) -> bool:
+    try:
+        channel.get_connection(listener_id)
+    except InvalidListenerException:
+        return False
+    return True
+
+
+class _Subscription:
+    """A queue's subscription, which ends also if its thread is still making it when the stream is cancelled."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._unsubscribe: Callable[[], None] | None = None
+
+    def begin(self, queue: Queue, callback: Callable[[], object]) -> bool:
+        """Subscribe; return whether the queue can tell of pushes."""
+        unsubscribe = queue.subscribe(callback)
+        with self._lock:
+            self._unsubscribe = unsubscribe
+            is_over = self._is_over
+        if is_over:
+            self.end()
+        return unsubscribe is not None
+
+    def end(self) -> None:
+        """Unsubscribe, now or as soon as there is something to end."""
+        with self._lock:
+            self._is_over = True
+            unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            unsubscribe()
+
+
+class _Wait:
+    """Waits for the messages of one connection, on the running event loop."""
+
+    def __init__(self, connection: Connection, ending: ExitStack) -> None:
+        self._queue: Queue = connection.queue
+        self._listener = connection.listener
+        self._ending = ending
+        self._woken = asyncio.Event()
+        self._is_told = False
+
+    async def subscribe(self) -> None:
+        """Be woken by pushes and by the listener's stop."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            # A callback may come late, from a thread that does not know that the loop has ended, which raises this.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._woken.set)
+
+        self._ending.callback(self._listener.subscribe(wake))
+        subscription = _Subscription()
+        self._ending.callback(subscription.end)
+        self._is_told = await self._call(subscription.begin, self._queue, wake)
+
+    async def for_message(self) -> tuple[str, MessageContract] | None:
+        """Return the next delivery, or None after having waited: for a push, a stop, or a message to fall due."""
+        self._woken.clear()
+        try:
+            return await self._call(self._queue.receive)
+        except NoMessagesException:
+            pause = await self._call(self._queue.seconds_to_next) if self._is_told else LOOK_SECONDS
+        if self._listener.is_running():
+            await self._sleep(pause)
+        return None
+
+    async def ack(self, receipt: str) -> None:
+        """Acknowledge what was delivered."""
+        await self._call(self._queue.ack, receipt)
+
+    async def _sleep(self, seconds: float | None) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+        except asyncio.TimeoutError:
+            return
+
+    async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        if self._queue.blocking:
+            return await asyncio.to_thread(function, *arguments)
+        return function(*arguments)

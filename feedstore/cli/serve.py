@@ -1,0 +1,47 @@
+"""``feedstore serve``: a page that shows timelines live."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+
+from feedstore.cli.options import add_namespace_option, add_store_option, masked, open_backend, store_url
+
+NAME = "serve"
+HELP = "show timelines in a browser, with new entries live"
+_DEFAULT_HOST = "127.0.0.1"
+_DEFAULT_PORT = 8640
+_HIGHEST_PORT = 65_535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where to serve, and the store."""
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default=_DEFAULT_HOST, help="the address to serve at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", metavar="PORT", type=_port, default=_DEFAULT_PORT, help="0 is a free one (default: %(default)s)"
+    )
+    add_store_option(parser)
+    add_namespace_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted, and say where: whoever opens that address may look at every timeline."""
+    # Here, so that the other commands need not have the extra.
+    from feedstore.serve import LiveServer, new_viewer
+
+    with open_backend(arguments) as backend:
+        backend.ping()
+        token = secrets.token_urlsafe(24)
+        about = f"{masked(store_url(arguments))}, namespace {arguments.namespace}"
+        server = LiveServer(new_viewer(backend, token, about), arguments.host, arguments.port)
+        print(f"serving {about}", f"open {server.url}/?token={token}", "stop with Ctrl-C", sep="\n", flush=True)
+        server.run()
+    return 0
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= _HIGHEST_PORT):
+        raise argparse.ArgumentTypeError(f"it is a port from 0 to {_HIGHEST_PORT}, not {text!r}")
+    return int(text)

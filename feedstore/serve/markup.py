@@ -1,0 +1,27 @@
+"""HTML that is filled in with texts, every one of them escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from string import Template
+
+
+class Markup(str):
+    """A text that is HTML already, and is not escaped again."""
+
+    __slots__ = ()
+
+
+NOTHING = Markup()
+
+
+def fill(template: str, **parts: str) -> Markup:
+    """Return ``template`` with its ``$name`` replaced, each part escaped unless it is :class:`Markup`.
+
+    Raises ``KeyError`` for a name that no part is given for.
+
+    >>> fill("<b>$who</b>", who="<script>")
+    '<b>&lt;script&gt;</b>'
+    """
+    escaped = {name: part if isinstance(part, Markup) else escape(part) for name, part in parts.items()}
+    return Markup(Template(template).substitute(escaped))

@@ -1,0 +1,65 @@
+"""The page that shows a timeline, and the files that belong to it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+from feedstore.serve.markup import NOTHING, Markup, fill
+
+ASSETS = "/assets"
+_FOLDER = Path(__file__).parent / "assets"
+
+
+def asset_route() -> Mount:
+    """Return the route of the page's style, script and icon."""
+    return Mount(ASSETS, StaticFiles(directory=_FOLDER), name="assets")
+
+
+def render_page(
+    heading: str,
+    subheading: str,
+    timeline_url: str,
+    events_url: str,
+    *,
+    account: Markup = NOTHING,
+    controls: Markup = NOTHING,
+) -> str:
+    """Return the page as HTML; it asks ``timeline_url`` for pages and ``events_url`` for the stream.
+
+    ``account`` stands at the right end of the bar, ``controls`` above the timeline. A form in it with the attribute
+    ``data-post`` is sent as JSON, and shows what the answer's ``said`` or ``detail`` says in its element ``.said``.
+    """
+    return fill(
+        _template("feed.html"),
+        title=f"{heading} · feedstore",
+        heading=heading,
+        subheading=subheading,
+        timeline_url=timeline_url,
+        events_url=events_url,
+        account=account,
+        controls=controls,
+        assets=ASSETS,
+        home="/",
+    )
+
+
+def render_plain_page(heading: str, subheading: str, content: Markup) -> str:
+    """Return a page of the same looks without a timeline."""
+    return fill(
+        _template("plain.html"),
+        title=f"{heading} · feedstore",
+        heading=heading,
+        subheading=subheading,
+        content=content,
+        assets=ASSETS,
+        home="/",
+    )
+
+
+@lru_cache
+def _template(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")

@@ -1,0 +1,101 @@
+"""A site for looking at a store: every timeline of a namespace, for whoever holds the token, and nothing to change."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hmac import compare_digest
+from itertools import islice
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
+from feedstore.serve.headers import SecurityHeaders
+from feedstore.serve.markup import Markup, fill
+from feedstore.serve.page import asset_route, render_page, render_plain_page
+from feedstore.storage import Backend
+
+_MAY_LOOK = "may_look"
+_MOST_KEYS = 200
+_CHOOSER = """
+<form class="card" method="get" action="/">
+  <div class="row">
+    <label>Timeline<input name="key" value="$key" required maxlength="1024" placeholder="feed:bob" autocomplete="off" spellcheck="false"></label>
+    <button class="primary">Show</button>
+  </div>
+</form>
+"""  # noqa: E501
+_KEYS = '<ul class="card keys">$items</ul>'
+_KEY = '<li><a href="$url">$key</a></li>'
+_LOCKED = '<p class="empty">Open the address that <b>feedstore serve</b> printed: the token in it lets you in.</p>'
+
+
+class Viewer:
+    """The pages of the site. Who shows the token once gets a signed cookie, and may then look at every timeline."""
+
+    def __init__(self, backend: Backend, live: LiveTimelines, token: str, about: str) -> None:
+        self._backend = backend
+        self._live = live
+        self._token = token
+        self._about = about
+
+    async def home(self, request: Request) -> Response:
+        """Show the timelines that there are, or the one that ``?key=`` names; ``?token=`` lets its holder in."""
+        token = request.query_params.get("token")
+        if token is not None and compare_digest(token.encode(), self._token.encode()):
+            request.session[_MAY_LOOK] = True
+            rest = {"key": request.query_params["key"]} if "key" in request.query_params else {}
+            return RedirectResponse(f"/?{urlencode(rest)}" if rest else "/", status_code=303)
+        if not request.session.get(_MAY_LOOK):
+            return HTMLResponse(render_plain_page("Locked", self._about, Markup(_LOCKED)), status_code=403)
+        key = request.query_params.get("key")
+        return HTMLResponse(await run_in_threadpool(self._list_page) if key is None else self._timeline_page(key))
+
+    def authorize(self, request: Request) -> str | None:
+        """Return the key that is asked for, if the request's sender was let in."""
+        return request.query_params.get("key") if request.session.get(_MAY_LOOK) else None
+
+    def _timeline_page(self, key: str) -> str:
+        query = urlencode({"key": key})
+        controls = fill(_CHOOSER, key=key)
+        return render_page(key, self._about, f"/timeline?{query}", f"/events?{query}", controls=controls)
+
+    def _list_page(self) -> str:
+        keys = sorted(islice(self._backend.timeline_storage().keys(), _MOST_KEYS))
+        items = Markup("".join(fill(_KEY, url=f"/?{urlencode({'key': key})}", key=key) for key in keys))
+        content = Markup(fill(_CHOOSER, key="") + (fill(_KEYS, items=items) if keys else ""))
+        return render_plain_page("Timelines", self._about, content)
+
+
+def new_viewer(backend: Backend, token: str, about: str) -> Starlette:
+    """Return the site as an application. Sessions are signed with a secret of this process's own, and end with it."""
+    live = LiveTimelines(backend)
+    viewer = Viewer(backend, live, token, about)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await live.close()
+
+    routes = [
+        Route("/", viewer.home, methods=["GET"]),
+        *TimelineEndpoints(live, viewer.authorize).routes(),
+        asset_route(),
+    ]
+    session = Middleware(
+        SessionMiddleware,
+        secret_key=secrets.token_urlsafe(),
+        # Cookies are not kept apart by port: two viewers on one machine must not sign each other out.
+        session_cookie=f"feedstore_viewer_{secrets.token_hex(4)}",
+        max_age=None,
+        same_site="lax",
+    )
+    return Starlette(routes=routes, middleware=[Middleware(SecurityHeaders), session], lifespan=lifespan)

@@ -1,0 +1,90 @@
+"""Watching a store that cannot push: looking at what is watched, again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from feedstore.storage.bounds import EVERYTHING
+from feedstore.storage.source import Source
+from feedstore.storage.timeline_queue import newest_messages
+from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.watched import Watched
+
+if TYPE_CHECKING:
+    from feedstore.storage.backend import Backend
+
+POLL_SECONDS = 1.0
+_KEYS_AT_ONCE = 500
+# After a look that took a second the next one comes no sooner than in three: polling takes a quarter of a core at most.
+_REST = 3.0
+
+
+class PollingSource(Source):
+    """Compares the newest entry of each timeline that is watched, and the newest message of each queue, with what it
+    was, once a second.
+
+    Costs one read of many timelines for each 500 keys and second, and nothing while nothing is watched. An entry that
+    comes in below the newest one is not noticed, only announced. What is watched for the first time may have changed
+    before the first look, so it is told once.
+    """
+
+    def __init__(self, backend: Backend, seconds: float = POLL_SECONDS) -> None:
+        self._backend = backend
+        self._seconds = seconds
+        self._woken = threading.Event()
+        self._next_look = 0.0
+        self._states: dict[bytes, Any] = {}
+
+    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes]:
+        """Sleep until the next look, and look."""
+        left = max(0.0, self._next_look - time.monotonic())
+        if self._woken.wait(min(seconds, left) if watched else seconds):
+            self._woken.clear()
+        start = time.monotonic()
+        if start < self._next_look:
+            return ()
+        found = self.look(watched)
+        end = time.monotonic()
+        self._next_look = end + max(self._seconds, _REST * (end - start))
+        return found
+
+    def wake(self) -> None:
+        """End the sleep."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def look(self, watched: Watched[Any]) -> list[bytes]:
+        """Return the digests of what is not as it was, or was not looked at before."""
+        before, self._states = self._states, self._found(watched.topics())
+        return [digest for digest, state in self._states.items() if digest not in before or before[digest] != state]
+
+    def _found(self, topics: list[tuple[bytes, Topic]]) -> dict[bytes, Any]:
+        groups: defaultdict[tuple[str, Kind], list[tuple[bytes, str]]] = defaultdict(list)
+        for digest, topic in topics:
+            groups[topic.namespace, topic.kind].append((digest, topic.key))
+        found: dict[bytes, Any] = {}
+        for (namespace, kind), group in groups.items():
+            backend = self._backend.with_namespace(namespace)
+            for first in range(0, len(group), _KEYS_AT_ONCE):
+                part = group[first : first + _KEYS_AT_ONCE]
+                states = self.states_of(backend, kind, [key for _, key in part])
+                found.update((digest, states.get(key)) for digest, key in part)
+        return found
+
+    def states_of(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return ``{key: what changes when it does}``; what holds nothing may be left out."""
+        return backend.newest_ids(kind, keys)
+
+
+def newest_entries(backend: Backend, kind: Kind, keys: list[str]) -> dict[str, int]:
+    """Return ``{key: id of the newest entry}`` of timelines, or of the timelines that stand for queues."""
+    if kind is Kind.QUEUE:
+        return newest_messages(backend, keys)
+    slices = backend.timeline_storage()._get_many_slices(keys, 0, 1, EVERYTHING, True)
+    return {key: entries[0][0] for key, entries in slices.items() if entries}

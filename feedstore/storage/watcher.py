@@ -1,0 +1,195 @@
+"""The one thread of a backend that waits for changes, and tells those who watch."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from feedstore.errors import BackendClosedError, FeedstoreError
+from feedstore.forks import follow_forks
+from feedstore.storage.source import Source
+from feedstore.storage.topic import Topic
+from feedstore.storage.watched import Watched
+
+if TYPE_CHECKING:
+    from feedstore.storage.notify import Watch
+
+_logger = logging.getLogger("feedstore.notify")
+_LINGER_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+class Watcher:
+    """Tells the watches of all backends on one store. Its thread begins with the first key that is watched, and ends a
+    minute after the last.
+
+    A forked child begins with nothing watched; the watches are its parent's, and so is the thread.
+    """
+
+    def __init__(self, make_source: Callable[[], Source]) -> None:
+        self._make_source = make_source
+        self._inherited: list[object] = []
+        self.closed = False
+        self._begin_anew()
+        hooks = Watcher
+        follow_forks(self, hooks._hold, hooks._let_go, hooks._after_fork_in_child)
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.RLock()
+        self.watched: Watched[Watch] = Watched()
+        self._watches: dict[Watch, None] = {}
+        self._rechecks: list[tuple[float, int, Watch]] = []
+        self._numbers = itertools.count()
+        self._local: set[bytes] = set()
+        self._thread: threading.Thread | None = None
+        self._source: Source | None = None
+        self._idle_since: float | None = None
+        self._closing = threading.Event()
+
+    def attach(self, watch: Watch) -> None:
+        """Take a watch on. Raises :class:`BackendClosedError` once closed."""
+        with self._lock:
+            self._check_open()
+            self._watches[watch] = None
+            if watch.recheck_seconds is not None:
+                self._plan_recheck(watch, watch.recheck_seconds)
+
+    def detach(self, watch: Watch) -> None:
+        """Let go of a watch."""
+        with self._lock:
+            self._watches.pop(watch, None)
+
+    def begin(self, watch: Watch, topics: Collection[Topic]) -> None:
+        """Watch topics from now on. Raises :class:`BackendClosedError` once closed."""
+        with self._lock:
+            self._check_open()
+            if watch not in self._watches:
+                # It was made before this process was forked.
+                self.attach(watch)
+            self.watched.add(watch, topics)
+            self._run_thread()
+
+    def _run_thread(self) -> None:
+        if self._thread is None:
+            self._source = self._make_source()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._source,), name="feedstore-watcher", daemon=True
+            )
+            self._thread.start()
+        elif self._source is not None:
+            self._source.wake()
+
+    def changed(self, digests: Collection[bytes]) -> None:
+        """Tell the watches of this process that topics have changed; costs next to nothing where nobody watches."""
+        if not self.watched:
+            return
+        with self._lock:
+            before = len(self._local)
+            self._local.update(digest for digest in digests if digest in self.watched)
+            if len(self._local) > before and self._source is not None:
+                self._source.wake()
+
+    def close(self) -> None:
+        """End the thread, after the callback that is under way, and tell the watches that it is over. Again is no
+        error.
+        """
+        with self._lock:
+            self.closed = True
+            self._closing.set()
+            watches, self._watches = list(self._watches), {}
+            thread = self._thread
+            if self._source is not None:
+                self._source.wake()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+        for watch in watches:
+            watch.end()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise BackendClosedError("the backend is closed; connect again to go on")
+
+    def _run(self, source: Source) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        try:
+            while not self._closing.is_set() and not self._is_over():
+                try:
+                    found = source.wait(self.watched, self._seconds_to_wait())
+                except FeedstoreError as error:
+                    if self._closing.wait(pause):
+                        return
+                    _logger.warning("cannot hear of changes, and try again: %s", error)
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                    found = ()
+                else:
+                    pause = _FIRST_PAUSE_SECONDS
+                self._tell(found)
+        finally:
+            source.close()
+            with self._lock:
+                if self._source is source:
+                    self._thread = self._source = None
+
+    def _is_over(self) -> bool:
+        """Whether nothing has been watched for long enough; then whoever comes next starts another thread."""
+        with self._lock:
+            if self.watched:
+                self._idle_since = None
+                return False
+            if self._idle_since is None:
+                self._idle_since = time.monotonic()
+            if time.monotonic() - self._idle_since < _LINGER_SECONDS:
+                return False
+            self._thread = self._source = None
+            return True
+
+    def _seconds_to_wait(self) -> float:
+        with self._lock:
+            if self._local:
+                return 0.0
+            if not self._rechecks:
+                return _LINGER_SECONDS
+            return min(max(0.0, self._rechecks[0][0] - time.monotonic()), _LINGER_SECONDS)
+
+    def _tell(self, found: Collection[bytes] | None) -> None:
+        with self._lock:
+            local, self._local = self._local, set()
+        told = self.watched.who_watches(found if found is None else local.union(found))
+        for watch in self._due():
+            told[watch] = watch.keys()
+        for watch, keys in told.items():
+            if keys and not self._closing.is_set():
+                watch.tell(frozenset(keys))
+
+    def _due(self) -> list[Watch]:
+        """Return the watches that are to look again now, and plan the next time."""
+        due = []
+        with self._lock:
+            while self._rechecks and self._rechecks[0][0] <= time.monotonic():
+                watch = heapq.heappop(self._rechecks)[2]
+                if watch in self._watches and watch.recheck_seconds is not None:
+                    self._plan_recheck(watch, watch.recheck_seconds)
+                    due.append(watch)
+        return due
+
+    def _plan_recheck(self, watch: Watch, seconds: float) -> None:
+        heapq.heappush(self._rechecks, (time.monotonic() + seconds, next(self._numbers), watch))
+
+    def _hold(self) -> None:
+        self._lock.acquire()
+
+    def _let_go(self) -> None:
+        self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        # To close a connection that is shared with the parent could end the parent's.
+        self._inherited.append(self._source)
+        for watch in self._watches:
+            watch.forget()
+        self._begin_anew()

@@ -1,0 +1,90 @@
+"""Queues and watches whose PostgreSQL server is killed, or ends the connection that listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from feedstore import connect
+from feedstore.storage import Backend
+from feedstore.testing.notify_suite import Told
+from polling import poll_until
+from servers.postgresql import OwnPostgreSQLServer
+
+SECONDS = 60.0
+LISTENING = "FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"
+
+
+@pytest.fixture
+def url(own_postgresql_server: OwnPostgreSQLServer) -> str:
+    """The URL of a database on a server of the test's own."""
+    return own_postgresql_server.url("postgres")
+
+
+@pytest.fixture
+def backend(url: str) -> Iterator[Backend]:
+    """A backend on it."""
+    with connect(url) as backend:
+        yield backend
+
+
+def asked(url: str, statement: str) -> int:
+    """The number that a statement returns."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(statement.encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def cut_off(server: OwnPostgreSQLServer, url: str) -> None:
+    """Let the server end every connection that listens."""
+    assert asked(url, f"SELECT count(pg_terminate_backend(pid)) {LISTENING}") == 1
+
+
+def restart(server: OwnPostgreSQLServer, url: str) -> None:
+    """Kill the server and start it again."""
+    server.kill()
+    server.start()
+
+
+@pytest.mark.parametrize("disturb", [restart, cut_off])
+def test_waits_and_watches_live_through(
+    own_postgresql_server: OwnPostgreSQLServer,
+    url: str,
+    backend: Backend,
+    disturb: Callable[[OwnPostgreSQLServer, str], None],
+) -> None:
+    queue = backend.queue(visibility_timeout=10 * SECONDS)
+    queue.push("before")
+    receipt, _ = queue.receive()
+    told = Told()
+    with ThreadPoolExecutor() as pool, backend.notifier().watch(told, recheck_seconds=None) as watch:
+        watch.add(["a", "b"])
+        told.wait_for("a", "b")
+        waiting = pool.submit(queue.receive, SECONDS)
+        poll_until(lambda: asked(url, f"SELECT count(*) {LISTENING}") == 1, SECONDS, "listening")
+        disturb(own_postgresql_server, url)
+        # Nothing was announced: nobody can know that.
+        told.wait_for("a", "b")
+        with connect(url) as other:
+            other.queue().push("after")
+            other.notifier().announce(["b"])
+        assert waiting.result(SECONDS)[1] == "after"
+        told.wait_for("b")
+    assert queue.ack(receipt) is True
+    assert queue.count() == 1
+
+
+def test_a_full_queue_notifies_nobody_and_keeps_its_length(backend: Backend) -> None:
+    queue = backend.queue(max_length=2)
+    queue.push_many([1, 2])
+    for _ in range(3):
+        with pytest.raises(Exception, match="2 messages"):
+            queue.push(3)
+    assert queue.count() == 2
+    assert [queue.pop(), queue.pop()] == [1, 2]
+    queue.push_many([3, 4])
+    assert queue.count() == 2

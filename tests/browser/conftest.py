@@ -1,0 +1,157 @@
+"""A real browser, the example application in a process of its own, and what its store is written with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+import browser_programs
+from browser.cutting import CuttingProxy
+from feedstore import Activity, connect
+from feedstore.storage import Backend
+from polling import poll_until
+from servers.ports import LOOPBACK, free_port
+from servers.process import ServerError, ServerProcess
+from sse.http import ask
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+START = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+MILLISECONDS = 30_000.0
+
+
+class Application:
+    """The example application over a SQLite file, behind a proxy that can be cut."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite:///{folder / 'feeds.db'}"
+        self._folder = folder
+        self._port = free_port()
+        self.start()
+        self.proxy = CuttingProxy(self._port)
+        self.address = f"http://{LOOPBACK}:{self.proxy.port}"
+        self.backend: Backend = connect(self.url, namespace="feedapp")
+
+    def start(self) -> None:
+        """Start the process, again where it was."""
+        command = [sys.executable, "-m", "feedapp", "--store", self.url, "--port", str(self._port)]
+        self._process = ServerProcess(command, self._folder)
+        self._process.wait_until_ready(lambda: _answers(self._port))
+
+    def kill(self) -> None:
+        """End the process as a crash would."""
+        self._process.kill()
+
+    def stop(self) -> None:
+        """End everything."""
+        self.backend.close()
+        self.proxy.__exit__()
+        self._process.stop()
+
+    def add(self, *numbers: int, reader: str = "bob", text: str | None = None) -> None:
+        """Let ann like photos, a second apart, and deliver it."""
+        context = None if text is None else {"text": text}
+        activities = [
+            Activity("ann", "liked", f"photo:{one}", time=START + timedelta(seconds=one), extra_context=context)
+            for one in numbers
+        ]
+        self.backend.activity_storage().add_many(activities)
+        self.backend.timeline_storage().add_many(f"feed:{reader}", activities)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    program = browser_programs.find_browser()
+    if program is None:
+        raise ServerError(
+            f"Chromium is not on PATH. `make test` installs it; {browser_programs.VARIABLE}=/path names one to use."
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
+    """The application, with a secret that outlives its process."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.setenv("FEEDAPP_SECRET", "a secret of the tests")
+    application = Application(tmp_path)
+    yield application
+    application.stop()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A window of its own, with no cookies."""
+    context = browser.new_context(viewport={"width": 900, "height": 800})
+    context.set_default_timeout(MILLISECONDS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page's script and the browser's policies complained about."""
+    return []
+
+
+@pytest.fixture
+def page(context: BrowserContext, application: Application, complaints: list[str]) -> Page:
+    """A page on which bob is signed in."""
+    return sign_in(context, application, "bob", complaints)
+
+
+def sign_in(context: BrowserContext, application: Application, name: str, complaints: list[str]) -> Page:
+    """Open a page and sign in."""
+    page = context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
+    page.goto(application.address)
+    page.get_by_label("Your name").fill(name)
+    page.get_by_role("button", name="Sign in").click()
+    wait_until_live(page)
+    return page
+
+
+def wait_until_live(page: Page) -> None:
+    """Wait until the page says that it hears of new entries."""
+    page.wait_for_selector('.status[data-state="live"]')
+
+
+def photos(page: Page) -> list[int]:
+    """The numbers of the photos that the page shows, from the top."""
+    shown: list[str] = page.locator(".entry .object").all_inner_texts()
+    return [int(text.removeprefix("photo:")) for text in shown]
+
+
+def wait_for_photos(page: Page, expected: list[int]) -> None:
+    """Wait until the page shows so many entries, and see that they are these."""
+    wait_for(page, f"document.querySelectorAll('.entry').length >= {len(expected)}")
+    assert photos(page) == expected
+
+
+def wait_for(page: Page, expression: str) -> None:
+    """Wait until an expression is true on the page.
+
+    Asked from outside: Playwright's own way evaluates texts inside the page, which its policy forbids.
+    """
+    poll_until(lambda: bool(page.evaluate(expression)), MILLISECONDS / 1000, expression)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return ask(port, "/").status == 200
+    except OSError:
+        return False

@@ -1,0 +1,45 @@
+"""Storages that are somebody else's: objects with the five methods that eric-sse's storages have, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Any
+
+
+class AbsentKey(Exception):
+    """What somebody else's storage raises for an absent key; it is no LookupError."""
+
+
+class ForeignStorage:
+    """Items in a dictionary. It hands out what was put in, and bears no write during a scan."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+
+    def fetch_by_prefix(self, prefix: str) -> Iterator[Any]:
+        return (value for key, value in self.items.items() if key.startswith(prefix))
+
+    def fetch_all(self) -> Iterator[Any]:
+        return iter(self.items.values())
+
+    def upsert(self, key: str, value: Any) -> None:
+        self.items[key] = value
+
+    def fetch_one(self, key: str) -> Any:
+        if key not in self.items:
+            raise AbsentKey(key)
+        return self.items[key]
+
+    def delete(self, key: str) -> None:
+        self.items.pop(key, None)
+
+
+class NoneForAbsent(ForeignStorage):
+    """Returns None for an absent key, and takes the characters of a glob in a prefix for one."""
+
+    def fetch_by_prefix(self, prefix: str) -> Iterator[Any]:
+        return (value for key, value in self.items.items() if key.startswith(prefix) or fnmatchcase(key, f"{prefix}*"))
+
+    def fetch_one(self, key: str) -> Any:
+        return self.items.get(key)

@@ -1,0 +1,69 @@
+"""The contract of repositories, on every backend and on somebody else's storage."""
+
+from __future__ import annotations
+
+import pytest
+
+from channels.repositories import repository_on
+from channels.storages import ForeignStorage, NoneForAbsent
+from conformance.modest_backend import ModestBackend
+from feedstore.channels import DurableConnectionsFactory, InMemoryStorage, SSEChannelRepository
+from feedstore.testing import OpenChannels, RepositoryContract
+from stores import OpenBackend, fresh_namespace
+
+
+class TestOneStorage(RepositoryContract):
+    """One key-value storage for all four repositories, and durable queues."""
+
+    @pytest.fixture
+    def open_channels(self, open_backend: OpenBackend) -> OpenChannels:
+        namespace = fresh_namespace()
+        return lambda: SSEChannelRepository.on_backend(open_backend(namespace))
+
+
+class TestFourStorages(RepositoryContract):
+    """A key-value storage of its own for each of the four."""
+
+    @pytest.fixture
+    def open_channels(self, open_backend: OpenBackend) -> OpenChannels:
+        namespace = fresh_namespace()
+
+        def open_channels() -> SSEChannelRepository:
+            backend = open_backend(namespace)
+            return repository_on(
+                backend.kv_storage("channels"),
+                backend.kv_storage("connections"),
+                backend.kv_storage("listeners"),
+                backend.kv_storage("queues"),
+                DurableConnectionsFactory(backend),
+            )
+
+        return open_channels
+
+
+@pytest.mark.parametrize("kind", [ForeignStorage, NoneForAbsent, InMemoryStorage])
+class TestAnyStorage(RepositoryContract):
+    """Storages of somebody else, with the five methods alone, and one that stands on its own."""
+
+    @pytest.fixture
+    def open_channels(self, kind: type[ForeignStorage]) -> OpenChannels:
+        storage = kind()
+        return lambda: repository_on(storage)
+
+
+class TestABackendWithoutAbilities(RepositoryContract):
+    """A backend that has no atomic batch, and reads many items one after the other."""
+
+    @pytest.fixture
+    def open_channels(self) -> OpenChannels:
+        backend = ModestBackend(fresh_namespace())
+        return lambda: SSEChannelRepository.on_backend(backend)
+
+
+class TestStoragesOfTwoKinds(RepositoryContract):
+    """Channels in one place, and what belongs to their connections in another."""
+
+    @pytest.fixture
+    def open_channels(self) -> OpenChannels:
+        mine, foreign = InMemoryStorage(), ForeignStorage()
+        return lambda: repository_on(mine, foreign, mine, foreign)

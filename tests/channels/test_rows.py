@@ -1,0 +1,123 @@
+"""Rows of repositories: their keys, and storages of somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from channels.storages import AbsentKey, ForeignStorage
+from feedstore.channels import InMemoryStorage, ItemNotFound, ListenerRepository, MessageQueueListener, UnitOfWork
+from feedstore.channels.row_key import row_key
+from feedstore.channels.rows import Rows
+from feedstore.errors import StoredDataError
+from feedstore.storage.key import MAX_KEY_BYTES
+
+# What escaping is about comes often.
+parts = st.text(st.one_of(st.sampled_from(":~012*\0"), st.characters(exclude_categories=["Cs"])), max_size=400)
+keys = st.lists(parts, min_size=1, max_size=3)
+
+
+@given(keys, keys)
+def test_a_key_is_a_prefix_only_of_those_with_its_parts(one: list[str], other: list[str]) -> None:
+    assert row_key(*other).startswith(row_key(*one)) == (other[: len(one)] == one)
+
+
+@given(keys)
+def test_a_key_is_never_too_long(one: list[str]) -> None:
+    assert len(row_key(*one).encode()) <= MAX_KEY_BYTES
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        (["a", "b"], "a:b:"),
+        (["a:b"], "a~1b:"),
+        (["a~1b"], "a~01b:"),
+        ([""], ":"),
+        (["x" * 300], "x" * 300 + ":"),
+        (["ä" * 151], "~2cd2f674832c2703ca67ed3f78615609826581824d5f1782807e44704e2716e11:"),
+    ],
+)
+def test_keys_do_not_change_from_release_to_release(given: list[str], key: str) -> None:
+    assert row_key(*given) == key
+
+
+@pytest.mark.parametrize("storage", [InMemoryStorage(), ForeignStorage()])
+def test_rows_of_two_names_are_apart(storage: Any) -> None:
+    rows = {name: Rows(storage, name) for name in ("a", "a:b", "ab", "a:", "~1")}
+    for name, one in rows.items():
+        one.put(name, "b")
+        one.put([name], "b", "c")
+    for name, one in rows.items():
+        assert one.get("b") == name
+        assert list(one.scan("b")) in ([(["b"], name), (["b", "c"], [name])], [(["b", "c"], [name]), (["b"], name)])
+        assert one.get_many(["b", "c"]) == {"b": name}
+        with pytest.raises(ItemNotFound, match="'c'"):
+            one.get("c")
+
+
+def test_a_storage_that_has_fetch_many_is_asked_once() -> None:
+    class Counting(ForeignStorage):
+        asked = 0
+
+        def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
+            self.asked += 1
+            return {key: self.items[key] for key in keys if key in self.items}
+
+    storage = Counting()
+    for number in range(9):
+        ListenerRepository(storage).persist(f"{number}", MessageQueueListener())
+    found = ListenerRepository(storage).load_many(map(str, range(1, 20)))
+    assert set(found) == {f"{number}" for number in range(1, 9)}
+    assert storage.asked == 1
+
+
+@pytest.mark.parametrize("damaged", [1, {"ids": ["one"]}, {"ids": ["one"], "value": 1, "more": 2}, [], "text"])
+def test_what_no_repository_wrote_is_damage(damaged: Any) -> None:
+    storage = ForeignStorage()
+    storage.upsert(row_key("listeners", "one"), damaged)
+    with pytest.raises(StoredDataError, match="listeners"):
+        ListenerRepository(storage).load("one")
+
+
+def test_a_failing_storage_is_not_an_empty_one() -> None:
+    class Failing(ForeignStorage):
+        def fetch_one(self, key: str) -> Any:
+            raise ConnectionResetError(key)
+
+    storage = Failing()
+    repository = ListenerRepository(storage)
+    repository.persist("one", MessageQueueListener())
+    with pytest.raises(ConnectionResetError):
+        repository.load("one")
+
+
+def test_somebody_else_s_error_says_that_a_key_is_absent() -> None:
+    with pytest.raises(AbsentKey):
+        ForeignStorage().fetch_one("a")
+    with pytest.raises(ItemNotFound):
+        ListenerRepository(ForeignStorage()).load("a")
+
+
+@pytest.mark.parametrize("storage", [object(), None, {}, "memory://"])
+def test_what_is_no_storage_is_refused(storage: Any) -> None:
+    with pytest.raises(TypeError, match="storage"):
+        ListenerRepository(storage)
+
+
+def test_a_unit_that_fails_sends_nothing() -> None:
+    for storage in (InMemoryStorage(), ForeignStorage()):
+        rows = Rows(storage, "a")
+        with pytest.raises(ZeroDivisionError):
+            _put_and_fail(rows)
+        assert list(storage.fetch_all()) == []
+
+
+def _put_and_fail(rows: Rows) -> None:
+    with UnitOfWork() as unit:
+        rows.joining(unit).put(1, "b")
+        raise ZeroDivisionError

@@ -1,0 +1,64 @@
+"""A site in memory, and what its timelines are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from feedstore import Activity, connect
+from feedstore.channels.sse import LiveTimelines
+from feedstore.storage import Backend
+from sse.http import Stream
+from sse.site import WHO, serving
+
+KEY = "feed:bob"
+BOB = {WHO: "bob"}
+
+
+class Scene:
+    """A backend in memory, a site that streams from it, and bob, who looks at his timeline."""
+
+    def __init__(self, backend: Backend, live: LiveTimelines, port: int, opened: ExitStack) -> None:
+        self.backend = backend
+        self.live = live
+        self.port = port
+        self.activities = backend.activity_storage()
+        self.timelines = backend.timeline_storage(notifier=backend.notifier())
+        self._opened = opened
+
+    def add(self, *ids: int, key: str = KEY) -> None:
+        """Store activities under ids, and deliver them."""
+        self.activities.add_many([Activity("ann", "like", f"photo:{one}", id=one) for one in ids])
+        self.timelines.add_many(key, ids)
+
+    def stream(self, last_event_id: str | None = None, path: str = "/events", who: str = "bob") -> Stream:
+        """Open a stream, live when this returns unless it was refused."""
+        headers = {WHO: who} if last_event_id is None else {WHO: who, "last-event-id": last_event_id}
+        stream = self._opened.enter_context(Stream(self.port, path, headers))
+        if stream.status == 200:
+            stream.read_until_event("ready")
+        return stream
+
+
+NewScene = Callable[..., Scene]
+
+
+@pytest.fixture
+def new_scene() -> Iterator[NewScene]:
+    """A callable that opens a scene; its options are those of LiveTimelines."""
+    with ExitStack() as opened:
+
+        def new_scene(**options: object) -> Scene:
+            backend = opened.enter_context(connect("memory://"))
+            live = LiveTimelines(backend, **options)  # type: ignore[arg-type]
+            return Scene(backend, live, opened.enter_context(serving(live)), opened)
+
+        yield new_scene
+
+
+@pytest.fixture
+def scene(new_scene: NewScene) -> Scene:
+    """A scene with a window of 5 entries, and gaps beyond 6."""
+    return new_scene(window=5, most_missed=6, settle_seconds=0.01)

@@ -1,0 +1,121 @@
+"""Whatever is added, removed and trimmed, and wherever a connection is cut: a client ends with everything, or was told
+of a gap and read anew."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import soak
+from feedstore import Activity, connect
+from feedstore.channels.sse import LiveTimelines, reader
+from feedstore.ids import MAX_ID
+from feedstore.storage import Backend
+from sse.reading import Client, ids_of
+
+WINDOW = 5
+MOST_MISSED = 6
+KEY = "feed:bob"
+SECONDS = 10
+# Few, so that ids meet: what is added is new, late, or there already. Both ends of the ids are among them.
+IDS = (0, *range(1000, 1016), MAX_ID - 1, MAX_ID)
+
+ids = st.sampled_from(IDS)
+steps = st.one_of(
+    st.tuples(st.just("add"), st.lists(ids, min_size=1, max_size=9)),
+    st.tuples(st.just("remove"), st.lists(ids, min_size=1, max_size=3)),
+    st.tuples(st.just("trim"), st.integers(0, 12)),
+    st.tuples(st.just("delete"), st.just(0)),
+    st.tuples(st.just("cut"), st.integers(0, 600)),
+    st.tuples(st.just("connect"), st.just(0)),
+    st.tuples(st.just("take"), st.just(0)),
+)
+
+
+class Scene:
+    """A timeline, a client that follows it, and what may be asked of the two in the end."""
+
+    def __init__(self, backend: Backend) -> None:
+        notifier = backend.notifier()
+        self.timelines = backend.timeline_storage(notifier=notifier)
+        backend.activity_storage().add_many([Activity("ann", "like", f"photo:{one}", id=one) for one in IDS])
+        self.notifier = notifier
+        self.live = LiveTimelines(
+            backend, window=WINDOW, most_missed=MOST_MISSED, most_waiting=4, settle_seconds=0.001, threads=2
+        )
+        self.client = Client(self.live, self.timelines, KEY)
+        self.is_connected = False
+        self.was_below: set[int] = set()
+
+    async def act(self, step: str, argument: Any) -> None:
+        """Do one thing."""
+        if step == "add":
+            self.timelines.add_many(KEY, argument)
+        elif step == "remove":
+            self.timelines.remove_many(KEY, argument)
+        elif step == "trim":
+            self.timelines.trim(KEY, argument)
+        elif step == "delete":
+            self.timelines.delete(KEY)
+        elif step == "take":
+            await self._take(None)
+        elif (step == "connect") is not self.is_connected:
+            await self._connect_or_cut(argument)
+        self.notifier.announce([KEY])
+        self.was_below |= {one.serialization_id for one in self.timelines.get_slice(KEY, WINDOW, None)}
+
+    async def _connect_or_cut(self, most_bytes: Any) -> None:
+        if self.is_connected:
+            await self._take(most_bytes)
+            self.client.cut()
+        else:
+            await self.client.connect()
+        self.is_connected = not self.is_connected
+
+    async def _take(self, most_bytes: Any) -> None:
+        if self.is_connected:
+            try:
+                await asyncio.wait_for(self.client.take(most_bytes), 0.005)
+            except asyncio.TimeoutError:
+                return
+
+    async def settle(self) -> None:
+        """Come back if cut, and take all that comes until the client knows what the timeline holds."""
+        if not self.is_connected:
+            await self._connect_or_cut(0)
+        deadline = time.monotonic() + SECONDS
+        while self._wrong():
+            assert time.monotonic() < deadline, f"wrong about {self._wrong()}"
+            await self._take(None)
+
+    def _wrong(self) -> set[int]:
+        """What the client is wrong about among the newest entries; what was once below them is history."""
+        newest = ids_of(self.timelines.get_slice(KEY, 0, WINDOW))
+        lowest = min(newest) if len(newest) == WINDOW else 0
+        known = {one for one in self.client.known if one >= lowest}
+        return (known ^ newest) - self.was_below
+
+
+@pytest.fixture(autouse=True)
+def shallow_first_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "FEW_ENTRIES", 2)
+
+
+@settings(max_examples=soak.count(400, 10_000))
+@given(st.lists(steps, max_size=25))
+def test_a_client_ends_with_everything_or_was_told_of_a_gap(history: list[tuple[str, Any]]) -> None:
+    async def play() -> None:
+        with connect("memory://") as backend:
+            scene = Scene(backend)
+            for step, argument in history:
+                await scene.act(step, argument)
+            await scene.settle()
+            assert set(scene.client.told_twice) <= scene.was_below
+            await scene.live.close()
+
+    asyncio.run(play())

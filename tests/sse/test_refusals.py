@@ -1,0 +1,89 @@
+"""What is refused, and that nobody sees another's timeline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from feedstore.channels.sse import LiveTimelines
+from feedstore.errors import InvalidValueError, StorageUnavailableError
+from sse.conftest import BOB, NewScene, Scene
+from sse.http import ask
+from sse.site import WHO
+
+
+@pytest.mark.parametrize("path", ["/timeline", "/events"])
+def test_who_is_nobody_sees_nothing(scene: Scene, path: str) -> None:
+    assert ask(scene.port, path).status == 403
+
+
+@pytest.mark.parametrize("path", ["/timeline?key=feed:eve", "/timeline?who=eve&timeline=feed:eve"])
+def test_no_parameter_reaches_another_s_timeline(scene: Scene, path: str) -> None:
+    scene.add(7, key="feed:eve")
+    assert ask(scene.port, path, BOB).value["items"] == []
+    stream = scene.stream(path=path.replace("/timeline", "/events"))
+    scene.add(8, key="feed:eve")
+    scene.add(9)
+    assert [event.value["object"] for event in stream.read_until_event("activity")] == ["photo:9"]
+
+
+def test_an_event_s_id_is_good_for_its_own_timeline_alone(scene: Scene) -> None:
+    scene.add(1, key="feed:eve")
+    eves = scene.stream(who="eve").events[-1].last_event_id
+    stream = scene.stream(eves)
+    assert [event.value["reason"] for event in stream.named("gap")] == ["unknown position"]
+    assert stream.named("activity") == []
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "limit=", "limit=9999999999", "cursor=x"])
+def test_a_page_that_cannot_be_is_refused(scene: Scene, query: str) -> None:
+    assert ask(scene.port, f"/timeline?{query}", BOB).status == 400
+
+
+def test_a_key_that_cannot_be_is_refused(scene: Scene) -> None:
+    assert ask(scene.port, "/events", {WHO: "x" * 2000}).status == 400
+
+
+def test_a_store_that_does_not_answer_is_said_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StorageUnavailableError("it is away")
+
+    monkeypatch.setattr(type(scene.timelines), "get_page", fail)
+    answer = ask(scene.port, "/timeline", BOB)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert b"away" not in answer.body
+
+
+def test_there_are_only_so_many_streams(new_scene: NewScene) -> None:
+    scene = new_scene(most_clients=1)
+    scene.stream()
+    answer = ask(scene.port, "/events", BOB)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    assert "1 clients" in answer.value["detail"]
+
+
+def test_head_opens_no_stream(scene: Scene) -> None:
+    answer = ask(scene.port, "/events", BOB, method="HEAD")
+    assert (answer.status, answer.headers["content-type"], answer.body) == (
+        200,
+        "text/event-stream; charset=utf-8",
+        b"",
+    )
+    assert len(scene.live) == 0
+
+
+@pytest.mark.parametrize("options", [{"window": 0}, {"window": 2**16}, {"most_missed": 0}, {"threads": 0}])
+def test_numbers_that_cannot_be_are_refused(scene: Scene, options: dict[str, int]) -> None:
+    with pytest.raises(InvalidValueError, match=f"^{next(iter(options))} is"):
+        LiveTimelines(scene.backend, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("package", ["starlette", "sse_starlette"])
+def test_without_the_extra_it_is_named(package: str) -> None:
+    script = f"import sys; sys.modules[{package!r}] = None; import feedstore.channels.sse"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert printed.returncode == 1
+    assert "MissingDriverError" in printed.stderr
+    assert "pip install 'feedstore[sse]'" in printed.stderr

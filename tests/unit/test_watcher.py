@@ -1,0 +1,171 @@
+"""The watcher's thread, and what polled backends notice by themselves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import pytest
+from dict_backend import DictBackend
+
+from feedstore import connect
+from feedstore.backends.memory import MemoryBackend
+from feedstore.errors import StorageUnavailableError
+from feedstore.storage import Backend, watcher
+from feedstore.storage.timeline_queue import TimelineQueueStorage
+from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.watched import Watched
+from feedstore.testing.notify_suite import Told
+from polling import poll_until
+
+SECONDS = 20.0
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    """A backend in memory."""
+    with connect("memory://") as backend:
+        yield backend
+
+
+def threads() -> list[threading.Thread]:
+    """The threads of watchers that are running."""
+    return [thread for thread in threading.enumerate() if thread.name == "feedstore-watcher"]
+
+
+def test_a_backend_has_one_thread_and_only_while_something_is_watched(backend: Backend) -> None:
+    before = len(threads())
+    told = Told()
+    watches = [backend.with_namespace(f"space{number}").notifier().watch(told) for number in range(5)]
+    assert len(threads()) == before
+    for watch in watches:
+        watch.add(["key"])
+    assert len(threads()) == before + 1
+    backend.close()
+    assert len(threads()) == before
+
+
+def test_the_thread_ends_when_nothing_is_watched_and_another_begins(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(threads())
+    monkeypatch.setattr(watcher, "_LINGER_SECONDS", 0.05)
+    told = Told()
+    notifier = backend.notifier()
+    for _ in range(3):
+        with notifier.watch(told) as watch:
+            watch.add(["key"])
+            notifier.announce(["key"])
+            told.wait_for("key")
+            assert len(threads()) == before + 1
+        poll_until(lambda: len(threads()) == before, SECONDS, "the end of the thread")
+
+
+def test_an_announcement_that_fails_fails_no_write(caplog: pytest.LogCaptureFixture) -> None:
+    class Mute(MemoryBackend):
+        def announce_topics(self, topics: Sequence[Topic]) -> None:
+            raise StorageUnavailableError("the server went away")
+
+    with Mute() as backend:
+        timelines = backend.timeline_storage(notifier=backend.notifier())
+        assert timelines.add("key", 1) == 1
+        with backend.batch() as batch:
+            timelines.add("key", 2, batch_interface=batch)
+        assert batch.results == [1]
+        assert caplog.text.count("could not be announced") == 2
+        with pytest.raises(StorageUnavailableError):
+            backend.notifier().announce(["key"])
+
+
+def test_what_on_close_raises_is_logged(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("on purpose")
+
+    backend.notifier().watch(Told(), on_close=fail)
+    with caplog.at_level(logging.ERROR):
+        backend.close()
+    assert "on purpose" in caplog.text
+
+
+def test_a_polled_backend_notices_writes_that_nobody_announced() -> None:
+    with DictBackend() as backend:
+        told = Told()
+        with backend.notifier().watch(told, recheck_seconds=None) as watch:
+            watch.add(["a", "b"])
+            told.wait_for("a", "b")
+            backend.timeline_storage().add("b", 1)
+            assert told.wait_for("b") == {"b"}
+
+
+def test_a_sqlite_file_shows_every_change_by_others(sqlite_url: str) -> None:
+    with connect(sqlite_url, namespace="changes") as backend, connect(sqlite_url, namespace="changes") as other:
+        told = Told()
+        timelines = other.timeline_storage()
+        timelines.add_many("a", [10, 20, 30])
+        with backend.notifier().watch(told, recheck_seconds=None) as watch:
+            watch.add(["a", "b"])
+            told.wait_for("a", "b")
+            writes: list[Callable[[], object]] = [
+                partial(timelines.add, "a", 5),
+                partial(timelines.remove, "a", 20),
+                partial(timelines.trim, "a", 1),
+                partial(timelines.delete, "a"),
+                partial(timelines.add, "a", 40),
+            ]
+            for write in writes:
+                write()
+                assert told.wait_for("a") == {"a"}
+
+
+def test_a_queue_over_timelines_does_not_show_among_them() -> None:
+    with DictBackend() as backend:
+        queue = backend.queue("name" * 256)
+        assert isinstance(queue, TimelineQueueStorage)
+        queue.push_many([1, 2])
+        queue.receive()
+        assert list(backend.timeline_storage().keys()) == []
+        backend.timeline_storage().flush()
+        assert queue.count() == 2
+
+
+def test_a_queue_over_timelines_leaves_no_claim_behind() -> None:
+    with DictBackend() as backend:
+        queue = backend.queue(visibility_timeout=0.05)
+        assert isinstance(queue, TimelineQueueStorage)
+        timelines, claims = queue._timelines, queue._keys[1]
+        queue.push(1)
+        for _ in range(4):
+            receipt, _ = queue.receive(SECONDS)
+        # One claim holds, and one that it replaced may be there still.
+        assert timelines.count(claims) <= 2
+        assert queue.ack(receipt) is True
+        assert timelines.count(claims) == 0
+        dropping = backend.queue(visibility_timeout=0.05, max_length=1, when_full="drop_oldest")
+        dropping.push(1)
+        dropping.receive()
+        dropping.push(2)
+        assert dropping.receive(SECONDS)[1] == 2
+        assert dropping.receive(SECONDS)[1] == 2
+        assert timelines.count(claims) <= 2
+
+
+def test_topics_are_told_apart() -> None:
+    keys = ("a", "\0a", "a\0", "b")
+    digests = {Topic(namespace, kind, key).digest for namespace in ("a", "b") for kind in Kind for key in keys}
+    assert len(digests) == 16
+    assert {len(digest) for digest in digests} == {8}
+
+
+def test_what_is_watched_by_several_stays_until_the_last_lets_go() -> None:
+    watched: Watched[str] = Watched()
+    topic = Topic("space", Kind.TIMELINE, "key")
+    watched.add("one", [topic])
+    watched.add("two", [topic, topic])
+    assert watched.who_watches([topic.digest, b"unknown"]) == {"one": {"key"}, "two": {"key"}}
+    watched.discard("one", [topic, topic])
+    assert watched.who_watches(None) == {"two": {"key"}}
+    assert watched.namespaces() == {"space"}
+    watched.discard("two", [topic])
+    assert (len(watched), watched.namespaces(), watched.topics()) == (0, set(), [])
