@@ -61,7 +61,9 @@ class QueueConsumersSuite(Suite):
                 queue.push(number)
 
         found = run_in_threads([*[receive] * 4, push])
-        assert sorted(found[:4]) == [0, 1, 2, 3]
+        if backend.abilities.exclusive_claims:
+            assert sorted(found[:4]) == [0, 1, 2, 3]
+        assert set(found[:4]) <= {0, 1, 2, 3}
 
     def test_closing_ends_a_wait(self, backend: Backend) -> None:
         """Close, Q7: at once, with the one clear error."""

@@ -58,6 +58,13 @@ class CassandraKvStorage(KvStorage):
         rows = store.fetch(store.statements.select_item, [*self._partition_of(stored), stored])
         return rows[0][0] if rows else None
 
+    def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
+        """One round trip: a request for each key, all at once."""
+        store = self.backend.store_to_read()
+        stored = [key.encode() for key in keys]
+        answers = store.fetch_all([(store.statements.select_item, [*self._partition_of(key), key]) for key in stored])
+        return {key: rows[0][0] for key, rows in zip(keys, answers, strict=True) if rows}
+
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         store = self.backend.store_to_read()
         start = prefix.encode()
