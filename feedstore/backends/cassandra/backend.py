@@ -53,8 +53,6 @@ class CassandraBackend(Backend):
         exact_fan_out_length=False,
         fan_out_excess=FAN_OUT_EXCESS,
         atomic_scope=AtomicScope.EVENTUAL,
-        # A compare-and-set takes the servers' timestamps, and the removal behind it may then be older than the claim.
-        exclusive_claims=False,
     )
 
     def __init__(

@@ -33,6 +33,8 @@ class Statements:
         self._timelines = table
         # An entry is its cell: a row marker beside it would be a second timestamp to store.
         self.add_entry = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_TIMELINE} AND id = ?"
+        # A comparison has the servers' timestamp, and none of its own.
+        self.claim_entry = f"UPDATE {table} SET data = ? WHERE {_TIMELINE} AND id = ? IF data = NULL"
         self.remove_entry = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id = ?"
         self.remove_up_to = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id <= ?"
         self.raise_floor = f"UPDATE {table} USING TIMESTAMP ? SET floor = ? WHERE {_TIMELINE}"

@@ -32,6 +32,18 @@ class CassandraTimelineWrites(TimelineHooks):
         if store.memory.lengths.must_look(namespace, key, len(serialized_activities)):
             warn_of_length(key, self._count(key))
 
+    def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
+        """One lightweight transaction: four trips between the nodes.
+
+        One that timed out may have won, and its repetition is told that it lost: a claim that nobody then uses, until
+        its deadline.
+        """
+        store, namespace, name = self.backend.store_to_write(), self.backend.namespace.encode(), key.encode()
+        self._directory.write_with([name], [])
+        rows = store.fetch(store.statements.claim_entry, [data, namespace, name, id_to_bytes(activity_id)])
+        was_absent: bool = rows[0][0]
+        return was_absent
+
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> None:
         """One batch for each 50 deliveries on one replica; all are sent at once.
 
