@@ -61,41 +61,38 @@ def requests_of(session: Session, writes: Iterable[Write]) -> Iterator[Any]:
     """
     shared: dict[Any, _SharedBatch] = {}
     for write in writes:
-        if len(write.rows) > _MOST_ROWS or write.size > _MOST_BYTES:
+        partition, rows, size = write
+        if len(rows) > _MOST_ROWS or size > _MOST_BYTES:
             yield from _requests_of_one(session, write)
             continue
-        replica = session.replica_of(write.partition)
+        replica = session.replica_of(partition)
+        size += PARTITION_BYTES
         batch = shared.get(replica)
-        if batch is None or not batch.has_room(write):
+        if batch is None or batch.size + size > _MOST_BYTES or len(batch.rows) + len(rows) > _MOST_ROWS:
             if batch is not None:
-                yield batch.request(session)
-            batch = shared[replica] = _SharedBatch(write.partition)
-        batch.add(write)
+                yield _request(session, batch.rows, batch.partition)
+            batch = shared[replica] = _SharedBatch(partition)
+        batch.rows += rows
+        batch.size += size
     for batch in shared.values():
-        yield batch.request(session)
+        yield _request(session, batch.rows, batch.partition)
 
 
 class _SharedBatch:
-    """What several small writes put into one batch."""
+    """What several small writes put into one batch, which goes where the first of them does."""
+
+    __slots__ = ("partition", "rows", "size")
 
     def __init__(self, partition: tuple[bytes, ...]) -> None:
-        self._partition = partition
-        self._rows: list[Row] = []
-        self._size = 0
-
-    def has_room(self, write: Write) -> bool:
-        size = self._size + write.size + PARTITION_BYTES
-        return len(self._rows) + len(write.rows) <= _MOST_ROWS and size <= _MOST_BYTES
-
-    def add(self, write: Write) -> None:
-        self._rows += write.rows
-        self._size += write.size + PARTITION_BYTES
-
-    def request(self, session: Session) -> Any:
-        return _request(session, self._rows, self._partition)
+        self.partition = partition
+        self.rows: list[Row] = []
+        self.size = 0
 
 
 def _requests_of_one(session: Session, write: Write) -> Iterator[Any]:
+    if len(write.rows) <= _MOST_ROWS_OF_ONE and write.size <= _MOST_BYTES_OF_ONE:
+        yield _request(session, write.rows, write.partition)
+        return
     rows: list[Row] = []
     size = 0
     for row in write.rows:
