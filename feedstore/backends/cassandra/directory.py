@@ -8,7 +8,8 @@ names that nobody has a lease on, with one range tombstone for each of the direc
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from zlib import crc32
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
@@ -30,7 +31,7 @@ class Directory:
         self._kind = kind
         self._buckets = buckets
 
-    def write_with(self, names: Sequence[bytes], writes: list[Write]) -> None:
+    def write_with(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
         """Carry writes out, and put the names they are about into the directory with them; in a batch, before it."""
         leases, began = self._store.memory.leases, time.monotonic()
         lapsed = leases.lapsed(self._namespace, self._kind, names)
@@ -38,7 +39,7 @@ class Directory:
             self._store.write(writes)
             return
         if self._store.queue is None:
-            self._store.write_now([*self._registrations(lapsed), *writes])
+            self._store.write_now(chain(self._registrations(lapsed), writes))
         else:
             self._store.write_now(self._registrations(lapsed))
             self._store.write(writes)

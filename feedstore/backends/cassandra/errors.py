@@ -98,4 +98,7 @@ def _exception_of(answer: Exception) -> Exception:
 
 
 def _text(error: Exception) -> str:
+    if isinstance(error, UnresolvableContactPoints):
+        # The driver's own text is the empty mapping of what it could resolve.
+        return "none of the hosts' names can be resolved"
     return str(error) or type(error).__name__

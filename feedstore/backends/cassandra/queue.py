@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from feedstore.backends.cassandra.batches import Write
@@ -11,23 +11,22 @@ from feedstore.backends.cassandra.batches import Write
 class WriteQueue:
     """The writes of a batch, in the order of their timestamps.
 
-    ``changes`` tells, for each timeline, what an atomic batch does to it before a trim in it is worked out.
+    ``changes`` tells, for each timeline by its partition key, what an atomic batch does to it before it trims it.
     """
 
     def __init__(self, is_atomic: bool) -> None:
         self.is_atomic = is_atomic
         self.writes: list[Write] = []
-        self.changes: dict[str, list[Any]] = {}
-        self.afterwards: list[Callable[[], None]] = []
+        self.changes: dict[bytes, list[Any]] = {}
 
     def add(self, writes: Iterable[Write]) -> None:
         """Queue writes."""
         self.writes.extend(writes)
 
-    def note(self, key: str, change: Any) -> None:
+    def note(self, name: bytes, change: Any) -> None:
         """Remember what happens to a timeline; only an atomic batch asks."""
         if self.is_atomic:
-            self.changes.setdefault(key, []).append(change)
+            self.changes.setdefault(name, []).append(change)
 
     def taken(self) -> list[Write]:
         """Return the writes and forget them."""

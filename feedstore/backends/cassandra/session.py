@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
-from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
 from cassandra.query import BoundStatement, tuple_factory
 
 from feedstore.backends.cassandra.address import Address
+from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.retries import IdempotentRetries
 from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
@@ -24,6 +26,9 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 # Version 5 is what 4.0 and newer speak. Asked to find out, the driver connects once for each version it tries.
 _PROTOCOL = 5
 _FETCH_SIZE = 5000
+_PAUSE_SECONDS = 0.2
+# The driver itself would wait up to ten minutes before it looks for a node again that was away for a while.
+_FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS = 0.5, 10.0
 # Without it a message that fills no packet waits for the answer to the one before, which the server delays by 40 ms:
 # fan-outs to 1,000 timelines fell from 100,000 to 20,000 deliveries a second.
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -37,6 +42,7 @@ class Session:
         self.keyspace = keyspace
         self.driver_session = session
         self._is_owned = is_owned
+        self._retry_seconds = settings.retry_seconds
         self.profile = session.execution_profile_clone_update(
             EXEC_PROFILE_DEFAULT,
             row_factory=tuple_factory,
@@ -58,7 +64,15 @@ class Session:
         return found
 
     def _prepare(self, text: str) -> Any:
-        prepared = self.driver_session.prepare(text)
+        deadline = time.monotonic() + self._retry_seconds
+        while True:
+            try:
+                prepared = self.driver_session.prepare(text)
+                break
+            except DRIVER_ERRORS as error:
+                if not is_passing(error) or time.monotonic() + _PAUSE_SECONDS > deadline:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
         prepared.is_idempotent = True
         prepared.fetch_size = _FETCH_SIZE
         return prepared
@@ -102,17 +116,32 @@ def own_session(address: Address, options: Mapping[str, Any]) -> Callable[[], An
             sockopts=_SOCKET_OPTIONS,
             connect_timeout=options["connect_timeout"],
             control_connection_timeout=options["connect_timeout"],
+            reconnection_policy=ExponentialReconnectionPolicy(
+                _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS, max_attempts=None
+            ),
             auth_provider=PlainTextAuthProvider(**address.credentials) if address.credentials else None,
             ssl_context=tls,
             execution_profiles={EXEC_PROFILE_DEFAULT: ExecutionProfile(load_balancing_policy=nearest)},
         )
         try:
             return cluster.connect()
+        except NoHostAvailable as error:
+            cluster.shutdown()
+            _refuse_unknown_datacenter(cluster, options["datacenter"], error)
+            raise
         except BaseException:
             cluster.shutdown()
             raise
 
     return connect
+
+
+def _refuse_unknown_datacenter(cluster: Any, datacenter: str | None, error: Exception) -> None:
+    known = sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
+    if datacenter is not None and known and datacenter not in known:
+        raise InvalidValueError(
+            f"the cluster has no datacenter {datacenter!r}; its datacenters are {', '.join(known)}"
+        ) from error
 
 
 def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feedstore.backends.cassandra.tables import ACTIVITIES, DIRECTORY, ITEMS, NAMESPACES, TIMELINES
 
-_TIMELINE = "namespace = ? AND key = ?"
+_TIMELINE = "timeline = ?"
 _SLICE = "namespace = ? AND slice = ? AND shard = ?"
 _BUCKET = "namespace = ? AND name = ? AND bucket = ?"
 _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
@@ -33,6 +33,7 @@ class Statements:
         self._timelines = table
         # An entry is its cell: a row marker beside it would be a second timestamp to store.
         self.add_entry = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_TIMELINE} AND id = ?"
+        self.add_reference = f"UPDATE {table} USING TIMESTAMP ? SET data = 0x WHERE {_TIMELINE} AND id = ?"
         # A comparison has the servers' timestamp, and none of its own.
         self.claim_entry = f"UPDATE {table} SET data = ? WHERE {_TIMELINE} AND id = ? IF data = NULL"
         self.remove_entry = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id = ?"
@@ -43,8 +44,7 @@ class Statements:
         self.select_entry = f"SELECT id FROM {table} WHERE {_TIMELINE} AND id = ?"
         self.count_entries = f"SELECT COUNT(id) FROM {table} WHERE {_TIMELINE}"
         self.count_newer = f"SELECT COUNT(id) FROM {table} WHERE {_TIMELINE} AND id > ?"
-        some = "namespace = ? AND key IN ?"
-        self.select_present = f"SELECT key, id FROM {table} WHERE {some} PER PARTITION LIMIT 1"
+        self.select_present = f"SELECT timeline, id FROM {table} WHERE timeline IN ? PER PARTITION LIMIT 1"
 
     def _write_items(self, table: str) -> None:
         self.upsert_item = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_BUCKET} AND key = ?"
@@ -73,7 +73,7 @@ class Statements:
     def select_entries_of_many(self, columns: str, has_lowest: bool, has_highest: bool, has_limit: bool) -> str:
         """Return the statement that reads the newest of a part of several timelines, each newest first."""
         return (
-            f"SELECT key, {columns} FROM {self._timelines} WHERE namespace = ? AND key IN ?"
+            f"SELECT timeline, {columns} FROM {self._timelines} WHERE timeline IN ?"
             + _range(has_lowest, has_highest)
             + (" PER PARTITION LIMIT ?" if has_limit else "")
         )

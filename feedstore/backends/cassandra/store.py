@@ -6,8 +6,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 from cassandra.cluster import _discard_cluster_shutdown
@@ -129,15 +129,7 @@ class Store:
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
         """Return all rows of each reading statement; up to 16 are under way at once."""
         session = self.session()
-        return self._carry_out([session.bound(*request, consistency) for request in self._prepared(session, requests)])
-
-    def _prepared(self, session: Session, requests: Iterable[Request]) -> Iterable[Request]:
-        try:
-            for request in requests:
-                session.prepared(request[0])
-                yield request
-        except DRIVER_ERRORS as error:
-            raise translated(error, self.label) from error
+        return self._carry_out(session.bound(*request, consistency) for request in requests)
 
     def write(self, writes: Iterable[Write]) -> None:
         """Carry writes out; inside a batch, queue them."""
@@ -148,56 +140,54 @@ class Store:
             self.write_now(writes)
 
     def write_now(self, writes: Iterable[Write]) -> None:
-        """Carry writes out, also while a batch is put together."""
-        session = self.session()
-        requests = requests_of(session, writes)
-        while True:
-            try:
-                part = list(islice(requests, _MOST_REQUESTS))
-            except DRIVER_ERRORS as error:
-                raise translated(error, self.label) from error
-            if not part:
-                return
-            self._carry_out(part)
+        """Carry writes out, also while a batch is put together. The first are under way while the last are put into
+        requests.
+        """
+        requests = requests_of(self.session(), writes)
+        for first in self._translating(requests):
+            self._carry_out(chain((first,), islice(requests, _MOST_REQUESTS)))
 
     def write_at_once(self, writes: list[Write]) -> None:
         """Carry writes out, all or none in the end: one logged batch."""
         session = self.session()
-        try:
-            request = atomic_request(session, writes, self.settings.batch_limit)
-        except DRIVER_ERRORS as error:
-            raise translated(error, self.label) from error
-        self._carry_out([request])
+        self._carry_out(atomic_request(session, writes, self.settings.batch_limit) for _ in (writes,))
 
-    def _carry_out(self, requests: list[Any]) -> list[Rows]:
+    def _carry_out(self, requests: Iterable[Any]) -> list[Rows]:
         """Send every request, and those that nodes were away for again, until all are answered."""
-        answers: list[Rows] = [[] for _ in requests]
-        pending = list(range(len(requests)))
+        sent: list[Any] = []
+        answers: list[Rows] = []
+        failed = self._send(_kept(self._translating(requests), sent, answers), answers)
         deadline = time.monotonic() + self.settings.retry_seconds
         pause = _FIRST_PAUSE_SECONDS
-        while True:
-            failed = self._sent(requests, pending, answers)
-            if not failed:
-                return answers
+        while failed:
             refused = [error for error in failed.values() if not is_passing(error)]
             error = (refused or list(failed.values()))[0]
             if refused or time.monotonic() + pause > deadline:
                 raise translated(error, self.label) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-            pending = list(failed)
+            failed = self._send([(position, sent[position]) for position in failed], answers)
+        return answers
 
-    def _sent(self, requests: list[Any], pending: list[int], answers: list[Rows]) -> dict[int, Exception]:
+    def _send(self, requests: Iterable[tuple[int, Any]], answers: list[Rows]) -> dict[int, Exception]:
+        """Send requests by their positions, put each answer into its place, and return what went wrong."""
         session = self.session()
         under_way: deque[tuple[int, Any]] = deque()
         failed: dict[int, Exception] = {}
-        for position in pending:
+        for position, request in requests:
             if len(under_way) >= _MOST_AT_ONCE:
                 _finish(under_way, answers, failed)
-            under_way.append((position, session.send(requests[position])))
+            under_way.append((position, session.send(request)))
         while under_way:
             _finish(under_way, answers, failed)
         return failed
+
+    def _translating(self, requests: Iterable[Any]) -> Iterator[Any]:
+        """Yield requests; what the driver raises while they are made and prepared is translated."""
+        try:
+            yield from requests
+        except DRIVER_ERRORS as error:
+            raise translated(error, self.label) from error
 
     @property
     def queue(self) -> WriteQueue | None:
@@ -225,6 +215,14 @@ class Store:
         session = self._sessions.pop(os.getpid(), None)
         if session is not None:
             session.close()
+
+
+def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iterator[tuple[int, Any]]:
+    """Yield requests with their positions, and keep them and a place for each answer."""
+    for position, request in enumerate(requests):
+        sent.append(request)
+        answers.append([])
+        yield position, request
 
 
 def _finish(under_way: deque[tuple[int, Any]], answers: list[Rows], failed: dict[int, Exception]) -> None:

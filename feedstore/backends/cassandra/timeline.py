@@ -60,7 +60,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         statement = self.backend.store.statements.select_entries(
             columns, has_lowest, has_highest, descending, has_limit
         )
-        values = [self.backend.namespace.encode(), key.encode(), *_bound_values(bounds)]
+        values = [*self._names([key]), *_bound_values(bounds)]
         if stop is not None and has_limit:
             values.append(int_value(stop))
         return statement, values
@@ -88,15 +88,15 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         )
         rest = _bound_values(bounds) + ([int_value(stop)] if stop is not None and has_limit else [])
         slices: dict[str, Rows] = {}
-        for rows in store.fetch_all([(statement, [*some, *rest]) for some in self._some_keys(keys)]):
-            for key, *row in rows:
-                slices.setdefault(key, []).append(tuple(row))
+        length = len(self._prefix)
+        for rows in store.fetch_all([(statement, [some, *rest]) for some in self._some_names(keys)]):
+            for name, *row in rows:
+                slices.setdefault(name[length:], []).append(tuple(row))
         return slices
 
-    def _some_keys(self, keys: Sequence[str]) -> Iterator[list[bytes]]:
-        namespace = self.backend.namespace.encode()
+    def _some_names(self, keys: Sequence[str]) -> Iterator[bytes]:
         for first in range(0, len(keys), _KEYS_A_REQUEST):
-            yield [namespace, list_value([key.encode() for key in keys[first : first + _KEYS_A_REQUEST]])]
+            yield list_value(self._names(keys[first : first + _KEYS_A_REQUEST]))
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One round trip; another one for the floor if there are no entries."""
@@ -117,7 +117,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """Two requests at once; O(position)."""
         store, one = self.backend.store_to_read(), id_to_bytes(activity_id)
-        values = [self.backend.namespace.encode(), key.encode(), one]
+        values = [*self._names([key]), one]
         found, newer = store.fetch_all(
             [(store.statements.select_entry, values), (store.statements.count_newer, values)]
         )
@@ -134,15 +134,15 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return count
 
     def _ask(self, statement: str, key: str, *values: bytes) -> Rows:
-        return self.backend.store.fetch(statement, [self.backend.namespace.encode(), key.encode(), *values])
+        return self.backend.store.fetch(statement, [*self._names([key]), *values])
 
     def _keys(self) -> Iterator[str]:
         """One round trip for each 1,000 names in the directory, and a request for each 25 of them."""
-        store = self.backend.store_to_read()
+        store, length = self.backend.store_to_read(), len(self._prefix)
         for names in self._directory.names():
-            requests = [(store.statements.select_present, some) for some in self._some_keys(_decoded(names))]
+            requests = [(store.statements.select_present, [some]) for some in self._some_names(_decoded(names))]
             for rows in store.fetch_all(requests):
-                yield from (key for key, activity_id in rows if activity_id is not None)
+                yield from (name[length:] for name, activity_id in rows if activity_id is not None)
 
 
 def _decoded(names: list[bytes]) -> list[str]:

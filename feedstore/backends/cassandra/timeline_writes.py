@@ -9,6 +9,7 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Wri
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.lengths import warn_of_length
+from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch
 from feedstore.backends.cassandra.values import bigint_value
 from feedstore.ids import ID_BYTES, id_to_bytes
@@ -38,9 +39,9 @@ class CassandraTimelineWrites(TimelineHooks):
         One that timed out may have won, and its repetition is told that it lost: a claim that nobody then uses, until
         its deadline.
         """
-        store, namespace, name = self.backend.store_to_write(), self.backend.namespace.encode(), key.encode()
-        self._directory.write_with([name], [])
-        rows = store.fetch(store.statements.claim_entry, [data, namespace, name, id_to_bytes(activity_id)])
+        store, (name,) = self.backend.store_to_write(), self._names([key])
+        self._directory.write_with([key.encode()], [])
+        rows = store.fetch(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
         was_absent: bool = rows[0][0]
         return was_absent
 
@@ -65,23 +66,25 @@ class CassandraTimelineWrites(TimelineHooks):
             raise
 
     def _deliver(self, keys: Sequence[str], serialized: Mapping[int, bytes], is_counted: bool = False) -> None:
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
-        statement, timestamp = store.statements.add_entry, bigint_value(store.clock.next())
-        entries = [(id_to_bytes(one), data) for one, data in serialized.items()]
-        size = (ROW_BYTES + ID_BYTES) * len(entries) + sum(map(len, serialized.values()))
-        names = [key.encode() for key in keys]
-        writes = [
-            Write(
-                (namespace, name),
-                [(statement, [timestamp, data, namespace, name, activity_id]) for activity_id, data in entries],
-                size,
+        store = self.backend.store_to_write()
+        timestamp = bigint_value(store.clock.next())
+        ids = [one.to_bytes(ID_BYTES, "big") for one in serialized]
+        size = (ROW_BYTES + ID_BYTES) * len(ids)
+        names = self._names(keys)
+        if any(serialized.values()):
+            statement, entries = store.statements.add_entry, list(zip(ids, serialized.values(), strict=True))
+            size += sum(map(len, serialized.values()))
+            writes = (
+                Write((name,), [(statement, [timestamp, data, name, one]) for one, data in entries], size)
+                for name in names
             )
-            for name in names
-        ]
-        self._note(keys, Added(serialized.keys()))
+        else:
+            statement = store.statements.add_reference
+            writes = (Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names)
+        self._note(names, Added(serialized.keys()))
         if not is_counted:
-            store.memory.excess.add(self.backend.namespace, keys, len(entries))
-        self._directory.write_with(names, writes)
+            store.memory.excess.add(self.backend.namespace, keys, len(ids))
+        self._directory.write_with([key.encode() for key in keys], writes)
 
     def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> None:
         """One batch for each 500; all are sent at once. Each leaves a tombstone behind."""
@@ -89,52 +92,60 @@ class CassandraTimelineWrites(TimelineHooks):
 
     def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> None:
         """One batch for each 50 removals on one replica; all are sent at once."""
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store = self.backend.store_to_write()
         statement, timestamp = store.statements.remove_entry, bigint_value(store.clock.next())
         ids = [id_to_bytes(one) for one in serialized]
         size = (TOMBSTONE_BYTES + ID_BYTES) * len(ids)
-        partitions = [(namespace, key.encode()) for key in keys]
-        self._note(keys, Removed(serialized.keys()))
-        store.write(
-            [Write(one, [(statement, [timestamp, *one, removed]) for removed in ids], size) for one in partitions]
-        )
+        names = self._names(keys)
+        self._note(names, Removed(serialized.keys()))
+        store.write([Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names])
 
     def _trim(self, key: str, length: int) -> None:
         """One round trip that reads ``length + 1`` ids, and another one that writes one range tombstone."""
         self._trim_all([key], length)
 
     def _trim_all(self, keys: Sequence[str], length: int) -> None:
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store, names = self.backend.store_to_write(), self._names(keys)
         queue = store.queue
         if queue is not None and queue.is_atomic:
-            for key in keys:
-                store.write(trims_in_batch(store, namespace, key, length, queue))
+            for name in names:
+                store.write(trims_in_batch(store, name, length, queue))
             return
         store.send_queued()
-        store.write_now(trims(store, namespace, keys, length))
+        store.write_now(trims(store, names, length))
 
     def _delete(self, key: str) -> None:
-        store = self.backend.store_to_write()
-        epoch = store.clock.next()
-        self._note([key], Deleted(epoch))
-        store.write([deletion(store, (self.backend.namespace.encode(), key.encode()), epoch)])
+        self._delete_all(self.backend.store_to_write(), self._names([key]))
 
     def _flush(self) -> None:
         """One round trip for each 1,000 timelines, and a deletion of each."""
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store = self.backend.store_to_write()
         store.send_queued()
-        for names in self._directory.names():
-            epoch = store.clock.next()
-            self._note([name.decode() for name in names], Deleted(epoch))
-            store.write([deletion(store, (namespace, name), epoch) for name in names])
+        for keys in self._directory.names():
+            self._delete_all(store, self._names([key.decode() for key in keys]))
         self._directory.forget()
+
+    def _delete_all(self, store: Store, names: Sequence[bytes]) -> None:
+        epoch = store.clock.next()
+        self._note(names, Deleted(epoch))
+        store.write([deletion(store, name, epoch) for name in names])
+
+    def _names(self, keys: Sequence[str]) -> list[bytes]:
+        """Return the partition keys of timelines."""
+        prefix = self._prefix
+        return [(prefix + key).encode() for key in keys]
+
+    @property
+    def _prefix(self) -> str:
+        """What stands before a key in a partition key; a namespace holds no colon."""
+        return f"{self.backend.namespace}:"
 
     @property
     def _directory(self) -> Directory:
         return Directory(self.backend.store, self.backend.namespace, _KIND)
 
-    def _note(self, keys: Sequence[str], change: Added | Removed | Deleted) -> None:
+    def _note(self, names: Sequence[bytes], change: Added | Removed | Deleted) -> None:
         queue = self.backend.store.queue
         if queue is not None:
-            for key in keys:
-                queue.note(key, change)
+            for name in names:
+                queue.note(name, change)

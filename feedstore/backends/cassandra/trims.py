@@ -22,7 +22,7 @@ _DROP_BYTES = 52
 _FLOOR_AT = bigint_value(FLOOR_TIMESTAMP)
 
 
-def trims(store: Store, namespace: bytes, keys: Sequence[str], length: int) -> list[Write]:
+def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
     """Return the writes that trim timelines to their newest ``length``; none for those that are short enough.
 
     Reads ``length + 1`` ids of each, at the consistency of trims; all are asked for at once.
@@ -31,49 +31,49 @@ def trims(store: Store, namespace: bytes, keys: Sequence[str], length: int) -> l
         return []
     timestamp = store.clock.next()
     writes = []
-    for key, rows in zip(keys, _newest(store, namespace, keys, length + 1), strict=True):
+    for name, rows in zip(names, _newest(store, names, length + 1), strict=True):
         if len(rows) > length and rows[length][0] is not None:
             epoch = floor_from_bytes(rows[0][1]).epoch
-            writes.append(_drop(store, (namespace, key.encode()), id_from_bytes(rows[length][0]), timestamp, epoch))
+            writes.append(_drop(store, name, id_from_bytes(rows[length][0]), timestamp, epoch))
     return writes
 
 
-def trims_in_batch(store: Store, namespace: bytes, key: str, length: int, queue: WriteQueue) -> list[Write]:
+def trims_in_batch(store: Store, name: bytes, length: int, queue: WriteQueue) -> list[Write]:
     """Return the writes that trim a timeline in an atomic batch, after what the batch does to it before."""
     if length > _LONGEST:
         return []
-    changes = queue.changes.get(key, [])
-    (rows,) = _newest(store, namespace, [key], min(length + 1 + most_removed(changes), _LONGEST))
+    changes = queue.changes.get(name, [])
+    (rows,) = _newest(store, [name], min(length + 1 + most_removed(changes), _LONGEST))
     stored = [id_from_bytes(row[0]) for row in rows if row[0] is not None]
     ids, epoch = applied(stored, floor_from_bytes(rows[0][1]).epoch if rows else 0, changes)
     if len(ids) <= length:
         return []
-    queue.note(key, Dropped(ids[length]))
-    return [_drop(store, (namespace, key.encode()), ids[length], store.clock.next(), epoch)]
+    queue.note(name, Dropped(ids[length]))
+    return [_drop(store, name, ids[length], store.clock.next(), epoch)]
 
 
-def deletion(store: Store, partition: tuple[bytes, ...], epoch: int) -> Write:
+def deletion(store: Store, name: bytes, epoch: int) -> Write:
     """Return the write that deletes a timeline and begins an epoch, which is the deletion's timestamp.
 
     A tombstone of the partition would delete the floor's column for good: it is always written at one old timestamp.
     """
-    return _dropping(store, partition, Floor(epoch), MAX_ID, epoch)
+    return _dropping(store, name, Floor(epoch), MAX_ID, epoch)
 
 
-def _newest(store: Store, namespace: bytes, keys: Sequence[str], limit: int) -> list[Rows]:
+def _newest(store: Store, names: Sequence[bytes], limit: int) -> list[Rows]:
     statement, asked = store.statements.select_newest, int_value(limit)
-    requests = [(statement, [namespace, key.encode(), asked]) for key in keys]
+    requests = [(statement, [name, asked]) for name in names]
     return store.fetch_all(requests, store.settings.trim_consistency)
 
 
-def _drop(store: Store, partition: tuple[bytes, ...], highest: int, timestamp: int, epoch: int) -> Write:
-    return _dropping(store, partition, Floor(epoch, highest + 1), highest, timestamp)
+def _drop(store: Store, name: bytes, highest: int, timestamp: int, epoch: int) -> Write:
+    return _dropping(store, name, Floor(epoch, highest + 1), highest, timestamp)
 
 
-def _dropping(store: Store, partition: tuple[bytes, ...], floor: Floor, highest: int, timestamp: int) -> Write:
+def _dropping(store: Store, name: bytes, floor: Floor, highest: int, timestamp: int) -> Write:
     data = floor_to_bytes(floor)
     rows = [
-        (store.statements.raise_floor, [_FLOOR_AT, data, *partition]),
-        (store.statements.remove_up_to, [bigint_value(timestamp), *partition, id_to_bytes(highest)]),
+        (store.statements.raise_floor, [_FLOOR_AT, data, name]),
+        (store.statements.remove_up_to, [bigint_value(timestamp), name, id_to_bytes(highest)]),
     ]
-    return Write(partition, rows, _DROP_BYTES + len(data))
+    return Write((name,), rows, _DROP_BYTES + len(data))

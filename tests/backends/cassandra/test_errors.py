@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cassandra import (
     ReadTimeout,
     Unauthorized,
     Unavailable,
+    UnresolvableContactPoints,
     WriteTimeout,
     WriteType,
 )
@@ -23,9 +25,10 @@ from cassandra.connection import ConnectionShutdown
 from cassandra.protocol import OverloadedErrorMessage, ServerError
 
 from feedstore import connect
-from feedstore.backends.cassandra import CassandraBackend
+from feedstore.backends.cassandra import CassandraBackend, store
 from feedstore.backends.cassandra.errors import is_passing, translated
 from feedstore.errors import (
+    InvalidValueError,
     MissingSchemaError,
     StorageError,
     StorageTimeoutError,
@@ -50,6 +53,7 @@ def nobody(*errors: Exception) -> NoHostAvailable:
     ("error", "kind", "words", "passes"),
     [
         (UNAVAILABLE, StorageUnavailableError, "Cannot achieve", True),
+        (UnresolvableContactPoints({}), StorageUnavailableError, "resolved", True),
         (OVERLOADED, StorageUnavailableError, "overloaded", True),
         (ConnectionShutdown("closed"), StorageUnavailableError, "closed", True),
         (nobody(ConnectionRefusedError(111, "refused")), StorageUnavailableError, "refused", True),
@@ -86,6 +90,14 @@ def test_nobody_listens_there() -> None:
             assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
+def test_a_datacenter_that_the_cluster_does_not_have_is_named(cassandra_url: str) -> None:
+    with (
+        connect(cassandra_url, datacenter="mars") as backend,
+        pytest.raises(InvalidValueError, match="no datacenter 'mars'; its datacenters are datacenter1"),
+    ):
+        backend.ping()
+
+
 class Failing:
     """A session's ``send`` that fails so many times first, and counts the statements it was given."""
 
@@ -113,7 +125,8 @@ class Failing:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the store would have waited."""
     waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
+    # The driver's own threads sleep too.
+    monkeypatch.setattr(store, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited.append))
     return waited
 
 

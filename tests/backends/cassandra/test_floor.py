@@ -62,20 +62,20 @@ def test_of_values_at_one_timestamp_the_largest_stays(cassandra: CassandraBacken
     """A static column only grows, in whatever order it is written."""
     some = [GROWING[0], GROWING[3], GROWING[7], GROWING[10]]
     for number, order in enumerate(permutations(some)):
-        key = f"order {number}"
+        key = f"floors:order {number}"
         for floor in order:
             execute(
                 cassandra,
-                "UPDATE TABLE USING TIMESTAMP 1 SET floor = %s WHERE namespace = 'floors' AND key = %s",
+                "UPDATE TABLE USING TIMESTAMP 1 SET floor = %s WHERE timeline = %s",
                 floor_to_bytes(floor),
                 key,
             )
-        rows = execute(cassandra, "SELECT floor FROM TABLE WHERE namespace = 'floors' AND key = %s", key)
+        rows = execute(cassandra, "SELECT floor FROM TABLE WHERE timeline = %s", key)
         assert floor_from_bytes(rows[0][0]) == GROWING[10]
 
 
 def test_a_range_tombstone_leaves_the_column_and_one_of_the_partition_kills_it(cassandra: CassandraBackend) -> None:
-    where = "WHERE namespace = 'floors' AND key = 'tombstones'"
+    where = "WHERE timeline = 'floors:tombstones'"
     for deletion, left in ((f"DELETE FROM TABLE {where} AND id <= 0xff", 1), (f"DELETE FROM TABLE {where}", 0)):
         execute(cassandra, f"UPDATE TABLE USING TIMESTAMP 1 SET floor = 0x01 {where}")
         execute(cassandra, deletion)
@@ -94,9 +94,9 @@ def test_a_trim_of_an_earlier_epoch_does_not_raise_the_floor(backend: Backend) -
     timelines.add_many("key", range(3))
     execute(
         backend,
-        "UPDATE TABLE USING TIMESTAMP 1 SET floor = %s WHERE namespace = %s AND key = 'key'",
+        "UPDATE TABLE USING TIMESTAMP 1 SET floor = %s WHERE timeline = %s",
         floor_to_bytes(Floor(0, 9)),
-        backend.namespace,
+        f"{backend.namespace}:key",
     )
     page = timelines.get_page("key", 9)
     assert (page.floor, page.complete) == (None, True)

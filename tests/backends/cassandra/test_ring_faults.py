@@ -16,12 +16,12 @@ from feedstore.errors import MissingSchemaError, StorageTimeoutError, StorageUna
 from polling import poll_until
 from servers.cassandra import CassandraServer, OwnCassandraServer
 from servers.cassandra_ring import OwnCassandraRing
-from stores import fresh_namespace
 
 KEYS = [f"feed:{number}" for number in range(60)]
 CHUNK = 20
 ROUNDS_AFTER = 30
-PROCESSES = 3
+PROCESSES = 4
+KEYSPACES = 3
 
 
 @pytest.fixture
@@ -126,15 +126,14 @@ def test_two_of_three_dead_is_one_error_that_names_the_store(
         assert set(ids_in(backend, "key")) - {2} == {3, 1}
 
 
-def test_several_processes_open_an_empty_keyspace_at_once(cassandra_ring_url: str) -> None:
-    namespace = fresh_namespace()
+def test_several_processes_open_an_empty_keyspace_at_once(cassandra_ring: OwnCassandraRing) -> None:
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as processes:
-        opened = [processes.submit(open_and_add, cassandra_ring_url, namespace, one) for one in range(PROCESSES)]
-        for future in opened:
-            future.result()
-    with connect(cassandra_ring_url, namespace=namespace, schema="check") as backend:
-        found = backend.timeline_storage().get_slice("key", 0, None)
-        assert [reference.serialization_id for reference in found] == [2, 1, 0]
+        for _ in range(KEYSPACES):
+            url = cassandra_ring.url(cassandra_ring.create_keyspace(replicas=3))
+            for future in [processes.submit(open_and_add, url, one) for one in range(PROCESSES)]:
+                future.result()
+            with CassandraBackend(url, schema="check") as backend:
+                assert ids_in(backend, "key") == list(range(PROCESSES))[::-1]
 
 
 def test_a_keyspace_that_is_dropped_is_one_error(cassandra_server: CassandraServer) -> None:
@@ -204,6 +203,6 @@ def ids_in(backend: CassandraBackend, key: str) -> list[int]:
     return [reference.serialization_id for reference in backend.timeline_storage().get_slice(key, 0, None)]
 
 
-def open_and_add(url: str, namespace: str, number: int) -> None:
-    with connect(url, namespace=namespace) as backend:
+def open_and_add(url: str, number: int) -> None:
+    with connect(url) as backend:
         backend.timeline_storage().add("key", number)
