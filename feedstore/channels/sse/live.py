@@ -24,7 +24,8 @@ from feedstore.storage import Backend
 from feedstore.storage.notify import RECHECK_SECONDS, Notifier, Watch
 
 _logger = logging.getLogger("feedstore.sse")
-_MOST_IN_A_BATCH = 200
+# The first batch's clients are told while the next one is read.
+_MOST_IN_A_BATCH = 100
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
