@@ -11,5 +11,6 @@ from feedstore.channels.sse.endpoints import Authorize, TimelineEndpoints
 from feedstore.channels.sse.live import LiveTimelines, TooManyClients
 from feedstore.channels.sse.response import TimelineStream
 from feedstore.channels.sse.resume import Gap
+from feedstore.channels.sse.subscriber import Subscriber
 
-__all__ = ["Authorize", "Gap", "LiveTimelines", "TimelineEndpoints", "TimelineStream", "TooManyClients"]
+__all__ = ["Authorize", "Gap", "LiveTimelines", "Subscriber", "TimelineEndpoints", "TimelineStream", "TooManyClients"]

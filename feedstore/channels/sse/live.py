@@ -24,13 +24,14 @@ from feedstore.storage import Backend
 from feedstore.storage.notify import RECHECK_SECONDS, Notifier, Watch
 
 _logger = logging.getLogger("feedstore.sse")
-_MOST_IN_A_BATCH = 200
+# The first batch's clients are told while the next one is read.
+_MOST_IN_A_BATCH = 100
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 class TooManyClients(FeedstoreError):
-    """As many clients are connected as are allowed."""
+    """As many clients are connected as are allowed, or none is any more."""
 
 
 class LiveTimelines:
@@ -109,7 +110,9 @@ class LiveTimelines:
 
         Raises :class:`TooManyClients`. Call :meth:`unsubscribe` at its end.
         """
-        if len(self) >= self._most_clients or self._is_closed:
+        if self._is_closed:
+            raise TooManyClients("the streams have ended; no other begins")
+        if len(self) >= self._most_clients:
             raise TooManyClients(f"{len(self)} clients are connected, which is all that are allowed")
         watch = self._begin()
         timeline = self._timelines.get(key)
