@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.live.clients import close, connect, fetch, until
 
 _NEVER = 100_000.0
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ async def idle(port: int, connections: int, seconds: float) -> Idle:
     """Open streams, one for each of so many timelines, and let nothing happen for so many seconds."""
     before = await _usage(port)
     clients = await connect(port, [f"/events?who={number}" for number in range(connections)])
-    await asyncio.sleep(2)
+    await asyncio.sleep(min(2, seconds))
     first, begun = await _usage(port), time.monotonic()
     await asyncio.sleep(seconds)
     last, ended = await _usage(port), time.monotonic()
@@ -91,7 +93,8 @@ def run(side: str, measure: Callable[[int], Awaitable[object]], heartbeat_second
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     seconds = _NEVER if heartbeat_seconds is None else heartbeat_seconds
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.live.site", side, str(seconds), str(port)])
+    command = [sys.executable, "-m", "benchmarks.live.site", side, str(seconds), str(port)]
+    process = subprocess.Popen(command, cwd=_ROOT)
     try:
         return asyncio.run(_measure_once_it_answers(port, measure))
     finally:

@@ -1,5 +1,12 @@
 """A page that shows a timeline live, and what serves it. Needs the extra ``sse``."""
 
+from importlib.util import find_spec
+
+from feedstore.errors import MissingDriverError
+
+if find_spec("uvicorn") is None or find_spec("itsdangerous") is None:
+    raise MissingDriverError("feedstore.serve needs uvicorn and itsdangerous: pip install 'feedstore[sse]'")
+
 from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.markup import Markup, fill

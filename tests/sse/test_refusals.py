@@ -80,6 +80,18 @@ def test_numbers_that_cannot_be_are_refused(scene: Scene, options: dict[str, int
         LiveTimelines(scene.backend, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("package", ["starlette", "sse_starlette", "uvicorn", "itsdangerous"])
+def test_without_the_extra_the_command_names_it(package: str) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; from feedstore.cli.main import main; "
+        "sys.exit(main(['serve', '--store', 'memory://']))"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (printed.returncode, printed.stdout) == (1, "")
+    assert printed.stderr.startswith("feedstore: error: ")
+    assert printed.stderr.endswith("pip install 'feedstore[sse]'\n")
+
+
 @pytest.mark.parametrize("package", ["starlette", "sse_starlette"])
 def test_without_the_extra_it_is_named(package: str) -> None:
     script = f"import sys; sys.modules[{package!r}] = None; import feedstore.channels.sse"

@@ -8,9 +8,19 @@ if find_spec("starlette") is None or find_spec("sse_starlette") is None:
     raise MissingDriverError("feedstore.channels.sse needs Starlette and sse-starlette: pip install 'feedstore[sse]'")
 
 from feedstore.channels.sse.endpoints import Authorize, TimelineEndpoints
+from feedstore.channels.sse.event import Packet
 from feedstore.channels.sse.live import LiveTimelines, TooManyClients
 from feedstore.channels.sse.response import TimelineStream
 from feedstore.channels.sse.resume import Gap
 from feedstore.channels.sse.subscriber import Subscriber
 
-__all__ = ["Authorize", "Gap", "LiveTimelines", "Subscriber", "TimelineEndpoints", "TimelineStream", "TooManyClients"]
+__all__ = [
+    "Authorize",
+    "Gap",
+    "LiveTimelines",
+    "Packet",
+    "Subscriber",
+    "TimelineEndpoints",
+    "TimelineStream",
+    "TooManyClients",
+]
