@@ -41,7 +41,7 @@ docs: ## Build the documentation into docs/_build, warnings as errors
 	@.venv/bin/python -m sphinx -W --keep-going -b html docs docs/_build
 
 bench: ## Measure every operation against the raw driver
-	@scripts/bootstrap --extras cli postgresql
+	@scripts/bootstrap --extras cli postgresql redis cassandra
 	@.venv/bin/python -m benchmarks $(ARGUMENTS)
 
 clean: ## Remove what these targets made

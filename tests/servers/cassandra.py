@@ -127,8 +127,12 @@ class OwnCassandraServer(CassandraServer):
 
     def start(self) -> None:
         """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
-        self._begin(self.place)
+        self.begin()
         self.wait_until_ready()
+
+    def begin(self) -> None:
+        """Begin to start the node again; :meth:`wait_until_ready` waits for it."""
+        self._begin(self.place)
 
     def stop(self) -> None:
         """End the node and remove its data."""

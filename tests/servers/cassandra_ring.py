@@ -58,7 +58,9 @@ class OwnCassandraRing(CassandraServer):
     def start(self, *nodes: OwnCassandraServer) -> None:
         """Start nodes again after their ``kill()``, and wait until the ring is whole."""
         for node in nodes:
-            node.start()
+            node.begin()
+        for node in nodes:
+            node.wait_until_ready()
         self.wait_until_whole()
 
     def wait_until_whole(self) -> None:

@@ -19,7 +19,7 @@ from servers.cassandra_ring import OwnCassandraRing
 
 KEYS = [f"feed:{number}" for number in range(60)]
 CHUNK = 20
-ROUNDS_AFTER = 30
+ROUNDS_AFTER = 20
 PROCESSES = 4
 KEYSPACES = 3
 
