@@ -33,6 +33,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.backends\.redis\.timeline_writes\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
     (r"py:class", r"feedstore\.backends\.cassandra\.timeline_writes\.\w+"),
+    (r"py:class", r"feedstore\.storage\.topic\.\w+"),
 ]
 
 myst_enable_extensions = ["deflist"]

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from feedstore.storage.kv import KvStorage
     from feedstore.storage.notify import Notifier
     from feedstore.storage.queue import QueueStorage
-    from feedstore.storage.source import Source
     from feedstore.storage.timeline import TimelineStorage
     from feedstore.storage.topic import Kind, Topic
+    from feedstore.storage.topic_source import TopicSource
     from feedstore.storage.watcher import Watcher
 
 DEFAULT_NAMESPACE = "default"
@@ -169,7 +169,7 @@ class Backend(ABC):
         self.check_open()
         return self._watchers.get("") or self._watchers.setdefault("", Watcher(self.make_source))
 
-    def make_source(self) -> Source:
+    def make_source(self) -> TopicSource:
         """Return where the watcher learns of changes; by default it polls what is watched, once a second."""
         from feedstore.storage.polling import PollingSource
 

@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from feedstore.storage.bounds import EVERYTHING
-from feedstore.storage.source import Source
 from feedstore.storage.timeline_queue import newest_messages
 from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.topic_source import TopicSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _KEYS_AT_ONCE = 500
 _REST = 3.0
 
 
-class PollingSource(Source):
+class PollingSource(TopicSource):
     """Compares the newest entry of each timeline that is watched, and the newest message of each queue, with what it
     was, once a second.
 

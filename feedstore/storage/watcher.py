@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from feedstore.errors import BackendClosedError, FeedstoreError
 from feedstore.forks import follow_forks
-from feedstore.storage.source import Source
 from feedstore.storage.topic import Topic
+from feedstore.storage.topic_source import TopicSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Watcher:
     A forked child begins with nothing watched; the watches are its parent's, and so is the thread.
     """
 
-    def __init__(self, make_source: Callable[[], Source]) -> None:
+    def __init__(self, make_source: Callable[[], TopicSource]) -> None:
         self._make_source = make_source
         self._inherited: list[object] = []
         self.closed = False
@@ -48,7 +48,7 @@ class Watcher:
         self._numbers = itertools.count()
         self._local: set[bytes] = set()
         self._thread: threading.Thread | None = None
-        self._source: Source | None = None
+        self._source: TopicSource | None = None
         self._idle_since: float | None = None
         self._closing = threading.Event()
 
@@ -115,7 +115,7 @@ class Watcher:
         if self.closed:
             raise BackendClosedError("the backend is closed; connect again to go on")
 
-    def _run(self, source: Source) -> None:
+    def _run(self, source: TopicSource) -> None:
         pause = _FIRST_PAUSE_SECONDS
         try:
             while not self._closing.is_set() and not self._is_over():

@@ -14,7 +14,7 @@ import pytest
 
 from feedstore.errors import BackendClosedError, StorageUnavailableError
 from feedstore.storage import Backend, Notifier, TimelineStorage
-from feedstore.storage.source import EVERYTHING, LocalSource
+from feedstore.storage.topic_source import EVERYTHING, LocalSource
 from feedstore.storage.watched import Watched
 from feedstore.testing.processes import Child, run_in_threads
 from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS

@@ -8,8 +8,8 @@ from typing import Any
 from conformance.mutants import Broken
 from feedstore.backends.memory import InMemoryQueueStorage
 from feedstore.storage.queue import Delivery
-from feedstore.storage.source import Source
 from feedstore.storage.topic import Topic
+from feedstore.storage.topic_source import TopicSource
 from feedstore.storage.watcher import Watcher
 
 
@@ -138,8 +138,8 @@ class DiesOfAFailure(Broken):
         return self._watchers.setdefault("", _Deaf(self.make_source))
 
 
-class _Forgetful(Source):
-    def __init__(self, source: Source) -> None:
+class _Forgetful(TopicSource):
+    def __init__(self, source: TopicSource) -> None:
         self._source = source
 
     def wait(self, watched: Any, seconds: float) -> Any:
@@ -157,7 +157,7 @@ class _Forgetful(Source):
 class NeverRechecks(Broken):
     """Waits for an announcement alone."""
 
-    def make_source(self) -> Source:
+    def make_source(self) -> TopicSource:
         return _Forgetful(super().make_source())
 
 

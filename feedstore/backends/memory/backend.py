@@ -15,7 +15,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
-from feedstore.storage.source import LocalSource, Source
+from feedstore.storage.topic_source import LocalSource, TopicSource
 
 _MemoryBackendType = TypeVar("_MemoryBackendType", bound="MemoryBackend")
 
@@ -66,7 +66,7 @@ class MemoryBackend(Backend):
         """Whether :meth:`close` was called."""
         return self._store.closed
 
-    def make_source(self) -> Source:
+    def make_source(self) -> TopicSource:
         """Changes come from this process alone, so nothing is polled."""
         return LocalSource()
 

@@ -21,8 +21,8 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, AtomicScope, Backend
 from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
-from feedstore.storage.source import Source
 from feedstore.storage.topic import Topic
+from feedstore.storage.topic_source import TopicSource
 
 _MOST_DIGESTS = 1000
 
@@ -106,7 +106,7 @@ class RedisBackend(Backend):
         """Whether :meth:`close` was called."""
         return self._store.closed
 
-    def make_source(self) -> Source:
+    def make_source(self) -> TopicSource:
         """Changes are published on a channel for each namespace."""
         return RedisSource(self.store)
 

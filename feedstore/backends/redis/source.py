@@ -11,8 +11,8 @@ from redis import exceptions
 from feedstore.backends.redis.errors import translated
 from feedstore.backends.redis.keys import channel_of
 from feedstore.errors import StorageTimeoutError
-from feedstore.storage.source import EVERYTHING, Source, Waker
 from feedstore.storage.topic import cut
+from feedstore.storage.topic_source import EVERYTHING, TopicSource, Waker
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _PING_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 
 
-class RedisSource(Source):
+class RedisSource(TopicSource):
     """One connection that is subscribed to the channel of each namespace that is watched; on a Cluster any node will
     do, for each passes on what is published.
 

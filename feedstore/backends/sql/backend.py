@@ -21,8 +21,8 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
-from feedstore.storage.source import Source
 from feedstore.storage.topic import Topic
+from feedstore.storage.topic_source import TopicSource
 
 
 class SqlBackend(Backend):
@@ -102,7 +102,7 @@ class SqlBackend(Backend):
         """Return whether ``other`` lies in the same database, through the same connections."""
         return other._store_identity() is self._store
 
-    def make_source(self) -> Source:
+    def make_source(self) -> TopicSource:
         """On PostgreSQL changes are notified; a SQLite file is looked at."""
         return self.database.make_source(self)
 

@@ -11,7 +11,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import TimelineRows
-from feedstore.storage.source import Source
+from feedstore.storage.topic_source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -37,7 +37,7 @@ class Database(ABC):
         self.label = label
 
     @abstractmethod
-    def make_source(self, backend: SqlBackend) -> Source:
+    def make_source(self, backend: SqlBackend) -> TopicSource:
         """Return where the watcher learns of changes."""
 
     def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:

@@ -22,7 +22,7 @@ from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
 from feedstore.backends.sql.postgresql.timelines import BEGIN_WRITE, PostgresqlTimelineRows
 from feedstore.backends.sql.statements import Compiler
-from feedstore.storage.source import Source
+from feedstore.storage.topic_source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -49,7 +49,7 @@ class PostgresqlDatabase(Database):
         self.timeline_rows = PostgresqlTimelineRows(self.compiler)
         self.message_rows = PostgresqlMessageRows(self.compiler)
 
-    def make_source(self, backend: SqlBackend) -> Source:
+    def make_source(self, backend: SqlBackend) -> TopicSource:
         """A connection that listens."""
         return PostgresqlSource(backend.store)
 

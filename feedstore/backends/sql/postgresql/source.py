@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feedstore.storage.source import EVERYTHING, Source, Waker
 from feedstore.storage.topic import cut
+from feedstore.storage.topic_source import EVERYTHING, TopicSource, Waker
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
 """The statement that announces; its parameters are those of :func:`notification`."""
 
 
-class PostgresqlSource(Source):
+class PostgresqlSource(TopicSource):
     """One connection of its own, outside the pool, that listens to a channel for each namespace that is watched.
 
     A notification holds the digests of what has changed, and reaches who listens when its transaction commits. After a

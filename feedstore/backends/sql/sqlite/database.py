@@ -17,7 +17,7 @@ from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.errors import InvalidValueError
-from feedstore.storage.source import Source
+from feedstore.storage.topic_source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -38,7 +38,7 @@ class SqliteDatabase(Database):
         self.timeline_rows = SqliteTimelineRows(self.compiler)
         self.message_rows = SqliteMessageRows(self.compiler)
 
-    def make_source(self, backend: SqlBackend) -> Source:
+    def make_source(self, backend: SqlBackend) -> TopicSource:
         """Nothing is pushed: who commits is noticed."""
         return SqliteSource(backend)
 

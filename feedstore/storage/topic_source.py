@@ -17,7 +17,7 @@ EVERYTHING = None
 """What a source returns when anything may have changed: messages may have been lost, or nobody listened before."""
 
 
-class Source(ABC):
+class TopicSource(ABC):
     """The way in which the changes of other processes reach this one. One thread waits at a time; any may wake it.
 
     It connects in :meth:`wait`, never before. After an error the next :meth:`wait` begins anew, and once it listens
@@ -41,7 +41,7 @@ class Source(ABC):
         """Close what was opened here; called when nobody waits."""
 
 
-class LocalSource(Source):
+class LocalSource(TopicSource):
     """The source of a store that no other process sees: it only sleeps."""
 
     def __init__(self) -> None:
