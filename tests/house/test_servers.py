@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 import postgresql_programs
+from servers.disks import is_listed
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.process import ServerError, ServerProcess
 
@@ -94,3 +95,11 @@ def test_a_url_of_another_form_is_refused_without_showing_it() -> None:
     with pytest.raises(ServerError, match="not of the form") as caught:
         PostgreSQLServer("mysql://user:secret@host/main")
     assert "secret" not in str(caught.value)
+
+
+def test_a_folder_whose_mount_is_not_listed_is_told(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("proc /proc proc rw 0 0\n")
+    assert is_listed(Path("/proc/self"), mounts)
+    assert not is_listed(tmp_path, mounts)
+    assert is_listed(tmp_path, tmp_path / "missing")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from cassandra.policies import WhiteListRoundRobinPolicy
 
 import cassandra_programs
 from servers.cassandra_configuration import FAST, Place, command, write_configuration
+from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError, ServerProcess
 
@@ -96,7 +96,7 @@ class OwnCassandraServer(CassandraServer):
         self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings
         self._options = options
-        self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        self.folder = folder_on_a_known_disk("feedstore-")
         self._log = self.folder / "java.log"
         try:
             if place is None:
