@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from feedstore.backends.redis.keys import MOST_BUCKETS
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.option_values import (
+    DAY_SECONDS,
+    Reader,
+    given_once,
+    read_choice,
+    read_count,
+    read_file,
+    read_flag,
+    read_seconds,
+    read_text,
+)
 
 DEFAULT_BUCKETS = 64
 """Measured with fan-outs to 1,000 timelines: one script for each bucket keeps 0.75 of the speed of one script for all
 with 64 buckets, 0.81 with 16 and 0.54 with 256; on one server a script reaches all buckets and keeps 0.86."""
 
-_LONGEST_SECONDS = 86_400.0 * 366 * 10
+_LONGEST_EXPIRY_SECONDS = 3660 * DAY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -40,100 +49,38 @@ class Option:
 
     name: str
     default: Any
-    read: Callable[[str, object], Any]
+    read: Reader
     meaning: str
     connection: str | None = None
 
 
-def _read_text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidTypeError(f"the option {name} is a text, not {value!r} of type {type(value).__name__}")
-    return value
-
-
-def _read_seconds(lowest: float, above: bool = True) -> Callable[[str, object], float]:
-    def read(name: str, value: object) -> float:
-        seconds = _number(name, value, float, "a number of seconds")
-        if not lowest <= seconds <= _LONGEST_SECONDS or (above and seconds == lowest):
-            word = "above" if above else "at least"
-            raise InvalidValueError(
-                f"the option {name} is {value}; it is {word} {lowest:g} seconds and at most {_LONGEST_SECONDS:.0f}"
-            )
-        return float(seconds)
-
-    return read
-
-
-def _read_count(lowest: int, highest: int) -> Callable[[str, object], int]:
-    def read(name: str, value: object) -> int:
-        count = _number(name, value, int, "a whole number")
-        if not lowest <= count <= highest:
-            raise InvalidValueError(f"the option {name} is {value}; it lies between {lowest} and {highest}")
-        return int(count)
-
-    return read
-
-
-def _number(name: str, value: object, kind: type[int] | type[float], what: str) -> float:
-    if isinstance(value, str):
-        try:
-            value = kind(value)
-        except ValueError:
-            raise InvalidValueError(f"the option {name} is {value!r}; it is {what}") from None
-    if isinstance(value, bool) or not isinstance(value, (int, kind)):
-        raise InvalidTypeError(f"the option {name} is {what}, not {value!r} of type {type(value).__name__}")
-    if math.isnan(value):
-        raise InvalidValueError(f"the option {name} is {value!r}; it is {what}")
-    return value
-
-
-def _read_flag(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value in ("true", "false"):
-        return value == "true"
-    raise InvalidValueError(f"the option {name} is {value!r}; it is true or false")
-
-
-def _read_file(name: str, value: object) -> str:
-    path = _read_text(name, value)
-    if not os.path.isfile(path):
-        raise InvalidValueError(f"the option {name} is {path!r}, and there is no such file")
-    return path
-
-
-def _read_choice(*choices: str) -> Callable[[str, object], str]:
-    def read(name: str, value: object) -> str:
-        chosen = _read_text(name, value)
-        if chosen not in choices:
-            raise InvalidValueError(f"the option {name} is {chosen!r}; it is one of {', '.join(choices)}")
-        return chosen
-
-    return read
-
-
 _TABLE = (
-    Option("namespace", DEFAULT_NAMESPACE, _read_text, "the namespace: A-Z a-z 0-9 _ -, 1 to 48 of them"),
+    Option("namespace", DEFAULT_NAMESPACE, read_text, "the namespace: A-Z a-z 0-9 _ -, 1 to 48 of them"),
     Option(
         "buckets",
         None,
-        _read_count(1, MOST_BUCKETS),
+        read_count(1, MOST_BUCKETS),
         "into how many slots of a Cluster a namespace is spread; fixed when it is first written to, 64 by default",
     ),
-    Option("colocate", False, _read_flag, "true: one bucket, so that any atomic batch is possible on a Cluster"),
-    Option("retry_seconds", None, _read_seconds(0, above=False), "how long to try again; 5 by default, Cluster 20"),
-    Option("wait_replicas", 0, _read_count(0, 100), "how many replicas must confirm each write"),
-    Option("wait_timeout", 1.0, _read_seconds(0), "seconds to wait for them, less than timeout"),
-    Option("idle_expiry", None, _read_seconds(0), "seconds after which a timeline that nobody writes to is deleted"),
-    Option("timeout", 5.0, _read_seconds(0), "seconds to wait for an answer", "socket_timeout"),
-    Option("connect_timeout", 5.0, _read_seconds(0), "seconds to wait for a new connection", "socket_connect_timeout"),
-    Option("max_connections", 100, _read_count(1, 100_000), "connections that may be open at once", "max_connections"),
-    Option("client_name", None, _read_text, "what CLIENT LIST shows", "client_name"),
-    Option("ssl_ca_certs", None, _read_file, "a file of certificates to trust", "ssl_ca_certs"),
-    Option("ssl_certfile", None, _read_file, "this client's certificate", "ssl_certfile"),
-    Option("ssl_keyfile", None, _read_file, "its key", "ssl_keyfile"),
-    Option("ssl_cert_reqs", None, _read_choice("required", "optional", "none"), "how to check", "ssl_cert_reqs"),
-    Option("ssl_check_hostname", None, _read_flag, "whether the certificate must name the host", "ssl_check_hostname"),
+    Option("colocate", False, read_flag, "true: one bucket, so that any atomic batch is possible on a Cluster"),
+    Option("retry_seconds", None, read_seconds(zero=True), "how long to try again; 5 by default, Cluster 20"),
+    Option("wait_replicas", 0, read_count(0, 100), "how many replicas must confirm each write"),
+    Option("wait_timeout", 1.0, read_seconds(), "seconds to wait for them, less than timeout"),
+    Option(
+        "idle_expiry",
+        None,
+        read_seconds(_LONGEST_EXPIRY_SECONDS),
+        "seconds after which a timeline that nobody writes to is deleted",
+    ),
+    Option("timeout", 5.0, read_seconds(), "seconds to wait for an answer", "socket_timeout"),
+    Option("connect_timeout", 5.0, read_seconds(), "seconds to wait for a new connection", "socket_connect_timeout"),
+    Option("max_connections", 100, read_count(1, 100_000), "connections that may be open at once", "max_connections"),
+    Option("client_name", None, read_text, "what CLIENT LIST shows", "client_name"),
+    Option("ssl_ca_certs", None, read_file, "a file of certificates to trust", "ssl_ca_certs"),
+    Option("ssl_certfile", None, read_file, "this client's certificate", "ssl_certfile"),
+    Option("ssl_keyfile", None, read_file, "its key", "ssl_keyfile"),
+    Option("ssl_cert_reqs", None, read_choice("required", "optional", "none"), "how to check", "ssl_cert_reqs"),
+    Option("ssl_check_hostname", None, read_flag, "whether the certificate must name the host", "ssl_check_hostname"),
 )
 OPTIONS = {option.name: option for option in _TABLE}
 
@@ -144,11 +91,8 @@ def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> di
     Raises :class:`InvalidTypeError` for an unknown one, and :class:`InvalidValueError` for a bad value or one that is
     given twice.
     """
-    twice = sorted(set(query) & set(keywords))
-    if twice:
-        raise InvalidValueError(f"the option {twice[0]} stands in the URL and among the keywords; pass it once")
     options: dict[str, Any] = {}
-    for name, value in {**query, **keywords}.items():
+    for name, value in given_once(query, keywords).items():
         if name not in OPTIONS:
             raise InvalidTypeError(f"unknown option {name!r}; Redis takes {', '.join(OPTIONS)}")
         if value is not None:

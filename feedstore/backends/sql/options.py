@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InvalidTypeError
 from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.option_values import Reader, given_once, read_choice, read_count, read_seconds, read_text
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
 _BOTH = (SQLITE, POSTGRESQL)
-_LONGEST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -23,82 +22,36 @@ class Option:
     name: str
     dialects: tuple[str, ...]
     default: Any
-    read: Callable[[str, object], Any]
+    read: Reader
     meaning: str
-
-
-def _read_text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidTypeError(f"the option {name} is a text, not {value!r} of type {type(value).__name__}")
-    return value
-
-
-def _read_seconds(name: str, value: object) -> float:
-    seconds = _number(name, value, float, "a number of seconds")
-    if not 0 < seconds <= _LONGEST_SECONDS:
-        raise InvalidValueError(f"the option {name} is {value}; it lies above 0 and up to {_LONGEST_SECONDS:g} seconds")
-    return float(seconds)
-
-
-def _read_count(lowest: int, highest: int) -> Callable[[str, object], int]:
-    def read(name: str, value: object) -> int:
-        count = _number(name, value, int, "a whole number")
-        if not lowest <= count <= highest:
-            raise InvalidValueError(f"the option {name} is {value}; it lies between {lowest} and {highest}")
-        return int(count)
-
-    return read
-
-
-def _number(name: str, value: object, kind: type[int] | type[float], what: str) -> float:
-    if isinstance(value, str):
-        try:
-            value = kind(value)
-        except ValueError:
-            raise InvalidValueError(f"the option {name} is {value!r}; it is {what}") from None
-    if isinstance(value, bool) or not isinstance(value, (int, kind)):
-        raise InvalidTypeError(f"the option {name} is {what}, not {value!r} of type {type(value).__name__}")
-    if math.isnan(value):
-        raise InvalidValueError(f"the option {name} is {value!r}; it is {what}")
-    return value
-
-
-def _read_choice(*choices: str) -> Callable[[str, object], str]:
-    def read(name: str, value: object) -> str:
-        chosen = _read_text(name, value)
-        if chosen not in choices:
-            raise InvalidValueError(f"the option {name} is {chosen!r}; it is one of {', '.join(choices)}")
-        return chosen
-
-    return read
 
 
 OPTIONS = {
     option.name: option
     for option in (
-        Option("namespace", _BOTH, DEFAULT_NAMESPACE, _read_text, "the namespace: A-Z a-z 0-9 _ -, 1 to 48 of them"),
+        Option("namespace", _BOTH, DEFAULT_NAMESPACE, read_text, "the namespace: A-Z a-z 0-9 _ -, 1 to 48 of them"),
         Option(
             "schema",
             _BOTH,
             None,
-            _read_choice("migrate", "check", "ignore"),
+            read_choice("migrate", "check", "ignore"),
             "what opening does about the schema: bring it up to date, only check it, or take it as it is; by default "
             "SQLite is brought up to date, and a server only while its database has no schema yet",
         ),
-        Option("busy_timeout", (SQLITE,), 30.0, _read_seconds, "seconds to wait for another writer's lock"),
+        Option("busy_timeout", (SQLITE,), 30.0, read_seconds(), "seconds to wait for another writer's lock"),
         Option(
             "synchronous",
             (SQLITE,),
             "normal",
-            _read_choice("normal", "full"),
+            read_choice("normal", "full"),
             "normal: the last commits before a power cut may be lost, never a part of one; full: none is, and each "
             "waits for the disk; a process that is killed loses nothing either way",
         ),
-        Option("cache_size", (SQLITE,), 64, _read_count(1, 65_536), "MiB of pages that each connection may keep"),
-        Option("pool_size", (POSTGRESQL,), 10, _read_count(1, 10_000), "connections that may be open at once"),
-        Option("pool_timeout", (POSTGRESQL,), 30.0, _read_seconds, "seconds to wait for one of them to be free"),
-        Option("connect_timeout", (POSTGRESQL,), 10.0, _read_seconds, "seconds to wait for a new connection"),
-        Option("statement_timeout", (POSTGRESQL,), 60.0, _read_seconds, "seconds that one statement may take"),
+        Option("cache_size", (SQLITE,), 64, read_count(1, 65_536), "MiB of pages that each connection may keep"),
+        Option("pool_size", (POSTGRESQL,), 10, read_count(1, 10_000), "connections that may be open at once"),
+        Option("pool_timeout", (POSTGRESQL,), 30.0, read_seconds(), "seconds to wait for one of them to be free"),
+        Option("connect_timeout", (POSTGRESQL,), 10.0, read_seconds(), "seconds to wait for a new connection"),
+        Option("statement_timeout", (POSTGRESQL,), 60.0, read_seconds(), "seconds that one statement may take"),
     )
 }
 # What remains to be said where the engine was made by someone else.
@@ -131,14 +84,11 @@ def read_options(dialect: str, query: Mapping[str, str], keywords: Mapping[str, 
     Raises :class:`InvalidTypeError` for an unknown one, or one that means nothing here, and
     :class:`InvalidValueError` for a bad value or one that is given twice.
     """
-    given: dict[str, object] = {**query, **keywords}
-    twice = sorted(set(query) & set(keywords))
-    if twice:
-        raise InvalidValueError(f"the option {twice[0]} stands in the URL and among the keywords; pass it once")
+    given = given_once(query, keywords)
     options: dict[str, Any] = {}
     for name, value in given.items():
         if dialect == POSTGRESQL and name in LIBPQ_OPTIONS:
-            options[name] = _read_text(name, value)
+            options[name] = read_text(name, value)
         else:
             options[name] = _known_option(dialect, name).read(name, value)
     defaults = {name: option.default for name, option in OPTIONS.items() if dialect in option.dialects}
