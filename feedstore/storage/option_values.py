@@ -11,12 +11,25 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 
 Reader = Callable[[str, object], Any]
 
 DAY_SECONDS = 86_400.0
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """Return the options in a URL's query, percent-decoded; none of them may stand there twice."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InvalidValueError("cannot read the URL's query; it has the form ?option=value&option=value") from None
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InvalidValueError("an option stands twice in the URL's query; pass it once")
+    return options
 
 
 def given_once(query: Mapping[str, str], keywords: Mapping[str, object]) -> dict[str, object]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST, Bounds, Filter
 from feedstore.storage.storage import Storage
 
 if TYPE_CHECKING:
     from feedstore.storage.activity import ActivityStorage
+
+_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
 
 Entry = tuple[int, bytes]
 """One entry of a timeline: its id, and the payload beside it or ``b""``."""
@@ -23,6 +27,12 @@ class TimelineHooks(Storage):
     The abstract ones are all that a backend must write. The concrete ones at the end work over those, in more round
     trips; a backend overrides what it can do better.
     """
+
+    @cached_property
+    def _reads_payloads(self) -> bool:
+        """Whether the serializer looks at payloads when it reads; where it does not, they need not be fetched."""
+        chosen = type(self._serializer)
+        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
 
     @abstractmethod
     def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.storage.option_values import parse_query
 
 SCHEME = "cassandra"
 _FORM = "'cassandra://user:password@host1:9042,host2/keyspace'"
@@ -49,7 +50,7 @@ def parse_address(url: str) -> Address:
     places = [_place(text) for text in hosts.split(",")]
     keyspace = check_keyspace(unquote(path))
     label = f"{SCHEME}://" + ",".join(f"{host}:{port}" for host, port in places) + f"/{keyspace}"
-    return Address(places, keyspace, credentials, label, _parse_query(query))
+    return Address(places, keyspace, credentials, label, parse_query(query))
 
 
 def check_keyspace(keyspace: object) -> str:
@@ -87,14 +88,3 @@ def _unreadable() -> InvalidValueError:
         f"cannot read the Cassandra URL; its form is {_FORM}, and the characters / ? # : @ of a name or password are "
         "percent-encoded in it"
     )
-
-
-def _parse_query(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise InvalidValueError("cannot read the URL's query; it has the form ?option=value&option=value") from None
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise InvalidValueError("an option stands twice in the URL's query; pass it once")
-    return options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 from feedstore.backends.cassandra.floor import floor_from_bytes
@@ -12,14 +11,12 @@ from feedstore.backends.cassandra.store import Request, Rows
 from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
 from feedstore.backends.cassandra.values import int_value, list_value
 from feedstore.ids import id_to_bytes
-from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.storage import Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_ROWS = 2**31 - 1
 _KEYS_A_REQUEST = 25
-_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
 
 
 class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
@@ -31,11 +28,6 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
 
     A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.lengths.LIMIT`.
     """
-
-    @cached_property
-    def _reads_payloads(self) -> bool:
-        chosen = type(self._serializer)
-        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
 
     def get_slice_from_storage(
         self,

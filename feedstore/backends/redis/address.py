@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.storage.option_values import parse_query
 
 SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER = "redis", "rediss", "unix", "redis+cluster", "rediss+cluster"
 _SCHEMES = (SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER)
@@ -70,7 +71,7 @@ def parse_address(url: str) -> Address:
     if scheme not in _SCHEMES or not separator:
         raise InvalidValueError(f"the Redis backend serves {_FORM}")
     body, _, query_text = rest.partition("?")
-    query = _parse_query(query_text)
+    query = parse_query(query_text)
     authority, _, path = body.partition("/")
     credentials, hosts = _credentials(authority)
     if "@" in path or "#" in body or "@" in query_text:
@@ -135,14 +136,3 @@ def _unreadable() -> InvalidValueError:
         f"cannot read the Redis URL; its forms are {_FORM}, and the characters / ? # : @ of a name or password are "
         "percent-encoded in it"
     )
-
-
-def _parse_query(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise InvalidValueError("cannot read the URL's query; it has the form ?option=value&option=value") from None
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise InvalidValueError("an option stands twice in the URL's query; pass it once")
-    return options

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import chain, repeat
 from typing import Any
 
@@ -14,14 +13,12 @@ from feedstore.backends.redis.floor import floor_of
 from feedstore.backends.redis.scripts import HYDRATE, PAGE, SLICE
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
 from feedstore.ids import id_from_bytes, id_to_bytes
-from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_POSITION = 2**53
 _MOST_KEYS_A_TRIP = 1000
-_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
 
 
 class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
@@ -33,11 +30,6 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one, and two for
     each 10,000 timelines.
     """
-
-    @cached_property
-    def _reads_payloads(self) -> bool:
-        chosen = type(self._serializer)
-        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
 
     def get_slice_from_storage(
         self,

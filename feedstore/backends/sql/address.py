@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from sqlalchemy import URL
 
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.storage.option_values import parse_query
 
 _DIALECTS = {
     "sqlite": SQLITE,
@@ -54,7 +55,7 @@ def parse_address(url: str) -> Address:
         raise InvalidValueError(f"the SQL backend serves {_SQLITE_FORM} and {_SERVER_FORM}; the driver is not chosen")
     body, _, query = rest.partition("?")
     if dialect == SQLITE:
-        return _sqlite_address(body, _parse_query(query))
+        return _sqlite_address(body, parse_query(query))
     return _server_address(body, query)
 
 
@@ -89,22 +90,11 @@ def _server_address(body: str, query: str) -> Address:
     user = _decoded(parts["user"])
     address = URL.create(_DRIVERS[POSTGRESQL], user, _decoded(parts["password"]), host, port, name)
     label = f"postgresql://{parts['host']}{'' if port is None else f':{port}'}/{name or ''}"
-    return Address(POSTGRESQL, address, label, _parse_query(query))
+    return Address(POSTGRESQL, address, label, parse_query(query))
 
 
 def _decoded(part: str | None) -> str | None:
     return unquote(part) if part else None
-
-
-def _parse_query(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError:
-        raise InvalidValueError("cannot read the URL's query; it has the form ?option=value&option=value") from None
-    options = dict(pairs)
-    if len(options) < len(pairs):
-        raise InvalidValueError("an option stands twice in the URL's query; pass it once")
-    return options
 
 
 def libpq_options(options: dict[str, object]) -> dict[str, object]:
