@@ -67,9 +67,10 @@ class Application:
         self.backend.timeline_storage().add_many(f"feed:{reader}", activities)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
+    # For no longer than its own tests: playwright keeps an event loop running in this thread, and others need theirs.
     program = browser_programs.find_browser()
     if program is None:
         raise ServerError(
