@@ -22,7 +22,7 @@ from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.schema import prepare_schema
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
-from feedstore.errors import ForkedClientError, StorageError
+from feedstore.errors import BackendClosedError, ForkedClientError, StorageError
 from feedstore.forks import follow_forks
 
 _MOST_AT_ONCE = 16
@@ -92,6 +92,9 @@ class Store:
             found = self._sessions.get(process)
             if found is not None:
                 return found
+            if self.closed:
+                # A request that was under way when another thread closed: tried again, it would open a new session.
+                raise BackendClosedError(f"{self.label} was closed while it was asked")
             if self._owner not in (None, process):
                 raise ForkedClientError(
                     "a session that was handed in cannot be used in a forked process; connect by URL, or hand a "

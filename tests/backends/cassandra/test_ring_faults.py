@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import soak
 from feedstore import Activity, connect
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.errors import MissingSchemaError, StorageTimeoutError, StorageUnavailableError
@@ -21,7 +22,7 @@ KEYS = [f"feed:{number}" for number in range(60)]
 CHUNK = 20
 ROUNDS_AFTER = 20
 PROCESSES = 4
-KEYSPACES = 3
+KEYSPACES = soak.count(1, 10)
 
 
 @pytest.fixture
