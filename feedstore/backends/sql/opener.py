@@ -46,8 +46,16 @@ class Opener:
 
     def _prepare(self) -> None:
         with self.lock:
-            if not self._prepared:
+            if self._prepared:
+                return
+            pool = self.engine.pool
+            try:
                 prepare_schema(self.engine, self._mode)
                 if self._set_up is not None:
                     self._set_up(self.engine)
                 self._prepared = True
+            finally:
+                if self.engine.pool is not pool:
+                    # The engine was disposed of meanwhile. What was given back to its former pool since then would
+                    # stay open.
+                    pool.dispose()

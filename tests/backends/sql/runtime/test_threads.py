@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 
 from feedstore import connect
 from feedstore.backends.sql import SqlBackend
@@ -87,6 +88,30 @@ def test_calls_under_way_end_before_closing_or_say_so(database_url: str) -> None
     assert results == ["closed"] * 4
     with SqlBackend(database_url) as again:
         assert again.timeline_storage().count("key") == len(again.timeline_storage().get_slice("key", 0, None))
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_closing_while_the_first_call_prepares_leaves_nothing_open(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = SqlBackend(database_url)
+    inside, closed = threading.Event(), threading.Event()
+    pools: list[Any] = []
+
+    def prepare(engine: Engine, mode: str | None) -> None:
+        pools.append(engine.pool)
+        with engine.connect():
+            inside.set()
+            assert closed.wait(30)
+
+    monkeypatch.setattr("feedstore.backends.sql.opener.prepare_schema", prepare)
+    thread = threading.Thread(target=backend.ping)
+    thread.start()
+    assert inside.wait(30)
+    backend.close()
+    closed.set()
+    thread.join(30)
+    assert [pool.checkedin() for pool in pools] == [0]
 
 
 def test_a_backend_that_nobody_closes_leaves_nothing_open(database_url: str) -> None:
