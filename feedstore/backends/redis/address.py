@@ -1,24 +1,21 @@
-"""Where a Redis lies: a URL taken apart, with the password kept out of everything that people see."""
+"""Where a Redis lies."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.storage.option_values import parse_query
+from feedstore.errors import InvalidValueError
+from feedstore.storage.server_url import Place, ServerUrl, UrlForm, text_of_places
 
 SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER = "redis", "rediss", "unix", "redis+cluster", "rediss+cluster"
-_SCHEMES = (SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER)
-_FORM = (
+_FORM = UrlForm(
+    "Redis",
     "'redis://user:password@host:port/database', 'rediss://…' (TLS), 'unix:///path/of/socket?db=0' or "
-    "'redis+cluster://host:port,host:port'"
+    "'redis+cluster://host:port,host:port'",
+    frozenset((SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER)),
 )
-_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\],]*)(?::(?P<port>[0-9]{1,5}))?")
 _PORT = 6379
-_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Address:
     """
 
     scheme: str
-    places: list[tuple[str, int]]
+    places: list[Place]
     path: str
     database: int
     credentials: dict[str, str] = field(repr=False)
@@ -61,78 +58,31 @@ class Address:
 def parse_address(url: str) -> Address:
     """Return the address that a URL describes. Every part may be percent-encoded.
 
-    Raises :class:`InvalidTypeError` for what is no text, and :class:`InvalidValueError` for a URL that cannot be read;
-    no message holds a password.
+    Raises what :meth:`ServerUrl.parse` does; no message holds a password.
     """
-    if not isinstance(url, str):
-        raise InvalidTypeError(f"a store's URL is a text such as 'redis://localhost', not {type(url).__name__}")
-    scheme, separator, rest = url.partition("://")
-    scheme = scheme.lower()
-    if scheme not in _SCHEMES or not separator:
-        raise InvalidValueError(f"the Redis backend serves {_FORM}")
-    body, _, query_text = rest.partition("?")
-    query = parse_query(query_text)
-    authority, _, path = body.partition("/")
-    credentials, hosts = _credentials(authority)
-    if "@" in path or "#" in body or "@" in query_text:
-        raise _unreadable()
-    if scheme == SOCKET:
-        return _socket_address(hosts, path, credentials, query)
-    places = _places(hosts)
-    label = f"{scheme}://" + ",".join(map(_place_text, places))
-    if scheme in (CLUSTER, TLS_CLUSTER):
-        if path:
+    parts = ServerUrl.parse(url, _FORM)
+    if parts.scheme == SOCKET:
+        return _socket_address(parts)
+    places = parts.places(_PORT, "localhost")
+    label = f"{parts.scheme}://{text_of_places(places)}"
+    if parts.scheme in (CLUSTER, TLS_CLUSTER):
+        if parts.path:
             raise InvalidValueError("a Redis Cluster has no databases; leave the path out of its URL")
-        return Address(scheme, places, "", 0, credentials, label, query)
+        return Address(parts.scheme, places, "", 0, parts.credentials, label, parts.query)
     if len(places) > 1:
         raise InvalidValueError("several hosts make a Cluster; use redis+cluster://")
-    return Address(scheme, places, "", _database(path), credentials, label, query)
+    return Address(parts.scheme, places, "", _database(parts.path), parts.credentials, label, parts.query)
 
 
-def _socket_address(hosts: str, path: str, credentials: dict[str, str], query: dict[str, str]) -> Address:
-    if hosts or not path:
+def _socket_address(parts: ServerUrl) -> Address:
+    if parts.hosts or not parts.path:
         raise InvalidValueError("the URL of a socket names its path alone, behind three slashes: 'unix:///path'")
-    database = _database(query.pop("db", ""))
-    return Address(SOCKET, [], "/" + unquote(path), database, credentials, f"unix:///{unquote(path)}", query)
-
-
-def _credentials(authority: str) -> tuple[dict[str, str], str]:
-    before, separator, hosts = authority.rpartition("@")
-    if "@" in before:
-        raise _unreadable()
-    user, _, password = before.partition(":")
-    found = {"username": unquote(user), "password": unquote(password)} if separator else {}
-    return {name: value for name, value in found.items() if value}, hosts
-
-
-def _places(hosts: str) -> list[tuple[str, int]]:
-    places = []
-    for text in hosts.split(","):
-        parts = _HOST.fullmatch(text)
-        if parts is None:
-            raise _unreadable()
-        host = unquote(parts["host"].strip("[]")) or "localhost"
-        port = int(parts["port"]) if parts["port"] else _PORT
-        if not 1 <= port <= _LAST_PORT:
-            raise InvalidValueError(f"the port of a Redis URL lies between 1 and {_LAST_PORT}")
-        places.append((host, port))
-    return places
-
-
-def _place_text(place: tuple[str, int]) -> str:
-    host, port = place
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    query = dict(parts.query)
+    database, path = _database(query.pop("db", "")), f"/{parts.path}"
+    return Address(SOCKET, [], path, database, parts.credentials, f"unix://{path}", query)
 
 
 def _database(text: str) -> int:
-    if (text and not text.isascii()) or (text and not text.isdigit()):
+    if text and not (text.isascii() and text.isdigit()):
         raise InvalidValueError("the database of a Redis URL is a number, such as redis://localhost/0")
     return int(text or 0)
-
-
-def _unreadable() -> InvalidValueError:
-    # Nothing of the URL is repeated: what cannot be taken apart may hold the password anywhere.
-    return InvalidValueError(
-        f"cannot read the Redis URL; its forms are {_FORM}, and the characters / ? # : @ of a name or password are "
-        "percent-encoded in it"
-    )

@@ -1,4 +1,4 @@
-"""Where the database lies: a URL taken apart, with the password kept out of everything that people see."""
+"""Where the database lies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import unquote
 from sqlalchemy import URL
 
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InvalidValueError
 from feedstore.storage.option_values import parse_query
+from feedstore.storage.server_url import ServerUrl, UrlForm
 
 _DIALECTS = {
     "sqlite": SQLITE,
@@ -23,9 +24,9 @@ _DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
 _IN_MEMORY = ":memory:"
 _SQLITE_FORM = "'sqlite:///relative.db' or 'sqlite:////absolute.db'"
 _SERVER_FORM = "'postgresql://user:password@host:port/database'"
-_AUTHORITY = re.compile(
-    r"(?:(?P<user>[^:@]*)(?::(?P<password>[^@]*))?@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(?::(?P<port>[0-9]{1,5}))?"
-)
+_FORM = UrlForm("SQL", f"{_SQLITE_FORM}, or {_SERVER_FORM}", frozenset(_DIALECTS))
+# libpq takes several hosts with commas between them.
+_HOSTS = re.compile(r"(?P<hosts>\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,12 @@ class Address:
 def parse_address(url: str) -> Address:
     """Return the address that a URL describes. Every part may be percent-encoded.
 
-    Raises :class:`InvalidTypeError` for what is no text, and :class:`InvalidValueError` for a URL that cannot be read;
-    no message holds a password.
+    Raises what :meth:`ServerUrl.parse` does; no message holds a password.
     """
-    if not isinstance(url, str):
-        raise InvalidTypeError(f"a store's URL is a text such as 'sqlite:///feeds.db', not {type(url).__name__}")
-    scheme, separator, rest = url.partition("://")
-    dialect = _DIALECTS.get(scheme.lower())
-    if dialect is None or not separator:
-        raise InvalidValueError(f"the SQL backend serves {_SQLITE_FORM} and {_SERVER_FORM}; the driver is not chosen")
-    body, _, query = rest.partition("?")
-    if dialect == SQLITE:
+    scheme, body, query = _FORM.split(url)
+    if _DIALECTS[scheme] == SQLITE:
         return _sqlite_address(body, parse_query(query))
-    return _server_address(body, query)
+    return _server_address(ServerUrl.parse(url, _FORM))
 
 
 def _sqlite_address(body: str, query: dict[str, str]) -> Address:
@@ -75,26 +69,16 @@ def _sqlite_address(body: str, query: dict[str, str]) -> Address:
     return Address(SQLITE, URL.create(_DRIVERS[SQLITE], database=file), file, query)
 
 
-def _server_address(body: str, query: str) -> Address:
-    authority, _, database = body.partition("/")
-    parts = _AUTHORITY.fullmatch(authority)
-    if parts is None or "@" in database or "@" in query or "#" in body:
-        # Nothing of the URL is repeated: what cannot be taken apart may hold the password anywhere.
-        raise InvalidValueError(
-            f"cannot read the PostgreSQL URL; it has the form {_SERVER_FORM}, and the characters / ? # : @ of a name "
-            "or password are percent-encoded in it"
-        )
-    host = unquote(parts["host"].strip("[]")) or None
-    port = int(parts["port"]) if parts["port"] else None
-    name = unquote(database) or None
-    user = _decoded(parts["user"])
-    address = URL.create(_DRIVERS[POSTGRESQL], user, _decoded(parts["password"]), host, port, name)
-    label = f"postgresql://{parts['host']}{'' if port is None else f':{port}'}/{name or ''}"
-    return Address(POSTGRESQL, address, label, parse_query(query))
-
-
-def _decoded(part: str | None) -> str | None:
-    return unquote(part) if part else None
+def _server_address(parts: ServerUrl) -> Address:
+    found = _HOSTS.fullmatch(parts.hosts)
+    if found is None:
+        raise _FORM.unreadable()
+    hosts = unquote(found["hosts"].strip("[]")) or None
+    port = int(found["port"]) if found["port"] else None
+    name = parts.path or None
+    user, password = map(parts.credentials.get, ("username", "password"))
+    address = URL.create(_DRIVERS[POSTGRESQL], user, password, hosts, port, name)
+    return Address(POSTGRESQL, address, f"postgresql://{parts.hosts}/{name or ''}", parts.query)
 
 
 def libpq_options(options: dict[str, object]) -> dict[str, object]:

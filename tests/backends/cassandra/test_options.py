@@ -21,7 +21,7 @@ from feedstore.errors import InvalidValueError
         ("cassandra://host/feeds", [("host", 9042)], "cassandra://host:9042/feeds"),
         ("cassandra://a:1,b/feeds", [("a", 1), ("b", 9042)], "cassandra://a:1,b:9042/feeds"),
         ("CASSANDRA://user:se%40cret@a/Feeds_1", [("a", 9042)], "cassandra://a:9042/Feeds_1"),
-        ("cassandra://user:secret@[::1]:7/f?timeout=3", [("::1", 7)], "cassandra://::1:7/f"),
+        ("cassandra://user:secret@[::1]:7/f?timeout=3", [("::1", 7)], "cassandra://[::1]:7/f"),
     ],
 )
 def test_addresses(url: str, places: list[tuple[str, int]], label: str) -> None:
