@@ -155,10 +155,12 @@ def test_an_interrupt_is_status_130_with_what_was_done(folder: Path) -> None:
     assert "--resume" in out
 
 
+# A shell that starts the tests in the background has Ctrl-C ignored, and so would every process of theirs.
 TELLING = """
-import sys
+import signal, sys
 import feedstore.cli.progress
 from feedstore.ingest import Progress
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Telling(Progress):
     def advance(self, source, summary):
         print("stored", summary.rows, file=sys.stderr, flush=True)
