@@ -6,7 +6,7 @@ import fnmatch
 import select
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.backends.memory import (
     InMemoryActivityStorage,
@@ -168,12 +168,16 @@ class Broken(MemoryBackend):
         select.select([], [], [], 0.002)
 
 
+_CaseType = TypeVar("_CaseType", bound="NamespacesIgnoreCase")
+
+
 class NamespacesIgnoreCase(Broken):
     """Takes two namespaces for one."""
 
-    def __init__(self, namespace: str = "default", metrics: Any = None, store: Any = None) -> None:
-        super().__init__(namespace, metrics, store)
-        self._space = self._store.space(namespace.lower())
+    def _with_namespace(self: _CaseType, namespace: str) -> _CaseType:
+        other = super()._with_namespace(namespace)
+        other._space = self._store.space(namespace.lower())
+        return other
 
 
 class AnswersWhenClosed(Broken):

@@ -70,7 +70,9 @@ def test_backends_do_not_see_each_other() -> None:
         own = path.relative_to(PACKAGE).parts[1]
         for line, name in tree.imported_names(path):
             parts = name.split(".")
-            if parts[:2] == ["feedstore", "backends"] and parts[2:3] != [own]:
+            # A module beside the folders is what they have in common.
+            is_folder = PACKAGE.joinpath("backends", *parts[2:3]).is_dir()
+            if parts[:2] == ["feedstore", "backends"] and is_folder and parts[2:3] != [own]:
                 wrong.append(f"{path.relative_to(tree.ROOT)}:{line} imports {name}")
     assert wrong == []
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,14 +13,14 @@ from feedstore.backends.cassandra.opening import open_session, open_store
 from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
+from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage import Abilities, AtomicScope, Backend
-from feedstore.storage.backend import closed_error
+from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
 
 
-class CassandraBackend(Backend):
+class CassandraBackend(StoreBackend[Store]):
     """A store in a keyspace of an Apache Cassandra cluster, 4.0 or newer.
 
     ``url`` is ``cassandra://user:password@host1:9042,host2/keyspace``. Or ``session`` is a ready session of
@@ -69,22 +68,10 @@ class CassandraBackend(Backend):
         if url is not None:
             if keyspace is not None:
                 raise InvalidTypeError("the keyspace stands in the URL; keyspace= goes with session=")
-            self._store, namespace = open_store(url, options)
+            store, namespace = open_store(url, options)
         else:
-            self._store, namespace = open_session(session, keyspace, options)
-        super().__init__(namespace, metrics)
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> CassandraBackend:
-        """Return a backend for a URL; see the class for the options. Nothing is connected yet."""
-        return cls(url, **options)
-
-    @property
-    def store(self) -> Store:
-        """The store. Raises :class:`BackendClosedError` once closed."""
-        if self._store.closed:
-            raise closed_error(self)
-        return self._store
+            store, namespace = open_session(session, keyspace, options)
+        super().__init__(store, namespace, metrics)
 
     def store_to_read(self) -> Store:
         """Return the store; the namespace's format has been checked."""
@@ -98,14 +85,6 @@ class CassandraBackend(Backend):
         mark_namespace(store, self.namespace)
         return store
 
-    @property
-    def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._store.closed
-
-    def _store_identity(self) -> object:
-        return self._store
-
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
         store = self.store_to_write()
         queue = store.queue = WriteQueue(atomic)
@@ -118,16 +97,5 @@ class CassandraBackend(Backend):
             send(queue.taken())
         return results
 
-    def _with_namespace(self, namespace: str) -> CassandraBackend:
-        other = copy.copy(self)
-        other.namespace = namespace
-        return other
-
     def _ping(self) -> None:
         self.store.ping()
-
-    def _close(self) -> None:
-        self._store.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._store.label!r}, namespace={self.namespace!r})"

@@ -10,17 +10,18 @@ from feedstore.backends.memory.kv import InMemoryKvStorage
 from feedstore.backends.memory.queue import InMemoryQueueStorage
 from feedstore.backends.memory.store import Space, Store
 from feedstore.backends.memory.timeline import InMemoryTimelineStorage
+from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
-from feedstore.storage import Abilities, Backend
+from feedstore.storage import Abilities
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic_source import LocalSource, TopicSource
 
-_MemoryBackendType = TypeVar("_MemoryBackendType", bound="MemoryBackend")
+_BackendType = TypeVar("_BackendType", bound="MemoryBackend")
 
 
-class MemoryBackend(Backend):
+class MemoryBackend(StoreBackend[Store]):
     """A store in this process's memory, behind one lock; nothing outlives it.
 
     Two of them share nothing; :meth:`with_namespace` shares the store. Activities and payloads are kept serialized, as
@@ -34,11 +35,8 @@ class MemoryBackend(Backend):
     kv_storage_class = InMemoryKvStorage
     queue_storage_class = InMemoryQueueStorage
 
-    def __init__(
-        self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None, store: Store | None = None
-    ) -> None:
-        super().__init__(namespace, metrics)
-        self._store = Store() if store is None else store
+    def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
+        super().__init__(Store(), namespace, metrics)
         self._space = self._store.space(self.namespace)
         self.lock = self._store.lock
 
@@ -61,29 +59,20 @@ class MemoryBackend(Backend):
             raise closed_error(self)
         return self._space
 
-    @property
-    def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._store.closed
-
     def make_source(self) -> TopicSource:
         """Changes come from this process alone, so nothing is polled."""
         return LocalSource()
-
-    def _store_identity(self) -> object:
-        return self._store
 
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
         # Nothing that a checked write does here can fail half way, so the lock alone makes a batch all or nothing.
         with self.lock:
             return [operation.run() for operation in operations]
 
-    def _with_namespace(self: _MemoryBackendType, namespace: str) -> _MemoryBackendType:
-        return type(self)(namespace, self.metrics, self._store)
+    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+        other = super()._with_namespace(namespace)
+        other._space = self._store.space(namespace)
+        return other
 
     def _ping(self) -> None:
         with self.lock:
             return
-
-    def _close(self) -> None:
-        self._store.close()

@@ -29,6 +29,8 @@ class Space:
 class Store:
     """The spaces of all namespaces, behind one reentrant lock, which a fork never inherits half way through a write."""
 
+    label = "memory://"
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.closed = False

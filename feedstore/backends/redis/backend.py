@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,10 +15,10 @@ from feedstore.backends.redis.queue import RedisQueueStorage
 from feedstore.backends.redis.source import RedisSource
 from feedstore.backends.redis.store import Store
 from feedstore.backends.redis.timeline import RedisTimelineStorage
+from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import AtomicityError, InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage import Abilities, AtomicScope, Backend
-from feedstore.storage.backend import closed_error
+from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic import Topic
 from feedstore.storage.topic_source import TopicSource
@@ -27,7 +26,7 @@ from feedstore.storage.topic_source import TopicSource
 _MOST_DIGESTS = 1000
 
 
-class RedisBackend(Backend):
+class RedisBackend(StoreBackend[Store]):
     """A store in one Redis server or a Redis Cluster, 6.0 or newer.
 
     ``url`` is ``redis://user:password@host:port/database``, ``rediss://…`` (TLS), ``unix:///path/of/socket?db=0``, or
@@ -60,23 +59,11 @@ class RedisBackend(Backend):
     ) -> None:
         if (url is None) == (client is None):
             raise InvalidTypeError("pass a URL or client=, and not both")
-        self._store, namespace = open_store(url, client, options)
-        super().__init__(namespace, metrics)
-        reaches_everything = not self._store.is_cluster or self._store.settings.buckets == 1
+        store, namespace = open_store(url, client, options)
+        super().__init__(store, namespace, metrics)
+        reaches_everything = not store.is_cluster or store.settings.buckets == 1
         scope = AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT
         self.abilities = Abilities(exact_floor=False, atomic_scope=scope)
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> RedisBackend:
-        """Return a backend for a URL; see the class for the options. Nothing is connected yet."""
-        return cls(url, **options)
-
-    @property
-    def store(self) -> Store:
-        """The store. Raises :class:`BackendClosedError` once closed."""
-        if self._store.closed:
-            raise closed_error(self)
-        return self._store
 
     def keys(self) -> Keys:
         """Return the names of the namespace's Redis keys, to read them."""
@@ -101,11 +88,6 @@ class RedisBackend(Backend):
         """Whether this thread is carrying out a batch."""
         return self.store.queue is not None
 
-    @property
-    def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._store.closed
-
     def make_source(self) -> TopicSource:
         """Changes are published on a channel for each namespace."""
         return RedisSource(self.store)
@@ -116,9 +98,6 @@ class RedisBackend(Backend):
         messages = [b"".join(digests[first : first + _MOST_DIGESTS]) for first in range(0, len(digests), _MOST_DIGESTS)]
         channel = channel_of(self.namespace)
         self.store.send([Command(self.namespace, ("PUBLISH", channel, message)) for message in messages])
-
-    def _store_identity(self) -> object:
-        return self._store
 
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
         store, keys = self.store, self.keys_to_write()
@@ -143,16 +122,5 @@ class RedisBackend(Backend):
                 "connect with colocate=True to a namespace whose batches must be atomic"
             )
 
-    def _with_namespace(self, namespace: str) -> RedisBackend:
-        other = copy.copy(self)
-        other.namespace = namespace
-        return other
-
     def _ping(self) -> None:
         self.store.ask(Command(self.namespace, ("PING",)))
-
-    def _close(self) -> None:
-        self._store.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._store.label!r}, namespace={self.namespace!r})"

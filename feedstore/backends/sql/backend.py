@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
@@ -16,16 +15,18 @@ from feedstore.backends.sql.opening import open_engine, open_store
 from feedstore.backends.sql.queue import SqlQueueStorage
 from feedstore.backends.sql.store import Statements, Store
 from feedstore.backends.sql.timeline import SqlTimelineStorage, keys_of
+from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
-from feedstore.storage.backend import closed_error
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic import Topic
 from feedstore.storage.topic_source import TopicSource
 
+_BackendType = TypeVar("_BackendType", bound="SqlBackend")
 
-class SqlBackend(Backend):
+
+class SqlBackend(StoreBackend[Store]):
     """A store in a SQLite file or a PostgreSQL database.
 
     ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
@@ -64,27 +65,15 @@ class SqlBackend(Backend):
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
     ) -> None:
         if url is not None and engine is None:
-            self._store, namespace = open_store(url, options)
+            store, namespace = open_store(url, options)
         elif engine is not None and url is None:
-            self._store, namespace = open_engine(engine, options)
+            store, namespace = open_engine(engine, options)
         else:
             raise InvalidTypeError("pass a URL or engine=, one of the two")
-        super().__init__(namespace, metrics)
-        self.database: Database = self._store.database
-        self.statements: Statements = self._store.statements
+        super().__init__(store, namespace, metrics)
+        self.database: Database = store.database
+        self.statements: Statements = store.statements
         self._namespace_id: int | None = None
-
-    @classmethod
-    def from_url(cls, url: str, **options: Any) -> SqlBackend:
-        """Return a backend for a URL; see the class for the options. Nothing is opened yet."""
-        return cls(url, **options)
-
-    @property
-    def store(self) -> Store:
-        """The store. Raises :class:`BackendClosedError` once closed."""
-        if self._store.closed:
-            raise closed_error(self)
-        return self._store
 
     def namespace_id(self) -> int | None:
         """Return the number that stands for the namespace, None while nothing was ever written to it."""
@@ -113,14 +102,6 @@ class SqlBackend(Backend):
         else:
             super().announce_topics(topics)
 
-    @property
-    def closed(self) -> bool:
-        """Whether :meth:`close` was called."""
-        return self._store.closed
-
-    def _store_identity(self) -> object:
-        return self._store
-
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
         # Both kinds of batch are one transaction: it costs less than several, and promises more.
         return self.store.write(self._run_together, self.namespace_id_to_write(), operations)
@@ -129,17 +110,10 @@ class SqlBackend(Backend):
         self.database.timeline_rows.lock(connection, namespace_id, *keys_of(operations))
         return [operation.run() for operation in operations]
 
-    def _with_namespace(self, namespace: str) -> SqlBackend:
-        other = copy.copy(self)
-        other.namespace = namespace
+    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+        other = super()._with_namespace(namespace)
         other._namespace_id = None
         return other
 
     def _ping(self) -> None:
         self.store.fetch("SELECT 1", ())
-
-    def _close(self) -> None:
-        self._store.close()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.database.label!r}, namespace={self.namespace!r})"

@@ -39,6 +39,7 @@ class Store:
     def __init__(self, engine: Engine, database: Database, connections: Connections) -> None:
         self.engine = engine
         self.database = database
+        self.label = database.label
         self.closed = False
         self._connections = connections
         self._driver_error = database.driver_error
