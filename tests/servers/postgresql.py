@@ -15,11 +15,10 @@ import psycopg
 
 from polling import poll_until
 from postgresql_programs import INSTALLED, URL_VARIABLE, find_programs
-from servers.ports import LOOPBACK, free_port
+from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import ServerError, ServerProcess, as_user
 
 _URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
-_ATTEMPTS = 3
 _RESTART_SECONDS = 30
 # Nothing on this server outlives the session, so nothing need reach the disk.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -71,7 +70,7 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
         try:
             self._initialize()
-            self._port = self._start_on_a_free_port()
+            self._port, self._process = start_on_a_free_port(self._start)
         except BaseException:
             shutil.rmtree(self.folder)
             raise
@@ -114,18 +113,6 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         )
         if made.returncode:
             raise ServerError(f"initdb failed with status {made.returncode}:\n{made.stdout}{made.stderr}")
-
-    def _start_on_a_free_port(self) -> int:
-        for attempt in range(1, _ATTEMPTS + 1):
-            port = free_port()
-            try:
-                self._process = self._start(port)
-            except ServerError as error:
-                if attempt == _ATTEMPTS or "Address already in use" not in str(error):
-                    raise
-            else:
-                return port
-        raise AssertionError("the last attempt returns or raises")
 
     def _start(self, port: int) -> ServerProcess:
         data, sockets = str(self.folder / "data"), str(self.folder)

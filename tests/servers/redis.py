@@ -9,10 +9,9 @@ from pathlib import Path
 import redis
 
 import redis_programs
-from servers.ports import LOOPBACK, free_port
+from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import ServerError, ServerProcess
 
-_ATTEMPTS = 5
 _FORGETFUL = ("--save", "", "--appendonly", "no")
 _LASTING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
@@ -40,7 +39,9 @@ class OwnRedisServer(RedisServer):
         self._settings = (*(_LASTING if lasting else _FORGETFUL), *settings)
         try:
             self._program = linked_server(self.folder)
-            self.port = self._start_on_a_free_port() if port is None else self._start_on(port)
+            self.port, self._process = (
+                start_on_a_free_port(self._started) if port is None else (port, self._started(port))
+            )
         except BaseException:
             shutil.rmtree(self.folder)
             raise
@@ -67,22 +68,6 @@ class OwnRedisServer(RedisServer):
         """End the server and remove its data."""
         self._process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _start_on(self, port: int) -> int:
-        self._process = self._started(port)
-        return port
-
-    def _start_on_a_free_port(self) -> int:
-        for attempt in range(1, _ATTEMPTS + 1):
-            port = free_port()
-            try:
-                self._process = self._started(port)
-            except ServerError as error:
-                if attempt == _ATTEMPTS or "Address already in use" not in str(error):
-                    raise
-            else:
-                return port
-        raise AssertionError("the last attempt returns or raises")
 
     def _started(self, port: int) -> ServerProcess:
         places = ("--port", str(port), "--bind", LOOPBACK, "--unixsocket", str(self.socket), "--dir", str(self.folder))
