@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import and_, bindparam, delete, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.postgresql.arrays import any_id, each_row, in_parts
+from feedstore.backends.sql.postgresql.arrays import each_id, each_row, in_parts, looked_up
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import activity_table
 
 _ROWS_AT_ONCE = 10_000
+_kept = activity_table.alias("kept").c
+_namespace: Any = bindparam("namespace", type_=activity_table.c.namespace_id.type)
 
 
 class PostgresqlActivityRows(ActivityRows):
@@ -23,26 +25,23 @@ class PostgresqlActivityRows(ActivityRows):
     """
 
     def __init__(self, compiler: Compiler) -> None:
-        text, columns = compiler.text, activity_table.c
-        namespace: Any = bindparam("namespace", type_=columns.namespace_id.type)
-        given = each_row()
-        in_order = select(namespace, given.c.id, given.c.data).order_by(given.c.id)
+        text, given = compiler.text, each_row()
+        in_order = select(_namespace, given.c.id, given.c.data).order_by(given.c.id)
         inserted = insert(activity_table).from_select(["namespace_id", "activity_id", "data"], in_order)
         self._insert = text(inserted.on_conflict_do_nothing(), "namespace", "ids", "data")
-        these = columns.namespace_id == namespace, columns.activity_id == any_id
-        in_namespace = columns.namespace_id == bindparam("same_namespace", type_=columns.namespace_id.type)
-        to_replace = select(columns.activity_id, given.c.data).join_from(
-            given, activity_table, and_(columns.namespace_id == namespace, columns.activity_id == given.c.id)
-        )
-        different = to_replace.where(columns.data.is_distinct_from(given.c.data)).order_by(columns.activity_id)
-        locked = different.with_for_update(of=activity_table).subquery("locked")
-        replaced = update(activity_table).values(data=locked.c.data)
-        replaced = replaced.where(in_namespace, columns.activity_id == locked.c.activity_id)
-        self._replace = text(replaced, "ids", "data", "namespace", "same_namespace")
-        to_remove = select(columns.activity_id).where(*these).order_by(columns.activity_id).with_for_update()
-        removed = delete(activity_table).where(in_namespace, columns.activity_id.in_(to_remove))
-        self._remove = text(removed, "same_namespace", "namespace", "ids")
-        self._find = text(select(columns.activity_id, columns.data).where(*these), "namespace", "ids")
+        different = _stored(given).where(_kept.data.is_distinct_from(given.c.data))
+        locked = looked_up(different.with_for_update(), "locked")
+        to_replace = select(locked, given.c.data).select_from(given.join(locked, true())).subquery("to_replace")
+        replaced = update(activity_table).values(data=to_replace.c.data).where(_is_row_of(to_replace))
+        self._replace = text(replaced, "ids", "data", "namespace")
+        bare = each_id()
+        locked = looked_up(_stored(bare).with_for_update(), "locked")
+        to_remove = select(locked).select_from(bare.join(locked, true())).subquery("to_remove")
+        self._remove = text(delete(activity_table).where(_is_row_of(to_remove)), "ids", "namespace")
+        found = looked_up(select(_kept.activity_id, _kept.data).where(*_has_id(bare)), "found")
+        self._find = text(select(found).select_from(bare.join(found, true())), "ids", "namespace")
+        is_it = _kept.namespace_id == _namespace, _kept.activity_id == bindparam("id")
+        self._find_one = text(select(_kept.activity_id, _kept.data).where(*is_it), "namespace", "id")
 
     def add(self, connection: Connection, namespace_id: int, activities: list[tuple[bytes, bytes]]) -> int:
         """One statement for each 10,000, and another one where some were there before."""
@@ -55,13 +54,30 @@ class PostgresqlActivityRows(ActivityRows):
         data = [data for _, data in activities]
         added: int = connection.execute(self._insert, (namespace_id, ids, data)).rowcount
         if added < len(activities):
-            connection.execute(self._replace, (ids, data, namespace_id, namespace_id))
+            connection.execute(self._replace, (ids, data, namespace_id))
         return added
 
     def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
         """An array of ids."""
-        return self._remove, (namespace_id, namespace_id, activity_ids)
+        return self._remove, (sorted(activity_ids), namespace_id)
 
     def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """An array of ids."""
-        return self._find, (namespace_id, activity_ids)
+        """An array of ids; one alone is compared, which is planned in less time than it is found."""
+        if len(activity_ids) == 1:
+            return self._find_one, (namespace_id, activity_ids[0])
+        return self._find, (activity_ids, namespace_id)
+
+
+def _has_id(given: Any) -> tuple[Any, Any]:
+    return _kept.namespace_id == _namespace, _kept.activity_id == given.c.id
+
+
+def _stored(given: Any) -> Any:
+    return select(_kept.namespace_id, _kept.activity_id).where(*_has_id(given))
+
+
+def _is_row_of(chosen: Any) -> Any:
+    # Both columns come from the rows that were locked: a condition on the namespace alone would let the planner begin
+    # with the whole namespace.
+    columns = activity_table.c
+    return and_(columns.namespace_id == chosen.c.namespace_id, columns.activity_id == chosen.c.activity_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, LargeBinary, bindparam, column, func
+from sqlalchemy import BigInteger, LargeBinary, bindparam, column, func, literal_column
 from sqlalchemy.dialects.postgresql import ARRAY
 
 _Value = TypeVar("_Value")
@@ -16,8 +16,6 @@ _timelines = bindparam("timelines", type_=ARRAY(BigInteger))
 
 any_timeline: Any = func.any(_timelines)
 """What a timeline's number is compared with, to be one of the array ``timelines``."""
-any_id: Any = func.any(_ids)
-"""What an id is compared with, to be one of the array ``ids``."""
 
 
 def each_timeline() -> Any:
@@ -40,6 +38,15 @@ def each_row() -> Any:
 def each_id() -> Any:
     """The array ``ids`` as a table with the column ``id``."""
     return func.unnest(_ids).table_valued(column("id", LargeBinary), name="given").render_derived()
+
+
+def looked_up(found: Any, name: str) -> Any:
+    """The one row that ``found`` selects for each row to its left, by the index.
+
+    Without the limit, the planner may begin at the other end where its statistics know nothing of a new namespace or
+    timeline: of 20,000 activities a removal then took 25 seconds.
+    """
+    return found.limit(literal_column("1")).lateral(name)
 
 
 def in_parts(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:

@@ -6,11 +6,8 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    and_,
     bindparam,
-    column,
     delete,
-    exists,
     func,
     literal_column,
     null,
@@ -20,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from feedstore.backends.sql.postgresql.arrays import any_id, any_timeline, each_id, each_key, each_row, each_timeline
+from feedstore.backends.sql.postgresql.arrays import any_timeline, each_id, each_key, each_row, each_timeline, looked_up
 from feedstore.backends.sql.statements import Compiler, limited, row_at
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_statements import slice_of
@@ -29,6 +26,10 @@ _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
 _namespace: Any = bindparam("namespace", type_=_header.namespace_id.type)
 _none: Any = literal_column("0")
+_held = entry_table.alias("held").c
+# Where a row lies, which stays as long as its timeline's header is locked.
+_place: Any = literal_column("feedstore_entry.ctid")
+_place_of_held: Any = literal_column("held.ctid").label("ctid")
 
 
 class PostgresqlTimelineStatements:
@@ -48,9 +49,9 @@ class PostgresqlTimelineStatements:
         if text is None:
             wanted = each_key()
             columns = select(_entry.activity_id, _entry.data)
-            entries = slice_of(columns, _header.id, bounded, descending).lateral("slice")
-            has_key = and_(_header.namespace_id == _namespace, _header.key == wanted.c.key)
-            joined = wanted.join(timeline_table, has_key).join(entries, true())
+            header = _header_of(wanted)
+            entries = slice_of(columns, header.c.id, bounded, descending).lateral("slice")
+            joined = wanted.join(header, true()).join(entries, true())
             statement = select(wanted.c.number, entries.c.activity_id, entries.c.data).select_from(joined)
             activity_id = entries.c.activity_id
             ordered = statement.order_by(wanted.c.number, activity_id.desc() if descending else activity_id.asc())
@@ -61,15 +62,16 @@ class PostgresqlTimelineStatements:
 
     def _find_headers(self) -> None:
         text, wanted = self._compiler.text, each_key()
-        has_key = and_(_header.namespace_id == _namespace, _header.key == wanted.c.key)
-        found = select(_header.id, _header.length).select_from(wanted.join(timeline_table, has_key))
-        locked = found.order_by(_header.id).with_for_update(of=timeline_table)
+        found = _header_of(wanted)
+        ids = select(found.c.id).select_from(wanted.join(found, true()))
+        locked = select(_header.id, _header.length).where(_header.id == _any(ids))
+        locked = locked.order_by(_header.id).with_for_update()
         self.headers = text(locked, "keys", "namespace")
-        self.lock_headers = text(locked.with_only_columns(wanted.c.number), "keys", "namespace")
+        self.lock_headers = text(locked.with_only_columns(_header.key), "keys", "namespace")
         some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.id).with_for_update()
         self.some_headers = text(limited(some), "namespace", "limit")
-        there = exists().where(_header.namespace_id == _namespace, _header.key == wanted.c.key)
-        missing = select(_namespace, wanted.c.key).where(~there).order_by(wanted.c.key)
+        missing = select(_namespace, wanted.c.key).select_from(wanted.outerjoin(found, true()))
+        missing = missing.where(found.c.id.is_(None)).order_by(wanted.c.key)
         created = postgresql_insert(timeline_table).from_select(
             ["namespace_id", "key"], missing, include_defaults=False
         )
@@ -97,23 +99,23 @@ class PostgresqlTimelineStatements:
             _counting_the_held(select(these.c.id, bare.c.id, null())),
             "timelines", "ids", "entries", "timelines", "entries",
         )  # fmt: skip
-        in_these = _entry.timeline_id == any_timeline
-        replaced = update(entry_table).where(in_these, _entry.activity_id == given.c.id).values(data=given.c.data)
-        different = replaced.where(_entry.data.is_distinct_from(given.c.data))
-        self.replace_rows = text(different, "ids", "data", "timelines")
-        removed = update(entry_table).where(in_these, _entry.activity_id == any_id, _entry.data.is_not(None))
-        self.remove_data = text(removed.values(data=null()), "timelines", "ids")
+        held = _entry_of(these, given, _held.data.is_distinct_from(given.c.data))
+        different = select(held.c.ctid, given.c.data).select_from(these.join(given, true()).join(held, true()))
+        changed = different.subquery("changed")
+        replaced = update(entry_table).values(data=changed.c.data).where(_place == changed.c.ctid)
+        self.replace_rows = text(replaced, "timelines", "ids", "data")
+        laden = _place == _any(_entries_of(these, bare, _held.data.is_not(None)))
+        self.remove_data = text(update(entry_table).values(data=null()).where(laden), "timelines", "ids")
 
     def _delete_entries(self) -> None:
         text = self._compiler.text
-        in_these = _entry.timeline_id == any_timeline
-        deleted = delete(entry_table).where(in_these, _entry.activity_id == any_id).returning(_entry.timeline_id)
-        gone = deleted.cte("gone")
+        these = each_timeline()
+        deleted = delete(entry_table).where(_place == _any(_entries_of(these, each_id())))
+        gone = deleted.returning(_entry.timeline_id).cte("gone")
         counted = select(gone.c.timeline_id, func.count()).group_by(gone.c.timeline_id)
         self.delete_ids = text(counted, "timelines", "ids")
-        self.delete_all = text(delete(entry_table).where(in_these), "timelines")
-        row: Any = column("ctid")
-        oldest, these = entry_table.alias("oldest"), each_timeline()
+        self.delete_all = text(delete(entry_table).where(_entry.timeline_id == any_timeline), "timelines")
+        oldest = entry_table.alias("oldest")
         surplus: Any = (
             select(literal_column("oldest.ctid").label("ctid"))
             .where(oldest.c.timeline_id == these.c.id)
@@ -121,7 +123,7 @@ class PostgresqlTimelineStatements:
         )
         surplus_rows = limited(surplus, "surplus").lateral("surplus")
         doomed = select(surplus_rows.c.ctid).select_from(these.join(surplus_rows, true()))
-        dropped = delete(entry_table).where(row == func.any(func.array(doomed.scalar_subquery())))
+        dropped = delete(entry_table).where(_place == _any(doomed))
         self.drop_oldest = text(dropped, "timelines", "surplus")
 
 
@@ -136,3 +138,23 @@ def _counting_the_held(rows: Any) -> Any:
     added = func.coalesce(counted.c.entries, _none)
     joined = these.outerjoin(counted, counted.c.timeline_id == these.c.id)
     return select(these.c.id, entries - added).select_from(joined).where(added < entries)
+
+
+def _any(rows: Any) -> Any:
+    return func.any(func.array(rows.scalar_subquery()))
+
+
+def _header_of(wanted: Any) -> Any:
+    header = timeline_table.alias("header").c
+    return looked_up(select(header.id).where(header.namespace_id == _namespace, header.key == wanted.c.key), "found")
+
+
+def _entry_of(these: Any, given: Any, *conditions: Any) -> Any:
+    has_id = _held.timeline_id == these.c.id, _held.activity_id == given.c.id
+    return looked_up(select(_place_of_held).where(*has_id, *conditions), "entry")
+
+
+def _entries_of(these: Any, given: Any, *conditions: Any) -> Any:
+    """The places of the entries that these timelines hold of the ids given."""
+    entry = _entry_of(these, given, *conditions)
+    return select(entry.c.ctid).select_from(these.join(given, true()).join(entry, true()))

@@ -51,13 +51,13 @@ class PostgresqlTimelineRows(TimelineRows):
         """One statement; four more where headers are missing."""
         if keys:
             encoded, required = _encoded(keys), set(new_keys)
-            while required.difference(keys[place - 1] for place in self._lock(connection, namespace_id, encoded)):
+            while required.difference(self._lock(connection, namespace_id, encoded)):
                 self._create_unlocked(connection, namespace_id, new_keys)
 
-    def _lock(self, connection: Connection, namespace_id: int, keys: list[bytes]) -> list[int]:
-        """Lock the headers that are there, and return the places of their keys in the list, counted from 1."""
+    def _lock(self, connection: Connection, namespace_id: int, keys: list[bytes]) -> list[str]:
+        """Lock the headers that are there, and return their keys."""
         rows = connection.execute(self._statements.lock_headers, (keys, namespace_id)).fetchall()
-        return [place for (place,) in rows]
+        return [key.decode() for (key,) in rows]
 
     def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
         """One statement."""
@@ -106,7 +106,7 @@ class PostgresqlTimelineRows(TimelineRows):
             parameters = (timelines, ids, data, len(ids), timelines, len(ids))
             held = dict(connection.execute(self._statements.insert_rows, parameters).fetchall())
             if held:
-                connection.execute(self._statements.replace_rows, (ids, data, list(held)))
+                connection.execute(self._statements.replace_rows, (list(held), ids, data))
         return held
 
     def remove(self, connection: Connection, timelines: list[int], activity_ids: list[bytes]) -> dict[int, int]:
