@@ -7,43 +7,65 @@ from typing import Any
 
 import pytest
 
+from conformance import mutants
 from conformance.direct import cases, first_failure
-from conformance.mutants import BACKENDS, STORAGES, Broken, SendsWithoutTheLock, backend_with
+from conformance.mutants import BACKENDS, STORAGES, Broken, backend_with
 from conformance.queue_mutants import NOTIFIERS, QUEUES
 from conformance.timeline_mutants import MUTANTS, LosesConcurrentAdds
-from feedstore.testing import BackendContract, NotifyContract, QueueContract, Suite, TimelineContract
+from feedstore.backends.memory.activity import InMemoryActivityStorage
+from feedstore.testing import (
+    ActivityContract,
+    BackendContract,
+    KvContract,
+    NotifyContract,
+    QueueContract,
+    Suite,
+    TimelineContract,
+)
+from feedstore.testing.backend_suite import BackendSuite
+from feedstore.testing.batch_suite import BatchSuite
 from feedstore.testing.concurrency_suite import ThreadSuite
+from feedstore.testing.serializer_suite import SerializerSuite
+from feedstore.testing.storage_suite import MetricsSuite
 from feedstore.testing.waiting import patience
 
 # Where to look first: a part of the contract is run sooner than all of it.
 FIRST: dict[type[Any], type[Suite]] = {
     **dict.fromkeys(MUTANTS, TimelineContract),
+    **{each: ActivityContract if issubclass(each, InMemoryActivityStorage) else KvContract for each in STORAGES},
     **dict.fromkeys(QUEUES, QueueContract),
     **dict.fromkeys(NOTIFIERS, NotifyContract),
+    **dict.fromkeys(BACKENDS, BackendSuite),
+    **dict.fromkeys((mutants.SendsAtOnce, mutants.SendsByStorage, mutants.SendsAfterAnException), BatchSuite),
+    **dict.fromkeys((mutants.HandsOutWhatItStores, mutants.DamageReadsAsAbsent), SerializerSuite),
+    mutants.CountsReadsTwice: MetricsSuite,
+    mutants.TakesAnyBatch: BatchSuite,
+    mutants.SendsWithoutTheLock: ThreadSuite,
     LosesConcurrentAdds: ThreadSuite,
-    SendsWithoutTheLock: ThreadSuite,
 }
 CITATION = re.compile(
     r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken notifier is found out by waiting; in memory whatever happens happens at once."""
-    monkeypatch.setattr(patience, "seconds", 2.0)
+    monkeypatch.setattr(patience, "seconds", 1.0)
 
 
 def test_what_is_not_broken_passes() -> None:
     assert first_failure(BackendContract, Broken) is None
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("mutant", [*MUTANTS, *STORAGES, *QUEUES], ids=lambda mutant: mutant.__name__)
 def test_a_broken_storage_fails(mutant: type[Any]) -> None:
     backend = backend_with(mutant)
     assert first_failure(FIRST.get(mutant, BackendContract), backend) or first_failure(BackendContract, backend)
 
 
+@pytest.mark.usefixtures("impatient")
 # One of them dies of an exception in its thread, which is what is wrong with it.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("mutant", [*BACKENDS, *NOTIFIERS], ids=lambda mutant: mutant.__name__)
