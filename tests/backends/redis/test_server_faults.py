@@ -172,7 +172,7 @@ def test_what_does_not_pass_is_one_error_at_once(
     assert ids_in(behind_proxy, "key") == []
 
 
-def test_a_full_server_takes_none_of_an_atomic_batch(own_redis_server: OwnRedisServer, backend: Backend) -> None:
+def test_a_full_server_takes_none_of_an_atomic_batch_or_a_fan_out(own_redis_server: OwnRedisServer, backend: Backend) -> None:
     backend.timeline_storage().add("key", 1)
     client = own_redis_server.client()
     client.config_set("maxmemory", 1)
@@ -184,6 +184,8 @@ def test_a_full_server_takes_none_of_an_atomic_batch(own_redis_server: OwnRedisS
 
     with pytest.raises(StorageFullError, match="maxmemory"):
         write()
+    with pytest.raises(StorageFullError, match="maxmemory"):
+        backend.timeline_storage().add_to_many(["key", "other"], [2])
     assert ids_in(backend, "key") == [1]
     client.config_set("maxmemory", 0)
     assert list(backend.activity_storage().iterate()) == []
@@ -230,12 +232,13 @@ def test_a_server_that_becomes_a_replica_and_a_primary_again(
     timelines = backend.timeline_storage()
     timelines.add("key", 1)
     client = own_redis_server.client()
-    client.replicaof(LOOPBACK, own_redis_server.port)
-    promotion = threading.Timer(0.3, lambda: client.replicaof("NO", "ONE"))
-    promotion.start()
-    assert timelines.add("key", 2) == 1
-    promotion.join()
-    assert ids_in(backend, "key") == [2, 1]
+    for write in (lambda: timelines.add("key", 2), lambda: timelines.add_to_many(["key"], [3], max_length=9)):
+        client.replicaof(LOOPBACK, own_redis_server.port)
+        promotion = threading.Timer(0.1, lambda: client.replicaof("NO", "ONE"))
+        promotion.start()
+        assert write() == 1
+        promotion.join()
+    assert ids_in(backend, "key") == [3, 2, 1]
     client.close()
 
 
