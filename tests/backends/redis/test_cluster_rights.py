@@ -15,6 +15,7 @@ from servers.redis_cluster import OwnRedisCluster
 from stores import fresh_namespace
 
 _DOCUMENTED = ("~feedstore*", "+@read", "+@write", "+@scripting", "+@connection", "+cluster|slots")
+_FOR_QUEUES = ("&feedstore*", "+@pubsub", "+time")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def url_of(cluster: OwnRedisCluster, user: str, *rights: str) -> str:
 
 
 def test_the_documented_rights_are_enough(cluster: OwnRedisCluster) -> None:
-    with connect(url_of(cluster, "all", *_DOCUMENTED), namespace=fresh_namespace()) as backend:
+    with connect(url_of(cluster, "all", *_DOCUMENTED, *_FOR_QUEUES), namespace=fresh_namespace()) as backend:
         use_everything(backend)
 
 

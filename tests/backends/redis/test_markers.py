@@ -181,7 +181,7 @@ def test_flush_keeps_to_its_own_namespace(redis_url: str, client: redis.Redis) -
             use_everything(backend)
             backend.timeline_storage().add("*", 1)
         others = {name: _count(client, name) for name in names[1:]}
-        for storage in (first.timeline_storage(), first.activity_storage(), first.kv_storage()):
+        for storage in (first.timeline_storage(), first.activity_storage(), first.kv_storage(), first.queue("q")):
             storage.flush()
         assert {name: _count(client, name) for name in names[1:]} == others
         # Its marker stays: the number of buckets is fixed for good.
