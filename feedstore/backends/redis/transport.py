@@ -95,7 +95,9 @@ class Transport(ABC):
 
     def _load_scripts(self, node: Node, commands: Sequence[Command]) -> None:
         shas = {command.sha for command in commands if command.sha is not None}
-        node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas])
+        for answer in node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas]):
+            if isinstance(answer, Exception):
+                raise answer
 
     def _words(self, commands: Sequence[Command]) -> list[tuple[Any, ...]]:
         words = [command.words for command in commands]
