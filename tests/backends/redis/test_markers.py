@@ -48,10 +48,19 @@ def test_a_marker_of_another_type_is_one_clear_error(redis_url: str, client: red
     assert client.get(marker_key(namespace)) == b"x"
 
 
-def test_a_server_that_comes_back_empty_gets_the_marker_again() -> None:
+def _by_url(server: OwnRedisServer) -> RedisBackend:
+    return RedisBackend(server.url, buckets=8, retry_seconds=20)
+
+
+def _by_client(server: OwnRedisServer) -> RedisBackend:
+    return RedisBackend(client=server.client(), buckets=8, retry_seconds=20)
+
+
+@pytest.mark.parametrize("open_on", [_by_url, _by_client])
+def test_a_server_that_comes_back_empty_gets_the_marker_again(open_on: Callable[[OwnRedisServer], Backend]) -> None:
     server = OwnRedisServer()
     try:
-        with connect(server.url, buckets=8, retry_seconds=20) as backend:
+        with open_on(server) as backend:
             backend.timeline_storage().add("key", 1)
             server.kill()
             server.start()

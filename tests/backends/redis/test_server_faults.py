@@ -172,7 +172,9 @@ def test_what_does_not_pass_is_one_error_at_once(
     assert ids_in(behind_proxy, "key") == []
 
 
-def test_a_full_server_takes_none_of_an_atomic_batch_or_a_fan_out(own_redis_server: OwnRedisServer, backend: Backend) -> None:
+def test_a_full_server_takes_none_of_an_atomic_batch_or_a_fan_out(
+    own_redis_server: OwnRedisServer, backend: Backend
+) -> None:
     backend.timeline_storage().add("key", 1)
     client = own_redis_server.client()
     client.config_set("maxmemory", 1)
