@@ -20,7 +20,7 @@ SECONDS = 30.0
 NAME = "to-be-closed"
 
 
-@pytest.fixture(params=["own_redis_server", "mended_cluster"])
+@pytest.fixture(params=["own_redis_server", "shared_cluster"])
 def servers(request: pytest.FixtureRequest) -> list[OwnRedisServer]:
     """A server, and those of a Cluster."""
     found: OwnRedisServer | OwnRedisCluster = request.getfixturevalue(request.param)

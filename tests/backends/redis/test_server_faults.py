@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -234,7 +234,11 @@ def test_a_server_that_becomes_a_replica_and_a_primary_again(
     timelines = backend.timeline_storage()
     timelines.add("key", 1)
     client = own_redis_server.client()
-    for write in (lambda: timelines.add("key", 2), lambda: timelines.add_to_many(["key"], [3], max_length=9)):
+    writes: list[Callable[[], int | None]] = [
+        lambda: timelines.add("key", 2),
+        lambda: timelines.add_to_many(["key"], [3], max_length=9),
+    ]
+    for write in writes:
         client.replicaof(LOOPBACK, own_redis_server.port)
         promotion = threading.Timer(0.1, lambda: client.replicaof("NO", "ONE"))
         promotion.start()
@@ -272,7 +276,10 @@ def test_writes_that_no_replica_confirms_are_an_error_and_stay(own_redis_server:
 
 
 def test_writes_that_a_replica_confirms(own_redis_server: OwnRedisServer) -> None:
-    replica = OwnRedisServer("--replicaof", LOOPBACK, str(own_redis_server.port), "--repl-diskless-sync-delay", "0")
+    client = own_redis_server.client()
+    client.config_set("repl-diskless-sync-delay", 0)
+    client.close()
+    replica = OwnRedisServer("--replicaof", LOOPBACK, str(own_redis_server.port))
     try:
         with connect(own_redis_server.url, wait_replicas=1, wait_timeout=20, timeout=30) as backend:
             assert backend.timeline_storage().add_to_many(["a", "b"], [1, 2]) == 4
