@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from feedstore.backends.redis.batch import Items, Write
+from feedstore.backends.redis.batch import FLUSH, Items, Write
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.keys import Keys
@@ -93,9 +93,11 @@ class RedisTimelineWrites(TimelineHooks):
         self.backend.write([self._write_of("delete", key, None)], nothing)
 
     def _flush(self) -> None:
-        """One round trip; O(1) for each timeline of the namespace, one bucket at a time."""
+        """One round trip; O(1) for each timeline of the namespace. Outside an atomic batch the server can answer others
+        between two buckets.
+        """
         names = self.backend.keys_to_write()
-        writes = [Write("flush", bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
+        writes = [Write(FLUSH, bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
         self.backend.write(writes, nothing)
 
 

@@ -69,6 +69,24 @@ def test_more_entries_than_a_script_takes_arguments(backend: Backend) -> None:
     assert sum(batch.results) == 3000
 
 
+def test_a_flush_lets_others_in_between_two_buckets(own_redis_server: OwnRedisServer) -> None:
+    client = own_redis_server.client()
+
+    def scripts_run() -> int:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    with connect(own_redis_server.url, buckets=8) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_to_many([f"key{number}" for number in range(100)], [1])
+        # The script of all other writes is loaded.
+        timelines.add("key0", 2)
+        before = scripts_run()
+        timelines.flush()
+        assert scripts_run() == before + 8
+        assert list(timelines.keys()) == []
+    client.close()
+
+
 def test_a_value_that_the_server_does_not_take_is_one_clear_error() -> None:
     server = OwnRedisServer("--proto-max-bulk-len", "2mb")
     try:
