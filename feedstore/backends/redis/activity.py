@@ -92,8 +92,8 @@ class RedisActivityStorage(ActivityStorage):
 
     def _ids_behind(self, last: bytes | None) -> Iterator[bytes]:
         keys = self.backend.keys()
-        for fields in fields_of(self.backend.store, keys, keys.activities):
-            yield from (field for _, field in fields if last is None or field > last)
+        for part in fields_of(self.backend.store, keys, keys.activities):
+            yield from (field for fields in part.values() for field in fields if last is None or field > last)
 
     def _flush(self) -> None:
         """One round trip."""

@@ -11,8 +11,8 @@ from feedstore.backends.redis.store import Store
 _MOST_AT_ONCE = 10_000
 
 
-def fields_of(store: Store, keys: Keys, hashes: Sequence[str]) -> Iterator[list[tuple[int, bytes]]]:
-    """Yield ``[(bucket, field)]`` of the hashes, which are one for each bucket.
+def fields_of(store: Store, keys: Keys, hashes: Sequence[str]) -> Iterator[dict[int, list[bytes]]]:
+    """Yield ``{bucket: fields}`` of the hashes, which are one for each bucket.
 
     One round trip for their lengths, and one for each 10,000 fields or so; a hash is never cut in two.
     """
@@ -30,6 +30,6 @@ def fields_of(store: Store, keys: Keys, hashes: Sequence[str]) -> Iterator[list[
         yield _fetched(store, keys, hashes, part)
 
 
-def _fetched(store: Store, keys: Keys, hashes: Sequence[str], part: list[int]) -> list[tuple[int, bytes]]:
+def _fetched(store: Store, keys: Keys, hashes: Sequence[str], part: list[int]) -> dict[int, list[bytes]]:
     answers = store.send([Command(keys.tag(bucket), ("HKEYS", hashes[bucket])) for bucket in part])
-    return [(bucket, field) for bucket, fields in zip(part, answers, strict=True) for field in fields]
+    return dict(zip(part, answers, strict=True))
