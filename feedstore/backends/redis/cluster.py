@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.connections import PoolConnections
+from feedstore.backends.redis.errors import DRIVER_ERRORS
 from feedstore.backends.redis.node import Exchange, Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
@@ -173,7 +174,7 @@ class ClusterTransport(Transport):
             return
         try:
             self._client.nodes_manager.initialize()
-        except (exceptions.RedisError, exceptions.RedisClusterException):
+        except DRIVER_ERRORS:
             # No node answers now; the next attempt asks again, and its error is the one that is raised.
             return
 

@@ -11,7 +11,7 @@ from typing import Any
 from redis import exceptions
 
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.errors import is_passing, translated
+from feedstore.backends.redis.errors import DRIVER_ERRORS, is_passing, translated
 from feedstore.backends.redis.node import Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.scripts import SCRIPTS
@@ -50,7 +50,7 @@ class Transport(ABC):
         while True:
             try:
                 self._round(commands, pending, answers)
-            except (exceptions.RedisError, exceptions.RedisClusterException) as error:
+            except DRIVER_ERRORS as error:
                 self._find_way(error)
                 passing: Exception | None = error if is_passing(error) else None
                 if passing is None:
