@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from feedstore import Activity
 from feedstore.storage import Backend
+from feedstore.testing.notify_suite import Told
 
 
 def use_everything(backend: Backend) -> None:
     """Do a little of everything, and look at the answers."""
+    use_storages(backend)
+    use_queue_and_notifier(backend)
+
+
+def use_storages(backend: Backend) -> None:
+    """Write and read a little in each kind of storage."""
     timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
     like = Activity("ann", "like", "photo:7")
     assert activities.add(like) == 1
@@ -20,3 +27,16 @@ def use_everything(backend: Backend) -> None:
     items.upsert("pi", 3.5)
     assert list(items.items()) == [("pi", 3.5)]
     assert list(activities.iterate()) == [like]
+
+
+def use_queue_and_notifier(backend: Backend) -> None:
+    """Push a message and receive it; watch a timeline and be told of it."""
+    queue, told = backend.queue("q"), Told()
+    queue.push("hello")
+    receipt, message = queue.receive()
+    assert (message, queue.count(), queue.ack(receipt)) == ("hello", 1, True)
+    with backend.notifier().watch(told) as watch:
+        watch.add(["a"])
+        told.wait_for("a")
+        backend.notifier().announce(["a"])
+        told.wait_for("a")

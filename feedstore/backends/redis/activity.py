@@ -6,11 +6,11 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from feedstore.backends.redis.batch import Items, Write
+from feedstore.backends.redis.batch import Write
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of
-from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.ids import id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ class RedisActivityStorage(ActivityStorage):
 
     def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
         """One round trip; O(1) for each."""
-        writes = self._writes("set", [(id_to_bytes(one), data) for one, data in serialized_activities.items()])
+        data = {id_to_bytes(one): data for one, data in serialized_activities.items()}
+        writes = [
+            Write("set", bucket, (key,), (ids, [data[one] for one in ids])) for bucket, key, ids in self._parts(data)
+        ]
         result: int = self.backend.write(writes, total)
         return result
 
@@ -46,9 +49,7 @@ class RedisActivityStorage(ActivityStorage):
 
     def _fetch(self, ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
         keys = self.backend.keys()
-        groups: dict[int, list[bytes]] = {}
-        for activity_id in ids:
-            groups.setdefault(activity_id[ID_BYTES - 1] % keys.buckets, []).append(activity_id)
+        groups = keys.grouped_ids(ids)
         commands = [
             Command(keys.tag(bucket), ("HMGET", keys.activities[bucket], *group)) for bucket, group in groups.items()
         ]
@@ -61,22 +62,17 @@ class RedisActivityStorage(ActivityStorage):
 
     def remove_from_storage(self, activity_ids: list[int]) -> int:
         """One round trip; O(1) for each."""
-        writes = self._writes("unset", [(id_to_bytes(one), b"") for one in activity_ids])
+        parts = self._parts(map(id_to_bytes, activity_ids))
+        writes = [Write("unset", bucket, (key,), (ids, None)) for bucket, key, ids in parts]
         result: int = self.backend.write(writes, total)
         return result
 
-    def _writes(self, kind: str, entries: list[tuple[bytes, bytes]]) -> list[Write]:
+    def _parts(self, ids: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes]]]:
+        """Yield the bucket, the key and the ids of one write each."""
         keys = self.backend.keys_to_write()
-        groups: dict[int, list[tuple[bytes, bytes]]] = {}
-        for entry in entries:
-            groups.setdefault(entry[0][ID_BYTES - 1] % keys.buckets, []).append(entry)
-        writes = []
-        for bucket, group in groups.items():
+        for bucket, group in keys.grouped_ids(ids).items():
             for first in range(0, len(group), _MOST_A_TRIP):
-                part = group[first : first + _MOST_A_TRIP]
-                items: Items = ([entry[0] for entry in part], [entry[1] for entry in part] if kind == "set" else None)
-                writes.append(Write(kind, bucket, (keys.activities[bucket],), items))
-        return writes
+                yield bucket, keys.activities[bucket], group[first : first + _MOST_A_TRIP]
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         last = None if after is None else id_to_bytes(after)
@@ -92,8 +88,8 @@ class RedisActivityStorage(ActivityStorage):
 
     def _ids_behind(self, last: bytes | None) -> Iterator[bytes]:
         keys = self.backend.keys()
-        for fields in fields_of(self.backend.store, keys, keys.activities):
-            yield from (field for _, field in fields if last is None or field > last)
+        for part in fields_of(self.backend.store, keys, keys.activities):
+            yield from (field for fields in part.values() for field in fields if last is None or field > last)
 
     def _flush(self) -> None:
         """One round trip."""

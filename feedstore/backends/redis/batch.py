@@ -11,6 +11,9 @@ from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import WRITE
 
+FLUSH = "flush"
+"""The write that removes all timelines of a bucket."""
+
 _MOST_WRITES = 1000
 _MOST_BYTES = 1_000_000
 
@@ -105,6 +108,9 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
 
 def _weight(write: Write) -> int:
     """Return about how much work a write is, in bytes."""
+    if write.kind == FLUSH:
+        # Nobody knows how many timelines there are.
+        return _MOST_BYTES
     if write.items is None:
         return 100 + sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
     ids, data = write.items

@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.connections import PoolConnections
+from feedstore.backends.redis.errors import DRIVER_ERRORS
 from feedstore.backends.redis.node import Exchange, Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
@@ -35,9 +36,18 @@ class ClusterTransport(Transport):
     The commands of one slot keep their order; those of different slots have none.
     """
 
-    def __init__(self, connect: Callable[[], RedisCluster], settings: Settings, label: str, owns_client: bool) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], RedisCluster],
+        settings: Settings,
+        label: str,
+        when_connected: Callable[[], object],
+        owns_client: bool,
+    ) -> None:
         super().__init__(settings, label)
         self._connect = connect
+        self._when_connected = when_connected
+        self._nodes: dict[str, tuple[Any, Node]] = {}
         self._owns_client = owns_client
         self._lock = threading.Lock()
         self._client: RedisCluster | None = None
@@ -47,20 +57,39 @@ class ClusterTransport(Transport):
             with self._lock:
                 if self._client is None:
                     client: Any = self._connect()
-                    self._check(client)
+                    try:
+                        self._check(client)
+                    except BaseException:
+                        self._let_go(client)
+                        raise
                     self._client = client
         return self._client
 
     def _check(self, client: Any) -> None:
         default = client.get_default_node()
-        check_server(_node_of(client, default), self.label, in_cluster=True)
+        check_server(self._node_at(client, default), self.label, in_cluster=True)
         for place in client.get_primaries():
             if place.name != default.name:
                 # A node that is away now keeps nobody from the others.
                 with suppress(exceptions.ConnectionError, exceptions.TimeoutError):
-                    check_server(_node_of(client, place), f"{self.label}: {place.name}", in_cluster=True)
+                    check_server(self._node_at(client, place), f"{self.label}: {place.name}", in_cluster=True)
+
+    def _node_at(self, client: Any, place: Any) -> Node:
+        pool = client.get_redis_connection(place).connection_pool
+        known = self._nodes.get(place.name)
+        if known is None or known[0] is not pool:
+            known = self._nodes[place.name] = (pool, Node(PoolConnections(pool, self._when_connected)))
+        return known[1]
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
+        try:
+            self._send_to_all(commands, pending, answers)
+        finally:
+            if self.is_closed:
+                # Another thread closed: what was given back since then would stay open.
+                self._close()
+
+    def _send_to_all(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         shares = self._shares(commands, pending)
         exchanges: list[Exchange | Exception] = []
         unconfirmed: StorageTimeoutError | None = None
@@ -94,7 +123,7 @@ class ClusterTransport(Transport):
             place = client.nodes_manager.get_node_from_slot(slot_of(command.tag))
             share = shares.get(place.name)
             if share is None:
-                share = shares[place.name] = (_node_of(client, place), [], [])
+                share = shares[place.name] = (self._node_at(client, place), [], [])
             share[1].append(position)
             share[2].append(command)
         return list(shares.values())
@@ -122,8 +151,7 @@ class ClusterTransport(Transport):
             return error
         asking = Command(command.tag, ("ASKING",))
         try:
-            node = _node_of(client, place)
-            return self._ask_behind(node, asking, command)
+            return self._ask_behind(self._node_at(client, place), asking, command)
         except exceptions.RedisError as failure:
             return failure
 
@@ -142,27 +170,26 @@ class ClusterTransport(Transport):
         is_elsewhere = isinstance(error, (exceptions.AskError, exceptions.ReadOnlyError, exceptions.ClusterDownError))
         is_busy = isinstance(error, exceptions.MaxConnectionsError)
         is_lost = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)) and not is_busy
-        if self._client is None or not (is_elsewhere or is_lost):
+        if self._client is None or self.is_closed or not (is_elsewhere or is_lost):
             return
         try:
             self._client.nodes_manager.initialize()
-        except (exceptions.RedisError, exceptions.RedisClusterException):
+        except DRIVER_ERRORS:
             # No node answers now; the next attempt asks again, and its error is the one that is raised.
             return
 
     def new_connection(self) -> Any:
         """Return one to any node."""
         client: Any = self._connected()
-        return PoolConnections(client.get_redis_connection(client.get_random_node()).connection_pool).make()
+        return self._node_at(client, client.get_random_node()).new_connection()
 
-    def close(self) -> None:
-        """Close what was opened here."""
-        if self._owns_client and self._client is not None:
-            self._client.close()
+    def _close(self) -> None:
+        if self._client is not None:
+            self._let_go(self._client)
 
-
-def _node_of(client: RedisCluster, place: Any) -> Node:
-    return Node(PoolConnections(client.get_redis_connection(place).connection_pool))
+    def _let_go(self, client: RedisCluster) -> None:
+        if self._owns_client:
+            client.close()
 
 
 def _is_moved(error: exceptions.AskError) -> bool:

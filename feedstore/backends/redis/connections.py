@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from redis.exceptions import MaxConnectionsError
 
@@ -17,7 +18,21 @@ _FOR_SUBSCRIPTIONS = {"protocol": 2}
 
 
 class Connections(ABC):
-    """Where a request gets a connection that nobody else uses meanwhile."""
+    """Where a request gets a connection that nobody else uses meanwhile.
+
+    ``when_connected`` is called whenever one of them was connected: another server may answer behind it than before, or
+    one that has lost its data.
+    """
+
+    def __init__(self, when_connected: Callable[[], object]) -> None:
+        self._when_connected = when_connected
+
+    def _follow(self, connection: Any) -> None:
+        """Hear of each time that a connection is connected."""
+        connection.register_connect_callback(self._note_connected)
+
+    def _note_connected(self, connection: Any) -> None:
+        self._when_connected()
 
     @abstractmethod
     def take(self) -> Any:
@@ -32,19 +47,30 @@ class Connections(ABC):
         """Return a connection that is the caller's alone, not connected yet."""
 
     @abstractmethod
-    def close(self) -> None:
+    def renew(self) -> None:
         """Close the connections that nobody uses; the next requests open new ones."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections that nobody uses, and those that others use as soon as they are given back."""
 
 
 class PoolConnections(Connections):
     """The connections of a pool of redis-py's: a Cluster's, or one that the caller has made."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, when_connected: Callable[[], object]) -> None:
+        super().__init__(when_connected)
         self._pool = pool
+        self._followed: WeakSet[Any] = WeakSet()
 
     def take(self) -> Any:
-        """Return a connection of the pool."""
-        return self._pool.get_connection()
+        """Return a connection of the pool, which connects anew whatever the server has closed, and does not say so."""
+        connection = self._pool.get_connection()
+        if connection not in self._followed:
+            self._follow(connection)
+            self._followed.add(connection)
+            self._when_connected()
+        return connection
 
     def give_back(self, connection: Any) -> None:
         """Give it back to the pool."""
@@ -54,9 +80,12 @@ class PoolConnections(Connections):
         """Make one as the pool would, for subscriptions."""
         return self._pool.connection_class(**{**self._pool.connection_kwargs, **_FOR_SUBSCRIPTIONS})
 
-    def close(self) -> None:
+    def renew(self) -> None:
         """Close those that nobody uses."""
         self._pool.disconnect(inuse_connections=False)
+
+    def close(self) -> None:
+        """Leave them: they are closed by whoever made the pool."""
 
 
 class OwnConnections(Connections):
@@ -66,12 +95,16 @@ class OwnConnections(Connections):
     is found out by its use, and the request is sent again: this takes a third off the time of a short read.
     """
 
-    def __init__(self, make: Callable[[], Any], most: int, seconds: float) -> None:
+    def __init__(
+        self, make: Callable[[], Any], most: int, seconds: float, when_connected: Callable[[], object]
+    ) -> None:
+        super().__init__(when_connected)
         self._make = make
         self._most = most
         self._seconds = seconds
         self._free: deque[Any] = deque()
         self._made = 0
+        self._is_closed = False
         self._waiting = 0
         self._condition = threading.Condition()
 
@@ -86,6 +119,7 @@ class OwnConnections(Connections):
         with self._condition:
             if self._made < self._most:
                 connection = self._make()
+                self._follow(connection)
                 self._made += 1
                 return connection
             self._waiting += 1
@@ -105,6 +139,11 @@ class OwnConnections(Connections):
 
     def give_back(self, connection: Any) -> None:
         """Let others have it; a connection that was disconnected connects again at its next use."""
+        self._put(connection)
+        if self._is_closed:
+            self.renew()
+
+    def _put(self, connection: Any) -> None:
         self._free.append(connection)
         if self._waiting:
             with self._condition:
@@ -114,7 +153,17 @@ class OwnConnections(Connections):
         """Make one that does not count."""
         return self._make()
 
-    def close(self) -> None:
-        """Close those that nobody uses."""
-        for connection in list(self._free):
+    def renew(self) -> None:
+        """Close those that nobody uses, each while nobody can take it."""
+        for _ in range(len(self._free)):
+            try:
+                connection = self._free.popleft()
+            except IndexError:
+                return
             connection.disconnect()
+            self._put(connection)
+
+    def close(self) -> None:
+        """Close those that nobody uses, and the others when they are given back."""
+        self._is_closed = True
+        self.renew()

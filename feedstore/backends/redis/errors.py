@@ -12,7 +12,11 @@ from redis import exceptions
 
 from feedstore.errors import StorageError, StorageFullError, StorageTimeoutError, StorageUnavailableError
 
+DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException)
+"""What redis-py raises; an error of a Cluster is none of its other errors."""
+
 _UNAVAILABLE = (
+    OSError,
     exceptions.ConnectionError,
     exceptions.ReadOnlyError,
     exceptions.ClusterDownError,
@@ -32,7 +36,7 @@ _UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS", "BUSY ")
 
 
 def translated(error: Exception, label: str) -> StorageError:
-    """Return feedstore's error for a driver's; ``label`` says which store."""
+    """Return feedstore's error for a driver's or the operating system's; ``label`` says which store."""
     _forget_arguments(error)
     message = f"{label}: {error}"
     if _NO_CLUSTER in message:

@@ -6,6 +6,7 @@ of a Cluster. A timeline's bucket is a hash of its name, an activity's the last 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from zlib import crc32
 
 from feedstore.ids import ID_BYTES
@@ -49,10 +50,6 @@ class Keys:
         """Return the bucket of a timeline, a key-value storage or a queue."""
         return crc32(key.encode()) % self.buckets
 
-    def bucket_of_id(self, activity_id: bytes) -> int:
-        """Return the bucket of an activity."""
-        return activity_id[ID_BYTES - 1] % self.buckets
-
     def timeline(self, bucket: int, key: str) -> str:
         """Return the key of a timeline's sorted set of ids."""
         return self._timelines[bucket] + key
@@ -84,6 +81,14 @@ class Keys:
             bucket = crc32(key.encode()) % buckets
             groups[bucket].append(prefixes[bucket] + key)
         return {bucket: group for bucket, group in enumerate(groups) if group}
+
+    def grouped_ids(self, ids: Iterable[bytes]) -> dict[int, list[bytes]]:
+        """Return the ids of activities, by bucket."""
+        buckets = self.buckets
+        groups: dict[int, list[bytes]] = {}
+        for activity_id in ids:
+            groups.setdefault(activity_id[ID_BYTES - 1] % buckets, []).append(activity_id)
+        return groups
 
     @staticmethod
     def key_of(timeline: str) -> str:

@@ -56,6 +56,10 @@ class Node:
         """Send commands and return without waiting for their answers."""
         return Exchange(self._connections, commands)
 
+    def new_connection(self) -> Any:
+        """Return a connection that is the caller's alone, not connected yet."""
+        return self._connections.make()
+
     def request(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Return the answers to commands, in one round trip."""
         return Exchange(self._connections, commands).answers()
@@ -74,10 +78,6 @@ class Node:
             raise
         finally:
             connections.give_back(connection)
-
-    def close(self) -> None:
-        """Close the connections that nobody uses; the next requests open new ones."""
-        self._connections.close()
 
 
 def _send(connection: Any, commands: Sequence[tuple[Any, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -36,6 +37,7 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 # The driver publishes no types for this.
 _ClusterNode: Any = ClusterNode
 _GIVEN = "the Redis that was handed in"
+_GIVEN_CLUSTER = "the Cluster that was handed in"
 _SERVER_RETRY_SECONDS = 5.0
 _CLUSTER_RETRY_SECONDS = 20.0
 
@@ -75,10 +77,10 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
 
     most = arguments.pop("max_connections")
 
-    def make_transport() -> ServerTransport:
+    def make_transport(when_connected: Callable[[], object]) -> ServerTransport:
         make = partial(_connection_class(address), **arguments)
-        connections = OwnConnections(make, most, seconds=arguments["socket_timeout"])
-        return ServerTransport(connections, settings, address.label, owns_connections=True)
+        connections = OwnConnections(make, most, arguments["socket_timeout"], when_connected)
+        return ServerTransport(connections, settings, address.label)
 
     return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
 
@@ -94,8 +96,8 @@ def _cluster_at(address: Address, arguments: dict[str, Any], settings: Settings)
         nodes = [_ClusterNode(host, port) for host, port in address.places]
         return RedisCluster(startup_nodes=nodes, ssl=address.is_encrypted, **arguments)
 
-    def make_transport() -> ClusterTransport:
-        return ClusterTransport(connect, settings, address.label, owns_client=True)
+    def make_transport(when_connected: Callable[[], object]) -> ClusterTransport:
+        return ClusterTransport(connect, settings, address.label, when_connected, owns_client=True)
 
     return Store(make_transport, settings, address.label, is_cluster=True, was_given=False)
 
@@ -105,13 +107,19 @@ def _store_of(client: Any, options: dict[str, Any]) -> Store:
     if isinstance(client, RedisCluster):
         _refuse_decoding(client.nodes_manager.connection_kwargs)
         settings = settings_of(options, _CLUSTER_RETRY_SECONDS)
-        cluster = ClusterTransport(lambda: client, settings, "the Cluster that was handed in", owns_client=False)
-        return Store(lambda: cluster, settings, cluster.label, is_cluster=True, was_given=True)
+
+        def make_cluster(when_connected: Callable[[], object]) -> ClusterTransport:
+            return ClusterTransport(lambda: client, settings, _GIVEN_CLUSTER, when_connected, owns_client=False)
+
+        return Store(make_cluster, settings, _GIVEN_CLUSTER, is_cluster=True, was_given=True)
     pool: ConnectionPool = client.connection_pool
     _refuse_decoding(pool.connection_kwargs)
     settings = settings_of(options, _SERVER_RETRY_SECONDS)
-    server = ServerTransport(PoolConnections(pool), settings, _GIVEN, owns_connections=False)
-    return Store(lambda: server, settings, server.label, is_cluster=False, was_given=True)
+
+    def make_server(when_connected: Callable[[], object]) -> ServerTransport:
+        return ServerTransport(PoolConnections(pool, when_connected), settings, _GIVEN)
+
+    return Store(make_server, settings, _GIVEN, is_cluster=False, was_given=True)
 
 
 def _refuse_other_clients(client: Any) -> None:

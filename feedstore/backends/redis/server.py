@@ -18,11 +18,10 @@ from feedstore.backends.redis.transport import Transport
 class ServerTransport(Transport):
     """Sends everything to one server; commands keep their order."""
 
-    def __init__(self, connections: Connections, settings: Settings, label: str, owns_connections: bool) -> None:
+    def __init__(self, connections: Connections, settings: Settings, label: str) -> None:
         super().__init__(settings, label)
         self._connections = connections
         self._node = Node(connections)
-        self._owns_connections = owns_connections
         self._is_checked = False
 
     def ask(self, command: Command) -> Any:
@@ -31,7 +30,7 @@ class ServerTransport(Transport):
             try:
                 return self._node.ask(command.words)
             except RedisError as error:
-                self._note_failure(error)
+                self._find_way(error)
         return self.send((command,))[0]
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
@@ -49,13 +48,11 @@ class ServerTransport(Transport):
     def _find_way(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError):
             # The address leads to a new primary after a failover; the old connections still lead to the old one.
-            self._node.close()
+            self._connections.renew()
 
     def new_connection(self) -> Any:
         """Return one that does not count among those that requests take."""
         return self._connections.make()
 
-    def close(self) -> None:
-        """Close what was opened here."""
-        if self._owns_connections:
-            self._node.close()
+    def _close(self) -> None:
+        self._connections.close()

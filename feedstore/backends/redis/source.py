@@ -6,9 +6,7 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from redis import exceptions
-
-from feedstore.backends.redis.errors import translated
+from feedstore.backends.redis.errors import DRIVER_ERRORS, translated
 from feedstore.backends.redis.keys import channel_of
 from feedstore.errors import StorageTimeoutError
 from feedstore.storage.topic import cut
@@ -60,9 +58,9 @@ class RedisSource(TopicSource):
             if self._waker.sleep(self._connection._sock.fileno(), min(seconds, self._seconds_to_ping())):
                 return self._heard()
             self._ask_for_life()
-        except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+        except (*DRIVER_ERRORS, OSError) as error:
             self._disconnect()
-            raise translated(as_driver_error(error), self._store.label) from error
+            raise translated(error, self._store.label) from error
         except StorageTimeoutError:
             self._disconnect()
             raise
@@ -111,8 +109,3 @@ class RedisSource(TopicSource):
             raise StorageTimeoutError(f"{self._store.label}: no sign of life within {_ANSWER_SECONDS:g} seconds")
         self._asked_since = time.monotonic()
         self._connection.send_command("PING", check_health=False)
-
-
-def as_driver_error(error: Exception) -> Exception:
-    """Return the driver's error for one of the operating system's."""
-    return exceptions.ConnectionError(str(error)) if isinstance(error, OSError) else error

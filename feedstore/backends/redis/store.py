@@ -27,7 +27,12 @@ class Store:
     """
 
     def __init__(
-        self, make_transport: Callable[[], Transport], settings: Settings, label: str, is_cluster: bool, was_given: bool
+        self,
+        make_transport: Callable[[Callable[[], object]], Transport],
+        settings: Settings,
+        label: str,
+        is_cluster: bool,
+        was_given: bool,
     ) -> None:
         self.settings = settings
         self.label = label
@@ -62,9 +67,10 @@ class Store:
                     "in that the child has made"
                 )
             # Making one connects nothing, so two threads that both do it do no harm.
-            made = self._make_transport()
-            made.when_lost = self._marked.clear
-            transport = self._transports.setdefault(process, made)
+            transport = self._transports.setdefault(process, self._make_transport(self._marked.clear))
+            if self.closed:
+                # Whoever closed has not seen it.
+                transport.close()
         return transport
 
     def keys(self, namespace: str) -> Keys:
@@ -83,7 +89,7 @@ class Store:
     def keys_to_write(self, namespace: str) -> Keys:
         """Return the keys of a namespace, which is marked now if it is new.
 
-        One round trip at the first call, and at the first one after a connection was lost: a server that comes back
+        One round trip at the first call, and at the first one after a connection was made: a server that comes back
         without its data gets the marker again.
         """
         known = self._keys.get(namespace)

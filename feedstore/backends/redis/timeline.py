@@ -28,7 +28,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     A slice costs O(log n) and what it returns, with a filter also the ``start`` that it skips. Hydrated from activities
     on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round trip, however many the
     timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one, and two for
-    each 10,000 timelines.
+    each 10,000 timelines, or three where some of them expired.
     """
 
     def get_slice_from_storage(
@@ -149,14 +149,22 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
 
     def _keys(self) -> Iterator[str]:
-        """One round trip, and two for each 10,000 keys or so, which are held."""
+        """One round trip, and two for each 10,000 keys or so, which are held; a third where some of them expired."""
         names = self.backend.keys()
-        for known in fields_of(self.backend.store, names, names.directories):
-            answers = self.backend.store.send(
-                [Command(names.tag(bucket), ("EXISTS", timeline)) for bucket, timeline in known]
-            )
-            present = (timeline for (_, timeline), exists in zip(known, answers, strict=True) if exists)
-            yield from (names.key_of(timeline.decode()) for timeline in present)
+        for part in fields_of(self.backend.store, names, names.directories):
+            known = [
+                (names.tag(bucket), timelines[first : first + _MOST_KEYS_A_TRIP])
+                for bucket, timelines in part.items()
+                for first in range(0, len(timelines), _MOST_KEYS_A_TRIP)
+            ]
+            counts = self.backend.store.send([Command(tag, ("EXISTS", *timelines)) for tag, timelines in known])
+            for (tag, timelines), count in zip(known, counts, strict=True):
+                present = timelines if count == len(timelines) else self._those_present(tag, timelines)
+                yield from (names.key_of(timeline.decode()) for timeline in present)
+
+    def _those_present(self, tag: str, timelines: list[bytes]) -> list[bytes]:
+        answers = self.backend.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
+        return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
 
 
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:

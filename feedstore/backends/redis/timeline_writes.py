@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from feedstore.backends.redis.batch import Items, Write
+from feedstore.backends.redis.batch import FLUSH, Items, Write
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.counts import nothing, total
+from feedstore.backends.redis.enumeration import lengths_of
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import FAN_OUT
 from feedstore.ids import id_to_bytes
@@ -93,9 +94,13 @@ class RedisTimelineWrites(TimelineHooks):
         self.backend.write([self._write_of("delete", key, None)], nothing)
 
     def _flush(self) -> None:
-        """One round trip; O(1) for each timeline of the namespace, one bucket at a time."""
+        """Two round trips; O(1) for each timeline of the namespace. Outside an atomic batch the server can answer
+        others between two buckets.
+        """
         names = self.backend.keys_to_write()
-        writes = [Write("flush", bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
+        # A script checks its own bucket: a foreign key must refuse the flush before the first of them.
+        lengths_of(self.backend.store, names, names.directories)
+        writes = [Write(FLUSH, bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
         self.backend.write(writes, nothing)
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from redis import exceptions
 
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.errors import is_passing, translated
+from feedstore.backends.redis.errors import DRIVER_ERRORS, is_passing, translated
 from feedstore.backends.redis.node import Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.scripts import SCRIPTS
-from feedstore.errors import StorageTimeoutError
+from feedstore.errors import BackendClosedError, StorageTimeoutError
 
 _FIRST_PAUSE_SECONDS = 0.01
 _LONGEST_PAUSE_SECONDS = 0.5
@@ -32,15 +32,17 @@ class Transport(ABC):
     def __init__(self, settings: Settings, label: str) -> None:
         self.settings = settings
         self.label = label
-        self.when_lost: Callable[[], object] = lambda: None
-        """Called when a connection was lost, behind which another server may answer, or one that lost its data."""
+        self.is_closed = False
 
     def ask(self, command: Command) -> Any:
         """Return the answer to one command."""
         return self.send((command,))[0]
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answers to commands, in one round trip to each node. Raises feedstore's errors."""
+        """Return the answers to commands, in one round trip to each node. Raises feedstore's errors.
+
+        What was closed meanwhile is not asked again.
+        """
         answers: list[Any] = [None] * len(commands)
         pending = list(range(len(commands)))
         deadline = time.monotonic() + self.settings.retry_seconds
@@ -48,8 +50,8 @@ class Transport(ABC):
         while True:
             try:
                 self._round(commands, pending, answers)
-            except (exceptions.RedisError, exceptions.RedisClusterException) as error:
-                self._note_failure(error)
+            except DRIVER_ERRORS as error:
+                self._find_way(error)
                 passing: Exception | None = error if is_passing(error) else None
                 if passing is None:
                     raise translated(error, self.label) from error
@@ -57,6 +59,8 @@ class Transport(ABC):
                 passing = self._sort_out(commands, pending, answers)
                 if passing is None:
                     return answers
+            if self.is_closed:
+                raise BackendClosedError(f"{self.label} was closed while it was asked") from passing
             if time.monotonic() + pause > deadline:
                 raise translated(passing, self.label) from passing
             # Callers that failed together must not come back together.
@@ -74,7 +78,7 @@ class Transport(ABC):
             if isinstance(answer, Exception):
                 if type(answer) not in noted:
                     noted.add(type(answer))
-                    self._note_failure(answer)
+                    self._find_way(answer)
                 if not is_passing(answer):
                     raise translated(answer, self.label) from answer
                 first_passing = first_passing or answer
@@ -95,7 +99,9 @@ class Transport(ABC):
 
     def _load_scripts(self, node: Node, commands: Sequence[Command]) -> None:
         shas = {command.sha for command in commands if command.sha is not None}
-        node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas])
+        for answer in node.request([("SCRIPT", "LOAD", SCRIPTS[sha].source) for sha in shas]):
+            if isinstance(answer, Exception):
+                raise answer
 
     def _words(self, commands: Sequence[Command]) -> list[tuple[Any, ...]]:
         words = [command.words for command in commands]
@@ -126,11 +132,6 @@ class Transport(ABC):
     def _order_group(self, command: Command) -> Any:
         """Return what a command has in common with those that must not overtake it."""
 
-    def _note_failure(self, error: Exception) -> None:
-        if isinstance(error, (exceptions.ConnectionError, exceptions.ReadOnlyError)):
-            self.when_lost()
-        self._find_way(error)
-
     @abstractmethod
     def _find_way(self, error: Exception) -> None:
         """Do what lets the next attempt find its way."""
@@ -139,6 +140,11 @@ class Transport(ABC):
     def new_connection(self) -> Any:
         """Return a connection of redis-py's that nobody else uses, to the server or to any node of the Cluster."""
 
-    @abstractmethod
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here, connections that are in use as soon as they are not."""
+        self.is_closed = True
+        self._close()
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Close what was opened here and is not in use."""

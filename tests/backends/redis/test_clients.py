@@ -86,8 +86,13 @@ def test_threads_wait_for_the_connections_that_others_use(narrow: Backend) -> No
     assert timelines.count("key7") == _THREADS * 20
 
 
+class _Connection:
+    def register_connect_callback(self, callback: Callable[[Any], object]) -> None:
+        """Never connected."""
+
+
 def test_a_connection_that_never_comes_back_is_one_clear_error() -> None:
-    connections = OwnConnections(object, most=1, seconds=0.05)
+    connections = OwnConnections(_Connection, most=1, seconds=0.05, when_connected=list)
     taken = connections.take()
     with pytest.raises(redis.exceptions.MaxConnectionsError, match=r"all 1 connections were in use for 0\.05 seconds"):
         connections.take()
@@ -108,7 +113,8 @@ def test_a_pool_that_stays_exhausted_is_one_clear_error(redis_url: str) -> None:
 
 
 def test_a_connection_that_cannot_be_made_takes_nobodys_place() -> None:
-    outcomes: list[Any] = [OSError("not now"), "connection"]
+    connection = _Connection()
+    outcomes: list[Any] = [OSError("not now"), connection]
 
     def make() -> Any:
         outcome = outcomes.pop(0)
@@ -116,14 +122,14 @@ def test_a_connection_that_cannot_be_made_takes_nobodys_place() -> None:
             raise outcome
         return outcome
 
-    connections = OwnConnections(make, most=1, seconds=0.05)
+    connections = OwnConnections(make, most=1, seconds=0.05, when_connected=list)
     with pytest.raises(OSError, match="not now"):
         connections.take()
-    assert connections.take() == "connection"
+    assert connections.take() is connection
 
 
 def test_no_connection_is_in_two_hands() -> None:
-    connections = OwnConnections(object, most=2, seconds=60)
+    connections = OwnConnections(_Connection, most=2, seconds=60, when_connected=list)
     in_use: list[Any] = []
     errors: list[BaseException] = []
 

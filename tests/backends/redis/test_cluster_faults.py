@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from feedstore import Activity, connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.errors import AtomicityError
-from feedstore.storage import AtomicScope
+from feedstore.storage import AtomicScope, TimelineStorage
 from servers.ports import LOOPBACK
 from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
@@ -22,9 +22,9 @@ KEYS = [f"key{number}" for number in range(200)]
 
 
 @pytest.fixture
-def backend(own_redis_cluster: OwnRedisCluster) -> Iterator[RedisBackend]:
-    """A backend on a Cluster of the test's own."""
-    with RedisBackend(own_redis_cluster.url, retry_seconds=30) as backend:
+def backend(shared_cluster: OwnRedisCluster) -> Iterator[RedisBackend]:
+    """A backend on a Cluster that stays whole."""
+    with RedisBackend(shared_cluster.url, namespace=fresh_namespace(), retry_seconds=30) as backend:
         yield backend
 
 
@@ -32,10 +32,14 @@ def ids_in(backend: RedisBackend, key: str) -> list[int]:
     return [reference.serialization_id for reference in backend.timeline_storage().get_slice(key, 0, None)]
 
 
-def test_a_replica_that_is_promoted_amid_fan_outs(own_redis_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
-    timelines = backend.timeline_storage()
+def test_a_replica_that_is_promoted_amid_fan_outs(own_redis_cluster: OwnRedisCluster) -> None:
+    with RedisBackend(own_redis_cluster.url, retry_seconds=30) as backend:
+        _promote_amid_fan_outs(own_redis_cluster, backend.timeline_storage())
+
+
+def _promote_amid_fan_outs(cluster: OwnRedisCluster, timelines: TimelineStorage) -> None:
     timelines.add_to_many(KEYS, [0], max_length=1000)
-    primary = own_redis_cluster.primaries()[0]
+    primary = cluster.primaries()[0]
     killing = threading.Timer(0.2, primary.kill)
     killing.start()
     number = 0
@@ -43,7 +47,7 @@ def test_a_replica_that_is_promoted_amid_fan_outs(own_redis_cluster: OwnRedisClu
         number += 1
         timelines.add_to_many(KEYS, [number], max_length=1000)
     # The fan-outs that were under way reached every timeline, by the new primary where the old one was dead.
-    assert primary not in own_redis_cluster.primaries()
+    assert primary not in cluster.primaries()
     after = timelines.add_to_many(KEYS, [number + 1], max_length=1000)
     assert after == len(KEYS)
     # What the dead primary had acknowledged and not yet handed on is lost; adding it again changes nothing else.
@@ -52,21 +56,21 @@ def test_a_replica_that_is_promoted_amid_fan_outs(own_redis_cluster: OwnRedisClu
         assert [reference.serialization_id for reference in found] == list(range(number + 2))[::-1]
 
 
-def test_a_slot_that_moves_while_it_is_used(own_redis_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
+def test_a_slot_that_moves_while_it_is_used(shared_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
     timelines = backend.timeline_storage()
     timelines.add_many("key", [1, 2, 3])
     names = backend.keys_to_write()
     bucket = names.bucket_of("key")
     new = next(key for key in KEYS if names.bucket_of(key) == bucket)
     slot = key_slot(names.tag(bucket).encode())
-    source, target = _owner_and_another(own_redis_cluster, slot)
+    source, target = _owner_and_another(shared_cluster, slot)
     _cluster(target, "SETSLOT", slot, "IMPORTING", _cluster(source, "MYID").decode())
     _cluster(source, "SETSLOT", slot, "MIGRATING", _cluster(target, "MYID").decode())
     # Its keys are still there: the old owner answers. A key that is nowhere: it says ASK.
     assert timelines.count("key") == 3
     assert timelines.count(new) == 0
     # A script that reaches keys on both sides is told to try again, until the slot has moved.
-    moving = threading.Timer(0.3, lambda: _move(own_redis_cluster, source, target, slot))
+    moving = threading.Timer(0.3, lambda: _move(shared_cluster, source, target, slot))
     moving.start()
     assert timelines.add_to_many(["key", new], [4], max_length=3) == 2
     moving.join()
@@ -75,10 +79,10 @@ def test_a_slot_that_moves_while_it_is_used(own_redis_cluster: OwnRedisCluster, 
     assert timelines.get_page("key", 9).floor == 2
 
 
-def test_scripts_that_were_flushed_on_every_node(own_redis_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
+def test_scripts_that_were_flushed_on_every_node(shared_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
     for number in range(2):
         assert backend.timeline_storage().add_to_many(KEYS, [number], max_length=9) == len(KEYS)
-        for server in own_redis_cluster.servers:
+        for server in shared_cluster.servers:
             server.client().script_flush()
 
 

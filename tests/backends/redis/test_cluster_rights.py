@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,18 +10,12 @@ import pytest
 from everything import use_everything
 from feedstore import connect
 from feedstore.errors import InvalidValueError, StorageError, StorageUnavailableError
+from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
 from stores import fresh_namespace
 
 _DOCUMENTED = ("~feedstore*", "+@read", "+@write", "+@scripting", "+@connection", "+cluster|slots")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[OwnRedisCluster]:
-    """A Cluster on which users are made."""
-    cluster = OwnRedisCluster()
-    yield cluster
-    cluster.stop()
+_FOR_QUEUES = ("&feedstore*", "+@pubsub", "+time")
 
 
 def url_of(cluster: OwnRedisCluster, user: str, *rights: str) -> str:
@@ -34,20 +27,20 @@ def url_of(cluster: OwnRedisCluster, user: str, *rights: str) -> str:
     return cluster.url.replace("://", f"://{user}:very-secret@")
 
 
-def test_the_documented_rights_are_enough(cluster: OwnRedisCluster) -> None:
-    with connect(url_of(cluster, "all", *_DOCUMENTED), namespace=fresh_namespace()) as backend:
+def test_the_documented_rights_are_enough(shared_cluster: OwnRedisCluster) -> None:
+    with connect(url_of(shared_cluster, "all", *_DOCUMENTED, *_FOR_QUEUES), namespace=fresh_namespace()) as backend:
         use_everything(backend)
 
 
-def test_a_missing_right_is_refused_at_once(cluster: OwnRedisCluster) -> None:
-    url = url_of(cluster, "few", *_DOCUMENTED[:-1])
+def test_a_missing_right_is_refused_at_once(shared_cluster: OwnRedisCluster) -> None:
+    url = url_of(shared_cluster, "few", *_DOCUMENTED[:-1])
     # Tried again for an hour it would be if it counted as passing trouble.
     with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match=r"needs \+cluster\|slots"):
         backend.ping()
 
 
-def test_a_wrong_password_is_refused_at_once(cluster: OwnRedisCluster) -> None:
-    url = url_of(cluster, "known", *_DOCUMENTED).replace("very-secret", "wrong-secret")
+def test_a_wrong_password_is_refused_at_once(shared_cluster: OwnRedisCluster) -> None:
+    url = url_of(shared_cluster, "known", *_DOCUMENTED).replace("very-secret", "wrong-secret")
     with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match="invalid username") as caught:
         backend.ping()
     assert not isinstance(caught.value, StorageUnavailableError)
@@ -63,22 +56,27 @@ def test_one_server_is_no_cluster(redis_url: str) -> None:
         backend.ping()
 
 
-def test_a_cluster_has_no_databases(cluster: OwnRedisCluster) -> None:
+def test_a_cluster_has_no_databases(shared_cluster: OwnRedisCluster) -> None:
     with pytest.raises(InvalidValueError, match="no databases"):
-        connect(f"{cluster.url}/3")
+        connect(f"{shared_cluster.url}/3")
 
 
 def test_every_primary_is_asked_for_its_eviction_policy(
-    cluster: OwnRedisCluster, caplog: pytest.LogCaptureFixture
+    shared_cluster: OwnRedisCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    primaries = cluster.primaries()
-    for server in primaries:
-        client: Any = server.client()
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        client.config_set("maxmemory", "1gb")
-        client.close()
-    with caplog.at_level(logging.WARNING, "feedstore.redis"), connect(cluster.url) as backend:
+    primaries = shared_cluster.primaries()
+    _configure(primaries, "allkeys-lru", "1gb")
+    with caplog.at_level(logging.WARNING, "feedstore.redis"), connect(shared_cluster.url) as backend:
         backend.ping()
         backend.ping()
+    _configure(primaries, "noeviction", "0")
     messages = [record.getMessage() for record in caplog.records if "allkeys-lru" in record.getMessage()]
     assert len(messages) == len(primaries)
+
+
+def _configure(servers: list[OwnRedisServer], policy: str, maxmemory: str) -> None:
+    for server in servers:
+        client: Any = server.client()
+        client.config_set("maxmemory-policy", policy)
+        client.config_set("maxmemory", maxmemory)
+        client.close()

@@ -96,3 +96,12 @@ def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
         poll_until(lambda: not forever.timeline_storage().count("p"), 10, "the expiry of the timeline")
         forever.timeline_storage().add("p", 2)
         assert _payloads(forever).get_slice_from_storage("p", 0, 9) == [(2, b"")]
+
+
+def test_the_keys_of_a_bucket_are_those_that_did_not_expire(url: str, namespace: str) -> None:
+    with RedisBackend(url, namespace=namespace, colocate=True) as backend:
+        timelines, names = backend.timeline_storage(), backend.keys()
+        timelines.add_to_many(["a", "b", "c"], [1])
+        assert backend.store.ask(Command(names.tag(0), ("PEXPIRE", names.timeline(0, "b"), 1))) == 1
+        poll_until(lambda: not timelines.count("b"), 10, "the expiry of the timeline")
+        assert sorted(timelines.keys()) == ["a", "c"]

@@ -48,10 +48,19 @@ def test_a_marker_of_another_type_is_one_clear_error(redis_url: str, client: red
     assert client.get(marker_key(namespace)) == b"x"
 
 
-def test_a_server_that_comes_back_empty_gets_the_marker_again() -> None:
+def _by_url(server: OwnRedisServer) -> RedisBackend:
+    return RedisBackend(server.url, buckets=8, retry_seconds=20)
+
+
+def _by_client(server: OwnRedisServer) -> RedisBackend:
+    return RedisBackend(client=server.client(), buckets=8, retry_seconds=20)
+
+
+@pytest.mark.parametrize("open_on", [_by_url, _by_client])
+def test_a_server_that_comes_back_empty_gets_the_marker_again(open_on: Callable[[OwnRedisServer], Backend]) -> None:
     server = OwnRedisServer()
     try:
-        with connect(server.url, buckets=8, retry_seconds=20) as backend:
+        with open_on(server) as backend:
             backend.timeline_storage().add("key", 1)
             server.kill()
             server.start()
@@ -181,7 +190,7 @@ def test_flush_keeps_to_its_own_namespace(redis_url: str, client: redis.Redis) -
             use_everything(backend)
             backend.timeline_storage().add("*", 1)
         others = {name: _count(client, name) for name in names[1:]}
-        for storage in (first.timeline_storage(), first.activity_storage(), first.kv_storage()):
+        for storage in (first.timeline_storage(), first.activity_storage(), first.kv_storage(), first.queue("q")):
             storage.flush()
         assert {name: _count(client, name) for name in names[1:]} == others
         # Its marker stays: the number of buckets is fixed for good.

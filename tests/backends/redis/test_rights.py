@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from everything import use_everything
+from everything import use_everything, use_queue_and_notifier, use_storages
 from feedstore import connect
 from feedstore.errors import StorageError, StorageUnavailableError
 from servers.redis import OwnRedisServer
@@ -16,6 +16,7 @@ from stores import fresh_namespace
 
 _PASSWORD = "p/@:?#s %&é"
 _DOCUMENTED = ("+@read", "+@write", "+@scripting", "+@connection")
+_FOR_QUEUES = ("&feedstore*", "+@pubsub", "+time")
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,33 @@ def url_of(server: OwnRedisServer, user: str, *rights: str, keys: str = "~feedst
 
 def test_the_documented_rights_are_enough(server: OwnRedisServer) -> None:
     with connect(url_of(server, "all", *_DOCUMENTED), namespace=fresh_namespace(), idle_expiry=60) as backend:
-        use_everything(backend)
+        use_storages(backend)
         for storage in (backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()):
             storage.flush()
         assert list(backend.timeline_storage().keys()) == []
+
+
+def test_those_for_queues_are_enough_and_needed(server: OwnRedisServer) -> None:
+    namespace = fresh_namespace()
+    with connect(url_of(server, "all", *_DOCUMENTED, *_FOR_QUEUES), namespace=namespace) as backend:
+        use_queue_and_notifier(backend)
+    for missing in _FOR_QUEUES:
+        rights = (right for right in _FOR_QUEUES if right != missing)
+        with connect(url_of(server, "few", *_DOCUMENTED, *rights), namespace=namespace) as backend:
+            with pytest.raises(StorageError):
+                backend.queue("q").push("hello")
+            assert backend.queue("q").count() == 0
+
+
+def test_scripts_that_may_not_be_loaded_are_one_clear_error(server: OwnRedisServer) -> None:
+    client: Any = server.client()
+    client.script_flush()
+    client.close()
+    with (
+        connect(url_of(server, "few", *_DOCUMENTED, "-script|load")) as backend,
+        pytest.raises(StorageError, match="no permissions to run the 'script"),
+    ):
+        backend.timeline_storage().add("key", 1)
 
 
 @pytest.mark.parametrize(

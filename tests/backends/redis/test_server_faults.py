@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -172,7 +172,9 @@ def test_what_does_not_pass_is_one_error_at_once(
     assert ids_in(behind_proxy, "key") == []
 
 
-def test_a_full_server_takes_none_of_an_atomic_batch(own_redis_server: OwnRedisServer, backend: Backend) -> None:
+def test_a_full_server_takes_none_of_an_atomic_batch_or_a_fan_out(
+    own_redis_server: OwnRedisServer, backend: Backend
+) -> None:
     backend.timeline_storage().add("key", 1)
     client = own_redis_server.client()
     client.config_set("maxmemory", 1)
@@ -184,6 +186,8 @@ def test_a_full_server_takes_none_of_an_atomic_batch(own_redis_server: OwnRedisS
 
     with pytest.raises(StorageFullError, match="maxmemory"):
         write()
+    with pytest.raises(StorageFullError, match="maxmemory"):
+        backend.timeline_storage().add_to_many(["key", "other"], [2])
     assert ids_in(backend, "key") == [1]
     client.config_set("maxmemory", 0)
     assert list(backend.activity_storage().iterate()) == []
@@ -230,12 +234,17 @@ def test_a_server_that_becomes_a_replica_and_a_primary_again(
     timelines = backend.timeline_storage()
     timelines.add("key", 1)
     client = own_redis_server.client()
-    client.replicaof(LOOPBACK, own_redis_server.port)
-    promotion = threading.Timer(0.3, lambda: client.replicaof("NO", "ONE"))
-    promotion.start()
-    assert timelines.add("key", 2) == 1
-    promotion.join()
-    assert ids_in(backend, "key") == [2, 1]
+    writes: list[Callable[[], int | None]] = [
+        lambda: timelines.add("key", 2),
+        lambda: timelines.add_to_many(["key"], [3], max_length=9),
+    ]
+    for write in writes:
+        client.replicaof(LOOPBACK, own_redis_server.port)
+        promotion = threading.Timer(0.1, lambda: client.replicaof("NO", "ONE"))
+        promotion.start()
+        assert write() == 1
+        promotion.join()
+    assert ids_in(backend, "key") == [3, 2, 1]
     client.close()
 
 
@@ -267,7 +276,10 @@ def test_writes_that_no_replica_confirms_are_an_error_and_stay(own_redis_server:
 
 
 def test_writes_that_a_replica_confirms(own_redis_server: OwnRedisServer) -> None:
-    replica = OwnRedisServer("--replicaof", LOOPBACK, str(own_redis_server.port), "--repl-diskless-sync-delay", "0")
+    client = own_redis_server.client()
+    client.config_set("repl-diskless-sync-delay", 0)
+    client.close()
+    replica = OwnRedisServer("--replicaof", LOOPBACK, str(own_redis_server.port))
     try:
         with connect(own_redis_server.url, wait_replicas=1, wait_timeout=20, timeout=30) as backend:
             assert backend.timeline_storage().add_to_many(["a", "b"], [1, 2]) == 4

@@ -27,8 +27,8 @@ def activity_of(size: int, number: int = 0) -> Activity:
     return Activity("ann", "like", f"photo:{number}", extra_context={"text": "x" * size})
 
 
-def test_an_activity_of_ten_megabytes(backend: Backend) -> None:
-    large = activity_of(10 * _MEGABYTE)
+def test_an_activity_of_several_megabytes(backend: Backend) -> None:
+    large = activity_of(4 * _MEGABYTE)
     activities, timelines = backend.activity_storage(), backend.timeline_storage()
     payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
     assert activities.add(large) == 1
@@ -36,8 +36,8 @@ def test_an_activity_of_ten_megabytes(backend: Backend) -> None:
     assert timelines.get_slice("key", 0, 1, hydrate_from=activities) == [large]
     assert payloads.add_to_many(["a", "b"], [large]) == 2
     assert payloads.get_slice("b", 0, 1) == [large]
-    backend.kv_storage().upsert("item", "x" * 10 * _MEGABYTE)
-    assert backend.kv_storage().fetch_one("item") == "x" * 10 * _MEGABYTE
+    backend.kv_storage().upsert("item", "x" * 4 * _MEGABYTE)
+    assert backend.kv_storage().fetch_one("item") == "x" * 4 * _MEGABYTE
 
 
 def test_many_large_activities_in_one_call(backend: Backend) -> None:
@@ -67,6 +67,24 @@ def test_more_entries_than_a_script_takes_arguments(backend: Backend) -> None:
         for number in range(3000):
             timelines.add(f"key{number % 7}", number, batch_interface=batch)
     assert sum(batch.results) == 3000
+
+
+def test_a_flush_lets_others_in_between_two_buckets(own_redis_server: OwnRedisServer) -> None:
+    client = own_redis_server.client()
+
+    def scripts_run() -> int:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    with connect(own_redis_server.url, buckets=8) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_to_many([f"key{number}" for number in range(100)], [1])
+        # The script of all other writes is loaded.
+        timelines.add("key0", 2)
+        before = scripts_run()
+        timelines.flush()
+        assert scripts_run() == before + 8
+        assert list(timelines.keys()) == []
+    client.close()
 
 
 def test_a_value_that_the_server_does_not_take_is_one_clear_error() -> None:

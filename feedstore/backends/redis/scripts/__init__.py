@@ -18,9 +18,9 @@ class Script:
 
 WRITE = Script("timelines", "write")
 FAN_OUT = Script("timelines", "fan_out")
-SLICE = Script("slice")
-PAGE = Script("page")
-HYDRATE = Script("hydrate")
+SLICE = Script("values", "slice")
+PAGE = Script("values", "page")
+HYDRATE = Script("values", "hydrate")
 SCAN = Script("scan")
 NAMESPACE = Script("namespace")
 PUSH = Script("push")

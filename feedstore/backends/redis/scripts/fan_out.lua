@@ -59,11 +59,12 @@ end
 local total, left_alone, wrong = 0, {}, nil
 
 -- Adds to one timeline and trims it; returns its new state, or nothing if ZADD is refused: ZDIFF takes a plain set for
--- a sorted one.
+-- a sorted one. Any other refusal (a server that is full, or became a replica) is told as it is.
 local function add(timeline, state)
   local added = redis.pcall('ZADD', timeline, unpack(arguments))
   if type(added) ~= 'number' then
-    wrong = redis.error_reply('WRONGTYPE ' .. timeline .. ': ' .. added.err)
+    local is_foreign = string.find(added.err, 'WRONGTYPE', 1, true)
+    wrong = is_foreign and redis.error_reply('WRONGTYPE ' .. timeline .. ': ' .. added.err) or added
     return nil
   end
   local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, 0, last_surplus)

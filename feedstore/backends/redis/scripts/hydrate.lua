@@ -3,10 +3,10 @@
 -- the ids, and what stands behind its key.
 local buckets = #KEYS - 1
 local ids = redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))
-local activities = {}
-if buckets == 1 and #ids > 0 and #ids <= 4000 then
-  return {ids, redis.call('HMGET', KEYS[2], unpack(ids))}
+if buckets == 1 then
+  return {ids, values_of(KEYS[2], ids)}
 end
+local activities = {}
 for i = 1, #ids do
   local id = ids[i]
   activities[i] = redis.call('HGET', KEYS[2 + string.byte(id, 16) % buckets], id)

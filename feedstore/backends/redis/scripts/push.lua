@@ -16,6 +16,10 @@ local surplus = call('XLEN', stream) + #ARGV - 7 - most
 if surplus > 0 and not drops then
   return 0
 end
+-- What a user may lack the right for comes before the first write.
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+call('PUBLISH', channel, digest)
 if call('EXISTS', stream) == 0 then
   call('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 end
@@ -30,10 +34,7 @@ while call('XLEN', stream) > most do
     call('ZREM', due, entry[1])
   end
 end
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 call('ZADD', pushes, now, token)
 call('ZREMRANGEBYSCORE', pushes, '-inf', now - again)
 call('PEXPIRE', pushes, again)
-call('PUBLISH', channel, digest)
 return 1

@@ -1,8 +1,8 @@
 -- Carries out writes, all of them or none: every key's type is checked before the first write.
 --
--- KEYS: the keys of each write, one after the other. ARGV[1]: msgpack of {items, writes, expiry}. An item is
--- {ids, payloads or nothing}, which writes name by its position. A write is {what, its arguments...}. ARGV[2]: the
--- milliseconds after which a timeline that nobody writes to expires; 0 for never. Returns what each write counts.
+-- KEYS: the keys of each write, one after the other. ARGV[1]: msgpack of {items, writes}. An item is {ids, payloads or
+-- nothing}, which writes name by its position. A write is {what, its arguments...}. ARGV[2]: the milliseconds after which
+-- a timeline that nobody writes to expires; 0 for never. Returns what each write counts.
 local program = cmsgpack.unpack(ARGV[1])
 local items, writes, expiry = program[1], program[2], tonumber(ARGV[2])
 
