@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+from commands import run
 from servers.cassandra import OwnCassandraServer
 from servers.cassandra_configuration import FAST, openings
 from servers.ports import free_port
@@ -25,16 +25,9 @@ class FlushingCassandraServer(OwnCassandraServer):
         # The tool keeps a history in the user's home.
         options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
         asked = ("-p", str(self._tool_port), "flush")
-        finished = subprocess.run(
-            [self.java, *options, "-cp", f"{self.jars}/*", _TOOL, *asked],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        finished = run([str(self.java), *options, "-cp", f"{self.jars}/*", _TOOL, *asked], self.folder)
         if finished.returncode:
-            raise ServerError(f"nodetool could not flush:\n{finished.stdout}{finished.stderr}")
+            raise ServerError(f"nodetool could not flush:\n{finished.stdout}")
 
     def stored_bytes(self, keyspace: str) -> int:
         """How many bytes the files of a keyspace take, once all that it holds is in them."""
