@@ -71,7 +71,9 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
         "cassandra.triggers_dir": folder / "triggers",
         "cassandra-foreground": "yes",
         "cassandra.skip_wait_for_gossip_to_settle": 0,
-        "cassandra.superuser_setup_delay_ms": 0,
+        # Nobody asks for roles, and a node that may not yet make them in its ring would try again without a pause.
+        "cassandra.superuser_setup_delay_ms": 3_600_000,
+        "cassandra.shutdown_announce_in_ms": 100,
         "logback.configurationFile": folder / "logback.xml",
         "java.io.tmpdir": temporary,
         "jdk.attach.allowAttachSelf": "true",
