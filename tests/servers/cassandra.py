@@ -14,7 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import WhiteListRoundRobinPolicy
 
 import cassandra_programs
-from servers.cassandra_configuration import FAST, Place, command, write_configuration
+from servers.cassandra_configuration import FAST, SHORT_LIVED, Place, command, write_configuration
 from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError, ServerProcess
@@ -91,7 +91,10 @@ class OwnCassandraServer(CassandraServer):
     """
 
     def __init__(
-        self, place: Place | None = None, settings: dict[str, object] | None = None, options: tuple[str, ...] = FAST
+        self,
+        place: Place | None = None,
+        settings: dict[str, object] | None = None,
+        options: tuple[str, ...] = (*FAST, SHORT_LIVED),
     ) -> None:
         self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings

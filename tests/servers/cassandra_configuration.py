@@ -9,6 +9,9 @@ from pathlib import Path
 
 # Nothing on a node that is started with this outlives a crash of it: the server does not sync its own tables.
 FAST = ("-Dcassandra.unsafesystem=true", "-Xms512m", "-Xmx512m")
+# Java compiles once and quickly. A node that lives for a suite spends a third less of the processors so, also where it
+# is kept busy; one that is measured is to have its second compiler.
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 
 _FOLDERS = ("commitlog", "saved_caches", "hints", "cdc_raw")
 _LOGBACK = """\

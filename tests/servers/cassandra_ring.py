@@ -11,14 +11,14 @@ from cassandra.query import SimpleStatement
 
 from polling import poll_until
 from servers.cassandra import CassandraServer, OwnCassandraServer
-from servers.cassandra_configuration import Place
+from servers.cassandra_configuration import SHORT_LIVED, Place
 from servers.ports import free_port
 from servers.process import ServerError
 
 _NODES = 3
 _ATTEMPTS = 100
 _SECONDS = 90
-_SMALL_HEAP = ("-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
+_OPTIONS = ("-Xms256m", "-Xmx384m", SHORT_LIVED)
 _SETTINGS = {
     # What a node has acknowledged it still has after it was killed.
     "commitlog_sync": "batch",
@@ -46,7 +46,7 @@ class OwnCassandraRing(CassandraServer):
         self._dead: list[OwnCassandraServer] = []
         try:
             for number, place in enumerate(places):
-                self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _SMALL_HEAP))
+                self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _OPTIONS))
             for node in self.nodes:
                 node.wait_until_ready()
             self.make_whole()
