@@ -132,13 +132,10 @@ class OwnCassandraServer(CassandraServer):
         """Let the node go on."""
         self._process.resume()
 
-    def start(self) -> None:
-        """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
-        self.begin()
-        self.wait_until_ready()
-
     def begin(self) -> None:
-        """Begin to start the node again; :meth:`wait_until_ready` waits for it."""
+        """Begin to start the node again where it was, from a thread that outlives it; :meth:`wait_until_ready` waits
+        for it.
+        """
         self._begin(self.place)
 
     def stop(self) -> None:

@@ -55,10 +55,11 @@ def test_two_writers_leave_no_more_than_each_may(open_backend: OpenBackend, leng
     first = open_backend()
     writers = [first.timeline_storage(), open_backend(first.namespace).timeline_storage()]
     keys = [f"key{number}" for number in range(5)]
-    most = length + 2 * Excess().limit(length)
-    for number in range(0, 2_400, 3):
+    limit = Excess().limit(length)
+    most = length + 2 * limit
+    for number in range(0, max(300, 4 * limit + length), 3):
         writers[number % 2].add_to_many(keys, range(number, number + 3), max_length=length)
-        if number % 300 == 0:
+        if number % 60 == 0:
             newest = list(range(number + 2, -1, -1))[:length]
             for found in writers[0].get_many_slices(keys, 0, None).values():
                 assert ids_of(found)[:length] == newest
