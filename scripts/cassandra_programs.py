@@ -14,6 +14,7 @@ import subprocess
 from pathlib import Path
 
 from caches import cache_folder, filled_folder
+from commands import run
 from system_packages import SystemPackageError, install_packages, require_installable
 
 ADDRESS_VARIABLE = "FEEDSTORE_TEST_CASSANDRA"
@@ -116,16 +117,7 @@ def _fetch_jars(folder: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    finished = subprocess.run(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    finished = run(command, folder)
     if finished.returncode:
         raise SystemPackageError(
             f"{' '.join(command)} failed with exit status {finished.returncode}:\n{finished.stdout[-4000:]}"

@@ -8,6 +8,8 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from commands import run
+
 TARGETS = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 _OPTIONS = (
     *("-o", "DPkg::Lock::Timeout=300"),
@@ -64,15 +66,7 @@ def is_target_system(path: str = "/etc/os-release") -> bool:
 def run_as_root(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run ``command`` as root, through ``sudo -n`` where need be, and return what it printed and its status."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    return subprocess.run(
-        [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    return run([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command])
 
 
 def _sudo_works() -> bool:

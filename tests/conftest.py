@@ -8,8 +8,8 @@
 - ``own_postgresql_server``: a server that the test may kill and start again.
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 - ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
-- ``cassandra_ring``: three nodes that the session shares; a test that harms one makes it whole again.
-  ``cassandra_ring_url`` is the URL of an empty keyspace of the test's own on it, which all three keep.
+- ``cassandra_ring``: three nodes that the tests of a file share, and may kill; whoever needs all makes it whole first.
+  ``cassandra_ring_url`` is the URL of a keyspace on it that those tests share, and all three keep.
 """
 
 from __future__ import annotations
@@ -194,21 +194,21 @@ def cassandra_keyspace(cassandra_server: CassandraServer) -> Iterator[str]:
     yield from _keyspace(cassandra_server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cassandra_ring() -> Iterator[OwnCassandraRing]:
-    """The session's Cassandra ring, whose nodes may be killed, and are to be started again."""
+    """A Cassandra ring, whose nodes may be killed."""
     ring = OwnCassandraRing()
     yield ring
     ring.stop()
 
 
-@pytest.fixture
-def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> Iterator[str]:
-    """The URL of an empty keyspace of the test's own, each row of which all nodes of the ring keep."""
-    yield from _keyspace(cassandra_ring, replicas=len(cassandra_ring.nodes))
+@pytest.fixture(scope="module")
+def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> str:
+    """The URL of a keyspace, each row of which all nodes of the ring keep."""
+    return cassandra_ring.url(cassandra_ring.create_keyspace(len(cassandra_ring.nodes)))
 
 
-def _keyspace(server: CassandraServer, replicas: int = 1) -> Iterator[str]:
-    name = server.create_keyspace(replicas)
+def _keyspace(server: CassandraServer) -> Iterator[str]:
+    name = server.create_keyspace()
     yield server.url(name)
     server.drop_keyspace(name)

@@ -22,15 +22,9 @@ def test_each_keyspace_is_empty_and_of_its_own(cassandra_server: CassandraServer
             session.execute(f"SELECT * FROM {other}.here")
 
 
-def test_a_killed_node_starts_again_and_a_stopped_one_leaves_nothing() -> None:
+def test_a_stopped_node_leaves_nothing() -> None:
     server = OwnCassandraServer()
-    try:
-        server.kill()
-        server.start()
-        with server.session() as session:
-            assert session.execute("SELECT cluster_name FROM system.local").one() == ("feedstore tests",)
-    finally:
-        server.stop()
+    server.stop()
     server.stop()
     assert not server.folder.exists()
 

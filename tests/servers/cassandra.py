@@ -14,7 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import WhiteListRoundRobinPolicy
 
 import cassandra_programs
-from servers.cassandra_configuration import FAST, Place, command, write_configuration
+from servers.cassandra_configuration import FAST, SHORT_LIVED, Place, command, write_configuration
 from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError, ServerProcess
@@ -91,7 +91,10 @@ class OwnCassandraServer(CassandraServer):
     """
 
     def __init__(
-        self, place: Place | None = None, settings: dict[str, object] | None = None, options: tuple[str, ...] = FAST
+        self,
+        place: Place | None = None,
+        settings: dict[str, object] | None = None,
+        options: tuple[str, ...] = (*FAST, SHORT_LIVED),
     ) -> None:
         self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings
@@ -117,6 +120,10 @@ class OwnCassandraServer(CassandraServer):
         """End the node at once, as a crash would."""
         self._process.kill()
 
+    def leave(self) -> None:
+        """Let the node end in order: first it tells the others of its ring, so that they need not find out."""
+        self._process.terminate()
+
     def pause(self) -> None:
         """Make the node hang until :meth:`resume`: it is connected to and does not answer."""
         self._process.pause()
@@ -125,13 +132,10 @@ class OwnCassandraServer(CassandraServer):
         """Let the node go on."""
         self._process.resume()
 
-    def start(self) -> None:
-        """Start the node again after :meth:`kill`, where it was, from a thread that outlives it."""
-        self.begin()
-        self.wait_until_ready()
-
     def begin(self) -> None:
-        """Begin to start the node again; :meth:`wait_until_ready` waits for it."""
+        """Begin to start the node again where it was, from a thread that outlives it; :meth:`wait_until_ready` waits
+        for it.
+        """
         self._begin(self.place)
 
     def stop(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+from commands import run
 from servers.cassandra import OwnCassandraServer
-from servers.cassandra_configuration import FAST, openings
+from servers.cassandra_configuration import FAST, SHORT_LIVED, openings
 from servers.ports import free_port
 from servers.process import ServerError
 
@@ -14,27 +14,20 @@ _TOOL = "org.apache.cassandra.tools.NodeTool"
 
 
 class FlushingCassandraServer(OwnCassandraServer):
-    """A node of its own that listens to Cassandra's ``nodetool`` too."""
+    """A node of its own that listens to Cassandra's ``nodetool`` too; ``options`` are added to Java's."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: tuple[str, ...] = FAST) -> None:
         self._tool_port = free_port()
-        super().__init__(options=(*FAST, f"-Dcassandra.jmx.local.port={self._tool_port}"))
+        super().__init__(options=(*options, f"-Dcassandra.jmx.local.port={self._tool_port}"))
 
     def flush(self) -> None:
         """Write what all tables hold in memory to their files. Takes about a second."""
         # The tool keeps a history in the user's home.
-        options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
+        options = (SHORT_LIVED, "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
         asked = ("-p", str(self._tool_port), "flush")
-        finished = subprocess.run(
-            [self.java, *options, "-cp", f"{self.jars}/*", _TOOL, *asked],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        finished = run([str(self.java), *options, "-cp", f"{self.jars}/*", _TOOL, *asked], self.folder)
         if finished.returncode:
-            raise ServerError(f"nodetool could not flush:\n{finished.stdout}{finished.stderr}")
+            raise ServerError(f"nodetool could not flush:\n{finished.stdout}")
 
     def stored_bytes(self, keyspace: str) -> int:
         """How many bytes the files of a keyspace take, once all that it holds is in them."""

@@ -11,14 +11,14 @@ from cassandra.query import SimpleStatement
 
 from polling import poll_until
 from servers.cassandra import CassandraServer, OwnCassandraServer
-from servers.cassandra_configuration import Place
+from servers.cassandra_configuration import SHORT_LIVED, Place
 from servers.ports import free_port
 from servers.process import ServerError
 
 _NODES = 3
 _ATTEMPTS = 100
 _SECONDS = 90
-_SMALL_HEAP = ("-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
+_OPTIONS = ("-Xms256m", "-Xmx384m", SHORT_LIVED)
 _SETTINGS = {
     # What a node has acknowledged it still has after it was killed.
     "commitlog_sync": "batch",
@@ -35,37 +35,50 @@ _ASK_ALL = "SELECT * FROM system_distributed.view_build_status WHERE keyspace_na
 
 
 class OwnCassandraRing(CassandraServer):
-    """Three nodes on free loopback addresses; all of them see each other when it is made."""
+    """Three nodes on free loopback addresses; all of them see each other when it is made.
+
+    The first is the one by which they find each other. It waits five seconds for such a one when it is started again.
+    """
 
     def __init__(self) -> None:
         places = _free_places()
         self.nodes: list[OwnCassandraServer] = []
+        self._dead: list[OwnCassandraServer] = []
         try:
             for number, place in enumerate(places):
-                self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _SMALL_HEAP))
+                self.nodes.append(OwnCassandraServer(place, {**_SETTINGS, **_token(number)}, _OPTIONS))
             for node in self.nodes:
                 node.wait_until_ready()
-            self.wait_until_whole()
+            self.make_whole()
         except BaseException:
             self.stop()
             raise
         super().__init__([place.address for place in places], places[0].native_port)
 
-    def is_whole(self) -> bool:
-        """Whether every node can reach all others."""
-        return all(_sees_all(node) for node in self.nodes)
-
-    def start(self, *nodes: OwnCassandraServer) -> None:
-        """Start nodes again after their ``kill()``, and wait until the ring is whole."""
+    def kill(self, *nodes: OwnCassandraServer) -> None:
+        """End nodes at once, as a crash would, until :meth:`make_whole`."""
         for node in nodes:
+            node.kill()
+        self._dead += nodes
+
+    def dismiss(self, *nodes: OwnCassandraServer) -> None:
+        """Let nodes end in order, until :meth:`make_whole`; the others know it at once."""
+        for node in nodes:
+            node.leave()
+        self._dead += nodes
+
+    def make_whole(self) -> None:
+        """Start the nodes that were ended again, and return once every node can reach all others."""
+        dead, self._dead = self._dead, []
+        for node in dead:
+            node.kill()
             node.begin()
-        for node in nodes:
+        for node in dead:
             node.wait_until_ready()
-        self.wait_until_whole()
+        poll_until(self._is_whole, _SECONDS, "the meeting of all nodes")
 
-    def wait_until_whole(self) -> None:
-        """Return once every node can reach all others."""
-        poll_until(self.is_whole, _SECONDS, "the meeting of all nodes")
+    def _is_whole(self) -> bool:
+        return all(_sees_all(node) for node in self.nodes)
 
     def stop(self) -> None:
         """End the nodes and remove their data."""

@@ -77,6 +77,10 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def terminate(self) -> None:
+        """Ask the process to end in order, and do not wait for it."""
+        self._process.terminate()
+
     def pause(self) -> None:
         """Stop the process from running, as a machine that hangs would, until :meth:`resume`."""
         self._process.send_signal(signal.SIGSTOP)

@@ -90,11 +90,14 @@ class CassandraBackend(StoreBackend[Store]):
         queue = store.queue = WriteQueue(atomic)
         try:
             results = [operation.run() for operation in operations]
+            if queue.writes:
+                send = store.write_at_once if atomic else store.write_now
+                send(queue.taken())
+        except BaseException:
+            store.memory.excess.forget(self.namespace, queue.trimmed)
+            raise
         finally:
             store.queue = None
-        if queue.writes:
-            send = store.write_at_once if atomic else store.write_now
-            send(queue.taken())
         return results
 
     def _ping(self) -> None:

@@ -75,7 +75,14 @@ class Directory:
         return self._store.statements.select_names, [*partition, after, int_value(_MOST_A_TRIP)]
 
     def forget(self) -> None:
-        """Take out the names that were put there long ago."""
+        """Take out the names that were put there long ago, once what they name was deleted.
+
+        An atomic batch leaves them: it may yet be refused, and readers pass over the names of what is empty.
+        """
+        queue = self._store.queue
+        if queue is not None and queue.is_atomic:
+            return
+        self._store.send_queued()
         timestamp = bigint_value(self._store.clock.next() - int(2 * LEASE_SECONDS * _MICROSECONDS))
         statement = self._store.statements.forget
         partitions = [self._partition(bucket) for bucket in range(self._buckets)]

@@ -47,11 +47,11 @@ class Excess:
 
     def add(self, namespace: str, keys: Iterable[str], amount: int) -> None:
         """Count entries that came without a length, where it matters to a later delivery."""
-        counts = self._counts
-        for key in keys:
-            state = counts.get((namespace, key))
-            if state is not None:
-                state[0] += amount
+        with self._lock:
+            for key in keys:
+                state = self._counts.get((namespace, key))
+                if state is not None:
+                    state[0] += amount
 
     def forget(self, namespace: str, keys: Iterable[str]) -> None:
         """Know nothing of timelines any more, because a trim failed: the next delivery trims."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+
+from feedstore.errors import StorageError
 
 LIMIT = 1_000_000
 """Entries that one timeline should hold at most; beyond it compactions, repairs and counts of the partition suffer."""
@@ -33,8 +36,18 @@ class Lengths:
         return False
 
 
-def warn_of_length(key: str, length: int) -> None:
-    """Log a warning where a timeline comes near the limit."""
+def look_at(key: str, count: Callable[[str], int]) -> None:
+    """Count a timeline, and log a warning where it comes near the limit.
+
+    One that cannot be counted, as one far beyond the limit may not be in time, is a warning too, and no error of the
+    addition that was carried out before.
+    """
+    try:
+        length = count(key)
+    except StorageError as error:
+        _logger.warning("a timeline that has grown could not be counted: %s", error)
+        _logger.debug("the timeline is %r", key)
+        return
     if length >= _NEAR:
         _logger.warning(
             "a timeline holds %s entries, and %s is the most that one should: a timeline is one partition; trim it, or "

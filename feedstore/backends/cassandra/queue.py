@@ -11,13 +11,15 @@ from feedstore.backends.cassandra.batches import Write
 class WriteQueue:
     """The writes of a batch, in the order of their timestamps.
 
-    ``changes`` tells, for each timeline by its partition key, what an atomic batch does to it before it trims it.
+    ``changes`` tells, for each timeline by its partition key, what an atomic batch does to it before it trims it;
+    ``trimmed`` are the keys of those that fan-outs count as trimmed, which they are not before the batch is sent.
     """
 
     def __init__(self, is_atomic: bool) -> None:
         self.is_atomic = is_atomic
         self.writes: list[Write] = []
         self.changes: dict[bytes, list[Any]] = {}
+        self.trimmed: list[str] = []
 
     def add(self, writes: Iterable[Write]) -> None:
         """Queue writes."""

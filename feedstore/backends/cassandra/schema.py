@@ -110,8 +110,7 @@ class _Preparation:
         self._refuse_foreign()
         if not self._ask("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s"):
             self._make_keyspace()
-        for table in TABLES:
-            self._change(table.creation(keyspace))
+        self._change(*(table.creation(keyspace) for table in TABLES))
         self._check_every_node()
         # All write it at one timestamp: of a newer release's and this one's, the higher version stays.
         self._run(
@@ -140,21 +139,30 @@ class _Preparation:
                     f"{self._label}: there is a table {table.name} that feedstore has not made; use another keyspace"
                 )
 
-    def _change(self, statement: str) -> None:
-        """Change the schema, at the node that all processes choose, and wait until the others know."""
+    def _change(self, *statements: str) -> None:
+        """Change the schema, at the node that all processes choose, and wait until the others know.
+
+        All statements are sent at once: the nodes tell each other what version they have once a second, and each
+        statement by itself waits for that.
+        """
         first = min(self._hosts(), key=lambda host: str(host.host_id), default=None)
-        future = self._session.driver_session.execute_async(
-            SimpleStatement(statement), execution_profile=self._session.profile, host=first
-        )
-        future.result()
-        self._check_agreement(future.is_schema_agreed)
+        session, profile = self._session.driver_session, self._session.profile
+        futures = [
+            session.execute_async(SimpleStatement(statement), execution_profile=profile, host=first)
+            for statement in statements
+        ]
+        for future in futures:
+            future.result()
+        self._check_agreement(all(future.is_schema_agreed for future in futures))
 
     def _check_every_node(self) -> None:
-        """Raise unless every node knows the tables: where another process has just made them, this one's statements
-        changed nothing, and the driver did not wait.
+        """Raise unless all nodes have one version of the schema: where another process has just made the tables, this
+        one's statements changed nothing, and the driver did not wait.
+
+        That a node lists the tables says less: it may do so before it knows them.
         """
-        for host in self._hosts():
-            self._check_agreement(self._tables(host) >= {table.name for table in TABLES})
+        asked = "SELECT schema_version FROM system.local WHERE key = 'local'"
+        self._check_agreement(len({self._run(asked, host=host)[0][0] for host in self._hosts()}) == 1)
 
     def _check_agreement(self, is_agreed: bool) -> None:
         if not is_agreed:
@@ -165,12 +173,11 @@ class _Preparation:
     def _hosts(self) -> list[Any]:
         return [host for host in self._session.cluster.metadata.all_hosts() if host.is_up]
 
-    def _tables(self, host: Any = None) -> set[str]:
-        asked = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s"
-        return {row[0] for row in self._ask(asked, host)}
+    def _tables(self) -> set[str]:
+        return {row[0] for row in self._ask("SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s")}
 
-    def _ask(self, statement: str, host: Any = None) -> list[Any]:
-        return self._run(statement, (self._session.keyspace,), host)
+    def _ask(self, statement: str) -> list[Any]:
+        return self._run(statement, (self._session.keyspace,))
 
     def _run(self, statement: str, parameters: tuple[str, ...] | None = None, host: Any = None) -> list[Any]:
         session = self._session.driver_session

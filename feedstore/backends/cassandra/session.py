@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, _ConfigMode
 from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
 from cassandra.query import BoundStatement, tuple_factory
 
@@ -70,7 +70,8 @@ class Session:
                 prepared = self.driver_session.prepare(text)
                 break
             except DRIVER_ERRORS as error:
-                if not is_passing(error) or time.monotonic() + _PAUSE_SECONDS > deadline:
+                is_late = time.monotonic() + _PAUSE_SECONDS > deadline
+                if is_late or not is_passing(error) or self.driver_session.is_shutdown:
                     raise
             time.sleep(_PAUSE_SECONDS)
         prepared.is_idempotent = True
@@ -166,3 +167,8 @@ def check_session(session: Any) -> None:
         raise InvalidTypeError(f"session is what Cluster.connect() returns, not {type(session).__name__}")
     if session.is_shutdown:
         raise InvalidValueError("the session that was handed in is closed")
+    if session.cluster._config_mode == _ConfigMode.LEGACY:
+        raise InvalidValueError(
+            "the session that was handed in takes no execution profiles; give its Cluster execution_profiles= instead "
+            "of load_balancing_policy= or default_retry_policy=, and no default, such as row_factory, on the session"
+        )

@@ -22,7 +22,7 @@ from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.schema import prepare_schema
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
-from feedstore.errors import BackendClosedError, ForkedClientError, StorageError
+from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError
 from feedstore.forks import follow_forks
 
 _MOST_AT_ONCE = 16
@@ -94,40 +94,50 @@ class Store:
                 return found
             if self.closed:
                 # A request that was under way when another thread closed: tried again, it would open a new session.
-                raise BackendClosedError(f"{self.label} was closed while it was asked")
+                raise self._closed_error()
             if self._owner not in (None, process):
                 raise ForkedClientError(
                     "a session that was handed in cannot be used in a forked process; connect by URL, or hand a "
                     "session in that the child has made"
                 )
-            session = self._open()
-            self._sessions[process] = session
+            session = self._sessions[process] = self._open()
+            if self.closed:
+                # By another thread, which found nothing to close yet.
+                self.close()
+                raise self._closed_error()
             return session
 
     def _open(self) -> Session:
-        session = None
         try:
             session = Session(self._connect(), self.settings, self.keyspace, is_owned=self._owner is None)
-            prepare_schema(session, self.settings, self.label)
+            try:
+                prepare_schema(session, self.settings, self.label)
+            except BaseException:
+                session.close()
+                raise
         except DRIVER_ERRORS as error:
-            if session is not None:
-                session.close()
-            raise translated(error, self.label) from error
-        except BaseException:
-            if session is not None:
-                session.close()
-            raise
+            raise self._translated(error) from error
         return session
+
+    def _translated(self, error: Exception) -> FeedstoreError:
+        return self._closed_error() if self.closed else translated(error, self.label)
+
+    def _closed_error(self) -> BackendClosedError:
+        return BackendClosedError(f"{self.label} was closed while it was asked")
 
     def fetch(self, statement: str, values: list[bytes], consistency: int | None = None) -> Rows:
         """Return all rows of one reading statement: one round trip for each 5,000."""
         session = self.session()
         try:
-            return _rows_of(session.send(session.bound(statement, values, consistency)).result())
+            request = session.bound(statement, values, consistency)
+        except DRIVER_ERRORS as error:
+            raise self._translated(error) from error
+        try:
+            return _rows_of(session.send(request).result())
         except DRIVER_ERRORS as error:
             if not is_passing(error):
-                raise translated(error, self.label) from error
-        return self.fetch_all([(statement, values)], consistency)[0]
+                raise self._translated(error) from error
+        return self._carry_out([request])[0]
 
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
         """Return all rows of each reading statement; up to 16 are under way at once."""
@@ -166,7 +176,7 @@ class Store:
             refused = [error for error in failed.values() if not is_passing(error)]
             error = (refused or list(failed.values()))[0]
             if refused or time.monotonic() + pause > deadline:
-                raise translated(error, self.label) from error
+                raise self._translated(error) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             failed = self._send([(position, sent[position]) for position in failed], answers)
@@ -190,7 +200,7 @@ class Store:
         try:
             yield from requests
         except DRIVER_ERRORS as error:
-            raise translated(error, self.label) from error
+            raise self._translated(error) from error
 
     @property
     def queue(self) -> WriteQueue | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from feedstore.backends.cassandra.floor import floor_from_bytes
-from feedstore.backends.cassandra.lengths import warn_of_length
 from feedstore.backends.cassandra.store import Request, Rows
 from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
 from feedstore.backends.cassandra.values import int_value, list_value
@@ -122,7 +121,6 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def _count(self, key: str) -> int:
         """One round trip; O(n)."""
         count: int = self._ask(self.backend.store_to_read().statements.count_entries, key)[0][0]
-        warn_of_length(key, count)
         return count
 
     def _ask(self, statement: str, key: str, *values: bytes) -> Rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.lengths import warn_of_length
+from feedstore.backends.cassandra.lengths import look_at
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch
 from feedstore.backends.cassandra.values import bigint_value
@@ -31,7 +31,7 @@ class CassandraTimelineWrites(TimelineHooks):
         self._deliver([key], serialized_activities)
         store, namespace = self.backend.store, self.backend.namespace
         if store.memory.lengths.must_look(namespace, key, len(serialized_activities)):
-            warn_of_length(key, self._count(key))
+            look_at(key, self._count)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
         """One lightweight transaction: four trips between the nodes.
@@ -61,6 +61,8 @@ class CassandraTimelineWrites(TimelineHooks):
             self._deliver(keys, serialized, is_counted=True)
             if due:
                 self._trim_all(due, max_length)
+                if store.queue is not None:
+                    store.queue.trimmed += due
         except BaseException:
             excess.forget(namespace, due)
             raise

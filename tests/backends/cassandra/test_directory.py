@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import pytest
 
 from feedstore.backends.cassandra import CassandraBackend
+from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.tables import SLICE_SHIFT
+from feedstore.errors import AtomicityError, StorageError
 from feedstore.storage import Backend
 from feedstore.testing.processes import Child
 from feedstore.testing.samples import make_activity
@@ -51,18 +54,72 @@ def test_what_is_added_after_another_s_flush_is_found(open_backend: OpenBackend)
     assert first.timeline_storage().count("key") == 0
 
 
-@pytest.mark.parametrize("backend_kind", ["cassandra"])
-def test_a_flush_takes_out_what_nobody_has_a_lease_on(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+def add_long_ago(backend: Backend, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add to timelines before all leases of today."""
     assert isinstance(backend, CassandraBackend)
-    timelines, clock = backend.timeline_storage(), backend.store.clock
+    clock = backend.store.clock
     now = clock.next
     long_ago = int((2 * LEASE_SECONDS + 60) * MICROSECONDS)
     monkeypatch.setattr(clock, "next", lambda: now() - long_ago)
-    timelines.add_to_many(["old", "older"], [1])
+    backend.timeline_storage().add_to_many(keys, [1])
     monkeypatch.setattr(clock, "next", now)
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_a_flush_takes_out_what_nobody_has_a_lease_on(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, is_batch: bool
+) -> None:
+    timelines = backend.timeline_storage()
+    add_long_ago(backend, ["old", "older"], monkeypatch)
     timelines.add("new", 1)
-    timelines.flush()
+    if is_batch:
+        with backend.batch() as batch:
+            timelines.flush(batch_interface=batch)
+    else:
+        timelines.flush()
     assert names(backend) == [b"new"]
+    assert list(timelines.keys()) == []
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_an_atomic_flush_that_is_refused_leaves_every_name(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    timelines = backend.timeline_storage()
+    keys = [f"key{number}" for number in range(20)]
+    add_long_ago(backend, keys, monkeypatch)
+
+    def flush(also: bytes) -> None:
+        with backend.batch(atomic=True) as batch:
+            timelines.flush(batch_interface=batch)
+            backend.kv_storage().upsert("item", also, batch_interface=batch)
+
+    with pytest.raises(AtomicityError):
+        flush(bytes(60_000))
+    assert set(timelines.keys()) == set(keys)
+    flush(b"")
+    assert list(timelines.keys()) == []
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_a_flush_in_a_batch_that_fails_leaves_the_names(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still there is found, and the next flush takes it out."""
+    assert isinstance(backend, CassandraBackend)
+    timelines, store = backend.timeline_storage(), backend.store
+    add_long_ago(backend, ["old"], monkeypatch)
+    write_now = store.write_now
+
+    def fail(writes: Iterable[Write]) -> None:
+        given = list(writes)
+        if any(statement == store.statements.remove_up_to for write in given for statement, _ in write.rows):
+            raise StorageError("no answer")
+        write_now(given)
+
+    monkeypatch.setattr(store, "write_now", fail)
+    with pytest.raises(StorageError, match="no answer"), backend.batch() as batch:
+        timelines.flush(batch_interface=batch)
+    monkeypatch.setattr(store, "write_now", write_now)
+    assert list(timelines.keys()) == ["old"]
+    timelines.flush()
     assert list(timelines.keys()) == []
 
 

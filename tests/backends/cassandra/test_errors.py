@@ -180,3 +180,22 @@ def test_the_last_error_is_told_when_the_time_is_up(
         with pytest.raises(StorageTimeoutError, match="changes nothing twice") as caught:
             hasty.timeline_storage().add("key", 2)
         assert caught.value.__cause__ is WRITE_TIMEOUT
+
+
+@pytest.mark.parametrize("use", ["read", "write"])
+def test_preparing_is_tried_once_where_nothing_is_to_be_tried_again(
+    cassandra_url: str, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    tried = []
+
+    def prepare(statement: str) -> None:
+        tried.append(statement)
+        raise OperationTimedOut
+
+    with CassandraBackend(cassandra_url, retry_seconds=0) as backend:
+        backend.store.known_namespaces.add(backend.namespace)
+        monkeypatch.setattr(backend.store.session().driver_session, "prepare", prepare)
+        items = backend.kv_storage()
+        with pytest.raises(StorageTimeoutError):
+            items.fetch_one("key") if use == "read" else items.upsert("key", 1)
+    assert len(tried) == 1

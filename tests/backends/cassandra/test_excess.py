@@ -6,8 +6,8 @@ import pytest
 
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS, Excess
-from feedstore.errors import StorageError
-from feedstore.storage import Backend
+from feedstore.errors import AtomicityError, StorageError
+from feedstore.storage import Backend, Batch
 from feedstore.testing.samples import ids_of
 from stores import OpenBackend
 
@@ -55,10 +55,11 @@ def test_two_writers_leave_no_more_than_each_may(open_backend: OpenBackend, leng
     first = open_backend()
     writers = [first.timeline_storage(), open_backend(first.namespace).timeline_storage()]
     keys = [f"key{number}" for number in range(5)]
-    most = length + 2 * Excess().limit(length)
-    for number in range(0, 2_400, 3):
+    limit = Excess().limit(length)
+    most = length + 2 * limit
+    for number in range(0, max(300, 4 * limit + length), 3):
         writers[number % 2].add_to_many(keys, range(number, number + 3), max_length=length)
-        if number % 300 == 0:
+        if number % 60 == 0:
             newest = list(range(number + 2, -1, -1))[:length]
             for found in writers[0].get_many_slices(keys, 0, None).values():
                 assert ids_of(found)[:length] == newest
@@ -101,3 +102,20 @@ def test_a_trim_that_failed_is_made_up_for(backend: Backend, monkeypatch: pytest
     monkeypatch.setattr(backend.store, "fetch_all", fetch_all)
     timelines.add_to_many(["key"], [100], max_length=10)
     assert ids_of(timelines.get_slice("key", 0, None)) == list(range(100, 90, -1))
+
+
+def deliver(backend: Backend, batch: Batch) -> None:
+    """Queue a fan-out, and what makes the batch too large."""
+    backend.timeline_storage().add_to_many(["key"], [1_500], max_length=10, batch_interface=batch)
+    backend.kv_storage().upsert("item", bytes(60_000), batch_interface=batch)
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_a_trim_in_a_batch_that_was_refused_is_made_up_for(backend: Backend) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_many("key", range(1_500))
+    batch = backend.batch(atomic=True)
+    with pytest.raises(AtomicityError), batch:
+        deliver(backend, batch)
+    timelines.add_to_many(["key"], [1_500], max_length=10)
+    assert ids_of(timelines.get_slice("key", 0, None)) == list(range(1_500, 1_490, -1))

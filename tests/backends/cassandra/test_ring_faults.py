@@ -4,91 +4,50 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 import soak
 from feedstore import Activity, connect
 from feedstore.backends.cassandra import CassandraBackend
-from feedstore.errors import MissingSchemaError, StorageTimeoutError, StorageUnavailableError
+from feedstore.backends.cassandra.excess import Excess
+from feedstore.errors import StorageTimeoutError, StorageUnavailableError
+from feedstore.testing.processes import run_in_threads
+from feedstore.testing.samples import ids_of
 from polling import poll_until
-from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra import OwnCassandraServer
 from servers.cassandra_ring import OwnCassandraRing
+from stores import fresh_namespace
 
-KEYS = [f"feed:{number}" for number in range(60)]
+DELIVERED = [f"feed:{number}" for number in range(60)]
+FILLED = [f"full:{number}" for number in range(20)]
+LENGTH = 10
 CHUNK = 20
-ROUNDS_AFTER = 20
+ROUNDS = 40
+SECONDS = 120
 PROCESSES = 4
 KEYSPACES = soak.count(1, 10)
 
 
 @pytest.fixture
-def backend(cassandra_ring_url: str) -> Iterator[CassandraBackend]:
-    """A backend whose every row is kept by all three nodes, and confirmed by two."""
-    with CassandraBackend(cassandra_ring_url, retry_seconds=60) as backend:
+def backend(cassandra_ring: OwnCassandraRing, cassandra_ring_url: str) -> Iterator[CassandraBackend]:
+    """A backend on a ring that is whole, whose every row is kept by all three nodes, and confirmed by two."""
+    cassandra_ring.make_whole()
+    with CassandraBackend(cassandra_ring_url, namespace=fresh_namespace(), retry_seconds=60) as backend:
         # Now, and not while a node dies, the tables are made.
         backend.kv_storage().upsert("opened", True)
         yield backend
 
 
-def test_a_node_killed_amid_bulk_adds(cassandra_ring: OwnCassandraRing, backend: CassandraBackend) -> None:
-    timelines, activities = backend.timeline_storage(), backend.activity_storage()
-    deeds = [Activity("ann", "push", f"commit:{number}") for number in range(CHUNK)]
-
-    def add(number: int) -> None:
-        timelines.add_many("key", range(number * CHUNK, (number + 1) * CHUNK))
-        activities.add_many(deeds)
-
-    with dying(cassandra_ring, cassandra_ring.nodes[1]) as keep_on:
-        rounds = keep_on(add)
-        assert ids_in(backend, "key") == list(range(rounds * CHUNK))[::-1]
-    # The node that is back has what it missed, or the one that has not missed it is asked too.
-    with dying(cassandra_ring, cassandra_ring.nodes[0]) as keep_on:
-        keep_on(lambda number: backend.ping())
-        assert ids_in(backend, "key") == list(range(rounds * CHUNK))[::-1]
-        assert activities.get_many(deeds) == deeds
-
-
-def test_a_node_killed_amid_fan_outs(cassandra_ring: OwnCassandraRing, backend: CassandraBackend) -> None:
-    timelines = backend.timeline_storage()
-    length, excess = 25, backend.abilities.fan_out_excess
-    with dying(cassandra_ring, cassandra_ring.nodes[2]) as keep_on:
-        rounds = keep_on(lambda number: timelines.add_to_many(KEYS, [number], max_length=length))
-    newest = list(range(rounds))[::-1]
-    for found in timelines.get_many_slices(KEYS, 0, None).values():
-        ids = [reference.serialization_id for reference in found]
-        assert ids[:length] == newest[:length]
-        assert ids == newest[: len(ids)]
-        assert len(ids) <= length + excess
-    timelines.trim(KEYS[0], length)
-    assert ids_in(backend, KEYS[0]) == newest[:length]
-
-
-def test_a_node_killed_amid_reads(cassandra_ring: OwnCassandraRing, backend: CassandraBackend) -> None:
-    timelines, items = backend.timeline_storage(), backend.kv_storage()
-    timelines.add_to_many(KEYS, range(100))
-    items.upsert("item", 7)
-
-    def read(number: int) -> None:
-        assert ids_in(backend, KEYS[number % len(KEYS)]) == list(range(100))[::-1]
-        assert timelines.index_of(KEYS[0], 40) == 59
-        assert {len(found) for found in timelines.get_many_slices(KEYS[:5], 0, 30).values()} == {30}
-        assert items.fetch_one("item") == 7
-
-    with dying(cassandra_ring, cassandra_ring.nodes[0]) as keep_on:
-        keep_on(read)
-
-
-@pytest.mark.usefixtures("backend")
 def test_nodes_that_hang_are_a_timeout_and_the_write_may_be_repeated(
-    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str
+    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str, backend: CassandraBackend
 ) -> None:
-    with CassandraBackend(cassandra_ring_url, timeout=2.0, retry_seconds=1.0) as backend:
-        timelines = backend.timeline_storage()
-        timelines.add_many("key", [1, 2, 3])
+    with CassandraBackend(cassandra_ring_url, namespace=backend.namespace, timeout=1.0, retry_seconds=0.5) as impatient:
+        timelines = impatient.timeline_storage()
+        poll_until(lambda: works(lambda: timelines.add_many("key", [1, 2, 3])), SECONDS, "the first answer")
         hanging = cassandra_ring.nodes[1:]
         for node in hanging:
             node.pause()
@@ -98,35 +57,13 @@ def test_nodes_that_hang_are_a_timeout_and_the_write_may_be_repeated(
         finally:
             for node in hanging:
                 node.resume()
-        cassandra_ring.wait_until_whole()
-        poll_until(lambda: works(lambda: timelines.add_many("key", [3, 4])), 60, "the nodes' going on")
-        assert ids_in(backend, "key") == [4, 3, 2, 1]
+        cassandra_ring.make_whole()
+        poll_until(lambda: works(lambda: timelines.add_many("key", [3, 4])), SECONDS, "the nodes' going on")
+    assert ids_in(backend, "key") == [4, 3, 2, 1]
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("backend")
-def test_two_of_three_dead_is_one_error_that_names_the_store(
-    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str
-) -> None:
-    with CassandraBackend(cassandra_ring_url, retry_seconds=0.5) as backend:
-        timelines = backend.timeline_storage()
-        timelines.add("key", 1)
-        dead = cassandra_ring.nodes[:2]
-        for node in dead:
-            node.kill()
-        try:
-            # Until the last one takes them for dead, it waits for them.
-            poll_until(lambda: not is_waited_for(lambda: timelines.add("key", 2)), 60, "the deaths being noticed")
-            keyspace = cassandra_ring_url.rpartition("/")[2]
-            for call in (lambda: timelines.add("key", 2), lambda: timelines.get_slice("key", 0, None)):
-                with pytest.raises(StorageUnavailableError, match=rf"cassandra://.*/{keyspace}: .*") as caught:
-                    call()
-                assert "QUORUM" in str(caught.value)
-        finally:
-            cassandra_ring.start(*dead)
-        poll_until(lambda: works(lambda: timelines.add("key", 3)), 60, "the driver's return to the nodes")
-        assert set(ids_in(backend, "key")) - {2} == {3, 1}
-
-
 def test_several_processes_open_an_empty_keyspace_at_once(cassandra_ring: OwnCassandraRing) -> None:
     with ProcessPoolExecutor(PROCESSES, mp_context=multiprocessing.get_context("spawn")) as processes:
         for _ in range(KEYSPACES):
@@ -137,48 +74,89 @@ def test_several_processes_open_an_empty_keyspace_at_once(cassandra_ring: OwnCas
                 assert ids_in(backend, "key") == list(range(PROCESSES))[::-1]
 
 
-def test_a_keyspace_that_is_dropped_is_one_error(cassandra_server: CassandraServer) -> None:
-    keyspace = cassandra_server.create_keyspace()
-    with connect(cassandra_server.url(keyspace)) as backend:
-        timelines, items = backend.timeline_storage(), backend.kv_storage()
-        timelines.add("key", 1)
-        cassandra_server.drop_keyspace(keyspace)
-        for call in (
-            lambda: timelines.add("key", 2),
-            lambda: timelines.add_to_many(["key", "other"], [2], max_length=5),
-            lambda: timelines.get_slice("key", 0, None),
-            lambda: items.fetch_one("item"),
-        ):
-            with pytest.raises(MissingSchemaError, match=keyspace):
+def test_two_of_three_gone_is_one_error_that_names_the_store(
+    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str, backend: CassandraBackend
+) -> None:
+    with CassandraBackend(cassandra_ring_url, namespace=backend.namespace, retry_seconds=0.5) as impatient:
+        timelines = impatient.timeline_storage()
+        poll_until(lambda: works(lambda: timelines.add("key", 1)), SECONDS, "the first answer")
+        cassandra_ring.dismiss(*cassandra_ring.nodes[1:])
+        # Until the last one knows, it waits for them.
+        poll_until(lambda: not is_waited_for(lambda: timelines.add("key", 2)), SECONDS, "their end being noticed")
+        keyspace = cassandra_ring_url.rpartition("/")[2]
+        for call in (lambda: timelines.add("key", 2), lambda: timelines.get_slice("key", 0, None)):
+            with pytest.raises(StorageUnavailableError, match=rf"cassandra://.*/{keyspace}: .*QUORUM"):
                 call()
+        cassandra_ring.make_whole()
+        poll_until(lambda: works(lambda: timelines.add("key", 3)), SECONDS, "the driver's return to the nodes")
+        assert set(ids_in(impatient, "key")) - {2} == {3, 1}
 
 
-@contextmanager
-def dying(ring: OwnCassandraRing, node: OwnCassandraServer) -> Iterator[Callable[[Callable[[int], object]], int]]:
-    """Give something that repeats a call while the node is killed amid it; start the node again at the end."""
-    killed = threading.Event()
+def test_a_node_killed_amid_adds_fan_outs_and_reads(
+    cassandra_ring: OwnCassandraRing, backend: CassandraBackend
+) -> None:
+    timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
+    deeds = [Activity("ann", "push", f"commit:{number}") for number in range(CHUNK)]
+    timelines.add_to_many(FILLED, range(100))
+    items.upsert("item", 7)
 
-    def kill() -> None:
-        node.kill()
-        killed.set()
+    def add(number: int) -> None:
+        timelines.add_many("key", range(number * CHUNK, (number + 1) * CHUNK))
+        activities.add_many(deeds)
+
+    def fan_out(number: int) -> None:
+        timelines.add_to_many(DELIVERED, [number], max_length=LENGTH)
+
+    def read(number: int) -> None:
+        assert ids_in(backend, FILLED[number % len(FILLED)]) == list(range(100))[::-1]
+        assert timelines.index_of(FILLED[0], 40) == 59
+        assert {len(found) for found in timelines.get_many_slices(FILLED[:5], 0, 30).values()} == {30}
+        assert items.fetch_one("item") == 7
+
+    def check() -> None:
+        assert ids_in(backend, "key") == list(range(added * CHUNK))[::-1]
+        assert activities.get_many(deeds) == deeds
+        for found in timelines.get_many_slices(DELIVERED, 0, None).values():
+            assert LENGTH <= len(found) <= LENGTH + 2 * Excess().limit(LENGTH)
+            assert ids_of(found) == newest[: len(found)]
+
+    added, delivered, _ = carried_out_amid_a_death(cassandra_ring, cassandra_ring.nodes[1], [add, fan_out, read])
+    newest = list(range(delivered))[::-1]
+    check()
+    cassandra_ring.make_whole()
+    # The node that is back has what it missed, or the one that has not missed it is asked too.
+    cassandra_ring.kill(cassandra_ring.nodes[2])
+    check()
+    timelines.trim(DELIVERED[0], LENGTH)
+    assert ids_in(backend, DELIVERED[0]) == newest[:LENGTH]
+
+
+def carried_out_amid_a_death(
+    ring: OwnCassandraRing, node: OwnCassandraServer, calls: Sequence[Callable[[int], object]]
+) -> list[int]:
+    """Repeat each call in a thread of its own, kill the node amid them, and return how often each was carried out."""
+    under_way, killed = threading.Semaphore(0), threading.Event()
 
     def keep_on(call: Callable[[int], object]) -> int:
         number, last = 0, None
-        killing = threading.Timer(0.3, kill)
-        killing.start()
         while last is None or number < last:
             call(number)
             number += 1
+            if number == ROUNDS:
+                under_way.release()
             if last is None and killed.is_set():
-                last = number + ROUNDS_AFTER
-        killing.join()
+                last = number + ROUNDS
         return number
 
-    try:
-        yield keep_on
-    finally:
-        node.kill()
-        ring.start(node)
+    def kill() -> None:
+        try:
+            for _ in calls:
+                assert under_way.acquire(timeout=SECONDS)
+            ring.kill(node)
+        finally:
+            killed.set()
+
+    return run_in_threads([*(partial(keep_on, call) for call in calls), kill], 2 * SECONDS)[:-1]
 
 
 def works(call: Callable[[], object]) -> bool:
@@ -190,18 +168,18 @@ def works(call: Callable[[], object]) -> bool:
 
 
 def is_waited_for(call: Callable[[], object]) -> bool:
-    """Whether a call ends with a timeout, and not with nodes that are known to be dead."""
+    """Whether a call ends well or with a timeout, and not with nodes that are known to be gone."""
     try:
         call()
     except StorageTimeoutError:
         return True
     except StorageUnavailableError:
         return False
-    raise AssertionError("a write was confirmed by two nodes of which one is dead")
+    return True
 
 
 def ids_in(backend: CassandraBackend, key: str) -> list[int]:
-    return [reference.serialization_id for reference in backend.timeline_storage().get_slice(key, 0, None)]
+    return ids_of(backend.timeline_storage().get_slice(key, 0, None))
 
 
 def open_and_add(url: str, number: int) -> None:

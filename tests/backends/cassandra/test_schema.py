@@ -142,13 +142,15 @@ def test_a_keyspace_dropped_under_the_backend_is_one_clear_error(
         cassandra_server.drop_keyspace(name_of(cassandra_keyspace))
         uses = (
             lambda: backend.timeline_storage().add("key", 2),
+            lambda: backend.timeline_storage().add_to_many(["key", "other"], [2], max_length=5),
             lambda: backend.timeline_storage().get_slice("key", 0, 5),
             lambda: backend.timeline_storage().trim("key", 0),
             lambda: backend.kv_storage().upsert("key", 1),
+            lambda: backend.kv_storage().fetch_one("key"),
             lambda: list(backend.activity_storage().iterate()),
         )
         for use in uses:
-            with pytest.raises(MissingSchemaError, match="gone"):
+            with pytest.raises(MissingSchemaError, match=f"{name_of(cassandra_keyspace)}.* are gone"):
                 use()
 
 

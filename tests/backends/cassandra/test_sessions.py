@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cassandra.cluster import Session
+from cassandra.cluster import Cluster, NoHostAvailable, Session
+from cassandra.policies import WhiteListRoundRobinPolicy
 
 from feedstore import connect
-from feedstore.backends.cassandra import CassandraBackend
-from feedstore.errors import ForkedClientError
+from feedstore.backends.cassandra import CassandraBackend, store
+from feedstore.errors import BackendClosedError, ForkedClientError
 from feedstore.testing.processes import run_in_child
 from feedstore.testing.samples import ids_of
 from servers.cassandra import CassandraServer
@@ -71,6 +72,57 @@ def test_sessions_that_are_refused(session: Session) -> None:
     session.cluster.shutdown()
     with pytest.raises(ValueError, match="closed"):
         CassandraBackend(session=session, keyspace="feeds")
+
+
+def test_a_session_without_execution_profiles_is_refused(cassandra_server: CassandraServer) -> None:
+    nodes = WhiteListRoundRobinPolicy(cassandra_server.hosts)
+    with pytest.warns(DeprecationWarning, match="execution profiles"):
+        cluster = Cluster(
+            cassandra_server.hosts, cassandra_server.port, load_balancing_policy=nodes, protocol_version=5
+        )
+    try:
+        with pytest.raises(ValueError, match="execution_profiles="):
+            CassandraBackend(session=cluster.connect(), keyspace="feeds")
+    finally:
+        cluster.shutdown()
+
+
+def test_a_backend_that_is_closed_while_it_opens_keeps_no_session(
+    cassandra_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def close(session: Any, *others: object) -> None:
+        opened.append(session)
+        backend.close()
+
+    monkeypatch.setattr(store, "prepare_schema", close)
+    backend = CassandraBackend(cassandra_url)
+    with pytest.raises(BackendClosedError, match="was closed while it was asked"):
+        backend.ping()
+    assert [session.cluster.is_shutdown for session in opened] == [True]
+
+
+@pytest.mark.parametrize("use", ["read", "write"])
+def test_a_backend_that_is_closed_while_it_prepares_a_statement(
+    cassandra_url: str, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    """The driver cannot ask anybody then, which otherwise passes."""
+    backend = CassandraBackend(cassandra_url, namespace=fresh_namespace(), retry_seconds=3_600)
+    items = backend.kv_storage()
+    items.delete("key")
+    session = backend.store.session().driver_session
+    tried: list[str] = []
+
+    def prepare(statement: str) -> None:
+        assert not tried, "a closed session is asked again"
+        tried.append(statement)
+        backend.close()
+        raise NoHostAvailable("Unable to complete the operation against any hosts", {})
+
+    monkeypatch.setattr(session, "prepare", prepare)
+    with pytest.raises(BackendClosedError, match="was closed while it was asked"):
+        items.fetch_one("key") if use == "read" else items.upsert("key", 1)
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -91,7 +91,7 @@ def test_trims_of_full_fan_outs_and_late_arrivals(backend: Backend, monkeypatch:
     """Late arrivals below the floor are found, and read through no more than the tombstones of the trims."""
     timelines = backend.timeline_storage()
     choose = random.Random(5)
-    keys = [f"key{number}" for number in range(20)]
+    keys = [f"key{number}" for number in range(4)]
     for number in range(0, 20_000, 200):
         timelines.add_to_many(keys, range(number, number + 200), max_length=10)
     late = sorted(choose.sample(range(10_000), 5), reverse=True)
