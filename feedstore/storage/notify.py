@@ -227,5 +227,5 @@ def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
     if not isinstance(notifier, Notifier):
         raise InvalidTypeError(f"notifier is what backend.notifier() returns, not {notifier!r}")
     if not backend.shares_batches_with(notifier.backend):
-        raise InvalidValueError("the notifier belongs to another backend or namespace than the storage")
+        raise InvalidValueError("the notifier belongs to another backend or namespace than what it is given to")
     return notifier
