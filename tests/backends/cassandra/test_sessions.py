@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,8 +13,8 @@ from cassandra.cluster import Session
 
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend
-from feedstore.errors import ForkedClientError
-from feedstore.testing.processes import run_in_child
+from feedstore.errors import BackendClosedError, ForkedClientError
+from feedstore.testing.processes import THREAD_SECONDS, run_in_child, run_in_threads
 from feedstore.testing.samples import ids_of
 from servers.cassandra import CassandraServer
 from stores import fresh_namespace
@@ -71,6 +72,27 @@ def test_sessions_that_are_refused(session: Session) -> None:
     session.cluster.shutdown()
     with pytest.raises(ValueError, match="closed"):
         CassandraBackend(session=session, keyspace="feeds")
+
+
+def test_requests_that_are_under_way_end_with_their_backend(cassandra_url: str) -> None:
+    """At once, and not when they would have been given up; the driver sends none of them again."""
+    backend = connect(cassandra_url, namespace=fresh_namespace(), timeout=1.5 * THREAD_SECONDS)
+    storage = backend.kv_storage()
+    storage.upsert("key", 1)
+    readers = 4
+    are_reading = threading.Barrier(readers + 1)
+
+    def read() -> None:
+        are_reading.wait(THREAD_SECONDS)
+        with pytest.raises(BackendClosedError):
+            while True:
+                storage.fetch_one("key")
+
+    def close() -> None:
+        are_reading.wait(THREAD_SECONDS)
+        backend.close()
+
+    run_in_threads([*[read] * readers, close])
 
 
 @pytest.mark.parametrize("used", [False, True])
