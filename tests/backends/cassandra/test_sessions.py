@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -18,6 +16,7 @@ from feedstore.backends.cassandra import CassandraBackend
 from feedstore.errors import BackendClosedError, ForkedClientError
 from feedstore.testing.processes import THREAD_SECONDS, run_in_child, run_in_threads
 from feedstore.testing.samples import ids_of
+from polling import poll_until
 from servers.cassandra import CassandraServer
 from stores import fresh_namespace
 
@@ -81,19 +80,17 @@ def test_requests_that_are_under_way_end_with_their_backend(cassandra_url: str) 
     backend = connect(cassandra_url, namespace=fresh_namespace(), timeout=1.5 * THREAD_SECONDS)
     storage = backend.kv_storage()
     storage.upsert("key", 1)
-    readers = 4
-    are_reading = threading.Barrier(readers + 1)
+    found: list[object] = []
 
     def read() -> None:
-        are_reading.wait(THREAD_SECONDS)
         with pytest.raises(BackendClosedError):
-            deque(iter(partial(storage.fetch_one, "key"), None), maxlen=0)
+            found.extend(iter(partial(storage.fetch_one, "key"), None))
 
     def close() -> None:
-        are_reading.wait(THREAD_SECONDS)
+        poll_until(lambda: len(found) > 100, THREAD_SECONDS, "reading")
         backend.close()
 
-    run_in_threads([*[read] * readers, close])
+    run_in_threads([*[read] * 4, close])
 
 
 @pytest.mark.parametrize("used", [False, True])
