@@ -12,6 +12,7 @@ _PLAIN = {"type", "payload"}
 _SIGNED = {*_PLAIN, "signed"}
 _UNIQUE = {*_PLAIN, "unique", "sender"}
 
+
 class MessageCodec:
     """Turns messages of three classes into plain values and back: plain ones, signed ones, unique ones.
 
