@@ -145,8 +145,8 @@ class Notifier:
       closes the backend. They must not block; what one of them raises is logged, and the rest are told all the same.
     - N6 Two namespaces never hear of each other.
 
-    ``timeline_storage(notifier=…)`` announces each add and fan-out once it is stored. If a process dies between the
-    two, the write is told of at the next recheck, :data:`RECHECK_SECONDS` by default.
+    ``timeline_storage(notifier=…)`` announces each add, removal and trim once it is stored. If a process dies between
+    the two, the write is told of at the next recheck, :data:`RECHECK_SECONDS` by default.
 
     A backend that can push pushes, and an idle watch costs nothing. Elsewhere the watcher's thread polls what is
     watched, at a delay that the backend states, and notices writes by itself, announced or not.

@@ -82,7 +82,6 @@ def test_an_entry_that_is_stored_late_comes_too(scene: Scene) -> None:
     scene.add(*range(100, 120))
     stream = scene.stream()
     scene.timelines.remove(KEY, 117)
-    scene.backend.notifier().announce([KEY])
     assert stream.read_until_event("removed")[0].value == {"id": id_to_text(117)}
     scene.add(117)
     assert texts(stream.read_until_event("activity", 2)) == [114, 117]
