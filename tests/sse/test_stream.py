@@ -246,7 +246,7 @@ def test_a_stream_ends_in_time_so_that_its_client_is_asked_again_who_it_is(new_s
     stream = scene.stream()
     stream.read_to_the_end()
     assert stream.retry is not None
-    assert len(scene.live) == 0
+    poll_until(lambda: len(scene.live) == 0, 20, "the end of the stream")
 
 
 def test_a_client_that_goes_is_forgotten(scene: Scene) -> None:
