@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sys
@@ -107,9 +108,16 @@ class Ancestor(Side):
         return EventSourceResponse(self._channel.message_stream(listener), ping=self._heartbeat_seconds)
 
 
+def _collecting_less_often(heartbeat_seconds: float) -> Side:
+    """The product, in a process whose garbage collector waits for 10,000 new objects and not for 700."""
+    gc.set_threshold(10_000)
+    return Product(heartbeat_seconds)
+
+
 SIDES: dict[str, Callable[[float], Side]] = {
     "feedstore": Product,
     "feedstore over EventSourceResponse": ProductOverSseStarlette,
+    "feedstore, collecting less often": _collecting_less_often,
     "eric-sse, delay 0": lambda heartbeat_seconds: Ancestor(heartbeat_seconds, 0),
     "eric-sse, delay 1 s": lambda heartbeat_seconds: Ancestor(heartbeat_seconds, 1),
 }

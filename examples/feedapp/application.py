@@ -32,7 +32,6 @@ class FeedApplication:
     """Answers requests. Somebody who is signed in has a signed cookie, and it alone says whose feed a request sees."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
         self._activities = backend.activity_storage()
         self._timelines = backend.timeline_storage(notifier=backend.notifier())
         self._follows = Follows(backend)
@@ -50,7 +49,7 @@ class FeedApplication:
     async def sign_in(self, request: Request) -> Response:
         """Believe a name. An application would ask for a password here."""
         _refuse_other_sites(request)
-        form = dict(parse_qsl((await request.body()).decode()))
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         request.session["name"] = _text(form.get("name"), "your name", _LONGEST_NAME)
         return RedirectResponse("/", status_code=303)
 
@@ -80,10 +79,9 @@ class FeedApplication:
     def _deliver(self, name: str, activity: Activity) -> int:
         followers = self._follows.followers(name)
         keys = [reader_key(reader) for reader in {*followers, name}]
-        # Together, so that nobody is told of an activity that is not there yet.
-        with self._backend.batch(atomic=True) as batch:
-            self._activities.add(activity, batch_interface=batch)
-            self._timelines.add_to_many(keys, [activity], max_length=LONGEST_TIMELINE, batch_interface=batch)
+        # First the activity, so that nobody is told of one that is not there yet.
+        self._activities.add(activity)
+        self._timelines.add_to_many(keys, [activity], max_length=LONGEST_TIMELINE)
         return len(keys) - 1
 
 
@@ -134,6 +132,7 @@ def _refuse_other_sites(request: Request) -> None:
 
 def _text(value: object, what: str, longest: int) -> str:
     text = value.strip() if isinstance(value, str) else ""
-    if not 0 < len(text) <= longest:
+    # JSON can hold halves of characters, which no store keeps.
+    if not 0 < len(text) <= longest or any("\ud800" <= character <= "\udfff" for character in text):
         raise HTTPException(400, f"say {what}, in 1 to {longest} characters")
     return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from feedstore.channels.connection import Connection
@@ -16,7 +17,13 @@ from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.message import MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.channels.stream import adapted_messages
-from feedstore.errors import InvalidTypeError, InvalidValueError, NoMessagesException, QueueFull
+from feedstore.errors import (
+    InvalidListenerException,
+    InvalidTypeError,
+    InvalidValueError,
+    NoMessagesException,
+    QueueFull,
+)
 
 
 class AbstractChannel(ABC):
@@ -143,7 +150,7 @@ class AbstractChannel(ABC):
         return self._connections.get(listener_id).queue
 
     def _forget(self, listener_id: str) -> None:
-        if any(connection.listener.id == listener_id for connection in self._connections.all()):
+        with suppress(InvalidListenerException):
             self.remove_listener(listener_id)
 
 

@@ -77,13 +77,20 @@ class ClassRegistry(Generic[_Thing]):
 
         Raises :class:`StoredDataError` for a class that was not registered, and for what :meth:`describe` did not make.
         """
-        if not isinstance(value, dict) or not isinstance(value.get("configuration"), dict):
+        name, configuration = _parts(value)
+        if not isinstance(name, str) or not isinstance(configuration, dict):
             raise StoredDataError(f"a row holds {value!r}, which is no {self._what}'s configuration")
-        entry = self._by_name.get(value.get("class", ""))
+        entry = self._by_name.get(name)
         if entry is None:
             raise StoredDataError(
-                f"a row names the {self._what} class {value.get('class')!r}; known are {sorted(self._by_name)}: pass "
+                f"a row names the {self._what} class {name!r}; known are {sorted(self._by_name)}: pass "
                 f"the repository a ClassRegistry that knows it"
             )
-        thing: _Thing = entry.make(**value["configuration"])
+        thing: _Thing = entry.make(**configuration)
         return thing
+
+
+def _parts(value: Any) -> tuple[Any, Any]:
+    if not isinstance(value, dict) or value.keys() != {"class", "configuration"}:
+        return None, None
+    return value["class"], value["configuration"]

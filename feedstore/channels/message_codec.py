@@ -8,6 +8,10 @@ from typing import Any
 from feedstore.channels.message import Message, SignedMessage, UniqueMessage
 from feedstore.errors import InvalidTypeError, StoredDataError
 
+_PLAIN = {"type", "payload"}
+_SIGNED = {*_PLAIN, "signed"}
+_UNIQUE = {*_PLAIN, "unique", "sender"}
+
 
 class MessageCodec:
     """Turns messages of three classes into plain values and back: plain ones, signed ones, unique ones.
@@ -41,14 +45,14 @@ class MessageCodec:
 
     def decode(self, value: Any) -> Any:
         """Return the message of a value. Raises :class:`StoredDataError` for what :meth:`encode` did not make."""
-        if not isinstance(value, dict) or not {"type", "payload"} <= value.keys():
-            raise StoredDataError(f"a queue holds {value!r}, which is no message; something else pushes to it")
-        if "signed" in value:
+        names = value.keys() if isinstance(value, dict) and isinstance(value.get("type"), str) else ()
+        if names == _PLAIN:
+            return self._plain(value["type"], value["payload"])
+        if names == _SIGNED:
             return self._signed(value["signed"], value["type"], value["payload"])
-        plain = self._plain(value["type"], value["payload"])
-        if "unique" in value:
-            return self._unique(plain, value["sender"], value["unique"])
-        return plain
+        if names == _UNIQUE:
+            return self._unique(self._plain(value["type"], value["payload"]), value["sender"], value["unique"])
+        raise StoredDataError(f"a queue holds {value!r}, which is no message; something else pushes to it")
 
     def _classes(self) -> tuple[Any, ...]:
         return self._plain, self._signed, self._unique

@@ -133,7 +133,7 @@ class Backend(ABC):
         if not self.closed:
             self._close()
         # Afterwards, so that whoever is woken by it finds the backend closed.
-        for watcher in self._watchers.values():
+        for watcher in list(self._watchers.values()):
             watcher.close()
 
     def check_open(self) -> None:
@@ -167,7 +167,11 @@ class Backend(ABC):
         from feedstore.storage.watcher import Watcher
 
         self.check_open()
-        return self._watchers.get("") or self._watchers.setdefault("", Watcher(self.make_source))
+        watcher = self._watchers.get("") or self._watchers.setdefault("", Watcher(self.make_source))
+        if self.closed:
+            # By another thread since, which may have come too early to see this one.
+            watcher.close()
+        return watcher
 
     def make_source(self) -> TopicSource:
         """Return where the watcher learns of changes; by default it polls what is watched, once a second."""

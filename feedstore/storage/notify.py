@@ -145,8 +145,8 @@ class Notifier:
       closes the backend. They must not block; what one of them raises is logged, and the rest are told all the same.
     - N6 Two namespaces never hear of each other.
 
-    ``timeline_storage(notifier=…)`` announces each add and fan-out once it is stored. If a process dies between the
-    two, the write is told of at the next recheck, :data:`RECHECK_SECONDS` by default.
+    ``timeline_storage(notifier=…)`` announces each add, removal and trim once it is stored. If a process dies between
+    the two, the write is told of at the next recheck, :data:`RECHECK_SECONDS` by default.
 
     A backend that can push pushes, and an idle watch costs nothing. Elsewhere the watcher's thread polls what is
     watched, at a delay that the backend states, and notices writes by itself, announced or not.
@@ -227,5 +227,5 @@ def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
     if not isinstance(notifier, Notifier):
         raise InvalidTypeError(f"notifier is what backend.notifier() returns, not {notifier!r}")
     if not backend.shares_batches_with(notifier.backend):
-        raise InvalidValueError("the notifier belongs to another backend or namespace than the storage")
+        raise InvalidValueError("the notifier belongs to another backend or namespace than what it is given to")
     return notifier

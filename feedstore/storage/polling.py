@@ -28,8 +28,8 @@ class PollingSource(TopicSource):
     was, once a second.
 
     Costs one read of many timelines for each 500 keys and second, and nothing while nothing is watched. An entry that
-    comes in below the newest one is not noticed, only announced. What is watched for the first time may have changed
-    before the first look, so it is told once.
+    comes or goes below the newest one is not noticed, only announced. What is watched for the first time may have
+    changed before the first look, so it is told once.
     """
 
     def __init__(self, backend: Backend, seconds: float = POLL_SECONDS) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from feedstore.activity import Activity
@@ -17,8 +17,9 @@ from feedstore.storage.timeline_hooks import TimelineHooks
 
 class TimelineWrites(TimelineHooks):
     """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
-    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` adds and
-    fan-outs are announced once they are stored, at the cost of one round trip more."""
+    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` what
+    was added, removed or trimmed is announced once it is stored, at the cost of one round trip more; a removal that is
+    known to have found nothing is not. A ``flush`` is never announced."""
 
     notifier: Notifier | None = None
     option_names = (*TimelineHooks.option_names, "notifier")
@@ -46,7 +47,8 @@ class TimelineWrites(TimelineHooks):
         serialized = self.serialize_activities(activities)
         check_key(key)
         result = self._write_items(batch_interface, serialized, self.add_to_storage, key, serialized)
-        self._announce([key], serialized, batch_interface)
+        if serialized:
+            self._announce([key], batch_interface)
         self.metrics.on_feed_write(self.__class__, len(serialized))
         return result
 
@@ -74,13 +76,14 @@ class TimelineWrites(TimelineHooks):
             result = self._write_items(
                 batch_interface, distinct and serialized, self._add_to_many, distinct, serialized, max_length
             )
-            self._announce(distinct, serialized, batch_interface)
+            if serialized:
+                self._announce(distinct, batch_interface)
         self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized))
         return result
 
-    def _announce(self, keys: list[str], serialized: Mapping[int, bytes], batch_interface: Batch | None) -> None:
+    def _announce(self, keys: list[str], batch_interface: Batch | None) -> None:
         """Tell the notifier that was passed as an option what is stored now, or will be when the batch has ended."""
-        if self.notifier is None or not serialized:
+        if self.notifier is None:
             return
         if batch_interface is None:
             self.notifier.announce_stored(keys)
@@ -100,6 +103,8 @@ class TimelineWrites(TimelineHooks):
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         check_key(key)
         result = self._write_items(batch_interface, serialized, self.remove_from_storage, key, serialized)
+        if serialized and result != 0:
+            self._announce([key], batch_interface)
         self.metrics.on_feed_remove(self.__class__, len(serialized))
         return result
 
@@ -115,6 +120,8 @@ class TimelineWrites(TimelineHooks):
             result = self._write_items(
                 batch_interface, distinct and serialized, self._remove_from_many, distinct, serialized
             )
+            if serialized and result != 0:
+                self._announce(distinct, batch_interface)
         self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized))
         return result
 
@@ -125,11 +132,14 @@ class TimelineWrites(TimelineHooks):
         """
         check_position("length", length)
         result: int | None = self._write(batch_interface, self._trim, check_key(key), length)
+        if result != 0:
+            self._announce([key], batch_interface)
         return result
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Remove a timeline, its floor included; one that is not there is no error. One round trip."""
         self._write(batch_interface, self._delete, check_key(key))
+        self._announce([key], batch_interface)
 
     def get_batch_interface(self) -> Batch:
         """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""

@@ -97,3 +97,23 @@ class Waker:
             self._is_closed = True
             os.close(self._reader)
             os.close(self._writer)
+
+
+class PushedSource(TopicSource):
+    """A source that sleeps until something comes in on a connection of its own, which is made in :meth:`wait`."""
+
+    def __init__(self) -> None:
+        self._waker = Waker()
+
+    def wake(self) -> None:
+        """End the sleep."""
+        self._waker.wake()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._disconnect()
+        self._waker.close()
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Close the connection if there is one."""

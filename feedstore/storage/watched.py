@@ -22,8 +22,8 @@ class Watched(Generic[_WatcherType]):
         self.version = 0
         """Grows whenever a topic is added."""
 
-    def __len__(self) -> int:
-        return self._namespaces.total()
+    def __bool__(self) -> bool:
+        return bool(self._by_digest)
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._by_digest

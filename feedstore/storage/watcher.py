@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from feedstore.errors import BackendClosedError, FeedstoreError
 from feedstore.forks import follow_forks
 from feedstore.storage.topic import Topic
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.topic_source import EVERYTHING, TopicSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -77,11 +77,10 @@ class Watcher:
 
     def _run_thread(self) -> None:
         if self._thread is None:
-            self._source = self._make_source()
-            self._thread = threading.Thread(
-                target=self._run, args=(self._source,), name="feedstore-watcher", daemon=True
-            )
-            self._thread.start()
+            source = self._make_source()
+            thread = threading.Thread(target=self._run, args=(source,), name="feedstore-watcher", daemon=True)
+            thread.start()
+            self._source, self._thread = source, thread
         elif self._source is not None:
             self._source.wake()
 
@@ -121,20 +120,27 @@ class Watcher:
             while not self._closing.is_set() and not self._is_over():
                 try:
                     found = source.wait(self.watched, self._seconds_to_wait())
-                except FeedstoreError as error:
-                    if self._closing.wait(pause):
-                        return
-                    _logger.warning("cannot hear of changes, and try again: %s", error)
-                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                    found = ()
-                else:
                     pause = _FIRST_PAUSE_SECONDS
+                except BackendClosedError:
+                    return
+                except FeedstoreError as error:
+                    _logger.warning("cannot hear of changes, and try again: %s", error)
+                    pause, found = self._rest(pause), ()
+                # A source's mistake, whatever it is, must not leave all watches deaf; what it has missed is unknown.
+                except Exception:
+                    _logger.exception("cannot hear of changes, and try again")
+                    pause, found = self._rest(pause), EVERYTHING
                 self._tell(found)
         finally:
             source.close()
             with self._lock:
                 if self._source is source:
                     self._thread = self._source = None
+
+    def _rest(self, seconds: float) -> float:
+        """Sleep unless it is time to close, and return how long to sleep the next time."""
+        self._closing.wait(seconds)
+        return min(2 * seconds, _LONGEST_PAUSE_SECONDS)
 
     def _is_over(self) -> bool:
         """Whether nothing has been watched for long enough; then whoever comes next starts another thread."""

@@ -6,7 +6,7 @@ import logging.handlers
 import queue
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,27 @@ class NotifySuite(Suite):
             assert told.wait_for("b") <= {"a", "b"}
             writes.add_many("a", [4, 5])
             assert told.wait_for("a") <= {"a", "b"}
+
+    def test_a_removal_is_told(self, backend: Backend, notifier: Notifier) -> None:
+        """N1: with the notifier as an option, whichever way entries go, and also in a batch."""
+        writes = backend.timeline_storage(notifier=notifier)
+        told = Told()
+        with notifier.watch(told, recheck_seconds=None) as watch:
+            watch.add(["a", "b"])
+            removals: list[Callable[..., object]] = [
+                partial(writes.remove, "a", 7),
+                partial(writes.remove_many, "a", [7, 8]),
+                partial(writes.remove_from_many, ["a", "b"], [7]),
+                partial(writes.trim, "a", 1),
+                partial(writes.delete, "a"),
+            ]
+            for remove in removals:
+                for batch in (None, backend.batch()):
+                    writes.add_to_many(["a", "b"], [7, 8, 9])
+                    self.settle(backend, watch, told)
+                    with nullcontext() if batch is None else batch:
+                        remove(batch_interface=batch)
+                    assert "a" in told.wait_for("a")
 
     def test_an_announcement_is_told(self, backend: Backend, notifier: Notifier) -> None:
         """N1: to every watch of the key, and of none at all it is no error."""

@@ -46,6 +46,18 @@ class Application:
         self._process = ServerProcess(command, self._folder)
         self._process.wait_until_ready(lambda: _answers(self._port))
 
+    def begin_anew(self) -> None:
+        """Forget what a test did."""
+        self.proxy.mend()
+        if not _answers(self._port):
+            self.start()
+        for storage in (
+            self.backend.timeline_storage(),
+            self.backend.activity_storage(),
+            self.backend.kv_storage("follows"),
+        ):
+            storage.flush()
+
     def kill(self) -> None:
         """End the process as a crash would."""
         self._process.kill()
@@ -82,14 +94,22 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def started_application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """The application, with a secret that outlives its process; to start it takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        environment.setenv("FEEDAPP_SECRET", "a secret of the tests")
+        application = Application(tmp_path_factory.mktemp("feedapp"))
+        yield application
+        application.stop()
+
+
 @pytest.fixture
-def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Application]:
-    """The application, with a secret that outlives its process."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("FEEDAPP_SECRET", "a secret of the tests")
-    application = Application(tmp_path)
-    yield application
-    application.stop()
+def application(started_application: Application) -> Application:
+    """The application as it is when nobody has used it."""
+    started_application.begin_anew()
+    return started_application
 
 
 @pytest.fixture

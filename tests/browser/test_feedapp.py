@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, Route
 
 from browser.conftest import MILLISECONDS, Application, photos, sign_in, wait_for, wait_for_photos, wait_until_live
 
@@ -106,6 +109,30 @@ def test_who_missed_too_much_reads_anew(page: Page, application: Application) ->
     assert photos(page)[:25] == list(range(1199, 1174, -1))
 
 
+def test_the_last_of_two_gaps_counts(context: BrowserContext, application: Application) -> None:
+    """Also where the answer to the first is the slower one: what it holds is older."""
+    page = context.new_page()
+    asked: list[Route] = []
+    page.route("**/timeline", lambda route: asked.append(route))
+    gaps = "retry: 600000\n\n" + 'event: gap\ndata: {"reason": "changed"}\n\n' * 2
+    page.route("**/events*", lambda route: route.fulfill(body=gaps, content_type="text/event-stream"))
+    page.goto(application.address)
+    page.get_by_label("Your name").fill("bob")
+    page.get_by_role("button", name="Sign in").click()
+    empty: dict[str, Any] = {"items": [], "next_cursor": None, "complete": True, "position": "x"}
+    entry = {"id": "7", "time": "2026-05-01T12:00:00Z", "actor": "ann", "verb": "liked", "object": "photo:7"}
+    full: dict[str, Any] = {**empty, "items": [{**entry, "target": None, "extra_context": {}}]}
+    poll_while(page, lambda: len(asked) < 1)
+    asked[0].fulfill(json=empty)
+    poll_while(page, lambda: len(asked) < 3)
+    asked[2].fulfill(json=full)
+    wait_for_photos(page, [7])
+    with page.expect_response("**/timeline"):
+        asked[1].fulfill(json=empty)
+    page.evaluate("async () => { for (let i = 0; i < 3; i++) await (await fetch('/assets/icon.svg')).text(); }")
+    assert photos(page) == [7]
+
+
 def test_a_removed_entry_goes(page: Page, application: Application) -> None:
     application.add(0, 1, 2)
     wait_for_photos(page, [2, 1, 0])
@@ -177,6 +204,14 @@ def test_a_narrow_page_scrolls_in_one_direction(
     wait_for_photos(page, [1])
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert complaints == []
+
+
+def poll_while(page: Page, condition: Callable[[], bool]) -> None:
+    """Let the browser go on while a condition is true."""
+    deadline = time.monotonic() + MILLISECONDS / 1000
+    while condition():
+        assert time.monotonic() < deadline
+        page.evaluate("0")
 
 
 def _another(context: BrowserContext) -> BrowserContext:

@@ -127,7 +127,12 @@ def test_discarding_takes_every_message(backend: Backend) -> None:
 
 
 def test_what_others_push_is_no_message(backend: Backend) -> None:
-    for value in ({"type": "a"}, "hello", {"payload": 1}):
+    plain = {"type": "a", "payload": 1}
+    several: list[Any] = [
+        *("hello", None, [], {"type": "a"}, {"payload": 1}, {"type": 7, "payload": 1}, {**plain, "more": 1}),
+        *({**plain, "unique": "id"}, {**plain, "sender": "ann"}, {**plain, "signed": "ann", "unique": "id"}),
+    ]
+    for value in several:
         backend.queue("queue").push(value)
         with pytest.raises(StoredDataError, match="message"):
             DurableQueue(backend.queue("queue")).pop()

@@ -238,6 +238,9 @@ def test_a_registry_knows_what_it_was_told() -> None:
         {"class": "mail"},
         {"class": "system", "configuration": {}},
         {"configuration": {}},
+        {"class": [], "configuration": {}},
+        {"class": "mail", "configuration": []},
+        {"class": "mail", "configuration": {}, "more": 1},
     )
     for value in rows:
         with pytest.raises(StoredDataError, match="listener"):

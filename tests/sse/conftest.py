@@ -11,7 +11,7 @@ from feedstore import Activity, connect
 from feedstore.channels.sse import LiveTimelines
 from feedstore.storage import Backend
 from sse.http import Stream
-from sse.site import WHO, serving
+from sse.site import WHO, SiteServer
 
 KEY = "feed:bob"
 BOB = {WHO: "bob"}
@@ -45,15 +45,22 @@ class Scene:
 NewScene = Callable[..., Scene]
 
 
+@pytest.fixture(scope="session")
+def site_server() -> Iterator[SiteServer]:
+    """The server of all tests."""
+    with SiteServer() as server:
+        yield server
+
+
 @pytest.fixture
-def new_scene() -> Iterator[NewScene]:
+def new_scene(site_server: SiteServer) -> Iterator[NewScene]:
     """A callable that opens a scene; its options are those of LiveTimelines."""
     with ExitStack() as opened:
 
         def new_scene(**options: object) -> Scene:
             backend = opened.enter_context(connect("memory://"))
             live = LiveTimelines(backend, **options)  # type: ignore[arg-type]
-            return Scene(backend, live, opened.enter_context(serving(live)), opened)
+            return Scene(backend, live, opened.enter_context(site_server.serving(live)), opened)
 
         yield new_scene
 

@@ -125,5 +125,5 @@ def _request(method: str, path: str, headers: Mapping[str, str], body: bytes) ->
 def _head(received: bytes) -> tuple[int, dict[str, str], bytes]:
     head, _, rest = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    fields = dict(line.lower().split(": ", 1) for line in lines)
-    return int(first.split()[1]), fields, rest
+    fields = (line.partition(": ") for line in lines)
+    return int(first.split()[1]), {name.lower(): value for name, _, value in fields}, rest

@@ -1,4 +1,4 @@
-"""A site for the tests: who asks says so in a header, and a server for it in a process or a thread."""
+"""A site for the tests: who asks says so in a header, and a server for it in a thread."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
 from polling import poll_until
@@ -34,24 +37,51 @@ def new_site(live: LiveTimelines) -> Starlette:
     return Starlette(routes=TimelineEndpoints(live, who_asks).routes(), lifespan=lifespan)
 
 
-@contextmanager
-def serving(live: LiveTimelines) -> Iterator[int]:
-    """Serve timelines from a thread, and give the port."""
-    config = uvicorn.Config(new_site(live), port=0, log_level="error", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(),))
-    thread.start()
+class SiteServer:
+    """A server in a thread of its own, which serves one site after another: to start one takes longer than most tests.
 
-    def stop() -> None:
-        live.end_streams()
-        server.should_exit = True
+    A context manager; ``port`` is where it serves.
+    """
 
-    try:
-        poll_until(lambda: server.started, 20, "the start of the server")
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        loop.call_soon_threadsafe(stop)
-        thread.join()
-        loop.run_until_complete(loop.shutdown_default_executor())
-        loop.close()
+    def __init__(self) -> None:
+        options: dict[str, Any] = {"interface": "asgi3", "lifespan": "off", "timeout_graceful_shutdown": 5}
+        self._server = uvicorn.Server(uvicorn.Config(self._answer, port=0, log_level="error", **options))
+        self._loop = asyncio.new_event_loop()
+        self._site: ASGIApp | None = None
+
+    def __enter__(self) -> SiteServer:
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._server.serve(),))
+        self._thread.start()
+        poll_until(lambda: self._server.started, 20, "the start of the server")
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    @contextmanager
+    def serving(self, live: LiveTimelines) -> Iterator[int]:
+        """Serve timelines, and give the port."""
+        with self.serving_site(new_site(live)):
+            try:
+                yield self.port
+            finally:
+                asyncio.run_coroutine_threadsafe(live.close(), self._loop).result(20)
+
+    @contextmanager
+    def serving_site(self, site: ASGIApp) -> Iterator[int]:
+        """Serve a site, whose lifespan is not asked for, and give the port."""
+        self._site = site
+        try:
+            yield self.port
+        finally:
+            self._site = None
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._site is not None, "no site is served now"
+        await self._site(scope, receive, send)

@@ -20,7 +20,7 @@ from servers.process import ServerProcess
 from servers.redis import OwnRedisServer
 from sse.conftest import BOB
 from sse.http import Stream, ask
-from sse.site import serving
+from sse.site import SiteServer
 
 EACH = 25
 WRITER = """
@@ -59,8 +59,10 @@ def live(backend: Backend) -> LiveTimelines:
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite", "postgresql", "redis", "redis_cluster"])
-def test_what_other_processes_add_is_shown(live: LiveTimelines, backend: Backend, store_url: str) -> None:
-    with serving(live) as port, Stream(port, "/events", BOB) as stream:
+def test_what_other_processes_add_is_shown(
+    site_server: SiteServer, live: LiveTimelines, backend: Backend, store_url: str
+) -> None:
+    with site_server.serving(live) as port, Stream(port, "/events", BOB) as stream:
         stream.read_until_event("ready")
         writers = [write(store_url, backend.namespace, first, EACH) for first in (0, EACH, 2 * EACH)]
         try:
@@ -73,10 +75,12 @@ def test_what_other_processes_add_is_shown(live: LiveTimelines, backend: Backend
         assert stream.named("gap") == []
 
 
-def test_a_server_of_the_store_that_is_killed_and_comes_back(own_redis_server: OwnRedisServer) -> None:
+def test_a_server_of_the_store_that_is_killed_and_comes_back(
+    site_server: SiteServer, own_redis_server: OwnRedisServer
+) -> None:
     with (
         connect(own_redis_server.url) as backend,
-        serving(LiveTimelines(backend)) as port,
+        site_server.serving(LiveTimelines(backend)) as port,
         Stream(port, "/events", BOB) as stream,
     ):
         stream.read_until_event("ready")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from feedstore import connect
 from feedstore.channels.sse import LiveTimelines
-from feedstore.errors import InvalidValueError, StorageUnavailableError
+from feedstore.errors import InvalidTypeError, InvalidValueError, StorageUnavailableError
 from sse.conftest import BOB, NewScene, Scene
 from sse.http import ask
 from sse.site import WHO
@@ -74,10 +76,33 @@ def test_head_opens_no_stream(scene: Scene) -> None:
     assert len(scene.live) == 0
 
 
-@pytest.mark.parametrize("options", [{"window": 0}, {"window": 2**16}, {"most_missed": 0}, {"threads": 0}])
-def test_numbers_that_cannot_be_are_refused(scene: Scene, options: dict[str, int]) -> None:
-    with pytest.raises(InvalidValueError, match=f"^{next(iter(options))} is"):
-        LiveTimelines(scene.backend, **options)  # type: ignore[arg-type]
+OTHERS = connect("memory://").notifier()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": 0},
+        {"window": 2**16},
+        {"window": 2.5},
+        {"most_missed": 0},
+        {"most_waiting": 0},
+        {"most_clients": -1},
+        {"threads": 0},
+        {"heartbeat_seconds": 0},
+        {"settle_seconds": -1},
+        {"longest_seconds": float("nan")},
+        {"recheck_seconds": None},
+        {"render": {}},
+        {"notifier": "notifier"},
+        {"notifier": OTHERS},
+    ],
+    ids=repr,
+)
+def test_options_that_cannot_be_are_refused(scene: Scene, options: dict[str, Any]) -> None:
+    """T5: at once, and not by the first client."""
+    with pytest.raises((InvalidValueError, InvalidTypeError), match=next(iter(options))):
+        LiveTimelines(scene.backend, **options)
 
 
 @pytest.mark.parametrize("package", ["starlette", "sse_starlette", "uvicorn", "itsdangerous"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,6 @@ def test_an_entry_that_is_stored_late_comes_too(scene: Scene) -> None:
     scene.add(*range(100, 120))
     stream = scene.stream()
     scene.timelines.remove(KEY, 117)
-    scene.backend.notifier().announce([KEY])
     assert stream.read_until_event("removed")[0].value == {"id": id_to_text(117)}
     scene.add(117)
     assert texts(stream.read_until_event("activity", 2)) == [114, 117]
@@ -179,6 +179,34 @@ def test_a_damaged_activity_does_not_silence_the_others(scene: Scene, caplog: py
     assert id_to_text(7) in caplog.text
 
 
+def test_a_damaged_activity_does_not_hide_the_page(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    scene.activities.add_to_storage({7: b"damaged"})
+    scene.timelines.add(KEY, 7)
+    scene.add(8, 9)
+    page = ask(scene.port, "/timeline?limit=2", BOB).value
+    assert [item["object"] for item in page["items"]] == ["photo:9", "photo:8"]
+    assert ask(scene.port, f"/timeline?cursor={page['next_cursor']}", BOB).value["items"] == []
+    assert id_to_text(7) in caplog.text
+
+
+def test_what_render_raises_ends_no_stream(new_scene: NewScene, caplog: pytest.LogCaptureFixture) -> None:
+    def render(activity: Activity) -> dict[str, Any]:
+        if activity.object == "photo:2":
+            raise ZeroDivisionError
+        return {"object": object() if activity.object == "photo:3" else activity.object}
+
+    scene = new_scene(render=render)
+    stream = scene.stream()
+    scene.add(1, 2, 3, 4)
+    assert [event.value["object"] for event in stream.read_until_event("activity", 2)] == ["photo:1", "photo:4"]
+    scene.add(5)
+    stream.read_until_event("activity", 3)
+    assert "ZeroDivisionError" in caplog.text
+    scene.timelines.remove(KEY, 3)
+    items = ask(scene.port, "/timeline", BOB).value["items"]
+    assert [item["object"] for item in items] == ["photo:5", "photo:4", "photo:1"]
+
+
 def test_many_that_watch_one_timeline_are_all_told(scene: Scene) -> None:
     streams = [scene.stream() for _ in range(20)]
     scene.add(1, 2)
@@ -218,7 +246,7 @@ def test_a_stream_ends_in_time_so_that_its_client_is_asked_again_who_it_is(new_s
     stream = scene.stream()
     stream.read_to_the_end()
     assert stream.retry is not None
-    assert len(scene.live) == 0
+    poll_until(lambda: len(scene.live) == 0, 20, "the end of the stream")
 
 
 def test_a_client_that_goes_is_forgotten(scene: Scene) -> None:
@@ -251,6 +279,13 @@ def test_a_client_that_takes_too_slowly_costs_a_bounded_amount_and_loses_nothing
         else:
             assert told == [*range(1, 201), 1000]
         assert bool(slow.named("gap")) is (most_missed == 10)
+
+
+def test_more_at_once_than_may_wait_reaches_who_was_waiting(new_scene: NewScene) -> None:
+    scene = new_scene(most_waiting=2, heartbeat_seconds=3_600)
+    stream = scene.stream()
+    scene.add(*range(1, 6))
+    assert texts(stream.read_until_event("activity", 5)) == [1, 2, 3, 4, 5]
 
 
 def test_a_store_that_fails_for_a_while_delays_and_loses_nothing(

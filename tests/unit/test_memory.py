@@ -213,3 +213,21 @@ def test_a_subclass_stays_itself_in_its_namespaces() -> None:
 
     with SpecialBackend() as backend:
         assert type(backend.with_namespace("other")) is SpecialBackend
+
+
+def test_a_queue_holds_no_more_than_its_messages() -> None:
+    """Whether they are dropped before anybody takes them, or acknowledged long before they would fall due."""
+    with connect("memory://") as backend:
+        dropping = backend.queue("dropping", max_length=10, when_full="drop_oldest")
+        taken = backend.queue("taken", visibility_timeout=3600)
+        taken.push("held")
+        taken.receive()
+        for number in range(1_000):
+            dropping.push(number)
+            taken.push(number)
+            assert taken.pop() == number
+        for queue, count in ((dropping, 10), (taken, 1)):
+            messages = backend.space.queues[queue.name]  # type: ignore[attr-defined]
+            assert queue.count() == len(messages.bodies) == count
+            assert len(messages.ready) + len(messages.due) < 200
+        assert [dropping.pop() for _ in range(10)] == list(range(990, 1_000))

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 from dict_backend import DictBackend
 
 from feedstore import connect
 from feedstore.backends.memory import MemoryBackend
-from feedstore.errors import StorageUnavailableError
+from feedstore.errors import BackendClosedError, StorageUnavailableError
 from feedstore.storage import Backend, watcher
 from feedstore.storage.timeline_queue import TimelineQueueStorage
 from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.topic_source import LocalSource, TopicSource
 from feedstore.storage.watched import Watched
 from feedstore.testing.notify_suite import Told
 from polling import poll_until
@@ -63,6 +65,59 @@ def test_the_thread_ends_when_nothing_is_watched_and_another_begins(
         poll_until(lambda: len(threads()) == before, SECONDS, "the end of the thread")
 
 
+def test_a_source_s_mistake_leaves_no_watch_deaf(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """N3: what it may have missed is told of, and so is what comes later."""
+
+    class Mistaken(LocalSource):
+        waits = 0
+
+        def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
+            self.waits += 1
+            if self.waits == 1:
+                raise ZeroDivisionError
+            return super().wait(watched, seconds)
+
+    monkeypatch.setattr(backend, "make_source", Mistaken)
+    told = Told()
+    with backend.notifier().watch(told, recheck_seconds=None) as watch:
+        watch.add(["a", "b"])
+        told.wait_for("a", "b")
+        backend.notifier().announce(["b"])
+        told.wait_for("b")
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_thread_that_cannot_begin_begins_with_the_next_key(backend: Backend) -> None:
+    told = Told()
+    watch = backend.notifier().watch(told)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _cannot_start)
+        with pytest.raises(RuntimeError, match="can't start"):
+            watch.add(["a"])
+    watch.add(["a"])
+    backend.notifier().announce(["a"])
+    told.wait_for("a")
+
+
+def _cannot_start(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_watcher_that_is_made_while_another_thread_closes(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = watcher.Watcher.__init__
+
+    def close_meanwhile(self: watcher.Watcher, make_source: Callable[[], TopicSource]) -> None:
+        backend.close()
+        make(self, make_source)
+
+    notifier = backend.notifier()
+    monkeypatch.setattr(watcher.Watcher, "__init__", close_meanwhile)
+    with pytest.raises(BackendClosedError):
+        notifier.watch(Told())
+
+
 def test_an_announcement_that_fails_fails_no_write(caplog: pytest.LogCaptureFixture) -> None:
     class Mute(MemoryBackend):
         def announce_topics(self, topics: Sequence[Topic]) -> None:
@@ -77,6 +132,26 @@ def test_an_announcement_that_fails_fails_no_write(caplog: pytest.LogCaptureFixt
         assert caplog.text.count("could not be announced") == 2
         with pytest.raises(StorageUnavailableError):
             backend.notifier().announce(["key"])
+
+
+def test_what_removes_nothing_is_not_announced() -> None:
+    announced: list[str] = []
+
+    class Heard(MemoryBackend):
+        def announce_topics(self, topics: Sequence[Topic]) -> None:
+            announced.extend(topic.key for topic in topics)
+
+    with Heard() as backend:
+        timelines = backend.timeline_storage(notifier=backend.notifier())
+        timelines.add_many("key", [1, 2])
+        announced.clear()
+        timelines.remove("key", 3)
+        timelines.remove_many("key", [])
+        timelines.remove_from_many(["key", "other"], [3])
+        timelines.trim("key", 2)
+        assert announced == []
+        timelines.trim("key", 1)
+        assert announced == ["key"]
 
 
 def test_what_on_close_raises_is_logged(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
@@ -168,4 +243,4 @@ def test_what_is_watched_by_several_stays_until_the_last_lets_go() -> None:
     assert watched.who_watches(None) == {"two": {"key"}}
     assert watched.namespaces() == {"space"}
     watched.discard("two", [topic])
-    assert (len(watched), watched.namespaces(), watched.topics()) == (0, set(), [])
+    assert (bool(watched), watched.namespaces(), watched.topics()) == (False, set(), [])

@@ -11,8 +11,11 @@ _MOST_RETRIES = 3
 
 class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
     """Another node is asked, three times at most, whatever went wrong on the way: nothing that feedstore sends changes
-    anything twice.
+    anything twice. Once :attr:`is_over` is set nobody is asked again: the driver would wait for the answer to a request
+    that it cannot send any more.
     """
+
+    is_over = False
 
     def on_read_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
         """Ask the next node."""
@@ -31,4 +34,5 @@ class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
         return self._next(retry_num)
 
     def _next(self, retry_num: int) -> tuple[int, None]:
-        return (self.RETRY_NEXT_HOST if retry_num < _MOST_RETRIES else self.RETHROW), None
+        asks_again = retry_num < _MOST_RETRIES and not self.is_over
+        return (self.RETRY_NEXT_HOST if asks_again else self.RETHROW), None

@@ -43,10 +43,11 @@ class Session:
         self.driver_session = session
         self._is_owned = is_owned
         self._retry_seconds = settings.retry_seconds
+        self._retries = IdempotentRetries()
         self.profile = session.execution_profile_clone_update(
             EXEC_PROFILE_DEFAULT,
             row_factory=tuple_factory,
-            retry_policy=IdempotentRetries(),
+            retry_policy=self._retries,
             request_timeout=settings.timeout,
             consistency_level=settings.consistency,
         )
@@ -100,7 +101,8 @@ class Session:
         return len(self.cluster.metadata.all_hosts()) < 2
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here; requests that are under way fail at once."""
+        self._retries.is_over = True
         if self._is_owned:
             self.cluster.shutdown()
 

@@ -6,6 +6,8 @@ import heapq
 import time
 from itertools import islice
 
+_SLACK = 64
+
 
 class Messages:
     """The messages of one queue: their bytes by number, which of them wait, and which are with whom until when."""
@@ -30,9 +32,19 @@ class Messages:
             self.remove(number)
 
     def remove(self, number: int) -> None:
-        """Remove one; the heaps forget it when they come to it. O(1)."""
+        """Remove one. The heaps forget it when they come to it, or once they hold as many that are gone as that are
+        there: amortized O(1).
+        """
         del self.bodies[number]
         self.deliveries.pop(number, None)
+        if len(self.ready) + len(self.due) > 2 * len(self.bodies) + _SLACK:
+            self._forget_removed()
+
+    def _forget_removed(self) -> None:
+        self.ready = [number for number in self.ready if number in self.bodies]
+        self.due = [held for held in self.due if self.deliveries.get(held[1]) == held[2]]
+        heapq.heapify(self.ready)
+        heapq.heapify(self.due)
 
     def take(self, visibility_timeout: float) -> tuple[str, bytes] | None:
         """Give the oldest that waits, with a receipt. O(log n)."""

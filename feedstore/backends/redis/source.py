@@ -10,7 +10,7 @@ from feedstore.backends.redis.errors import DRIVER_ERRORS, translated
 from feedstore.backends.redis.keys import channel_of
 from feedstore.errors import StorageTimeoutError
 from feedstore.storage.topic import cut
-from feedstore.storage.topic_source import EVERYTHING, TopicSource, Waker
+from feedstore.storage.topic_source import EVERYTHING, PushedSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _PING_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 
 
-class RedisSource(TopicSource):
+class RedisSource(PushedSource):
     """One connection that is subscribed to the channel of each namespace that is watched; on a Cluster any node will
     do, for each passes on what is published.
 
@@ -30,21 +30,12 @@ class RedisSource(TopicSource):
     """
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._waker = Waker()
         self._connection: Any = None
         self._channels: set[bytes] = set()
         self._silent_since = 0.0
         self._asked_since: float | None = None
-
-    def wake(self) -> None:
-        """End the wait."""
-        self._waker.wake()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._disconnect()
-        self._waker.close()
 
     def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
         """Connects when something is watched, and stays connected."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import cycle
 
 from feedstore.channels.sse.event import new_retry_hint
 from feedstore.channels.sse.subscriber import Subscriber
@@ -19,6 +20,7 @@ class Heartbeat:
 
     def __init__(self, seconds: float, longest_seconds: float) -> None:
         self._slots: list[dict[Subscriber, None]] = [{} for _ in range(max(1, round(seconds / _TICK_SECONDS)))]
+        self._next_slot = cycle(range(len(self._slots)))
         self._longest_ticks = longest_seconds / _TICK_SECONDS
         self._places: dict[Subscriber, tuple[int, int]] = {}
         self._ticks = 0
@@ -32,8 +34,9 @@ class Heartbeat:
         return list(self._places)
 
     def add(self, subscriber: Subscriber) -> None:
-        """Begin a stream's heartbeats, in the slot with the fewest of its neighbours."""
-        slot = len(self._places) % len(self._slots)
+        """Begin a stream's heartbeats, in the slot behind that of the stream that began before it."""
+        # Not by how many there are: where each that goes makes room for one that comes, that is always the same slot.
+        slot = next(self._next_slot)
         self._slots[slot][subscriber] = None
         self._places[subscriber] = (slot, self._ticks)
 

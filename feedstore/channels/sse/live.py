@@ -14,14 +14,15 @@ from sse_starlette.sse import AppStatus
 from feedstore.channels.sse.event import new_retry_hint
 from feedstore.channels.sse.heartbeat import Heartbeat
 from feedstore.channels.sse.look import Look
-from feedstore.channels.sse.position import MOST_ENTRIES
+from feedstore.channels.sse.options import checked_option
 from feedstore.channels.sse.reader import Render, TimelineReader
 from feedstore.channels.sse.subscriber import Subscriber
 from feedstore.channels.sse.timeline import LiveTimeline
-from feedstore.errors import FeedstoreError, InvalidValueError, StorageError
+from feedstore.errors import FeedstoreError, InvalidTypeError, StorageError
 from feedstore.serializers.plain import activity_fields
 from feedstore.storage import Backend
-from feedstore.storage.notify import RECHECK_SECONDS, Notifier, Watch
+from feedstore.storage.backend import checked_backend
+from feedstore.storage.notify import RECHECK_SECONDS, Notifier, Watch, checked_notifier
 
 _logger = logging.getLogger("feedstore.sse")
 # The first batch's clients are told while the next one is read.
@@ -52,7 +53,11 @@ class LiveTimelines:
     - ``heartbeat_seconds``: how often a comment is sent, so that nobody on the way takes the connection for dead.
     - ``longest_seconds``: when a stream ends, so that its client comes back and is asked who it is again.
     - ``most_clients``: how many streams there may be; another is :class:`TooManyClients`.
-    - ``render``: what makes of an activity the document that is sent.
+    - ``recheck_seconds``: how often every timeline is looked at, whether it was announced or not.
+    - ``render``: what makes of an activity the document that is sent. One for which it raises is logged and passed
+      over, as one that is damaged or gone.
+
+    Raises :class:`InvalidTypeError` or :class:`InvalidValueError` for an option that cannot be.
 
     Belongs to the event loop that it is first used on; a process needs one. Nothing begins before.
     """
@@ -73,20 +78,22 @@ class LiveTimelines:
         recheck_seconds: float = RECHECK_SECONDS,
         threads: int = 4,
     ) -> None:
-        for name, value in (("window", window), ("most_missed", most_missed), ("threads", threads)):
-            if not 1 <= value <= MOST_ENTRIES:
-                raise InvalidValueError(f"{name} is {value}; it lies between 1 and {MOST_ENTRIES}")
-        self._backend = backend
-        self._notifier = notifier
+        if not callable(render):
+            raise InvalidTypeError(f"render is a function that takes an activity, not {render!r}")
+        self._backend = checked_backend(backend)
+        self._notifier = checked_notifier(notifier, backend)
+        window, most_missed = checked_option("window", window), checked_option("most_missed", most_missed)
         self._reader = TimelineReader(
             backend.timeline_storage(), backend.activity_storage(), render, window, most_missed
         )
-        self._most_waiting = most_waiting
-        self._most_clients = most_clients
-        self._settle_seconds = settle_seconds
-        self._recheck_seconds = recheck_seconds
-        self._threads = threads
-        self._heartbeat = Heartbeat(heartbeat_seconds, longest_seconds)
+        self._most_waiting = checked_option("most_waiting", most_waiting)
+        self._most_clients = checked_option("most_clients", most_clients)
+        self._settle_seconds = checked_option("settle_seconds", settle_seconds)
+        self._recheck_seconds = checked_option("recheck_seconds", recheck_seconds)
+        self._threads = checked_option("threads", threads)
+        self._heartbeat = Heartbeat(
+            checked_option("heartbeat_seconds", heartbeat_seconds), checked_option("longest_seconds", longest_seconds)
+        )
         self._timelines: dict[str, LiveTimeline] = {}
         self._due: dict[LiveTimeline, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()

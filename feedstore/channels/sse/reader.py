@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.activity import Activity
 from feedstore.channels.sse.event import ACTIVITY, new_event
@@ -18,8 +18,9 @@ from feedstore.channels.sse.window import Change, Window, compare
 from feedstore.errors import StoredDataError
 from feedstore.ids import id_to_text
 from feedstore.serializers.plain import activity_fields, plain_value
-from feedstore.storage import ActivityStorage, TimelineStorage
+from feedstore.storage import ActivityStorage, Page, TimelineStorage
 
+_Made = TypeVar("_Made")
 Render = Callable[[Activity], dict[str, Any]]
 """What makes of an activity the document that a browser gets."""
 
@@ -85,13 +86,21 @@ class TimelineReader:
         if cursor is None:
             # Before the items: what comes in between is in both then, and in none of them otherwise.
             position = self._position(key)
-        page = self._timelines.get_page(key, limit, cursor=cursor, hydrate_from=self._activities)
+        page, activities = self._read_page(key, limit, cursor)
         return {
-            "items": [self._document(activity) for activity in page.items],
+            "items": list(self._made(activities, self._document).values()),
             "next_cursor": page.next_cursor,
             "complete": page.complete,
             "position": position,
         }
+
+    def _read_page(self, key: str, limit: int, cursor: str | None) -> tuple[Page, list[Activity]]:
+        try:
+            page = self._timelines.get_page(key, limit, cursor=cursor, hydrate_from=self._activities)
+        except StoredDataError:
+            page = self._timelines.get_page(key, limit, cursor=cursor)
+            return page, self._load_each(entry.serialization_id for entry in page.items)
+        return page, page.items
 
     def _position(self, key: str) -> str:
         window, _ = self._read_deep(key, self._window_size)
@@ -148,8 +157,11 @@ class TimelineReader:
         try:
             found = self._activities.get_many(wanted) if wanted else []
         except StoredDataError:
-            found = [activity for activity_id in wanted for activity in self._load_one(activity_id)]
-        return {activity.serialization_id: self._event(activity) for activity in found}
+            found = self._load_each(wanted)
+        return self._made(found, self._event)
+
+    def _load_each(self, ids: Iterable[int]) -> list[Activity]:
+        return [activity for activity_id in ids for activity in self._load_one(activity_id)]
 
     def _load_one(self, activity_id: int) -> list[Activity]:
         """Return an activity, nothing if it is gone or damaged: one that is must not silence a timeline."""
@@ -159,12 +171,26 @@ class TimelineReader:
             _logger.error("the activity %s cannot be sent: %s", id_to_text(activity_id), error)
             return []
 
+    def _made(self, activities: Iterable[Activity], make: Callable[[Activity], _Made]) -> dict[int, _Made]:
+        """Return ``{id: what is made of the activity}`` of those that it can be made of."""
+        made = ((activity.serialization_id, _attempted(make, activity)) for activity in activities)
+        return {activity_id: one for activity_id, one in made if one is not None}
+
     def _event(self, activity: Activity) -> bytes:
         document = self._document(activity)
         return new_event(ACTIVITY, json.dumps(document, ensure_ascii=False, separators=(",", ":")))
 
     def _document(self, activity: Activity) -> Any:
         return plain_value(self._render(activity), exact_integers=_EXACT_IN_JAVASCRIPT)
+
+
+def _attempted(make: Callable[[Activity], _Made], activity: Activity) -> _Made | None:
+    try:
+        return make(activity)
+    # Whatever an application's `render` raises for one activity must not end everybody's streams.
+    except Exception:
+        _logger.exception("the activity %s cannot be sent", id_to_text(activity.serialization_id))
+        return None
 
 
 def _reaches(window: Window, live: Window | None, positions: Iterable[Position | None]) -> bool:

@@ -11,7 +11,8 @@ from feedstore.channels.sse.event import new_retry_hint
 from feedstore.channels.sse.live import LiveTimelines, TooManyClients
 from feedstore.channels.sse.subscriber import Subscriber
 
-_TRY_AGAIN = {"retry-after": "5"}
+TRY_AGAIN = {"retry-after": "5"}
+"""The header that says when to ask again."""
 
 
 class TimelineStream(Response):
@@ -36,22 +37,19 @@ class TimelineStream(Response):
         try:
             subscriber = self._live.subscribe(self._key, self._position)
         except TooManyClients as error:
-            refusal = JSONResponse({"detail": str(error)}, status_code=503, headers=_TRY_AGAIN)
+            refusal = JSONResponse({"detail": str(error)}, status_code=503, headers=TRY_AGAIN)
             await refusal(scope, receive, send)
             return
         gone = asyncio.get_running_loop().create_task(_wait_for_the_end(receive, subscriber))
         try:
-            await self._stream(subscriber, send)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send(_body(new_retry_hint()))
+            while (data := await subscriber.next()) is not None:
+                await send(_body(data))
+            await send(_body(b"", more=False))
         finally:
             self._live.unsubscribe(subscriber)
             gone.cancel()
-
-    async def _stream(self, subscriber: Subscriber, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send(_body(new_retry_hint()))
-        while (data := await subscriber.next()) is not None:
-            await send(_body(data))
-        await send(_body(b"", more=False))
 
 
 async def _wait_for_the_end(receive: Receive, subscriber: Subscriber) -> None:

@@ -45,6 +45,8 @@ class Subscriber:
             self._packets.clear()
             self._waiting = 0
             self._is_behind = True
+            # One that waits already has nothing to finish first: it catches up now.
+            self._woken.set()
             return False
         self._packets.append(packet)
         self._waiting += packet.events

@@ -57,6 +57,8 @@ class Window:
     def without(self, ids: Iterable[int]) -> Window:
         """Return this window without some entries."""
         gone = set(map(id_to_bytes, ids))
+        if not gone:
+            return self
         return Window(b"".join(one for one in _split(self.packed) if one not in gone), self.newest, self.lowest)
 
     def cut(self, most: int) -> Window:

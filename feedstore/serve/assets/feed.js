@@ -193,9 +193,11 @@ async function loadOlder() {
 }
 
 async function loadAnew() {
-  generation += 1;
+  const asked = ++generation;
   held ??= [];
   const page = await load(null);
+  // It was asked for again meanwhile, and that answer is newer, whichever comes first.
+  if (asked !== generation) return page.position;
   shown.clear();
   waiting.clear();
   list.replaceChildren();

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from cassandra.policies import WhiteListRoundRobinPolicy
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend, store
 from feedstore.errors import BackendClosedError, ForkedClientError
-from feedstore.testing.processes import run_in_child
+from feedstore.testing.processes import THREAD_SECONDS, run_in_child, run_in_threads
 from feedstore.testing.samples import ids_of
+from polling import poll_until
 from servers.cassandra import CassandraServer
 from stores import fresh_namespace
 
@@ -123,6 +125,24 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
     monkeypatch.setattr(session, "prepare", prepare)
     with pytest.raises(BackendClosedError, match="was closed while it was asked"):
         items.fetch_one("key") if use == "read" else items.upsert("key", 1)
+
+
+def test_requests_that_are_under_way_end_with_their_backend(cassandra_url: str) -> None:
+    """At once, and not when they would have been given up; the driver sends none of them again."""
+    backend = connect(cassandra_url, namespace=fresh_namespace(), timeout=1.5 * THREAD_SECONDS)
+    storage = backend.kv_storage()
+    storage.upsert("key", 1)
+    found: list[object] = []
+
+    def read() -> None:
+        with pytest.raises(BackendClosedError):
+            found.extend(iter(partial(storage.fetch_one, "key"), None))
+
+    def close() -> None:
+        poll_until(lambda: len(found) > 100, THREAD_SECONDS, "reading")
+        backend.close()
+
+    run_in_threads([*[read] * 4, close])
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from feedstore.storage.topic import cut
-from feedstore.storage.topic_source import EVERYTHING, TopicSource, Waker
+from feedstore.storage.topic_source import EVERYTHING, PushedSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
 """The statement that announces; its parameters are those of :func:`notification`."""
 
 
-class PostgresqlSource(TopicSource):
+class PostgresqlSource(PushedSource):
     """One connection of its own, outside the pool, that listens to a channel for each namespace that is watched.
 
     A notification holds the digests of what has changed, and reaches who listens when its transaction commits. After a
@@ -30,20 +30,11 @@ class PostgresqlSource(TopicSource):
     """
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._waker = Waker()
         self._pooled: Any = None
         self._raw: Any = None
         self._channels: set[str] = set()
-
-    def wake(self) -> None:
-        """End the wait."""
-        self._waker.wake()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._disconnect()
-        self._waker.close()
 
     def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
         """Connects when something is watched, and stays connected."""
@@ -86,7 +77,7 @@ class PostgresqlSource(TopicSource):
         connection = self._raw.pgconn
         connection.consume_input()
         while notification := connection.notifies():
-            found.update(cut(b64decode(notification.extra)))
+            found.update(_digests(notification.extra))
         if connection.status != psycopg.pq.ConnStatus.OK:
             raise psycopg.OperationalError("the connection was lost")
         return found
@@ -102,3 +93,11 @@ def notification(namespace: str, digests: Sequence[bytes]) -> tuple[str, list[st
     starts = range(0, len(digests), _DIGESTS_AT_ONCE)
     payloads = [b64encode(b"".join(digests[start : start + _DIGESTS_AT_ONCE])).decode() for start in starts]
     return channel_of(namespace), payloads
+
+
+def _digests(payload: bytes) -> list[bytes]:
+    """Return the digests in a payload; none of what somebody else notifies on the channel."""
+    try:
+        return cut(b64decode(payload))
+    except ValueError:
+        return []

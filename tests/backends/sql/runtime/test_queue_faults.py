@@ -88,3 +88,19 @@ def test_a_full_queue_notifies_nobody_and_keeps_its_length(backend: Backend) -> 
     assert [queue.pop(), queue.pop()] == [1, 2]
     queue.push_many([3, 4])
     assert queue.count() == 2
+
+
+def test_what_somebody_else_notifies_is_passed_over(
+    url: str, backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Anybody may notify on a channel; it ends nothing, and tells nobody of anything."""
+    told = Told()
+    with backend.notifier().watch(told, recheck_seconds=None) as watch:
+        watch.add(["a", "b"])
+        told.wait_for("a", "b")
+        with psycopg.connect(url, autocommit=True) as connection:
+            for payload in ("", "x", "nothing of ours", "ä"):
+                connection.execute("SELECT pg_notify('feedstore_default', %s)", [payload])
+        backend.notifier().announce(["b"])
+        assert told.wait_for("b") == {"b"}
+    assert caplog.text == ""
