@@ -14,6 +14,8 @@ from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql import SqlBackend
 
+Tables = dict[str, Sequence[Any]]
+
 
 class Fault:
     """Counts the statements that run on a backend's connections, and does something else instead of chosen ones."""
@@ -81,11 +83,20 @@ def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
 
 
-def dump(backend: SqlBackend) -> dict[str, Sequence[Any]]:
+def end_connections(url: str) -> None:
+    """Let the server end every connection of feedstore's to the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.cursor().execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name = 'feedstore' AND datname = current_database()"
+        )
+
+
+def dump(backend: SqlBackend) -> Tables:
     """Return every row of every table, and check that each header tells the truth."""
     engine = create_engine(backend._store.engine.url, poolclass=NullPool)
     with engine.connect() as connection:
-        tables: dict[str, Sequence[Any]] = {
+        tables: Tables = {
             name: connection.exec_driver_sql(f"SELECT * FROM feedstore_{name} ORDER BY 1, 2, 3").all()
             for name in ("activity", "timeline", "entry", "item")
         }

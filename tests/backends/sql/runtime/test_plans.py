@@ -8,20 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from backends.sql.runtime.faulty import Fault, install
+from backends.sql.runtime.faulty import Fault
 from feedstore import Activity
 from feedstore.backends.sql import SqlBackend
 from feedstore.storage import TimelineStorage
 from feedstore.testing.samples import make_activities
 
 ACTIVITIES: list[Activity] = make_activities(3000)
-
-
-@pytest.fixture
-def fault(database_kind: str, monkeypatch: pytest.MonkeyPatch) -> Fault:
-    fault = Fault()
-    install(fault, monkeypatch, database_kind)
-    return fault
 
 
 @pytest.fixture
