@@ -21,14 +21,14 @@ class Fault:
     """Counts the statements that run on a backend's connections, and does something else instead of chosen ones."""
 
     def __init__(self) -> None:
-        self.statements: list[str] = []
+        self.calls: list[tuple[str, Any]] = []
         self._positions: Container[int] = ()
         self._action: Callable[[], None] = lambda: None
 
     @contextmanager
     def at(self, positions: Container[int], action: Callable[[], None]) -> Iterator[None]:
         """Count the statements of a block from 0, and call ``action`` before those at ``positions``; it may raise."""
-        self.statements = []
+        self.calls = []
         self._positions, self._action = positions, action
         try:
             yield
@@ -39,12 +39,17 @@ class Fault:
         """Return how many statements ``function`` takes."""
         with self.at((), lambda: None):
             function()
-        return len(self.statements)
+        return len(self.calls)
 
-    def before(self, statement: str) -> None:
+    @property
+    def statements(self) -> list[str]:
+        """The text of each statement that was counted."""
+        return [statement for statement, _ in self.calls]
+
+    def before(self, statement: str, parameters: Any = ()) -> None:
         """Count a statement that is about to run."""
-        self.statements.append(statement)
-        if len(self.statements) - 1 in self._positions:
+        self.calls.append((statement, parameters))
+        if len(self.calls) - 1 in self._positions:
             self._action()
 
 
@@ -59,7 +64,7 @@ def install(fault: Fault, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
 def _install_in_sqlite(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-            fault.before(sql)
+            fault.before(sql, *parameters)
             return super().execute(sql, *parameters)
 
         def executemany(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
@@ -77,7 +82,7 @@ def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         if query != "ROLLBACK":
-            fault.before(query)
+            fault.before(query, *arguments)
         return execute(self, query, *arguments, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
