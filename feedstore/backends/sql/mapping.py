@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, and_, join
-from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, foreign, relationship
 
 from feedstore.backends.sql.tables import (
     activity_table,
@@ -76,18 +76,26 @@ class NamespaceRow(Row):
     """The items of all its key-value storages, in the order of storage and key."""
 
 
-class ActivityRow(Row):
-    """An activity: 16 bytes of id, and what its serializer made of the rest."""
+class _InNamespace:
+    """A row that names its namespace."""
 
-    __table__ = activity_table
     if TYPE_CHECKING:
         namespace_id: Mapped[int]
-        activity_id: Mapped[bytes]
-        data: Mapped[bytes]
 
-    namespace: Mapped[NamespaceRow] = relationship(
-        primaryjoin=lambda: foreign(ActivityRow.namespace_id) == NamespaceRow.id, viewonly=True
-    )
+    @declared_attr
+    @classmethod
+    def namespace(cls) -> Mapped[NamespaceRow]:
+        """The namespace that it lies in."""
+        return relationship(
+            NamespaceRow, primaryjoin=lambda: foreign(cls.namespace_id) == NamespaceRow.id, viewonly=True
+        )
+
+
+class _HasId:
+    """A row with the id of an activity."""
+
+    if TYPE_CHECKING:
+        activity_id: Mapped[bytes]
 
     @property
     def serialization_id(self) -> int:
@@ -95,20 +103,24 @@ class ActivityRow(Row):
         return id_from_bytes(self.activity_id)
 
 
-class TimelineRow(Row):
+class ActivityRow(_HasId, _InNamespace, Row):
+    """An activity: 16 bytes of id, and what its serializer made of the rest."""
+
+    __table__ = activity_table
+    if TYPE_CHECKING:
+        data: Mapped[bytes]
+
+
+class TimelineRow(_InNamespace, Row):
     """The header of a timeline: its key in UTF-8, how many entries it has, and the newest id that a trim dropped."""
 
     __table__ = timeline_table
     if TYPE_CHECKING:
         id: Mapped[int]
-        namespace_id: Mapped[int]
         key: Mapped[bytes]
         length: Mapped[int]
         newest_dropped: Mapped[bytes | None]
 
-    namespace: Mapped[NamespaceRow] = relationship(
-        primaryjoin=lambda: foreign(TimelineRow.namespace_id) == NamespaceRow.id, viewonly=True
-    )
     entries: Mapped[list[EntryRow]] = relationship(
         primaryjoin=lambda: TimelineRow.id == foreign(EntryRow.timeline_id),
         order_by=lambda: EntryRow.activity_id.desc(),
@@ -130,13 +142,12 @@ class TimelineRow(Row):
         return None if self.newest_dropped is None else id_from_bytes(self.newest_dropped) + 1
 
 
-class EntryRow(Row):
+class EntryRow(_HasId, Row):
     """An entry of a timeline: the activity's id, and a payload unless it is a mere reference."""
 
     __table__ = entry_table
     if TYPE_CHECKING:
         timeline_id: Mapped[int]
-        activity_id: Mapped[bytes]
         data: Mapped[bytes | None]
 
     timeline: Mapped[TimelineRow] = relationship(
@@ -153,41 +164,27 @@ class EntryRow(Row):
     )
     """The activity that it refers to; None once that is gone."""
 
-    @property
-    def serialization_id(self) -> int:
-        """The id as the int that activities carry."""
-        return id_from_bytes(self.activity_id)
 
-
-class ItemRow(Row):
+class ItemRow(_InNamespace, Row):
     """An item of a key-value storage: the storage's name and the key in UTF-8, and the value's bytes."""
 
     __table__ = item_table
     if TYPE_CHECKING:
-        namespace_id: Mapped[int]
         name: Mapped[bytes]
         key: Mapped[bytes]
         value: Mapped[bytes]
 
-    namespace: Mapped[NamespaceRow] = relationship(
-        primaryjoin=lambda: foreign(ItemRow.namespace_id) == NamespaceRow.id, viewonly=True
-    )
 
-
-class QueueRow(Row):
+class QueueRow(_InNamespace, Row):
     """The header of a queue: its name in UTF-8, how many messages it has, and the position of the last one."""
 
     __table__ = queue_table
     if TYPE_CHECKING:
         id: Mapped[int]
-        namespace_id: Mapped[int]
         name: Mapped[bytes]
         length: Mapped[int]
         last_position: Mapped[int]
 
-    namespace: Mapped[NamespaceRow] = relationship(
-        primaryjoin=lambda: foreign(QueueRow.namespace_id) == NamespaceRow.id, viewonly=True
-    )
     messages: Mapped[list[MessageRow]] = relationship(
         primaryjoin=lambda: QueueRow.id == foreign(MessageRow.queue_id),
         order_by=lambda: MessageRow.position,

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
-from feedstore.backends.sql.timeline_rows import FURTHEST, EntryRow, TimelineRows
-from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes
+from feedstore.backends.sql.timeline_part import FURTHEST, part_of
+from feedstore.backends.sql.timeline_rows import EntryRow, TimelineRows
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
@@ -70,9 +71,12 @@ class SqlTimelineStorage(TimelineStorage):
         bounds = parse_filter(filter_kwargs, self.activity_to_id)
         if bounds.is_empty:
             return []
-        statement = self.backend.statements.timelines.slice(not bounds.is_everything, is_descending(ordering_args))
-        parameters = (self.backend.namespace_id(), key.encode(), *_slice_parameters(bounds, start, stop))
-        return _entries(self.backend.store.fetch(statement, parameters))
+        payloads = self._reads_payloads
+        part, parameters = part_of(bounds, start, stop, is_descending(ordering_args), payloads)
+        statement = self.backend.statements.timelines.slice(part)
+        return _entries(
+            self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters)), payloads
+        )
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -81,20 +85,22 @@ class SqlTimelineStorage(TimelineStorage):
         namespace_id = self.backend.namespace_id()
         if namespace_id is None or bounds.is_empty:
             return {}
-        parameters = _slice_parameters(bounds, start, stop)
-        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, descending, parameters)
-        return {key: _entries(rows) for key, rows in zip(keys, slices, strict=True)}
+        payloads = self._reads_payloads
+        part, parameters = part_of(bounds, start, stop, descending, payloads)
+        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, part, parameters)
+        return {key: _entries(rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One statement; another one where there are no entries to bring the floor along."""
-        rows: list[tuple[bytes, bytes | None, bytes | None]] = []
+        payloads = self._reads_payloads
+        rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
-            statement = self.backend.statements.timelines.page(not bounds.is_everything, descending)
+            part, parameters = part_of(bounds, 0, limit, descending, payloads)
             header = (self.backend.namespace_id(), key.encode())
-            rows = self.backend.store.fetch(statement, (*header, *header, *_slice_parameters(bounds, 0, limit)))
+            rows = self.backend.store.fetch(self.backend.statements.timelines.page(part), (*header, *parameters))
         if not rows:
             return [], self._floor(key)
-        return _entries([(activity_id, data) for activity_id, data, _ in rows]), _floor_above(rows[0][2])
+        return _entries([row[1:] for row in rows], payloads), _floor_above(rows[0][0])
 
     def _get_hydrated_slice(
         self,
@@ -110,14 +116,12 @@ class SqlTimelineStorage(TimelineStorage):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         if bounds.is_empty:
             return []
-        statement = self.backend.statements.timelines.hydrated_slice(not bounds.is_everything, descending)
+        part, parameters = part_of(bounds, start, stop, descending, payloads=False)
+        statement = self.backend.statements.timelines.hydrated_slice(part)
         namespace_ids = (activities.backend.namespace_id(), self.backend.namespace_id())
-        parameters = (*namespace_ids, key.encode(), *_slice_parameters(bounds, start, stop))
+        rows = self.backend.store.fetch(statement, (*namespace_ids, key.encode(), *parameters))
         from_bytes = int.from_bytes
-        return [
-            (from_bytes(activity_id, "big"), data)
-            for activity_id, data in self.backend.store.fetch(statement, parameters)
-        ]
+        return [(from_bytes(activity_id, "big"), data) for activity_id, data in rows]
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """One statement; O(position), for it counts the entries above."""
@@ -190,19 +194,12 @@ def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
 
 
-def _entries(rows: list[EntryRow]) -> list[Entry]:
+def _entries(rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
     from_bytes = int.from_bytes
-    return [(from_bytes(activity_id, "big"), data or b"") for activity_id, data in rows]
+    if payloads:
+        return [(from_bytes(activity_id, "big"), data or b"") for activity_id, data in rows]
+    return [(from_bytes(activity_id, "big"), b"") for (activity_id,) in rows]
 
 
 def _floor_above(newest_dropped: bytes | None) -> int | None:
     return None if newest_dropped is None else id_from_bytes(newest_dropped) + 1
-
-
-def _slice_parameters(bounds: Bounds, start: int, stop: int | None) -> tuple[Any, ...]:
-    """Return the lowest and the highest id of bounds that are not empty, or neither; then the limit and the offset."""
-    limit = FURTHEST if stop is None else min(max(stop - start, 0), FURTHEST)
-    offset = min(start, FURTHEST)
-    if bounds.is_everything:
-        return limit, offset
-    return id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID)), limit, offset

@@ -7,12 +7,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.timeline_part import FURTHEST, Part
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
-
-# Databases count in signed 64 bits; nothing that is stored reaches this far.
-FURTHEST: int = 2**62
 
 EntryRow = tuple[bytes, "bytes | None"]
 """An entry as it is stored: the id's bytes, and the payload or None."""
@@ -86,11 +84,10 @@ class TimelineRows(ABC):
 
     @abstractmethod
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], descending: bool, parameters: tuple[Any, ...]
-    ) -> list[list[EntryRow]]:
-        """Return the same slice of every timeline, in the order of the keys, all of one state of the database.
-
-        The parameters are the lowest and the highest id, or neither, then the limit and the offset.
+        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[list[tuple[Any, ...]]]:
+        """Return the rows of the same part of every timeline, in the order of the keys, all of one state of the
+        database.
         """
 
     @abstractmethod

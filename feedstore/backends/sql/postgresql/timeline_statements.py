@@ -20,7 +20,8 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from feedstore.backends.sql.postgresql.arrays import any_timeline, each_id, each_key, each_row, each_timeline, looked_up
 from feedstore.backends.sql.statements import Compiler, limited, row_at
 from feedstore.backends.sql.tables import entry_table, timeline_table
-from feedstore.backends.sql.timeline_statements import slice_of
+from feedstore.backends.sql.timeline_part import Part
+from feedstore.backends.sql.timeline_statements import entries_of, rows_of
 
 _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
@@ -37,27 +38,24 @@ class PostgresqlTimelineStatements:
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
-        self._slices: dict[tuple[bool, bool], str] = {}
+        self._slices: dict[Part, str] = {}
         self._find_headers()
         self._change_headers()
         self._insert_entries()
         self._delete_entries()
 
-    def slices(self, bounded: bool, descending: bool) -> str:
-        """The position of a key and the entries of its slice, for each key."""
-        text = self._slices.get((bounded, descending))
+    def slices(self, part: Part) -> str:
+        """The position of a key and the entries of its part, for each key."""
+        text = self._slices.get(part)
         if text is None:
             wanted = each_key()
-            columns = select(_entry.activity_id, _entry.data)
             header = _header_of(wanted)
-            entries = slice_of(columns, header.c.id, bounded, descending).lateral("slice")
+            entries = rows_of(part, entries_of(part), header.c.id).lateral("slice")
             joined = wanted.join(header, true()).join(entries, true())
-            statement = select(wanted.c.number, entries.c.activity_id, entries.c.data).select_from(joined)
+            statement = select(wanted.c.number, *entries.columns).select_from(joined)
             activity_id = entries.c.activity_id
-            ordered = statement.order_by(wanted.c.number, activity_id.desc() if descending else activity_id.asc())
-            between = ("lowest", "highest") if bounded else ()
-            text = self._compiler.text(ordered, "keys", "namespace", *between, "limit", "offset")
-            self._slices[bounded, descending] = text
+            ordered = statement.order_by(wanted.c.number, activity_id.desc() if part.descending else activity_id.asc())
+            text = self._slices[part] = self._compiler.text(ordered, "keys", "namespace", *part.parameters)
         return text
 
     def _find_headers(self) -> None:

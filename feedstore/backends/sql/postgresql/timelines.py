@@ -10,6 +10,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.postgresql.arrays import in_parts
 from feedstore.backends.sql.postgresql.timeline_statements import PostgresqlTimelineStatements
 from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.timeline_part import Part
 from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
 _ROWS_AT_ONCE = 100_000
-_LIMIT_AND_OFFSET = 2
 
 
 class PostgresqlTimelineRows(TimelineRows):
@@ -34,13 +34,12 @@ class PostgresqlTimelineRows(TimelineRows):
         self._statements = PostgresqlTimelineStatements(compiler)
 
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], descending: bool, parameters: tuple[Any, ...]
-    ) -> list[list[EntryRow]]:
+        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[list[tuple[Any, ...]]]:
         """One statement."""
-        text = self._statements.slices(len(parameters) > _LIMIT_AND_OFFSET, descending)
-        slices: list[list[EntryRow]] = [[] for _ in keys]
-        for number, activity_id, data in store.fetch(text, (_encoded(keys), namespace_id, *parameters)):
-            slices[number - 1].append((activity_id, data))
+        slices: list[list[tuple[Any, ...]]] = [[] for _ in keys]
+        for row in store.fetch(self._statements.slices(part), (_encoded(keys), namespace_id, *parameters)):
+            slices[row[0] - 1].append(row[1:])
         return slices
 
     def array(self, timelines: list[int]) -> list[int]:

@@ -12,6 +12,7 @@ from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.sqlite.timeline_statements import SqliteTimelineStatements
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.tables import entry_table
+from feedstore.backends.sql.timeline_part import Part
 from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _FLUSHED_AT_ONCE = 100
 _ESCAPED_NUL = "\\u0000"
-_LIMIT_AND_OFFSET = 2
 
 
 class SqliteTimelineRows(TimelineRows):
@@ -36,10 +36,10 @@ class SqliteTimelineRows(TimelineRows):
         self._inserts = RowInserts(compiler, entry_table)
 
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], descending: bool, parameters: tuple[Any, ...]
-    ) -> list[list[EntryRow]]:
+        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[list[tuple[Any, ...]]]:
         """One statement for each in one transaction: to ask SQLite again costs no more than to ask for more."""
-        text = store.statements.timelines.slice(len(parameters) > _LIMIT_AND_OFFSET, descending)
+        text = store.statements.timelines.slice(part)
         return store.read(_fetch_each, text, [(namespace_id, key.encode(), *parameters) for key in keys])
 
     def array(self, timelines: list[int]) -> str:
@@ -151,5 +151,5 @@ class SqliteTimelineRows(TimelineRows):
         return len(found) == _FLUSHED_AT_ONCE
 
 
-def _fetch_each(connection: Connection, text: str, parameters: list[tuple[Any, ...]]) -> list[list[EntryRow]]:
+def _fetch_each(connection: Connection, text: str, parameters: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
     return [connection.execute(text, each).fetchall() for each in parameters]

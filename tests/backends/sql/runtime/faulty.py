@@ -14,19 +14,21 @@ from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql import SqlBackend
 
+Tables = dict[str, Sequence[Any]]
+
 
 class Fault:
     """Counts the statements that run on a backend's connections, and does something else instead of chosen ones."""
 
     def __init__(self) -> None:
-        self.statements: list[str] = []
+        self.calls: list[tuple[str, Any]] = []
         self._positions: Container[int] = ()
         self._action: Callable[[], None] = lambda: None
 
     @contextmanager
     def at(self, positions: Container[int], action: Callable[[], None]) -> Iterator[None]:
         """Count the statements of a block from 0, and call ``action`` before those at ``positions``; it may raise."""
-        self.statements = []
+        self.calls = []
         self._positions, self._action = positions, action
         try:
             yield
@@ -37,12 +39,17 @@ class Fault:
         """Return how many statements ``function`` takes."""
         with self.at((), lambda: None):
             function()
-        return len(self.statements)
+        return len(self.calls)
 
-    def before(self, statement: str) -> None:
+    @property
+    def statements(self) -> list[str]:
+        """The text of each statement that was counted."""
+        return [statement for statement, _ in self.calls]
+
+    def before(self, statement: str, parameters: Any = ()) -> None:
         """Count a statement that is about to run."""
-        self.statements.append(statement)
-        if len(self.statements) - 1 in self._positions:
+        self.calls.append((statement, parameters))
+        if len(self.calls) - 1 in self._positions:
             self._action()
 
 
@@ -57,7 +64,7 @@ def install(fault: Fault, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
 def _install_in_sqlite(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-            fault.before(sql)
+            fault.before(sql, *parameters)
             return super().execute(sql, *parameters)
 
         def executemany(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
@@ -75,17 +82,26 @@ def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         if query != "ROLLBACK":
-            fault.before(query)
+            fault.before(query, *arguments)
         return execute(self, query, *arguments, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", counted)
 
 
-def dump(backend: SqlBackend) -> dict[str, Sequence[Any]]:
+def end_connections(url: str) -> None:
+    """Let the server end every connection of feedstore's to the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.cursor().execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE application_name = 'feedstore' AND datname = current_database()"
+        )
+
+
+def dump(backend: SqlBackend) -> Tables:
     """Return every row of every table, and check that each header tells the truth."""
     engine = create_engine(backend._store.engine.url, poolclass=NullPool)
     with engine.connect() as connection:
-        tables: dict[str, Sequence[Any]] = {
+        tables: Tables = {
             name: connection.exec_driver_sql(f"SELECT * FROM feedstore_{name} ORDER BY 1, 2, 3").all()
             for name in ("activity", "timeline", "entry", "item")
         }

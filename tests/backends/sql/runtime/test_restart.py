@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-import psycopg
 import pytest
 
+from backends.sql.runtime.faulty import end_connections
 from feedstore import connect
 from feedstore.errors import StorageUnavailableError
 from feedstore.testing.processes import run_in_threads
@@ -45,9 +45,5 @@ def test_an_administrator_ends_connections(postgresql_database: str) -> None:
         timelines = backend.timeline_storage()
         for number in range(3):
             timelines.add("key", number)
-            with psycopg.connect(postgresql_database, autocommit=True) as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                    "WHERE application_name = 'feedstore' AND datname = current_database()"
-                )
+            end_connections(postgresql_database)
             assert timelines.count("key") == number + 1

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import psycopg
 import pytest
 
-from backends.sql.runtime.faulty import Fault, dump, install
-from backends.sql.runtime.test_faults import WRITES, fill
+from backends.sql.runtime.faulty import Fault, Tables, dump
+from backends.sql.runtime.writes import WRITES, fill
 from feedstore.backends.sql import SqlBackend
 from feedstore.errors import StorageTimeoutError
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
-
-
-@pytest.fixture
-def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
-    fault = Fault()
-    install(fault, monkeypatch, "postgresql")
-    return fault
-
-
-@pytest.fixture
-def filled(fault: Fault, database_url: str) -> Iterator[SqlBackend]:
-    with SqlBackend(database_url) as backend:
-        fill(backend)
-        yield backend
 
 
 def _deadlock() -> NoReturn:
@@ -38,7 +23,7 @@ def _serialization_failure() -> NoReturn:
     raise psycopg.errors.SerializationFailure("could not serialize access")
 
 
-def _without_numbers(tables: dict[str, Sequence[Any]]) -> object:
+def _without_numbers(tables: Tables) -> object:
     """The contents alone: timelines that are made again get other numbers."""
     keys = {row[0]: row[2] for row in tables["timeline"]}
     return (
