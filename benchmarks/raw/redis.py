@@ -15,14 +15,14 @@ from feedstore.serializers import MsgpackSerializer
 
 _ACTIVITIES = "activities"
 _FAN_OUT = """
-    local call, ids, surplus = redis.call, {}, -(ARGV[1] + 1)
+    local call, ids, surplus = redis.call, {}, string.format('%d', -(ARGV[1] + 1))
     for i = 2, #ARGV do
-        ids[2 * i - 3] = 0
+        ids[2 * i - 3] = '0'
         ids[2 * i - 2] = ARGV[i]
     end
     for i = 1, #KEYS do
         call('ZADD', KEYS[i], unpack(ids))
-        call('ZREMRANGEBYRANK', KEYS[i], 0, surplus)
+        call('ZREMRANGEBYRANK', KEYS[i], '0', surplus)
     end
 """
 _NEWEST_HYDRATED = """
@@ -37,7 +37,8 @@ class RawRedisSide(Side):
 
     Tried and slower for the same work: redis-py's commands instead of its connection (newest 25 1.3 to 1.5 times the
     time), a string for each activity (more memory), ``ZCARD`` before a trim, ``ZPOPMIN`` instead of
-    ``ZREMRANGEBYRANK``, one script for each timeline (2.4 times), a pipeline without scripts (3 times).
+    ``ZREMRANGEBYRANK``, one script for each timeline (2.4 times), a pipeline without scripts (3 times), numbers instead
+    of texts as the arguments of a script's calls (1.2 times for one id).
     """
 
     def __init__(self, socket: str, database: int) -> None:

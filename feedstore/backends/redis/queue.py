@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.command import Command, call_script
-from feedstore.backends.redis.keys import channel_of
+from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.scripts import ACK, PUSH, RECEIVE
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery
@@ -37,9 +37,7 @@ class RedisQueueStorage(QueueStorage):
     backend: RedisBackend
 
     def _push(self, messages: list[bytes]) -> None:
-        names = self.backend.keys_to_write()
-        bucket = names.bucket_of(self.name)
-        keys = names.of_queue(bucket, self.name)
+        tag, keys = self._place(self.backend.keys_to_write())
         again = max(_AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds)
         arguments = (
             _GROUP,
@@ -50,16 +48,18 @@ class RedisQueueStorage(QueueStorage):
             channel_of(self.backend.namespace),
             self.topic.digest,
         )
-        command = call_script(names.tag(bucket), PUSH, keys, (*arguments, *messages), writes=True)
+        command = call_script(tag, PUSH, keys, (*arguments, *messages), writes=True)
         if not self.backend.store.ask(command):
             raise self.full_error(len(messages))
 
-    def _receive(self, limit: int) -> list[Delivery]:
-        names = self.backend.keys()
+    def _place(self, names: Keys) -> tuple[str, tuple[str, str, str]]:
         bucket = names.bucket_of(self.name)
-        keys = names.of_queue(bucket, self.name)[:2]
+        return names.tag(bucket), names.of_queue(bucket, self.name)
+
+    def _receive(self, limit: int) -> list[Delivery]:
+        tag, keys = self._place(self.backend.keys())
         hidden = max(1, round(self.visibility_timeout * _MILLISECONDS))
-        command = call_script(names.tag(bucket), RECEIVE, keys, (_GROUP, limit, hidden), writes=True)
+        command = call_script(tag, RECEIVE, keys[:2], (_GROUP, limit, hidden), writes=True)
         found = self.backend.store.ask(command)
         return [
             (f"{found[first].decode()}-{found[first + 2]}-{found[first + 1].hex()}", found[first + 3])
@@ -70,30 +70,23 @@ class RedisQueueStorage(QueueStorage):
         parts = _RECEIPT.fullmatch(receipt)
         if parts is None:
             return False
-        names = self.backend.keys()
-        bucket = names.bucket_of(self.name)
+        tag, keys = self._place(self.backend.keys())
         arguments = (_GROUP, parts[1], bytes.fromhex(parts[3]), parts[2])
-        keys = names.of_queue(bucket, self.name)[:2]
-        return bool(self.backend.store.ask(call_script(names.tag(bucket), ACK, keys, arguments, writes=True)))
+        return bool(self.backend.store.ask(call_script(tag, ACK, keys[:2], arguments, writes=True)))
 
     def _count(self) -> int:
-        names = self.backend.keys()
-        bucket = names.bucket_of(self.name)
-        count: int = self.backend.store.ask(Command(names.tag(bucket), ("XLEN", names.of_queue(bucket, self.name)[0])))
+        tag, (stream, *_) = self._place(self.backend.keys())
+        count: int = self.backend.store.ask(Command(tag, ("XLEN", stream)))
         return count
 
     def _flush(self) -> None:
         """One round trip."""
-        names = self.backend.keys()
-        bucket = names.bucket_of(self.name)
-        words = ("UNLINK", *names.of_queue(bucket, self.name))
-        self.backend.store.ask(Command(names.tag(bucket), words, writes=True))
+        tag, keys = self._place(self.backend.keys())
+        self.backend.store.ask(Command(tag, ("UNLINK", *keys), writes=True))
 
     def _seconds_to_next(self) -> float:
         """One round trip."""
-        names = self.backend.keys()
-        bucket = names.bucket_of(self.name)
-        tag, due = names.tag(bucket), names.of_queue(bucket, self.name)[1]
+        tag, (_, due, _) = self._place(self.backend.keys())
         first, (seconds, microseconds) = self.backend.store.send(
             [Command(tag, ("ZRANGE", due, 0, 0, "WITHSCORES")), Command(tag, ("TIME",))]
         )

@@ -76,8 +76,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _slice_with_payloads(self, key: str, words: tuple[Any, ...]) -> Command:
         names = self.backend.keys()
         bucket = names.bucket_of(key)
-        touched = (names.timeline(bucket, key), names.payloads(bucket, key))
-        return call_script(names.tag(bucket), SLICE, touched, words)
+        return call_script(names.tag(bucket), SLICE, names.of_timeline(bucket, key)[1:], words)
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One round trip: the entries and the floor as they were at one moment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.batch import FLUSH, Items, Write
@@ -70,15 +71,14 @@ class RedisTimelineWrites(TimelineHooks):
         """Return how many entries were new, and the keys of the timelines that need more than this script does."""
         store, names = self.backend.store, self.backend.keys_to_write()
         most = max(1, min(_MOST_TIMELINES, _MOST_DELIVERIES // len(ids)))
-        commands, reached = [], []
-        for groups in grouped_parts(names, keys, most, store.is_cluster):
-            commands.append(fan_out_command(names, groups, ids, length, store.expiry))
-            reached.append([timeline for group in groups.values() for timeline in group])
-        added, left_alone = 0, []
-        for parts, (count, positions) in zip(reached, store.send(commands), strict=True):
-            added += count
-            left_alone += [names.key_of(parts[position]) for position in positions]
-        return added, left_alone
+        parts = grouped_parts(names, keys, most, store.is_cluster)
+        answers = store.send([fan_out_command(names, groups, ids, length, store.expiry) for groups in parts])
+        left_alone: list[str] = []
+        for groups, (_, positions) in zip(parts, answers, strict=True):
+            if positions:
+                reached = list(chain.from_iterable(groups.values()))
+                left_alone += [names.key_of(reached[position]) for position in positions]
+        return sum(count for count, _ in answers), left_alone
 
     def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
         """One round trip."""
@@ -129,9 +129,12 @@ def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
 
 def grouped_parts(names: Keys, keys: list[str], most: int, spread: bool) -> list[dict[int, list[str]]]:
     """Return the timelines of one script each, by bucket: of several buckets on one server, of one on a Cluster."""
+    grouped = names.grouped(keys)
+    if len(keys) <= most and not spread:
+        return [grouped]
     parts: list[dict[int, list[str]]] = []
     room = 0
-    for bucket, group in names.grouped(keys).items():
+    for bucket, group in grouped.items():
         for first in range(0, len(group), most):
             piece = group[first : first + most]
             if spread or len(piece) > room:

@@ -52,16 +52,21 @@ def _milliseconds_left(backend: RedisBackend, key: str) -> list[int]:
 def test_timelines_go_with_payloads_floor_and_name(url: str, namespace: str) -> None:
     with RedisBackend(url, namespace=namespace, idle_expiry=0.2) as backend:
         timelines, payloads = backend.timeline_storage(), _payloads(backend)
-        timelines.add_to_many(["a", "b"], range(5), max_length=2)
-        payloads.add_many("p", [with_id(n, "old") for n in (1, 2, 3)])
-        payloads.trim("p", 2)
+        timelines.add_to_many(["a", "b", "c"], range(5), max_length=2)
+        for key in "pqr":
+            payloads.add_many(key, [with_id(n, "old") for n in (1, 2, 3)])
+            payloads.trim(key, 2)
         poll_until(lambda: not list(timelines.keys()), 10, "the expiry of all timelines")
         assert _milliseconds_left(backend, "p") == [-2, -2]
-        for key in ("a", "b", "p"):
+        for key in "abcpqr":
             page = timelines.get_page(key, 9)
             assert (page.items, page.complete, page.floor, timelines.count(key)) == ([], True, None, 0)
+        for key in "ap":
             assert timelines.trim(key, 1) == 0
             assert timelines.remove(key, 3) == 0
+        assert [timelines.add(key, 7) for key in "bq"] == [1, 1]
+        assert timelines.add_to_many(["c", "r"], [7], max_length=2) == 2
+        assert [timelines.get_page(key, 9).complete for key in "bcqr"] == [True] * 4
 
 
 def test_every_write_renews_a_timeline_and_its_payloads(url: str, lasting: RedisBackend) -> None:

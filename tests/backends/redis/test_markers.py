@@ -161,6 +161,19 @@ def test_a_foreign_key_in_place_refuses_every_write_whole(
         assert _state(client, namespace) == before
 
 
+@pytest.mark.parametrize("place", [0, 70, 119])
+def test_a_foreign_key_among_many_timelines_refuses_a_fan_out_whole(
+    redis_url: str, client: redis.Redis, place: int
+) -> None:
+    names = [f"key{number}" for number in range(120)]
+    with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
+        timelines = backend.timeline_storage()
+        client.lpush(backend.keys_to_write().timeline(0, names[place]), "x")
+        with pytest.raises(StorageError, match="WRONGTYPE"):
+            timelines.add_to_many(names, [9], max_length=1)
+        assert list(timelines.keys()) == []
+
+
 def test_a_foreign_set_in_a_timelines_place_leaves_no_timeline_unknown(redis_url: str, client: redis.Redis) -> None:
     # The check before a fan-out takes a plain set for a sorted one; ZADD does not.
     namespace = fresh_namespace()

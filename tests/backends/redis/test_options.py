@@ -1,4 +1,4 @@
-"""Addresses, options, handed-in clients, namespaces, expiry."""
+"""Addresses, options, handed-in clients, namespaces."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from feedstore import connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.address import parse_address
 from feedstore.backends.redis.keys import marker_key
+from feedstore.backends.redis.options import OPTIONS
 from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError
-from feedstore.serializers import MsgpackSerializer
 from feedstore.testing.processes import run_in_child
-from feedstore.testing.samples import with_id
-from polling import poll_until
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
 
@@ -74,6 +72,11 @@ def test_an_unknown_option_is_named() -> None:
         connect("redis://host", no_such_option=1)
     with pytest.raises(InvalidValueError, match="pass it once"):
         connect("redis://host?timeout=1", timeout=2)
+
+
+def test_every_option_is_documented() -> None:
+    documented = RedisBackend.__doc__ or ""
+    assert [name for name in OPTIONS if f"``{name}``" not in documented] == []
 
 
 def test_a_wrong_password_stays_out_of_the_error() -> None:
@@ -150,24 +153,6 @@ def test_an_eviction_policy_that_drops_timelines_is_warned_of(caplog: pytest.Log
         assert len(caplog.records) == 1
     finally:
         server.stop()
-
-
-def test_an_idle_timeline_expires_as_if_it_were_deleted(redis_url: str) -> None:
-    with connect(redis_url, namespace=fresh_namespace(), idle_expiry=0.3) as backend:
-        timelines = backend.timeline_storage()
-        payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
-        for key in ("trimmed", "fanned"):
-            timelines.add_to_many([key], range(5), max_length=2)
-        payloads.add_many("payloads", [with_id(1, "old"), with_id(2, "old")])
-        payloads.trim("payloads", 1)
-        poll_until(lambda: not list(timelines.keys()), 10, "the expiry of all timelines")
-        for key in ("trimmed", "fanned", "payloads"):
-            page = timelines.get_page(key, 5)
-            assert (page.items, page.complete, page.floor) == ([], True, None)
-        assert timelines.add("trimmed", 7) == 1
-        assert timelines.add_to_many(["fanned", "payloads"], [7], max_length=2) == 2
-        for key in ("trimmed", "fanned", "payloads"):
-            assert timelines.get_page(key, 5).complete is True
 
 
 def test_late_arrivals_of_a_fan_out_keep_the_floor(redis_url: str) -> None:

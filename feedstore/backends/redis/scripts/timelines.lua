@@ -7,6 +7,8 @@
 local call = redis.call
 local IMPLICIT = '-'
 local MOST_ARGUMENTS = 4000
+-- Redis writes each number that a call is given as a text, by way of a double: texts that do not change are made once.
+local ZERO = '0'
 
 local function in_chunks(list, use)
   local total = 0
@@ -19,7 +21,7 @@ end
 local function scored(ids)
   local arguments = {}
   for i = 1, #ids do
-    arguments[2 * i - 1] = 0
+    arguments[2 * i - 1] = ZERO
     arguments[2 * i] = ids[i]
   end
   return arguments
@@ -54,7 +56,7 @@ end
 
 local function load(directory, timeline, payloads)
   local found = {raw = call('HGET', directory, timeline)}
-  local first = call('ZRANGE', timeline, 0, 0)[1]
+  local first = call('ZRANGE', timeline, ZERO, ZERO)[1]
   found.oldest = first
   if not found.raw or (not first and string.sub(found.raw, 1, 1) ~= 'e') then
     -- New, or expired, and expiry counts as delete. Payloads are left if whoever wrote last gave them no expiry.
@@ -84,7 +86,7 @@ local function drop_oldest(timeline, payloads, state, length)
       call('HDEL', payloads, unpack(call('ZRANGE', timeline, first, last)))
     end
   end
-  call('ZREMRANGEBYRANK', timeline, 0, over - 1)
+  call('ZREMRANGEBYRANK', timeline, ZERO, over - 1)
   local floor = later(state.floor, newest_dropped .. '\1')
   state.was_raised = floor ~= state.floor
   state.floor = floor
@@ -106,7 +108,7 @@ local function save(directory, timeline, payloads, state, expiry)
   if state.has_payloads and call('EXISTS', payloads) == 0 then
     state.has_payloads = false
   end
-  local oldest = call('ZRANGE', timeline, 0, 0)[1]
+  local oldest = call('ZRANGE', timeline, ZERO, ZERO)[1]
   local raw = raw_of(state, oldest)
   if not raw then
     call('HDEL', directory, timeline)
