@@ -11,8 +11,11 @@ _MOST_RETRIES = 3
 
 class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
     """Another node is asked, three times at most, whatever went wrong on the way: nothing that feedstore sends changes
-    anything twice.
+    anything twice. None is once the session is shut down: the driver would begin the retry never, and tell nobody.
     """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
 
     def on_read_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
         """Ask the next node."""
@@ -31,4 +34,5 @@ class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
         return self._next(retry_num)
 
     def _next(self, retry_num: int) -> tuple[int, None]:
-        return (self.RETRY_NEXT_HOST if retry_num < _MOST_RETRIES else self.RETHROW), None
+        is_over = retry_num >= _MOST_RETRIES or self._session.is_shutdown
+        return (self.RETHROW if is_over else self.RETRY_NEXT_HOST), None
