@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
@@ -87,7 +87,7 @@ class CassandraActivityStorage(ActivityStorage):
             for position in range(0, len(names), _SLICES_AT_ONCE):
                 yield from self._slices(names[position : position + _SLICES_AT_ONCE], last)
 
-    def _slices(self, names: list[bytes], last: bytes) -> Iterator[tuple[int, bytes]]:
+    def _slices(self, names: Sequence[bytes], last: bytes) -> Iterator[tuple[int, bytes]]:
         store, namespace = self.backend.store, self.backend.namespace.encode()
         partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
         firsts = store.fetch_all([self._page(partition, last) for partition in partitions])

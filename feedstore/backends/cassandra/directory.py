@@ -10,16 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TypeVar
 from zlib import crc32
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.leases import LEASE_SECONDS
-from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
-from feedstore.backends.cassandra.values import bigint_value, int_value
+from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 
 _MOST_A_TRIP = 1000
+_BUCKETS_A_REQUEST = 16
 _MICROSECONDS = 1_000_000
+_Item = TypeVar("_Item")
 
 
 class Directory:
@@ -58,21 +61,32 @@ class Directory:
         return writes
 
     def _partition(self, bucket: int) -> tuple[bytes, ...]:
-        return self._namespace.encode(), self._kind.encode(), int_value(bucket)
+        return (*self._space, int_value(bucket))
 
-    def names(self, after: bytes = b"") -> Iterator[list[bytes]]:
-        """Yield the names above ``after`` in chunks: a round trip for all partitions, and one for each 1,000 names."""
-        partitions = [self._partition(bucket) for bucket in range(self._buckets)]
-        firsts = self._store.fetch_all([self._page(partition, after) for partition in partitions])
-        for partition, rows in zip(partitions, firsts, strict=True):
-            while rows:
-                yield [row[0] for row in rows]
-                if len(rows) < _MOST_A_TRIP:
-                    break
-                rows = self._store.fetch(*self._page(partition, rows[-1][0]))
+    @property
+    def _space(self) -> tuple[bytes, ...]:
+        """What all partitions have in common."""
+        return self._namespace.encode(), self._kind.encode()
 
-    def _page(self, partition: tuple[bytes, ...], after: bytes) -> tuple[str, list[bytes]]:
-        return self._store.statements.select_names, [*partition, after, int_value(_MOST_A_TRIP)]
+    def names(self, after: bytes = b"") -> Iterator[Sequence[bytes]]:
+        """Yield the names above ``after`` in chunks: a round trip for each 16 partitions, all at once, and one for each
+        1,000 names.
+        """
+        parts = _chunks(range(self._buckets), _BUCKETS_A_REQUEST)
+        pages: dict[int, list[bytes]] = {}
+        for rows in self._store.fetch_all([self._page(buckets, after) for buckets in parts]):
+            for bucket, name in rows:
+                pages.setdefault(bucket, []).append(name)
+        yield from _chunks([name for names in pages.values() for name in names], _MOST_A_TRIP)
+        for bucket, names in pages.items():
+            while len(names) == _MOST_A_TRIP:
+                names = [row[1] for row in self._store.fetch(*self._page([bucket], names[-1]))]
+                if names:
+                    yield names
+
+    def _page(self, buckets: Sequence[int], after: bytes) -> Request:
+        some = list_value([int_value(bucket) for bucket in buckets])
+        return self._store.statements.select_names, [*self._space, some, after, int_value(_MOST_A_TRIP)]
 
     def forget(self) -> None:
         """Take out the names that were put there long ago, once what they name was deleted.
@@ -89,3 +103,8 @@ class Directory:
         self._store.write_now(
             [Write(partition, [(statement, [timestamp, *partition])], TOMBSTONE_BYTES) for partition in partitions]
         )
+
+
+def _chunks(items: Sequence[_Item], length: int) -> Iterator[Sequence[_Item]]:
+    for first in range(0, len(items), length):
+        yield items[first : first + length]

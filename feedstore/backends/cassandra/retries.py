@@ -11,11 +11,11 @@ _MOST_RETRIES = 3
 
 class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
     """Another node is asked, three times at most, whatever went wrong on the way: nothing that feedstore sends changes
-    anything twice. Once :attr:`is_over` is set nobody is asked again: the driver would wait for the answer to a request
-    that it cannot send any more.
+    anything twice. None is once the session is shut down: the driver would begin the retry never, and tell nobody.
     """
 
-    is_over = False
+    def __init__(self, session: Any) -> None:
+        self._session = session
 
     def on_read_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
         """Ask the next node."""
@@ -34,5 +34,5 @@ class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
         return self._next(retry_num)
 
     def _next(self, retry_num: int) -> tuple[int, None]:
-        asks_again = retry_num < _MOST_RETRIES and not self.is_over
-        return (self.RETRY_NEXT_HOST if asks_again else self.RETHROW), None
+        is_over = retry_num >= _MOST_RETRIES or self._session.is_shutdown
+        return (self.RETHROW if is_over else self.RETRY_NEXT_HOST), None

@@ -12,6 +12,7 @@ from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, _ConfigMode
+from cassandra.connection import ConnectionShutdown
 from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
 from cassandra.query import BoundStatement, tuple_factory
 
@@ -27,6 +28,7 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 _PROTOCOL = 5
 _FETCH_SIZE = 5000
 _PAUSE_SECONDS = 0.2
+_LONGEST_WAIT_SECONDS = 1.0
 # The driver itself would wait up to ten minutes before it looks for a node again that was away for a while.
 _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS = 0.5, 10.0
 # Without it a message that fills no packet waits for the answer to the one before, which the server delays by 40 ms:
@@ -43,17 +45,16 @@ class Session:
         self.driver_session = session
         self._is_owned = is_owned
         self._retry_seconds = settings.retry_seconds
-        self._retries = IdempotentRetries()
         self.profile = session.execution_profile_clone_update(
             EXEC_PROFILE_DEFAULT,
             row_factory=tuple_factory,
-            retry_policy=self._retries,
+            retry_policy=IdempotentRetries(session),
             request_timeout=settings.timeout,
             consistency_level=settings.consistency,
         )
         hide_expected_warnings()
         self._prepared: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def prepared(self, text: str) -> Any:
         """Return a prepared statement; one round trip when it is first used."""
@@ -87,7 +88,10 @@ class Session:
 
     def send(self, statement: Any) -> Any:
         """Send a statement, and return the future of its answer."""
-        return self.driver_session.execute_async(statement, execution_profile=self.profile)
+        future = self.driver_session.execute_async(statement, execution_profile=self.profile)
+        # Where the session is shut down meanwhile, the driver may have put the request on a connection that was closed
+        # before: nobody would answer it until its time is up.
+        return _Unanswered() if self.driver_session.is_shutdown else future
 
     def replica_of(self, partition: tuple[bytes, ...]) -> Any:
         """Return the first replica of a partition; None where all nodes are the same to it."""
@@ -101,10 +105,25 @@ class Session:
         return len(self.cluster.metadata.all_hosts()) < 2
 
     def close(self) -> None:
-        """Close what was opened here; requests that are under way fail at once."""
-        self._retries.is_over = True
-        if self._is_owned:
+        """Close what was opened here."""
+        if not self._is_owned:
+            return
+        # A preparation that is under way comes to its end first: once shut down, the driver forgets it, and it would
+        # wait for an answer until its time is up.
+        is_held = self._lock.acquire(timeout=_LONGEST_WAIT_SECONDS)
+        try:
             self.cluster.shutdown()
+        finally:
+            if is_held:
+                self._lock.release()
+
+
+class _Unanswered:
+    """What stands for the answer to a request that a session which was shut down has taken."""
+
+    def result(self) -> Any:
+        """Raise what the driver raises for a request that was under way."""
+        raise ConnectionShutdown("the session was shut down")
 
 
 def own_session(address: Address, options: Mapping[str, Any]) -> Callable[[], Any]:

@@ -7,7 +7,9 @@ from feedstore.backends.cassandra.tables import ACTIVITIES, DIRECTORY, ITEMS, NA
 _TIMELINE = "timeline = ?"
 _SLICE = "namespace = ? AND slice = ? AND shard = ?"
 _BUCKET = "namespace = ? AND name = ? AND bucket = ?"
+_BUCKETS = "namespace = ? AND name = ? AND bucket IN ?"
 _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
+_DIRECTORIES = "namespace = ? AND kind = ? AND bucket IN ?"
 
 
 class Statements:
@@ -51,13 +53,15 @@ class Statements:
         self.delete_item = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET} AND key = ?"
         self.delete_items = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET}"
         self.select_item = f"SELECT data FROM {table} WHERE {_BUCKET} AND key = ?"
-        self.select_items = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key >= ? AND key < ? LIMIT ?"
+        self.select_items = (
+            f"SELECT bucket, key, data FROM {table} WHERE {_BUCKETS} AND key >= ? AND key < ? PER PARTITION LIMIT ?"
+        )
         self.select_further_items = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key > ? AND key < ? LIMIT ?"
 
     def _write_directory(self, table: str) -> None:
         self.register = f"INSERT INTO {table} (namespace, kind, bucket, name) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
         self.forget = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_DIRECTORY} AND name >= 0x"
-        self.select_names = f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name > ? LIMIT ?"
+        self.select_names = f"SELECT bucket, name FROM {table} WHERE {_DIRECTORIES} AND name > ? PER PARTITION LIMIT ?"
 
     def select_entries(
         self, columns: str, has_lowest: bool, has_highest: bool, descending: bool, has_limit: bool

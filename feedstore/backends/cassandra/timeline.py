@@ -135,7 +135,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
                 yield from (name[length:] for name, activity_id in rows if activity_id is not None)
 
 
-def _decoded(names: list[bytes]) -> list[str]:
+def _decoded(names: Sequence[bytes]) -> list[str]:
     return [name.decode() for name in names]
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 from cassandra.cluster import Cluster, NoHostAvailable, Session
-from cassandra.policies import WhiteListRoundRobinPolicy
+from cassandra.connection import ConnectionShutdown
+from cassandra.policies import RetryPolicy, WhiteListRoundRobinPolicy
 
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend, store
 from feedstore.errors import BackendClosedError, ForkedClientError
-from feedstore.testing.processes import THREAD_SECONDS, run_in_child, run_in_threads
+from feedstore.testing.processes import run_in_child, run_in_threads
 from feedstore.testing.samples import ids_of
-from polling import poll_until
 from servers.cassandra import CassandraServer
 from stores import fresh_namespace
 
@@ -94,11 +95,11 @@ def test_a_backend_that_is_closed_while_it_opens_keeps_no_session(
 ) -> None:
     opened = []
 
-    def close(session: Any, *others: object) -> None:
+    def close_it(session: Any, *others: object) -> None:
         opened.append(session)
         backend.close()
 
-    monkeypatch.setattr(store, "prepare_schema", close)
+    monkeypatch.setattr(store, "prepare_schema", close_it)
     backend = CassandraBackend(cassandra_url)
     with pytest.raises(BackendClosedError, match="was closed while it was asked"):
         backend.ping()
@@ -127,22 +128,41 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
         items.fetch_one("key") if use == "read" else items.upsert("key", 1)
 
 
+def ask_on(backend: CassandraBackend, asked: threading.Event) -> BackendClosedError:
+    """Ask until the backend is closed, and return what is raised then."""
+    try:
+        while True:
+            backend.timeline_storage().contains("key", 1)
+            asked.set()
+    except BackendClosedError as error:
+        return error
+
+
+def close(backend: CassandraBackend, asked: threading.Event) -> None:
+    """Close a backend once somebody had an answer."""
+    assert asked.wait(30)
+    backend.close()
+
+
 def test_requests_that_are_under_way_end_with_their_backend(cassandra_url: str) -> None:
-    """At once, and not when they would have been given up; the driver sends none of them again."""
-    backend = connect(cassandra_url, namespace=fresh_namespace(), timeout=1.5 * THREAD_SECONDS)
-    storage = backend.kv_storage()
-    storage.upsert("key", 1)
-    found: list[object] = []
+    """The driver would begin to try them again, and never do so: they would wait until their time is up."""
+    for _ in range(5):
+        backend, asked = CassandraBackend(cassandra_url, timeout=30), threading.Event()
+        ended = run_in_threads([*[partial(ask_on, backend, asked)] * 3, partial(close, backend, asked)], seconds=15)
+        assert [type(one) for one in ended[:-1]] == [BackendClosedError] * 3
 
-    def read() -> None:
-        with pytest.raises(BackendClosedError):
-            found.extend(iter(partial(storage.fetch_one, "key"), None))
 
-    def close() -> None:
-        poll_until(lambda: len(found) > 100, THREAD_SECONDS, "reading")
-        backend.close()
-
-    run_in_threads([*[read] * 4, close])
+def test_a_session_that_is_shut_down_sends_nothing_again(cassandra_url: str) -> None:
+    backend = CassandraBackend(cassandra_url)
+    session = backend.store.session()
+    statement = session.bound(backend.store.statements.select_format, [b"app"])
+    ask_again = session.profile.retry_policy.on_request_error
+    assert ask_again(retry_num=0) == (RetryPolicy.RETRY_NEXT_HOST, None)
+    assert ask_again(retry_num=3) == (RetryPolicy.RETHROW, None)
+    backend.close()
+    assert ask_again(retry_num=0) == (RetryPolicy.RETHROW, None)
+    with pytest.raises(ConnectionShutdown):
+        session.send(statement).result()
 
 
 @pytest.mark.parametrize("used", [False, True])

@@ -1,0 +1,73 @@
+"""Scans of what lies in several partitions: complete, in order, and in few requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feedstore.backends.cassandra import CassandraBackend, directory, kv
+from feedstore.backends.cassandra.tables import SLICE_SHIFT
+from feedstore.storage import Backend
+from feedstore.testing.samples import ids_of, make_activity
+
+pytestmark = pytest.mark.parametrize("backend_kind", ["cassandra"])
+
+KEYS = [f"key{number:03}" for number in range(300)]
+
+
+@pytest.fixture
+def sent(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The statements that the backend sends."""
+    assert isinstance(backend, CassandraBackend)
+    session = backend.store.session()
+    send = session.send
+    sent: list[Any] = []
+
+    def keep(statement: Any) -> Any:
+        sent.append(statement)
+        return send(statement)
+
+    monkeypatch.setattr(session, "send", keep)
+    return sent
+
+
+def test_few_items_are_one_request(backend: Backend, sent: list[Any]) -> None:
+    items = backend.kv_storage()
+    for key in KEYS[:50]:
+        items.upsert(key, key)
+    sent.clear()
+    assert list(items.fetch_by_prefix("key")) == KEYS[:50]
+    assert len(sent) == 1
+
+
+def test_few_timelines_are_three_requests(backend: Backend, sent: list[Any]) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_to_many(KEYS[:25], [1])
+    sent.clear()
+    assert sorted(timelines.keys()) == KEYS[:25]
+    assert len(sent) == 3
+
+
+@pytest.mark.parametrize("page", [1, 2, 7, 19])
+def test_items_of_several_pages(backend: Backend, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(kv, "_FIRST_PAGE", page)
+    monkeypatch.setattr(kv, "_FURTHER_PAGE", page + 1)
+    items = backend.kv_storage()
+    with backend.batch() as batch:
+        for key in KEYS:
+            items.upsert(key, key, batch_interface=batch)
+    assert list(items.items()) == [(key, key) for key in KEYS]
+    assert list(items.fetch_by_prefix("key1")) == KEYS[100:200]
+
+
+@pytest.mark.parametrize("page", [1, 2, 9, 300])
+def test_names_of_several_pages(backend: Backend, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    monkeypatch.setattr(directory, "_MOST_A_TRIP", page)
+    timelines, activities = backend.timeline_storage(), backend.activity_storage()
+    timelines.add_to_many(KEYS, [1])
+    assert sorted(timelines.keys()) == KEYS
+    ids = [number << SLICE_SHIFT for number in range(40)]
+    activities.add_many([make_activity(id=one) for one in ids])
+    assert ids_of(activities.iterate()) == ids
+    assert ids_of(activities.iterate(after=ids[20])) == ids[21:]
