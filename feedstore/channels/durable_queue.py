@@ -8,8 +8,7 @@ from typing import Any
 from feedstore.channels.message import MessageContract
 from feedstore.channels.message_codec import MessageCodec
 from feedstore.channels.queue import Queue
-from feedstore.errors import InvalidTypeError
-from feedstore.storage.queue import QueueStorage
+from feedstore.storage.queue import QueueStorage, checked_queue
 from feedstore.storage.topic import Kind
 
 
@@ -32,9 +31,7 @@ class DurableQueue(Queue):
     _codec = MessageCodec()
 
     def __init__(self, storage: QueueStorage) -> None:
-        if not isinstance(storage, QueueStorage):
-            raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {storage!r}")
-        self.storage = storage
+        self.storage = checked_queue(storage)
 
     @property
     def name(self) -> str:

@@ -40,6 +40,7 @@ from feedstore.channels.message_codec import MessageCodec
 from feedstore.errors import InvalidTypeError, ItemNotFound, MissingDriverError, NoMessagesException
 from feedstore.storage import Backend, KvStorage, QueueStorage
 from feedstore.storage.backend import checked_backend
+from feedstore.storage.queue import checked_queue
 
 try:
     from eric_sse.connection import Connection, ConnectionsFactory
@@ -98,9 +99,7 @@ class EricQueue(Queue):  # type: ignore[misc]
     _codec = MessageCodec(Message, SignedMessage, UniqueMessage)
 
     def __init__(self, storage: QueueStorage) -> None:
-        if not isinstance(storage, QueueStorage):
-            raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {storage!r}")
-        self.storage = storage
+        self.storage = checked_queue(storage)
 
     def push(self, message: Any) -> None:
         """One round trip. Raises :class:`QueueFull` where the queue holds as many as it may."""

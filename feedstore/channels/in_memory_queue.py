@@ -9,9 +9,8 @@ from collections.abc import Callable
 from feedstore.channels.message import MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.channels.signal import Signal
-from feedstore.errors import InvalidTypeError, InvalidValueError, NoMessagesException, QueueFull
-from feedstore.storage.bounds import check_position
-from feedstore.storage.queue import DROP_OLDEST, MAX_LENGTH, REFUSE
+from feedstore.errors import InvalidTypeError, NoMessagesException, QueueFull
+from feedstore.storage.queue import MAX_LENGTH, REFUSE, checked_bound
 
 
 class InMemoryQueue(Queue):
@@ -28,12 +27,7 @@ class InMemoryQueue(Queue):
     """
 
     def __init__(self, max_length: int = MAX_LENGTH, when_full: str = REFUSE) -> None:
-        if check_position("max_length", max_length) == 0:
-            raise InvalidValueError("max_length is 0; a queue holds 1 message or more")
-        if when_full not in (REFUSE, DROP_OLDEST):
-            raise InvalidValueError(f"when_full is {when_full!r}; it is {REFUSE!r} or {DROP_OLDEST!r}")
-        self.max_length = max_length
-        self.when_full = when_full
+        self.max_length, self.when_full = checked_bound(max_length, when_full)
         self._lock = threading.Lock()
         self._messages: deque[MessageContract] = deque()
         self._pushed = Signal()

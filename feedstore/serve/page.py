@@ -12,6 +12,11 @@ from feedstore.serve.markup import NOTHING, Markup, fill
 
 ASSETS = "/assets"
 _FOLDER = Path(__file__).parent / "assets"
+_BAR = """
+<p class="status" role="status" data-state="connecting"><span class="dot" aria-hidden="true"></span>
+  <span class="status-text">Connecting</span></p>
+$account
+"""
 
 
 def asset_route() -> Mount:
@@ -33,31 +38,19 @@ def render_page(
     ``account`` stands at the right end of the bar, ``controls`` above the timeline. A form in it with the attribute
     ``data-post`` is sent as JSON, and shows what the answer's ``said`` or ``detail`` says in its element ``.said``.
     """
-    return fill(
-        _template("feed.html"),
-        title=f"{heading} · feedstore",
-        heading=heading,
-        subheading=subheading,
-        timeline_url=timeline_url,
-        events_url=events_url,
-        account=account,
-        controls=controls,
-        assets=ASSETS,
-        home="/",
-    )
+    feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
+    entry = fill(_template("entry.html"), assets=ASSETS)
+    return _framed(heading, subheading, feed, bar=fill(_BAR, account=account), behind=entry)
 
 
 def render_plain_page(heading: str, subheading: str, content: Markup) -> str:
     """Return a page of the same looks without a timeline."""
-    return fill(
-        _template("plain.html"),
-        title=f"{heading} · feedstore",
-        heading=heading,
-        subheading=subheading,
-        content=content,
-        assets=ASSETS,
-        home="/",
-    )
+    return _framed(heading, subheading, content)
+
+
+def _framed(heading: str, subheading: str, content: Markup, bar: Markup = NOTHING, behind: Markup = NOTHING) -> str:
+    parts = {"heading": heading, "subheading": subheading, "content": content, "bar": bar, "behind": behind}
+    return fill(_template("frame.html"), title=f"{heading} · feedstore", assets=ASSETS, **parts)
 
 
 @lru_cache

@@ -98,12 +98,7 @@ class QueueStorage(ABC):
         self.visibility_timeout = _check_seconds("visibility_timeout", visibility_timeout)
         if not self.visibility_timeout:
             raise InvalidValueError("visibility_timeout is 0; a message is hidden for a while after it was received")
-        self.max_length = check_position("max_length", max_length)
-        if not 1 <= self.max_length <= MOST:
-            raise InvalidValueError(f"max_length is {shown_int(max_length)}; it lies between 1 and {MOST}")
-        if when_full not in (REFUSE, DROP_OLDEST):
-            raise InvalidValueError(f"when_full is {when_full!r}; it is {REFUSE!r} or {DROP_OLDEST!r}")
-        self.when_full = when_full
+        self.max_length, self.when_full = checked_bound(max_length, when_full)
 
     def push(self, message: Any) -> None:
         """Add one message at the end; see :meth:`push_many`. One round trip."""
@@ -244,12 +239,30 @@ class QueueStorage(ABC):
             return [], _PAUSE_SECONDS
 
 
+def checked_bound(max_length: int, when_full: str) -> tuple[int, str]:
+    """Return how many messages a queue may hold and what a push does then, or raise: both as :class:`QueueStorage`
+    says.
+    """
+    if not 1 <= check_position("max_length", max_length) <= MOST:
+        raise InvalidValueError(f"max_length is {shown_int(max_length)}; it lies between 1 and {MOST}")
+    if when_full not in (REFUSE, DROP_OLDEST):
+        raise InvalidValueError(f"when_full is {when_full!r}; it is {REFUSE!r} or {DROP_OLDEST!r}")
+    return max_length, when_full
+
+
 def _check_seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidTypeError(f"{name} is a number of seconds, not {value!r} of type {type(value).__name__}")
     if not 0 <= value <= _LONGEST_SECONDS or math.isnan(value):
         raise InvalidValueError(f"{name} is {value!r}; it lies between 0 and {_LONGEST_SECONDS:g} seconds")
     return float(value)
+
+
+def checked_queue(storage: Any) -> QueueStorage:
+    """Return ``storage``, or raise :class:`InvalidTypeError` unless it is a backend's queue."""
+    if not isinstance(storage, QueueStorage):
+        raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {storage!r}")
+    return storage
 
 
 def numbers_of(receipt: str, count: int) -> tuple[int, ...] | None:

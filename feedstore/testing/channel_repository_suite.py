@@ -7,6 +7,7 @@ import pytest
 from feedstore.channels import ChannelRepositoryInterface, ConnectionRepositoryInterface, ItemNotFound
 from feedstore.testing.repository_suite import (
     HARD_IDS,
+    MORE_THAN_ONE_SCAN,
     OpenChannels,
     RepositorySuite,
     new_channel,
@@ -115,8 +116,8 @@ class ChannelRepositorySuite(RepositorySuite):
         assert list(channels.load_all()) == []
 
     def test_many_connections(self, channels: ChannelRepositoryInterface, open_channels: OpenChannels) -> None:
-        """C1: more than one scan or one read of many takes."""
-        channel = new_channel(channels, "news", connections=700)
+        """C1: more than the shipped backends scan or read at once."""
+        channel = new_channel(channels, "news", connections=MORE_THAN_ONE_SCAN)
         channels.persist(channel)
         assert seen(open_channels().load_one("news").get_connections()) == seen(channel.get_connections())
         channels.delete("news")

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from feedstore.channels import ChannelRepositoryInterface, ConnectionRepositoryInterface, ItemNotFound
-from feedstore.testing.repository_suite import HARD_IDS, REFUSED, OpenChannels, RepositorySuite, new_connection, seen
+from feedstore.testing.repository_suite import (
+    HARD_IDS,
+    MORE_THAN_ONE_SCAN,
+    REFUSED,
+    OpenChannels,
+    RepositorySuite,
+    new_connection,
+    seen,
+)
 
 
 class ConnectionRepositorySuite(RepositorySuite):
@@ -99,7 +107,7 @@ class ConnectionRepositorySuite(RepositorySuite):
         self, channels: ChannelRepositoryInterface, connections: ConnectionRepositoryInterface
     ) -> None:
         """K3: what was given may be deleted, and nothing is missed."""
-        made = [new_connection(channels) for _ in range(300)]
+        made = [new_connection(channels) for _ in range(MORE_THAN_ONE_SCAN)]
         for connection in made:
             connections.persist("news", connection)
         found = []

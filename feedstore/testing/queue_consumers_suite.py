@@ -38,8 +38,8 @@ class QueueConsumersSuite(Suite):
 
         def receive() -> Any:
             start = time.monotonic()
-            message = waiting.receive(3 * patience.seconds)[1]
-            assert time.monotonic() - start < 2 * patience.seconds
+            message = waiting.receive(1.5 * patience.seconds)[1]
+            assert time.monotonic() - start < patience.seconds
             return message
 
         def push() -> None:

@@ -16,6 +16,8 @@ from feedstore.testing.samples import HARD_KEYS
 
 HARD_IDS = (*HARD_KEYS, "~", "~0", "~1", "a~1b", ":", "a:", ":a", "a:b:c", "ab", "x" * 300, "x" * 301, "x" * 1022 + ":")
 """Ids that differ: prefixes of each other, with separators in them, as long as a key may be."""
+MORE_THAN_ONE_SCAN = 260
+"""More rows than a shipped backend scans at once."""
 REFUSED = (("x" * 1025, ValueError), ("", ValueError), (7, TypeError), (None, TypeError))
 
 

@@ -65,7 +65,7 @@ class Application:
     def stop(self) -> None:
         """End everything."""
         self.backend.close()
-        self.proxy.__exit__()
+        self.proxy.close()
         self._process.stop()
 
     def add(self, *numbers: int, reader: str = "bob", text: str | None = None) -> None:

@@ -5,53 +5,38 @@ from __future__ import annotations
 import socket
 import threading
 
+from servers.acceptor import Acceptor, shut
 from servers.ports import LOOPBACK
 
 _BYTES = 2**16
 
 
-class CuttingProxy:
-    """Forwards connections to a port of the loopback address; a context manager."""
+class CuttingProxy(Acceptor):
+    """Forwards connections to a port of the loopback address."""
 
     def __init__(self, port: int) -> None:
         self._target = port
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._is_cut = False
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-        self._thread.start()
+        super().__init__()
 
-    def __enter__(self) -> CuttingProxy:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Cut everything for good."""
         self.cut()
-        # Closing alone would not wake who waits for the next connection.
-        _end(self._listener)
-        self._thread.join()
-        self._listener.close()
+        super().close()
 
     def cut(self) -> None:
         """End all connections, and let nobody through any more."""
         with self._lock:
             self._is_cut = True
             for connection in self._open:
-                _end(connection)
+                shut(connection)
 
     def mend(self) -> None:
         """Let new connections through."""
         with self._lock:
             self._is_cut = False
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with client:
@@ -81,12 +66,5 @@ def _forward(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
     except OSError:
         # Cut; so is the other way then.
-        _end(source)
-    _end(target)
-
-
-def _end(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
+        shut(source)
+    shut(target)

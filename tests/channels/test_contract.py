@@ -21,8 +21,9 @@ class TestOneStorage(RepositoryContract):
         return lambda: SSEChannelRepository.on_backend(open_backend(namespace))
 
 
+@pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "redis_cluster", "cassandra"])
 class TestFourStorages(RepositoryContract):
-    """A key-value storage of its own for each of the four."""
+    """A key-value storage of its own for each of the four, on one backend of each family."""
 
     @pytest.fixture
     def open_channels(self, open_backend: OpenBackend) -> OpenChannels:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections import deque
 
+from servers.acceptor import Acceptor
 from servers.ports import LOOPBACK
 
 _BYTES = 2**16
 
 
-class Proxy:
+class Proxy(Acceptor):
     """Forwards requests to a server's port, one at a time for each connection.
 
     What is put into ``plan`` is done to the next requests that hold ``marker``: ``None`` carries the request out and
@@ -23,21 +23,7 @@ class Proxy:
         self.requests = 0
         self._target = port
         self._marker = marker
-        self._listener = socket.create_server((LOOPBACK, 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        """Accept nobody any more."""
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection((LOOPBACK, self._target)) as server:

@@ -75,6 +75,19 @@ def test_what_other_processes_add_is_shown(
         assert stream.named("gap") == []
 
 
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_what_another_process_adds_is_found_where_nothing_is_pushed(
+    site_server: SiteServer, live: LiveTimelines, backend: Backend, store_url: str
+) -> None:
+    """By the newest entry of each timeline: what several processes add below it waits for the next recheck."""
+    with site_server.serving(live) as port, Stream(port, "/events", BOB) as stream:
+        stream.read_until_event("ready")
+        assert write(store_url, backend.namespace, 0, EACH).wait(60) == 0
+        events = stream.read_until_event("activity", EACH)
+        assert sorted(event.value["object"] for event in events) == list(range(EACH))
+        assert stream.named("gap") == []
+
+
 def test_a_server_of_the_store_that_is_killed_and_comes_back(
     site_server: SiteServer, own_redis_server: OwnRedisServer
 ) -> None:

@@ -44,10 +44,8 @@ class Scene:
     """A timeline, a client that follows it, and what may be asked of the two in the end."""
 
     def __init__(self, backend: Backend) -> None:
-        notifier = backend.notifier()
-        self.timelines = backend.timeline_storage(notifier=notifier)
+        self.timelines = backend.timeline_storage(notifier=backend.notifier())
         backend.activity_storage().add_many([Activity("ann", "like", f"photo:{one}", id=one) for one in IDS])
-        self.notifier = notifier
         self.live = LiveTimelines(
             backend, window=WINDOW, most_missed=MOST_MISSED, most_waiting=4, settle_seconds=0.001, threads=2
         )
@@ -69,7 +67,6 @@ class Scene:
             await self._take(None)
         elif (step == "connect") is not self.is_connected:
             await self._connect_or_cut(argument)
-        self.notifier.announce([KEY])
         self._note_what_is_below()
 
     def _note_what_is_below(self) -> None:

@@ -281,6 +281,14 @@ def test_a_client_that_takes_too_slowly_costs_a_bounded_amount_and_loses_nothing
         assert bool(slow.named("gap")) is (most_missed == 10)
 
 
+def test_what_nobody_announced_is_found_at_the_next_recheck(new_scene: NewScene) -> None:
+    scene = new_scene(recheck_seconds=0.1)
+    stream = scene.stream()
+    scene.activities.add(Activity("ann", "like", "photo:7", id=7))
+    scene.backend.timeline_storage().add(KEY, 7)
+    assert texts(stream.read_until_event("activity")) == [7]
+
+
 def test_more_at_once_than_may_wait_reaches_who_was_waiting(new_scene: NewScene) -> None:
     scene = new_scene(most_waiting=2, heartbeat_seconds=3_600)
     stream = scene.stream()

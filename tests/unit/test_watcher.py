@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -103,6 +105,23 @@ def test_a_thread_that_cannot_begin_begins_with_the_next_key(backend: Backend) -
 
 def _cannot_start(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+def test_a_watch_that_was_closed_is_held_no_longer(backend: Backend) -> None:
+    """Not until its recheck either, which may be far away."""
+    told = Told()
+    kept = backend.notifier().watch(told, recheck_seconds=3_600)
+    closed = []
+    for _ in range(300):
+        with backend.notifier().watch(Told(), recheck_seconds=3_600) as watch:
+            watch.add(["key"])
+        closed.append(weakref.ref(watch))
+    del watch
+    gc.collect()
+    assert len([one for one in closed if one() is not None]) < 100
+    kept.add(["key"])
+    backend.notifier().announce(["key"])
+    told.wait_for("key")
 
 
 def test_a_watcher_that_is_made_while_another_thread_closes(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import heapq
 import time
 from itertools import islice
 
+# So many messages that are gone may stay in the heaps.
 _SLACK = 64
 
 

@@ -5,8 +5,7 @@ const TOP_PIXELS = 160;
 const RETRY_MILLISECONDS = 4000;
 const CLOCK_MILLISECONDS = 20000;
 
-const body = document.body;
-const list = document.querySelector("#timeline");
+const list = document.querySelector(".timeline");
 const template = document.querySelector("#entry");
 const news = document.querySelector(".news");
 const end = document.querySelector(".end");
@@ -166,7 +165,7 @@ function describeEnd() {
 // --- pages
 
 async function load(cursor) {
-  const answer = await fetch(withQuery(body.dataset.timelineUrl, cursor === null ? {} : { cursor }));
+  const answer = await fetch(withQuery(list.dataset.timelineUrl, cursor === null ? {} : { cursor }));
   if (!answer.ok) throw Object.assign(new Error(answer.statusText), { status: answer.status });
   return answer.json();
 }
@@ -230,7 +229,7 @@ news.addEventListener("click", () => {
 
 function listen(position) {
   source?.close();
-  source = new EventSource(withQuery(body.dataset.eventsUrl, position ? { position } : {}));
+  source = new EventSource(withQuery(list.dataset.eventsUrl, position ? { position } : {}));
   const on = (name, take) => source.addEventListener(name, (event) => {
     lastPosition = event.lastEventId || lastPosition;
     take(JSON.parse(event.data));
