@@ -24,6 +24,7 @@ class Fault:
         self.calls: list[tuple[str, Any]] = []
         self._positions: Container[int] = ()
         self._action: Callable[[], None] = lambda: None
+        self._is_acting = False
 
     @contextmanager
     def at(self, positions: Container[int], action: Callable[[], None]) -> Iterator[None]:
@@ -47,10 +48,16 @@ class Fault:
         return [statement for statement, _ in self.calls]
 
     def before(self, statement: str, parameters: Any = ()) -> None:
-        """Count a statement that is about to run."""
+        """Count a statement that is about to run, unless the action runs it."""
+        if self._is_acting:
+            return
         self.calls.append((statement, parameters))
         if len(self.calls) - 1 in self._positions:
-            self._action()
+            self._is_acting = True
+            try:
+                self._action()
+            finally:
+                self._is_acting = False
 
 
 def install(fault: Fault, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
@@ -78,20 +85,20 @@ def _install_in_sqlite(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    execute = psycopg.Connection.execute
+    execute = psycopg.Cursor.execute
 
     def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         if query != "ROLLBACK":
             fault.before(query, *arguments)
         return execute(self, query, *arguments, **options)
 
-    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
 
 
 def end_connections(url: str) -> None:
     """Let the server end every connection of feedstore's to the database."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.cursor().execute(
+        connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
             "WHERE application_name = 'feedstore' AND datname = current_database()"
         )
