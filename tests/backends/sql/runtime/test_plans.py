@@ -146,6 +146,7 @@ def test_round_trips(fault: Fault, filled: SqlBackend) -> None:
     assert fault.count(lambda: timelines.add_many("long", [1, 2])) == 5
     keys = [f"key{number}" for number in range(1000)]
     assert fault.count(lambda: timelines.add_to_many(keys, [3], max_length=4)) == 5
-    assert fault.count(lambda: timelines.add_to_many(keys, [4], max_length=4)) == 6
-    assert fault.count(lambda: timelines.remove_from_many(keys, [4])) == 5
+    assert fault.count(lambda: timelines.add_to_many(keys, [4], max_length=4)) == 5
+    assert fault.count(lambda: timelines.add_to_many(keys, range(10, 15), max_length=4)) == 6
+    assert fault.count(lambda: timelines.remove_from_many(keys, [14])) == 5
     assert fault.count(lambda: filled.activity_storage().add_many(make_activities(500, first=5000))) == 3
