@@ -48,7 +48,7 @@ class PostgresqlTimelineRows(TimelineRows):
         return timelines
 
     def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
-        """One statement; four more where headers are missing."""
+        """One statement; three more where headers are missing."""
         if keys:
             encoded, required = _encoded(keys), set(new_keys)
             while required.difference(keys[place - 1] for place in self._lock(connection, namespace_id, encoded)):
@@ -65,7 +65,7 @@ class PostgresqlTimelineRows(TimelineRows):
         return headers
 
     def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
-        """One statement; five where some are missing, and more only while another one deletes these timelines."""
+        """One statement; four where some are missing, and more only while another one deletes these timelines."""
         headers = self.headers(connection, namespace_id, keys)
         while len(headers) < len(keys):
             self._create_unlocked(connection, namespace_id, keys)
@@ -77,8 +77,8 @@ class PostgresqlTimelineRows(TimelineRows):
         for another's new header while he holds locks may wait in a circle.
         """
         if not connection.shared:
-            connection.execute("ROLLBACK")
-            connection.execute(BEGIN_WRITE)
+            # Undoing the nothing that was done would make the driver forget every statement that it has prepared.
+            connection.execute("COMMIT AND CHAIN")
         connection.execute(self._statements.create_headers, (namespace_id, _encoded(keys), namespace_id))
 
     def insert(

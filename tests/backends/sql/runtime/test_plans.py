@@ -150,3 +150,15 @@ def test_round_trips(fault: Fault, filled: SqlBackend) -> None:
     assert fault.count(lambda: timelines.add_to_many(keys, range(10, 15), max_length=4)) == 6
     assert fault.count(lambda: timelines.remove_from_many(keys, [14])) == 5
     assert fault.count(lambda: filled.activity_storage().add_many(make_activities(500, first=5000))) == 3
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_making_timelines_forgets_no_prepared_statement(fault: Fault, database_url: str) -> None:
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, 'LIMIT') > 0"
+    with SqlBackend(database_url) as backend:
+        timelines = backend.timeline_storage()
+        backend.namespace_id_to_write()
+        for _ in range(7):
+            timelines.get_slice("long", 0, 25)
+        assert fault.count(lambda: timelines.add_to_many(["new", "newer"], [1])) == 8
+        assert backend.store.fetch(prepared, ()) == [(1,)]
