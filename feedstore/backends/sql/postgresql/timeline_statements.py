@@ -89,12 +89,12 @@ class PostgresqlTimelineStatements:
         text, these, given = self._compiler.text, each_timeline(), each_row()
         self.insert_rows = text(
             _counting_the_held(select(these.c.id, given.c.id, given.c.data)),
-            "timelines", "ids", "data", "entries", "timelines", "entries",
+            "timelines", "ids", "data", "entries", "timelines", "rows", "entries",
         )  # fmt: skip
         bare = each_id()
         self.insert_ids = text(
             _counting_the_held(select(these.c.id, bare.c.id, null())),
-            "timelines", "ids", "entries", "timelines", "entries",
+            "timelines", "ids", "entries", "timelines", "rows", "entries",
         )  # fmt: skip
         in_these = _entry.timeline_id == any_timeline
         replaced = update(entry_table).where(in_these, _entry.activity_id == given.c.id).values(data=given.c.data)
@@ -145,12 +145,14 @@ class PostgresqlTimelineStatements:
 
 def _counting_the_held(rows: Any) -> Any:
     """Insert rows where they are new; return each timeline that held some of them before, and how many of the
-    ``entries`` it was given.
+    ``entries`` it was given. Where as many are new as there are ``rows``, nothing is counted by timeline: that takes a
+    fifth of the time.
     """
     inserted = postgresql_insert(entry_table).from_select(_ENTRY_COLUMNS, rows).on_conflict_do_nothing()
     new = inserted.returning(_entry.timeline_id).cte("inserted")
+    some_are_old = select(func.count()).select_from(new).scalar_subquery() < bindparam("rows", type_=BigInteger)
     counted = select(new.c.timeline_id, func.count().label("entries")).group_by(new.c.timeline_id).subquery("counted")
     these, entries = each_timeline(), bindparam("entries", type_=BigInteger)
     added = func.coalesce(counted.c.entries, _none)
     joined = these.outerjoin(counted, counted.c.timeline_id == these.c.id)
-    return select(these.c.id, entries - added).select_from(joined).where(added < entries)
+    return select(these.c.id, entries - added).select_from(joined).where(some_are_old, added < entries)

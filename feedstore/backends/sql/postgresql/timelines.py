@@ -97,13 +97,14 @@ class PostgresqlTimelineRows(TimelineRows):
     ) -> dict[int, int]:
         ids = [activity_id for activity_id, _ in entries]
         data = [data for _, data in entries]
+        counts = (len(ids), timelines, len(timelines) * len(ids), len(ids))
         if all(each is None for each in data):
-            parameters: tuple[Any, ...] = (timelines, ids, len(ids), timelines, len(ids))
+            parameters: tuple[Any, ...] = (timelines, ids, *counts)
             held = dict(connection.execute(self._statements.insert_ids, parameters).fetchall())
             if held:
                 connection.execute(self._statements.remove_data, (list(held), ids))
         else:
-            parameters = (timelines, ids, data, len(ids), timelines, len(ids))
+            parameters = (timelines, ids, data, *counts)
             held = dict(connection.execute(self._statements.insert_rows, parameters).fetchall())
             if held:
                 connection.execute(self._statements.replace_rows, (ids, data, list(held)))
