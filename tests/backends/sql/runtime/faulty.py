@@ -13,8 +13,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql import SqlBackend
+from polling import poll_until
 
 Tables = dict[str, Sequence[Any]]
+_CONNECTIONS = "FROM pg_stat_activity WHERE application_name = 'feedstore' AND datname = current_database()"
 
 
 class Fault:
@@ -96,12 +98,12 @@ def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def end_connections(url: str) -> None:
-    """Let the server end every connection of feedstore's to the database."""
+    """Let the server end every connection of feedstore's to the database, and wait until they are gone."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE application_name = 'feedstore' AND datname = current_database()"
-        )
+        execute = connection.execute
+        execute(f"SELECT pg_terminate_backend(pid) {_CONNECTIONS}")
+        # The server's own way to wait looks every 100 ms, for each.
+        poll_until(lambda: not execute(f"SELECT 1 {_CONNECTIONS}").fetchall(), 30, "the end of every connection")
 
 
 def dump(backend: SqlBackend) -> Tables:
