@@ -10,14 +10,27 @@ from typing import Any
 class Connection:
     """A driver's connection while it is open.
 
-    ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between.
+    ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between;
+    what ``execute`` returns is read before the next call, for on PostgreSQL it is the one ``cursor`` of all.
     ``in_transaction`` says that the thread that holds the connection is inside a transaction, which further writes
     join; ``shared`` that several writes have the transaction together. ``lock`` is held for the length of a call by
     whoever uses the connection; ``depth`` counts the calls inside one another. ``changed`` says that the driver's
     connection must be set back before the pool gets it.
     """
 
-    __slots__ = ("changed", "depth", "execute", "executemany", "in_transaction", "lock", "pooled", "raw", "shared")
+    __slots__ = (
+        "__weakref__",
+        "changed",
+        "cursor",
+        "depth",
+        "execute",
+        "executemany",
+        "in_transaction",
+        "lock",
+        "pooled",
+        "raw",
+        "shared",
+    )
 
     execute: Callable[..., Any]
     executemany: Callable[..., Any]
@@ -27,6 +40,7 @@ class Connection:
         self.in_transaction = self.shared = self.changed = False
         self.depth = 0
         self.pooled: Any = None
+        self.cursor: Any = None
         self.raw: Any = None
 
     def open(self, pooled: Any) -> None:
@@ -39,7 +53,7 @@ class Connection:
 
     def close(self, invalid: bool = False) -> None:
         """Give the connection back to the pool, or close it for good if it is ``invalid``. Again is no error."""
-        pooled, self.pooled, self.raw = self.pooled, None, None
+        pooled, self.pooled, self.cursor, self.raw = self.pooled, None, None, None
         if pooled is not None:
             if invalid:
                 pooled.invalidate()

@@ -48,14 +48,7 @@ class Opener:
         with self.lock:
             if self._prepared:
                 return
-            pool = self.engine.pool
-            try:
-                prepare_schema(self.engine, self._mode)
-                if self._set_up is not None:
-                    self._set_up(self.engine)
-                self._prepared = True
-            finally:
-                if self.engine.pool is not pool:
-                    # The engine was disposed of meanwhile. What was given back to its former pool since then would
-                    # stay open.
-                    pool.dispose()
+            prepare_schema(self.engine, self._mode)
+            if self._set_up is not None:
+                self._set_up(self.engine)
+            self._prepared = True

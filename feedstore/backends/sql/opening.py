@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from feedstore.backends.sql.address import Address, parse_address
 from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.kept import KeptConnections
 from feedstore.backends.sql.opener import Opener
 from feedstore.backends.sql.options import ENGINE_OPTIONS, POSTGRESQL, SQLITE, read_options
 from feedstore.backends.sql.pooled import PooledConnections
@@ -48,7 +49,7 @@ def open_engine(engine: Engine, options: dict[str, Any]) -> tuple[Store, str]:
     checked = read_options(dialect, {}, options)
     database = _database(dialect, engine.url.render_as_string(hide_password=True))
     opener = Opener(engine, database, checked["schema"])
-    return Store(engine, database, PooledConnections(opener, database, owned=False)), checked["namespace"]
+    return Store(engine, database, PooledConnections(opener, database)), checked["namespace"]
 
 
 def _sqlite_store(address: Address, options: dict[str, Any]) -> Store:
@@ -67,7 +68,8 @@ def _postgresql_store(address: Address, options: dict[str, Any]) -> Store:
     engine = make_postgresql_engine(address, options)
     database = _database(POSTGRESQL, address.label)
     opener = Opener(engine, database, options["schema"])
-    return Store(engine, database, PooledConnections(opener, database, owned=True))
+    connections = KeptConnections(opener, database, options["pool_size"], options["pool_timeout"])
+    return Store(engine, database, connections)
 
 
 def _database(dialect: str, label: str) -> Database:

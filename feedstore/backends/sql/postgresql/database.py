@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import select
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,9 @@ from feedstore.storage.topic_source import TopicSource
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
     from feedstore.backends.sql.store import Store
+
+# A cursor holds its last result until the next statement.
+_KEPT_ROWS = 100
 
 
 class PostgresqlDatabase(Database):
@@ -58,17 +60,29 @@ class PostgresqlDatabase(Database):
         store.fetch(NOTIFY, notification(namespace, digests))
 
     def take(self, connection: Connection) -> None:
-        """Engines of our own are in autocommit already; those of others are put into it for the call."""
+        """Engines of our own are in autocommit already; those of others are put into it for the call. One cursor serves
+        all statements: to make one for each took 4 of the 43 µs of reading 25 entries.
+        """
         if not connection.raw.autocommit:
             connection.raw.autocommit = connection.changed = True
-        connection.execute = functools.partial(connection.execute, binary=True)
+        self._open_cursor(connection)
+
+    def _open_cursor(self, connection: Connection) -> None:
+        connection.cursor = connection.raw.cursor(binary=True)
+        connection.execute = connection.cursor.execute
 
     def leave(self, connection: Connection) -> bool:
-        """Take the connection out of autocommit, if :meth:`take` put it there."""
-        works = not connection.raw.closed
-        if works and connection.changed:
+        """Take the connection out of autocommit, if :meth:`take` put it there, and let go of a large result.
+
+        It no longer works if it is lost, or if an interrupt left it in the middle of a statement.
+        """
+        if connection.raw.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        if connection.changed:
             connection.raw.autocommit = False
-        return works
+        elif connection.cursor.rowcount > _KEPT_ROWS:
+            self._open_cursor(connection)
+        return True
 
     def is_stale(self, raw: Any) -> bool:
         """An idle server says nothing: if there is something to read, it is most likely the end."""

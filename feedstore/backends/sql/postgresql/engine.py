@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql.address import Address, libpq_options
 from feedstore.errors import MissingDriverError
@@ -16,7 +17,7 @@ _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 
 
 def make_engine(address: Address, options: dict[str, Any]) -> Engine:
-    """Return an engine for a database, whose connections are in autocommit. Connects to nothing.
+    """Return an engine for a database, whose connections are in autocommit and not pooled. Connects to nothing.
 
     Raises :class:`MissingDriverError` without psycopg 3.
     """
@@ -32,11 +33,7 @@ def make_engine(address: Address, options: dict[str, Any]) -> Engine:
         return create_engine(
             address.url,
             isolation_level="AUTOCOMMIT",
-            pool_size=options["pool_size"],
-            max_overflow=0,
-            pool_timeout=options["pool_timeout"],
-            pool_use_lifo=True,
-            pool_reset_on_return=None,
+            poolclass=NullPool,
             connect_args=arguments,
         )
     except ImportError as error:

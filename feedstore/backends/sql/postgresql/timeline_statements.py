@@ -43,6 +43,7 @@ class PostgresqlTimelineStatements:
         self._change_headers()
         self._insert_entries()
         self._delete_entries()
+        self._drop_few()
 
     def slices(self, part: Part) -> str:
         """The position of a key and the entries of its part, for each key."""
@@ -90,12 +91,12 @@ class PostgresqlTimelineStatements:
         text, these, given = self._compiler.text, each_timeline(), each_row()
         self.insert_rows = text(
             _counting_the_held(select(these.c.id, given.c.id, given.c.data)),
-            "timelines", "ids", "data", "entries", "timelines", "entries",
+            "timelines", "ids", "data", "entries", "timelines", "rows", "entries",
         )  # fmt: skip
         bare = each_id()
         self.insert_ids = text(
             _counting_the_held(select(these.c.id, bare.c.id, null())),
-            "timelines", "ids", "entries", "timelines", "entries",
+            "timelines", "ids", "entries", "timelines", "rows", "entries",
         )  # fmt: skip
         held = _entry_of(these, given, _held.data.is_distinct_from(given.c.data))
         different = select(held.c.ctid, given.c.data).select_from(these.join(given, true()).join(held, true()))
@@ -124,18 +125,38 @@ class PostgresqlTimelineStatements:
         dropped = delete(entry_table).where(_place == _any(doomed))
         self.drop_oldest = text(dropped, "timelines", "surplus")
 
+    def _drop_few(self) -> None:
+        """Shorten, and drop the oldest, in one statement that looks these up once: for one entry of each of 1,000
+        timelines 0.9 of the time of two statements, and for 25 of each 1.07.
+        """
+        oldest, these = entry_table.alias("oldest"), each_timeline()
+        number = func.row_number().over(order_by=oldest.c.activity_id).label("number")
+        row: Any = literal_column("oldest.ctid").label("ctid")
+        entries = select(oldest.c.activity_id, row, number).where(oldest.c.timeline_id == these.c.id)
+        surplus = limited(entries.order_by(oldest.c.activity_id), "surplus").lateral("surplus")
+        columns = select(these.c.id, surplus.c.activity_id, surplus.c.ctid, surplus.c.number)
+        doomed = columns.select_from(these.join(surplus, true())).cte("doomed")
+        dropped = delete(entry_table).where(_place == _any(select(doomed.c.ctid))).cte("dropped")
+        newest_dropped = func.greatest(_header.newest_dropped, doomed.c.activity_id)
+        shorter = update(timeline_table).values(length=bindparam("new_length"), newest_dropped=newest_dropped)
+        last = doomed.c.number == bindparam("last", type_=BigInteger)
+        shorter = shorter.where(_header.id == doomed.c.id, last).add_cte(dropped)
+        self.drop_few = self._compiler.text(shorter, "timelines", "surplus", "new_length", "last")
+
 
 def _counting_the_held(rows: Any) -> Any:
     """Insert rows where they are new; return each timeline that held some of them before, and how many of the
-    ``entries`` it was given.
+    ``entries`` it was given. Where as many are new as there are ``rows``, nothing is counted by timeline: that takes a
+    fifth of the time.
     """
     inserted = postgresql_insert(entry_table).from_select(_ENTRY_COLUMNS, rows).on_conflict_do_nothing()
     new = inserted.returning(_entry.timeline_id).cte("inserted")
+    some_are_old = select(func.count()).select_from(new).scalar_subquery() < bindparam("rows", type_=BigInteger)
     counted = select(new.c.timeline_id, func.count().label("entries")).group_by(new.c.timeline_id).subquery("counted")
     these, entries = each_timeline(), bindparam("entries", type_=BigInteger)
     added = func.coalesce(counted.c.entries, _none)
     joined = these.outerjoin(counted, counted.c.timeline_id == these.c.id)
-    return select(these.c.id, entries - added).select_from(joined).where(added < entries)
+    return select(these.c.id, entries - added).select_from(joined).where(some_are_old, added < entries)
 
 
 def _any(rows: Any) -> Any:

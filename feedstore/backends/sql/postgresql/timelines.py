@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
 _ROWS_AT_ONCE = 100_000
+_FEW_ENTRIES = 4
 
 
 class PostgresqlTimelineRows(TimelineRows):
@@ -47,7 +48,7 @@ class PostgresqlTimelineRows(TimelineRows):
         return timelines
 
     def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
-        """One statement; four more where headers are missing."""
+        """One statement; three more where headers are missing."""
         if keys:
             encoded, required = _encoded(keys), set(new_keys)
             while required.difference(self._lock(connection, namespace_id, encoded)):
@@ -64,7 +65,7 @@ class PostgresqlTimelineRows(TimelineRows):
         return headers
 
     def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
-        """One statement; five where some are missing, and more only while another one deletes these timelines."""
+        """One statement; four where some are missing, and more only while another one deletes these timelines."""
         headers = self.headers(connection, namespace_id, keys)
         while len(headers) < len(keys):
             self._create_unlocked(connection, namespace_id, keys)
@@ -76,8 +77,8 @@ class PostgresqlTimelineRows(TimelineRows):
         for another's new header while he holds locks may wait in a circle.
         """
         if not connection.shared:
-            connection.execute("ROLLBACK")
-            connection.execute(BEGIN_WRITE)
+            # Undoing the nothing that was done would make the driver forget every statement that it has prepared.
+            connection.execute("COMMIT AND CHAIN")
         connection.execute(self._statements.create_headers, (namespace_id, _encoded(keys), namespace_id))
 
     def insert(
@@ -96,13 +97,14 @@ class PostgresqlTimelineRows(TimelineRows):
     ) -> dict[int, int]:
         ids = [activity_id for activity_id, _ in entries]
         data = [data for _, data in entries]
+        counts = (len(ids), timelines, len(timelines) * len(ids), len(ids))
         if all(each is None for each in data):
-            parameters: tuple[Any, ...] = (timelines, ids, len(ids), timelines, len(ids))
+            parameters: tuple[Any, ...] = (timelines, ids, *counts)
             held = dict(connection.execute(self._statements.insert_ids, parameters).fetchall())
             if held:
                 connection.execute(self._statements.remove_data, (list(held), ids))
         else:
-            parameters = (timelines, ids, data, len(ids), timelines, len(ids))
+            parameters = (timelines, ids, data, *counts)
             held = dict(connection.execute(self._statements.insert_rows, parameters).fetchall())
             if held:
                 connection.execute(self._statements.replace_rows, (list(held), ids, data))
@@ -117,9 +119,12 @@ class PostgresqlTimelineRows(TimelineRows):
         connection.execute(self._statements.lengthen, (more, array))
 
     def shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int], array: Any) -> None:
-        """Two statements."""
-        connection.execute(self._statements.shorten, (length, surplus - 1, array))
-        connection.execute(self._statements.drop_oldest, (array, surplus))
+        """One statement for a few entries of each, else two."""
+        if surplus <= _FEW_ENTRIES:
+            connection.execute(self._statements.drop_few, (array, surplus, length, surplus))
+        else:
+            connection.execute(self._statements.shorten, (length, surplus - 1, array))
+            connection.execute(self._statements.drop_oldest, (array, surplus))
 
     def drop(self, connection: Connection, timelines: list[int]) -> None:
         """Two statements."""

@@ -13,8 +13,10 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql import SqlBackend
+from polling import poll_until
 
 Tables = dict[str, Sequence[Any]]
+_CONNECTIONS = "FROM pg_stat_activity WHERE application_name = 'feedstore' AND datname = current_database()"
 
 
 class Fault:
@@ -24,6 +26,7 @@ class Fault:
         self.calls: list[tuple[str, Any]] = []
         self._positions: Container[int] = ()
         self._action: Callable[[], None] = lambda: None
+        self._is_acting = False
 
     @contextmanager
     def at(self, positions: Container[int], action: Callable[[], None]) -> Iterator[None]:
@@ -47,10 +50,16 @@ class Fault:
         return [statement for statement, _ in self.calls]
 
     def before(self, statement: str, parameters: Any = ()) -> None:
-        """Count a statement that is about to run."""
+        """Count a statement that is about to run, unless the action runs it."""
+        if self._is_acting:
+            return
         self.calls.append((statement, parameters))
         if len(self.calls) - 1 in self._positions:
-            self._action()
+            self._is_acting = True
+            try:
+                self._action()
+            finally:
+                self._is_acting = False
 
 
 def install(fault: Fault, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
@@ -78,23 +87,23 @@ def _install_in_sqlite(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _install_in_psycopg(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-    execute = psycopg.Connection.execute
+    execute = psycopg.Cursor.execute
 
     def counted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         if query != "ROLLBACK":
             fault.before(query, *arguments)
         return execute(self, query, *arguments, **options)
 
-    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    monkeypatch.setattr(psycopg.Cursor, "execute", counted)
 
 
 def end_connections(url: str) -> None:
-    """Let the server end every connection of feedstore's to the database."""
+    """Let the server end every connection of feedstore's to the database, and wait until they are gone."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.cursor().execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE application_name = 'feedstore' AND datname = current_database()"
-        )
+        execute = connection.execute
+        execute(f"SELECT pg_terminate_backend(pid) {_CONNECTIONS}")
+        # The server's own way to wait looks every 100 ms, for each.
+        poll_until(lambda: not execute(f"SELECT 1 {_CONNECTIONS}").fetchall(), 30, "the end of every connection")
 
 
 def dump(backend: SqlBackend) -> Tables:

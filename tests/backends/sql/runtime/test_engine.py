@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine, create_mock_engine
+from sqlalchemy import Connection, Engine, create_engine, create_mock_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
 from feedstore.backends.sql import SqlBackend
@@ -59,6 +61,26 @@ def test_it_is_given_back_as_it_was(engine: Engine, backend: SqlBackend) -> None
         connection.exec_driver_sql("DELETE FROM feedstore_item")
         connection.rollback()
     assert backend.kv_storage().fetch_one("key") == 1
+
+
+def _driver_connection(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_what_the_server_said_meanwhile_disturbs_nothing(engine: Engine, backend: SqlBackend) -> None:
+    backend.ping()
+    with engine.connect() as connection:
+        connection.exec_driver_sql("LISTEN news")
+        connection.commit()
+        listening = _driver_connection(connection)
+    with psycopg.connect(listening.info.dsn, autocommit=True) as other:
+        other.execute("NOTIFY news")
+    select.select([listening], [], [], 30)
+    backend.ping()
+    with engine.connect() as connection:
+        assert _driver_connection(connection) is listening
+    assert not listening.autocommit
 
 
 def test_closing_leaves_it_open(engine: Engine) -> None:

@@ -15,6 +15,8 @@ from feedstore.storage import TimelineStorage
 from feedstore.testing.samples import make_activities
 
 ACTIVITIES: list[Activity] = make_activities(3000)
+# Of fewer, PostgreSQL plans each read anew: it expects that ten are asked for, which takes longer than to plan.
+SOME_KEYS = ["long", *(f"key{number}" for number in range(15))]
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def _calls(backend: SqlBackend) -> dict[str, Any]:
         "filtered": lambda: timelines.get_slice("long", 0, 25, filter_kwargs=bounds),
         "hydrated": lambda: timelines.get_slice("long", 0, 25, hydrate_from=activities),
         "page": lambda: timelines.get_page("long", 25),
-        "slices": lambda: timelines.get_many_slices(["long", "key7"], 0, 25),
+        "slices": lambda: timelines.get_many_slices(SOME_KEYS, 0, 25),
         "contains": lambda: timelines.contains("long", ACTIVITIES[7]),
         "count": lambda: timelines.count("long"),
         "activities": lambda: activities.get_many(ACTIVITIES[:50]),
@@ -146,6 +148,19 @@ def test_round_trips(fault: Fault, filled: SqlBackend) -> None:
     assert fault.count(lambda: timelines.add_many("long", [1, 2])) == 5
     keys = [f"key{number}" for number in range(1000)]
     assert fault.count(lambda: timelines.add_to_many(keys, [3], max_length=4)) == 5
-    assert fault.count(lambda: timelines.add_to_many(keys, [4], max_length=4)) == 6
-    assert fault.count(lambda: timelines.remove_from_many(keys, [4])) == 5
+    assert fault.count(lambda: timelines.add_to_many(keys, [4], max_length=4)) == 5
+    assert fault.count(lambda: timelines.add_to_many(keys, range(10, 15), max_length=4)) == 6
+    assert fault.count(lambda: timelines.remove_from_many(keys, [14])) == 5
     assert fault.count(lambda: filled.activity_storage().add_many(make_activities(500, first=5000))) == 3
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_making_timelines_forgets_no_prepared_statement(fault: Fault, database_url: str) -> None:
+    prepared = "SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, 'LIMIT') > 0"
+    with SqlBackend(database_url) as backend:
+        timelines = backend.timeline_storage()
+        backend.namespace_id_to_write()
+        for _ in range(7):
+            timelines.get_slice("long", 0, 25)
+        assert fault.count(lambda: timelines.add_to_many(["new", "newer"], [1])) == 8
+        assert backend.store.fetch(prepared, ()) == [(1,)]
