@@ -29,10 +29,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"feedstore\..*\._\w+"),
     (r"py:class", r"feedstore\.storage\.(writer\.Writer|timeline_(reads|writes|hooks)\.Timeline\w+)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
-    (r"py:class", r"feedstore\.backends\.(memory|sql)\.store\.\w+"),
-    (r"py:class", r"feedstore\.backends\.redis\.timeline_writes\.\w+"),
+    (r"py:class", r"feedstore\.backends\.(store_backend|\w+\.store|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
-    (r"py:class", r"feedstore\.backends\.cassandra\.timeline_writes\.\w+"),
     (r"py:class", r"feedstore\.storage\.topic\.\w+"),
 ]
 
