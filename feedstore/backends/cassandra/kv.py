@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAGE = 64
 _FURTHER_PAGE = 500
+_MOST_KEYS_A_REQUEST = 100
 # No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
 _BEHIND_EVERYTHING = b"\xff"
 _ALL_BUCKETS = list_value([int_value(bucket) for bucket in range(ITEM_BUCKETS)])
@@ -60,11 +61,17 @@ class CassandraKvStorage(KvStorage):
         return rows[0][0] if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
-        """One round trip: a request for each key, all at once."""
+        """One round trip: a request for each partition and 100 keys, all at once."""
         store = self.backend.store_to_read()
-        stored = [key.encode() for key in keys]
-        answers = store.fetch_all([(store.statements.select_item, [*self._partition_of(key), key]) for key in stored])
-        return {key: rows[0][0] for key, rows in zip(keys, answers, strict=True) if rows}
+        groups: dict[Partition, list[bytes]] = {}
+        for stored in [key.encode() for key in keys]:
+            groups.setdefault(self._partition_of(stored), []).append(stored)
+        requests = [
+            (store.statements.select_items_of, [*partition, list_value(group[first : first + _MOST_KEYS_A_REQUEST])])
+            for partition, group in groups.items()
+            for first in range(0, len(group), _MOST_KEYS_A_REQUEST)
+        ]
+        return {key.decode(): data for rows in store.fetch_all(requests) for key, data in rows}
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         store = self.backend.store_to_read()

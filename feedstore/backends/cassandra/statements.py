@@ -53,6 +53,7 @@ class Statements:
         self.delete_item = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET} AND key = ?"
         self.delete_items = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET}"
         self.select_item = f"SELECT data FROM {table} WHERE {_BUCKET} AND key = ?"
+        self.select_items_of = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key IN ?"
         self.select_items = (
             f"SELECT bucket, key, data FROM {table} WHERE {_BUCKETS} AND key >= ? AND key < ? PER PARTITION LIMIT ?"
         )

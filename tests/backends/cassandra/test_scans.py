@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feedstore.backends.cassandra import CassandraBackend, directory, kv
-from feedstore.backends.cassandra.tables import SLICE_SHIFT
+from feedstore.backends.cassandra.tables import ITEM_BUCKETS, SLICE_SHIFT
 from feedstore.storage import Backend
 from feedstore.testing.samples import ids_of, make_activity
 
@@ -39,6 +39,26 @@ def test_few_items_are_one_request(backend: Backend, sent: list[Any]) -> None:
     sent.clear()
     assert list(items.fetch_by_prefix("key")) == KEYS[:50]
     assert len(sent) == 1
+
+
+def test_many_items_by_their_keys_are_a_request_for_each_partition(backend: Backend, sent: list[Any]) -> None:
+    items, keys = backend.kv_storage(), [f"{key}\N{SNOWMAN}" for key in KEYS * 10]
+    with backend.batch() as batch:
+        for key in KEYS:
+            items.upsert(key, key, batch_interface=batch)
+    sent.clear()
+    assert items.fetch_many([*keys[:5], *KEYS[::-1], *KEYS[:7]]) == {key: key for key in KEYS}
+    assert len(sent) <= ITEM_BUCKETS
+    assert items.fetch_many(keys) == {}
+
+
+def test_more_items_of_a_partition_than_one_request_asks_for(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kv, "_MOST_KEYS_A_REQUEST", 3)
+    items = backend.kv_storage()
+    with backend.batch() as batch:
+        for key in KEYS:
+            items.upsert(key, key, batch_interface=batch)
+    assert items.fetch_many(KEYS) == {key: key for key in KEYS}
 
 
 def test_few_timelines_are_three_requests(backend: Backend, sent: list[Any]) -> None:
