@@ -44,6 +44,10 @@ def read_text(name: str, value: object) -> str:
     """Return a text."""
     if not isinstance(value, str):
         raise InvalidTypeError(f"the option {name} is a text, not {value!r} of type {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"the option {name} is {value!r}, which holds half a character") from None
     return value
 
 

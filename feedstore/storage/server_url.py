@@ -84,9 +84,16 @@ class ServerUrl:
         if not 1 <= given <= _LAST_PORT:
             raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
         name = unquote(parts["host"].strip("[]")) or host
-        if not name:
+        if not _can_be_resolved(name):
             raise self.form.unreadable()
         return name, given
+
+
+def _can_be_resolved(host: str) -> bool:
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def text_of_places(places: list[Place]) -> str:

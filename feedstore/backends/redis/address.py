@@ -16,6 +16,7 @@ _FORM = UrlForm(
     frozenset((SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER)),
 )
 _PORT = 6379
+_MOST_DATABASE_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,6 @@ def _socket_address(parts: ServerUrl) -> Address:
 
 
 def _database(text: str) -> int:
-    if text and not (text.isascii() and text.isdigit()):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _MOST_DATABASE_DIGITS):
         raise InvalidValueError("the database of a Redis URL is a number, such as redis://localhost/0")
     return int(text or 0)
