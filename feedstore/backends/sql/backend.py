@@ -27,7 +27,7 @@ _BackendType = TypeVar("_BackendType", bound="SqlBackend")
 
 
 class SqlBackend(StoreBackend[Store]):
-    """A store in a SQLite file or a PostgreSQL database.
+    """A store in a SQLite file or a PostgreSQL database (it needs 12, and is tested with 15).
 
     ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
     ``postgresql://user:password@host:port/database`` (``postgres://`` and ``postgresql+psycopg://`` are the same;

@@ -55,7 +55,7 @@ class KeptConnections(HeldConnections):
             # Others have waited as long, and have not begun to use what was found for them.
             if time.monotonic() - self._counted > self._timeout:
                 self._counted = time.monotonic()
-                in_use = len(list(self._open)) - len(self._idle)
+                in_use = len(self._open) - len(self._idle)
                 for _ in range(self._size - self._places.qsize() - in_use):
                     self._places.put(None)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feedstore.backends.cassandra import CassandraBackend, directory, kv
+from feedstore.backends.cassandra import directory, kv
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS, SLICE_SHIFT
 from feedstore.storage import Backend
 from feedstore.testing.samples import ids_of, make_activity
@@ -14,22 +14,6 @@ from feedstore.testing.samples import ids_of, make_activity
 pytestmark = pytest.mark.parametrize("backend_kind", ["cassandra"])
 
 KEYS = [f"key{number:03}" for number in range(300)]
-
-
-@pytest.fixture
-def sent(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The statements that the backend sends."""
-    assert isinstance(backend, CassandraBackend)
-    session = backend.store.session()
-    send = session.send
-    sent: list[Any] = []
-
-    def keep(statement: Any) -> Any:
-        sent.append(statement)
-        return send(statement)
-
-    monkeypatch.setattr(session, "send", keep)
-    return sent
 
 
 def test_few_items_are_one_request(backend: Backend, sent: list[Any]) -> None:

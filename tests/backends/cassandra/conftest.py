@@ -1,0 +1,26 @@
+"""What a backend on Cassandra sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feedstore.backends.cassandra import CassandraBackend
+from feedstore.storage import Backend
+
+
+@pytest.fixture
+def sent(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The statements that the backend sends."""
+    assert isinstance(backend, CassandraBackend)
+    session = backend.store.session()
+    send = session.send
+    sent: list[Any] = []
+
+    def keep(statement: Any) -> Any:
+        sent.append(statement)
+        return send(statement)
+
+    monkeypatch.setattr(session, "send", keep)
+    return sent
