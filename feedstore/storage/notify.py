@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, StorageError
+from feedstore.errors import BackendClosedError, InvalidTypeError, InvalidValueError, StorageError
 from feedstore.storage.key import check_key
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.topic import Kind, Topic
@@ -185,7 +185,7 @@ class Notifier:
         """
         try:
             self.announce(keys)
-        except StorageError as error:
+        except (StorageError, BackendClosedError) as error:
             _logger.warning("what was stored could not be announced; watches find it when they recheck: %s", error)
 
     def watch(

@@ -153,6 +153,25 @@ def test_an_announcement_that_fails_fails_no_write(caplog: pytest.LogCaptureFixt
             backend.notifier().announce(["key"])
 
 
+def test_a_write_whose_backend_is_closed_before_it_is_announced_has_not_failed(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another thread may close it between the two."""
+    notifier = backend.notifier()
+    timelines = backend.timeline_storage(notifier=notifier)
+    announce = notifier.announce
+
+    def close_before(keys: list[str]) -> None:
+        backend.close()
+        announce(keys)
+
+    monkeypatch.setattr(notifier, "announce", close_before)
+    assert timelines.add("key", 1) == 1
+    assert caplog.text.count("could not be announced") == 1
+    with pytest.raises(BackendClosedError):
+        announce(["key"])
+
+
 def test_what_removes_nothing_is_not_announced() -> None:
     announced: list[str] = []
 
