@@ -14,7 +14,8 @@ from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id, shown_int, time_from_microseconds
+from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id, time_from_microseconds
+from feedstore.shown import shown
 from feedstore.verbs import Verb
 
 _MIN_INTEGER = -(2**63)
@@ -26,10 +27,10 @@ class _Frozen:
     __slots__ = ()
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is frozen: make a new one instead of setting {name!r}")
+        raise AttributeError(f"{type(self).__name__} is frozen: make a new one instead of setting {shown(name)}")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{type(self).__name__} is frozen: {name!r} cannot be deleted")
+        raise AttributeError(f"{type(self).__name__} is frozen: {shown(name)} cannot be deleted")
 
 
 class ActivityRef(_Frozen):
@@ -234,18 +235,18 @@ def _checked_name(field: str, value: object) -> str | int:
         return _checked_text(field, value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(
-            f"{field} is a text or an int that names it, not {value!r} of type {type(value).__name__}"
+            f"{field} must be a str or an int of 64 bits, not {shown(value)} of type {type(value).__name__}"
         )
     if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-        raise InvalidValueError(f"{field} {shown_int(value)} does not fit into 64 bits; pass it as a text")
+        raise InvalidValueError(f"{field} {shown(value)} does not fit into 64 bits; pass it as a str")
     return int(value)
 
 
 def _checked_text(field: str, value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidTypeError(f"{field} is a text, not {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{field} must be a str, not {shown(value)} of type {type(value).__name__}")
     if not value:
-        raise InvalidValueError(f"{field} is empty; pass a text of one character or more")
+        raise InvalidValueError(f"{field} is empty; pass a str of one character or more")
     if not value.isascii():
         _check_encodable(field, value)
     # A subclass, such as a member of an enumeration, may show itself by another text than it is equal to.
@@ -256,7 +257,7 @@ def _check_encodable(field: str, value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidValueError(f"{field} {value!r} holds a lone surrogate, which UTF-8 cannot carry") from None
+        raise InvalidValueError(f"{field} {shown(value)} holds a lone surrogate, which UTF-8 cannot carry") from None
 
 
 def _in_utc(time: datetime | None) -> datetime:
@@ -268,14 +269,14 @@ def _in_utc(time: datetime | None) -> datetime:
     try:
         return time_from_microseconds(microseconds)
     except OverflowError:
-        raise InvalidValueError(f"the time {time!r} lies beyond the last year of UTC") from None
+        raise InvalidValueError(f"the time {shown(time)} lies beyond the last year of UTC") from None
 
 
 def _copied_context(extra_context: Mapping[str, Any] | None) -> dict[str, Any]:
     if extra_context is None:
         return {}
     if not isinstance(extra_context, Mapping):
-        raise InvalidTypeError(f"extra_context is a mapping, not {extra_context!r}")
+        raise InvalidTypeError(f"extra_context is a mapping, not {shown(extra_context)}")
     try:
         return {key: _copied(value) for key, value in extra_context.items()}
     except RecursionError:

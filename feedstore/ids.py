@@ -15,6 +15,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 ID_BYTES = 16
 MAX_ID: int = 2**128 - 1
@@ -39,27 +40,22 @@ def parse_id(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if 0 <= value <= MAX_ID:
             return int(value)
-        raise InvalidValueError(f"an activity id lies between 0 and 2**128 - 1, not {shown_int(value)}")
+        raise InvalidValueError(f"an activity id lies between 0 and 2**128 - 1, not {shown(value)}")
     if isinstance(value, UUID):
         return value.int
     if isinstance(value, str):
         return _parse_text(value)
     raise InvalidTypeError(
-        f"cannot take an activity id from {value!r} of type {type(value).__name__}: "
+        f"cannot take an activity id from {shown(value)} of type {type(value).__name__}: "
         "pass an activity, an ActivityRef, an int, a uuid.UUID or its text"
     )
-
-
-def shown_int(value: int) -> str:
-    """Return an int as a message may show it: in digits, or by its length where Python would refuse to write it."""
-    return str(value) if value.bit_length() <= 256 else f"an int of {value.bit_length()} bits"
 
 
 def _parse_text(text: str) -> int:
     try:
         return UUID(text).int
     except ValueError:
-        raise InvalidValueError(f"{text!r} is not the text of a UUID; pass 32 hexadecimal digits") from None
+        raise InvalidValueError(f"{shown(text)} is not the text of a UUID; pass 32 hexadecimal digits") from None
 
 
 def id_to_bytes(activity_id: int) -> bytes:
@@ -93,10 +89,10 @@ def microseconds_of(time: datetime) -> int:
     before 1970.
     """
     if not isinstance(time, datetime):
-        raise InvalidTypeError(f"a time is a timezone-aware datetime, not {time!r} of type {type(time).__name__}")
+        raise InvalidTypeError(f"a time is a timezone-aware datetime, not {shown(time)} of type {type(time).__name__}")
     if time.utcoffset() is None:
         raise InvalidValueError(
-            f"the time {time!r} has no timezone; pass an aware datetime such as datetime.now(timezone.utc)"
+            f"the time {shown(time)} has no timezone; pass an aware datetime such as datetime.now(timezone.utc)"
         )
     microseconds = (time - _EPOCH) // _MICROSECOND
     if microseconds < 0:

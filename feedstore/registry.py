@@ -48,7 +48,7 @@ def connect(url: str, **options: Any) -> Backend:
 def scheme_of(url: str) -> str:
     """Return the scheme of a URL in lower case, or raise for what has none."""
     if not isinstance(url, str):
-        raise InvalidTypeError(f"a store's URL is a text such as 'sqlite:///feeds.db', not {type(url).__name__}")
+        raise InvalidTypeError(f"a store's URL must be a str such as 'sqlite:///feeds.db', not {type(url).__name__}")
     scheme, separator, _ = url.partition("://")
     if not separator or not scheme:
         raise InvalidValueError("a store's URL begins with a scheme, such as 'sqlite:///feeds.db' or 'memory://'")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, NotFoundError
+from feedstore.shown import shown
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Verb:
     def __post_init__(self) -> None:
         """Check the name and fill in the past tense."""
         if not isinstance(self.name, str):
-            raise InvalidTypeError(f"a verb's name is a text, not {self.name!r}")
+            raise InvalidTypeError(f"a verb's name must be a str, not {shown(self.name)}")
         if not self.name:
-            raise InvalidValueError("a verb's name is a text of one character or more")
+            raise InvalidValueError("a verb's name must be a str of one character or more")
         if not self.past_tense:
             object.__setattr__(self, "past_tense", self.name)
 
@@ -55,17 +56,17 @@ class VerbRegistry:
     def register(self, verb: Verb) -> None:
         """Add a verb; the same one twice is fine, another one of the same name is an :class:`InvalidValueError`."""
         if not isinstance(verb, Verb):
-            raise InvalidTypeError(f"register takes a Verb, not {verb!r} of type {type(verb).__name__}")
+            raise InvalidTypeError(f"register takes a Verb, not {shown(verb)} of type {type(verb).__name__}")
         known = self._verbs.setdefault(verb.name, verb)
         if known != verb:
-            raise InvalidValueError(f"cannot register {verb!r}: the name is taken by {known!r}")
+            raise InvalidValueError(f"cannot register {shown(verb)}: the name is taken by {shown(known)}")
 
     def get(self, name: str) -> Verb:
         """Return the verb of that name, or raise :class:`NotFoundError`."""
         try:
             return self._verbs[name]
         except KeyError:
-            raise NotFoundError(f"no verb {name!r} is registered") from None
+            raise NotFoundError(f"no verb {shown(name)} is registered") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._verbs

@@ -24,6 +24,7 @@ from feedstore.errors import (
     NoMessagesException,
     QueueFull,
 )
+from feedstore.shown import shown
 
 
 class AbstractChannel(ABC):
@@ -124,7 +125,7 @@ class AbstractChannel(ABC):
         """
         connection = self._connections.get(listener_id)
         if not connection.listener.is_running():
-            raise NoMessagesException(f"the listener {listener_id!r} is not started; call its start()")
+            raise NoMessagesException(f"the listener {shown(listener_id)} is not started; call its start()")
         receipt, message = connection.queue.receive()
         connection.listener.on_message(message)
         connection.queue.ack(receipt)
@@ -181,9 +182,9 @@ def _is_pushed(queue: Queue, msg: MessageContract) -> bool:
 
 def _checked_number(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidTypeError(f"{name} is a number, not {value!r} of type {type(value).__name__}")
-    if not math.isfinite(value) or value < 0:
-        raise InvalidValueError(f"{name} is {value!r}; it is 0 or more")
+        raise InvalidTypeError(f"{name} is a number, not {shown(value)} of type {type(value).__name__}")
+    if not 0 <= value < math.inf:
+        raise InvalidValueError(f"{name} is {shown(value)}; it is 0 or more")
     return value
 
 
@@ -191,5 +192,5 @@ def _checked_factory(factory: ConnectionsFactory | None) -> ConnectionsFactory:
     if factory is None:
         return InMemoryConnectionsFactory()
     if not callable(getattr(factory, "create", None)):
-        raise InvalidTypeError(f"connections_factory has a method create(listener=None); {factory!r} has none")
+        raise InvalidTypeError(f"connections_factory has a method create(listener=None); {shown(factory)} has none")
     return factory

@@ -16,6 +16,7 @@ from feedstore.channels.rows import Rows
 from feedstore.channels.sse_channel import SSEChannel
 from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 from feedstore.storage.backend import Backend
 
 _Repository = TypeVar("_Repository", bound="AbstractChannelRepository")
@@ -87,7 +88,7 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
         """One scan of the connections that were stored before, and one batch where the repositories share a backend;
         for each connection that was dropped what its deletion reads."""
         if not isinstance(channel, AbstractChannel):
-            raise InvalidTypeError(f"a channel repository keeps channels, not {channel!r}")
+            raise InvalidTypeError(f"a channel repository keeps channels, not {shown(channel)}")
         channel_data = self._channel_to_dict(channel)
         kept = {connection.id: connection for connection in channel.get_connections()}
         stored = self._connections_repository.connection_ids(channel.id)
@@ -156,5 +157,5 @@ class SSEChannelRepository(AbstractChannelRepository):
 
 def _checked(channel_data: Any) -> dict[str, Any]:
     if not isinstance(channel_data, dict):
-        raise InvalidTypeError(f"channel_data is a dictionary of the channel's arguments, not {channel_data!r}")
+        raise InvalidTypeError(f"channel_data is a dictionary of the channel's arguments, not {shown(channel_data)}")
     return channel_data

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
+from feedstore.shown import shown
 
 _Thing = TypeVar("_Thing")
 Configuration = dict[str, Any]
@@ -54,11 +55,11 @@ class ClassRegistry(Generic[_Thing]):
         :class:`InvalidValueError`. Subclasses are not known with their class.
         """
         if not isinstance(kind, type):
-            raise InvalidTypeError(f"what is registered is a class, not {kind!r}")
+            raise InvalidTypeError(f"what is registered is a class, not {shown(kind)}")
         entry = _Entry(kind.__name__ if name is None else name, configuration, kind if make is None else make)
         if kind in self._by_class or entry.name in self._by_name:
             raise InvalidValueError(
-                f"a {self._what} class {entry.name!r} is registered already; pass another name= for {kind!r}"
+                f"a {self._what} class {shown(entry.name)} is registered already; pass another name= for {shown(kind)}"
             )
         self._by_class[kind] = self._by_name[entry.name] = entry
 
@@ -67,7 +68,7 @@ class ClassRegistry(Generic[_Thing]):
         entry = self._by_class.get(type(thing))
         if entry is None:
             raise InvalidTypeError(
-                f"the {self._what} {thing!r} is of the class {type(thing).__qualname__}, which is not registered; "
+                f"the {self._what} {shown(thing)} is of the class {type(thing).__qualname__}, which is not registered; "
                 f"known are {sorted(self._by_name)}: pass the repository a ClassRegistry that knows it"
             )
         return {"class": entry.name, "configuration": entry.configuration(thing)}
@@ -79,11 +80,11 @@ class ClassRegistry(Generic[_Thing]):
         """
         name, configuration = _parts(value)
         if not isinstance(name, str) or not isinstance(configuration, dict):
-            raise StoredDataError(f"a row holds {value!r}, which is no {self._what}'s configuration")
+            raise StoredDataError(f"a row holds {shown(value)}, which is no {self._what}'s configuration")
         entry = self._by_name.get(name)
         if entry is None:
             raise StoredDataError(
-                f"a row names the {self._what} class {name!r}; known are {sorted(self._by_name)}: pass "
+                f"a row names the {self._what} class {shown(name)}; known are {sorted(self._by_name)}: pass "
                 f"the repository a ClassRegistry that knows it"
             )
         thing: _Thing = entry.make(**configuration)

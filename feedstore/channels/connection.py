@@ -5,6 +5,7 @@ from __future__ import annotations
 from feedstore.channels.identity import given_or_new
 from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.queue import Queue
+from feedstore.shown import shown
 
 
 class Connection:
@@ -34,4 +35,4 @@ class Connection:
         return self._id
 
     def __repr__(self) -> str:
-        return f"Connection({self.listener!r}, {self.queue!r}, {self.id!r})"
+        return f"Connection({shown(self.listener)}, {shown(self.queue)}, {shown(self.id)})"

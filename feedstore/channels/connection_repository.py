@@ -14,6 +14,7 @@ from feedstore.channels.interfaces import (
 from feedstore.channels.rows import Rows
 from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 
 _LOADED_AT_ONCE = 1000
 
@@ -83,7 +84,7 @@ class ConnectionRepository(ConnectionRepositoryInterface):
         """One batch where the repositories share a backend, else four writes. Other connections are left alone, so
         processes that persist different connections of one channel do not disturb each other."""
         if not isinstance(connection, Connection):
-            raise InvalidTypeError(f"a connection repository keeps connections, not {connection!r}")
+            raise InvalidTypeError(f"a connection repository keeps connections, not {shown(connection)}")
         with UnitOfWork() as unit:
             self._joined(unit)._put(channel_id, connection)
 

@@ -6,6 +6,7 @@ import threading
 
 from feedstore.channels.connection import Connection
 from feedstore.errors import InvalidListenerException, InvalidTypeError
+from feedstore.shown import shown
 
 
 class ConnectionTable:
@@ -19,7 +20,7 @@ class ConnectionTable:
     def add(self, connection: Connection) -> None:
         """Add a connection, or replace the one of the same listener."""
         if not isinstance(connection, Connection):
-            raise InvalidTypeError(f"a channel registers connections, not {connection!r}")
+            raise InvalidTypeError(f"a channel registers connections, not {shown(connection)}")
         with self._lock:
             self._connections[connection.listener.id] = connection
 
@@ -45,4 +46,4 @@ class ConnectionTable:
             return list(self._connections.values())
 
     def _unknown(self, listener_id: str) -> InvalidListenerException:
-        return InvalidListenerException(f"the channel {self._channel_id!r} has no listener {listener_id!r}")
+        return InvalidListenerException(f"the channel {shown(self._channel_id)} has no listener {shown(listener_id)}")

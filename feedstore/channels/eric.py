@@ -38,6 +38,7 @@ from feedstore.channels.class_registry import ClassRegistry
 from feedstore.channels.durable_queue import DurableQueue
 from feedstore.channels.message_codec import MessageCodec
 from feedstore.errors import InvalidTypeError, ItemNotFound, MissingDriverError, NoMessagesException
+from feedstore.shown import shown
 from feedstore.storage import Backend, KvStorage, QueueStorage
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.queue import checked_queue
@@ -206,5 +207,5 @@ def eric_queue_classes(backend: Backend) -> ClassRegistry[Any]:
 
 def _checked_storage(storage: Any) -> KvStorage:
     if not isinstance(storage, KvStorage):
-        raise InvalidTypeError(f"storage is what backend.kv_storage(name) gives, not {storage!r}")
+        raise InvalidTypeError(f"storage is what backend.kv_storage(name) gives, not {shown(storage)}")
     return storage

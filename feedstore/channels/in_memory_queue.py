@@ -10,6 +10,7 @@ from feedstore.channels.message import MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.channels.signal import Signal
 from feedstore.errors import InvalidTypeError, NoMessagesException, QueueFull
+from feedstore.shown import shown
 from feedstore.storage.queue import MAX_LENGTH, REFUSE, checked_bound
 
 
@@ -61,4 +62,4 @@ class InMemoryQueue(Queue):
 def check_message(message: object) -> None:
     """Raise :class:`InvalidTypeError` for what has no type and payload."""
     if not (hasattr(message, "type") and hasattr(message, "payload")):
-        raise InvalidTypeError(f"a message has a type and a payload: pass a Message, not {message!r}")
+        raise InvalidTypeError(f"a message has a type and a payload: pass a Message, not {shown(message)}")

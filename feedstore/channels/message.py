@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 
 
 class MessageContract(ABC):
@@ -34,7 +35,7 @@ class Message(MessageContract):
 
     def __init__(self, msg_type: str, msg_payload: Any = None) -> None:
         if not isinstance(msg_type, str):
-            raise InvalidTypeError(f"msg_type is a text, not {msg_type!r} of type {type(msg_type).__name__}")
+            raise InvalidTypeError(f"msg_type must be a str, not {shown(msg_type)} of type {type(msg_type).__name__}")
         self._type = msg_type
         self._payload = msg_payload
 
@@ -49,7 +50,7 @@ class Message(MessageContract):
         return self._payload
 
     def __repr__(self) -> str:
-        return f"Message({self.type!r}, {self.payload!r})"
+        return f"Message({shown(self.type)}, {shown(self.payload)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message) or other.__class__ is not self.__class__:
@@ -77,7 +78,7 @@ class SignedMessage(Message):
         return self._sender_id
 
     def __repr__(self) -> str:
-        return f"SignedMessage({self.sender_id!r}, {self.type!r}, {self.payload!r})"
+        return f"SignedMessage({shown(self.sender_id)}, {shown(self.type)}, {shown(self.payload)})"
 
     def _parts(self) -> tuple[Any, ...]:
         return *super()._parts(), self.sender_id
@@ -91,7 +92,7 @@ class UniqueMessage(MessageContract):
 
     def __init__(self, message: MessageContract, sender_id: str | None = None, message_id: str | None = None) -> None:
         if not isinstance(message, MessageContract):
-            raise InvalidTypeError(f"message is a message, not {message!r} of type {type(message).__name__}")
+            raise InvalidTypeError(f"message is a message, not {shown(message)} of type {type(message).__name__}")
         self._message = message
         self._sender_id = sender_id
         self._id = str(uuid4()) if message_id is None else message_id
@@ -117,7 +118,7 @@ class UniqueMessage(MessageContract):
         return self._sender_id
 
     def __repr__(self) -> str:
-        return f"UniqueMessage({self.type!r}, {self.payload!r}, id={self.id!r})"
+        return f"UniqueMessage({shown(self.type)}, {shown(self.payload)}, id={shown(self.id)})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UniqueMessage):

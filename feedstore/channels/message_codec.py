@@ -7,6 +7,7 @@ from typing import Any
 
 from feedstore.channels.message import Message, SignedMessage, UniqueMessage
 from feedstore.errors import InvalidTypeError, StoredDataError
+from feedstore.shown import shown
 
 _PLAIN = {"type", "payload"}
 _SIGNED = {*_PLAIN, "signed"}
@@ -40,7 +41,7 @@ class MessageCodec:
             return value
         raise InvalidTypeError(
             f"a durable queue takes messages of the classes Message, SignedMessage and UniqueMessage themselves, not "
-            f"{message!r} of type {kind.__name__}"
+            f"{shown(message)} of type {kind.__name__}"
         )
 
     def decode(self, value: Any) -> Any:
@@ -52,7 +53,7 @@ class MessageCodec:
             return self._signed(value["signed"], value["type"], value["payload"])
         if names == _UNIQUE:
             return self._unique(self._plain(value["type"], value["payload"]), value["sender"], value["unique"])
-        raise StoredDataError(f"a queue holds {value!r}, which is no message; something else pushes to it")
+        raise StoredDataError(f"a queue holds {shown(value)}, which is no message; something else pushes to it")
 
     def _classes(self) -> tuple[Any, ...]:
         return self._plain, self._signed, self._unique

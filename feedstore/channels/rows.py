@@ -8,6 +8,7 @@ from typing import Any
 from feedstore.channels.row_key import row_key
 from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
 from feedstore.errors import InvalidTypeError, ItemNotFound, StoredDataError
+from feedstore.shown import shown
 from feedstore.storage import KvStorage
 from feedstore.storage.key import check_key
 
@@ -24,7 +25,7 @@ class Rows:
     def __init__(self, storage: KeyValueStorage, name: str, unit: UnitOfWork | None = None) -> None:
         missing = [method for method in _METHODS if not callable(getattr(storage, method, None))]
         if missing:
-            raise InvalidTypeError(f"storage is a key-value storage; {storage!r} has no method {missing[0]}")
+            raise InvalidTypeError(f"storage is a key-value storage; {shown(storage)} has no method {missing[0]}")
         self.storage = storage
         self.name = check_key(name, "name")
         self._unit = unit
@@ -37,7 +38,7 @@ class Rows:
         """Return the value of a row, or raise :class:`ItemNotFound`. One round trip."""
         row = self._fetch(self._key(ids))
         if row is None:
-            raise ItemNotFound(f"nothing is stored in {self.name!r} for {' and '.join(map(repr, ids))}")
+            raise ItemNotFound(f"nothing is stored in {shown(self.name)} for {' and '.join(map(shown, ids))}")
         return self._opened(row)[1]
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Any]:
@@ -85,7 +86,7 @@ class Rows:
     def _opened(self, row: Any) -> tuple[list[str], Any]:
         if not isinstance(row, dict) or row.keys() != {"ids", "value"}:
             raise StoredDataError(
-                f"{self.name!r} holds {row!r}, which no repository wrote; something else writes there"
+                f"{shown(self.name)} holds {shown(row)}, which no repository wrote; something else writes there"
             )
         return row["ids"], row["value"]
 

@@ -13,6 +13,7 @@ from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.message import Message, MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.errors import InvalidListenerException, NoMessagesException
+from feedstore.shown import shown
 
 if TYPE_CHECKING:
     from feedstore.channels.channel import AbstractChannel
@@ -45,7 +46,7 @@ async def adapted_messages(
             # Also without a delay: a full queue must not keep the event loop from everything else.
             await asyncio.sleep(channel.stream_delay_seconds)
         if not _is_registered(channel, listener.id):
-            yield channel.adapt(Message(ERROR_TYPE, f"the channel has no listener {listener.id!r} any more"))
+            yield channel.adapt(Message(ERROR_TYPE, f"the channel has no listener {shown(listener.id)} any more"))
 
 
 def _is_registered(channel: AbstractChannel, listener_id: str) -> bool:

@@ -8,7 +8,8 @@ from feedstore.cli.options import add_common_options, open_backend
 from feedstore.cli.output import print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text, parse_id
-from feedstore.serializers.plain import activity_fields
+from feedstore.serializers.plain import activity_fields, plain_value
+from feedstore.shown import shown
 
 NAME = "activity"
 HELP = "show one activity"
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     with open_backend(arguments) as backend:
         activity = backend.activity_storage().get(activity_id)
     if activity is None:
-        raise NotFoundError(f"no activity {id_to_text(activity_id)} in the namespace {arguments.namespace!r}")
+        raise NotFoundError(f"no activity {id_to_text(activity_id)} in the namespace {shown(arguments.namespace)}")
     fields = activity_fields(activity)
     if arguments.json:
         print_json(fields)
@@ -34,5 +35,6 @@ def run(arguments: argparse.Namespace) -> int:
     extra = fields.pop("extra_context")
     fields["time"] = time_text(fields["time"])
     rows = [(name, value) for name, value in fields.items() if value is not None]
-    print_table(("field", "value"), [*rows, *((f"extra_context.{name}", value) for name, value in extra.items())])
+    rows += [(f"extra_context.{name}", value) for name, value in plain_value(extra).items()]
+    print_table(("field", "value"), rows)
     return 0

@@ -16,6 +16,7 @@ from feedstore.ingest import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader, Pro
 from feedstore.ingest.chunk import DEFAULT_ROWS
 from feedstore.ingest.problems import ON_ERROR, STOP
 from feedstore.ingest.source import STANDARD_INPUT
+from feedstore.shown import shown
 
 NAME = "ingest"
 HELP = "store activities from files, and deliver them to timelines"
@@ -85,7 +86,7 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
 def _duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"it is a number and one of s, m, h, d, as in 12h, not {text!r}")
+        raise argparse.ArgumentTypeError(f"it is a number and one of s, m, h, d, as in 12h, not {shown(text)}")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from feedstore.errors import InvalidValueError
 from feedstore.registry import connect
+from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import DEFAULT_NAMESPACE
 
@@ -81,5 +82,5 @@ def _integer(text: str, least: int) -> int:
     except ValueError:
         value = least - 1
     if value < least:
-        raise argparse.ArgumentTypeError(f"it is a whole number of {least} or more, not {text!r}")
+        raise argparse.ArgumentTypeError(f"it is a whole number of {least} or more, not {shown(text)}")
     return value

@@ -6,6 +6,7 @@ import argparse
 import secrets
 
 from feedstore.cli.options import add_namespace_option, add_store_option, masked, open_backend, store_url
+from feedstore.shown import shown
 
 NAME = "serve"
 HELP = "show timelines in a browser, with new entries live"
@@ -43,5 +44,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= _HIGHEST_PORT):
-        raise argparse.ArgumentTypeError(f"it is a port from 0 to {_HIGHEST_PORT}, not {text!r}")
+        raise argparse.ArgumentTypeError(f"it is a port from 0 to {_HIGHEST_PORT}, not {shown(text)}")
     return int(text)

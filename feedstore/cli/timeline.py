@@ -11,6 +11,7 @@ from feedstore.cli.output import floor_text, print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text
 from feedstore.serializers.plain import activity_fields
+from feedstore.shown import shown
 from feedstore.storage import Backend, Page
 from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST
 
@@ -56,7 +57,7 @@ def _read_page(backend: Backend, arguments: argparse.Namespace) -> Page:
         hydrate_from=None if arguments.ids else backend.activity_storage(),
     )
     if not page.items and page.floor is None and not timelines.count(arguments.key):
-        raise NotFoundError(f"no timeline {arguments.key!r} in the namespace {arguments.namespace!r}")
+        raise NotFoundError(f"no timeline {shown(arguments.key)} in the namespace {shown(arguments.namespace)}")
     return page
 
 

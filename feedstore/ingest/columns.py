@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from feedstore.errors import InvalidValueError
+from feedstore.shown import shown
 
 _SHOWN_CHARACTERS = 40
 _SHOWN_NAMES = 10
@@ -40,7 +41,7 @@ class Columns:
 
     def _check(self, problem: str, names: Sequence[str]) -> None:
         if names:
-            shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
+            listed = ", ".join(shown(name, _SHOWN_CHARACTERS) for name in names[:_SHOWN_NAMES])
             more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
             columns = f"column{'s' if len(names) > 1 else ''}"
-            raise InvalidValueError(f"{problem} {columns} {shown}{more}; the columns are {','.join(self.names)}")
+            raise InvalidValueError(f"{problem} {columns} {listed}{more}; the columns are {','.join(self.names)}")

@@ -13,6 +13,7 @@ from feedstore.ingest.problems import Problems
 from feedstore.ingest.source import Source
 from feedstore.ingest.table import Table
 from feedstore.ingest.times import parse_time
+from feedstore.shown import shown
 from feedstore.storage.key import check_key
 from feedstore.timeline_keys import reader_key
 
@@ -112,6 +113,6 @@ def _user(column: str, value: Any) -> str:
     if value is None:
         raise InvalidValueError(f"{column} is empty")
     if not isinstance(value, (str, int)) or isinstance(value, bool):
-        raise InvalidTypeError(f"{column} is a text or an int, not {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{column} is a text or an int, not {shown(value)} of type {type(value).__name__}")
     check_key(reader_key(value), f"{column}'s key")
     return str(value)

@@ -7,6 +7,7 @@ from typing import Any
 from feedstore.errors import InvalidValueError
 from feedstore.ingest.table import Table
 from feedstore.ingest.values import decode_object
+from feedstore.shown import shown
 
 
 class NdjsonTable(Table):
@@ -37,5 +38,5 @@ class NdjsonTable(Table):
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise InvalidValueError(f'{value!r} is no JSON object; write it as in {{"name":1}}')
+            raise InvalidValueError(f'{shown(value)} is no JSON object; write it as in {{"name":1}}')
         return value

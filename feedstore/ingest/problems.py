@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.table import Table
+from feedstore.shown import shown
 
 STOP = "stop"
 SKIP = "skip"
@@ -23,7 +24,7 @@ class Problems:
 
     def __init__(self, on_error: str = STOP) -> None:
         if on_error not in ON_ERROR:
-            raise InvalidValueError(f"on_error is 'stop' or 'skip', not {on_error!r}")
+            raise InvalidValueError(f"on_error is 'stop' or 'skip', not {shown(on_error)}")
         self.on_error = on_error
         self.count = 0
         self.first: list[InputError] = []

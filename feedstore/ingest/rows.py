@@ -10,6 +10,7 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ingest.columns import Columns
 from feedstore.ingest.table import Table
 from feedstore.ingest.times import parse_time
+from feedstore.shown import shown
 from feedstore.storage.key import check_key
 from feedstore.timeline_keys import actor_key
 
@@ -86,7 +87,7 @@ def _empty_error(*values: Any) -> InvalidValueError:
 def _text_of(row_id: Any) -> str:
     """Return a row's id that is a number as the text that CSV would hold."""
     if not isinstance(row_id, int) or isinstance(row_id, bool):
-        raise InvalidTypeError(f"id is a text or an int, not {row_id!r} of type {type(row_id).__name__}")
+        raise InvalidTypeError(f"id is a text or an int, not {shown(row_id)} of type {type(row_id).__name__}")
     if not -(2**63) <= row_id < 2**64:
         raise InvalidValueError(f"id {row_id} does not fit into 64 bits; write it as a text")
     return str(row_id)

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from feedstore.errors import InputError, InvalidTypeError
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.stream import CountingStream
+from feedstore.shown import shown
 
 STANDARD_INPUT = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -32,7 +33,7 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str], standard_input: BinaryIO | None = None) -> None:
         if not isinstance(path, (str, os.PathLike)):
-            raise InvalidTypeError(f"a source is a path, or '-' for standard input, not {path!r}")
+            raise InvalidTypeError(f"a source is a path, or '-' for standard input, not {shown(path)}")
         self.path = os.fspath(path)
         self.is_standard_input = self.path == STANDARD_INPUT
         self.name = "<stdin>" if self.is_standard_input else self.path

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 _TIME = re.compile(
     r"""
@@ -31,16 +32,18 @@ def parse_time(text: object) -> datetime:
     '2026-01-31T08:39:59.500000+00:00'
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"the time {text!r} is no text; write it as in {_EXAMPLE}")
+        raise InvalidTypeError(f"the time {shown(text)} is no text; write it as in {_EXAMPLE}")
     match = _TIME.fullmatch(text)
     if match is None:
-        raise InvalidValueError(f"the time {text[:64]!r} is not in ISO 8601; write it as in {_EXAMPLE}")
+        raise InvalidValueError(f"the time {shown(text, 64)} is not in ISO 8601; write it as in {_EXAMPLE}")
     date, clock, fraction, zulu, hours, minutes = match.groups()
     if not zulu and not hours:
-        raise InvalidValueError(f"the time {text!r} has no offset from UTC; end it with Z or an offset such as +02:00")
+        raise InvalidValueError(
+            f"the time {shown(text)} has no offset from UTC; end it with Z or an offset such as +02:00"
+        )
     offset = "+00:00" if zulu else f"{hours}:{minutes or '00'}"
     digits = f".{fraction[:6]:0<6}" if fraction else ""
     try:
         return datetime.fromisoformat(f"{date}T{clock}{digits}{offset}")
     except ValueError as error:
-        raise InvalidValueError(f"there is no time {text!r}: {error}") from None
+        raise InvalidValueError(f"there is no time {shown(text)}: {error}") from None

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from feedstore.errors import InvalidValueError
 from feedstore.serializers.values import pack_value
+from feedstore.shown import shown
 
 _SHOWN_CHARACTERS = 40
 
@@ -59,7 +60,7 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise InvalidValueError(f"the name {repeated[:_SHOWN_CHARACTERS]!r} comes twice in one JSON object")
+        raise InvalidValueError(f"the name {shown(repeated, _SHOWN_CHARACTERS)} comes twice in one JSON object")
     return found
 
 
@@ -68,7 +69,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _shortened(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…")
+    return shown(text, _SHOWN_CHARACTERS)
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object_of, parse_constant=_refuse_constant)

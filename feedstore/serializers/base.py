@@ -9,6 +9,7 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, StoredDataError
 from feedstore.ids import id_to_text
+from feedstore.shown import shown
 
 
 class Serializer(ABC):
@@ -63,7 +64,7 @@ class Serializer(ABC):
         if not isinstance(activity, self.activity_class):
             raise InvalidTypeError(
                 f"{type(self).__name__} stores objects of {self.activity_class.__name__}, "
-                f"not {activity!r} of type {type(activity).__name__}"
+                f"not {shown(activity)} of type {type(activity).__name__}"
             )
 
 

@@ -9,6 +9,7 @@ from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
 from feedstore.serializers.base import Serializer, undecodable, wrong_format
+from feedstore.shown import shown
 
 FORMAT = 0x21
 _PREFIX = bytes([FORMAT])
@@ -80,10 +81,12 @@ def _check_plain(value: Any, what: str) -> None:
     if type(value) is dict:
         for key, item in value.items():
             if type(key) is not str:
-                raise InvalidTypeError(f"{what}: JSON has texts as keys, not {key!r} of type {type(key).__name__}")
+                raise InvalidTypeError(
+                    f"{what}: JSON allows only str keys, not {shown(key)} of type {type(key).__name__}"
+                )
             _check_plain(item, what)
     elif type(value) is list:
         for item in value:
             _check_plain(item, what)
     elif type(value) not in _PLAIN:
-        raise InvalidTypeError(f"{what}: JSON cannot bring back {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{what}: JSON cannot bring back {shown(value)} of type {type(value).__name__}")

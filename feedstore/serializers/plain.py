@@ -9,6 +9,9 @@ from typing import Any
 
 from feedstore.activity import Activity
 from feedstore.ids import id_to_text
+from feedstore.shown import decimal_digits
+
+_LARGEST_NUMBER = 10**1000
 
 
 def activity_fields(activity: Activity) -> dict[str, Any]:
@@ -28,10 +31,11 @@ def activity_fields(activity: Activity) -> dict[str, Any]:
 def plain_value(value: Any, exact_integers: int | None = None) -> Any:
     """Return a value as JSON can carry it: times as ISO 8601, bytes as base64, NaN and infinities as texts.
 
-    Integers beyond ``exact_integers`` become texts too: JavaScript, for one, keeps none beyond 2**53 - 1.
+    Integers beyond ``exact_integers`` become texts in decimal digits: JavaScript, for one, keeps none beyond 2**53 - 1.
+    So do those of more than 1,000 digits in any case: Python's own reader refuses numbers of more than 4,300.
     """
     if isinstance(value, dict):
-        return {str(key): plain_value(item, exact_integers) for key, item in value.items()}
+        return {_name_of(key): plain_value(item, exact_integers) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain_value(item, exact_integers) for item in value]
     if isinstance(value, datetime):
@@ -40,6 +44,10 @@ def plain_value(value: Any, exact_integers: int | None = None) -> Any:
         return b64encode(value).decode()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if exact_integers is not None and isinstance(value, int) and abs(value) > exact_integers:
-        return str(value)
+    if isinstance(value, int) and abs(value) > (_LARGEST_NUMBER if exact_integers is None else exact_integers):
+        return decimal_digits(value)
     return value
+
+
+def _name_of(key: Any) -> str:
+    return decimal_digits(key) if type(key) is int else str(key)

@@ -14,6 +14,7 @@ from typing import Any
 import msgpack
 
 from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 _DATETIME = 1
 _BIG_INTEGER = 2
@@ -44,7 +45,7 @@ def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
     except (InvalidTypeError, InvalidValueError):
         raise
     except UnicodeEncodeError as error:
-        raise InvalidValueError(f"the text {error.object!r} holds a lone surrogate") from None
+        raise InvalidValueError(f"the text {shown(error.object)} holds a lone surrogate") from None
     except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"it cannot be stored: {error}") from None
     if b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed:
@@ -87,13 +88,15 @@ def _pack_extension(value: Any) -> msgpack.ExtType:
 
 
 def _unstorable(value: Any) -> InvalidTypeError:
-    return InvalidTypeError(f"cannot store {value!r} of type {type(value).__name__}; what is stored is {_STORABLE}")
+    return InvalidTypeError(
+        f"cannot store {shown(value)} of type {type(value).__name__}; what is stored is {_STORABLE}"
+    )
 
 
 def _pack_datetime(value: datetime) -> bytes:
     offset = value.utcoffset()
     if offset is None:
-        raise InvalidValueError(f"the time {value!r} has no timezone; pass an aware datetime")
+        raise InvalidValueError(f"the time {shown(value)} has no timezone; pass an aware datetime")
     return _DATETIME_FORMAT.pack((value - _EPOCH) // _MICROSECOND, offset // _MICROSECOND)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
+from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
 from feedstore.storage.key import check_key, check_namespace
@@ -221,7 +222,7 @@ class Backend(ABC):
 def checked_backend(backend: Any) -> Backend:
     """Return ``backend``, or raise :class:`InvalidTypeError` unless it is one."""
     if not isinstance(backend, Backend):
-        raise InvalidTypeError(f"backend is what feedstore.connect(url) returns, not {backend!r}")
+        raise InvalidTypeError(f"backend is what feedstore.connect(url) returns, not {shown(backend)}")
     return backend
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID
+from feedstore.shown import shown
 
 NEWEST_FIRST = ("-activity_id",)
 OLDEST_FIRST = ("activity_id",)
@@ -47,11 +48,13 @@ def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object]
     if isinstance(filter_kwargs, Bounds):
         return filter_kwargs
     if not isinstance(filter_kwargs, Mapping):
-        raise InvalidTypeError(f"filter_kwargs is a mapping such as {{'activity_id__lt': id}}, not {filter_kwargs!r}")
+        raise InvalidTypeError(
+            f"filter_kwargs is a mapping such as {{'activity_id__lt': id}}, not {shown(filter_kwargs)}"
+        )
     lowest, highest = EVERYTHING
     for name, value in filter_kwargs.items():
         if name not in _FILTERS:
-            raise InvalidValueError(f"unknown filter {name!r}; the filters are {', '.join(_FILTERS)}")
+            raise InvalidValueError(f"unknown filter {shown(name)}; the filters are {', '.join(_FILTERS)}")
         activity_id = to_id(value)
         if name == "activity_id__gte":
             lowest = max(lowest, activity_id)
@@ -78,16 +81,19 @@ def is_descending(ordering_args: Sequence[str] | None) -> bool:
         if ordering == OLDEST_FIRST:
             return False
     raise InvalidValueError(
-        f"cannot order by {ordering_args!r}; pass ('-activity_id',), newest first, or ('activity_id',), oldest first"
+        f"cannot order by {shown(ordering_args)}; pass ('-activity_id',), newest first, or ('activity_id',), oldest "
+        "first"
     )
 
 
 def check_position(name: str, value: object) -> int:
     """Return a start, stop or length, or raise: it is an int of 0 or more."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is an int, not {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{name} is an int, not {shown(value)} of type {type(value).__name__}")
     if value < 0:
-        raise InvalidValueError(f"{name} is {value}; it must be 0 or more, counted from the start of the ordering")
+        raise InvalidValueError(
+            f"{name} is {shown(value)}; it must be 0 or more, counted from the start of the ordering"
+        )
     return value
 
 

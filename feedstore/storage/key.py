@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 MAX_KEY_BYTES = 1024
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
@@ -16,31 +17,33 @@ def check_key(key: str, what: str = "key") -> str:
     if key.__class__ is str and 0 < len(key) <= MAX_KEY_BYTES and key.isascii():
         return key
     if not isinstance(key, str):
-        raise InvalidTypeError(f"a {what} is a text, not {key!r} of type {type(key).__name__}")
+        raise InvalidTypeError(f"a {what} must be a str, not {shown(key)} of type {type(key).__name__}")
     if not key:
-        raise InvalidValueError(f"the {what} is empty; pass a text of 1 to {MAX_KEY_BYTES} bytes")
+        raise InvalidValueError(f"the {what} is empty; pass a str of 1 to {MAX_KEY_BYTES} bytes")
     return check_prefix(key, what)
 
 
 def check_prefix(prefix: str, what: str = "prefix") -> str:
     """Return ``prefix``, or raise as :func:`check_key` does; an empty one is allowed."""
     if not isinstance(prefix, str):
-        raise InvalidTypeError(f"a {what} is a text, not {prefix!r} of type {type(prefix).__name__}")
+        raise InvalidTypeError(f"a {what} must be a str, not {shown(prefix)} of type {type(prefix).__name__}")
     try:
         length = len(prefix.encode())
     except UnicodeEncodeError:
         raise InvalidValueError(
-            f"the {what} {prefix[:80]!r} holds a lone surrogate, which UTF-8 cannot carry"
+            f"the {what} {shown(prefix, 80)} holds a lone surrogate, which UTF-8 cannot carry"
         ) from None
     if length > MAX_KEY_BYTES:
-        raise InvalidValueError(f"the {what} {prefix[:40]!r}… has {length} bytes in UTF-8; {MAX_KEY_BYTES} is the most")
+        raise InvalidValueError(
+            f"the {what} {shown(prefix, 40)} has {length} bytes in UTF-8; {MAX_KEY_BYTES} is the most"
+        )
     return prefix
 
 
 def check_namespace(namespace: str) -> str:
     """Return ``namespace``, or raise unless it is 1 to 48 characters of ``A-Z a-z 0-9 _ -``."""
     if not isinstance(namespace, str):
-        raise InvalidTypeError(f"a namespace is a text, not {namespace!r} of type {type(namespace).__name__}")
+        raise InvalidTypeError(f"a namespace must be a str, not {shown(namespace)} of type {type(namespace).__name__}")
     if not _NAMESPACE.fullmatch(namespace):
-        raise InvalidValueError(f"the namespace {namespace!r} is not 1 to 48 characters of A-Z, a-z, 0-9, _ and -")
+        raise InvalidValueError(f"the namespace {shown(namespace)} is not 1 to 48 characters of A-Z, a-z, 0-9, _ and -")
     return namespace

@@ -8,6 +8,7 @@ from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
 from feedstore.serializers.values import naming, pack_value, unpack_value
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.key import check_key, check_prefix
@@ -43,7 +44,7 @@ class KvStorage(Writer):
         """Return the value of ``key``, or raise :class:`ItemNotFound` (K5). One round trip."""
         data = self._fetch_one(check_key(key))
         if data is None:
-            raise ItemNotFound(f"no item {key!r} in the key-value storage {self.name!r}")
+            raise ItemNotFound(f"no item {shown(key, WHOLE_KEY)} in the key-value storage {shown(self.name)}")
         return decode_value(key, data)
 
     def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -113,12 +114,20 @@ class KvStorage(Writer):
 
 def encode_value(key: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error names the key (K6)."""
-    return encode_named(f"the value of key {key!r}", value)
+    try:
+        return _PREFIX + pack_value(value)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise naming(error, _named(key)) from None
 
 
 def decode_value(key: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, naming the key (T14)."""
-    return decode_named(f"the value of key {key!r}", data)
+    if data[:1] != _PREFIX:
+        raise _other_format(_named(key), data)
+    try:
+        return unpack_value(data[1:])
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _undecodable(_named(key), error) from error
 
 
 def encode_named(what: str, value: Any) -> bytes:
@@ -132,8 +141,20 @@ def encode_named(what: str, value: Any) -> bytes:
 def decode_named(what: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, which begins with ``what``."""
     if data[:1] != _PREFIX:
-        raise StoredDataError(f"{what} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
+        raise _other_format(what, data)
     try:
         return unpack_value(data[1:])
     except (ValueError, TypeError, OverflowError) as error:
-        raise StoredDataError(f"{what} cannot be decoded: {error}") from error
+        raise _undecodable(what, error) from error
+
+
+def _named(key: str) -> str:
+    return f"the value of key {shown(key, WHOLE_KEY)}"
+
+
+def _other_format(what: str, data: bytes) -> StoredDataError:
+    return StoredDataError(f"{what} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
+
+
+def _undecodable(what: str, error: Exception) -> StoredDataError:
+    return StoredDataError(f"{what} cannot be decoded: {error}")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import BackendClosedError, InvalidTypeError, InvalidValueError, StorageError
+from feedstore.shown import shown
 from feedstore.storage.key import check_key
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.topic import Kind, Topic
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from feedstore.storage.watcher import Watcher
 
 _logger = logging.getLogger("feedstore.notify")
+_LONGEST_SECONDS = 1e9
 RECHECK_SECONDS = 60.0
 """How often a watch is told of all its keys whether they have changed or not."""
 
@@ -213,9 +215,18 @@ class Notifier:
         """:meth:`watch`, for keys of another kind."""
         if not callable(callback) or not (on_close is None or callable(on_close)):
             raise InvalidTypeError("callback is a function of a frozenset of keys, on_close one of nothing")
-        if recheck_seconds is not None and not recheck_seconds > 0:
-            raise InvalidValueError(f"recheck_seconds is {recheck_seconds!r}; it is a number above 0, or None")
+        recheck_seconds = _checked_recheck(recheck_seconds)
         return Watch(self.backend.watcher(), self.backend.namespace, kind, callback, on_close, recheck_seconds)
+
+
+def _checked_recheck(seconds: float | None) -> float | None:
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvalidTypeError(f"recheck_seconds must be a number above 0 or None, not {shown(seconds)}")
+    if not seconds > 0:
+        raise InvalidValueError(f"recheck_seconds is {shown(seconds)}; it must be a number above 0, or None")
+    return float(min(seconds, _LONGEST_SECONDS))
 
 
 def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
@@ -225,7 +236,7 @@ def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
     if notifier is None:
         return None
     if not isinstance(notifier, Notifier):
-        raise InvalidTypeError(f"notifier is what backend.notifier() returns, not {notifier!r}")
+        raise InvalidTypeError(f"notifier is what backend.notifier() returns, not {shown(notifier)}")
     if not backend.shares_batches_with(notifier.backend):
         raise InvalidValueError("the notifier belongs to another backend or namespace than what it is given to")
     return notifier

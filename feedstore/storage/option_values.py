@@ -7,13 +7,13 @@ what to pass.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 Reader = Callable[[str, object], Any]
 
@@ -43,11 +43,13 @@ def given_once(query: Mapping[str, str], keywords: Mapping[str, object]) -> dict
 def read_text(name: str, value: object) -> str:
     """Return a text."""
     if not isinstance(value, str):
-        raise InvalidTypeError(f"the option {name} is a text, not {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"the option {name} must be a str, not {shown(value)} of type {type(value).__name__}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise InvalidValueError(f"the option {name} is {value!r}, which holds half a character") from None
+        raise InvalidValueError(
+            f"the option {name} is {shown(value)}, which contains a lone surrogate and cannot be encoded as UTF-8"
+        ) from None
     return value
 
 
@@ -55,7 +57,7 @@ def read_file(name: str, value: object) -> str:
     """Return the path of a file that is there."""
     path = read_text(name, value)
     if not os.path.isfile(path):
-        raise InvalidValueError(f"the option {name} is {path!r}, and there is no such file")
+        raise InvalidValueError(f"the option {name} is {shown(path)}, and there is no such file")
     return path
 
 
@@ -65,7 +67,7 @@ def read_flag(name: str, value: object) -> bool:
         return value
     if value in ("true", "false"):
         return value == "true"
-    raise InvalidValueError(f"the option {name} is {value!r}; it is true or false")
+    raise InvalidValueError(f"the option {name} is {shown(value)}; it is true or false")
 
 
 def read_choice(*choices: str) -> Callable[[str, object], str]:
@@ -74,7 +76,7 @@ def read_choice(*choices: str) -> Callable[[str, object], str]:
     def read(name: str, value: object) -> str:
         chosen = read_text(name, value).lower()
         if chosen not in choices:
-            raise InvalidValueError(f"the option {name} is {chosen!r}; it is one of {', '.join(choices)}")
+            raise InvalidValueError(f"the option {name} is {shown(chosen)}; it is one of {', '.join(choices)}")
         return chosen
 
     return read
@@ -86,7 +88,7 @@ def read_count(lowest: int, highest: int) -> Callable[[str, object], int]:
     def read(name: str, value: object) -> int:
         count = _number(name, value, int, "a whole number")
         if not lowest <= count <= highest:
-            raise InvalidValueError(f"the option {name} is {value}; it lies between {lowest} and {highest}")
+            raise InvalidValueError(f"the option {name} is {shown(value)}; it lies between {lowest} and {highest}")
         return int(count)
 
     return read
@@ -99,7 +101,7 @@ def read_seconds(longest: float = DAY_SECONDS, zero: bool = False) -> Callable[[
         seconds = _number(name, value, float, "a number of seconds")
         if not 0 <= seconds <= longest or not (seconds or zero):
             least = "from 0" if zero else "above 0 and"
-            raise InvalidValueError(f"the option {name} is {value}; it lies {least} up to {longest:.0f} seconds")
+            raise InvalidValueError(f"the option {name} is {shown(value)}; it lies {least} up to {longest:.0f} seconds")
         return float(seconds)
 
     return read
@@ -110,9 +112,9 @@ def _number(name: str, value: object, kind: type[int] | type[float], what: str) 
         try:
             value = kind(value)
         except ValueError:
-            raise InvalidValueError(f"the option {name} is {value!r}; it is {what}") from None
+            raise InvalidValueError(f"the option {name} is {shown(value)}; it is {what}") from None
     if isinstance(value, bool) or not isinstance(value, (int, kind)):
-        raise InvalidTypeError(f"the option {name} is {what}, not {value!r} of type {type(value).__name__}")
-    if math.isnan(value):
-        raise InvalidValueError(f"the option {name} is {value!r}; it is {what}")
+        raise InvalidTypeError(f"the option {name} is {what}, not {shown(value)} of type {type(value).__name__}")
+    if value != value:
+        raise InvalidValueError(f"the option {name} is {shown(value)}; it is {what}")
     return value

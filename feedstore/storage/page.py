@@ -9,6 +9,7 @@ from typing import Any
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.shown import shown
 from feedstore.storage.bounds import EVERYTHING, Bounds
 
 _CURSOR_VERSION = 1
@@ -56,12 +57,14 @@ def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
 
 def _decode_cursor(cursor: str, descending: bool) -> int:
     if not isinstance(cursor, str):
-        raise InvalidTypeError(f"a cursor is the text of a page's next_cursor, not {cursor!r}")
+        raise InvalidTypeError(f"a cursor is the text of a page's next_cursor, not {shown(cursor)}")
     body = _checked_body(cursor)
     if body[0] != _CURSOR_VERSION:
-        raise InvalidCursorError(f"the cursor {cursor!r} was made by a newer release")
+        raise InvalidCursorError(f"the cursor {shown(cursor)} was made by a newer release")
     if body[1] != descending:
-        raise InvalidCursorError(f"the cursor {cursor!r} belongs to the other ordering; pass the ordering it came from")
+        raise InvalidCursorError(
+            f"the cursor {shown(cursor)} belongs to the other ordering; pass the ordering it came from"
+        )
     return id_from_bytes(body[_HEADER_BYTES:])
 
 
@@ -72,7 +75,9 @@ def _checked_body(cursor: str) -> bytes:
         data = b""
     body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if len(data) != _CURSOR_BYTES or _checksum(body) != checksum or _is_respelled(cursor, data):
-        raise InvalidCursorError(f"the cursor {cursor[:64]!r} was altered or cut; pass a page's next_cursor as it is")
+        raise InvalidCursorError(
+            f"the cursor {shown(cursor, 64)} was altered or cut; pass a page's next_cursor as it is"
+        )
     return body
 
 

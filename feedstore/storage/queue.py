@@ -18,7 +18,7 @@ from feedstore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
-from feedstore.ids import shown_int
+from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.bounds import check_position
 from feedstore.storage.key import check_key
@@ -147,7 +147,7 @@ class QueueStorage(ABC):
         Raises :class:`InvalidTypeError` for what is no text. One round trip.
         """
         if not isinstance(receipt, str):
-            raise InvalidTypeError(f"a receipt is the text that receive() gave, not {receipt!r}")
+            raise InvalidTypeError(f"a receipt is the text that receive() gave, not {shown(receipt)}")
         self.backend.check_open()
         return self._ack(receipt)
 
@@ -202,12 +202,12 @@ class QueueStorage(ABC):
         """Return the error for messages that do not fit."""
         return QueueFull(
             f"{self} holds {self.max_length} messages at most, and {count} more do not fit; receive "
-            f"and acknowledge some, or pass when_full={DROP_OLDEST!r}"
+            f"and acknowledge some, or pass when_full={shown(DROP_OLDEST)}"
         )
 
     def __str__(self) -> str:
         name = self.name if len(self.name) <= _SHOWN_CHARACTERS else f"{self.name[:_SHOWN_CHARACTERS]}…"
-        return f"the queue {name!r}"
+        return f"the queue {shown(name)}"
 
     @property
     def topic(self) -> Topic:
@@ -244,24 +244,24 @@ def checked_bound(max_length: int, when_full: str) -> tuple[int, str]:
     says.
     """
     if not 1 <= check_position("max_length", max_length) <= MOST:
-        raise InvalidValueError(f"max_length is {shown_int(max_length)}; it lies between 1 and {MOST}")
+        raise InvalidValueError(f"max_length is {shown(max_length)}; it lies between 1 and {MOST}")
     if when_full not in (REFUSE, DROP_OLDEST):
-        raise InvalidValueError(f"when_full is {when_full!r}; it is {REFUSE!r} or {DROP_OLDEST!r}")
+        raise InvalidValueError(f"when_full is {shown(when_full)}; it is {shown(REFUSE)} or {shown(DROP_OLDEST)}")
     return max_length, when_full
 
 
 def _check_seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidTypeError(f"{name} is a number of seconds, not {value!r} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{name} is a number of seconds, not {shown(value)} of type {type(value).__name__}")
     if not 0 <= value <= _LONGEST_SECONDS or math.isnan(value):
-        raise InvalidValueError(f"{name} is {value!r}; it lies between 0 and {_LONGEST_SECONDS:g} seconds")
+        raise InvalidValueError(f"{name} is {shown(value)}; it lies between 0 and {_LONGEST_SECONDS:g} seconds")
     return float(value)
 
 
 def checked_queue(storage: Any) -> QueueStorage:
     """Return ``storage``, or raise :class:`InvalidTypeError` unless it is a backend's queue."""
     if not isinstance(storage, QueueStorage):
-        raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {storage!r}")
+        raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {shown(storage)}")
     return storage
 
 

@@ -30,7 +30,7 @@ class UrlForm:
         message holds a password.
         """
         if not isinstance(url, str):
-            raise InvalidTypeError(f"a store's URL is a text such as {self.forms}, not {type(url).__name__}")
+            raise InvalidTypeError(f"a store's URL must be a str such as {self.forms}, not {type(url).__name__}")
         scheme, separator, rest = url.partition("://")
         if scheme.lower() not in self.schemes or not separator:
             raise InvalidValueError(f"the {self.backend} backend serves {self.forms}")

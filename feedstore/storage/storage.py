@@ -10,6 +10,7 @@ from feedstore.errors import InvalidTypeError
 from feedstore.ids import MAX_ID, parse_id
 from feedstore.metrics import Metrics
 from feedstore.serializers import DummySerializer, Serializer
+from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.writer import Writer
 
@@ -40,7 +41,7 @@ class Storage(Writer):
     ) -> None:
         for name in options:
             if name not in self.option_names:
-                raise InvalidTypeError(f"unknown option {name!r}; the options are {', '.join(self.option_names)}")
+                raise InvalidTypeError(f"unknown option {shown(name)}; the options are {', '.join(self.option_names)}")
         self.options = options
         backend, metrics = options.get("backend"), options.get("metrics")
         self.backend = self._private_backend() if backend is None else checked_backend(backend)
@@ -59,7 +60,7 @@ class Storage(Writer):
         chosen: Any = self.serializer_class
         if not (isinstance(chosen, type) and issubclass(chosen, Serializer)):
             raise InvalidTypeError(
-                f"serializer_class is a subclass of feedstore.serializers.Serializer, not {chosen!r}"
+                f"serializer_class is a subclass of feedstore.serializers.Serializer, not {shown(chosen)}"
             )
         return chosen(activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class)
 
@@ -118,5 +119,5 @@ class Storage(Writer):
 def checked_iterable(values: Any) -> Iterable[Any]:
     """Return ``values``, or raise :class:`InvalidTypeError` for one activity, text or id where several are wanted."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InvalidTypeError(f"pass a list or another iterable, not {values!r} of type {type(values).__name__}")
+        raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
     return values

@@ -7,6 +7,7 @@ from typing import Any
 
 from feedstore.errors import ActivityNotFound, InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.bounds import Filter, check_position, check_slice, is_descending, parse_filter
 from feedstore.storage.key import check_key
@@ -124,7 +125,7 @@ class TimelineReads(TimelineHooks):
         position = self.get_index_of(check_key(key), activity_id)
         self.metrics.on_feed_read(self.__class__, 0 if position is None else 1)
         if position is None:
-            raise ActivityNotFound(f"the timeline {key!r} holds no activity {id_to_text(activity_id)}")
+            raise ActivityNotFound(f"the timeline {shown(key, WHOLE_KEY)} holds no activity {id_to_text(activity_id)}")
         return position
 
     def contains(self, key: str, activity_id: Any) -> bool:
@@ -168,7 +169,7 @@ class TimelineReads(TimelineHooks):
 
 def _checked_storage(hydrate_from: Any) -> ActivityStorage:
     if not isinstance(hydrate_from, ActivityStorage):
-        raise InvalidTypeError(f"hydrate_from is an activity storage, not {hydrate_from!r}")
+        raise InvalidTypeError(f"hydrate_from is an activity storage, not {shown(hydrate_from)}")
     return hydrate_from
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 
 if TYPE_CHECKING:
     from feedstore.storage.backend import Backend
@@ -36,7 +37,7 @@ class Writer(ABC):
             return hook(*arguments)
         if not hasattr(batch_interface, "enqueue"):
             raise InvalidTypeError(
-                f"batch_interface is what backend.batch() or get_batch_interface() gives, not {batch_interface!r}"
+                f"batch_interface is what backend.batch() or get_batch_interface() gives, not {shown(batch_interface)}"
             )
         batch_interface.enqueue(self, hook, arguments)
         return None

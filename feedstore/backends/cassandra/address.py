@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from feedstore.errors import InvalidValueError
+from feedstore.shown import shown
 from feedstore.storage.server_url import Place, ServerUrl, UrlForm, text_of_places
 
 SCHEME = "cassandra"
@@ -45,6 +46,7 @@ def check_keyspace(keyspace: object) -> str:
     """Return the name of a keyspace, or raise unless it is one: a letter, and up to 47 letters, digits and _."""
     if not isinstance(keyspace, str) or not _KEYSPACE.fullmatch(keyspace):
         raise InvalidValueError(
-            f"the keyspace {keyspace!r} is not a letter and up to 47 letters, digits and _; the URL is {_FORM.forms}"
+            f"the keyspace {shown(keyspace)} is not a letter and up to 47 letters, digits and _; the URL is "
+            f"{_FORM.forms}"
         )
     return keyspace

@@ -7,6 +7,7 @@ from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.values import bigint_value, int_value
 from feedstore.errors import NewerSchemaError
+from feedstore.shown import shown
 
 FORMAT = 1
 """The format in which this release writes a namespace."""
@@ -34,7 +35,8 @@ def _found(store: Store, namespace: str) -> bool:
         return False
     if rows[0][0] > FORMAT:
         raise NewerSchemaError(
-            f"the namespace {namespace!r} was written in format {rows[0][0]} by a newer release of feedstore; this one "
+            f"the namespace {shown(namespace)} was written in format {rows[0][0]} by a newer release of feedstore; "
+            "this one "
             f"reads up to format {FORMAT}: upgrade feedstore"
         )
     store.known_namespaces.add(namespace)

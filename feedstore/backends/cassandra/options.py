@@ -10,6 +10,7 @@ from cassandra import ConsistencyLevel
 
 from feedstore.backends.cassandra.replication import Replication, read_replication
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 from feedstore.storage.backend import DEFAULT_NAMESPACE
 from feedstore.storage.option_values import (
     Reader,
@@ -96,7 +97,7 @@ def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> di
     options = {name: option.default for name, option in OPTIONS.items()}
     for name, value in given_once(query, keywords).items():
         if name not in OPTIONS:
-            raise InvalidTypeError(f"unknown option {name!r}; Cassandra takes {', '.join(OPTIONS)}")
+            raise InvalidTypeError(f"unknown option {shown(name)}; Cassandra takes {', '.join(OPTIONS)}")
         if value is not None:
             options[name] = OPTIONS[name].read(name, value)
     return options

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 _DATACENTER = re.compile(r"(?P<name>[A-Za-z0-9_.-]+):(?P<factor>[0-9]{1,3})")
 
@@ -30,7 +31,7 @@ def read_replication(name: str, value: object) -> Replication:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise InvalidTypeError(f"the option {name} is a number or a text such as 'east:3,west:2', not {value!r}")
+        raise InvalidTypeError(f"the option {name} is an int or a str such as 'east:3,west:2', not {shown(value)}")
     parts = [("replication_factor", value)] if value.isdigit() and value.isascii() else _datacenters(name, value)
     factors = tuple((place, int(factor)) for place, factor in parts)
     if any(factor < 1 for _, factor in factors) or len(dict(factors)) < len(factors):
@@ -48,5 +49,6 @@ def _datacenters(name: str, value: str) -> list[tuple[str, str]]:
 
 def _unreadable(name: str, value: str) -> InvalidValueError:
     return InvalidValueError(
-        f"the option {name} is {value!r}; it is the number of replicas, or datacenters with theirs: 'east:3,west:2'"
+        f"the option {name} is {shown(value)}; it is the number of replicas, or datacenters with theirs: "
+        "'east:3,west:2'"
     )

@@ -20,6 +20,7 @@ from feedstore.errors import (
     SchemaError,
     StorageUnavailableError,
 )
+from feedstore.shown import shown
 
 VERSION = 1
 """The version of the tables that this release makes and needs."""
@@ -123,7 +124,8 @@ class _Preparation:
         replication = self._settings.replication
         if replication is None:
             raise MissingSchemaError(
-                f"{self._label}: there is no keyspace {self._session.keyspace!r}; make it, or say how with the option "
+                f"{self._label}: there is no keyspace {shown(self._session.keyspace)}; make it, or say how with the "
+                "option "
                 "replication, such as replication=3"
             )
         self._change(replication.creation(self._session.keyspace))

@@ -23,6 +23,7 @@ from feedstore.backends.cassandra.retries import IdempotentRetries
 from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
 from feedstore.backends.cassandra.values import routing_key
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 # Version 5 is what 4.0 and newer speak. Asked to find out, the driver connects once for each version it tries.
 _PROTOCOL = 5
@@ -162,7 +163,7 @@ def _refuse_unknown_datacenter(cluster: Any, datacenter: str | None, error: Exce
     known = sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
     if datacenter is not None and known and datacenter not in known:
         raise InvalidValueError(
-            f"the cluster has no datacenter {datacenter!r}; its datacenters are {', '.join(known)}"
+            f"the cluster has no datacenter {shown(datacenter)}; its datacenters are {', '.join(known)}"
         ) from error
 
 

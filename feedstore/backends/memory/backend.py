@@ -13,6 +13,7 @@ from feedstore.backends.memory.timeline import InMemoryTimelineStorage
 from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
+from feedstore.shown import shown
 from feedstore.storage import Abilities
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
@@ -49,7 +50,7 @@ class MemoryBackend(StoreBackend[Store]):
             )
         unknown = sorted(set(options) - {"namespace", "metrics"})
         if unknown:
-            raise InvalidTypeError(f"unknown option {unknown[0]!r}; memory:// takes namespace and metrics")
+            raise InvalidTypeError(f"unknown option {shown(unknown[0])}; memory:// takes namespace and metrics")
         return cls(**options)
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from feedstore.backends.redis.keys import MOST_BUCKETS
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 from feedstore.storage.backend import DEFAULT_NAMESPACE
 from feedstore.storage.option_values import (
     DAY_SECONDS,
@@ -94,7 +95,7 @@ def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> di
     options: dict[str, Any] = {}
     for name, value in given_once(query, keywords).items():
         if name not in OPTIONS:
-            raise InvalidTypeError(f"unknown option {name!r}; Redis takes {', '.join(OPTIONS)}")
+            raise InvalidTypeError(f"unknown option {shown(name)}; Redis takes {', '.join(OPTIONS)}")
         if value is not None:
             options[name] = OPTIONS[name].read(name, value)
     return options

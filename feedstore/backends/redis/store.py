@@ -14,6 +14,7 @@ from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
 from feedstore.backends.redis.scripts import NAMESPACE
 from feedstore.backends.redis.transport import Transport
 from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError, StoredDataError
+from feedstore.shown import shown
 
 
 class _Queues(threading.local):
@@ -106,20 +107,25 @@ class Store:
         stored_format, buckets = map(_number, found)
         if stored_format > FORMAT:
             raise NewerSchemaError(
-                f"the namespace {namespace!r} was written in format {stored_format} by a newer release of feedstore; "
+                f"the namespace {shown(namespace)} was written in format {stored_format} by a newer release of "
+                "feedstore; "
                 f"this one reads up to format {FORMAT}: upgrade feedstore"
             )
         if stored_format < 1 or not 1 <= buckets <= MOST_BUCKETS:
-            raise StoredDataError(f"the marker of the namespace {namespace!r}, {marker_key(namespace)!r}, is damaged")
+            raise StoredDataError(
+                f"the marker of the namespace {shown(namespace)}, {shown(marker_key(namespace))}, is damaged"
+            )
         if self.settings.buckets not in (None, buckets):
             raise InvalidValueError(
-                f"the namespace {namespace!r} has {buckets} buckets for good, and {self.settings.buckets} were asked "
+                f"the namespace {shown(namespace)} has {buckets} buckets for good, and {self.settings.buckets} were "
+                "asked "
                 "for; leave buckets and colocate out, or take another namespace"
             )
         keys = self._keys.setdefault(namespace, Keys(namespace, buckets))
         if keys.buckets != buckets:
             raise StorageError(
-                f"the namespace {namespace!r} had {keys.buckets} buckets and was made anew with {buckets} while this "
+                f"the namespace {shown(namespace)} had {keys.buckets} buckets and was made anew with {buckets} while "
+                "this "
                 "backend was open; connect again"
             )
         return keys

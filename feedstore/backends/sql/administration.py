@@ -25,6 +25,7 @@ from feedstore.backends.sql.schema import (
     refuse_unknown,
 )
 from feedstore.errors import InvalidValueError
+from feedstore.shown import shown
 
 __all__ = [
     "HEAD",
@@ -128,7 +129,7 @@ def _resolve(revision: str, before: str) -> str:
             return _HISTORY[index]
         raise InvalidValueError(f"the database is at {before}; {revision} leads beyond {', '.join(_HISTORY)}")
     raise InvalidValueError(
-        f"there is no revision {revision!r}; there are {', '.join(_HISTORY)}, head, and steps as -1"
+        f"there is no revision {shown(revision)}; there are {', '.join(_HISTORY)}, head, and steps as -1"
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.tables import namespace_table
 from feedstore.errors import NewerSchemaError
+from feedstore.shown import shown
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
@@ -56,7 +57,8 @@ class Namespaces:
         namespace_id, written_format = row
         if written_format > FORMAT:
             raise NewerSchemaError(
-                f"the namespace {name!r} was written in format {written_format} by a newer release of feedstore; this "
+                f"the namespace {shown(name)} was written in format {written_format} by a newer release of "
+                "feedstore; this "
                 f"one reads up to format {FORMAT}: upgrade feedstore"
             )
         self._ids[name] = namespace_id

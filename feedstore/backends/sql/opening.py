@@ -19,6 +19,7 @@ from feedstore.backends.sql.sqlite.engine import turn_on_write_ahead_log
 from feedstore.backends.sql.sqlite.pinned import PinnedConnections
 from feedstore.backends.sql.store import Store
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 
 _DRIVERS = {SQLITE: "pysqlite", POSTGRESQL: "psycopg"}
 
@@ -44,7 +45,8 @@ def open_engine(engine: Engine, options: dict[str, Any]) -> tuple[Store, str]:
     refused = sorted(set(options) - set(ENGINE_OPTIONS))
     if refused:
         raise InvalidTypeError(
-            f"with engine= the options are {', '.join(ENGINE_OPTIONS)}; {refused[0]!r} is set where the engine is made"
+            f"with engine= the options are {', '.join(ENGINE_OPTIONS)}; {shown(refused[0])} is set where the engine "
+            "is made"
         )
     checked = read_options(dialect, {}, options)
     database = _database(dialect, engine.url.render_as_string(hide_password=True))

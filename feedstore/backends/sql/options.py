@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 from feedstore.storage.backend import DEFAULT_NAMESPACE
 from feedstore.storage.option_values import Reader, given_once, read_choice, read_count, read_seconds, read_text
 
@@ -99,7 +100,7 @@ def _known_option(dialect: str, name: str) -> Option:
     option = OPTIONS.get(name)
     if option is None:
         known = [option.name for option in OPTIONS.values() if dialect in option.dialects]
-        raise InvalidTypeError(f"unknown option {name!r}; {dialect} takes {', '.join(known)}")
+        raise InvalidTypeError(f"unknown option {shown(name)}; {dialect} takes {', '.join(known)}")
     if dialect not in option.dialects:
         raise InvalidTypeError(f"the option {name} is for {' and '.join(option.dialects)}, not for {dialect}")
     return option

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from feedstore.backends.sql.tables import metadata
 from feedstore.errors import InvalidValueError, MissingSchemaError, NewerSchemaError, OutdatedSchemaError, SchemaError
+from feedstore.shown import shown
 
 VERSION_TABLE = "feedstore_alembic_version"
 BASE = "base"
@@ -84,7 +85,7 @@ def prepare_schema(engine: Engine, mode: str | None = None) -> None:
 def check_mode(mode: str | None) -> str | None:
     """Return the option ``schema``, or raise :class:`InvalidValueError` naming the modes there are."""
     if mode is not None and mode not in MODES:
-        raise InvalidValueError(f"schema={mode!r} is not one of {', '.join(MODES)}, or None for the default")
+        raise InvalidValueError(f"schema={shown(mode)} is not one of {', '.join(MODES)}, or None for the default")
     return mode
 
 
@@ -104,8 +105,8 @@ def detect_schema(connection: Connection) -> Schema:
 def database_name(engine: Engine) -> str:
     """Return the kind and name of the database, for messages: never the user, the host or a password."""
     if engine.dialect.name == "sqlite":
-        return f"the SQLite database {engine.url.database or ':memory:'!r}"
-    return f"the PostgreSQL database {engine.url.database or ''!r}"
+        return f"the SQLite database {shown(engine.url.database or ':memory:')}"
+    return f"the PostgreSQL database {shown(engine.url.database or '')}"
 
 
 def is_missing_file(engine: Engine) -> bool:

@@ -20,6 +20,7 @@ from feedstore.channels.sse.subscriber import Subscriber
 from feedstore.channels.sse.timeline import LiveTimeline
 from feedstore.errors import FeedstoreError, InvalidTypeError, StorageError
 from feedstore.serializers.plain import activity_fields
+from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.notify import RECHECK_SECONDS, Notifier, Watch, checked_notifier
@@ -79,7 +80,7 @@ class LiveTimelines:
         threads: int = 4,
     ) -> None:
         if not callable(render):
-            raise InvalidTypeError(f"render is a function that takes an activity, not {render!r}")
+            raise InvalidTypeError(f"render is a function that takes an activity, not {shown(render)}")
         self._backend = checked_backend(backend)
         self._notifier = checked_notifier(notifier, backend)
         window, most_missed = checked_option("window", window), checked_option("most_missed", most_missed)

@@ -1,0 +1,48 @@
+"""Messages show values through ``feedstore.shown``, which is bounded and never fails as ``repr`` may."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from house import tree
+
+# The suites' own assertions speak to a developer, of values that the suite chose.
+PACKAGE = [
+    path
+    for path in tree.python_files()
+    if tree.ROOT / "feedstore" in path.parents and "testing" not in path.parts and path.name != "shown.py"
+]
+
+
+def reprs_in(source: str) -> list[int]:
+    """Return the lines of f-strings that use ``!r``, and of calls of ``repr``, outside of ``__repr__`` methods."""
+    module = ast.parse(source)
+    allowed = {
+        id(inner)
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef) and node.name == "__repr__"
+        for inner in ast.walk(node)
+    }
+    return [
+        node.lineno
+        for node in ast.walk(module)
+        if id(node) not in allowed
+        and (
+            (isinstance(node, ast.FormattedValue) and node.conversion == ord("r"))
+            or (isinstance(node, ast.Name) and node.id == "repr")
+        )
+    ]
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(tree.ROOT)))
+def test_no_message_uses_repr(path: Path) -> None:
+    assert reprs_in(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_check_bites() -> None:
+    assert reprs_in('raise ValueError(f"no {value!r}")') == [1]
+    assert reprs_in('raise ValueError(", ".join(map(repr, values)))') == [1]
+    assert reprs_in('class A:\n    def __repr__(self):\n        return f"{self.a!r}"') == []
