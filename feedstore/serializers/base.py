@@ -75,6 +75,8 @@ def undecodable(activity_id: int, reason: str) -> StoredDataError:
 
 def wrong_format(data: bytes, expected: int, activity_id: int) -> StoredDataError:
     """Return the error for bytes whose leading byte is not the ``expected`` format and version."""
+    if not isinstance(data, bytes):
+        return undecodable(activity_id, f"it is of type {type(data).__name__}, not bytes")
     if not data:
         return undecodable(activity_id, "it is empty; was it stored as a reference?")
     return undecodable(

@@ -38,7 +38,7 @@ class JsonSerializer(Serializer):
 
     def loads(self, data: bytes, activity_id: int) -> Activity:
         """Return the activity that the bytes hold."""
-        if data[:1] != _PREFIX:
+        if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         try:
             return self._from_object(activity_id, json.loads(data[1:]))

@@ -42,7 +42,7 @@ class MsgpackSerializer(Serializer):
 
     def loads(self, data: bytes, activity_id: int) -> Activity:
         """Return the activity that the bytes hold. About 1 µs for one of 150 bytes."""
-        if data[:1] != _PREFIX:
+        if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         try:
             return restore_activity(self.activity_class, activity_id, unpack_value(data[1:]))

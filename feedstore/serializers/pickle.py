@@ -31,6 +31,6 @@ class PickleSerializer(Serializer):
 
     def loads(self, data: bytes, activity_id: int) -> Any:
         """Return the object that the bytes hold; runs whatever code they name."""
-        if data[:1] != _PREFIX:
+        if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         return pickle.loads(data[1:])

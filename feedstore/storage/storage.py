@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from feedstore.activity import Activity
@@ -96,15 +96,32 @@ class Storage(Writer):
         return serialized
 
     def deserialize_activities(
-        self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]]
+        self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]] | None
     ) -> list[Any]:
-        """Return the objects of ``{id: bytes}``, or of ``(id, bytes)`` pairs, in their order.
+        """Return the objects of ``{id: bytes}``, or of a list of ``(id, bytes)`` pairs, in their order; None is ``[]``.
 
-        Raises :class:`StoredDataError`, naming the id, for bytes that cannot be decoded (T14).
+        Raises:
+            InvalidTypeError: For a list of bytes alone. The bytes of an activity do not repeat its id.
+            StoredDataError: For bytes that cannot be decoded; it names the id (T14).
         """
+        if serialized_activities is None:
+            return []
         if isinstance(serialized_activities, Mapping):
-            return self._serializer.loads_many(serialized_activities.items())
-        return self._serializer.loads_many(serialized_activities)
+            serialized_activities = serialized_activities.items()
+        entries: list[Any] = list(checked_iterable(serialized_activities))
+        for entry in entries:
+            if entry.__class__ is not tuple or len(entry) != 2 or not _is_id(entry[0]):
+                entries = [self._checked_entry(entry) for entry in entries]
+                break
+        return self._serializer.loads_many(entries)
+
+    def _checked_entry(self, entry: Any) -> tuple[int, Any]:
+        if not isinstance(entry, Sequence) or isinstance(entry, (str, bytes, bytearray, memoryview)) or len(entry) != 2:
+            raise InvalidTypeError(
+                "deserialize_activities takes {id: bytes} or (id, bytes) pairs, because the bytes do not repeat the id "
+                f"of their activity; it was given {shown(entry)} of type {type(entry).__name__}"
+            )
+        return self.activity_to_id(entry[0]), entry[1]
 
     def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
         """Raise unless the store can keep these payloads. Stores keep bytes alone."""
@@ -114,6 +131,10 @@ class Storage(Writer):
                     f"{type(self._serializer).__name__} made {type(data).__name__} of activity {activity_id}, and this "
                     "store keeps bytes; choose another serializer_class, such as MsgpackSerializer"
                 )
+
+
+def _is_id(value: Any) -> bool:
+    return value.__class__ is int and 0 <= value <= MAX_ID
 
 
 def checked_iterable(values: Any) -> Iterable[Any]:

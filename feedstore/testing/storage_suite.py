@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from feedstore.activity import Activity, ActivityRef
+from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.metrics import Metrics
 from feedstore.serializers import (
     JsonSerializer,
@@ -74,6 +75,31 @@ class StorageSuite(Suite):
         assert activities.deserialize_activities(list(serialized.items())[::-1]) == given[::-1]
         assert timelines.serialize_activity(given[0]) == b""
         assert timelines.deserialize_activities({7: b""}) == [ActivityRef(7)]
+        for storage in (activities, timelines):
+            assert storage.deserialize_activities(None) == storage.deserialize_activities([]) == []
+
+    def test_deserializing_what_is_no_entry(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
+        """Face: bytes without their id are refused, also where two bytes could be mistaken for an id and its bytes."""
+        data = activities.serialize_activity(make_activity())
+        for storage in (activities, timelines):
+            wrong: list[Any] = [
+                [data],
+                [b"ab"],
+                ["ab"],
+                [bytearray(2)],
+                [1, 2],
+                [(1,)],
+                [(1, data, 2)],
+                [None],
+                b"ab",
+                7,
+            ]
+            for given in [*wrong, [(True, data)], [(-1, data)], [(2**128, data)], {1.5: data}, {None: data}]:
+                with pytest.raises((InvalidTypeError, InvalidValueError)):
+                    storage.deserialize_activities(given)
+        for damaged in (None, 7, "text", bytearray(data)):
+            with pytest.raises(StoredDataError, match="0000-000000000007"):
+                activities.deserialize_activities([(7, damaged)])  # type: ignore[list-item]
 
     def test_options(self, backend: Backend) -> None:
         """Face: each option does what it says, on either storage."""
