@@ -79,6 +79,11 @@ class Stream:
         """Return the events of one name."""
         return [event for event in self.events if event.name == name]
 
+    def wait_for_bytes(self) -> None:
+        """Wait until something has come that was not read."""
+        self._socket.settimeout(_SECONDS)
+        self._socket.recv(1, socket.MSG_PEEK)
+
     def read_until(self, condition: Callable[[], object], what: str, seconds: float = _SECONDS) -> None:
         """Take what comes until ``condition()`` is true; ``TimeoutError`` if it is not in time, or at the end."""
         deadline = time.monotonic() + seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,6 +19,7 @@ from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
 from polling import poll_until
 
 WHO = "x-who"
+_SEND_BUFFER_BYTES = 65_536
 
 
 def who_asks(request: Request) -> str | None:
@@ -45,15 +47,19 @@ class SiteServer:
 
     def __init__(self) -> None:
         options: dict[str, Any] = {"interface": "asgi3", "lifespan": "off", "timeout_graceful_shutdown": 5}
-        self._server = uvicorn.Server(uvicorn.Config(self._answer, port=0, log_level="error", **options))
+        self._server = uvicorn.Server(uvicorn.Config(self._answer, log_level="error", **options))
+        # Connections inherit the size: a client that does not read is noticed after few bytes.
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._site: ASGIApp | None = None
 
     def __enter__(self) -> SiteServer:
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._server.serve(),))
+        serving = self._server.serve(sockets=[self._socket])
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serving,))
         self._thread.start()
         poll_until(lambda: self._server.started, 20, "the start of the server")
-        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
         return self
 
     def __exit__(
@@ -81,6 +87,15 @@ class SiteServer:
             yield self.port
         finally:
             self._site = None
+
+    def connections(self) -> int:
+        """Return how many connections the server has."""
+        return len(self._server.server_state.connections)
+
+    def buffered_bytes(self) -> int:
+        """Return how many bytes the server holds for clients that have not taken them."""
+        transports = [connection.transport for connection in list(self._server.server_state.connections)]
+        return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._site is not None, "no site is served now"

@@ -16,7 +16,7 @@ def new_subscriber() -> Subscriber:
 
 def test_heartbeats_stay_spread_while_clients_come_and_go() -> None:
     """Where each client that goes makes room for another, too: a burst for all would hold up the news."""
-    heartbeat = Heartbeat(SLOTS / 2, 3_600)
+    heartbeat = Heartbeat(SLOTS / 2, 3_600, 60, lambda _: None)
     clients: deque[Subscriber] = deque()
     for number in range(20 * SLOTS):
         if number >= 10 * SLOTS:

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from feedstore import connect
+from feedstore import Activity, connect
 from feedstore.channels.sse import LiveTimelines
 from feedstore.storage import Backend
 from polling import poll_until
@@ -45,6 +46,38 @@ from sse.site import new_site
 backend = connect(sys.argv[1])
 uvicorn.run(new_site(LiveTimelines(backend)), port=int(sys.argv[2]), log_level="warning", timeout_graceful_shutdown=5)
 """
+
+
+APPLICATION = """
+import os
+from feedstore import connect
+from feedstore.channels.sse import LiveTimelines
+from sse.site import new_site
+
+app = new_site(LiveTimelines(connect(os.environ["FEEDSTORE_URL"])))
+"""
+UVICORN = [sys.executable, "-m", "uvicorn", "application:app", "--log-level", "warning", "--port"]
+SERVE = """
+import asyncio, sys, uvicorn
+server = uvicorn.Server(uvicorn.Config("application:app", port=int(sys.argv[1]), log_level="warning"))
+asyncio.run(server.serve())
+"""
+# No handler of a signal belongs to this server: it is asked to end by its attribute.
+IN_A_THREAD = """
+import signal, sys, threading, uvicorn
+server = uvicorn.Server(uvicorn.Config("application:app", port=int(sys.argv[1]), log_level="warning"))
+signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+thread = threading.Thread(target=server.run)
+thread.start()
+thread.join()
+"""
+SERVERS = {
+    "workers": (UVICORN, ["--workers", "2"]),
+    "reload": (UVICORN, ["--reload"]),
+    "plain": (UVICORN, []),
+    "serve": ([sys.executable, "-c", SERVE], []),
+    "thread": ([sys.executable, "-c", IN_A_THREAD], []),
+}
 
 
 def write(url: str, namespace: str, first: int, count: int) -> subprocess.Popen[bytes]:
@@ -135,6 +168,44 @@ def test_a_server_that_is_told_to_go_ends_its_streams_and_leaves(
         assert stream.retry is not None
         poll_until(lambda: process._process.poll() is not None, 20, "the end of the server")
     assert "Traceback" not in process.log_tail()
+
+
+@pytest.mark.parametrize(("kind", "client"), [*((kind, "reads") for kind in SERVERS), ("plain", "never reads")])
+def test_every_way_to_run_uvicorn_ends_with_open_streams(
+    kind: str, client: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without `timeout_graceful_shutdown`: uvicorn waits for streams, and they end by themselves."""
+    (tmp_path / "application.py").write_text(APPLICATION)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*sys.path, str(tmp_path)]))
+    monkeypatch.setenv("FEEDSTORE_URL", url := f"sqlite:///{tmp_path / 'feeds.db'}")
+    port = free_port()
+    command, options = SERVERS[kind]
+    process = ServerProcess([*command, str(port), *options], tmp_path)
+    try:
+        process.wait_until_ready(lambda: _answers(port))
+        with Stream(port, "/events", BOB, receive_buffer=4096) as stream:
+            stream.read_until_event("ready")
+            if client == "reads":
+                process.terminate()
+                stream.read_to_the_end()
+            else:
+                _fill(url)
+                stream.wait_for_bytes()
+                process.terminate()
+            poll_until(lambda: process._process.poll() is not None, 20, "the end of the server")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process._process.pid, signal.SIGKILL)
+    assert "Traceback" not in process.log_tail()
+
+
+def _fill(url: str) -> None:
+    """Add more than what the operating system holds for a client that does not read."""
+    large = {"text": "x" * 1_000_000}
+    with connect(url) as backend:
+        activities = [Activity("ann", "like", number, extra_context=large) for number in range(12)]
+        backend.activity_storage().add_many(activities)
+        backend.timeline_storage(notifier=backend.notifier()).add_many("feed:bob", activities)
 
 
 def _answers(port: int) -> bool:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from starlette.middleware.gzip import GZipMiddleware
 
 from feedstore import Activity
 from feedstore.errors import StorageUnavailableError
@@ -14,6 +15,7 @@ from polling import poll_until
 from sse.conftest import BOB, KEY, NewScene, Scene
 from sse.events import Event
 from sse.http import Stream, ask
+from sse.site import SiteServer, new_site
 
 
 def texts(events: list[Event]) -> list[int]:
@@ -26,12 +28,25 @@ def test_a_stream_begins_with_a_hint_and_says_when_it_is_live(scene: Scene) -> N
     stream = scene.stream()
     assert stream.status == 200
     assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert stream.headers["cache-control"] == "no-store"
+    assert stream.headers["cache-control"] == "no-store, no-transform"
     assert stream.headers["x-accel-buffering"] == "no"
     assert stream.retry is not None
     assert 1000 <= stream.retry <= 5000
     assert [event.name for event in stream.events] == ["ready"]
     assert len(stream.events[0].last_event_id) == 68
+
+
+def test_starlette_s_compression_leaves_the_stream_alone(new_scene: NewScene, site_server: SiteServer) -> None:
+    """Compressed, an event would wait until a block of the compression is full."""
+    scene = new_scene()
+    with (
+        site_server.serving_site(GZipMiddleware(new_site(scene.live))) as port,
+        Stream(port, "/events", {**BOB, "accept-encoding": "gzip"}) as stream,
+    ):
+        stream.read_until_event("ready")
+        assert "content-encoding" not in stream.headers
+        scene.add(1)
+        assert texts(stream.read_until_event("activity")) == [1]
 
 
 def test_what_is_added_comes_with_its_fields(scene: Scene) -> None:

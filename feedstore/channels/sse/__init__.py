@@ -9,7 +9,7 @@ if find_spec("starlette") is None or find_spec("sse_starlette") is None:
 
 from feedstore.channels.sse.endpoints import Authorize, TimelineEndpoints
 from feedstore.channels.sse.event import Packet
-from feedstore.channels.sse.live import LiveTimelines, TooManyClients
+from feedstore.channels.sse.live import LiveTimelines, OtherEventLoopError, TooManyClients
 from feedstore.channels.sse.response import TimelineStream
 from feedstore.channels.sse.resume import Gap
 from feedstore.channels.sse.subscriber import Subscriber
@@ -18,6 +18,7 @@ __all__ = [
     "Authorize",
     "Gap",
     "LiveTimelines",
+    "OtherEventLoopError",
     "Packet",
     "Subscriber",
     "TimelineEndpoints",

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from feedstore.channels.sse.live import LiveTimelines
+from feedstore.channels.sse.live import LiveTimelines, TooManyClients
 from feedstore.channels.sse.response import TRY_AGAIN, TimelineStream
 from feedstore.errors import InvalidValueError, StorageError
 from feedstore.storage.key import check_key
@@ -55,6 +55,8 @@ class TimelineEndpoints:
             raise HTTPException(400, str(error)) from error
         except StorageError as error:
             raise HTTPException(503, "the store does not answer; try again", headers=TRY_AGAIN) from error
+        except TooManyClients as error:
+            raise HTTPException(503, str(error), headers=TRY_AGAIN) from error
         return JSONResponse(page, headers=_NO_STORE)
 
     async def events(self, request: Request) -> Response:

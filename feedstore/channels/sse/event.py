@@ -15,6 +15,7 @@ HEARTBEAT = b":\n\n"
 _NEWLINE = "\n"
 _SOONEST_RETRY_MILLISECONDS = 1_000
 _LATEST_RETRY_MILLISECONDS = 5_000
+_LONG_RETRY_FACTOR = 12
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ def with_id(event: bytes, position: str) -> bytes:
     return b"id: %b\n%b" % (position.encode(), event)
 
 
-def new_retry_hint() -> bytes:
-    """Return the line that says how long a client waits before it comes back.
+def new_retry_hint(is_long: bool = False) -> bytes:
+    """Return the line that says how long a client waits before it comes back: 1 to 5 seconds, 12 to 60 if ``is_long``.
 
-    Drawn anew for each, so that those who were cut at once do not come back at once.
+    Each client gets another number, so that clients that were cut together do not come back together.
     """
     milliseconds = random.randint(_SOONEST_RETRY_MILLISECONDS, _LATEST_RETRY_MILLISECONDS)
-    return ServerSentEvent(retry=milliseconds, sep=_NEWLINE).encode()
+    return ServerSentEvent(retry=milliseconds * (_LONG_RETRY_FACTOR if is_long else 1), sep=_NEWLINE).encode()

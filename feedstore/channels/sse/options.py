@@ -17,6 +17,7 @@ _READERS: dict[str, Reader] = {
     "settle_seconds": read_seconds(zero=True),
     "heartbeat_seconds": read_seconds(_YEAR_SECONDS),
     "longest_seconds": read_seconds(_YEAR_SECONDS),
+    "write_seconds": read_seconds(_YEAR_SECONDS),
     "recheck_seconds": read_seconds(_YEAR_SECONDS),
     "threads": read_count(1, 1_000),
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 
+from feedstore.channels.sse.connection import ClientConnection
 from feedstore.channels.sse.event import HEARTBEAT, Packet
 
 _BEAT = Packet(HEARTBEAT)
@@ -19,10 +21,16 @@ class Subscriber:
     """
 
     def __init__(
-        self, key: str, position: str | None, most_waiting: int, catch_up: Callable[[Subscriber], None]
+        self,
+        key: str,
+        position: str | None,
+        most_waiting: int,
+        catch_up: Callable[[Subscriber], None],
+        connection: ClientConnection | None = None,
     ) -> None:
         self.key = key
         self.position = position
+        self.connection = connection
         self._most_waiting = most_waiting
         self._most_allowed = most_waiting
         self._catch_up = catch_up
@@ -31,6 +39,8 @@ class Subscriber:
         self._is_behind = False
         self._is_over = False
         self._woken = asyncio.Event()
+        # The head of the response is written first.
+        self._writing_since: float | None = time.monotonic()
 
     def answer(self, packets: list[Packet]) -> None:
         """Send what one who joins gets; bounded by what is sent again at most."""
@@ -66,12 +76,27 @@ class Subscriber:
             self._packets.append(Packet(farewell))
             self._woken.set()
 
+    def is_stuck(self, seconds: float) -> bool:
+        """Return whether the packet that was taken last is being written for longer than ``seconds``."""
+        return self._writing_since is not None and time.monotonic() - self._writing_since > seconds
+
+    def cut(self) -> None:
+        """End the stream without sending what waits, and drop the client's connection if there is one."""
+        self._is_over = True
+        self._packets.clear()
+        self._woken.set()
+        if self.connection is not None:
+            self.connection.cut()
+
     async def next(self) -> bytes | None:
-        """Wait for what is to be sent next; None at the end."""
+        """Wait for what is to be sent next; None at the end. The call says that the packet before was written."""
+        self._writing_since = None
         while True:
             if self._packets:
+                self._writing_since = time.monotonic()
                 return self._taken(self._packets.popleft())
             if self._is_over:
+                self._writing_since = time.monotonic()
                 return None
             if self._is_behind:
                 self._is_behind = False

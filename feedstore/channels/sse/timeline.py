@@ -19,6 +19,7 @@ class LiveTimeline:
         self.is_busy = False
         self.is_alone = False
         self.is_settling = False
+        self.failures = 0
         self._window: Window | None = None
         self._is_marked = False
         self._is_deep = False
@@ -31,6 +32,10 @@ class LiveTimeline:
     def is_empty(self) -> bool:
         """Whether nobody watches."""
         return not (self._live or self._behind or self._joining or self._asked)
+
+    def subscribers(self) -> list[Subscriber]:
+        """Return all who watch."""
+        return [*self._live, *self._behind, *self._joining, *self._asked]
 
     @property
     def is_marked(self) -> bool:
@@ -65,6 +70,7 @@ class LiveTimeline:
     def take(self, seen: Seen) -> None:
         """End a look, and hand out what was seen."""
         self.is_busy = self.is_alone = False
+        self.failures = 0
         self._window = seen.window
         for packet in seen.news:
             self._send(packet)
@@ -77,6 +83,7 @@ class LiveTimeline:
         """End a look that failed; all of it is to be done again, ``alone`` if another timeline may be the cause."""
         self.is_busy = False
         self.is_alone = alone
+        self.failures += 1
         self._joining = {**dict.fromkeys(self._asked), **self._joining}
         self._asked = {}
         self.mark(is_deep=True)
