@@ -45,11 +45,13 @@ class Connection:
 
     def open(self, pooled: Any) -> None:
         """Begin to use what the engine's pool handed out."""
+        raw = pooled.driver_connection
         self.pooled = pooled
-        self.raw = pooled.driver_connection
-        self.execute = self.raw.execute
-        self.executemany = getattr(self.raw, "executemany", self.execute)
+        self.execute = raw.execute
+        self.executemany = getattr(raw, "executemany", self.execute)
         self.in_transaction = self.changed = False
+        # Last: a connection with a ``raw`` is ready, wherever a signal handler raised.
+        self.raw = raw
 
     def close(self, invalid: bool = False) -> None:
         """Give the connection back to the pool, or close it for good if it is ``invalid``. Again is no error."""

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.errors import BackendClosedError
+
+_Result = TypeVar("_Result")
 
 
 class Connections(ABC):
     """The connections of one store. A thread that holds one and asks again gets the same one."""
 
     @abstractmethod
-    def acquire(self) -> Connection:
-        """Return a connection that no other thread uses until :meth:`release`."""
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Return ``action(connection, *arguments)`` with a connection that no other thread uses during the call."""
 
-    @abstractmethod
-    def release(self, connection: Connection) -> None:
-        """Give back what :meth:`acquire` returned, once for each call."""
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Hold a connection to write with."""
-        connection = self.acquire()
-        try:
-            yield connection
-        finally:
-            self.release(connection)
+    def call_writing(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do as :meth:`call` for an action that writes."""
+        return self.call(action, *arguments)
 
     @abstractmethod
     def discard(self, connection: Connection) -> None:

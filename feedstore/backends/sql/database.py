@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity_rows import ActivityRows
@@ -57,6 +58,12 @@ class Database(ABC):
         """Return whether the server has closed a driver's connection that lay in the pool. Asks the server only where
         something seems to be wrong.
         """
+
+    def guard(self, connection: Connection) -> AbstractContextManager[Any]:
+        """Return a context manager that surrounds a transaction and ends it if an exception, which a signal handler may
+        raise at any moment, kept :meth:`roll_back` from doing so.
+        """
+        return nullcontext()
 
     @abstractmethod
     def roll_back(self, connection: Connection) -> None:

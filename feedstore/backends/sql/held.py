@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.opener import Opener
 from feedstore.forks import follow_forks
+
+_Result = TypeVar("_Result")
 
 
 class HeldConnections(Connections):
@@ -28,6 +31,14 @@ class HeldConnections(Connections):
         self._inherited: list[object] = []
         hooks = type(self)
         follow_forks(self, hooks.before_fork, hooks.after_fork_in_parent, hooks.after_fork_in_child)
+
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Use the connection that this thread holds already, or take one for the call."""
+        connection = self.acquire()
+        try:
+            return action(connection, *arguments)
+        finally:
+            self.release(connection)
 
     def acquire(self) -> Connection:
         """Return the connection that this thread holds already, or take one. The driver's errors are translated."""

@@ -50,28 +50,31 @@ class Store:
         """Return the rows of one reading statement. If the connection turns out to be lost, another one is tried once:
         a read can be repeated.
         """
-        connection = self._connections.acquire()
+        rows = self._connections.call(self._fetch, text, parameters)
+        return self.read(_fetch_all, text, parameters) if rows is None else rows
+
+    def _fetch(self, connection: Connection, text: str, parameters: Any) -> list[Any] | None:
+        """Return the rows; None if the connection turned out to be lost, which is discarded."""
         try:
             return connection.execute(text, parameters).fetchall()  # type: ignore[no-any-return]
         except self._driver_error as error:
             if connection.in_transaction or not self.database.is_lost(error):
                 raise self.database.translated(error) from error
             self._connections.discard(connection)
-        finally:
-            self._connections.release(connection)
-        return self.read(_fetch_all, text, parameters)
+        return None
 
     def read(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call ``work(connection, *arguments)`` in a transaction that sees one state of the database."""
-        connection = self._connections.acquire()
+        result: _Result = self._connections.call(self._read, work, arguments)
+        return result
+
+    def _read(self, connection: Connection, work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
         try:
             if connection.in_transaction:
                 return work(connection, *arguments)
             return self._attempt(connection, self.database.begin_read, work, arguments)
         except self._driver_error as error:
             raise self.database.translated(error) from error
-        finally:
-            self._connections.release(connection)
 
     def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call ``work(connection, *arguments)`` in a transaction that writes; inside one of the same thread, in that.
@@ -79,13 +82,15 @@ class Store:
         A transaction that the server undid, because of a deadlock or of what another did meanwhile, is run again as a
         whole, ten times at most. A commit whose answer was lost is not repeated.
         """
-        with self._connections.writing() as connection:
-            if connection.in_transaction:
-                connection.shared = True
-                return work(connection, *arguments)
-            begin = self.database.begin_write
-            result: _Result = self._repeated(self._attempt, connection, begin, work, arguments)
-            return result
+        result: _Result = self._connections.call_writing(self._write, work, arguments)
+        return result
+
+    def _write(self, connection: Connection, work: Callable[..., _Result], arguments: tuple[Any, ...]) -> _Result:
+        if connection.in_transaction:
+            connection.shared = True
+            return work(connection, *arguments)
+        result: _Result = self._repeated(self._attempt, connection, self.database.begin_write, work, arguments)
+        return result
 
     def execute(self, text: str, parameters: Any) -> int:
         """Run one writing statement as :meth:`write` does, and return how many rows it changed. Where the driver's
@@ -93,16 +98,20 @@ class Store:
         """
         if not self.database.in_autocommit:
             return self.write(_execute, text, parameters)
-        with self._connections.writing() as connection:
-            if connection.in_transaction:
-                connection.shared = True
-                return _execute(connection, text, parameters)
-            return self._repeated(_execute, connection, text, parameters)
+        return self._connections.call_writing(self._execute, text, parameters)
+
+    def _execute(self, connection: Connection, text: str, parameters: Any) -> int:
+        if connection.in_transaction:
+            connection.shared = True
+            return _execute(connection, text, parameters)
+        return self._repeated(_execute, connection, text, parameters)
 
     def write_and_fetch(self, text: str, parameters: Any) -> list[Any]:
         """Run one writing statement that returns rows, where the driver's connections are in autocommit."""
-        with self._connections.writing() as connection:
-            return self._repeated(_fetch_all, connection, text, parameters)
+        return self._connections.call_writing(self._write_and_fetch, text, parameters)
+
+    def _write_and_fetch(self, connection: Connection, text: str, parameters: Any) -> list[Any]:
+        return self._repeated(_fetch_all, connection, text, parameters)
 
     def _repeated(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -117,16 +126,17 @@ class Store:
     def _attempt(
         self, connection: Connection, begin: str, work: Callable[..., _Result], arguments: tuple[Any, ...]
     ) -> _Result:
-        try:
-            connection.execute(begin)
-            connection.in_transaction, connection.shared = True, False
-            result = work(connection, *arguments)
-            connection.execute("COMMIT")
-        except BaseException:
-            self._roll_back(connection)
-            raise
-        finally:
-            connection.in_transaction = False
+        with self.database.guard(connection):
+            try:
+                connection.execute(begin)
+                connection.in_transaction, connection.shared = True, False
+                result = work(connection, *arguments)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            finally:
+                connection.in_transaction = False
         return result
 
     def _roll_back(self, connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.sqlite import insert
@@ -54,6 +55,11 @@ class SqliteDatabase(Database):
     def is_stale(self, raw: Any) -> bool:
         """Never: there is no server to close it."""
         return False
+
+    def guard(self, connection: Connection) -> AbstractContextManager[Any]:
+        """The driver's connection, whose own context manager rolls back in C: no signal handler runs before it has."""
+        guard: AbstractContextManager[Any] = connection.raw
+        return guard
 
     def roll_back(self, connection: Connection) -> None:
         """A full disk or a failed write has ended the transaction already; then there is nothing to do."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.opener import Opener
-from feedstore.errors import StorageTimeoutError
+from feedstore.errors import ForkedClientError, StorageTimeoutError
 from feedstore.forks import follow_forks
+
+_Result = TypeVar("_Result")
 
 
 class PinnedConnections(Connections):
@@ -35,40 +38,64 @@ class PinnedConnections(Connections):
         self._free: deque[Connection] = deque()
         self._thread = _Thread()
         self._closed = False
-        weakref.finalize(self, _close_all, self._opened)
+        self._process = [os.getpid()]
+        weakref.finalize(self, _close_all, self._opened, self._process)
         after = PinnedConnections.after_fork
         follow_forks(self, PinnedConnections.before_fork, after, after)
 
-    def acquire(self) -> Connection:
-        """Return this thread's connection, locked."""
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Use this thread's connection, locked.
+
+        A native lock's ``with`` block never keeps the lock, whatever a signal handler raises. A lock that one function
+        acquires and another releases would be kept if the handler raised between the two.
+        """
+        if [os.getpid()] != self._process:
+            self._check_inherited()
         connection = self._thread.connection or self._pin()
         while True:
-            connection.lock.acquire()
-            if connection.raw is not None:
-                return connection
-            connection.lock.release()
+            with connection.lock:
+                if connection.raw is not None:
+                    return action(connection, *arguments)
             self._open(connection)
 
-    def release(self, connection: Connection) -> None:
-        """Unlock this thread's connection."""
-        connection.lock.release()
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Hold this thread's connection, and the process's turn to write."""
-        if not self._write_lock.acquire(timeout=self._busy_timeout):
-            path = self._opener.engine.url.database
-            raise StorageTimeoutError(
-                f"{path}: another thread kept writing beyond busy_timeout ({self._busy_timeout:g} s)"
-            )
+    def call_writing(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Use this thread's connection while it is this thread's turn to write."""
+        if [os.getpid()] != self._process:
+            self._check_inherited()
+        lock = self._write_lock
         try:
-            connection = self.acquire()
+            if not lock.acquire(timeout=self._busy_timeout):
+                raise StorageTimeoutError(
+                    f"{self._opener.engine.url.database}: another thread kept writing beyond busy_timeout "
+                    f"({self._busy_timeout:g} s)"
+                )
+        except BaseException as error:
+            # A signal handler may have raised after the lock was acquired. No call comes before the release.
             try:
-                yield connection
-            finally:
-                connection.lock.release()
+                lock.release()
+            except RuntimeError:
+                raise error from None
+            raise
+        try:
+            return self.call(action, *arguments)
         finally:
-            self._write_lock.release()
+            # The first call of the block: no signal handler runs before it has released the lock.
+            lock.release()
+
+    def _check_inherited(self) -> None:
+        """Go on in a child process that was forked past Python's hooks, unless connections were open then.
+
+        SQLite keeps in the process's memory which locks it holds on a file. The child's copy says that it holds its
+        parent's, so that every connection that the child opened would take locks which do not exist. To close the
+        inherited connections could delete a log that others write to. They stay as they are.
+        """
+        if any(connection.raw is not None for connection in self._opened):
+            raise ForkedClientError(
+                f"{self._opener.engine.url.database}: this process was forked without Python's fork hooks while "
+                "connections to the SQLite file were open, and SQLite cannot use the file after that; close the "
+                "backend before the fork, or load the application after it (uWSGI: lazy-apps = true)"
+            )
+        self._process[0] = os.getpid()
 
     def open_one(self) -> Any:
         """A new one; the caller must not keep it across a fork."""
@@ -80,6 +107,10 @@ class PinnedConnections(Connections):
 
     def close(self) -> None:
         """Close every thread's connection, after the calls that are under way."""
+        if [os.getpid()] != self._process:
+            self._closed = True
+            _keep_open(self._opened)
+            return
         with self._write_lock, self._lock:
             self._closed = True
             for connection in self._opened:
@@ -101,9 +132,9 @@ class PinnedConnections(Connections):
         with self._lock, connection.lock:
             if self._closed:
                 raise closed_store_error()
-            connection.open(self._opener.open())
             if connection not in self._opened:
                 self._opened.append(connection)
+            connection.open(self._opener.open())
 
     def before_fork(self) -> None:
         """Wait for calls under way, and close every connection."""
@@ -115,6 +146,7 @@ class PinnedConnections(Connections):
 
     def after_fork(self) -> None:
         """Let the calls go on, in the parent and in the child; each opens a connection again."""
+        self._process[0] = os.getpid()
         for connection in self._opened:
             connection.lock.release()
         self._lock.release()
@@ -143,9 +175,23 @@ class _Pin:
         self._free.append(self._connection)
 
 
-def _close_all(connections: list[Connection]) -> None:
+def _close_all(connections: list[Connection], process: list[int]) -> None:
+    if [os.getpid()] != process:
+        _keep_open(connections)
+        return
     for connection in connections:
         # At the end of the process a daemon thread may be in the middle of a call; its connection ends with it.
         if connection.lock.acquire(blocking=False):
             connection.close()
             connection.lock.release()
+
+
+def _keep_open(connections: list[Connection]) -> None:
+    """Keep inherited connections open until the process ends.
+
+    SQLAlchemy and sqlite3 would close them with their last reference. To close one in a child can delete a log that
+    other processes write to.
+    """
+    for connection in connections:
+        if connection.raw is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

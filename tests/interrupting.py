@@ -1,0 +1,58 @@
+"""Interrupts for the tests: a signal handler that raises at a random moment of a call."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_LONGEST_SECONDS = 2e-3
+
+
+class Interrupt(Exception):
+    """The exception that the handler raises, as Celery's soft time limit or Ctrl-C do."""
+
+
+class Interrupts:
+    """Runs calls on the main thread, and counts those that an interrupt ended."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._armed = False
+        self.count = 0
+
+    def run(self, call: Callable[[], object]) -> bool:
+        """Run a call that one interrupt may end; return whether the call ended by itself."""
+        try:
+            self._armed = True
+            signal.setitimer(
+                signal.ITIMER_REAL, self._random.uniform(1e-5, self._random.uniform(2e-5, _LONGEST_SECONDS))
+            )
+            try:
+                call()
+            finally:
+                self._armed = False
+        except Interrupt:
+            self.count += 1
+            return False
+        return True
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Raise in the call that runs, once."""
+        if self._armed:
+            self._armed = False
+            raise Interrupt
+
+
+@contextmanager
+def interrupts(seed: int = 1) -> Iterator[Interrupts]:
+    """Give what runs calls with interrupts; the signal's handler is put back at the end."""
+    made = Interrupts(seed)
+    before = signal.signal(signal.SIGALRM, made.handle)
+    try:
+        yield made
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
