@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_LONGEST_SECONDS = 2e-3
-
 
 class Interrupt(Exception):
     """The exception that the handler raises, as Celery's soft time limit or Ctrl-C do."""
@@ -18,8 +16,9 @@ class Interrupt(Exception):
 class Interrupts:
     """Runs calls on the main thread, and counts those that an interrupt ended."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, longest_seconds: float) -> None:
         self._random = random.Random(seed)
+        self._longest_seconds = longest_seconds
         self._armed = False
         self.count = 0
 
@@ -27,9 +26,8 @@ class Interrupts:
         """Run a call that one interrupt may end; return whether the call ended by itself."""
         try:
             self._armed = True
-            signal.setitimer(
-                signal.ITIMER_REAL, self._random.uniform(1e-5, self._random.uniform(2e-5, _LONGEST_SECONDS))
-            )
+            longest = self._random.uniform(2e-5, self._longest_seconds)
+            signal.setitimer(signal.ITIMER_REAL, self._random.uniform(1e-5, longest))
             try:
                 call()
             finally:
@@ -47,9 +45,9 @@ class Interrupts:
 
 
 @contextmanager
-def interrupts(seed: int = 1) -> Iterator[Interrupts]:
+def interrupts(seed: int = 1, longest_seconds: float = 2e-3) -> Iterator[Interrupts]:
     """Give what runs calls with interrupts; the signal's handler is put back at the end."""
-    made = Interrupts(seed)
+    made = Interrupts(seed, longest_seconds)
     before = signal.signal(signal.SIGALRM, made.handle)
     try:
         yield made

@@ -141,22 +141,22 @@ class ScansTheLiveDictionary(InMemoryKvStorage):
     """Breaks when something is deleted meanwhile."""
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        yield from ((key, data) for key, data in self._sorted_items().items() if key.startswith(prefix))
+        yield from ((key, data) for key, data in self._items_here().values.items() if key.startswith(prefix))
 
 
 class NamesShareTheirKeys(InMemoryKvStorage):
     """Takes every name for the same key space."""
 
-    def _sorted_items(self) -> Any:
+    def _items_here(self) -> Any:
         self.name = "default"
-        return super()._sorted_items()
+        return super()._items_here()
 
 
 class DeletingTwiceRaises(InMemoryKvStorage):
     """Wants a key to be there."""
 
     def _delete(self, key: str) -> None:
-        del self._sorted_items()[key]
+        del self._items_here().values[key]
 
 
 class Broken(MemoryBackend):

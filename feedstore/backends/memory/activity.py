@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import ActivityStorage, Backend
 
@@ -28,11 +29,13 @@ class InMemoryActivityStorage(ActivityStorage):
 
     def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
         """O(1) for each."""
-        with self.backend.lock:
-            activities = self.backend.space.activities
-            before = len(activities)
-            activities.update(serialized_activities)
-            return len(activities) - before
+        return self.backend.write(self._add, serialized_activities)
+
+    def _add(self, journal: Journal, serialized_activities: Mapping[int, bytes]) -> int:
+        activities = self.backend.space.activities
+        before = len(activities)
+        journal.update(activities, serialized_activities)
+        return len(activities) - before
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """O(1) for each."""
@@ -42,12 +45,10 @@ class InMemoryActivityStorage(ActivityStorage):
 
     def remove_from_storage(self, activity_ids: list[int]) -> int:
         """O(1) for each."""
-        with self.backend.lock:
-            activities = self.backend.space.activities
-            before = len(activities)
-            for activity_id in activity_ids:
-                activities.pop(activity_id, None)
-            return before - len(activities)
+        return self.backend.write(self._remove, activity_ids)
+
+    def _remove(self, journal: Journal, activity_ids: list[int]) -> int:
+        return journal.remove_items(self.backend.space.activities, activity_ids)
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         with self.backend.lock:
@@ -57,5 +58,7 @@ class InMemoryActivityStorage(ActivityStorage):
                 yield from self.get_from_storage([activity_id]).items()
 
     def _flush(self) -> None:
-        with self.backend.lock:
-            self.backend.space.activities.clear()
+        self.backend.write(self._remove_all)
+
+    def _remove_all(self, journal: Journal) -> None:
+        journal.replace(self.backend.space, "activities", {})

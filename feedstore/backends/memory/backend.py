@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from feedstore.backends.memory.activity import InMemoryActivityStorage
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.kv import InMemoryKvStorage
 from feedstore.backends.memory.queue import InMemoryQueueStorage
 from feedstore.backends.memory.store import Space, Store
@@ -20,6 +21,7 @@ from feedstore.storage.batch import Operation
 from feedstore.storage.topic_source import LocalSource, TopicSource
 
 _BackendType = TypeVar("_BackendType", bound="MemoryBackend")
+_Result = TypeVar("_Result")
 
 
 class MemoryBackend(StoreBackend[Store]):
@@ -27,7 +29,8 @@ class MemoryBackend(StoreBackend[Store]):
 
     Two of them share nothing; :meth:`with_namespace` shares the store. Activities and payloads are kept serialized, as
     on every other backend, so nothing that was put in is handed out. A batch, atomic or not, is carried out under the
-    lock: no reader sees a part of it. After a fork the child goes on with its own copy.
+    lock: no reader sees a part of it. A write that an exception ends, such as one of a signal handler, is undone. After
+    a fork the child goes on with its own copy.
     """
 
     abilities = Abilities(shared_between_processes=False)
@@ -55,19 +58,22 @@ class MemoryBackend(StoreBackend[Store]):
 
     @property
     def space(self) -> Space:
-        """The data of this namespace. Raises :class:`BackendClosedError` once closed."""
+        """The data of this namespace, used under the lock. Raises :class:`BackendClosedError` once closed."""
         if self._store.closed:
             raise closed_error(self)
+        self._store.recover()
         return self._space
+
+    def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Return ``work(journal, *arguments)`` under the lock: all of its changes or none. See :meth:`Store.write`."""
+        return self._store.write(work, *arguments)
 
     def make_source(self) -> TopicSource:
         """Changes come from this process alone, so nothing is polled."""
         return LocalSource()
 
     def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        # Nothing that a checked write does here can fail half way, so the lock alone makes a batch all or nothing.
-        with self.lock:
-            return [operation.run() for operation in operations]
+        return self.write(_run_all, operations)
 
     def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
         other = super()._with_namespace(namespace)
@@ -77,3 +83,7 @@ class MemoryBackend(StoreBackend[Store]):
     def _ping(self) -> None:
         with self.lock:
             return
+
+
+def _run_all(journal: Journal, operations: Sequence[Operation]) -> list[Any]:
+    return [operation.run() for operation in operations]

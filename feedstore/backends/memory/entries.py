@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sortedcontainers import SortedList
-
+from feedstore.backends.memory.journal import Journal
+from feedstore.backends.memory.sorted_keys import SortedKeys
 from feedstore.storage.bounds import Bounds
 
 _EMPTY = b""
@@ -21,63 +21,66 @@ class Entries:
     __slots__ = ("ids", "newest_dropped", "payloads")
 
     def __init__(self) -> None:
-        self.ids = SortedList()
+        self.ids = SortedKeys()
         self.payloads: dict[int, Any] = {}
         self.newest_dropped: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, serialized: Mapping[int, Any]) -> int:
+    def add(self, journal: Journal, serialized: Mapping[int, Any]) -> int:
         """Add ``{id: payload}`` and return how many ids were new. O(log n) for each."""
         ids = self.ids
         new = [activity_id for activity_id in serialized if activity_id not in ids] if ids else list(serialized)
-        if len(new) == 1:
-            ids.add(new[0])
-        elif new:
+        if new:
+            journal.record((ids.discard_all, new))
             ids.update(new)
-        self._keep_payloads(serialized)
+        self._keep_payloads(journal, serialized)
         return len(new)
 
-    def add_one(self, activity_id: int, payload: Any) -> int:
+    def add_one(self, journal: Journal, activity_id: int, payload: Any) -> int:
         """Add one entry, as :meth:`add` does: the short way that a fan-out takes."""
         ids = self.ids
         is_new = activity_id not in ids
         if is_new:
+            journal.record((ids.discard, activity_id))
             ids.add(activity_id)
         if self.payloads or payload != _EMPTY:
-            self._keep_payloads({activity_id: payload})
+            self._keep_payloads(journal, {activity_id: payload})
         return is_new
 
-    def _keep_payloads(self, serialized: Mapping[int, Any]) -> None:
+    def _keep_payloads(self, journal: Journal, serialized: Mapping[int, Any]) -> None:
+        payloads = self.payloads
         for activity_id, payload in serialized.items():
             if payload.__class__ is not bytes or payload:
-                self.payloads[activity_id] = payload
-            elif self.payloads:
-                self.payloads.pop(activity_id, None)
+                journal.set_item(payloads, activity_id, payload)
+            elif payloads:
+                journal.remove_item(payloads, activity_id)
 
-    def remove(self, activity_ids: Iterable[int]) -> int:
+    def remove(self, journal: Journal, activity_ids: Iterable[int]) -> int:
         """Remove ids and return how many were there. O(log n) for each."""
-        present = [activity_id for activity_id in activity_ids if activity_id in self.ids]
-        for activity_id in present:
-            self.ids.remove(activity_id)
-            self.payloads.pop(activity_id, None)
+        ids = self.ids
+        present = [activity_id for activity_id in activity_ids if activity_id in ids]
+        if present:
+            journal.record((ids.add_missing, present))
+            ids.discard_all(present)
+            if self.payloads:
+                journal.remove_items(self.payloads, present)
         return len(present)
 
-    def trim(self, length: int) -> int:
+    def trim(self, journal: Journal, length: int) -> int:
         """Keep the newest ``length`` and return how many went."""
         ids = self.ids
         surplus = len(ids) - length
         if surplus <= 0:
             return 0
-        dropped = [ids.pop(0)] if surplus == 1 else ids[:surplus]
-        if surplus > 1:
-            del ids[:surplus]
+        dropped = ids.slice(0, surplus)
+        journal.record((ids.add_missing, dropped))
+        ids.drop_first(surplus)
         if self.newest_dropped is None or dropped[-1] > self.newest_dropped:
-            self.newest_dropped = dropped[-1]
+            journal.replace(self, "newest_dropped", dropped[-1])
         if self.payloads:
-            for activity_id in dropped:
-                self.payloads.pop(activity_id, None)
+            journal.remove_items(self.payloads, dropped)
         return surplus
 
     def floor(self) -> int | None:
@@ -90,10 +93,10 @@ class Entries:
         if stop is None:
             stop = behind - first
         if descending:
-            ids = self.ids[max(behind - stop, first) : max(behind - start, first)]
+            ids = self.ids.slice(max(behind - stop, first), max(behind - start, first))
             ids.reverse()
         else:
-            ids = self.ids[min(first + start, behind) : min(first + stop, behind)]
+            ids = self.ids.slice(min(first + start, behind), min(first + stop, behind))
         if not self.payloads:
             return [(activity_id, _EMPTY) for activity_id in ids]
         payloads = self.payloads
@@ -112,5 +115,4 @@ class Entries:
         """Return how many entries are newer than the id, None if it is not there. O(log n)."""
         if activity_id not in self.ids:
             return None
-        newer: int = len(self.ids) - self.ids.bisect_right(activity_id)
-        return newer
+        return len(self.ids) - self.ids.bisect_right(activity_id)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sortedcontainers import SortedDict
-
+from feedstore.backends.memory.items import Items
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import KvStorage
 
@@ -36,27 +35,28 @@ class InMemoryKvStorage(KvStorage):
         for key, value in ({} if items is None else items).items():
             self.upsert(key, value)
 
-    def _sorted_items(self) -> SortedDict:
+    def _items_here(self) -> Items:
         items = self.backend.space.items
         found = items.get(self.name)
         if found is None:
-            found = items[self.name] = SortedDict()
+            found = items[self.name] = Items()
         return found
 
     def _upsert(self, key: str, data: bytes) -> None:
-        with self.backend.lock:
-            self._sorted_items()[key] = data
+        self.backend.write(self._put, key, data)
+
+    def _put(self, journal: Journal, key: str, data: bytes) -> None:
+        self._items_here().put(journal, key, data)
 
     def _fetch_one(self, key: str) -> bytes | None:
         with self.backend.lock:
-            data: bytes | None = self._sorted_items().get(key)
-            return data
+            return self._items_here().values.get(key)
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """O(1) for each."""
         with self.backend.lock:
-            items = self._sorted_items()
-            return {key: items[key] for key in keys if key in items}
+            values = self._items_here().values
+            return {key: values[key] for key in keys if key in values}
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         chunk = self._chunk(prefix, inclusive=True)
@@ -69,14 +69,16 @@ class InMemoryKvStorage(KvStorage):
 
     def _chunk(self, first: str, inclusive: bool) -> list[tuple[str, bytes]]:
         with self.backend.lock:
-            items = self._sorted_items()
-            keys = islice(items.irange(minimum=first, inclusive=(inclusive, True)), _CHUNK)
-            return [(key, items[key]) for key in keys]
+            return self._items_here().after(first, inclusive, _CHUNK)
 
     def _delete(self, key: str) -> None:
-        with self.backend.lock:
-            self._sorted_items().pop(key, None)
+        self.backend.write(self._remove, key)
+
+    def _remove(self, journal: Journal, key: str) -> None:
+        self._items_here().remove(journal, key)
 
     def _flush(self) -> None:
-        with self.backend.lock:
-            self._sorted_items().clear()
+        self.backend.write(self._remove_all)
+
+    def _remove_all(self, journal: Journal) -> None:
+        journal.set_item(self.backend.space.items, self.name, Items())

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterable
 from itertools import islice
+from typing import TypeVar
+
+from feedstore.backends.memory.journal import Journal
 
 # So many messages that are gone may stay in the heaps.
 _SLACK = 64
+_Value = TypeVar("_Value", int, tuple[float, int, int])
 
 
 class Messages:
@@ -21,50 +26,78 @@ class Messages:
         self.ready: list[int] = []
         self.due: list[tuple[float, int, int]] = []
 
-    def add(self, number: int, body: bytes) -> None:
+    def add(self, journal: Journal, number: int, body: bytes) -> None:
         """Add one at the end: its number is greater than all before. O(1)."""
+        journal.record((self._forget, number))
         self.bodies[number] = body
         heapq.heappush(self.ready, number)
 
-    def drop_oldest(self, surplus: int) -> None:
+    def _forget(self, number: int) -> None:
+        self.bodies.pop(number, None)
+
+    def drop_oldest(self, journal: Journal, surplus: int) -> None:
         """Drop so many from the beginning."""
         # Numbers only grow, and a dictionary keeps the order in which they came.
         for number in list(islice(self.bodies, max(0, surplus))):
-            self.remove(number)
+            self.remove(journal, number)
 
-    def remove(self, number: int) -> None:
+    def remove(self, journal: Journal, number: int) -> None:
         """Remove one. The heaps forget it when they come to it, or once they hold as many that are gone as that are
         there: amortized O(1).
         """
-        del self.bodies[number]
-        self.deliveries.pop(number, None)
+        journal.record((self._put_back, number, self.bodies[number]))
+        self.bodies.pop(number, None)
+        journal.remove_item(self.deliveries, number)
         if len(self.ready) + len(self.due) > 2 * len(self.bodies) + _SLACK:
-            self._forget_removed()
+            self._forget_removed(journal)
 
-    def _forget_removed(self) -> None:
-        self.ready = [number for number in self.ready if number in self.bodies]
-        self.due = [held for held in self.due if self.deliveries.get(held[1]) == held[2]]
-        heapq.heapify(self.ready)
-        heapq.heapify(self.due)
+    def _put_back(self, number: int, body: bytes) -> None:
+        self.bodies = dict(sorted({**self.bodies, number: body}.items()))
 
-    def take(self, visibility_timeout: float) -> tuple[str, bytes] | None:
+    def _forget_removed(self, journal: Journal) -> None:
+        journal.replace(self, "ready", _heap(number for number in self.ready if number in self.bodies))
+        journal.replace(self, "due", _heap(held for held in self.due if self.deliveries.get(held[1]) == held[2]))
+
+    def take(self, journal: Journal, visibility_timeout: float) -> tuple[str, bytes] | None:
         """Give the oldest that waits, with a receipt. O(log n)."""
         now = time.monotonic()
-        self._take_back(now)
+        self._take_back(journal, now)
         while self.ready:
-            number = heapq.heappop(self.ready)
-            if number in self.bodies:
-                delivery = self.deliveries[number] = self.deliveries.get(number, 0) + 1
-                heapq.heappush(self.due, (now + visibility_timeout, number, delivery))
-                return f"{number}-{delivery}", self.bodies[number]
+            number = self.ready[0]
+            if number not in self.bodies:
+                heapq.heappop(self.ready)
+                continue
+            delivery = self.deliveries.get(number, 0) + 1
+            held = (now + visibility_timeout, number, delivery)
+            journal.set_item(self.deliveries, number, delivery)
+            journal.record((self._move_to_ready, held))
+            heapq.heappop(self.ready)
+            heapq.heappush(self.due, held)
+            return f"{number}-{delivery}", self.bodies[number]
         return None
 
-    def _take_back(self, now: float) -> None:
+    def _take_back(self, journal: Journal, now: float) -> None:
         while self.due and self.due[0][0] <= now:
-            _, number, delivery = heapq.heappop(self.due)
-            if self.deliveries.get(number) == delivery:
-                heapq.heappush(self.ready, number)
+            held = self.due[0]
+            if self.deliveries.get(held[1]) == held[2]:
+                journal.record((self._move_to_due, held))
+                heapq.heappush(self.ready, held[1])
+            heapq.heappop(self.due)
+
+    def _move_to_ready(self, held: tuple[float, int, int]) -> None:
+        self.due = _heap(other for other in self.due if other != held)
+        self.ready = _heap({*self.ready, held[1]})
+
+    def _move_to_due(self, held: tuple[float, int, int]) -> None:
+        self.ready = _heap(number for number in self.ready if number != held[1])
+        self.due = _heap({*self.due, held})
 
     def seconds_to_next(self) -> float | None:
         """Return after how many seconds the first falls due that somebody has."""
         return max(0.0, self.due[0][0] - time.monotonic()) if self.due else None
+
+
+def _heap(values: Iterable[_Value]) -> list[_Value]:
+    heap = list(values)
+    heapq.heapify(heap)
+    return heap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.messages import Messages
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery, numbers_of
@@ -25,45 +26,52 @@ class InMemoryQueueStorage(QueueStorage):
         return self.backend.space.queues.get(self.name) or Messages()
 
     def _push(self, messages: list[bytes]) -> None:
-        with self.backend.lock:
-            space = self.backend.space
-            queue = space.queues.setdefault(self.name, Messages())
-            surplus = len(queue.bodies) + len(messages) - self.max_length
-            if surplus > 0 and self.when_full == REFUSE:
-                raise self.full_error(len(messages))
-            for message in messages:
-                # No number is ever given again, so that an old receipt never fits another message.
-                queue.add(next(space.numbers), message)
-            queue.drop_oldest(surplus)
+        self.backend.write(self._add, messages)
         self.backend.announce_topics([self.topic])
 
+    def _add(self, journal: Journal, messages: list[bytes]) -> None:
+        space = self.backend.space
+        queue = space.queues.setdefault(self.name, Messages())
+        surplus = len(queue.bodies) + len(messages) - self.max_length
+        if surplus > 0 and self.when_full == REFUSE:
+            raise self.full_error(len(messages))
+        for message in messages:
+            # No number is ever given again, so that an old receipt never fits another message.
+            queue.add(journal, next(space.numbers), message)
+        queue.drop_oldest(journal, surplus)
+
     def _receive(self, limit: int) -> list[Delivery]:
+        return self.backend.write(self._take, limit)
+
+    def _take(self, journal: Journal, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
-        with self.backend.lock:
-            queue = self._messages()
-            while len(found) < limit and (delivery := queue.take(self.visibility_timeout)):
-                found.append(delivery)
+        queue = self._messages()
+        while len(found) < limit and (delivery := queue.take(journal, self.visibility_timeout)):
+            found.append(delivery)
         return found
 
     def _ack(self, receipt: str) -> bool:
         numbers = numbers_of(receipt, 2)
         if numbers is None:
             return False
-        number, delivery = numbers
-        with self.backend.lock:
-            queue = self._messages()
-            if queue.deliveries.get(number) != delivery:
-                return False
-            queue.remove(number)
-            return True
+        return self.backend.write(self._remove, *numbers)
+
+    def _remove(self, journal: Journal, number: int, delivery: int) -> bool:
+        queue = self._messages()
+        if queue.deliveries.get(number) != delivery:
+            return False
+        queue.remove(journal, number)
+        return True
 
     def _count(self) -> int:
         with self.backend.lock:
             return len(self._messages().bodies)
 
     def _flush(self) -> None:
-        with self.backend.lock:
-            self.backend.space.queues.pop(self.name, None)
+        self.backend.write(self._remove_all)
+
+    def _remove_all(self, journal: Journal) -> None:
+        journal.remove_item(self.backend.space.queues, self.name)
 
     def _seconds_to_next(self) -> float:
         with self.backend.lock:

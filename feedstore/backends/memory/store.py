@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from itertools import count
-from typing import Any
-
-from sortedcontainers import SortedDict
+from typing import Any, TypeVar
 
 from feedstore.backends.memory.entries import Entries
+from feedstore.backends.memory.items import Items
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.messages import Messages
 from feedstore.forks import follow_forks
+
+_Result = TypeVar("_Result")
 
 
 class Space:
@@ -21,21 +24,51 @@ class Space:
     def __init__(self) -> None:
         self.activities: dict[int, Any] = {}
         self.timelines: dict[str, Entries] = {}
-        self.items: dict[str, SortedDict] = {}
+        self.items: dict[str, Items] = {}
         self.queues: dict[str, Messages] = {}
         self.numbers = count(1)
 
 
 class Store:
-    """The spaces of all namespaces, behind one reentrant lock, which a fork never inherits half way through a write."""
+    """The spaces of all namespaces, behind one reentrant lock, which a fork never inherits half way through a write.
+
+    A signal handler may raise at any moment of a write. So every write goes through :meth:`write` and records in the
+    journal how to undo each change before it makes it. A native lock's ``with`` block always releases the lock.
+    """
 
     label = "memory://"
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.closed = False
+        self._journal = Journal()
+        self._writing = False
         self._spaces: dict[str, Space] = {}
         follow_forks(self, Store._hold, Store._let_go, Store._let_go)
+
+    def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Return ``work(journal, *arguments)``, whose changes all stay if it returns, and are all undone if it raises.
+
+        Inside another write of the same thread it is a part of that.
+        """
+        with self.lock:
+            if self._writing:
+                return work(self._journal, *arguments)
+            self.recover()
+            try:
+                self._writing = True
+                result = work(self._journal, *arguments)
+                self._journal.commit()
+            finally:
+                # An assignment comes first: no signal handler runs before it.
+                self._writing = False
+                self.recover()
+            return result
+
+    def recover(self) -> None:
+        """Undo a write that was interrupted; called with the lock, before anything is read or written."""
+        if self._journal and not self._writing:
+            self._journal.roll_back()
 
     def space(self, namespace: str) -> Space:
         """Return the space of a namespace, made at its first use."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.memory.entries import Entries
+from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import Backend, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
@@ -36,8 +37,7 @@ class InMemoryTimelineStorage(TimelineStorage):
 
     def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
         """O(log n) for each entry."""
-        with self.backend.lock:
-            return self._entries_to_write(key).add(serialized_activities)
+        return self.backend.write(self._add_several_to_many, [key], serialized_activities, None)
 
     def _entries_to_write(self, key: str) -> Entries:
         timelines = self.backend.space.timelines
@@ -48,36 +48,41 @@ class InMemoryTimelineStorage(TimelineStorage):
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
         """O(log n) for each delivery, under one lock."""
-        if len(serialized) > 1:
-            return self._add_several_to_many(keys, serialized, max_length)
+        add = self._add_several_to_many if len(serialized) > 1 else self._add_one_to_many
+        return self.backend.write(add, keys, serialized, max_length)
+
+    def _add_one_to_many(
+        self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None
+    ) -> int:
         ((activity_id, payload),) = serialized.items()
         added = 0
-        with self.backend.lock:
-            for key in keys:
-                entries = self._entries_to_write(key)
-                added += entries.add_one(activity_id, payload)
-                if max_length is not None and len(entries.ids) > max_length:
-                    entries.trim(max_length)
+        for key in keys:
+            entries = self._entries_to_write(key)
+            added += entries.add_one(journal, activity_id, payload)
+            if max_length is not None and len(entries.ids) > max_length:
+                entries.trim(journal, max_length)
         return added
 
-    def _add_several_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_several_to_many(
+        self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None
+    ) -> int:
         added = 0
-        with self.backend.lock:
-            for key in keys:
-                entries = self._entries_to_write(key)
-                added += entries.add(serialized)
-                if max_length is not None:
-                    entries.trim(max_length)
+        for key in keys:
+            entries = self._entries_to_write(key)
+            added += entries.add(journal, serialized)
+            if max_length is not None:
+                entries.trim(journal, max_length)
         return added
 
     def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
         """O(log n) for each entry."""
-        with self.backend.lock:
-            return self._entries(key).remove(serialized_activities)
+        return self._remove_from_many([key], serialized_activities)
 
     def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
-        with self.backend.lock:
-            return sum(self._entries(key).remove(serialized) for key in keys)
+        return self.backend.write(self._remove_entries, keys, serialized)
+
+    def _remove_entries(self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+        return sum(self._entries(key).remove(journal, serialized) for key in keys)
 
     def get_slice_from_storage(
         self,
@@ -112,12 +117,16 @@ class InMemoryTimelineStorage(TimelineStorage):
             return len(self._entries(key))
 
     def _trim(self, key: str, length: int) -> int:
-        with self.backend.lock:
-            return self._entries(key).trim(length)
+        return self.backend.write(self._trim_entries, key, length)
+
+    def _trim_entries(self, journal: Journal, key: str, length: int) -> int:
+        return self._entries(key).trim(journal, length)
 
     def _delete(self, key: str) -> None:
-        with self.backend.lock:
-            self.backend.space.timelines.pop(key, None)
+        self.backend.write(self._remove_timeline, key)
+
+    def _remove_timeline(self, journal: Journal, key: str) -> None:
+        journal.remove_item(self.backend.space.timelines, key)
 
     def _floor(self, key: str) -> int | None:
         with self.backend.lock:
@@ -129,5 +138,7 @@ class InMemoryTimelineStorage(TimelineStorage):
         yield from keys
 
     def _flush(self) -> None:
-        with self.backend.lock:
-            self.backend.space.timelines.clear()
+        self.backend.write(self._remove_all)
+
+    def _remove_all(self, journal: Journal) -> None:
+        journal.replace(self.backend.space, "timelines", {})

@@ -1,0 +1,79 @@
+"""The journal of a memory store: how to undo the writes of a call that has not ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+_ABSENT: Any = object()
+
+
+class Journal:
+    """Undo steps, oldest first. Each is recorded before its change, and may run though the change did not happen.
+
+    :meth:`roll_back` may itself be interrupted: a step is forgotten after it ran, and running it twice is harmless.
+    """
+
+    __slots__ = ("_steps", "record")
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Any, ...]] = []
+        self.record: Callable[[tuple[Any, ...]], None] = self._steps.append
+        """Record an undo step: a tuple of a function and its arguments."""
+
+    def __bool__(self) -> bool:
+        return bool(self._steps)
+
+    def commit(self) -> None:
+        """Forget every step: the call's writes stay."""
+        self._steps.clear()
+
+    def roll_back(self) -> None:
+        """Undo the steps, newest first."""
+        steps = self._steps
+        while steps:
+            undo, *arguments = steps[-1]
+            undo(*arguments)
+            steps.pop()
+
+    def set_item(self, table: MutableMapping[Any, Any], key: Any, value: Any) -> None:
+        """Set an item of a dictionary."""
+        self.record((restore_item, table, key, table.get(key, _ABSENT)))
+        table[key] = value
+
+    def remove_item(self, table: MutableMapping[Any, Any], key: Any) -> None:
+        """Remove an item of a dictionary; one that is not there is no error."""
+        if key in table:
+            self.record((restore_item, table, key, table[key]))
+            table.pop(key, None)
+
+    def update(self, table: dict[Any, Any], items: Any) -> None:
+        """Set items of a dictionary."""
+        self.record((_restore_items, table, {key: table.get(key, _ABSENT) for key in items}))
+        table.update(items)
+
+    def remove_items(self, table: dict[Any, Any], keys: Iterable[Any]) -> int:
+        """Remove items of a dictionary; return how many were there."""
+        present = {key: table[key] for key in keys if key in table}
+        self.record((_restore_items, table, present))
+        for key in present:
+            table.pop(key, None)
+        return len(present)
+
+    def replace(self, owner: object, name: str, value: object) -> None:
+        """Set an attribute."""
+        self.record((setattr, owner, name, getattr(owner, name)))
+        setattr(owner, name, value)
+
+
+def restore_item(table: MutableMapping[Any, Any], key: Any, before: Any) -> None:
+    """Set an item of a dictionary to what it was, or remove it."""
+    if before is _ABSENT:
+        table.pop(key, None)
+    else:
+        table[key] = before
+
+
+def _restore_items(table: MutableMapping[Any, Any], before: dict[Any, Any]) -> None:
+    for key, value in before.items():
+        restore_item(table, key, value)

@@ -1,0 +1,160 @@
+"""Exceptions that a signal handler raises in the middle of calls on a memory store."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from feedstore import Activity, connect
+from feedstore.backends.memory import MemoryBackend, sorted_keys
+from feedstore.backends.memory.journal import Journal
+from feedstore.backends.memory.sorted_keys import SortedKeys
+from feedstore.serializers import JsonSerializer
+from interrupting import Interrupts, interrupts
+from soak import count
+
+Call = Callable[[MemoryBackend], object]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let few keys fill several chunks."""
+    monkeypatch.setattr(sorted_keys, "_LONGEST", 8)
+    monkeypatch.setattr(sorted_keys, "_FILLED", 4)
+
+
+@pytest.mark.soak
+@pytest.mark.usefixtures("small_chunks")
+def test_an_interrupted_call_happens_as_a_whole_or_not_at_all() -> None:
+    """The same calls on a second store, which no interrupt reaches, say what each state may be."""
+    choice, store, model = random.Random(1), MemoryBackend(), MemoryBackend()
+    with interrupts(longest_seconds=2e-4) as interrupting:
+        while interrupting.count < count(2_000, 40_000):
+            call = _random_call(choice)
+            if interrupting.run(partial(call, store)):
+                call(model)
+                continue
+            found = _state(store)
+            if found != _state(model):
+                call(model)
+                assert found == _state(model)
+    assert _state(store) == _state(model)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_interrupted_roll_back_is_finished_by_the_next_thread() -> None:
+    """The handler may raise again while the first call's changes are being undone."""
+    store = MemoryBackend()
+    timelines = store.timeline_storage()
+    timelines.add_many("key", range(20))
+    space = store.space
+
+    def fail(journal: Journal) -> None:
+        space.timelines["key"].trim(journal, 3)
+        space.timelines["key"].add_one(journal, 100, b"payload")
+        journal.record((undo_that_raises_once,))
+        raise ValueError("the call fails")
+
+    raised: list[str] = []
+
+    def undo_that_raises_once() -> None:
+        if not raised:
+            raised.append("raised")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.write(fail)
+    counts: list[int] = []
+    thread = threading.Thread(target=lambda: counts.append(timelines.count("key")))
+    thread.start()
+    thread.join(30)
+    assert counts == [20]
+    assert timelines.get_page("key", 1).floor is None
+
+
+def _random_call(choice: random.Random) -> Call:
+    key, ids = choice.choice(["a", "b"]), [choice.randrange(60) for _ in range(choice.randrange(1, 9))]
+    text, activities = str(ids[0] % 30), [Activity("ann", "like", "photo:7", id=one) for one in ids]
+    calls: list[Call] = [
+        lambda store: store.timeline_storage(JsonSerializer).add_many(key, activities),
+        lambda store: store.timeline_storage().add_to_many(["a", "b", "c"], ids[:1], max_length=25),
+        lambda store: store.timeline_storage().remove_from_many(["a", "b"], ids),
+        lambda store: store.timeline_storage().trim(key, ids[0]),
+        lambda store: store.timeline_storage().delete(key) if ids[0] % 10 == 0 else None,
+        lambda store: store.activity_storage().add_many(activities),
+        lambda store: store.activity_storage().remove_many(ids),
+        lambda store: store.kv_storage().upsert(text, ids),
+        lambda store: store.kv_storage().delete(text),
+        lambda store: store.queue("q", max_length=12, when_full="drop_oldest").push_many(ids),
+        lambda store: store.queue("q", visibility_timeout=3600)._receive(3),
+        lambda store: _batch(store, ids),
+    ]
+    return choice.choice(calls)
+
+
+def _batch(store: MemoryBackend, ids: list[int]) -> None:
+    timelines, items = store.timeline_storage(), store.kv_storage()
+    with store.batch(atomic=True) as batch:
+        timelines.add_many("a", ids, batch_interface=batch)
+        items.upsert("batch", ids, batch_interface=batch)
+        timelines.trim("a", 20, batch_interface=batch)
+        timelines.add_many("b", ids, batch_interface=batch)
+
+
+def _state(store: MemoryBackend) -> Any:
+    """Return what the store holds, also inside its queue."""
+    timelines, items, space = store.timeline_storage(), store.kv_storage(), store.space
+    held = {
+        key: (entries.ids.slice(0, 10**6), entries.payloads, entries.floor(), len(entries))
+        for key, entries in space.timelines.items()
+        if len(entries) or entries.floor() is not None
+    }
+    assert sorted(timelines.keys()) == sorted(key for key, (ids, *_) in held.items() if ids)
+    queue = space.queues.get("q")
+    messages = []
+    if queue is not None:
+        waiting = [number for number in queue.ready if number in queue.bodies]
+        given = [number for _, number, delivery in queue.due if queue.deliveries.get(number) == delivery]
+        assert sorted(waiting + given) == sorted(queue.bodies)
+        messages = [(body, number in waiting) for number, body in queue.bodies.items()]
+    return held, list(items.items()), dict(space.activities), messages
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_sorted_keys_are_those_of_a_sorted_list() -> None:
+    choice, keys, model = random.Random(2), SortedKeys(), set[int]()
+    for _ in range(count(1_500, 1_500)):
+        key, some = choice.randrange(100), choice.sample(range(100), choice.randrange(12))
+        match choice.randrange(5):
+            case 0 | 1:
+                keys.add(key)
+                model.add(key)
+            case 2:
+                keys.discard(key)
+                model.discard(key)
+            case 3:
+                keys.add_missing(some)
+                model.update(some)
+            case _ if choice.randrange(4) == 0:
+                keys.drop_first(key % 7)
+                model.difference_update(sorted(model)[: key % 7])
+        expected, start = sorted(model), choice.randrange(60)
+        assert len(keys) == len(expected)
+        assert (key in keys) == (key in model)
+        assert keys.slice(start, start + 9) == expected[start : start + 9]
+        assert keys.bisect_left(key) == sum(other < key for other in expected)
+        assert keys.bisect_right(key) == sum(other <= key for other in expected)
+
+
+def test_interrupts_end_calls() -> None:
+    """The tests above would see nothing if the timer never came in the middle of a call."""
+    store = connect("memory://")
+    with interrupts(longest_seconds=1e-3) as interrupting:
+        assert isinstance(interrupting, Interrupts)
+        while interrupting.count < 5:
+            interrupting.run(lambda: store.timeline_storage().add_many("key", range(5_000)))
