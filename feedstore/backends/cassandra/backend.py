@@ -31,17 +31,17 @@ class CassandraBackend(StoreBackend[Store]):
 
     - ``namespace``; ``consistency`` (``local_quorum``); ``trim_consistency`` (``quorum``; of the reads that decide what
       a trim drops); ``timeout`` (10 seconds); ``retry_seconds`` (10; how long a call goes on trying while nodes are
-      away: a write that is sent twice changes nothing twice); ``batch_limit`` (51,200 bytes; the servers'
-      ``batch_size_fail_threshold``).
+      away: a write that is sent twice changes nothing twice); ``batch_limit`` (51,200 bytes, the servers'
+      ``batch_size_fail_threshold``: a larger atomic batch goes by the journal).
     - ``schema``: what opening does about the tables. By default and with ``migrate`` they are made in a keyspace that
       has none; ``check`` only looks; ``ignore`` does not even look. ``replication`` makes the keyspace too: ``3``
       replicas in every datacenter, or ``east:3,west:2``.
     - ``datacenter`` (that of the first node), ``connect_timeout`` (5 seconds), ``ssl_ca_certs`` (TLS is spoken where it
       is given), ``ssl_certfile``, ``ssl_keyfile``, ``ssl_check_hostname`` (true).
 
-    Every write carries a timestamp of this process's clock, above the one before. An atomic batch is one logged batch:
-    all of it happens in the end, but a reader may see a part first; one that is larger than ``batch_limit`` is an
-    :class:`AtomicityError` before anything is sent.
+    Every write carries a timestamp of this process's clock, above the one before. An atomic batch is one logged batch,
+    or goes by a journal where it is larger than ``batch_limit``: all of it happens in the end, but a reader may see a
+    part first.
     """
 
     activity_storage_class = CassandraActivityStorage
@@ -76,12 +76,14 @@ class CassandraBackend(StoreBackend[Store]):
     def store_to_read(self) -> Store:
         """Return the store; the namespace's format has been checked."""
         store = self.store
+        store.memory.journal.settle()
         check_namespace_format(store, self.namespace)
         return store
 
     def store_to_write(self) -> Store:
         """Return the store; the namespace is marked now if it is new."""
         store = self.store
+        store.memory.journal.settle()
         mark_namespace(store, self.namespace)
         return store
 

@@ -9,7 +9,6 @@ from cassandra.query import BatchStatement, BatchType
 
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.values import routing_key
-from feedstore.errors import AtomicityError
 
 PARTITION_BYTES = 29
 ROW_BYTES = 41
@@ -112,16 +111,15 @@ def _request(session: Session, rows: list[Row], partition: tuple[bytes, ...]) ->
     return PreparedBatch(session, BatchType.UNLOGGED, rows, partition)
 
 
-def atomic_request(session: Session, writes: list[Write], limit: int) -> Any:
-    """Return the one logged batch that carries writes out, all or none.
+def atomic_request(session: Session, writes: list[Write], limit: int) -> Any | None:
+    """Return the one request that carries writes out, all or none; None where they are larger than the servers take.
 
-    Raises :class:`AtomicityError`, before anything is sent, where it is larger than the servers take.
+    Writes in one partition are one mutation, which no reader sees half done; those in several are a logged batch.
     """
-    size = sum(write.size for write in writes) + PARTITION_BYTES * len({write.partition for write in writes})
-    if size > limit:
-        raise AtomicityError(
-            f"an atomic batch on Cassandra holds {limit:,} bytes at most (batch_limit, the servers' "
-            f"batch_size_fail_threshold), and this one has {size:,}; make it smaller"
-        )
+    partitions = {write.partition for write in writes}
+    size = sum(write.size for write in writes) + PARTITION_BYTES * len(partitions)
+    if size > (limit if len(partitions) > 1 else _MOST_BYTES_OF_ONE):
+        return None
     rows = [row for write in writes for row in write.rows]
-    return PreparedBatch(session, BatchType.LOGGED, rows, writes[0].partition)
+    kind = BatchType.LOGGED if len(partitions) > 1 else BatchType.UNLOGGED
+    return PreparedBatch(session, kind, rows, writes[0].partition)

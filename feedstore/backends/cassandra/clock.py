@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from functools import cache
-
-from feedstore.forks import follow_forks
 
 
 class Clock:
@@ -18,21 +17,17 @@ class Clock:
 
     def __init__(self) -> None:
         self._last = 0
-        self._lock = threading.Lock()
-        follow_forks(self, Clock._acquire, Clock._release, Clock._release)
+        # One for each process: that of the process above may be held by a thread that the fork has left behind.
+        self._locks: dict[int, threading.Lock] = {}
 
     def next(self) -> int:
         """Return a timestamp above all that this process has given out."""
+        process = os.getpid()
+        lock = self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
         now = time.time_ns() // 1000
-        with self._lock:
+        with lock:
             self._last = max(now, self._last + 1)
             return self._last
-
-    def _acquire(self) -> None:
-        self._lock.acquire()
-
-    def _release(self) -> None:
-        self._lock.release()
 
 
 @cache

@@ -14,19 +14,19 @@ FORMAT = 1
 
 
 def check_namespace_format(store: Store, namespace: str) -> None:
-    """Raise :class:`NewerSchemaError` if a newer release has written the namespace. One round trip until known."""
-    if namespace not in store.known_namespaces:
+    """Raise :class:`NewerSchemaError` if a newer release has written the namespace. One round trip each ten minutes."""
+    if not store.memory.knows(namespace):
         _found(store, namespace)
 
 
 def mark_namespace(store: Store, namespace: str) -> None:
-    """Mark a namespace that is about to be written to, if it is new. Up to two round trips, once in a process."""
-    if namespace in store.known_namespaces or _found(store, namespace):
+    """Mark a namespace that is about to be written to, if it is new. Up to two round trips each ten minutes."""
+    if store.memory.knows(namespace) or _found(store, namespace):
         return
     # All marks have one timestamp, and of two formats the higher stays.
     values = [bigint_value(FLOOR_TIMESTAMP), int_value(FORMAT), namespace.encode()]
     store.write_now([Write((namespace.encode(),), [(store.statements.set_format, values)], ROW_BYTES)])
-    store.known_namespaces.add(namespace)
+    store.memory.remember(namespace)
 
 
 def _found(store: Store, namespace: str) -> bool:
@@ -39,5 +39,5 @@ def _found(store: Store, namespace: str) -> bool:
             "this one "
             f"reads up to format {FORMAT}: upgrade feedstore"
         )
-    store.known_namespaces.add(namespace)
+    store.memory.remember(namespace)
     return True

@@ -62,7 +62,7 @@ _TABLE = (
         "batch_limit",
         50 * 1024,
         read_count(1024, 2**30),
-        "the largest atomic batch in bytes: the servers' batch_size_fail_threshold",
+        "bytes of one logged batch: the servers' batch_size_fail_threshold; larger ones go by the journal",
     ),
     Option(
         "schema",

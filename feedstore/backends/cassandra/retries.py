@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cassandra import WriteType
 from cassandra.policies import RetryPolicy
 
 _MOST_RETRIES = 3
@@ -22,7 +23,12 @@ class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
         return self._next(retry_num)
 
     def on_write_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
-        """Ask the next node: the write has its own timestamp, and whether it happened does not matter."""
+        """Ask the next node: the write has its own timestamp, and whether it happened does not matter.
+
+        A batch that could not be logged is not sent again: every other node would choose the dying one, too.
+        """
+        if named.get("write_type") == WriteType.BATCH_LOG:
+            return self.RETHROW, None
         return self._next(retry_num)
 
     def on_unavailable(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:

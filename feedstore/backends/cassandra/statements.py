@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedstore.backends.cassandra.tables import ACTIVITIES, DIRECTORY, ITEMS, NAMESPACES, TIMELINES
+from feedstore.backends.cassandra.tables import ACTIVITIES, DIRECTORY, ITEMS, JOURNAL, NAMESPACES, TIMELINES
 
 _TIMELINE = "timeline = ?"
 _SLICE = "namespace = ? AND slice = ? AND shard = ?"
@@ -10,10 +10,16 @@ _BUCKET = "namespace = ? AND name = ? AND bucket = ?"
 _BUCKETS = "namespace = ? AND name = ? AND bucket IN ?"
 _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
 _DIRECTORIES = "namespace = ? AND kind = ? AND bucket IN ?"
+_BATCH = "bucket = ? AND record = ?"
+# A record that nobody carried out for a week is given up, before deletions that came after it can be forgotten.
+_RECORD_SECONDS = 7 * 24 * 3600
 
 
 class Statements:
-    """Every write takes its timestamp as the first value, :attr:`register` as the last; all texts name the keyspace."""
+    """Every write takes its timestamp as the first value, insertions as the last; all texts name the keyspace.
+
+    ``names`` gives the name of each text, by which the journal knows it, and ``texts`` the text of each name.
+    """
 
     def __init__(self, keyspace: str) -> None:
         self._write_activities(f'"{keyspace}".{ACTIVITIES}')
@@ -23,6 +29,9 @@ class Statements:
         namespaces = f'"{keyspace}".{NAMESPACES}'
         self.select_format = f"SELECT format FROM {namespaces} WHERE namespace = ?"
         self.set_format = f"UPDATE {namespaces} USING TIMESTAMP ? SET format = ? WHERE namespace = ?"
+        self._write_journal(f'"{keyspace}".{JOURNAL}')
+        self.texts: dict[str, str] = {name: text for name, text in vars(self).items() if not name.startswith("_")}
+        self.names = {text: name for name, text in self.texts.items()}
 
     def _write_activities(self, table: str) -> None:
         self.add_activity = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_SLICE} AND id = ?"
@@ -63,6 +72,15 @@ class Statements:
         self.register = f"INSERT INTO {table} (namespace, kind, bucket, name) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
         self.forget = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_DIRECTORY} AND name >= 0x"
         self.select_names = f"SELECT bucket, name FROM {table} WHERE {_DIRECTORIES} AND name > ? PER PARTITION LIMIT ?"
+
+    def _write_journal(self, table: str) -> None:
+        self.add_record = (
+            f"INSERT INTO {table} (bucket, record, part, parts, data) VALUES (?, ?, ?, ?, ?) "
+            f"USING TIMESTAMP ? AND TTL {_RECORD_SECONDS}"
+        )
+        self.remove_batch = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BATCH}"
+        self.select_records = f"SELECT bucket, record, part, parts FROM {table} WHERE bucket IN ?"
+        self.select_batch = f"SELECT data FROM {table} WHERE {_BATCH}"
 
     def select_entries(
         self, columns: str, has_lowest: bool, has_highest: bool, descending: bool, has_limit: bool

@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from cassandra.cluster import _discard_cluster_shutdown
-
 from feedstore.backends.cassandra.batches import Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated
-from feedstore.backends.cassandra.event_loop import leave_inherited_loop
 from feedstore.backends.cassandra.memory import Memory
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.queue import WriteQueue
@@ -23,7 +20,6 @@ from feedstore.backends.cassandra.schema import prepare_schema
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
 from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError
-from feedstore.forks import follow_forks
 
 _MOST_AT_ONCE = 16
 _MOST_REQUESTS = 2000
@@ -56,51 +52,41 @@ class Store:
         self.closed = False
         self.statements = Statements(keyspace)
         self.clock = process_clock()
-        self.memory = Memory()
-        self.known_namespaces: set[str] = set()
         self._connect = connect
         self._owner = os.getpid() if was_given else None
-        self._sessions: dict[int, Session] = {}
-        self._inherited: list[Any] = []
+        self._memories: dict[int, Memory] = {}
         self._queues = _Queues()
-        self._lock = threading.Lock()
-        follow_forks(self, Store._before_fork, Store._after_fork, Store._in_child)
 
-    def _before_fork(self) -> None:
-        self._lock.acquire()
+    @property
+    def memory(self) -> Memory:
+        """What this process has: its session and what it remembers."""
+        found = self._memories.get(os.getpid())
+        return found if found is not None else self._first_memory()
 
-    def _after_fork(self) -> None:
-        self._lock.release()
-
-    def _in_child(self) -> None:
-        # Kept, so that nothing of the parent's is finalized here.
-        self._inherited += [self._sessions, leave_inherited_loop()]
-        for session in self._sessions.values():
-            _discard_cluster_shutdown(session.cluster)
-        self._sessions = {}
-        self.memory = Memory()
-        self._lock.release()
+    def _first_memory(self) -> Memory:
+        own = Memory(self)
+        own.leave(list(self._memories.values()))
+        # Threads that come here together get the same one.
+        return self._memories.setdefault(os.getpid(), own)
 
     def session(self) -> Session:
         """Return this process's session, which is connected at the first call."""
-        found = self._sessions.get(os.getpid())
-        return found if found is not None else self._connected()
+        memory = self.memory
+        return memory.session if memory.session is not None else self._connected(memory)
 
-    def _connected(self) -> Session:
-        with self._lock:
-            process = os.getpid()
-            found = self._sessions.get(process)
-            if found is not None:
-                return found
+    def _connected(self, memory: Memory) -> Session:
+        with memory.lock:
+            if memory.session is not None:
+                return memory.session
             if self.closed:
                 # A request that was under way when another thread closed: tried again, it would open a new session.
                 raise self._closed_error()
-            if self._owner not in (None, process):
+            if self._owner not in (None, os.getpid()):
                 raise ForkedClientError(
                     "a session that was handed in cannot be used in a forked process; connect by URL, or hand a "
                     "session in that the child has made"
                 )
-            session = self._sessions[process] = self._open()
+            session = memory.session = self._open()
             if self.closed:
                 # By another thread, which found nothing to close yet.
                 self.close()
@@ -161,9 +147,24 @@ class Store:
             self._carry_out(chain((first,), islice(requests, _MOST_REQUESTS)))
 
     def write_at_once(self, writes: list[Write]) -> None:
-        """Carry writes out, all or none in the end: one logged batch."""
+        """Carry writes out, all or none in the end: one request, or by the journal.
+
+        The journal takes what is larger than the servers' batches, and what they cannot log while a node dies.
+        """
         session = self.session()
-        self._carry_out(atomic_request(session, writes, self.settings.batch_limit) for _ in (writes,))
+        for request in self._translating([atomic_request(session, writes, self.settings.batch_limit)]):
+            if request is None or not self._was_carried_out(request):
+                self.memory.journal.carry_out(writes)
+
+    def _was_carried_out(self, request: Any) -> bool:
+        """Send a request; return whether it was answered, and not lost on the way or refused by dying nodes."""
+        try:
+            self.session().send(request).result()
+        except DRIVER_ERRORS as error:
+            if self.closed or not is_passing(error):
+                raise self._translated(error) from error
+            return False
+        return True
 
     def _carry_out(self, requests: Iterable[Any]) -> list[Rows]:
         """Send every request, and those that nodes were away for again, until all are answered."""
@@ -225,7 +226,8 @@ class Store:
     def close(self) -> None:
         """Close what this process opened."""
         self.closed = True
-        session = self._sessions.pop(os.getpid(), None)
+        memory = self.memory
+        session, memory.session = memory.session, None
         if session is not None:
             session.close()
 

@@ -8,6 +8,8 @@
 - Key-value items of one name lie in sixteen partitions by hash of the key, which orders each: a prefix is a range of
   all sixteen. A key in the partition key could not be found by its prefix.
 - The directory names the timelines and the slices of activities that a namespace has; its partitions are ranges too.
+- The journal holds atomic batches while they are carried out. What is removed from it is soon forgotten: a record that
+  came back would be carried out once more, which changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ ITEMS = "feedstore_items"
 DIRECTORY = "feedstore_directory"
 NAMESPACES = "feedstore_namespaces"
 SCHEMA = "feedstore_schema"
+JOURNAL = "feedstore_journal"
 
 SLICE_SHIFT = 101
 """What an activity's id is shifted by to get its slice: 48 bits of milliseconds, of which 2**21 make a slice."""
@@ -27,6 +30,7 @@ SLICE_SHIFT = 101
 SHARDS = 4
 ITEM_BUCKETS = 16
 DIRECTORY_BUCKETS = 32
+JOURNAL_BUCKETS = 16
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,12 @@ TABLES = (
         DIRECTORY,
         {"namespace": "text", "kind": "text", "bucket": "int", "name": "blob"},
         "(namespace, kind, bucket), name",
+    ),
+    Table(
+        JOURNAL,
+        {"bucket": "int", "record": "blob", "part": "int", "parts": "int", "data": "blob"},
+        "bucket, record, part",
+        " WITH gc_grace_seconds = 3600",
     ),
     Table(NAMESPACES, {"namespace": "text", "format": "int"}, "namespace"),
     Table(SCHEMA, {"name": "text", "version": "int"}, "name"),

@@ -6,14 +6,18 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import pytest
+from cassandra import InvalidRequest
 from cassandra.query import BatchStatement, BatchType
 
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.batches import PARTITION_BYTES, PreparedBatch, Write, requests_of
 from feedstore.backends.cassandra.queue import WriteQueue
-from feedstore.errors import AtomicityError
+from feedstore.backends.cassandra.tables import ITEM_BUCKETS
+from feedstore.backends.cassandra.values import bigint_value, int_value
+from feedstore.serializers.values import pack_value
 from feedstore.storage import Backend
 from feedstore.storage.batch import Batch
 from feedstore.testing.samples import ids_of, make_activity
@@ -108,19 +112,6 @@ def test_a_large_write_has_batches_of_its_own_and_a_single_one_needs_none(backen
     assert not any(isinstance(request, BatchStatement) for request in requests(backend, upsert))
 
 
-def test_an_atomic_batch_beyond_the_limit_is_refused_with_its_size(backend: Backend) -> None:
-    timelines, items = backend.timeline_storage(), backend.kv_storage()
-
-    def write() -> None:
-        with backend.batch(atomic=True) as batch:
-            items.upsert("key", 1, batch_interface=batch)
-            timelines.add_to_many([str(number) for number in range(1_000)], [1], batch_interface=batch)
-
-    with pytest.raises(AtomicityError, match=r"51,200 bytes.*batch_size_fail_threshold.* has 86,\d\d\d"):
-        write()
-    assert (list(items.items()), list(timelines.keys())) == ([], [])
-
-
 def upsert_atomically(backend: Backend, size: int) -> None:
     """Write an item of that size and a small one, together."""
     with backend.batch(atomic=True) as batch:
@@ -128,25 +119,55 @@ def upsert_atomically(backend: Backend, size: int) -> None:
         backend.kv_storage().upsert("other", b"x", batch_interface=batch)
 
 
-def test_the_limit_is_where_the_server_s_is(backend: Backend) -> None:
-    """The largest batch that is not refused is one that the server takes."""
-    with pytest.raises(AtomicityError, match="has 51,") as caught:
-        upsert_atomically(backend, 51_200)
-    found = re.search("has ([0-9,]+);", str(caught.value))
-    assert found is not None
-    size = 51_200 - (int(found[1].replace(",", "")) - 51_200)
-    upsert_atomically(backend, size)
-    assert len(backend.kv_storage().fetch_one("key")) == size
-    with pytest.raises(AtomicityError, match="has 51,201;"):
-        upsert_atomically(backend, size + 1)
+def is_logged(sent: list[Any]) -> bool:
+    """Return whether what was sent last was one logged batch, and not the three steps of the journal."""
+    kinds = [getattr(statement, "batch_type", None) for statement in sent]
+    sent.clear()
+    assert kinds == [BatchType.LOGGED] or BatchType.LOGGED not in kinds
+    return kinds == [BatchType.LOGGED]
 
 
-def test_a_limit_may_be_set(backend: Backend, store_url: str) -> None:
+def test_the_limit_is_where_the_server_s_is(backend: Backend, sent: list[Any]) -> None:
+    """The largest batch that does not go by the journal is one that the server takes."""
+    assert isinstance(backend, CassandraBackend)
+    upsert_atomically(backend, 1)
+    sent.clear()
+    smallest, largest = 40_000, 60_000
+    while largest - smallest > 1:
+        middle = (smallest + largest) // 2
+        upsert_atomically(backend, middle)
+        smallest, largest = (middle, largest) if is_logged(sent) else (smallest, middle)
+    assert len(backend.kv_storage().fetch_one("key")) > 51_000
+    session = backend.store.session()
+    rows = [upsert_row(backend, size) for size in (largest + 10, 1)]
+    with pytest.raises(InvalidRequest, match="Batch too large"):
+        session.send(PreparedBatch(session, BatchType.LOGGED, rows, (b"x",))).result()
+
+
+def upsert_row(backend: CassandraBackend, size: int) -> tuple[str, list[bytes]]:
+    """Return the row of an item of that size."""
+    space = backend.namespace.encode(), b"default"
+    key = b"key" if size > 1 else b"other"
+    bucket = int_value(crc32(key) % ITEM_BUCKETS)
+    timestamp = bigint_value(backend.store.clock.next())
+    return backend.store.statements.upsert_item, [timestamp, pack_value(b"x" * size), *space, bucket, key]
+
+
+def test_a_limit_may_be_set(backend: Backend, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with CassandraBackend(store_url, namespace=backend.namespace, batch_limit=2_000) as small:
-        with pytest.raises(AtomicityError, match="2,000 bytes"):
-            upsert_atomically(small, 2_000)
+        by_journal: list[int] = []
+        carry_out = small.store.memory.journal.carry_out
+
+        def keep(writes: list[Write]) -> None:
+            by_journal.append(len(writes))
+            carry_out(writes)
+
+        monkeypatch.setattr(small.store.memory.journal, "carry_out", keep)
         upsert_atomically(small, 1_000)
-    assert len(list(backend.kv_storage().items())) == 2
+        assert by_journal == []
+        upsert_atomically(small, 2_000)
+        assert by_journal == [2]
+    assert len(backend.kv_storage().fetch_one("key")) == 2_000
 
 
 @pytest.mark.parametrize("atomic", [False, True])
@@ -203,3 +224,15 @@ def test_an_atomic_batch_is_one_request(backend: Backend, sent: list[Any]) -> No
         timelines.remove("key", 1, batch_interface=batch)
         backend.kv_storage().upsert("key", 1, batch_interface=batch)
     assert [statement.batch_type for statement in sent] == [BatchType.LOGGED]
+
+
+def test_an_atomic_batch_in_one_partition_needs_no_log(backend: Backend, sent: list[Any]) -> None:
+    """It is one mutation: the servers carry it out as a whole, and no reader sees a part of it."""
+    timelines = backend.timeline_storage()
+    timelines.add("key", 1)
+    sent.clear()
+    with backend.batch(atomic=True) as batch:
+        timelines.add_many("key", range(2, 1_500), batch_interface=batch)
+        timelines.remove("key", 1, batch_interface=batch)
+    assert [statement.batch_type for statement in sent] == [BatchType.UNLOGGED]
+    assert timelines.count("key") == 1_498

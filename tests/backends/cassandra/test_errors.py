@@ -193,7 +193,7 @@ def test_preparing_is_tried_once_where_nothing_is_to_be_tried_again(
         raise OperationTimedOut
 
     with CassandraBackend(cassandra_url, retry_seconds=0) as backend:
-        backend.store.known_namespaces.add(backend.namespace)
+        backend.store.memory.remember(backend.namespace)
         monkeypatch.setattr(backend.store.session().driver_session, "prepare", prepare)
         items = backend.kv_storage()
         with pytest.raises(StorageTimeoutError):

@@ -1,0 +1,142 @@
+"""The journal: what an atomic batch writes, written down before it is carried out.
+
+The servers' own logged batch is limited in size, and needs two other nodes, one of which may just be dying. A record of
+the journal is one row of one partition, so a majority of its replicas keeps it, or nobody has it. Every write has its
+own timestamp, so it does not matter how often, by how many processes or how late a record is carried out: what was
+written after the batch stays. Records of a process that died are carried out by the next process that looks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+from cassandra import ConsistencyLevel
+
+from feedstore.backends.cassandra.batches import ROW_BYTES, Write
+from feedstore.backends.cassandra.tables import JOURNAL_BUCKETS
+from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
+from feedstore.errors import FeedstoreError, StoredDataError
+
+if TYPE_CHECKING:
+    from feedstore.backends.cassandra.store import Store
+
+LOOK_SECONDS = 10.0
+"""How often a process looks for batches that another one left unfinished."""
+
+_PART_BYTES = 256 * 1024
+_CONSISTENCY = ConsistencyLevel.LOCAL_QUORUM
+_ALL_BUCKETS = list_value([int_value(bucket) for bucket in range(JOURNAL_BUCKETS)])
+_logger = logging.getLogger("feedstore.backends.cassandra")
+
+Place = tuple[bytes, bytes]
+"""Where a batch lies: its bucket and its id."""
+
+
+class Journal:
+    """The batches that are under way, and when this process looks for those that nobody finishes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._next_look = 0.0
+        self._lock = threading.Lock()
+
+    def carry_out(self, writes: list[Write]) -> None:
+        """Write a batch down, carry it out, and remove it: three round trips, whatever its size.
+
+        Raises before anything is carried out where the batch could not be written down. If that timed out, either all
+        of it happens or none.
+        """
+        statements, clock = self._store.statements, self._store.clock
+        place = _new_place(clock.next())
+        parts = list(_parts(writes, statements.names))
+        timestamp, total = bigint_value(clock.next()), int_value(len(parts))
+        self._store.fetch_all(
+            (
+                (statements.add_record, [*place, int_value(number), total, part, timestamp])
+                for number, part in enumerate(parts)
+            ),
+            _CONSISTENCY,
+        )
+        self._store.write_now(writes)
+        self._remove(place)
+
+    def settle(self) -> None:
+        """Carry out what processes that died have left unfinished; one round trip each ten seconds, and at first."""
+        if time.monotonic() < self._next_look:
+            return
+        with self._lock:
+            if time.monotonic() < self._next_look:
+                return
+            for place in self._complete():
+                self._finish(place)
+            self._next_look = time.monotonic() + LOOK_SECONDS
+
+    def _complete(self) -> list[Place]:
+        """Return the batches all of whose records are there. Of others nothing has been carried out."""
+        (rows,) = self._store.fetch_all([(self._store.statements.select_records, [_ALL_BUCKETS])], _CONSISTENCY)
+        found: dict[Place, int] = {}
+        for bucket, record, _, parts in rows:
+            place = int_value(bucket), record
+            found[place] = found.get(place, parts or 0) - 1
+        return [place for place, missing in found.items() if missing == 0]
+
+    def _finish(self, place: Place) -> None:
+        (records,) = self._store.fetch_all([(self._store.statements.select_batch, [*place])], _CONSISTENCY)
+        try:
+            writes = [write for (data,) in records for write in _read(data, self._store.statements.texts)]
+        except StoredDataError as error:
+            # It stays where it is: a newer release may have written it, and reads must go on.
+            _logger.error("the unfinished batch 0x%s cannot be carried out: %s", place[1].hex(), error)
+            return
+        self._store.write_now(writes)
+        self._remove(place)
+        _logger.info("an atomic batch that another process left unfinished was carried out")
+
+    def _remove(self, place: Place) -> None:
+        values = [bigint_value(self._store.clock.next()), *place]
+        try:
+            self._store.fetch_all([(self._store.statements.remove_batch, values)], _CONSISTENCY)
+        except FeedstoreError as error:
+            # The batch has happened, and whoever finds it carries it out once more, which changes nothing.
+            _logger.warning("an atomic batch that was carried out could not be removed from the journal: %s", error)
+
+
+def _new_place(timestamp: int) -> Place:
+    return int_value(random.randrange(JOURNAL_BUCKETS)), bigint_value(timestamp) + os.urandom(8)
+
+
+def _parts(writes: list[Write], names: dict[str, str]) -> Iterator[bytes]:
+    """Yield the writes as bytes, in parts of some 256 KiB."""
+    packed: list[Any] = []
+    size = 0
+    for partition, rows, _ in writes:
+        for text, values in rows:
+            packed.append((partition, names[text], values))
+            size += ROW_BYTES + sum(map(len, values)) + sum(map(len, partition))
+            if size > _PART_BYTES:
+                yield _packed(packed)
+                packed, size = [], 0
+    if packed:
+        yield _packed(packed)
+
+
+def _packed(rows: list[Any]) -> bytes:
+    data: bytes = msgpack.packb(rows, use_bin_type=True)
+    return data
+
+
+def _read(data: bytes, texts: dict[str, str]) -> Iterator[Write]:
+    """Yield the writes of a record; raise :class:`StoredDataError` where it is damaged or of a newer release."""
+    try:
+        for partition, name, values in msgpack.unpackb(data, raw=False):
+            size = ROW_BYTES + sum(map(len, values))
+            yield Write(tuple(map(bytes, partition)), [(texts[name], list(map(bytes, values)))], size)
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise StoredDataError(f"a record of the journal is damaged or of a newer release: {error!r}") from error
