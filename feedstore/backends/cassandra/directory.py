@@ -1,24 +1,27 @@
 """The directory: which timelines, and which slices of activities, a namespace has.
 
 A name is put there before or with the first write under it, and again by a process that still writes under it ten
-minutes later. It stays when what it names becomes empty: readers look whether anything is there. A flush takes out the
-names that nobody has a lease on, with one range tombstone for each of the directory's partitions.
+minutes later, or that finds the directory emptied or restored: each write sees to that. It stays when what it names
+becomes empty: readers look whether anything is there. A flush takes out the names that nobody has a lease on, with one
+range tombstone for each of the directory's partitions.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TypeVar
 from zlib import crc32
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.leases import LEASE_SECONDS
+from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 
+# A row more in a request costs less than a read beside it.
+_FEW = 4
 _MOST_A_TRIP = 1000
 _BUCKETS_A_REQUEST = 16
 _MICROSECONDS = 1_000_000
@@ -35,18 +38,56 @@ class Directory:
         self._buckets = buckets
 
     def write_with(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
-        """Carry writes out, and put the names they are about into the directory with them; in a batch, before it."""
-        leases, began = self._store.memory.leases, time.monotonic()
-        lapsed = leases.lapsed(self._namespace, self._kind, names)
-        if not lapsed:
-            self._store.write(writes)
-            return
-        if self._store.queue is None:
-            self._store.write_now(chain(self._registrations(lapsed), writes))
+        """Carry writes out, and see to it that the directory has the names they are about; in a batch, before it.
+
+        A few names go along with every write. Of many those go along that this process has not put there of late; for
+        the others it reads one name along, which shows whether the tables were emptied or restored meanwhile.
+        """
+        lapsed = self._leases.lapsed(self._namespace, self._kind, names)
+        if self._store.queue is not None:
+            if lapsed:
+                self._register(lapsed, ())
+            self._write_in_batch(names, writes)
+        elif len(names) <= _FEW:
+            self._register(names, writes)
+        elif len(lapsed) == len(names):
+            self._register(lapsed, writes)
         else:
-            self._store.write_now(self._registrations(lapsed))
-            self._store.write(writes)
-        leases.renew(self._namespace, self._kind, lapsed, began)
+            is_whole = self._asked_whether_whole()
+            self._register(lapsed, writes)
+            if not is_whole():
+                self._register_again(names)
+
+    def _write_in_batch(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
+        queue = self._store.queue
+        if len(names) <= _FEW:
+            new = [name for name in names if queue is not None and queue.is_new((self._kind, name))]
+            writes = chain(self._registrations(new), writes)
+        elif queue is not None and queue.is_new((self._kind, b"")) and not self._asked_whether_whole()():
+            self._register_again(names)
+        self._store.write(writes)
+
+    def _register(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
+        began = time.monotonic()
+        self._store.write_now(chain(self._registrations(names), writes))
+        self._leases.renew(self._namespace, self._kind, names, began)
+
+    def _register_again(self, names: Sequence[bytes]) -> None:
+        self._leases.forget()
+        self._register(names, ())
+
+    def _asked_whether_whole(self) -> Callable[[], bool]:
+        """Ask for the name that this process put there last, and return what waits for the answer."""
+        newest = self._leases.newest(self._namespace, self._kind)
+        if newest is None:
+            return bool
+        partition = self._partition(crc32(newest) % self._buckets)
+        rows = self._store.ask(self._store.statements.select_name, [*partition, newest])
+        return lambda: bool(rows())
+
+    @property
+    def _leases(self) -> Leases:
+        return self._store.memory.leases
 
     def _registrations(self, names: Sequence[bytes]) -> list[Write]:
         statement, timestamp = self._store.statements.register, bigint_value(self._store.clock.next())

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 10.0
 """How often a process looks for batches that another one left unfinished."""
 
+_PREFERRED_SECONDS = 10.0
 _PART_BYTES = 256 * 1024
 _CONSISTENCY = ConsistencyLevel.LOCAL_QUORUM
 _ALL_BUCKETS = list_value([int_value(bucket) for bucket in range(JOURNAL_BUCKETS)])
@@ -45,7 +46,17 @@ class Journal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._next_look = 0.0
+        self._preferred_until = 0.0
         self._lock = threading.Lock()
+
+    @property
+    def is_preferred(self) -> bool:
+        """Whether a logged batch has failed a moment ago: until a dying node is known to be dead, others would, too."""
+        return time.monotonic() < self._preferred_until
+
+    def prefer(self) -> None:
+        """Let batches go by the journal for a while."""
+        self._preferred_until = time.monotonic() + _PREFERRED_SECONDS
 
     def carry_out(self, writes: list[Write]) -> None:
         """Write a batch down, carry it out, and remove it: three round trips, whatever its size.

@@ -19,6 +19,7 @@ class Leases:
 
     def __init__(self) -> None:
         self._ends: dict[tuple[str, str, bytes], float] = {}
+        self._newest: dict[tuple[str, str], bytes] = {}
         self._lock = threading.Lock()
 
     def lapsed(self, namespace: str, kind: str, names: Iterable[bytes]) -> list[bytes]:
@@ -32,5 +33,18 @@ class Leases:
             for name in names:
                 self._ends.pop((namespace, kind, name), None)
                 self._ends[namespace, kind, name] = began + LEASE_SECONDS
+                self._newest[namespace, kind] = name
             while len(self._ends) > _MOST_NAMES:
                 del self._ends[next(iter(self._ends))]
+
+    def newest(self, namespace: str, kind: str) -> bytes | None:
+        """Return the name that was put there last. A directory that has it has all the others: one that was emptied or
+        restored since lacks this one first.
+        """
+        return self._newest.get((namespace, kind))
+
+    def forget(self) -> None:
+        """Forget every lease, because the directory was emptied or restored."""
+        with self._lock:
+            self._ends.clear()
+            self._newest.clear()

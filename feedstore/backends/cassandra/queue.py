@@ -20,6 +20,7 @@ class WriteQueue:
         self.writes: list[Write] = []
         self.changes: dict[bytes, list[Any]] = {}
         self.trimmed: list[str] = []
+        self._named: set[object] = set()
 
     def add(self, writes: Iterable[Write]) -> None:
         """Queue writes."""
@@ -34,3 +35,10 @@ class WriteQueue:
         """Return the writes and forget them."""
         writes, self.writes = self.writes, []
         return writes
+
+    def is_new(self, name: object) -> bool:
+        """Return whether a batch meets a name for the first time; only then need it be put into the directory."""
+        if name in self._named:
+            return False
+        self._named.add(name)
+        return True

@@ -49,8 +49,10 @@ def prepare_schema(session: Session, settings: Settings, label: str) -> None:
     if settings.schema == "ignore":
         return
     preparation = _Preparation(session, settings, label)
-    deadline = time.monotonic() + settings.retry_seconds
+    deadline = None
     while (error := _passing_failure(preparation)) is not None:
+        if deadline is None:
+            deadline = time.monotonic() + settings.retry_seconds
         if time.monotonic() + _PAUSE_SECONDS > deadline:
             raise error
         time.sleep(_PAUSE_SECONDS)
@@ -183,4 +185,5 @@ class _Preparation:
 
     def _run(self, statement: str, parameters: tuple[str, ...] | None = None, host: Any = None) -> list[Any]:
         session = self._session.driver_session
-        return list(session.execute(statement, parameters, execution_profile=self._session.profile, host=host))
+        asked = SimpleStatement(statement, is_idempotent=True)
+        return list(session.execute(asked, parameters, execution_profile=self._session.profile, host=host))

@@ -11,10 +11,23 @@ from functools import cached_property
 from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, _ConfigMode
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    NoHostAvailable,
+    ResponseFuture,
+    _ConfigMode,
+)
 from cassandra.connection import ConnectionShutdown
-from cassandra.policies import DCAwareRoundRobinPolicy, ExponentialReconnectionPolicy, TokenAwarePolicy
-from cassandra.query import BoundStatement, tuple_factory
+from cassandra.policies import (
+    ConstantSpeculativeExecutionPolicy,
+    DCAwareRoundRobinPolicy,
+    ExponentialReconnectionPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.protocol import PrepareMessage
+from cassandra.query import BoundStatement, PreparedStatement, tuple_factory
 
 from feedstore.backends.cassandra.address import Address
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
@@ -32,6 +45,11 @@ _PAUSE_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 1.0
 # The driver itself would wait up to ten minutes before it looks for a node again that was away for a while.
 _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS = 0.5, 10.0
+# A node that hangs keeps its connections. A request that it does not answer is sent to the next node as well, twice at
+# most, and it is taken for dead once it has not answered a heartbeat.
+_FURTHER_NODES = 2
+_LONGEST_PATIENCE_SECONDS = 1.0
+_HEARTBEAT_SECONDS = 5
 # Without it a message that fills no packet waits for the answer to the one before, which the server delays by 40 ms:
 # fan-outs to 1,000 timelines fell from 100,000 to 20,000 deliveries a second.
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -46,10 +64,12 @@ class Session:
         self.driver_session = session
         self._is_owned = is_owned
         self._retry_seconds = settings.retry_seconds
+        patience = min(_LONGEST_PATIENCE_SECONDS, settings.timeout / (_FURTHER_NODES + 2))
         self.profile = session.execution_profile_clone_update(
             EXEC_PROFILE_DEFAULT,
             row_factory=tuple_factory,
             retry_policy=IdempotentRetries(session),
+            speculative_execution_policy=ConstantSpeculativeExecutionPolicy(patience, _FURTHER_NODES),
             request_timeout=settings.timeout,
             consistency_level=settings.consistency,
         )
@@ -70,7 +90,7 @@ class Session:
         deadline = time.monotonic() + self._retry_seconds
         while True:
             try:
-                prepared = self.driver_session.prepare(text)
+                prepared = self._ask_to_prepare(text)
                 break
             except DRIVER_ERRORS as error:
                 is_late = time.monotonic() + _PAUSE_SECONDS > deadline
@@ -79,6 +99,38 @@ class Session:
             time.sleep(_PAUSE_SECONDS)
         prepared.is_idempotent = True
         prepared.fetch_size = _FETCH_SIZE
+        return prepared
+
+    def _ask_to_prepare(self, text: str) -> Any:
+        """Ask nodes until one of them has prepared a statement; the others do so when they meet it.
+
+        The driver's own way waits ten seconds for the first node, and as long for each of the others.
+        """
+        profile = self.profile
+        future = ResponseFuture(
+            self.driver_session,
+            PrepareMessage(query=text, keyspace=None),
+            query=None,
+            timeout=profile.request_timeout,
+            retry_policy=profile.retry_policy,
+            load_balancer=profile.load_balancing_policy,
+            speculative_execution_plan=profile.speculative_execution_policy.new_plan(None, None),
+        )
+        future.send_request()
+        answer = future.result().one()
+        prepared = PreparedStatement.from_message(
+            answer.query_id,
+            answer.bind_metadata,
+            answer.pk_indexes,
+            self.cluster.metadata,
+            text,
+            None,
+            self.cluster.protocol_version,
+            answer.column_metadata,
+            answer.result_metadata_id,
+            self.cluster.column_encryption_policy,
+        )
+        self.cluster.add_prepared(answer.query_id, prepared)
         return prepared
 
     def bound(self, text: str, values: list[bytes], consistency: int | None = None) -> Any:
@@ -139,6 +191,8 @@ def own_session(address: Address, options: Mapping[str, Any]) -> Callable[[], An
             sockopts=_SOCKET_OPTIONS,
             connect_timeout=options["connect_timeout"],
             control_connection_timeout=options["connect_timeout"],
+            idle_heartbeat_interval=_HEARTBEAT_SECONDS,
+            idle_heartbeat_timeout=_HEARTBEAT_SECONDS,
             reconnection_policy=ExponentialReconnectionPolicy(
                 _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS, max_attempts=None
             ),

@@ -71,6 +71,7 @@ class Statements:
     def _write_directory(self, table: str) -> None:
         self.register = f"INSERT INTO {table} (namespace, kind, bucket, name) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
         self.forget = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_DIRECTORY} AND name >= 0x"
+        self.select_name = f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name = ?"
         self.select_names = f"SELECT bucket, name FROM {table} WHERE {_DIRECTORIES} AND name > ? PER PARTITION LIMIT ?"
 
     def _write_journal(self, table: str) -> None:

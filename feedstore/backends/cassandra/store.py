@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
+from cassandra import OperationTimedOut
+
 from feedstore.backends.cassandra.batches import Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated
@@ -113,17 +115,26 @@ class Store:
 
     def fetch(self, statement: str, values: list[bytes], consistency: int | None = None) -> Rows:
         """Return all rows of one reading statement: one round trip for each 5,000."""
+        return self.ask(statement, values, consistency)()
+
+    def ask(self, statement: str, values: list[bytes], consistency: int | None = None) -> Callable[[], Rows]:
+        """Send a statement, and return what waits for its rows."""
         session = self.session()
         try:
             request = session.bound(statement, values, consistency)
         except DRIVER_ERRORS as error:
             raise self._translated(error) from error
-        try:
-            return _rows_of(session.send(request).result())
-        except DRIVER_ERRORS as error:
-            if not is_passing(error):
-                raise self._translated(error) from error
-        return self._carry_out([request])[0]
+        future = session.send(request)
+
+        def rows() -> Rows:
+            try:
+                return _rows_of(future.result())
+            except DRIVER_ERRORS as error:
+                answers: list[Rows] = [[]]
+                self._send_again([request], {0: error}, answers)
+                return answers[0]
+
+        return rows
 
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
         """Return all rows of each reading statement; up to 16 are under way at once."""
@@ -151,10 +162,10 @@ class Store:
 
         The journal takes what is larger than the servers' batches, and what they cannot log while a node dies.
         """
-        session = self.session()
+        session, journal = self.session(), self.memory.journal
         for request in self._translating([atomic_request(session, writes, self.settings.batch_limit)]):
-            if request is None or not self._was_carried_out(request):
-                self.memory.journal.carry_out(writes)
+            if request is None or journal.is_preferred or not self._was_carried_out(request):
+                journal.carry_out(writes)
 
     def _was_carried_out(self, request: Any) -> bool:
         """Send a request; return whether it was answered, and not lost on the way or refused by dying nodes."""
@@ -163,6 +174,7 @@ class Store:
         except DRIVER_ERRORS as error:
             if self.closed or not is_passing(error):
                 raise self._translated(error) from error
+            self.memory.journal.prefer()
             return False
         return True
 
@@ -171,6 +183,11 @@ class Store:
         sent: list[Any] = []
         answers: list[Rows] = []
         failed = self._send(_kept(self._translating(requests), sent, answers), answers)
+        self._send_again(sent, failed, answers)
+        return answers
+
+    def _send_again(self, sent: list[Any], failed: dict[int, Exception], answers: list[Rows]) -> None:
+        """Send what failed until all is answered, or for ``retry_seconds`` nothing was."""
         deadline = time.monotonic() + self.settings.retry_seconds
         pause = _FIRST_PAUSE_SECONDS
         while failed:
@@ -180,17 +197,26 @@ class Store:
                 raise self._translated(error) from error
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            number = len(failed)
             failed = self._send([(position, sent[position]) for position in failed], answers)
-        return answers
+            if len(failed) < number:
+                deadline = time.monotonic() + self.settings.retry_seconds
 
     def _send(self, requests: Iterable[tuple[int, Any]], answers: list[Rows]) -> dict[int, Exception]:
-        """Send requests by their positions, put each answer into its place, and return what went wrong."""
+        """Send requests by their positions, put each answer into its place, and return what went wrong.
+
+        After a timeout no more are sent: where nodes hang, each would take as long to fail.
+        """
         session = self.session()
         under_way: deque[tuple[int, Any]] = deque()
         failed: dict[int, Exception] = {}
+        late: Exception | None = None
         for position, request in requests:
+            if late is not None:
+                failed[position] = late
+                continue
             if len(under_way) >= _MOST_AT_ONCE:
-                _finish(under_way, answers, failed)
+                late = _finish(under_way, answers, failed)
             under_way.append((position, session.send(request)))
         while under_way:
             _finish(under_way, answers, failed)
@@ -240,12 +266,17 @@ def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iter
         yield position, request
 
 
-def _finish(under_way: deque[tuple[int, Any]], answers: list[Rows], failed: dict[int, Exception]) -> None:
+def _finish(
+    under_way: deque[tuple[int, Any]], answers: list[Rows], failed: dict[int, Exception]
+) -> OperationTimedOut | None:
+    """Wait for the answer to the first request that is under way; return the timeout where there was none."""
     position, future = under_way.popleft()
     try:
         answers[position] = _rows_of(future.result())
     except DRIVER_ERRORS as error:
         failed[position] = error
+        return error if isinstance(error, OperationTimedOut) else None
+    return None
 
 
 def _rows_of(result: Any) -> Rows:

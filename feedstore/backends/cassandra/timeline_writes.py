@@ -40,9 +40,9 @@ class CassandraTimelineWrites(TimelineHooks):
         its deadline.
         """
         store, (name,) = self.backend.store_to_write(), self._names([key])
+        rows = store.ask(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
         self._directory.write_with([key.encode()], [])
-        rows = store.fetch(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
-        was_absent: bool = rows[0][0]
+        was_absent: bool = rows()[0][0]
         return was_absent
 
     def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> None:

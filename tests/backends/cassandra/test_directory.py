@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -11,8 +11,8 @@ from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
-from feedstore.backends.cassandra.tables import SLICE_SHIFT
-from feedstore.errors import StorageError
+from feedstore.backends.cassandra.tables import SLICE_SHIFT, TABLES
+from feedstore.errors import MissingSchemaError, StorageError
 from feedstore.storage import Backend
 from feedstore.testing.processes import Child
 from feedstore.testing.samples import make_activity
@@ -173,3 +173,91 @@ def test_a_process_that_adds_while_another_flushes_loses_no_name(open_backend: O
     assert set(timelines.keys()) == held
     timelines.flush()
     assert not any(timelines.count(key) for key in held)
+
+
+def empty(backend: Backend, *tables: str) -> None:
+    """Empty tables under everybody who has written to them."""
+    assert isinstance(backend, CassandraBackend)
+    for table in tables:
+        backend.store.session().driver_session.execute(f'TRUNCATE "{backend.store.keyspace}".feedstore_{table}')
+
+
+def add_in_a_batch(backend: Backend, keys: list[str], atomic: bool) -> None:
+    with backend.batch(atomic) as batch:
+        for key in keys:
+            backend.timeline_storage().add(key, 1, batch_interface=batch)
+
+
+WAYS: dict[str, Callable[[Backend, list[str]], object]] = {
+    "one by one": lambda backend, keys: [backend.timeline_storage().add(key, 1) for key in keys],
+    "fan-out": lambda backend, keys: backend.timeline_storage().add_to_many(keys, [1], max_length=5),
+    "batch": lambda backend, keys: add_in_a_batch(backend, keys, atomic=False),
+    "atomic batch": lambda backend, keys: add_in_a_batch(backend, keys, atomic=True),
+}
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_what_is_written_after_the_tables_were_emptied_is_listed(open_backend: OpenBackend) -> None:
+    """A process holds leases on names that are no longer there, in whatever way it writes."""
+    backend = open_backend()
+    keys = [f"key{number}" for number in range(50)]
+    backend.timeline_storage().add_to_many(keys, [1])
+    backend.activity_storage().add(make_activity())
+    for way in WAYS.values():
+        empty(backend, "timelines", "directory", "activities", "namespaces")
+        way(backend, keys)
+        backend.activity_storage().add(make_activity(1))
+        other = open_backend(backend.namespace)
+        assert set(other.timeline_storage().keys()) == set(keys)
+        assert list(other.activity_storage().iterate()) == [make_activity(1)]
+        assert other.timeline_storage().count(keys[0]) == 1
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_what_is_written_after_an_older_state_was_restored_is_listed(open_backend: OpenBackend) -> None:
+    """The names that were there at the time of the copy are there; those that came after it are not."""
+    backend = open_backend()
+    assert isinstance(backend, CassandraBackend)
+    timelines, session = backend.timeline_storage(), backend.store.session().driver_session
+    old, new = [f"old{number}" for number in range(20)], [f"new{number}" for number in range(20)]
+    timelines.add_to_many(old, [1])
+    timelines.add_to_many(new, [1])
+    for bucket in range(32):
+        session.execute(
+            f'DELETE FROM "{backend.store.keyspace}".feedstore_directory WHERE namespace = %s AND kind = %s '
+            "AND bucket = %s AND name >= %s AND name < %s",
+            (backend.namespace, "timelines", bucket, b"new", b"nex"),
+        )
+    assert set(timelines.keys()) == set(old)
+    timelines.add_to_many([*old, *new[:5]], [2])
+    assert set(timelines.keys()) == {*old, *new[:5]}
+
+
+@pytest.mark.parametrize("backend_kind", ["cassandra"])
+def test_the_mark_of_a_namespace_is_written_again_within_ten_minutes(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(backend, CassandraBackend)
+    backend.kv_storage().upsert("key", 1)
+    empty(backend, "namespaces")
+    later = time.monotonic() + LEASE_SECONDS
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    backend.kv_storage().upsert("key", 2)
+    rows = backend.store.fetch(backend.store.statements.select_format, [backend.namespace.encode()])
+    assert rows == [(1,)]
+
+
+def test_tables_that_were_dropped_and_made_again_are_used(cassandra_keyspace: str) -> None:
+    """The statements that a process has prepared are prepared again where the servers have forgotten them."""
+    with CassandraBackend(cassandra_keyspace) as backend:
+        backend.timeline_storage().add("key", 1)
+        session = backend.store.session().driver_session
+        for table in TABLES:
+            session.execute(f'DROP TABLE "{backend.store.keyspace}".{table.name}')
+        with pytest.raises(MissingSchemaError, match="gone"):
+            backend.timeline_storage().add("key", 2)
+        with CassandraBackend(cassandra_keyspace) as other:
+            other.ping()
+        backend.timeline_storage().add("key", 3)
+        backend.timeline_storage().add_to_many([f"key{number}" for number in range(50)], [3])
+        assert len(list(backend.timeline_storage().keys())) == 51

@@ -194,7 +194,7 @@ def test_preparing_is_tried_once_where_nothing_is_to_be_tried_again(
 
     with CassandraBackend(cassandra_url, retry_seconds=0) as backend:
         backend.store.memory.remember(backend.namespace)
-        monkeypatch.setattr(backend.store.session().driver_session, "prepare", prepare)
+        monkeypatch.setattr(backend.store.session(), "_ask_to_prepare", prepare)
         items = backend.kv_storage()
         with pytest.raises(StorageTimeoutError):
             items.fetch_one("key") if use == "read" else items.upsert("key", 1)

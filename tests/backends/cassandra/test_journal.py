@@ -184,10 +184,8 @@ def test_a_damaged_record_is_named_and_stops_nobody(
     ((bucket, record),) = store.memory.journal._complete()
     driver = store.session().driver_session
     table = f'"{store.keyspace}".feedstore_journal'
-    driver.execute(
-        f"UPDATE {table} SET data = 0xc1ff WHERE bucket = {int.from_bytes(bucket, 'big')} AND record = 0x{record.hex()} "
-        "AND part = 0"
-    )
+    place = f"bucket = {int.from_bytes(bucket, 'big')} AND record = 0x{record.hex()} AND part = 0"
+    driver.execute(f"UPDATE {table} SET data = 0xc1ff WHERE {place}")
     try:
         other = open_backend(backend.namespace)
         with caplog.at_level(logging.ERROR):

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from stores import fresh_namespace
 
 DELIVERED = [f"feed:{number}" for number in range(60)]
 FILLED = [f"full:{number}" for number in range(20)]
+TOGETHER = [f"together:{number}" for number in range(3)]
 LENGTH = 10
 CHUNK = 20
 ROUNDS = 25
@@ -62,6 +64,33 @@ def test_nodes_that_hang_are_a_timeout_and_the_write_may_be_repeated(
     assert ids_in(backend, "key") == [4, 3, 2, 1]
 
 
+@pytest.mark.parametrize("number", range(soak.count(1, 3)))
+def test_one_node_that_hangs_fails_no_call(
+    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str, backend: CassandraBackend, number: int
+) -> None:
+    """Nothing is tried again here: the request itself goes to another node, also one that prepares a statement."""
+    hanging = cassandra_ring.nodes[number]
+    quickly: dict[str, Any] = {"timeout": 4.0, "retry_seconds": 0, "connect_timeout": 2.0}
+    with CassandraBackend(cassandra_ring_url, namespace=backend.namespace, **quickly) as known:
+        known.timeline_storage().add_to_many(TOGETHER, [1])
+        hanging.pause()
+        try:
+            for one in range(4):
+                known.timeline_storage().add(f"key:{one}", one)
+                assert ids_in(known, f"key:{one}") == [one]
+            with known.batch(atomic=True) as batch:
+                known.timeline_storage().add_to_many(TOGETHER, [2], batch_interface=batch)
+                known.kv_storage().upsert("item", 1, batch_interface=batch)
+            assert known.kv_storage().fetch_one("item") == 1
+            known.queue("jobs").push("job")
+            with CassandraBackend(cassandra_ring_url, namespace=backend.namespace, **quickly) as new:
+                assert new.timeline_storage().count(TOGETHER[0]) == 2
+                new.activity_storage().add(Activity("ann", "push", "commit:1"))
+            known.close()
+        finally:
+            hanging.resume()
+
+
 @pytest.mark.soak
 @pytest.mark.usefixtures("backend")
 def test_several_processes_open_an_empty_keyspace_at_once(cassandra_ring: OwnCassandraRing) -> None:
@@ -93,7 +122,7 @@ def test_two_of_three_gone_is_one_error_that_names_the_store(
 
 
 def test_a_node_killed_amid_adds_fan_outs_and_reads(
-    cassandra_ring: OwnCassandraRing, backend: CassandraBackend
+    cassandra_ring: OwnCassandraRing, cassandra_ring_url: str, backend: CassandraBackend
 ) -> None:
     timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
     deeds = [Activity("ann", "push", f"commit:{number}") for number in range(CHUNK)]
@@ -113,14 +142,25 @@ def test_a_node_killed_amid_adds_fan_outs_and_reads(
         assert {len(found) for found in timelines.get_many_slices(FILLED[:5], 0, 30).values()} == {30}
         assert items.fetch_one("item") == 7
 
+    def write_together(number: int) -> None:
+        with patient.batch(atomic=True) as batch:
+            patient.timeline_storage().add_to_many(TOGETHER, [number], batch_interface=batch)
+            patient.kv_storage().upsert("together", number, batch_interface=batch)
+
     def check() -> None:
         assert ids_in(backend, "key") == list(range(added * CHUNK))[::-1]
+        assert items.fetch_one("together") == together - 1
+        for found in timelines.get_many_slices(TOGETHER, 0, None).values():
+            assert ids_of(found) == list(range(together))[::-1]
         assert activities.get_many(deeds) == deeds
         for found in timelines.get_many_slices(DELIVERED, 0, None).values():
             assert LENGTH <= len(found) <= LENGTH + 2 * Excess().limit(LENGTH)
             assert ids_of(found) == newest[: len(found)]
 
-    added, delivered, _ = carried_out_amid_a_death(cassandra_ring, cassandra_ring.nodes[1], [add, fan_out, read])
+    # With the default options; the servers can log no batch until they know that the node is gone.
+    with CassandraBackend(cassandra_ring_url, namespace=backend.namespace) as patient:
+        calls = [add, fan_out, read, write_together]
+        added, delivered, _, together = carried_out_amid_a_death(cassandra_ring, cassandra_ring.nodes[1], calls)
     newest = list(range(delivered))[::-1]
     check()
     cassandra_ring.make_whole()

@@ -114,7 +114,7 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
     backend = CassandraBackend(cassandra_url, namespace=fresh_namespace(), retry_seconds=3_600)
     items = backend.kv_storage()
     items.delete("key")
-    session = backend.store.session().driver_session
+    session = backend.store.session()
     tried: list[str] = []
 
     def prepare(statement: str) -> None:
@@ -123,7 +123,7 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
         backend.close()
         raise NoHostAvailable("Unable to complete the operation against any hosts", {})
 
-    monkeypatch.setattr(session, "prepare", prepare)
+    monkeypatch.setattr(session, "_ask_to_prepare", prepare)
     with pytest.raises(BackendClosedError, match="was closed while it was asked"):
         items.fetch_one("key") if use == "read" else items.upsert("key", 1)
 
