@@ -212,12 +212,12 @@ class Store:
         failed: dict[int, Exception] = {}
         late: Exception | None = None
         for position, request in requests:
-            if late is not None:
-                failed[position] = late
-                continue
-            if len(under_way) >= _MOST_AT_ONCE:
+            if late is None and len(under_way) >= _MOST_AT_ONCE:
                 late = _finish(under_way, answers, failed)
-            under_way.append((position, session.send(request)))
+            if late is None:
+                under_way.append((position, session.send(request)))
+            else:
+                failed[position] = late
         while under_way:
             _finish(under_way, answers, failed)
         return failed

@@ -110,7 +110,7 @@ def test_a_process_that_runs_already_finishes_it_within_its_time(
     assert True in is_there(other, 1)
     assert False in is_there(other, 1)
     now = time.monotonic() + LOOK_SECONDS
-    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     assert all(is_there(other, 1))
 
 
