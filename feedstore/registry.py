@@ -22,6 +22,8 @@ _BUILT_IN = {
     "unix": "feedstore.backends.redis:RedisBackend",
     "redis+cluster": "feedstore.backends.redis:RedisBackend",
     "rediss+cluster": "feedstore.backends.redis:RedisBackend",
+    "redis+sentinel": "feedstore.backends.redis:RedisBackend",
+    "rediss+sentinel": "feedstore.backends.redis:RedisBackend",
     "cassandra": "feedstore.backends.cassandra:CassandraBackend",
 }
 

@@ -96,6 +96,17 @@ def _can_be_resolved(host: str) -> bool:
         return False
 
 
+def place_of_text(text: str) -> tuple[str, int | None] | None:
+    """Return the host and the port, None without one, of ``host``, ``host:port`` or ``[IPv6 address]:port``; None for a
+    text of another form.
+    """
+    parts = _PLACE.fullmatch(text)
+    if parts is None:
+        return None
+    port = int(parts["port"]) if parts["port"] else None
+    return None if port is not None and not 1 <= port <= _LAST_PORT else (unquote(parts["host"].strip("[]")), port)
+
+
 def text_of_places(places: list[Place]) -> str:
     """Return hosts and ports as they stand in a URL."""
     return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places)

@@ -9,26 +9,30 @@ from feedstore.errors import InvalidValueError
 from feedstore.storage.server_url import Place, ServerUrl, UrlForm, text_of_places
 
 SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER = "redis", "rediss", "unix", "redis+cluster", "rediss+cluster"
+SENTINEL, TLS_SENTINEL = "redis+sentinel", "rediss+sentinel"
 _FORM = UrlForm(
     "Redis",
-    "'redis://user:password@host:port/database', 'rediss://…' (TLS), 'unix:///path/of/socket?db=0' or "
-    "'redis+cluster://host:port,host:port'",
-    frozenset((SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER)),
+    "'redis://user:password@host:port/database', 'rediss://…' (TLS), 'unix:///path/of/socket?db=0', "
+    "'redis+cluster://host:port,host:port' or 'redis+sentinel://host:port,host:port/service/database'",
+    frozenset((SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER, SENTINEL, TLS_SENTINEL)),
 )
 _PORT = 6379
+_SENTINEL_PORT = 26379
 _MOST_DATABASE_DIGITS = 9
 
 
 @dataclass(frozen=True)
 class Address:
-    """A server or the first nodes of a Cluster, who asks, and the options that stood in the query.
+    """A server, the first nodes of a Cluster or Sentinels and the ``service`` that they watch; the credentials; and the
+    options that stood in the query.
 
-    ``label`` is for messages: the places without user and password.
+    ``label`` is for messages: the places and the database without user and password.
     """
 
     scheme: str
     places: list[Place]
     path: str
+    service: str
     database: int
     credentials: dict[str, str] = field(repr=False)
     label: str
@@ -40,16 +44,21 @@ class Address:
         return self.scheme in (CLUSTER, TLS_CLUSTER)
 
     @property
+    def is_sentinel(self) -> bool:
+        """Whether Sentinels are asked where the server is."""
+        return self.scheme in (SENTINEL, TLS_SENTINEL)
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether TLS is spoken."""
-        return self.scheme in (TLS, TLS_CLUSTER)
+        return self.scheme in (TLS, TLS_CLUSTER, TLS_SENTINEL)
 
     def connection_arguments(self) -> dict[str, Any]:
-        """Return what redis-py's connections need to know of the address."""
+        """Return what redis-py's connections need to know of the address; where several places are named, not which."""
         arguments: dict[str, Any] = dict(self.credentials)
         if self.scheme == SOCKET:
             arguments["path"] = self.path
-        elif not self.is_cluster:
+        elif self.scheme in (SERVER, TLS):
             arguments["host"], arguments["port"] = self.places[0]
         if not self.is_cluster:
             arguments["db"] = self.database
@@ -64,15 +73,29 @@ def parse_address(url: str) -> Address:
     parts = ServerUrl.parse(url, _FORM)
     if parts.scheme == SOCKET:
         return _socket_address(parts)
+    if parts.scheme in (SENTINEL, TLS_SENTINEL):
+        return _sentinel_address(parts)
     places = parts.places(_PORT, "localhost")
     label = f"{parts.scheme}://{text_of_places(places)}"
     if parts.scheme in (CLUSTER, TLS_CLUSTER):
         if parts.path:
             raise InvalidValueError("a Redis Cluster has no databases; leave the path out of its URL")
-        return Address(parts.scheme, places, "", 0, parts.credentials, label, parts.query)
+        return Address(parts.scheme, places, "", "", 0, parts.credentials, label, parts.query)
     if len(places) > 1:
         raise InvalidValueError("several hosts make a Cluster; use redis+cluster://")
-    return Address(parts.scheme, places, "", _database(parts.path), parts.credentials, label, parts.query)
+    database = _database(parts.path)
+    return Address(parts.scheme, places, "", "", database, parts.credentials, f"{label}/{database}", parts.query)
+
+
+def _sentinel_address(parts: ServerUrl) -> Address:
+    service, _, database_text = parts.path.partition("/")
+    if not service:
+        raise InvalidValueError(
+            "the URL of Sentinels names the service that they watch: 'redis+sentinel://host:port,host:port/service'"
+        )
+    places, database = parts.places(_SENTINEL_PORT, "localhost"), _database(database_text)
+    label = f"{parts.scheme}://{text_of_places(places)}/{service}/{database}"
+    return Address(parts.scheme, places, "", service, database, parts.credentials, label, parts.query)
 
 
 def _socket_address(parts: ServerUrl) -> Address:
@@ -80,7 +103,7 @@ def _socket_address(parts: ServerUrl) -> Address:
         raise InvalidValueError("the URL of a socket names its path alone, behind three slashes: 'unix:///path'")
     query = dict(parts.query)
     database, path = _database(query.pop("db", "")), f"/{parts.path}"
-    return Address(SOCKET, [], path, database, parts.credentials, f"unix://{path}", query)
+    return Address(SOCKET, [], path, "", database, parts.credentials, f"unix://{path}?db={database}", query)
 
 
 def _database(text: str) -> int:

@@ -12,8 +12,8 @@ from redis import exceptions
 
 from feedstore.errors import StorageError, StorageFullError, StorageTimeoutError, StorageUnavailableError
 
-DRIVER_ERRORS = (exceptions.RedisError, exceptions.RedisClusterException)
-"""What redis-py raises; an error of a Cluster is none of its other errors."""
+DRIVER_ERRORS = (exceptions.RedisError,)
+"""What redis-py raises."""
 
 _UNAVAILABLE = (
     OSError,
@@ -23,24 +23,21 @@ _UNAVAILABLE = (
     exceptions.TryAgainError,
     exceptions.MovedError,
     exceptions.AskError,
-    exceptions.RedisClusterException,
 )
 _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 # What a lost connection looks like over TLS; any other error of TLS is a disagreement that lasts.
 _LOST_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNKNOWN_COMMAND = "unknown command"
-_NO_CLUSTER = "Cluster mode is not enabled"
 _REPEATED_ARGUMENTS = ", with args beginning with"
-_PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN")
-_UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS", "BUSY ")
+# BUSY: another client's script runs for longer than the server's busy-reply-threshold.
+_PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "BUSY ")
+_UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS")
 
 
 def translated(error: Exception, label: str) -> StorageError:
     """Return feedstore's error for a driver's or the operating system's; ``label`` says which store."""
     _forget_arguments(error)
     message = f"{label}: {error}"
-    if _NO_CLUSTER in message:
-        return StorageError(f"{message}; one server's URL is redis://, and a user of a Cluster needs +cluster|slots")
     if is_full(error):
         return StorageFullError(f"{message}; free memory or raise maxmemory")
     if is_refused(error):
@@ -72,11 +69,18 @@ def is_unknown_command(answer: object) -> bool:
 
 def is_passing(error: Exception) -> bool:
     """Return whether the same request may succeed a little later: nobody is at fault, and it was not refused."""
-    if is_refused(error) or _NO_CLUSTER in str(error):
+    if is_refused(error):
         return False
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
         return True
     return isinstance(error, _UNAVAILABLE) or _starts_with(error, _PASSING_PREFIXES)
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether a connection was lost, could not be made, or gave no answer in time."""
+    if isinstance(error, exceptions.MaxConnectionsError) or is_refused(error):
+        return False
+    return isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError))
 
 
 def _forget_arguments(error: BaseException) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ResponseError, TimeoutError
 
 from feedstore.backends.redis.connections import Connections
 
@@ -39,11 +39,22 @@ class Exchange:
         self._connections.give_back(connection)
         return answers
 
+    def answers_so_far(self) -> list[Any]:
+        """Return the answers if the first has come in. Raises the driver's TimeoutError, without waiting, if not."""
+        try:
+            is_there = self._connection.can_read(timeout=0)
+        except BaseException:
+            self.abandon()
+            raise
+        if not is_there:
+            self.abandon()
+            raise TimeoutError("no answer came in while another node was waited for")
+        return self.answers()
+
     def abandon(self) -> None:
         """Give the answers up, and the connection with them."""
         # Answers may be under way that the connection's next user would take for its own.
-        self._connection.disconnect()
-        self._connections.give_back(self._connection)
+        self._connections.discard(self._connection)
 
 
 class Node:
@@ -68,16 +79,19 @@ class Node:
         """Return the answer to one command; what the server refuses is raised."""
         connections = self._connections
         connection = connections.take()
+        # Each way out names what becomes of the connection: an exception in a `finally` must not give back one whose
+        # answer is under way.
         try:
             connection.send_packed_command(connection.pack_command(*words), check_health=False)
-            return connection.read_response()
+            answer = connection.read_response()
         except ResponseError:
+            connections.give_back(connection)
             raise
         except BaseException:
-            connection.disconnect()
+            connections.discard(connection)
             raise
-        finally:
-            connections.give_back(connection)
+        connections.give_back(connection)
+        return answer
 
 
 def _send(connection: Any, commands: Sequence[tuple[Any, ...]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,12 +17,13 @@ from redis import (
 )
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.cluster import ClusterNode, ClusterPipeline
+from redis.cluster import ClusterPipeline
 from redis.retry import Retry
 
 from feedstore.backends.redis.address import SOCKET, Address, parse_address
-from feedstore.backends.redis.cluster import ClusterTransport
-from feedstore.backends.redis.connections import OwnConnections, PoolConnections
+from feedstore.backends.redis.address_map import AddressMap, RemappedAddresses
+from feedstore.backends.redis.cluster import ClusterSeed, ClusterTransport
+from feedstore.backends.redis.connections import Connections, PoolConnections
 from feedstore.backends.redis.options import (
     OPTIONS,
     Settings,
@@ -30,16 +32,26 @@ from feedstore.backends.redis.options import (
     refuse_connection_options,
     settings_of,
 )
+from feedstore.backends.redis.pool import OwnConnections
+from feedstore.backends.redis.sentinel import (
+    SentinelConnections,
+    Sentinels,
+    check_primary,
+    connect_to_sentinel,
+)
 from feedstore.backends.redis.server import ServerTransport
 from feedstore.backends.redis.store import Store
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.storage.server_url import Place
 
-# The driver publishes no types for this.
-_ClusterNode: Any = ClusterNode
 _GIVEN = "the Redis that was handed in"
 _GIVEN_CLUSTER = "the Cluster that was handed in"
 _SERVER_RETRY_SECONDS = 5.0
 _CLUSTER_RETRY_SECONDS = 20.0
+# Where a connection of a ready client leads, and what answers the maintenance messages of RESP3 in its pool.
+_CLIENTS_OWN_ARGUMENTS = ("host", "port", "maint", "oss_cluster_maint", "orig_")
+# A dead peer is found out after 45 seconds. These names are Linux's; redis-py's own defaults differ between releases.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
 def open_store(url: str | None, client: Any, given: dict[str, Any]) -> tuple[Store, str]:
@@ -57,6 +69,34 @@ def open_store(url: str | None, client: Any, given: dict[str, Any]) -> tuple[Sto
 
 def _store_at(address: Address, options: dict[str, Any]) -> Store:
     settings = settings_of(options, _CLUSTER_RETRY_SECONDS if address.is_cluster else _SERVER_RETRY_SECONDS)
+    arguments = _connection_arguments(address, options)
+    if settings.wait_replicas and settings.wait_timeout >= arguments["socket_timeout"]:
+        raise InvalidValueError(
+            f"wait_timeout is {settings.wait_timeout:g} seconds, and an answer is given up after timeout, "
+            f"{arguments['socket_timeout']:g} seconds; make timeout the greater one"
+        )
+    _refuse_useless_options(address, options)
+    most = arguments.pop("max_connections")
+    if address.is_cluster:
+        address_map = options.get("address_map", AddressMap())
+        make = partial(_connection_class(address), **arguments)
+        seed = ClusterSeed(address.places, address_map, make, most, *_seconds_of(arguments))
+        return _cluster_store(seed, settings, address.label, was_given=False)
+    pool = {"most": most, "seconds": arguments["socket_timeout"]}
+
+    def make_transport(when_connected: Callable[[], object]) -> ServerTransport:
+        connections: Connections
+        if address.is_sentinel:
+            connections = _sentinel_connections(address, options, arguments, when_connected=when_connected, **pool)
+        else:
+            make = partial(_connection_class(address), **arguments)
+            connections = OwnConnections(make, when_connected=when_connected, **pool)
+        return ServerTransport(connections, settings, address.label)
+
+    return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
+
+
+def _connection_arguments(address: Address, options: dict[str, Any]) -> dict[str, Any]:
     # The transport tries again itself, and knows what may be sent twice.
     arguments = {
         **address.connection_arguments(),
@@ -64,25 +104,27 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
     }
-    if settings.wait_replicas and settings.wait_timeout >= arguments["socket_timeout"]:
-        raise InvalidValueError(
-            f"wait_timeout is {settings.wait_timeout:g} seconds, and an answer is given up after timeout, "
-            f"{arguments['socket_timeout']:g} seconds; make timeout the greater one"
-        )
+    if address.scheme != SOCKET:
+        arguments["socket_keepalive"] = True
+        arguments["socket_keepalive_options"] = {
+            getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+        }
+    return arguments
+
+
+def _refuse_useless_options(address: Address, options: dict[str, Any]) -> None:
     tls = [name for name in options if name.startswith("ssl_")]
     if tls and not address.is_encrypted:
-        raise InvalidValueError(f"the option {tls[0]} needs TLS; write rediss:// or rediss+cluster://")
-    if address.is_cluster:
-        return _cluster_at(address, arguments, settings)
-
-    most = arguments.pop("max_connections")
-
-    def make_transport(when_connected: Callable[[], object]) -> ServerTransport:
-        make = partial(_connection_class(address), **arguments)
-        connections = OwnConnections(make, most, arguments["socket_timeout"], when_connected)
-        return ServerTransport(connections, settings, address.label)
-
-    return Store(make_transport, settings, address.label, is_cluster=False, was_given=False)
+        raise InvalidValueError(
+            f"the option {tls[0]} needs TLS; write rediss://, rediss+cluster:// or rediss+sentinel://"
+        )
+    for name in ("sentinel_username", "sentinel_password"):
+        if name in options and not address.is_sentinel:
+            raise InvalidValueError(f"the option {name} needs Sentinels; write redis+sentinel://")
+    if "address_map" in options and not (address.is_cluster or address.is_sentinel):
+        raise InvalidValueError(
+            "the option address_map needs a Cluster or Sentinels; one server's address is its URL's"
+        )
 
 
 def _connection_class(address: Address) -> Any:
@@ -91,15 +133,36 @@ def _connection_class(address: Address) -> Any:
     return SSLConnection if address.is_encrypted else Connection
 
 
-def _cluster_at(address: Address, arguments: dict[str, Any], settings: Settings) -> Store:
-    def connect() -> RedisCluster:
-        nodes = [_ClusterNode(host, port) for host, port in address.places]
-        return RedisCluster(startup_nodes=nodes, ssl=address.is_encrypted, **arguments)
+def _sentinel_connections(
+    address: Address, options: dict[str, Any], arguments: dict[str, Any], **pool: Any
+) -> SentinelConnections:
+    connection_class = _connection_class(address)
+    not_theirs = ("username", "password", "db", "client_name")
+    for_sentinels = {name: value for name, value in arguments.items() if name not in not_theirs}
+    for name in ("username", "password"):
+        if f"sentinel_{name}" in options:
+            for_sentinels[name] = options[f"sentinel_{name}"]
+    address_map = options.get("address_map", AddressMap())
+    ask = partial(connect_to_sentinel, connection_class, for_sentinels)
+    sentinels = Sentinels(address.places, address.service, address_map, ask)
 
+    def connect_to(place: Place) -> Any:
+        return connection_class(host=place[0], port=place[1], redis_connect_func=check_primary, **arguments)
+
+    return SentinelConnections(sentinels, connect_to, **pool)
+
+
+def _seconds_of(arguments: dict[str, Any]) -> tuple[float, float]:
+    """Return how long to wait for a free connection, and for a node of a Cluster to connect and answer."""
+    timeout = arguments.get("socket_timeout") or OPTIONS["timeout"].default
+    return timeout, timeout + (arguments.get("socket_connect_timeout") or timeout)
+
+
+def _cluster_store(seed: ClusterSeed, settings: Settings, label: str, was_given: bool) -> Store:
     def make_transport(when_connected: Callable[[], object]) -> ClusterTransport:
-        return ClusterTransport(connect, settings, address.label, when_connected, owns_client=True)
+        return ClusterTransport(seed, settings, label, when_connected)
 
-    return Store(make_transport, settings, address.label, is_cluster=True, was_given=False)
+    return Store(make_transport, settings, label, is_cluster=True, was_given=was_given)
 
 
 def _store_of(client: Any, options: dict[str, Any]) -> Store:
@@ -107,11 +170,7 @@ def _store_of(client: Any, options: dict[str, Any]) -> Store:
     if isinstance(client, RedisCluster):
         _refuse_decoding(client.nodes_manager.connection_kwargs)
         settings = settings_of(options, _CLUSTER_RETRY_SECONDS)
-
-        def make_cluster(when_connected: Callable[[], object]) -> ClusterTransport:
-            return ClusterTransport(lambda: client, settings, _GIVEN_CLUSTER, when_connected, owns_client=False)
-
-        return Store(make_cluster, settings, _GIVEN_CLUSTER, is_cluster=True, was_given=True)
+        return _cluster_store(_seed_of(client), settings, _GIVEN_CLUSTER, was_given=True)
     pool: ConnectionPool = client.connection_pool
     _refuse_decoding(pool.connection_kwargs)
     settings = settings_of(options, _SERVER_RETRY_SECONDS)
@@ -120,6 +179,19 @@ def _store_of(client: Any, options: dict[str, Any]) -> Store:
         return ServerTransport(PoolConnections(pool, when_connected), settings, _GIVEN)
 
     return Store(make_server, settings, _GIVEN, is_cluster=False, was_given=True)
+
+
+def _seed_of(client: Any) -> ClusterSeed:
+    """Return how to connect as a ready client does; its own connections are left to its other users."""
+    nodes = client.get_nodes()
+    pool = client.get_redis_connection(nodes[0]).connection_pool
+    arguments = {
+        name: value for name, value in pool.connection_kwargs.items() if not name.startswith(_CLIENTS_OWN_ARGUMENTS)
+    }
+    make = partial(pool.connection_class, **{**arguments, "retry": Retry(NoBackoff(), 0), "protocol": 2})
+    places = [(node.host, node.port) for node in nodes]
+    address_map = RemappedAddresses(client.nodes_manager.address_remap)
+    return ClusterSeed(places, address_map, make, pool.max_connections, *_seconds_of(arguments))
 
 
 def _refuse_other_clients(client: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from feedstore.backends.redis.address_map import read_address_map
 from feedstore.backends.redis.keys import MOST_BUCKETS
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
@@ -64,7 +65,12 @@ _TABLE = (
         "into how many slots of a Cluster a namespace is spread; fixed when it is first written to, 64 by default",
     ),
     Option("colocate", False, read_flag, "true: one bucket, so that any atomic batch is possible on a Cluster"),
-    Option("retry_seconds", None, read_seconds(zero=True), "how long to try again; 5 by default, Cluster 20"),
+    Option(
+        "retry_seconds",
+        None,
+        read_seconds(zero=True),
+        "how long to try again; by default twice timeout, and at least 5, on a Cluster 20",
+    ),
     Option("wait_replicas", 0, read_count(0, 100), "how many replicas must confirm each write"),
     Option("wait_timeout", 1.0, read_seconds(), "seconds to wait for them, less than timeout"),
     Option(
@@ -77,6 +83,9 @@ _TABLE = (
     Option("connect_timeout", 5.0, read_seconds(), "seconds to wait for a new connection", "socket_connect_timeout"),
     Option("max_connections", 100, read_count(1, 100_000), "connections that may be open at once", "max_connections"),
     Option("client_name", None, read_text, "what CLIENT LIST shows", "client_name"),
+    Option("address_map", None, read_address_map, "address=address, …: where to reach nodes that name other addresses"),
+    Option("sentinel_username", None, read_text, "the user at the Sentinels"),
+    Option("sentinel_password", None, read_text, "its password there"),
     Option("ssl_ca_certs", None, read_file, "a file of certificates to trust", "ssl_ca_certs"),
     Option("ssl_certfile", None, read_file, "this client's certificate", "ssl_certfile"),
     Option("ssl_keyfile", None, read_file, "its key", "ssl_keyfile"),
@@ -84,6 +93,7 @@ _TABLE = (
     Option("ssl_check_hostname", None, read_flag, "whether the certificate must name the host", "ssl_check_hostname"),
 )
 OPTIONS = {option.name: option for option in _TABLE}
+_OF_URLS = ("address_map", "sentinel_username", "sentinel_password")
 
 
 def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> dict[str, Any]:
@@ -101,8 +111,11 @@ def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> di
     return options
 
 
-def settings_of(options: Mapping[str, Any], retry_seconds: float) -> Settings:
-    """Return the settings that options describe."""
+def settings_of(options: Mapping[str, Any], least_retry_seconds: float) -> Settings:
+    """Return the settings that options describe.
+
+    A request that gets no answer within ``timeout`` is sent once more before ``retry_seconds`` end, by default.
+    """
 
     def chosen(name: str) -> Any:
         return options.get(name, OPTIONS[name].default)
@@ -113,7 +126,7 @@ def settings_of(options: Mapping[str, Any], retry_seconds: float) -> Settings:
             raise InvalidValueError(f"colocate=True is one bucket, and buckets is {buckets}; pass one of the two")
         buckets = 1
     return Settings(
-        options.get("retry_seconds", retry_seconds),
+        options.get("retry_seconds", max(least_retry_seconds, 2 * chosen("timeout"))),
         chosen("wait_replicas"),
         chosen("wait_timeout"),
         chosen("idle_expiry"),
@@ -134,5 +147,5 @@ def connection_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 def refuse_connection_options(options: Mapping[str, Any]) -> None:
     """Raise for options that a client which is handed in has decided already."""
     for name in options:
-        if OPTIONS[name].connection is not None:
+        if OPTIONS[name].connection is not None or name in _OF_URLS:
             raise InvalidTypeError(f"the option {name} belongs to the client that was handed in; set it there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.connections import Connections
+from feedstore.backends.redis.errors import is_lost
 from feedstore.backends.redis.node import Node
 from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.transport import Transport
@@ -26,12 +28,14 @@ class ServerTransport(Transport):
 
     def ask(self, command: Command) -> Any:
         """Return the answer to one command: the short way, which leaves whatever goes wrong to :meth:`send`."""
+        begun = None
         if self._is_checked and not (command.writes and self.settings.wait_replicas):
+            begun = time.monotonic()
             try:
                 return self._node.ask(command.words)
             except RedisError as error:
                 self._find_way(error)
-        return self.send((command,))[0]
+        return self.send((command,), begun)[0]
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         if not self._is_checked:
@@ -46,8 +50,9 @@ class ServerTransport(Transport):
         return None
 
     def _find_way(self, error: Exception) -> None:
-        if isinstance(error, ReadOnlyError):
-            # The address leads to a new primary after a failover; the old connections still lead to the old one.
+        if isinstance(error, ReadOnlyError) or is_lost(error):
+            # After a failover the address leads to a new primary, and the old connections still lead to the old one.
+            # What has cut one idle connection off (a firewall, a restart) has mostly cut off the others.
             self._connections.renew()
 
     def new_connection(self) -> Any:

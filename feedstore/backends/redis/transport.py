@@ -25,8 +25,9 @@ class Transport(ABC):
     """Sends commands to one server or to the nodes of a Cluster.
 
     Every command of this backend leaves the same behind when it is carried out twice, so whatever may pass (a lost
-    connection, a server that starts, a slot that moves) is tried again until ``settings.retry_seconds`` are over. A
-    failed command is sent again together with those behind it whose order matters.
+    connection, no answer in time, a server that starts or runs a long script, a slot that moves) is tried again until
+    ``settings.retry_seconds`` are over. A failed command is sent again together with those behind it whose order
+    matters.
     """
 
     def __init__(self, settings: Settings, label: str) -> None:
@@ -38,14 +39,15 @@ class Transport(ABC):
         """Return the answer to one command."""
         return self.send((command,))[0]
 
-    def send(self, commands: Sequence[Command]) -> list[Any]:
+    def send(self, commands: Sequence[Command], begun: float | None = None) -> list[Any]:
         """Return the answers to commands, in one round trip to each node. Raises feedstore's errors.
 
-        What was closed meanwhile is not asked again.
+        ``begun`` is the monotonic time of an attempt that the caller has made already. What was closed meanwhile is not
+        asked again.
         """
         answers: list[Any] = [None] * len(commands)
         pending = list(range(len(commands)))
-        deadline = time.monotonic() + self.settings.retry_seconds
+        deadline = (time.monotonic() if begun is None else begun) + self.settings.retry_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:

@@ -15,7 +15,7 @@ import redis.asyncio
 from everything import use_everything
 from feedstore import connect
 from feedstore.backends.redis import RedisBackend
-from feedstore.backends.redis.connections import OwnConnections
+from feedstore.backends.redis.pool import OwnConnections
 from feedstore.errors import StorageUnavailableError
 from feedstore.storage import Backend
 from stores import fresh_namespace

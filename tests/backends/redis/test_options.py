@@ -24,11 +24,13 @@ from stores import fresh_namespace
 @pytest.mark.parametrize(
     ("url", "label"),
     [
-        ("redis://user:secret@host:7000/3", "redis://host:7000"),
-        ("redis://:se%40cret@[::1]", "redis://[::1]:6379"),
-        ("rediss://secret@host", "rediss://host:6379"),
+        ("redis://user:secret@host:7000/3", "redis://host:7000/3"),
+        ("redis://:se%40cret@[::1]", "redis://[::1]:6379/0"),
+        ("rediss://secret@host", "rediss://host:6379/0"),
+        ("redis+sentinel://u:secret@a,b:2/main/4", "redis+sentinel://a:26379,b:2/main/4"),
+        ("redis+sentinel://a/main", "redis+sentinel://a:26379/main/0"),
         ("redis+cluster://u:secret@a:1,b:2,c", "redis+cluster://a:1,b:2,c:6379"),
-        ("unix:///run/redis/socket?db=2", "unix:///run/redis/socket"),
+        ("unix:///run/redis/socket?db=2", "unix:///run/redis/socket?db=2"),
     ],
 )
 def test_addresses(url: str, label: str) -> None:
@@ -55,6 +57,14 @@ def test_addresses(url: str, label: str) -> None:
         "redis://user:secret@host?timeout=1&timeout=2",
         "redis://user:secret@host?ssl_ca_certs=file",
         "redis://user:secret@host?buckets=257",
+        "redis://user:secret@host?address_map=a=b",
+        "redis://user:secret@host?sentinel_password=secret",
+        "redis+cluster://user:secret@host?address_map=a",
+        "redis+cluster://user:secret@host?address_map=a=b,a=c",
+        "redis+cluster://user:secret@host?address_map=a:99999=b",
+        "redis+cluster://user:secret@host?address_map=",
+        "redis+sentinel://user:secret@host",
+        "redis+sentinel://user:secret@host/main/name",
         "redis://user:secret@host?colocate=true&buckets=2",
         "unix://user:secret@host/path",
     ],

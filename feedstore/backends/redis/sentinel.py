@@ -1,0 +1,107 @@
+"""Asking Redis Sentinel where the primary is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from redis.exceptions import ConnectionError, NoPermissionError, RedisError, ResponseError
+
+from feedstore.backends.redis.address_map import AddressMap
+from feedstore.backends.redis.errors import is_refused
+from feedstore.backends.redis.pool import OwnConnections
+from feedstore.storage.server_url import Place, text_of_places
+
+_PRIMARY = b"master"
+_LONGEST_TIMEOUT_SECONDS = 1.0
+
+
+class Sentinels:
+    """The Sentinels that watch a service. ``connect_to`` makes a connection to one of them.
+
+    The address of the primary is kept until :meth:`forget`.
+    """
+
+    def __init__(
+        self, places: Sequence[Place], service: str, address_map: AddressMap, connect_to: Callable[[Place], Any]
+    ) -> None:
+        self._places = list(places)
+        self._service = service
+        self._address_map = address_map
+        self._connect_to = connect_to
+        self._primary: Place | None = None
+
+    def primary(self) -> Place:
+        """Return the primary's address.
+
+        Raises the driver's ConnectionError if no Sentinel answers, and its ResponseError if none knows the service.
+        """
+        primary = self._primary
+        if primary is None:
+            primary = self._primary = self._found()
+        return primary
+
+    def forget(self) -> None:
+        """Ask again at the next need."""
+        self._primary = None
+
+    def _found(self) -> Place:
+        lost: RedisError | None = None
+        for place in self._places:
+            try:
+                found = self._asked(place)
+            except RedisError as error:
+                if is_refused(error) or isinstance(error, ResponseError):
+                    raise
+                lost = error
+                continue
+            if found is not None:
+                # The next question goes first to the one that answered.
+                self._places = [place, *(other for other in self._places if other != place)]
+                return self._address_map.place_of(found[0].decode(), int(found[1]))
+        if lost is None:
+            raise ResponseError(f"no Sentinel knows a service {self._service!r}")
+        raise ConnectionError(f"no Sentinel of {text_of_places(self._places)} knows the primary now ({lost})") from lost
+
+    def _asked(self, place: Place) -> Any:
+        connection = self._connect_to(place)
+        try:
+            connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+            return connection.read_response()
+        finally:
+            connection.disconnect()
+
+
+def connect_to_sentinel(connection_class: Any, arguments: dict[str, Any], place: Place) -> Any:
+    """Return a connection to a Sentinel. One that does not answer soon is passed over for another."""
+    timeouts = {
+        name: min(arguments[name], _LONGEST_TIMEOUT_SECONDS) for name in ("socket_timeout", "socket_connect_timeout")
+    }
+    return connection_class(host=place[0], port=place[1], **{**arguments, **timeouts})
+
+
+def check_primary(connection: Any) -> None:
+    """Greet a server as redis-py does, and refuse one that is a replica: the Sentinel has not heard of it yet.
+
+    Raises the driver's ConnectionError. A server that forbids ROLE is not checked.
+    """
+    connection.on_connect()
+    connection.send_command("ROLE", check_health=False)
+    with suppress(NoPermissionError):
+        role = connection.read_response()[0]
+        if role != _PRIMARY:
+            raise ConnectionError(f"the server that a Sentinel named is no primary now, but a {role.decode()}")
+
+
+class SentinelConnections(OwnConnections):
+    """A pool of connections to the primary that the Sentinels name when each is made."""
+
+    def __init__(self, sentinels: Sentinels, connect_to: Callable[[Place], Any], **pool: Any) -> None:
+        super().__init__(lambda: connect_to(sentinels.primary()), **pool)
+        self._sentinels = sentinels
+
+    def renew(self) -> None:
+        """Close the idle ones, and ask the Sentinels again."""
+        self._sentinels.forget()
+        super().renew()
