@@ -1,11 +1,12 @@
-"""A proxy in front of a Redis server that loses answers, or gives some of its own."""
+"""Proxies in front of a Redis server: one that loses answers or gives some of its own, and one that only forwards."""
 
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
 
-from servers.acceptor import Acceptor
+from servers.acceptor import Acceptor, shut
 from servers.ports import LOOPBACK
 
 _BYTES = 2**16
@@ -45,6 +46,35 @@ class Proxy(Acceptor):
             return False
         client.sendall(answer)
         return True
+
+
+class Forwarder(Acceptor):
+    """Forwards each connection to a server's port until :meth:`forget`, which a firewall does to idle connections."""
+
+    def __init__(self, port: int) -> None:
+        self.connections = 0
+        self._target = port
+        self._generation = 0
+        super().__init__()
+
+    def forget(self) -> None:
+        """Swallow from now on what comes over the connections that are open, and leave them open."""
+        self._generation += 1
+
+    def _serve(self, client: socket.socket) -> None:
+        self.connections += 1
+        generation = self._generation
+        with client, socket.create_connection((LOOPBACK, self._target)) as server:
+            back = threading.Thread(target=self._pump, args=(server, client, generation), daemon=True)
+            back.start()
+            self._pump(client, server, generation)
+            back.join()
+
+    def _pump(self, source: socket.socket, target: socket.socket, generation: int) -> None:
+        while data := _received(source):
+            if generation == self._generation:
+                target.sendall(data)
+        shut(target)
 
 
 def _received(connection: socket.socket) -> bytes:

@@ -64,6 +64,14 @@ class OwnRedisServer(RedisServer):
         """Start the server again after :meth:`kill`, where it was."""
         self._process = self._started(self.port)
 
+    def pause(self) -> None:
+        """Stop the server from running: its port accepts connections, and nothing answers, until :meth:`resume`."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let the server run again."""
+        self._process.resume()
+
     def stop(self) -> None:
         """End the server and remove its data."""
         self._process.stop()

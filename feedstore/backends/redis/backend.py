@@ -47,8 +47,8 @@ class RedisBackend(StoreBackend[Store]):
       :class:`StorageTimeoutError` if they do not; it stays written on the primary.
     - ``address_map`` (none): where to reach nodes that name other addresses, behind NAT or in containers, as
       ``named=reached,named=reached``, with ports or without; by keyword also a mapping.
-    - ``sentinel_username``, ``sentinel_password`` (none): the credentials at the Sentinels; those in the URL are for the
-      server.
+    - ``sentinel_username``, ``sentinel_password`` (none): the credentials at the Sentinels; those in the URL are the
+      server's.
     - ``idle_expiry`` (never): seconds after which a timeline that nobody writes to is deleted by the server.
 
     An atomic batch is one script, which checks the types of all its keys before its first write. On one server it may
