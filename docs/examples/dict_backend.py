@@ -13,6 +13,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, ActivityStorage, Backend, Bounds, KvStorage, TimelineStorage
 from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 
 class Timeline:
@@ -50,31 +51,36 @@ class DictActivityStorage(ActivityStorage):
 
     backend: DictBackend
 
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         with self.backend.locked_space() as space:
             new = len(serialized_activities.keys() - space.activities.keys())
             space.activities.update(serialized_activities)
-            return new
+            return Pending(new)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """O(1) for each."""
         with self.backend.locked_space() as space:
             return {one: space.activities[one] for one in activity_ids if one in space.activities}
 
-    def remove_from_storage(self, activity_ids: list[int]) -> int:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         with self.backend.locked_space() as space:
-            return sum(space.activities.pop(one, None) is not None for one in activity_ids)
+            return Pending(sum(space.activities.pop(one, None) is not None for one in activity_ids))
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         with self.backend.locked_space() as space:
             found = sorted(space.activities.items())
         yield from (entry for entry in found if after is None or entry[0] > after)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.activities.clear()
+        return Pending(None)
 
 
 class DictTimelineStorage(TimelineStorage):
@@ -82,19 +88,23 @@ class DictTimelineStorage(TimelineStorage):
 
     backend: DictBackend
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         with self.backend.locked_space() as space:
             entries = space.timelines.setdefault(key, Timeline()).entries
             new = len(serialized_activities.keys() - entries.keys())
             entries.update(serialized_activities)
-            return new
+            return Pending(new)
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         with self.backend.locked_space() as space:
             entries = space.timelines.get(key, Timeline()).entries
-            return sum(entries.pop(activity_id, None) is not None for activity_id in serialized_activities)
+            return Pending(sum(entries.pop(activity_id, None) is not None for activity_id in serialized_activities))
 
     def get_slice_from_storage(
         self,
@@ -125,7 +135,7 @@ class DictTimelineStorage(TimelineStorage):
         with self.backend.locked_space() as space:
             return len(space.timelines.get(key, Timeline()).entries)
 
-    def _trim(self, key: str, length: int) -> int:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         with self.backend.locked_space() as space:
             timeline = space.timelines.get(key, Timeline())
             dropped = sorted(timeline.entries, reverse=True)[length:]
@@ -133,11 +143,12 @@ class DictTimelineStorage(TimelineStorage):
                 del timeline.entries[activity_id]
             if dropped:
                 timeline.newest_dropped = max(dropped[0], timeline.newest_dropped or 0)
-            return len(dropped)
+            return Pending(len(dropped))
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.timelines.pop(key, None)
+        return Pending(None)
 
     def _floor(self, key: str) -> int | None:
         with self.backend.locked_space() as space:
@@ -149,9 +160,10 @@ class DictTimelineStorage(TimelineStorage):
             keys = [key for key, timeline in space.timelines.items() if timeline.entries]
         yield from keys
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.timelines.clear()
+        return Pending(None)
 
 
 class DictKvStorage(KvStorage):
@@ -159,9 +171,10 @@ class DictKvStorage(KvStorage):
 
     backend: DictBackend
 
-    def _upsert(self, key: str, data: bytes) -> None:
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.items.setdefault(self.name, {})[key] = data
+        return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
         with self.backend.locked_space() as space:
@@ -172,13 +185,15 @@ class DictKvStorage(KvStorage):
             found = sorted(space.items.get(self.name, {}).items())
         yield from (item for item in found if item[0].startswith(prefix))
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.items.get(self.name, {}).pop(key, None)
+        return Pending(None)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
             space.items.pop(self.name, None)
+        return Pending(None)
 
 
 class DictBackend(Backend):
@@ -217,10 +232,10 @@ class DictBackend(Backend):
     def _store_identity(self) -> Store:
         return self._store
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         # A checked write over dictionaries cannot fail half way, so the lock alone makes every batch all or nothing.
         with self.locked_space():
-            return [operation.run() for operation in operations]
+            return [operation.write(AUTOCOMMIT) for operation in operations]
 
     def _with_namespace(self, namespace: str) -> DictBackend:
         return DictBackend(namespace, self.metrics, self._store)

@@ -9,6 +9,7 @@ from typing import Any
 from feedstore.serializers import MsgpackSerializer, Serializer
 from feedstore.storage.batch import Batch
 from feedstore.storage.storage import Storage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 
 class ActivityStorage(Storage):
@@ -45,9 +46,11 @@ class ActivityStorage(Storage):
         or so.
         """
         serialized = self.serialize_activities(activities)
-        result = self._write_items(batch_interface, serialized, self.add_to_storage, serialized)
-        self.metrics.on_feed_write(self.__class__, len(serialized))
-        return result
+        return self._write(
+            batch_interface,
+            (lambda transaction: self.add_to_storage(serialized, transaction)) if serialized else self._write_nothing,
+            lambda: self.metrics.on_feed_write(self.__class__, len(serialized)),
+        )
 
     def get(self, activity_id: Any) -> Any | None:
         """Return one activity, or None if the id is unknown (T12). One round trip."""
@@ -79,9 +82,11 @@ class ActivityStorage(Storage):
         batch. One round trip for each 500 or so.
         """
         ids = list(dict.fromkeys(self.activities_to_ids(activities)))
-        result = self._write_items(batch_interface, ids, self.remove_from_storage, ids)
-        self.metrics.on_feed_remove(self.__class__, len(ids))
-        return result
+        return self._write(
+            batch_interface,
+            (lambda transaction: self.remove_from_storage(ids, transaction)) if ids else self._write_nothing,
+            lambda: self.metrics.on_feed_remove(self.__class__, len(ids)),
+        )
 
     def iterate(self, after: Any = None) -> Iterator[Any]:
         """Yield every activity, oldest id first, beginning behind the id ``after``; for statistics, export and erasure.
@@ -97,7 +102,9 @@ class ActivityStorage(Storage):
             yield from self.deserialize_activities((entry,))
 
     @abstractmethod
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int | None:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """Store ``{id: data}``, replacing what is there; return how many ids were new, None without exact counts."""
 
     @abstractmethod
@@ -105,7 +112,9 @@ class ActivityStorage(Storage):
         """Return ``{id: data}`` for the ids that are there."""
 
     @abstractmethod
-    def remove_from_storage(self, activity_ids: list[int]) -> int | None:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """Remove distinct ids; return how many were there, None without exact counts."""
 
     @abstractmethod

@@ -13,6 +13,7 @@ from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
 from feedstore.storage.key import check_key, check_namespace
+from feedstore.storage.transaction import Pending
 
 if TYPE_CHECKING:
     from feedstore.activity import Activity
@@ -155,13 +156,13 @@ class Backend(ABC):
         """Return whether writes of ``other`` may join a batch of this backend: the same store and namespace."""
         return self.namespace == other.namespace and self._store_identity() is other._store_identity()
 
-    def run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        """Carry out queued writes in order and return what each counts; all or nothing if ``atomic``.
+    def transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        """Commit the writes of a batch in order and return the result of each; all or nothing if ``atomic``.
 
         Costs what the writes cost, in as few round trips as the store allows.
         """
         self.check_open()
-        return self._run_operations(operations, atomic)
+        return self._transact(operations, atomic)
 
     def watcher(self) -> Watcher:
         """Return what waits for changes of this store: one for all its namespaces, and one thread at most."""
@@ -203,8 +204,12 @@ class Backend(ABC):
         """Return the object that all backends on this store have in common."""
 
     @abstractmethod
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        """Carry out the writes; raise :class:`AtomicityError` before the first where ``atomic`` cannot be kept."""
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        """Call ``operation.write(transaction)`` of each operation in order, commit, and return what the calls returned.
+
+        Raises :class:`AtomicityError` before the first write where ``atomic`` cannot be kept. A store that runs a
+        transaction again, after a deadlock for instance, calls the operations again.
+        """
 
     @abstractmethod
     def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:

@@ -1,41 +1,56 @@
-"""A batch: writes of several storages of one backend, sent together."""
+"""A batch: writes of several storages of one backend, committed together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from feedstore.errors import InvalidValueError
+from feedstore.storage.transaction import Pending, Transaction
 
 if TYPE_CHECKING:
+    from feedstore.storage.activity import ActivityStorage
     from feedstore.storage.backend import Backend
+    from feedstore.storage.kv import KvStorage
     from feedstore.storage.notify import Notifier
+    from feedstore.storage.timeline import TimelineStorage
     from feedstore.storage.writer import Writer
 
 
 class Operation(NamedTuple):
-    """One queued write: the storage, its bound hook, and the checked and serialized arguments."""
+    """One write of a batch.
 
-    storage: Writer
-    hook: Callable[..., Any]
-    arguments: tuple[Any, ...]
+    - ``write`` calls the storage's hook, whose arguments are checked and serialized, with the batch's transaction.
+    - ``report`` is called once the batch has been committed.
+    - ``keys`` are the timelines that it changes; ``creates`` says whether it creates those that are missing.
+    """
 
-    def run(self) -> Any:
-        """Carry the write out and return what it counted."""
-        return self.hook(*self.arguments)
+    write: Callable[[Transaction], Pending[Any]]
+    report: Callable[[], None] | None = None
+    keys: Sequence[str] = ()
+    creates: bool = False
 
 
 class Batch:
-    """A context manager that queues writes and sends them, in their order, when it ends without an exception.
+    """A context manager that collects writes, and commits them in their order when it ends without an exception.
 
-    Only calls that are given it as ``batch_interface=`` join. Each is checked and serialized at the call and returns
-    None; ``results`` holds what they count, in order, once the batch has ended. Reads never see the queue. An
-    exception inside sends nothing. An empty batch sends nothing. One batch is one ``with`` block of one thread;
-    entering it again is an error.
+    The writes of its own storages (:attr:`activities`, :attr:`timelines`, :meth:`kv`) join it, and so do the calls of
+    other storages that are given it as ``batch_interface=``. Each is checked and serialized at the call and returns
+    None; ``results`` holds what they count, in order, once the batch has ended. Reads never see the collected writes.
+    An exception inside the block sends nothing. An empty batch sends nothing. One batch is one ``with`` block of one
+    thread; entering it again is an error.
 
     With ``atomic=True`` all writes happen or none, inside the backend's atomic scope
     (``backend.abilities.atomic_scope``); beyond it :class:`AtomicityError` is raised before anything is sent.
+
+    >>> from feedstore import Activity, connect
+    >>> like = Activity("ann", "like", "photo:7")
+    >>> with connect("memory://").batch(atomic=True) as batch:
+    ...     batch.activities.add(like)
+    ...     batch.timelines.add_to_many(["feed:bob", "feed:eve"], [like], max_length=800)
+    >>> batch.results
+    [1, 2]
     """
 
     def __init__(self, backend: Backend, atomic: bool = False) -> None:
@@ -46,9 +61,32 @@ class Batch:
         self._announcements: dict[Notifier, dict[str, None]] = {}
         self._state = "new"
 
-    def enqueue(self, storage: Writer, hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Queue a write of ``storage``. Raises :class:`InvalidValueError` for another backend's, or outside the
-        block.
+    @property
+    def activities(self) -> ActivityStorage:
+        """The backend's activity storage, whose writes all join this batch."""
+        return self.backend.activity_storage().bound_to(self)
+
+    @property
+    def timelines(self) -> TimelineStorage:
+        """The backend's timeline storage, whose writes all join this batch."""
+        return self.backend.timeline_storage().bound_to(self)
+
+    def kv(self, name: str = "default") -> KvStorage:
+        """Return the backend's key-value storage of that name, whose writes all join this batch."""
+        return self.backend.kv_storage(name).bound_to(self)
+
+    def enqueue(
+        self,
+        storage: Writer,
+        write: Callable[[Transaction], Pending[Any]],
+        report: Callable[[], None] | None = None,
+        keys: Sequence[str] = (),
+        creates: bool = False,
+    ) -> None:
+        """Collect a write of ``storage``; see :class:`Operation` for the other arguments.
+
+        Raises:
+            InvalidValueError: outside the block, and for a storage of another backend or namespace.
         """
         if self._state != "open":
             raise InvalidValueError(f"this batch is {self._state}; writes join it inside its own `with` block")
@@ -56,10 +94,10 @@ class Batch:
             raise InvalidValueError(
                 "the batch belongs to another backend or namespace than the storage it was given to"
             )
-        self._operations.append(Operation(storage, hook, arguments))
+        self._operations.append(Operation(write, report, keys, creates))
 
     def announce_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
-        """Announce timelines once the batch has been carried out, all that one notifier tells of together."""
+        """Announce timelines once the batch has been committed, all of one notifier together."""
         self._announcements.setdefault(notifier, {}).update(dict.fromkeys(keys))
 
     def __len__(self) -> int:
@@ -78,6 +116,9 @@ class Batch:
         operations, self._operations = self._operations, []
         self._state = "ended"
         if error is None and operations:
-            self.results = self.backend.run_operations(operations, self.atomic)
+            self.results = [pending.result for pending in self.backend.transact(operations, self.atomic)]
+            for operation in operations:
+                if operation.report is not None:
+                    operation.report()
             for notifier, keys in self._announcements.items():
                 notifier.announce_stored(keys)

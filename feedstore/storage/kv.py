@@ -13,6 +13,7 @@ from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.key import check_key, check_prefix
 from feedstore.storage.storage import checked_iterable
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.writer import Writer
 
 FORMAT = 0x01
@@ -38,7 +39,9 @@ class KvStorage(Writer):
 
     def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
         """Insert or replace the value of ``key``. One round trip."""
-        self._write(batch_interface, self._upsert, check_key(key), encode_value(key, value))
+        check_key(key)
+        data = encode_value(key, value)
+        self._write(batch_interface, lambda transaction: self._upsert(key, data, transaction))
 
     def fetch_one(self, key: str) -> Any:
         """Return the value of ``key``, or raise :class:`ItemNotFound` (K5). One round trip."""
@@ -77,7 +80,8 @@ class KvStorage(Writer):
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Delete ``key`` and its value; deleting what is not there is no error (K4). One round trip."""
-        self._write(batch_interface, self._delete, check_key(key))
+        check_key(key)
+        self._write(batch_interface, lambda transaction: self._delete(key, transaction))
 
     def _values(self, prefix: str) -> Iterator[Any]:
         for key, data in self._items(prefix):
@@ -88,7 +92,7 @@ class KvStorage(Writer):
             yield key, decode_value(key, data)
 
     @abstractmethod
-    def _upsert(self, key: str, data: bytes) -> None:
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Insert or replace the bytes of a checked key."""
 
     @abstractmethod
@@ -108,7 +112,7 @@ class KvStorage(Writer):
         """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them."""
 
     @abstractmethod
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Delete a checked key; one that is not there is no error."""
 
 

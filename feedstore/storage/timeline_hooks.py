@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST, Bounds, Filter
 from feedstore.storage.storage import Storage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.storage.activity import ActivityStorage
@@ -35,13 +36,17 @@ class TimelineHooks(Storage):
         return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
 
     @abstractmethod
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int | None:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """Add ``{id: payload}`` to a timeline, replacing the payload of ids that are there; return how many ids were
         new.
         """
 
     @abstractmethod
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int | None:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """Remove the ids (payloads are empty) from a timeline; return how many were there. The floor stays."""
 
     @abstractmethod
@@ -73,13 +78,13 @@ class TimelineHooks(Storage):
         """Return how many entries a timeline holds; 0 if there is none of that key."""
 
     @abstractmethod
-    def _trim(self, key: str, length: int) -> int | None:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """Keep the newest ``length`` entries and return how many went. If any went, the floor rises above the newest
         of them.
         """
 
     @abstractmethod
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Remove a timeline, its floor included."""
 
     @abstractmethod
@@ -92,14 +97,20 @@ class TimelineHooks(Storage):
     def _keys(self) -> Iterator[str]:
         """Yield the key of every timeline that holds an entry, once each, in bounded memory."""
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int | None:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         """Add to every timeline, then trim each to ``max_length``; return how many entries were new before trimming."""
-        counts = []
+        added = []
         for key in keys:
-            counts.append(self.add_to_storage(key, serialized))
+            added.append(self.add_to_storage(key, serialized, transaction))
             if max_length is not None:
-                self._trim(key, max_length)
-        return total(counts)
+                self._trim(key, max_length, transaction)
+        return total(added)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
         """Add one entry unless its id is there; return whether it was added. Of several callers at once, one is told
@@ -108,12 +119,14 @@ class TimelineHooks(Storage):
         """
         if self._contains(key, activity_id):
             return False
-        added = self.add_to_storage(key, {activity_id: data})
+        added = self.add_to_storage(key, {activity_id: data}).result
         return added is None or added > 0
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int | None:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """Remove from every timeline; return how many entries were there."""
-        return total([self.remove_from_storage(key, serialized) for key in keys])
+        return total([self.remove_from_storage(key, serialized, transaction) for key in keys])
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -149,7 +162,21 @@ def ordering_of(descending: bool) -> tuple[str]:
     return NEWEST_FIRST if descending else OLDEST_FIRST
 
 
-def total(counts: Sequence[int | None]) -> int | None:
-    """Return the sum of the counts, None if any is unknown."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+def total(parts: Sequence[Pending[int | None]]) -> Pending[int | None]:
+    """Return the sum of several writes' counts, None if any is unknown; pending as long as one of them is."""
+    return _Total(parts)
+
+
+class _Total(Pending["int | None"]):
+    """The sum of results, added up when it is read."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Sequence[Pending[int | None]]) -> None:
+        self._parts = parts
+
+    @property
+    def result(self) -> int | None:
+        counts = [part.result for part in self._parts]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None

@@ -130,7 +130,7 @@ class TimelineQueueStorage(QueueStorage):
             return False
         was_there = self._timelines._contains(messages, message_id)
         # First the message: while there is a claim, nobody else takes it.
-        count = self._timelines.remove_from_storage(messages, {message_id: b""})
+        count = self._timelines.remove_from_storage(messages, {message_id: b""}).result
         on_it = [one for one, _ in self._slice(claims, _claims_on(message_id))]
         self._timelines.remove_from_storage(claims, dict.fromkeys(on_it or [claim_id], b""))
         return was_there if count is None else count > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from feedstore.activity import Activity
@@ -13,6 +13,7 @@ from feedstore.storage.key import check_key
 from feedstore.storage.notify import Notifier, checked_notifier
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.timeline_hooks import TimelineHooks
+from feedstore.storage.transaction import Pending, Transaction
 
 
 class TimelineWrites(TimelineHooks):
@@ -46,10 +47,17 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = self.serialize_activities(activities)
         check_key(key)
-        result = self._write_items(batch_interface, serialized, self.add_to_storage, key, serialized)
+        result = self._write(
+            batch_interface,
+            (lambda transaction: self.add_to_storage(key, serialized, transaction))
+            if serialized
+            else self._write_nothing,
+            lambda: self.metrics.on_feed_write(self.__class__, len(serialized)),
+            [key],
+            creates=True,
+        )
         if serialized:
             self._announce([key], batch_interface)
-        self.metrics.on_feed_write(self.__class__, len(serialized))
         return result
 
     def add_to_many(
@@ -72,23 +80,41 @@ class TimelineWrites(TimelineHooks):
         distinct = _distinct_keys(keys)
         if max_length is not None:
             check_position("max_length", max_length)
-        with self.metrics.fanout_timer(self.__class__):
-            result = self._write_items(
-                batch_interface, distinct and serialized, self._add_to_many, distinct, serialized, max_length
-            )
-            if serialized:
-                self._announce(distinct, batch_interface)
-        self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized))
+        result = self._write(
+            batch_interface,
+            self._timed(
+                (lambda transaction: self._add_to_many(distinct, serialized, max_length, transaction))
+                if distinct and serialized
+                else self._write_nothing
+            ),
+            lambda: self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized)),
+            distinct,
+            creates=True,
+        )
+        if serialized:
+            self._announce(distinct, batch_interface)
         return result
+
+    def _timed(
+        self, write: Callable[[Transaction], Pending[int | None]]
+    ) -> Callable[[Transaction], Pending[int | None]]:
+        """Return ``write`` within the metrics' timer of fan-outs."""
+
+        def timed(transaction: Transaction) -> Pending[int | None]:
+            with self.metrics.fanout_timer(self.__class__):
+                return write(transaction)
+
+        return timed
 
     def _announce(self, keys: list[str], batch_interface: Batch | None) -> None:
         """Tell the notifier that was passed as an option what is stored now, or will be when the batch has ended."""
         if self.notifier is None:
             return
-        if batch_interface is None:
+        batch = self._batch_to_join(batch_interface)
+        if batch is None:
             self.notifier.announce_stored(keys)
         else:
-            batch_interface.announce_later(self.notifier, keys)
+            batch.announce_later(self.notifier, keys)
 
     def remove(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""
@@ -102,10 +128,16 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         check_key(key)
-        result = self._write_items(batch_interface, serialized, self.remove_from_storage, key, serialized)
+        result = self._write(
+            batch_interface,
+            (lambda transaction: self.remove_from_storage(key, serialized, transaction))
+            if serialized
+            else self._write_nothing,
+            lambda: self.metrics.on_feed_remove(self.__class__, len(serialized)),
+            [key],
+        )
         if serialized and result != 0:
             self._announce([key], batch_interface)
-        self.metrics.on_feed_remove(self.__class__, len(serialized))
         return result
 
     def remove_from_many(
@@ -116,13 +148,18 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         distinct = _distinct_keys(keys)
-        with self.metrics.fanout_timer(self.__class__):
-            result = self._write_items(
-                batch_interface, distinct and serialized, self._remove_from_many, distinct, serialized
-            )
-            if serialized and result != 0:
-                self._announce(distinct, batch_interface)
-        self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized))
+        result = self._write(
+            batch_interface,
+            self._timed(
+                (lambda transaction: self._remove_from_many(distinct, serialized, transaction))
+                if distinct and serialized
+                else self._write_nothing
+            ),
+            lambda: self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized)),
+            distinct,
+        )
+        if serialized and result != 0:
+            self._announce(distinct, batch_interface)
         return result
 
     def trim(self, key: str, length: int, *, batch_interface: Batch | None = None) -> int | None:
@@ -131,14 +168,18 @@ class TimelineWrites(TimelineHooks):
         What goes raises the timeline's floor (see :class:`~feedstore.storage.Page`). One round trip.
         """
         check_position("length", length)
-        result: int | None = self._write(batch_interface, self._trim, check_key(key), length)
+        check_key(key)
+        result = self._write(
+            batch_interface, lambda transaction: self._trim(key, length, transaction), keys=[key]
+        )
         if result != 0:
             self._announce([key], batch_interface)
         return result
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Remove a timeline, its floor included; one that is not there is no error. One round trip."""
-        self._write(batch_interface, self._delete, check_key(key))
+        check_key(key)
+        self._write(batch_interface, lambda transaction: self._delete(key, transaction), keys=[key])
         self._announce([key], batch_interface)
 
     def get_batch_interface(self) -> Batch:

@@ -48,6 +48,34 @@ class BatchSuite(Suite):
         assert list(timelines.keys()) == []
         assert kv.fetch_one("key") == 2
 
+    def test_the_storages_of_a_batch_join_it(
+        self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
+    ) -> None:
+        """Decision 5: writes of ``batch.activities``, ``batch.timelines`` and ``batch.kv(name)`` join."""
+        with backend.batch() as batch:
+            written: list[Any] = [
+                batch.activities.add(make_activity(1)),
+                batch.timelines.add_to_many(["a", "b"], [make_activity(1)]),
+                batch.timelines.remove("b", make_activity(1)),
+            ]
+            batch.kv("default").upsert("key", 3)
+            seen = [batch.activities.get(make_activity(1)), timelines.count("a"), list(batch.kv().items())]
+        assert written == [None] * 3
+        assert seen == [None, 0, []]
+        assert batch.results == [*(counted(backend, number) for number in (1, 2, 1)), None]
+        assert activities.get(make_activity(1)) == make_activity(1)
+        assert (timelines.count("a"), timelines.count("b"), kv.fetch_one("key")) == (1, 0, 3)
+
+    def test_a_storage_of_a_batch_that_has_ended(self, backend: Backend) -> None:
+        """Decision 5: a write through a batch's storage raises before and after its block, instead of being lost."""
+        batch = backend.batch()
+        with pytest.raises(ValueError, match="batch"):
+            batch.timelines.add("a", 1)
+        with batch:
+            bound = batch.timelines
+        with pytest.raises(ValueError, match="batch"):
+            bound.add("a", 1)
+
     def test_every_write_joins(
         self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
     ) -> None:

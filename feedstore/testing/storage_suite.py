@@ -271,6 +271,33 @@ class MetricsSuite(Suite):
         storage.remove("key", 1)
         assert seen == [2, 1]
 
+    def test_a_batch_is_counted_once_it_is_committed(self, backend: Backend) -> None:
+        """Metrics: the writes of a batch are reported after its commit, in order."""
+        metrics = RecordingMetrics()
+        timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
+        with backend.batch() as batch:
+            activities.add(with_id(1), batch_interface=batch)
+            timelines.add("key", 1, batch_interface=batch)
+            timelines.remove("key", 2, batch_interface=batch)
+            assert metrics.take() == []
+        assert metrics.take() == [
+            ("write", type(activities), 1),
+            ("write", type(timelines), 1),
+            ("remove", type(timelines), 1),
+        ]
+
+    def test_a_batch_that_raises_is_not_counted(self, backend: Backend) -> None:
+        """Metrics: what was never stored is not reported."""
+        metrics = RecordingMetrics()
+        timelines = backend.timeline_storage(metrics=metrics)
+        batch = backend.batch()
+        with batch:
+            timelines.add("key", 1, batch_interface=batch)
+            timelines.add_to_many(["key"], [1], batch_interface=batch)
+            # What an exception inside the block does.
+            batch.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+        assert metrics.take() == []
+
     def test_the_backend_s_metrics_are_the_default(self, backend: Backend) -> None:
         """Metrics: a storage without its own tells the backend's."""
         assert backend.activity_storage().metrics is backend.metrics

@@ -45,7 +45,7 @@ def channels(open_backend: OpenBackend, counted: Counted, monkeypatch: pytest.Mo
     assert isinstance(storage, KvStorage)
     for name in ("_fetch_one", "_fetch_many", "_items", "_upsert", "_delete"):
         monkeypatch.setattr(storage, name, counted.around(name, getattr(storage, name)))
-    monkeypatch.setattr(backend, "run_operations", counted.around("batch", backend.run_operations))
+    monkeypatch.setattr(backend, "transact", counted.around("batch", backend.transact))
     return repository
 
 

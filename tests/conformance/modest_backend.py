@@ -10,35 +10,55 @@ from dict_backend import DictActivityStorage, DictBackend, DictKvStorage, DictTi
 from feedstore.errors import AtomicityError
 from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 EXCESS = 7
 
 
 class ModestActivityStorage(DictActivityStorage):
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> None:  # type: ignore[override]
-        super().add_to_storage(serialized_activities)
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        return uncounted(super().add_to_storage(serialized_activities, transaction))
 
-    def remove_from_storage(self, activity_ids: list[int]) -> None:  # type: ignore[override]
-        super().remove_from_storage(activity_ids)
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        return uncounted(super().remove_from_storage(activity_ids, transaction))
 
 
 class ModestTimelineStorage(DictTimelineStorage):
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> None:  # type: ignore[override]
-        super().add_to_storage(key, serialized_activities)
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        return uncounted(super().add_to_storage(key, serialized_activities, transaction))
 
-    def remove_from_storage(  # type: ignore[override]
-        self, key: str, serialized_activities: Mapping[int, bytes]
-    ) -> None:
-        super().remove_from_storage(key, serialized_activities)
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        return uncounted(super().remove_from_storage(key, serialized_activities, transaction))
 
-    def _trim(self, key: str, length: int) -> None:  # type: ignore[override]
-        super()._trim(key, length)
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
+        return uncounted(super()._trim(key, length, transaction))
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> None:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         for key in keys:
-            self.add_to_storage(key, serialized)
+            self.add_to_storage(key, serialized, transaction)
             if max_length is not None and self._count(key) > max_length + EXCESS:
-                self._trim(key, max_length)
+                self._trim(key, max_length, transaction)
+        return Pending(None)
+
+
+def uncounted(counted: Pending[int | None]) -> Pending[int | None]:
+    """Return the result of a store that does not count."""
+    assert counted.result is not None
+    return Pending(None)
 
 
 class ModestBackend(DictBackend):
@@ -55,10 +75,10 @@ class ModestBackend(DictBackend):
     timeline_storage_class = ModestTimelineStorage
     kv_storage_class = DictKvStorage
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         if atomic:
             raise AtomicityError("this store has no atomic writes; leave atomic=True out")
-        return super()._run_operations(operations, atomic)
+        return super()._transact(operations, atomic)
 
     def _with_namespace(self, namespace: str) -> ModestBackend:
         return ModestBackend(namespace, self.metrics, self._store)

@@ -20,6 +20,7 @@ from feedstore.errors import StoredDataError
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch
 from feedstore.storage.batch import Operation
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.writer import Writer
 
 
@@ -155,8 +156,9 @@ class NamesShareTheirKeys(InMemoryKvStorage):
 class DeletingTwiceRaises(InMemoryKvStorage):
     """Wants a key to be there."""
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         del self._items_here().values[key]
+        return Pending(None)
 
 
 class Broken(MemoryBackend):
@@ -189,9 +191,9 @@ class AnswersWhenClosed(Broken):
 
 
 class _EagerBatch(Batch):
-    def enqueue(self, storage: Writer, hook: Any, arguments: tuple[Any, ...]) -> None:
-        super().enqueue(storage, hook, arguments)
-        self.results.append(self._operations.pop().run())
+    def enqueue(self, storage: Writer, *operation: Any, **options: Any) -> None:
+        super().enqueue(storage, *operation, **options)
+        self.results.append(self._operations.pop().write(AUTOCOMMIT).result)
 
 
 class SendsAtOnce(Broken):
@@ -216,17 +218,17 @@ class SendsAfterAnException(Broken):
 class SendsByStorage(Broken):
     """Sends the writes of a batch in another order."""
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        return super()._run_operations(operations[::-1], atomic)[::-1]
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        return super()._transact(operations[::-1], atomic)[::-1]
 
 
 class SendsWithoutTheLock(Broken):
     """Lets readers in between the writes of an atomic batch."""
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         results = []
         for operation in operations:
-            results.append(operation.run())
+            results.append(operation.write(AUTOCOMMIT))
             self.yield_to_other_threads()
         return results
 

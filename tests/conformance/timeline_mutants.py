@@ -8,6 +8,7 @@ from typing import Any
 from feedstore.backends.memory import InMemoryTimelineStorage
 from feedstore.storage import ActivityStorage, Bounds
 from feedstore.storage.bounds import is_descending, parse_filter
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 Entry = tuple[int, bytes]
 
@@ -68,15 +69,19 @@ class OrderingIsIgnored(InMemoryTimelineStorage):
 class DuplicatesCount(InMemoryTimelineStorage):
     """Counts what was there already as new."""
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         super().add_to_storage(key, serialized_activities)
-        return len(serialized_activities)
+        return Pending(len(serialized_activities))
 
 
 class EditsAreIgnored(InMemoryTimelineStorage):
     """Keeps the payload that was there first."""
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         new = {one: data for one, data in serialized_activities.items() if not self._contains(key, one)}
         return super().add_to_storage(key, new)
 
@@ -84,7 +89,9 @@ class EditsAreIgnored(InMemoryTimelineStorage):
 class LateArrivalsAreDropped(InMemoryTimelineStorage):
     """Refuses what is older than the floor."""
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         floor = self._floor(key) or 0
         return super().add_to_storage(key, {k: v for k, v in serialized_activities.items() if k >= floor})
 
@@ -92,14 +99,14 @@ class LateArrivalsAreDropped(InMemoryTimelineStorage):
 class TrimKeepsOneMore(InMemoryTimelineStorage):
     """Is off by one."""
 
-    def _trim(self, key: str, length: int) -> int:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         return super()._trim(key, length + 1)
 
 
 class TrimKeepsTheOldest(InMemoryTimelineStorage):
     """Trims at the wrong end."""
 
-    def _trim(self, key: str, length: int) -> int:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         newest = self.get_slice_from_storage(key, 0, max(0, self._count(key) - length))
         return self.remove_from_storage(key, dict(newest))
 
@@ -130,17 +137,20 @@ class FloorIsTheOldestKept(InMemoryTimelineStorage):
 class DeleteKeepsTheFloor(InMemoryTimelineStorage):
     """Deletes the entries alone."""
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         self._trim(key, 0)
+        return Pending(None)
 
 
 class RemoveRaisesTheFloor(InMemoryTimelineStorage):
     """Takes a removal for a trim."""
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         removed = super().remove_from_storage(key, serialized_activities)
         entries = self._entries(key)
-        if removed:
+        if removed.result:
             entries.newest_dropped = max(*serialized_activities, entries.newest_dropped or 0, 0)
         return removed
 
@@ -194,23 +204,37 @@ class KeysOfEmptyTimelines(InMemoryTimelineStorage):
 class KeysAreCut(InMemoryTimelineStorage):
     """Ends a key at its first NUL, as a C string."""
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         return super().add_to_storage(key.partition("\0")[0], serialized_activities)
 
 
 class FanOutCountsWhatStayed(InMemoryTimelineStorage):
     """Counts deliveries after trimming."""
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         before = sum(map(self._count, keys))
         super()._add_to_many(keys, serialized, max_length)
-        return sum(map(self._count, keys)) - before
+        return Pending(sum(map(self._count, keys)) - before)
 
 
 class FanOutTrimsTheFirst(InMemoryTimelineStorage):
     """Trims one timeline of many."""
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         added = super()._add_to_many(keys, serialized, None)
         if max_length is not None:
             self._trim(keys[0], max_length)
@@ -220,15 +244,23 @@ class FanOutTrimsTheFirst(InMemoryTimelineStorage):
 class FanOutDeliversWhatFits(InMemoryTimelineStorage):
     """Keeps the first that came instead of the newest."""
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         room = [key for key in keys if max_length is None or self._count(key) < max_length]
-        return super()._add_to_many(room, serialized, max_length) if room else 0
+        return super()._add_to_many(room, serialized, max_length) if room else Pending(0)
 
 
 class RemovesFromTheFirst(InMemoryTimelineStorage):
     """Removes from one timeline of many."""
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         return super()._remove_from_many(keys[:1], serialized)
 
 
@@ -264,23 +296,26 @@ class HydratedPagesSkipTheGone(InMemoryTimelineStorage):
 class FlushLeavesOne(InMemoryTimelineStorage):
     """Flushes all timelines but one."""
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         for key in sorted(self._keys())[1:]:
             self._delete(key)
+        return Pending(None)
 
 
 class FlushTakesActivities(InMemoryTimelineStorage):
     """Flushes another storage too."""
 
-    def _flush(self) -> None:
-        super()._flush()
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         self.backend.activity_storage().flush()
+        return super()._flush()
 
 
 class LosesConcurrentAdds(InMemoryTimelineStorage):
     """Reads, changes and writes back without a lock."""
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         entries = dict(self.get_slice_from_storage(key, 0, None))
         new = len(serialized_activities.keys() - entries.keys())
         self.backend.yield_to_other_threads()  # type: ignore[attr-defined]
@@ -289,7 +324,7 @@ class LosesConcurrentAdds(InMemoryTimelineStorage):
             self._delete(key)
             super().add_to_storage(key, {**entries, **serialized_activities})
             self._entries(key).newest_dropped = floor
-        return new
+        return Pending(new)
 
 
 MUTANTS: tuple[type[InMemoryTimelineStorage], ...] = tuple(

@@ -16,6 +16,7 @@ from feedstore.testing.processes import Child, ChildError, run_in_child, run_in_
 
 HOOKS = {"add_to_storage", "get_from_storage", "remove_from_storage", "get_slice_from_storage", "get_index_of"}
 WITHOUT_THE_STORE = {
+    "bound_to",
     "serialize_activity",
     "serialize_activities",
     "deserialize_activities",

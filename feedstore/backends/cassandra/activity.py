@@ -13,6 +13,7 @@ from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.cassandra.backend import CassandraBackend
@@ -35,7 +36,9 @@ class CassandraActivityStorage(ActivityStorage):
 
     backend: CassandraBackend
 
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> None:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One batch for each partition; all are sent at once."""
         store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
         statement, timestamp = store.statements.add_activity, bigint_value(store.clock.next())
@@ -48,7 +51,8 @@ class CassandraActivityStorage(ActivityStorage):
             ]
             writes.append(Write(partition, rows, (ROW_BYTES + ID_BYTES) * len(rows) + sum(map(len, data))))
         slices = {activity_id >> SLICE_SHIFT for activity_id in serialized_activities}
-        self._directory.write_with([_slice_name(one) for one in slices], writes)
+        self._directory.write_with(transaction, [_slice_name(one) for one in slices], writes)
+        return Pending(None)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One request for each partition and 100 ids; all are sent at once."""
@@ -61,11 +65,13 @@ class CassandraActivityStorage(ActivityStorage):
         pages = [store.fetch(*requests[0])] if len(requests) == 1 else store.fetch_all(requests)
         return {int.from_bytes(row[0], "big"): row[1] for rows in pages for row in rows}
 
-    def remove_from_storage(self, activity_ids: list[int]) -> None:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One batch for each partition; all are sent at once."""
         store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
         statement, timestamp = store.statements.remove_activity, bigint_value(store.clock.next())
-        store.write(
+        writes = (
             Write(
                 partition,
                 [(statement, [timestamp, *partition, id_to_bytes(one)]) for one in ids],
@@ -73,6 +79,8 @@ class CassandraActivityStorage(ActivityStorage):
             )
             for partition, ids in _by_partition(namespace, activity_ids).items()
         )
+        store.write(transaction, writes)
+        return Pending(None)
 
     @property
     def _directory(self) -> Directory:
@@ -107,16 +115,19 @@ class CassandraActivityStorage(ActivityStorage):
     def _page(self, partition: tuple[bytes, ...], after: bytes) -> Request:
         return self.backend.store.statements.select_slice, [*partition, after, int_value(_MOST_A_PAGE)]
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One request for each 1,000 slices; one deletion for each of their partitions."""
         store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
-        store.send_queued()
+        store.send_collected(transaction)
         for names in self._directory.names():
             timestamp = bigint_value(store.clock.next())
             partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
             statement = store.statements.remove_slice
-            store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
-        self._directory.forget()
+            store.write(
+                transaction, [Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions]
+            )
+        self._directory.forget(transaction)
+        return Pending(None)
 
 
 def _by_partition(namespace: bytes, ids: Iterable[int]) -> dict[tuple[bytes, ...], list[int]]:

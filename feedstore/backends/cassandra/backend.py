@@ -10,14 +10,15 @@ from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
 from feedstore.backends.cassandra.kv import CassandraKvStorage
 from feedstore.backends.cassandra.namespaces import check_namespace_format, mark_namespace
 from feedstore.backends.cassandra.opening import open_session, open_store
-from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
+from feedstore.storage.transaction import Pending
 
 
 class CassandraBackend(StoreBackend[Store]):
@@ -87,19 +88,16 @@ class CassandraBackend(StoreBackend[Store]):
         mark_namespace(store, self.namespace)
         return store
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        store = self.store_to_write()
-        queue = store.queue = WriteQueue(atomic)
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        store, transaction = self.store_to_write(), CassandraTransaction(atomic)
         try:
-            results = [operation.run() for operation in operations]
-            if queue.writes:
+            results = [operation.write(transaction) for operation in operations]
+            if transaction.writes:
                 send = store.write_at_once if atomic else store.write_now
-                send(queue.taken())
+                send(transaction.taken())
         except BaseException:
-            store.memory.excess.forget(self.namespace, queue.trimmed)
+            store.memory.excess.forget(self.namespace, transaction.trimmed)
             raise
-        finally:
-            store.queue = None
         return results
 
     def _ping(self) -> None:

@@ -18,7 +18,9 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Wri
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
+from feedstore.storage.transaction import Transaction
 
 # A row more in a request costs less than a read beside it.
 _FEW = 4
@@ -37,17 +39,17 @@ class Directory:
         self._kind = kind
         self._buckets = buckets
 
-    def write_with(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
+    def write_with(self, transaction: Transaction, names: Sequence[bytes], writes: Iterable[Write]) -> None:
         """Carry writes out, and see to it that the directory has the names they are about; in a batch, before it.
 
         A few names go along with every write. Of many those go along that this process has not put there of late; for
         the others it reads one name along, which shows whether the tables were emptied or restored meanwhile.
         """
         lapsed = self._leases.lapsed(self._namespace, self._kind, names)
-        if self._store.queue is not None:
+        if isinstance(transaction, CassandraTransaction):
             if lapsed:
                 self._register(lapsed, ())
-            self._write_in_batch(names, writes)
+            self._write_in_batch(transaction, names, writes)
         elif len(names) <= _FEW:
             self._register(names, writes)
         elif len(lapsed) == len(names):
@@ -58,14 +60,15 @@ class Directory:
             if not is_whole():
                 self._register_again(names)
 
-    def _write_in_batch(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
-        queue = self._store.queue
+    def _write_in_batch(
+        self, transaction: CassandraTransaction, names: Sequence[bytes], writes: Iterable[Write]
+    ) -> None:
         if len(names) <= _FEW:
-            new = [name for name in names if queue is not None and queue.is_new((self._kind, name))]
+            new = [name for name in names if transaction.is_new((self._kind, name))]
             writes = chain(self._registrations(new), writes)
-        elif queue is not None and queue.is_new((self._kind, b"")) and not self._asked_whether_whole()():
+        elif transaction.is_new((self._kind, b"")) and not self._asked_whether_whole()():
             self._register_again(names)
-        self._store.write(writes)
+        transaction.add(writes)
 
     def _register(self, names: Sequence[bytes], writes: Iterable[Write]) -> None:
         began = time.monotonic()
@@ -129,15 +132,14 @@ class Directory:
         some = list_value([int_value(bucket) for bucket in buckets])
         return self._store.statements.select_names, [*self._space, some, after, int_value(_MOST_A_TRIP)]
 
-    def forget(self) -> None:
+    def forget(self, transaction: Transaction) -> None:
         """Take out the names that were put there long ago, once what they name was deleted.
 
         An atomic batch leaves them: it may yet be refused, and readers pass over the names of what is empty.
         """
-        queue = self._store.queue
-        if queue is not None and queue.is_atomic:
+        if isinstance(transaction, CassandraTransaction) and transaction.is_atomic:
             return
-        self._store.send_queued()
+        self._store.send_collected(transaction)
         timestamp = bigint_value(self._store.clock.next() - int(2 * LEASE_SECONDS * _MICROSECONDS))
         statement = self._store.statements.forget
         partitions = [self._partition(bucket) for bucket in range(self._buckets)]

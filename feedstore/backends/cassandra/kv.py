@@ -12,6 +12,7 @@ from feedstore.backends.cassandra.store import Rows
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 from feedstore.storage import KvStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.cassandra.backend import CassandraBackend
@@ -35,25 +36,29 @@ class CassandraKvStorage(KvStorage):
 
     backend: CassandraBackend
 
-    def _upsert(self, key: str, data: bytes) -> None:
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         store, stored = self.backend.store_to_write(), key.encode()
         values = [bigint_value(store.clock.next()), data, *self._partition_of(stored), stored]
-        self._write_one(store.statements.upsert_item, values, stored, ROW_BYTES + len(data))
+        return self._write_one(transaction, store.statements.upsert_item, values, stored, ROW_BYTES + len(data))
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         store, stored = self.backend.store_to_write(), key.encode()
         values = [bigint_value(store.clock.next()), *self._partition_of(stored), stored]
-        self._write_one(store.statements.delete_item, values, stored, TOMBSTONE_BYTES)
+        return self._write_one(transaction, store.statements.delete_item, values, stored, TOMBSTONE_BYTES)
 
-    def _write_one(self, statement: str, values: list[bytes], key: bytes, size: int) -> None:
+    def _write_one(
+        self, transaction: Transaction, statement: str, values: list[bytes], key: bytes, size: int
+    ) -> Pending[None]:
         row = (statement, values)
-        self.backend.store.write([Write(self._partition_of(key), [row], size + len(key))])
+        self.backend.store.write(transaction, [Write(self._partition_of(key), [row], size + len(key))])
+        return Pending(None)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         store = self.backend.store_to_write()
         statement, timestamp = store.statements.delete_items, bigint_value(store.clock.next())
         partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
-        store.write([Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
+        store.write(transaction, [Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
+        return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
         store, stored = self.backend.store_to_read(), key.encode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,11 +16,12 @@ from feedstore.backends.cassandra.clock import process_clock
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated
 from feedstore.backends.cassandra.memory import Memory
 from feedstore.backends.cassandra.options import Settings
-from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.schema import prepare_schema
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError
+from feedstore.storage.transaction import Transaction
 
 _MOST_AT_ONCE = 16
 _MOST_REQUESTS = 2000
@@ -32,10 +32,6 @@ Request = tuple[str, list[bytes]]
 """A reading statement and its values."""
 
 Rows = list[tuple[Any, ...]]
-
-
-class _Queues(threading.local):
-    current: WriteQueue | None = None
 
 
 class Store:
@@ -57,7 +53,6 @@ class Store:
         self._connect = connect
         self._owner = os.getpid() if was_given else None
         self._memories: dict[int, Memory] = {}
-        self._queues = _Queues()
 
     @property
     def memory(self) -> Memory:
@@ -141,11 +136,10 @@ class Store:
         session = self.session()
         return self._carry_out(session.bound(*request, consistency) for request in requests)
 
-    def write(self, writes: Iterable[Write]) -> None:
-        """Carry writes out; inside a batch, queue them."""
-        queue = self._queues.current
-        if queue is not None:
-            queue.add(writes)
+    def write(self, transaction: Transaction, writes: Iterable[Write]) -> None:
+        """Add writes to the transaction of a batch, else send them."""
+        if isinstance(transaction, CassandraTransaction):
+            transaction.add(writes)
         else:
             self.write_now(writes)
 
@@ -229,20 +223,10 @@ class Store:
         except DRIVER_ERRORS as error:
             raise self._translated(error) from error
 
-    @property
-    def queue(self) -> WriteQueue | None:
-        """The queue that this thread's writes go to while a batch is put together."""
-        return self._queues.current
-
-    @queue.setter
-    def queue(self, queue: WriteQueue | None) -> None:
-        self._queues.current = queue
-
-    def send_queued(self) -> None:
-        """Carry out what a batch that is not atomic has queued so far, because a read must see it."""
-        queue = self._queues.current
-        if queue is not None and not queue.is_atomic:
-            self.write_now(queue.taken())
+    def send_collected(self, transaction: Transaction) -> None:
+        """Send the writes that a batch which is not atomic has collected so far, because a read must see them."""
+        if isinstance(transaction, CassandraTransaction) and not transaction.is_atomic:
+            self.write_now(transaction.taken())
 
     def ping(self) -> None:
         """Ask a node for an answer."""

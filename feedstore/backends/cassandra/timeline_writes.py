@@ -10,10 +10,12 @@ from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.lengths import look_at
 from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch
 from feedstore.backends.cassandra.values import bigint_value
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage.timeline_hooks import TimelineHooks
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.cassandra.backend import CassandraBackend
@@ -26,12 +28,15 @@ class CassandraTimelineWrites(TimelineHooks):
 
     backend: CassandraBackend
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> None:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One batch for each 500; all are sent at once."""
-        self._deliver([key], serialized_activities)
+        self._deliver(transaction, [key], serialized_activities)
         store, namespace = self.backend.store, self.backend.namespace
         if store.memory.lengths.must_look(namespace, key, len(serialized_activities)):
             look_at(key, self._count)
+        return Pending(None)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
         """One lightweight transaction: four trips between the nodes.
@@ -41,33 +46,46 @@ class CassandraTimelineWrites(TimelineHooks):
         """
         store, (name,) = self.backend.store_to_write(), self._names([key])
         rows = store.ask(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
-        self._directory.write_with([key.encode()], [])
+        self._directory.write_with(AUTOCOMMIT, [key.encode()], [])
         was_absent: bool = rows()[0][0]
         return was_absent
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> None:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         """One batch for each 50 deliveries on one replica; all are sent at once.
 
         Timelines are trimmed when this process has delivered enough to them since it last did, and when it meets them
         for the first time: each costs a read of ``max_length + 1`` ids and one range tombstone.
         """
         if max_length is None:
-            self._deliver(keys, serialized)
-            return
+            self._deliver(transaction, keys, serialized)
+            return Pending(None)
         store, namespace = self.backend.store_to_write(), self.backend.namespace
         excess = store.memory.excess
         due = excess.deliver(namespace, keys, len(serialized), max_length)
         try:
-            self._deliver(keys, serialized, is_counted=True)
+            self._deliver(transaction, keys, serialized, is_counted=True)
             if due:
-                self._trim_all(due, max_length)
-                if store.queue is not None:
-                    store.queue.trimmed += due
+                self._trim_all(transaction, due, max_length)
+                if isinstance(transaction, CassandraTransaction):
+                    transaction.trimmed += due
         except BaseException:
             excess.forget(namespace, due)
             raise
+        return Pending(None)
 
-    def _deliver(self, keys: Sequence[str], serialized: Mapping[int, bytes], is_counted: bool = False) -> None:
+    def _deliver(
+        self,
+        transaction: Transaction,
+        keys: Sequence[str],
+        serialized: Mapping[int, bytes],
+        is_counted: bool = False,
+    ) -> None:
         store = self.backend.store_to_write()
         timestamp = bigint_value(store.clock.next())
         ids = [one.to_bytes(ID_BYTES, "big") for one in serialized]
@@ -83,54 +101,62 @@ class CassandraTimelineWrites(TimelineHooks):
         else:
             statement = store.statements.add_reference
             writes = (Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names)
-        self._note(names, Added(serialized.keys()))
+        _note(transaction, names, Added(serialized.keys()))
         if not is_counted:
             store.memory.excess.add(self.backend.namespace, keys, len(ids))
-        self._directory.write_with([key.encode() for key in keys], writes)
+        self._directory.write_with(transaction, [key.encode() for key in keys], writes)
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> None:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One batch for each 500; all are sent at once. Each leaves a tombstone behind."""
-        self._remove_from_many([key], serialized_activities)
+        return self._remove_from_many([key], serialized_activities, transaction)
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> None:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One batch for each 50 removals on one replica; all are sent at once."""
         store = self.backend.store_to_write()
         statement, timestamp = store.statements.remove_entry, bigint_value(store.clock.next())
         ids = [id_to_bytes(one) for one in serialized]
         size = (TOMBSTONE_BYTES + ID_BYTES) * len(ids)
         names = self._names(keys)
-        self._note(names, Removed(serialized.keys()))
-        store.write([Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names])
+        _note(transaction, names, Removed(serialized.keys()))
+        writes = [Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names]
+        store.write(transaction, writes)
+        return Pending(None)
 
-    def _trim(self, key: str, length: int) -> None:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """One round trip that reads ``length + 1`` ids, and another one that writes one range tombstone."""
-        self._trim_all([key], length)
+        self._trim_all(transaction, [key], length)
+        return Pending(None)
 
-    def _trim_all(self, keys: Sequence[str], length: int) -> None:
+    def _trim_all(self, transaction: Transaction, keys: Sequence[str], length: int) -> None:
         store, names = self.backend.store_to_write(), self._names(keys)
-        queue = store.queue
-        if queue is not None and queue.is_atomic:
+        if isinstance(transaction, CassandraTransaction) and transaction.is_atomic:
             for name in names:
-                store.write(trims_in_batch(store, name, length, queue))
+                transaction.add(trims_in_batch(store, name, length, transaction))
             return
-        store.send_queued()
+        store.send_collected(transaction)
         store.write_now(trims(store, names, length))
 
-    def _delete(self, key: str) -> None:
-        self._delete_all(self.backend.store_to_write(), self._names([key]))
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        self._delete_all(transaction, self.backend.store_to_write(), self._names([key]))
+        return Pending(None)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip for each 1,000 timelines, and a deletion of each."""
         store = self.backend.store_to_write()
-        store.send_queued()
+        store.send_collected(transaction)
         for keys in self._directory.names():
-            self._delete_all(store, self._names([key.decode() for key in keys]))
-        self._directory.forget()
+            self._delete_all(transaction, store, self._names([key.decode() for key in keys]))
+        self._directory.forget(transaction)
+        return Pending(None)
 
-    def _delete_all(self, store: Store, names: Sequence[bytes]) -> None:
+    def _delete_all(self, transaction: Transaction, store: Store, names: Sequence[bytes]) -> None:
         epoch = store.clock.next()
-        self._note(names, Deleted(epoch))
-        store.write([deletion(store, name, epoch) for name in names])
+        _note(transaction, names, Deleted(epoch))
+        store.write(transaction, [deletion(store, name, epoch) for name in names])
 
     def _names(self, keys: Sequence[str]) -> list[bytes]:
         """Return the partition keys of timelines."""
@@ -146,8 +172,8 @@ class CassandraTimelineWrites(TimelineHooks):
     def _directory(self) -> Directory:
         return Directory(self.backend.store, self.backend.namespace, _KIND)
 
-    def _note(self, names: Sequence[bytes], change: Added | Removed | Deleted) -> None:
-        queue = self.backend.store.queue
-        if queue is not None:
-            for name in names:
-                queue.note(name, change)
+
+def _note(transaction: Transaction, names: Sequence[bytes], change: Added | Removed | Deleted) -> None:
+    if isinstance(transaction, CassandraTransaction):
+        for name in names:
+            transaction.note(name, change)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
-from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.store import Rows, Store
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value
 from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 
@@ -38,17 +38,17 @@ def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
     return writes
 
 
-def trims_in_batch(store: Store, name: bytes, length: int, queue: WriteQueue) -> list[Write]:
+def trims_in_batch(store: Store, name: bytes, length: int, transaction: CassandraTransaction) -> list[Write]:
     """Return the writes that trim a timeline in an atomic batch, after what the batch does to it before."""
     if length > _LONGEST:
         return []
-    changes = queue.changes.get(name, [])
+    changes = transaction.changes.get(name, [])
     (rows,) = _newest(store, [name], min(length + 1 + most_removed(changes), _LONGEST))
     stored = [id_from_bytes(row[0]) for row in rows if row[0] is not None]
     ids, epoch = applied(stored, floor_from_bytes(rows[0][1]).epoch if rows else 0, changes)
     if len(ids) <= length:
         return []
-    queue.note(name, Dropped(ids[length]))
+    transaction.note(name, Dropped(ids[length]))
     return [_drop(store, name, ids[length], store.clock.next(), epoch)]
 
 

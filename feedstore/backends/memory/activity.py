@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import ActivityStorage, Backend
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.memory.backend import MemoryBackend
@@ -27,11 +28,13 @@ class InMemoryActivityStorage(ActivityStorage):
     def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
         """Memory keeps whatever the serializer makes."""
 
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         return self.backend.write(self._add, serialized_activities)
 
-    def _add(self, journal: Journal, serialized_activities: Mapping[int, bytes]) -> int:
+    def _add(self, journal: Journal, serialized_activities: Mapping[int, bytes]) -> int | None:
         activities = self.backend.space.activities
         before = len(activities)
         journal.update(activities, serialized_activities)
@@ -43,11 +46,13 @@ class InMemoryActivityStorage(ActivityStorage):
             activities = self.backend.space.activities
             return {one: activities[one] for one in activity_ids if one in activities}
 
-    def remove_from_storage(self, activity_ids: list[int]) -> int:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(1) for each."""
         return self.backend.write(self._remove, activity_ids)
 
-    def _remove(self, journal: Journal, activity_ids: list[int]) -> int:
+    def _remove(self, journal: Journal, activity_ids: list[int]) -> int | None:
         return journal.remove_items(self.backend.space.activities, activity_ids)
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
@@ -57,8 +62,8 @@ class InMemoryActivityStorage(ActivityStorage):
             if after is None or activity_id > after:
                 yield from self.get_from_storage([activity_id]).items()
 
-    def _flush(self) -> None:
-        self.backend.write(self._remove_all)
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
         journal.replace(self.backend.space, "activities", {})

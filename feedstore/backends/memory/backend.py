@@ -19,6 +19,7 @@ from feedstore.storage import Abilities
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic_source import LocalSource, TopicSource
+from feedstore.storage.transaction import AUTOCOMMIT, Pending
 
 _BackendType = TypeVar("_BackendType", bound="MemoryBackend")
 _Result = TypeVar("_Result")
@@ -64,16 +65,16 @@ class MemoryBackend(StoreBackend[Store]):
         self._store.recover()
         return self._space
 
-    def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Return ``work(journal, *arguments)`` under the lock: all of its changes or none. See :meth:`Store.write`."""
-        return self._store.write(work, *arguments)
+    def write(self, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
+        """Call ``work(journal, *arguments)`` under the lock: all of its changes or none. See :meth:`Store.write`."""
+        return Pending(self._store.write(work, *arguments))
 
     def make_source(self) -> TopicSource:
         """Changes come from this process alone, so nothing is polled."""
         return LocalSource()
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        return self.write(_run_all, operations)
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        return self.write(_write_all, operations).result
 
     def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
         other = super()._with_namespace(namespace)
@@ -85,5 +86,6 @@ class MemoryBackend(StoreBackend[Store]):
             return
 
 
-def _run_all(journal: Journal, operations: Sequence[Operation]) -> list[Any]:
-    return [operation.run() for operation in operations]
+def _write_all(journal: Journal, operations: Sequence[Operation]) -> list[Pending[Any]]:
+    # Each hook's own write is part of this one, which the journal undoes as a whole.
+    return [operation.write(AUTOCOMMIT) for operation in operations]

@@ -9,6 +9,7 @@ from feedstore.backends.memory.items import Items
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import KvStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.memory.backend import MemoryBackend
@@ -42,8 +43,8 @@ class InMemoryKvStorage(KvStorage):
             found = items[self.name] = Items()
         return found
 
-    def _upsert(self, key: str, data: bytes) -> None:
-        self.backend.write(self._put, key, data)
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._put, key, data)
 
     def _put(self, journal: Journal, key: str, data: bytes) -> None:
         self._items_here().put(journal, key, data)
@@ -71,14 +72,14 @@ class InMemoryKvStorage(KvStorage):
         with self.backend.lock:
             return self._items_here().after(first, inclusive, _CHUNK)
 
-    def _delete(self, key: str) -> None:
-        self.backend.write(self._remove, key)
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._remove, key)
 
     def _remove(self, journal: Journal, key: str) -> None:
         self._items_here().remove(journal, key)
 
-    def _flush(self) -> None:
-        self.backend.write(self._remove_all)
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
         journal.set_item(self.backend.space.items, self.name, Items())

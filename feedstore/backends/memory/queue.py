@@ -41,7 +41,7 @@ class InMemoryQueueStorage(QueueStorage):
         queue.drop_oldest(journal, surplus)
 
     def _receive(self, limit: int) -> list[Delivery]:
-        return self.backend.write(self._take, limit)
+        return self.backend.write(self._take, limit).result
 
     def _take(self, journal: Journal, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -54,7 +54,7 @@ class InMemoryQueueStorage(QueueStorage):
         numbers = numbers_of(receipt, 2)
         if numbers is None:
             return False
-        return self.backend.write(self._remove, *numbers)
+        return self.backend.write(self._remove, *numbers).result
 
     def _remove(self, journal: Journal, number: int, delivery: int) -> bool:
         queue = self._messages()

@@ -10,6 +10,7 @@ from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
 from feedstore.storage import Backend, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.memory.backend import MemoryBackend
@@ -35,7 +36,9 @@ class InMemoryTimelineStorage(TimelineStorage):
     def _entries(self, key: str) -> Entries:
         return self.backend.space.timelines.get(key, _NO_ENTRIES)
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(log n) for each entry."""
         return self.backend.write(self._add_several_to_many, [key], serialized_activities, None)
 
@@ -46,7 +49,13 @@ class InMemoryTimelineStorage(TimelineStorage):
             entries = timelines[key] = Entries()
         return entries
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         """O(log n) for each delivery, under one lock."""
         add = self._add_several_to_many if len(serialized) > 1 else self._add_one_to_many
         return self.backend.write(add, keys, serialized, max_length)
@@ -74,11 +83,15 @@ class InMemoryTimelineStorage(TimelineStorage):
                 entries.trim(journal, max_length)
         return added
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """O(log n) for each entry."""
-        return self._remove_from_many([key], serialized_activities)
+        return self._remove_from_many([key], serialized_activities, transaction)
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         return self.backend.write(self._remove_entries, keys, serialized)
 
     def _remove_entries(self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes]) -> int:
@@ -116,14 +129,14 @@ class InMemoryTimelineStorage(TimelineStorage):
         with self.backend.lock:
             return len(self._entries(key))
 
-    def _trim(self, key: str, length: int) -> int:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         return self.backend.write(self._trim_entries, key, length)
 
     def _trim_entries(self, journal: Journal, key: str, length: int) -> int:
         return self._entries(key).trim(journal, length)
 
-    def _delete(self, key: str) -> None:
-        self.backend.write(self._remove_timeline, key)
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._remove_timeline, key)
 
     def _remove_timeline(self, journal: Journal, key: str) -> None:
         journal.remove_item(self.backend.space.timelines, key)
@@ -137,8 +150,8 @@ class InMemoryTimelineStorage(TimelineStorage):
             keys = [key for key, entries in self.backend.space.timelines.items() if len(entries)]
         yield from keys
 
-    def _flush(self) -> None:
-        self.backend.write(self._remove_all)
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
         journal.replace(self.backend.space, "timelines", {})

@@ -12,6 +12,7 @@ from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of
 from feedstore.ids import id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.redis.backend import RedisBackend
@@ -30,14 +31,15 @@ class RedisActivityStorage(ActivityStorage):
 
     backend: RedisBackend
 
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One round trip; O(1) for each."""
         data = {id_to_bytes(one): data for one, data in serialized_activities.items()}
         writes = [
             Write("set", bucket, (key,), (ids, [data[one] for one in ids])) for bucket, key, ids in self._parts(data)
         ]
-        result: int = self.backend.write(writes, total)
-        return result
+        return self.backend.write(transaction, writes, total)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One round trip for each 500; O(1) for each."""
@@ -60,12 +62,13 @@ class RedisActivityStorage(ActivityStorage):
             if data is not None
         ]
 
-    def remove_from_storage(self, activity_ids: list[int]) -> int:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One round trip; O(1) for each."""
         parts = self._parts(map(id_to_bytes, activity_ids))
         writes = [Write("unset", bucket, (key,), (ids, None)) for bucket, key, ids in parts]
-        result: int = self.backend.write(writes, total)
-        return result
+        return self.backend.write(transaction, writes, total)
 
     def _parts(self, ids: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes]]]:
         """Yield the bucket, the key and the ids of one write each."""
@@ -91,8 +94,8 @@ class RedisActivityStorage(ActivityStorage):
         for part in fields_of(self.backend.store, keys, keys.activities):
             yield from (field for fields in part.values() for field in fields if last is None or field > last)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip."""
         keys = self.backend.keys_to_write()
         writes = [Write("clear", bucket, (keys.activities[bucket],)) for bucket in keys.all_buckets]
-        self.backend.write(writes, nothing)
+        return self.backend.write(transaction, writes, nothing)

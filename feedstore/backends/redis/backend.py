@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.backends.redis.activity import RedisActivityStorage
-from feedstore.backends.redis.batch import Write, WriteQueue, resolved
+from feedstore.backends.redis.batch import RedisTransaction, Write
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.kv import RedisKvStorage
@@ -22,8 +22,10 @@ from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic import Topic
 from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.transaction import Pending, Transaction
 
 _MOST_DIGESTS = 1000
+_Result = TypeVar("_Result")
 
 
 class RedisBackend(StoreBackend[Store]):
@@ -79,20 +81,13 @@ class RedisBackend(StoreBackend[Store]):
         """Return the names of the namespace's Redis keys; the namespace is marked now if it is new."""
         return self.store.keys_to_write(self.namespace)
 
-    def write(self, writes: Sequence[Write], result: Callable[[list[Any]], Any]) -> Any:
-        """Carry out writes and return the result of their counts; inside a batch, queue them and return what stands for
-        it.
-        """
-        store = self.store
-        queue = store.queue
-        if queue is not None:
-            return queue.add(writes, result)
-        return result(store.carry_out(self.keys_to_write(), writes))
-
-    @property
-    def is_in_batch(self) -> bool:
-        """Whether this thread is carrying out a batch."""
-        return self.store.queue is not None
+    def write(
+        self, transaction: Transaction, writes: Sequence[Write], result: Callable[[list[Any]], _Result]
+    ) -> Pending[_Result]:
+        """Add writes to the transaction of a batch, else send them; ``result`` makes the result of their counts."""
+        if isinstance(transaction, RedisTransaction):
+            return transaction.add(writes, result)
+        return Pending(result(self.store.carry_out(self.keys_to_write(), writes)))
 
     def make_source(self) -> TopicSource:
         """Changes are published on a channel for each namespace."""
@@ -105,21 +100,16 @@ class RedisBackend(StoreBackend[Store]):
         channel = channel_of(self.namespace)
         self.store.send([Command(self.namespace, ("PUBLISH", channel, message)) for message in messages])
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         store, keys = self.store, self.keys_to_write()
-        queue = store.queue = WriteQueue()
-        try:
-            results = [operation.run() for operation in operations]
-        finally:
-            store.queue = None
-        if not queue.writes:
-            return results
-        if atomic:
-            self._check_scope(queue.writes)
-            counts = store.carry_out_at_once(keys, queue.writes)
-        else:
-            counts = store.carry_out(keys, queue.writes)
-        return [resolved(result, counts) for result in results]
+        transaction = RedisTransaction()
+        results = [operation.write(transaction) for operation in operations]
+        if transaction.writes:
+            if atomic:
+                self._check_scope(transaction.writes)
+            send = store.carry_out_at_once if atomic else store.carry_out
+            transaction.settle(send(keys, transaction.writes))
+        return results
 
     def _check_scope(self, writes: Sequence[Write]) -> None:
         if self._store.is_cluster and len({write.bucket for write in writes}) > 1:

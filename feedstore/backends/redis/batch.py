@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import WRITE
+from feedstore.storage.transaction import Pending, Transaction
+
+_Result = TypeVar("_Result")
 
 FLUSH = "flush"
 """The write that removes all timelines of a bucket."""
@@ -31,30 +34,27 @@ class Write(NamedTuple):
     arguments: tuple[Any, ...] = ()
 
 
-class Deferred(NamedTuple):
-    """What a hook returns inside a batch: the place of its writes, and how their counts become its result."""
+class RedisTransaction(Transaction):
+    """The writes of one batch, in order, which its backend sends when all hooks have added theirs."""
 
-    first: int
-    last: int
-    result: Callable[[list[Any]], Any]
-
-
-class WriteQueue:
-    """The writes of one batch, in order."""
+    __slots__ = ("_pending", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
+        self._pending: list[tuple[Pending[Any], slice, Callable[[list[Any]], Any]]] = []
 
-    def add(self, writes: Sequence[Write], result: Callable[[list[Any]], Any]) -> Deferred:
-        """Queue writes and return what stands for their result."""
+    def add(self, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
+        """Add writes. Once they are sent, ``result`` makes the pending result of their counts."""
         first = len(self.writes)
         self.writes.extend(writes)
-        return Deferred(first, len(self.writes), result)
+        pending: Pending[_Result] = Pending()
+        self._pending.append((pending, slice(first, len(self.writes)), result))
+        return pending
 
-
-def resolved(value: Any, counts: list[Any]) -> Any:
-    """Return a hook's result, now that the writes have been counted."""
-    return value.result(counts[value.first : value.last]) if isinstance(value, Deferred) else value
+    def settle(self, counts: list[Any]) -> None:
+        """Settle every pending result with the counts of all writes, in their order."""
+        for pending, part, result in self._pending:
+            pending.settle(result(counts[part]))
 
 
 def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def total(counts: list[Any]) -> int:
+def total(counts: list[Any]) -> int | None:
     """Return the sum of what writes counted."""
-    return sum(counts)
+    return int(sum(counts))
 
 
 def nothing(counts: list[Any]) -> None:

@@ -11,6 +11,7 @@ from feedstore.backends.redis.counts import nothing
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import SCAN
 from feedstore.storage import KvStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.redis.backend import RedisBackend
@@ -30,19 +31,20 @@ class RedisKvStorage(KvStorage):
 
     backend: RedisBackend
 
-    def _upsert(self, key: str, data: bytes) -> None:
-        self._write_one("upsert", key.encode(), data)
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self._write_one(transaction, "upsert", key.encode(), data)
 
-    def _delete(self, key: str) -> None:
-        self._write_one("discard", key.encode())
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self._write_one(transaction, "discard", key.encode())
 
-    def _flush(self) -> None:
-        self._write_one("empty")
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self._write_one(transaction, "empty")
 
-    def _write_one(self, kind: str, *arguments: bytes) -> None:
+    def _write_one(self, transaction: Transaction, kind: str, *arguments: bytes) -> Pending[None]:
         keys = self.backend.keys_to_write()
         bucket = keys.bucket_of(self.name)
-        self.backend.write([Write(kind, bucket, keys.of_items(bucket, self.name), None, arguments)], nothing)
+        write = Write(kind, bucket, keys.of_items(bucket, self.name), None, arguments)
+        return self.backend.write(transaction, [write], nothing)
 
     def _fetch_one(self, key: str) -> bytes | None:
         tag, _, values = self._place(self.backend.keys())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from feedstore.backends.redis.batch import Write, WriteQueue, in_one_script, in_scripts
+from feedstore.backends.redis.batch import Write, in_one_script, in_scripts
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import FORMAT, MOST_BUCKETS, Keys, marker_key
 from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
@@ -15,10 +14,6 @@ from feedstore.backends.redis.scripts import NAMESPACE
 from feedstore.backends.redis.transport import Transport
 from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError, StoredDataError
 from feedstore.shown import shown
-
-
-class _Queues(threading.local):
-    current: WriteQueue | None = None
 
 
 class Store:
@@ -44,7 +39,6 @@ class Store:
         self._owner = os.getpid() if was_given else None
         self._keys: dict[str, Keys] = {}
         self._marked: set[str] = set()
-        self._queues = _Queues()
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands, in one round trip."""
@@ -134,15 +128,6 @@ class Store:
     def expiry(self) -> int:
         """The milliseconds after which an idle timeline expires; 0 for never."""
         return 0 if self.settings.idle_expiry is None else max(1, int(self.settings.idle_expiry * 1000))
-
-    @property
-    def queue(self) -> WriteQueue | None:
-        """The queue that this thread's writes go to while a batch is carried out."""
-        return self._queues.current
-
-    @queue.setter
-    def queue(self, queue: WriteQueue | None) -> None:
-        self._queues.current = queue
 
     def carry_out(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
         """Carry out writes in order and return what each counts."""

@@ -14,6 +14,8 @@ from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import FAN_OUT
 from feedstore.ids import id_to_bytes
 from feedstore.storage.timeline_hooks import TimelineHooks
+from feedstore.storage.timeline_hooks import total as all_of
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.redis.backend import RedisBackend
@@ -34,38 +36,50 @@ class RedisTimelineWrites(TimelineHooks):
 
     backend: RedisBackend
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One round trip; O(log n) for each."""
         parts = in_parts(serialized_activities)
-        result: int = self.backend.write([self._write_of("add", key, part, _NO_LENGTH) for part in parts], total)
-        return result
+        return self.backend.write(
+            transaction, [self._write_of("add", key, part, _NO_LENGTH) for part in parts], total
+        )
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One round trip; O(log n) for each."""
         parts = in_parts(serialized_activities)
-        result: int = self.backend.write([self._write_of("remove", key, part) for part in parts], total)
-        return result
+        return self.backend.write(transaction, [self._write_of("remove", key, part) for part in parts], total)
 
     def _write_of(self, kind: str, key: str, items: Items | None, *arguments: int) -> Write:
         names = self.backend.keys_to_write()
         bucket = names.bucket_of(key)
         return Write(kind, bucket, names.of_timeline(bucket, key), items, arguments)
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         """One round trip; a second one where timelines hold payloads or had late arrivals."""
         length = _NO_LENGTH if max_length is None else min(max_length, _MOST_LENGTH)
-        has_payloads = any(serialized.values())
-        if self.backend.is_in_batch or has_payloads or not length or len(serialized) > _MOST_FAN_OUT_IDS:
-            return self._add_to_each(keys, serialized, length)
+        is_plain = length and len(serialized) <= _MOST_FAN_OUT_IDS and not any(serialized.values())
+        if transaction is not AUTOCOMMIT or not is_plain:
+            return self._add_to_each(keys, serialized, length, transaction)
         ids = sorted(map(id_to_bytes, serialized))
         added, left_alone = self._fan_out(keys, ids, length)
-        return added + (self._add_to_each(left_alone, serialized, length) if left_alone else 0)
+        if not left_alone:
+            return Pending(added)
+        return all_of([Pending(added), self._add_to_each(left_alone, serialized, length, transaction)])
 
-    def _add_to_each(self, keys: list[str], serialized: Mapping[int, bytes], length: int) -> int:
+    def _add_to_each(
+        self, keys: list[str], serialized: Mapping[int, bytes], length: int, transaction: Transaction
+    ) -> Pending[int | None]:
         items = items_of(serialized)
-        writes = [self._write_of("add", key, items, length) for key in keys]
-        result: int = self.backend.write(writes, total)
-        return result
+        return self.backend.write(transaction, [self._write_of("add", key, items, length) for key in keys], total)
 
     def _fan_out(self, keys: list[str], ids: list[bytes], length: int) -> tuple[int, list[str]]:
         """Return how many entries were new, and the keys of the timelines that need more than this script does."""
@@ -80,20 +94,21 @@ class RedisTimelineWrites(TimelineHooks):
                 left_alone += [names.key_of(reached[position]) for position in positions]
         return sum(count for count, _ in answers), left_alone
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One round trip."""
         items = items_of(serialized)
-        result: int = self.backend.write([self._write_of("remove", key, items) for key in keys], total)
-        return result
+        return self.backend.write(transaction, [self._write_of("remove", key, items) for key in keys], total)
 
-    def _trim(self, key: str, length: int) -> int:
-        result: int = self.backend.write([self._write_of("trim", key, None, min(length, _MOST_LENGTH))], total)
-        return result
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
+        write = self._write_of("trim", key, None, min(length, _MOST_LENGTH))
+        return self.backend.write(transaction, [write], total)
 
-    def _delete(self, key: str) -> None:
-        self.backend.write([self._write_of("delete", key, None)], nothing)
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        return self.backend.write(transaction, [self._write_of("delete", key, None)], nothing)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Two round trips; O(1) for each timeline of the namespace. Outside an atomic batch the server can answer
         others between two buckets.
         """
@@ -101,7 +116,7 @@ class RedisTimelineWrites(TimelineHooks):
         # A script checks its own bucket: a foreign key must refuse the flush before the first of them.
         lengths_of(self.backend.store, names, names.directories)
         writes = [Write(FLUSH, bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
-        self.backend.write(writes, nothing)
+        return self.backend.write(transaction, writes, nothing)
 
 
 def items_of(serialized: Mapping[int, bytes]) -> Items:

@@ -9,6 +9,7 @@ from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -32,12 +33,12 @@ class SqlActivityStorage(ActivityStorage):
     def _activity_rows(self) -> ActivityRows:
         return self.backend.database.activity_rows
 
-    def add_to_storage(self, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One transaction: all are stored or none."""
-        if not serialized_activities:
-            return 0
         rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
-        return self.backend.store.write(self._activity_rows.add, self.backend.namespace_id_to_write(), rows)
+        return self.backend.write(transaction, self._activity_rows.add, self.backend.namespace_id_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One statement for each 5,000 ids."""
@@ -52,13 +53,15 @@ class SqlActivityStorage(ActivityStorage):
             found.update({int.from_bytes(one, "big"): data for one, data in rows})
         return found
 
-    def remove_from_storage(self, activity_ids: list[int]) -> int:
+    def remove_from_storage(
+        self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One statement."""
         namespace_id = self.backend.namespace_id()
-        if namespace_id is None or not activity_ids:
-            return 0
+        if namespace_id is None:
+            return Pending(0)
         ids = [id_to_bytes(one) for one in activity_ids]
-        return self.backend.store.execute(*self._activity_rows.remove_statement(namespace_id, ids))
+        return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace_id, ids))
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time and holds no transaction between."""
@@ -72,11 +75,12 @@ class SqlActivityStorage(ActivityStorage):
                 return
             last = rows[-1][0]
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
         namespace_id = self.backend.namespace_id()
-        while self.backend.store.write(self._flush_some, namespace_id):
+        while self.backend.write(transaction, self._flush_some, namespace_id).result:
             pass
+        return Pending(None)
 
     def _flush_some(self, connection: Connection, namespace_id: int | None) -> bool:
         statements = self.backend.statements.activities

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
@@ -14,7 +14,7 @@ from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_engine, open_store
 from feedstore.backends.sql.queue import SqlQueueStorage
 from feedstore.backends.sql.store import Statements, Store
-from feedstore.backends.sql.timeline import SqlTimelineStorage, keys_of
+from feedstore.backends.sql.timeline import SqlTimelineStorage
 from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
@@ -22,8 +22,19 @@ from feedstore.storage import Abilities, Backend
 from feedstore.storage.batch import Operation
 from feedstore.storage.topic import Topic
 from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.transaction import Pending, Transaction
 
 _BackendType = TypeVar("_BackendType", bound="SqlBackend")
+_Result = TypeVar("_Result")
+
+
+class SqlTransaction(Transaction):
+    """The transaction of a batch, on the connection that it holds."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
 
 class SqlBackend(StoreBackend[Store]):
@@ -102,13 +113,32 @@ class SqlBackend(StoreBackend[Store]):
         else:
             super().announce_topics(topics)
 
-    def _run_operations(self, operations: Sequence[Operation], atomic: bool) -> list[Any]:
-        # Both kinds of batch are one transaction: it costs less than several, and promises more.
-        return self.store.write(self._run_together, self.namespace_id_to_write(), operations)
+    def write(self, transaction: Transaction, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
+        """Call ``work(connection, *arguments)`` in the transaction of a batch, else in one of its own."""
+        if isinstance(transaction, SqlTransaction):
+            return Pending(work(transaction.connection, *arguments))
+        return Pending(self.store.write(work, *arguments))
 
-    def _run_together(self, connection: Connection, namespace_id: int, operations: Sequence[Operation]) -> list[Any]:
-        self.database.timeline_rows.lock(connection, namespace_id, *keys_of(operations))
-        return [operation.run() for operation in operations]
+    def execute(self, transaction: Transaction, text: str, parameters: Any) -> Pending[int | None]:
+        """Run one writing statement as :meth:`write` does; the result is how many rows it changed."""
+        if isinstance(transaction, SqlTransaction):
+            return Pending(transaction.connection.execute(text, parameters).rowcount)
+        return Pending(self.store.execute(text, parameters))
+
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        # Both kinds of batch are one transaction: it costs less than several, and promises more.
+        return self.store.write(self._write_together, self.namespace_id_to_write(), operations)
+
+    def _write_together(
+        self, connection: Connection, namespace_id: int, operations: Sequence[Operation]
+    ) -> list[Pending[Any]]:
+        # All headers are locked in one order before the first write, so that two batches cannot deadlock.
+        keys = dict.fromkeys(key for operation in operations for key in operation.keys)
+        new_keys = dict.fromkeys(key for operation in operations if operation.creates for key in operation.keys)
+        self.database.timeline_rows.lock(connection, namespace_id, list(keys), list(new_keys))
+        connection.shared = True
+        transaction = SqlTransaction(connection)
+        return [operation.write(transaction) for operation in operations]
 
     def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
         other = super()._with_namespace(namespace)

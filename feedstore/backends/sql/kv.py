@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
 from feedstore.storage import KvStorage
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -31,10 +32,11 @@ class SqlKvStorage(KvStorage):
         super().__init__(backend=backend, name=name)
         self._name_bytes = name.encode()
 
-    def _upsert(self, key: str, data: bytes) -> None:
+    def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         statement = self.backend.statements.items.upsert
         namespace_id = self.backend.namespace_id_to_write()
-        self.backend.store.execute(statement, (namespace_id, self._name_bytes, key.encode(), data))
+        self.backend.execute(transaction, statement, (namespace_id, self._name_bytes, key.encode(), data))
+        return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
         namespace_id = self.backend.namespace_id()
@@ -71,17 +73,19 @@ class SqlKvStorage(KvStorage):
         parameters = (self.backend.namespace_id(), self._name_bytes, first, behind, _CHUNK)
         return self.backend.store.fetch(self.backend.statements.items.scan, parameters)
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
             parameters = (namespace_id, self._name_bytes, key.encode())
-            self.backend.store.execute(self.backend.statements.items.delete, parameters)
+            self.backend.execute(transaction, self.backend.statements.items.delete, parameters)
+        return Pending(None)
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
         space = (self.backend.namespace_id(), self._name_bytes)
-        while self.backend.store.write(self._flush_some, space):
+        while self.backend.write(transaction, self._flush_some, space).result:
             pass
+        return Pending(None)
 
     def _flush_some(self, connection: Connection, space: tuple[int | None, bytes]) -> bool:
         statements = self.backend.statements.items

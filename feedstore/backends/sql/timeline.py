@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
@@ -10,9 +10,9 @@ from feedstore.backends.sql.timeline_part import FURTHEST, part_of
 from feedstore.backends.sql.timeline_rows import EntryRow, TimelineRows
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
-from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -34,30 +34,40 @@ class SqlTimelineStorage(TimelineStorage):
     def _timeline_rows(self) -> TimelineRows:
         return self.backend.database.timeline_rows
 
-    def add_to_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def add_to_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One transaction: all are stored or none."""
-        return self._add_to_many([key], serialized_activities, None)
+        return self._add_to_many([key], serialized_activities, None, transaction)
 
-    def _add_to_many(self, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None) -> int:
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
         """One transaction: every timeline gets them or none."""
-        if not keys or not serialized:
-            return 0
         namespace_id = self.backend.namespace_id_to_write()
-        return self.backend.store.write(
-            self._timeline_rows.add_to_many, namespace_id, keys, _rows(serialized), max_length
+        return self.backend.write(
+            transaction, self._timeline_rows.add_to_many, namespace_id, keys, _rows(serialized), max_length
         )
 
-    def remove_from_storage(self, key: str, serialized_activities: Mapping[int, bytes]) -> int:
+    def remove_from_storage(
+        self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One transaction."""
-        return self._remove_from_many([key], serialized_activities)
+        return self._remove_from_many([key], serialized_activities, transaction)
 
-    def _remove_from_many(self, keys: list[str], serialized: Mapping[int, bytes]) -> int:
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
         """One transaction."""
         namespace_id = self.backend.namespace_id()
-        if namespace_id is None or not keys or not serialized:
-            return 0
+        if namespace_id is None:
+            return Pending(0)
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.store.write(self._timeline_rows.remove_from_many, namespace_id, keys, ids)
+        return self.backend.write(transaction, self._timeline_rows.remove_from_many, namespace_id, keys, ids)
 
     def get_slice_from_storage(
         self,
@@ -144,18 +154,19 @@ class SqlTimelineStorage(TimelineStorage):
         rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
         return rows[0][0] if rows else None
 
-    def _trim(self, key: str, length: int) -> int:
+    def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """One transaction."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is None:
-            return 0
-        return self.backend.store.write(self._timeline_rows.trim, namespace_id, key, min(length, FURTHEST))
+            return Pending(0)
+        return self.backend.write(transaction, self._timeline_rows.trim, namespace_id, key, min(length, FURTHEST))
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One transaction; O(n)."""
         namespace_id = self.backend.namespace_id()
-        if namespace_id is not None:
-            self.backend.store.write(self._timeline_rows.delete, namespace_id, key)
+        if namespace_id is None:
+            return Pending(None)
+        return self.backend.write(transaction, self._timeline_rows.delete, namespace_id, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
@@ -169,25 +180,13 @@ class SqlTimelineStorage(TimelineStorage):
                 return
             last = rows[-1][0]
 
-    def _flush(self) -> None:
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
         namespace_id = self.backend.namespace_id()
         if namespace_id is not None:
-            while self.backend.store.write(self._timeline_rows.drop_some, namespace_id):
+            while self.backend.write(transaction, self._timeline_rows.drop_some, namespace_id).result:
                 pass
-
-
-def keys_of(operations: Iterable[Operation]) -> tuple[list[str], list[str]]:
-    """Return the keys of all timelines that a batch writes, and of those among them that it adds to."""
-    keys: dict[str, None] = {}
-    new_keys: dict[str, None] = {}
-    for storage, hook, arguments in operations:
-        if isinstance(storage, SqlTimelineStorage) and arguments:
-            named = arguments[0] if isinstance(arguments[0], list) else [arguments[0]]
-            keys.update(dict.fromkeys(named))
-            if hook in (storage.add_to_storage, storage._add_to_many):
-                new_keys.update(dict.fromkeys(named))
-    return list(keys), list(new_keys)
+        return Pending(None)
 
 
 def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:

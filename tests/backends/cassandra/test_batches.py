@@ -14,8 +14,8 @@ from cassandra.query import BatchStatement, BatchType
 
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.batches import PARTITION_BYTES, PreparedBatch, Write, requests_of
-from feedstore.backends.cassandra.queue import WriteQueue
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS
+from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value
 from feedstore.serializers.values import pack_value
 from feedstore.storage import Backend
@@ -48,22 +48,16 @@ WRITES: dict[str, Queueing] = {
 def queued(backend: Backend, write: Queueing) -> list[Write]:
     """Return what a batch of 200 writes would send, without sending it."""
     assert isinstance(backend, CassandraBackend)
-    store = backend.store
-    taken: list[Write] = []
     batch = backend.batch()
     with batch:
         for number in NUMBERS:
             write(backend, batch, number)
         operations = list(batch._operations)
         batch._operations.clear()
-    queue = store.queue = WriteQueue(is_atomic=False)
-    try:
-        for operation in operations:
-            operation.run()
-        taken = queue.taken()
-    finally:
-        store.queue = None
-    return taken
+    transaction = CassandraTransaction(is_atomic=False)
+    for operation in operations:
+        operation.write(transaction)
+    return transaction.taken()
 
 
 @pytest.mark.parametrize("name", WRITES)

@@ -37,9 +37,9 @@ def test_the_last_write_stays(backend: SqlBackend, keys: list[str], count: int) 
 def test_some_with_and_some_without(backend: SqlBackend) -> None:
     timelines = backend.timeline_storage(serializer_class=MsgpackSerializer)
     mixed = {1: b"one", 2: b"", 3: b"three"}
-    assert timelines.add_to_storage("key", mixed) == 3
-    assert timelines.add_to_storage("key", {1: b"", 2: b"two", 4: b""}) == 1
-    assert timelines._add_to_many(["key", "other", "third", "fourth"], mixed, 2) == 9
+    assert timelines.add_to_storage("key", mixed).result == 3
+    assert timelines.add_to_storage("key", {1: b"", 2: b"two", 4: b""}).result == 1
+    assert timelines._add_to_many(["key", "other", "third", "fourth"], mixed, 2).result == 9
     assert timelines.get_slice_from_storage("key", 0, None) == [(4, b""), (3, b"three")]
     assert timelines.get_slice_from_storage("other", 0, None) == [(3, b"three"), (2, b"")]
 

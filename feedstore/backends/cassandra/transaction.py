@@ -1,33 +1,37 @@
-"""The writes of one batch, while the storages' hooks put them into it."""
+"""The transaction of a batch: the writes that the storages' hooks have added to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from feedstore.backends.cassandra.batches import Write
+from feedstore.backends.cassandra.changes import Change
+from feedstore.storage.transaction import Transaction
 
 
-class WriteQueue:
+class CassandraTransaction(Transaction):
     """The writes of a batch, in the order of their timestamps.
 
-    ``changes`` tells, for each timeline by its partition key, what an atomic batch does to it before it trims it;
-    ``trimmed`` are the keys of those that fan-outs count as trimmed, which they are not before the batch is sent.
+    ``changes`` holds, for each timeline by its partition key, what an atomic batch does to it before it trims it;
+    ``trimmed`` are the keys of the timelines that fan-outs count as trimmed, which they are not before the batch is
+    sent.
     """
+
+    __slots__ = ("_named", "changes", "is_atomic", "trimmed", "writes")
 
     def __init__(self, is_atomic: bool) -> None:
         self.is_atomic = is_atomic
         self.writes: list[Write] = []
-        self.changes: dict[bytes, list[Any]] = {}
+        self.changes: dict[bytes, list[Change]] = {}
         self.trimmed: list[str] = []
         self._named: set[object] = set()
 
     def add(self, writes: Iterable[Write]) -> None:
-        """Queue writes."""
+        """Add writes."""
         self.writes.extend(writes)
 
-    def note(self, name: bytes, change: Any) -> None:
-        """Remember what happens to a timeline; only an atomic batch asks."""
+    def note(self, name: bytes, change: Change) -> None:
+        """Remember a change of a timeline, for the trims of an atomic batch."""
         if self.is_atomic:
             self.changes.setdefault(name, []).append(change)
 
