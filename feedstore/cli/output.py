@@ -35,6 +35,11 @@ def time_text(time: datetime) -> str:
     return text.rstrip("0") if time.microsecond else text
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun, which takes an s in the plural."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
     """Print rows under headers, aligned; the columns named in ``right`` to the right. None is left blank.
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from feedstore.cli.output import print_json, printable
+from feedstore.cli.output import counted, print_json, printable
 from feedstore.errors import InputError
 from feedstore.ingest import Loader
 
@@ -84,10 +84,12 @@ def _stored_lines(loader: Loader) -> list[tuple[str, str]]:
 
 def _follows_text(loader: Loader) -> str:
     follows = loader.follows
-    text = f"{follows.edges:,} edges from {follows.readers:,} readers to {follows.followees:,} users"
+    edges, readers = counted(follows.edges, "edge"), counted(follows.readers, "reader")
+    text = f"{edges} from {readers} to {counted(follows.followees, 'user')}"
     if loader.summary.resumed_rows:
         return text
-    return f"{text}, {loader.idle_followees:,} of whom do nothing in these rows"
+    idle = loader.idle_followees
+    return f"{text}, {idle:,} of whom {'does' if idle == 1 else 'do'} nothing in these rows"
 
 
 def _speed_text(loader: Loader) -> str:

@@ -15,8 +15,8 @@ _SHOWN_NAMES = 10
 class Columns:
     """The names of an input's columns, in the order in which rows are handed on.
 
-    An input names its columns itself, in any order; ``optional`` ones it may leave out. Under ``aliases``, each for
-    the name it stands for, an input may come that uses none of the names but these.
+    An input names its columns itself, in any order and in upper or lower case; ``optional`` ones it may leave out.
+    ``aliases`` maps other names to these: an input may use them if it uses all of them and no other name.
     """
 
     def __init__(
@@ -27,10 +27,11 @@ class Columns:
         self._aliases = dict(aliases or {})
 
     def resolve(self, given: Sequence[str]) -> list[str]:
-        """Return the names of an input, aliases replaced.
+        """Return the columns that an input's names stand for: in lower case, without spaces around, aliases replaced.
 
         Raises :class:`InvalidValueError` for a required one that is missing, an unknown one, and one that comes twice.
         """
+        given = [name.strip().lower() for name in given]
         if self._aliases and set(given) == set(self._aliases):
             given = [self._aliases[name] for name in given]
         counts = Counter(given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from feedstore.errors import InputError
 from feedstore.ingest.columns import Columns
 from feedstore.ingest.csv_table import CsvTable
@@ -10,17 +12,53 @@ from feedstore.ingest.ndjson_table import NdjsonTable
 from feedstore.ingest.table import Table
 
 _NDJSON_ENDINGS = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BINARY = {
+    b"PK\x03\x04": "a ZIP archive, as .xlsx and .ods files are; export the table as CSV in UTF-8",
+    b"BZh": "compressed with bzip2; decompress it, or compress it with gzip",
+    b"\xfd7zXZ\x00": "compressed with xz; decompress it, or compress it with gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; decompress it, or compress it with gzip",
+    b"\x1f\x8b": "compressed with gzip twice; decompress it once",
+    b"PAR1": "a Parquet file; export it as CSV or NDJSON",
+    b"SQLite format 3\x00": "a SQLite database; export a table of it as CSV or NDJSON",
+}
+# The first line of a text holds none of these control characters, and a text in UTF-8 begins with none of the bytes.
+_NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]|\A[\x80-\xc1\xf8-\xff]")
 
 
 def read_table(lines: Lines, columns: Columns) -> Table:
     """Return the table that an input holds: NDJSON if it starts with ``{`` or is called so, else CSV.
 
-    Raises :class:`InputError` for an empty input, and for a CSV header without the columns.
+    Raises :class:`InputError` for an empty input, a binary one, a JSON array, and a CSV header without the columns.
     """
     first = lines.peek()
     if not first:
         header = ",".join(columns.names)
         raise InputError(f"the file is empty; it should hold CSV with the header {header}, or NDJSON", lines.name)
-    if first.lstrip().startswith("{") or lines.name.lower().endswith(_NDJSON_ENDINGS):
+    _refuse_binary(first, lines.name)
+    start = first.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if start.startswith(b"["):
+        raise InputError(
+            "the file begins with [ as a JSON array does; write NDJSON, one object on each line without a comma behind "
+            "it, as `jq -c '.[]' FILE` does",
+            lines.name,
+        )
+    if start.startswith(b"{") or lines.name.lower().endswith(_NDJSON_ENDINGS):
         return NdjsonTable(lines, columns)
     return CsvTable(lines, columns)
+
+
+def _refuse_binary(first: bytes, name: str) -> None:
+    for beginning, kind in _BINARY.items():
+        if first.startswith(beginning):
+            raise InputError(f"the file is {kind}", name)
+    if first.startswith(_UTF_16_MARKS):
+        raise InputError("the file is in UTF-16; convert it to UTF-8, as `iconv -f utf-16 -t utf-8 FILE` does", name)
+    found = _NOT_IN_TEXT.search(first)
+    if found is not None:
+        raise InputError(
+            f"the file is binary: byte {found.start() + 1} is 0x{found[0][0]:02X}; pass CSV or NDJSON in UTF-8, plain "
+            "or compressed with gzip",
+            name,
+        )

@@ -96,13 +96,12 @@ class Lines:
         self._is_inside_line = is_inside_line
         return error
 
-    def peek(self) -> str:
+    def peek(self) -> bytes:
         """Return the first line without taking it; empty at the end of the input. To be called before any other."""
-        text = next(self, "")
-        self._rejected += self._record
-        self._record.clear()
-        self._record_bytes = 0
-        return text
+        line = self._rejected.pop() if self._rejected else self._read_line()
+        if line:
+            self._rejected.append(line)
+        return line
 
     def position(self) -> Position:
         """Return the place behind the last record, whether it was accepted or rejected."""

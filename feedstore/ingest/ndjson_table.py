@@ -30,7 +30,8 @@ class NdjsonTable(Table):
             if tuple(row) != names:
                 row = dict(zip(self.columns.resolve(list(row)), row.values(), strict=True))
         except InvalidValueError as error:
-            raise self.error(str(error)) from None
+            hint = "; NDJSON has one whole object on each line" if text.strip() == "{" else ""
+            raise self.error(f"{error}{hint}") from None
         return [None if row.get(name) == "" else row.get(name) for name in names]
 
     def read_object(self, value: Any) -> dict[str, Any]:

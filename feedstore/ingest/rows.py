@@ -15,7 +15,7 @@ from feedstore.storage.key import check_key
 from feedstore.timeline_keys import actor_key
 
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
-_REQUIRED = 5
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class ActivityRows:
@@ -68,8 +68,8 @@ class ActivityRows:
         self._latest = self._latest_now()
         if activity.time > self._latest:
             raise InvalidValueError(
-                f"the time {activity.time.isoformat()} lies more than {self._max_future} ahead of the clock; the "
-                "activity would stay on top of every timeline"
+                f"the time {activity.time.isoformat()} lies more than {_duration_text(self._max_future)} ahead of "
+                "the clock; the activity would stay on top of every timeline"
             )
 
     def _latest_now(self) -> datetime:
@@ -82,6 +82,16 @@ class ActivityRows:
 def _empty_error(*values: Any) -> InvalidValueError:
     empty = [name for name, value in zip(ACTIVITY_COLUMNS.names, values, strict=False) if value is None]
     return InvalidValueError(f"{' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty")
+
+
+def _duration_text(duration: timedelta) -> str:
+    """Return a duration in the largest unit that it is a whole number of."""
+    seconds = duration.total_seconds()
+    for unit, length in _UNITS:
+        count, rest = divmod(seconds, length)
+        if not rest and (count or unit == "second"):
+            return f"{count:,.0f} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds:,} seconds"
 
 
 def _text_of(row_id: Any) -> str:

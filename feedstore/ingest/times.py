@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
@@ -11,39 +11,71 @@ from feedstore.shown import shown
 _TIME = re.compile(
     r"""
     ([0-9]{4}-[0-9]{2}-[0-9]{2}) [Tt\ ]
-    ([0-9]{2}:[0-9]{2}:[0-9]{2})
-    (?: [.,] ([0-9]+) )?
+    ([0-9]{2}:[0-9]{2}) (?: : ([0-9]{2}) (?: [.,] ([0-9]+) )? )?
     (?: ([Zz]) | ([+-][0-9]{2}) :? ([0-9]{2})? )?
     """,
     re.VERBOSE | re.ASCII,
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EXAMPLE = "2026-01-31T08:39:59Z"
+_LEAP_SECOND = "60"
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_time(text: object) -> datetime:
     """Return the aware datetime that ``text`` writes: a date, ``T`` or a space, the time, a fraction, and an offset.
 
-    The offset is ``Z``, ``+02:00``, ``+0200`` or ``+02``. A fraction has any number of digits after a point or a
-    comma; those beyond the sixth, which neither datetimes nor ids hold, are cut. Raises :class:`InvalidValueError`
-    for a text without an offset, of another form, or with a month 13 in it, and :class:`InvalidTypeError` for what is
-    no text.
+    The offset is ``Z``, ``+02:00``, ``+0200`` or ``+02``. Seconds may be left out. A fraction has any number of digits
+    after a point or a comma; those beyond the sixth, which neither datetimes nor ids hold, are cut. A date alone is its
+    midnight in UTC. A leap second, which no datetime holds, is the last microsecond of the second before it.
+
+    Raises :class:`InvalidValueError` for a text without an offset, of another form, or with a month 13 in it, and
+    :class:`InvalidTypeError` for a value that is not a str.
 
     >>> parse_time("2026-01-31T08:39:59.5Z").isoformat()
     '2026-01-31T08:39:59.500000+00:00'
+    >>> parse_time("2026-01-31").isoformat()
+    '2026-01-31T00:00:00+00:00'
     """
     if not isinstance(text, str):
         raise InvalidTypeError(f"the time {shown(text)} is no text; write it as in {_EXAMPLE}")
     match = _TIME.fullmatch(text)
     if match is None:
-        raise InvalidValueError(f"the time {shown(text, 64)} is not in ISO 8601; write it as in {_EXAMPLE}")
-    date, clock, fraction, zulu, hours, minutes = match.groups()
+        return _midnight_of(text)
+    date, clock, seconds, fraction, zulu, hours, minutes = match.groups()
     if not zulu and not hours:
         raise InvalidValueError(
             f"the time {shown(text)} has no offset from UTC; end it with Z or an offset such as +02:00"
         )
     offset = "+00:00" if zulu else f"{hours}:{minutes or '00'}"
+    if seconds == _LEAP_SECOND:
+        return _before_leap_second(text, f"{date}T{clock}:59.999999{offset}")
     digits = f".{fraction[:6]:0<6}" if fraction else ""
+    return _datetime_of(text, f"{date}T{clock}:{seconds or '00'}{digits}{offset}")
+
+
+def _midnight_of(text: str) -> datetime:
+    if _DATE.fullmatch(text) is None:
+        raise InvalidValueError(
+            f"the time {shown(text, 64)} cannot be read; write it as in {_EXAMPLE}, or a date alone as in 2026-01-31"
+        )
+    return _datetime_of(text, f"{text}T00:00:00+00:00")
+
+
+def _before_leap_second(text: str, last_microsecond: str) -> datetime:
+    """Return the instant before a leap second. There is none but at the end of a month in UTC."""
+    time = _datetime_of(text, last_microsecond)
     try:
-        return datetime.fromisoformat(f"{date}T{clock}{digits}{offset}")
+        after = (time + _MICROSECOND).astimezone(timezone.utc)
+    except OverflowError:
+        after = None
+    if after is None or (after.day, after.hour, after.minute) != (1, 0, 0):
+        raise InvalidValueError(f"there is no time {shown(text, 64)}: a leap second ends a month in UTC, at 23:59:60Z")
+    return time
+
+
+def _datetime_of(text: str, exact: str) -> datetime:
+    try:
+        return datetime.fromisoformat(exact)
     except ValueError as error:
-        raise InvalidValueError(f"there is no time {shown(text)}: {error}") from None
+        raise InvalidValueError(f"there is no time {shown(text, 64)}: {error}") from None

@@ -22,7 +22,7 @@ def test_the_report_for_people(feedstore: CommandLine, folder: Path) -> None:
         "rows        3",
         "activities  3 new, 0 stored before",
         "deliveries  5 new, 0 made before, 0 too old for a full timeline",
-        "follows     4 edges from 3 readers to 3 users, 1 of whom do nothing in these rows",
+        "follows     4 edges from 3 readers to 3 users, 1 of whom does nothing in these rows",
         "skipped     0",
     ]
     assert time.startswith("time        ")

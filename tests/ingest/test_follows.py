@@ -28,6 +28,8 @@ def test_an_actor_is_read_by_its_followers() -> None:
         "time,followee,follower\n,ann,bob\n",
         '{"follower":"bob","followee":"ann"}\n',
         '{"source":"bob","target":"ann"}\n',
+        "Source;Target\nbob;ann\n",
+        "Followee\tfollower\ttime\nann\tbob\t2026-05-01\n",
         '{"time":null,"followee":"ann","follower":"bob"}\n',
     ],
 )
@@ -61,7 +63,7 @@ def test_nobody_follows_anybody_in_an_empty_graph() -> None:
         ("bob", "the row has too few fields: 1 instead of 3"),
         (",ann,", "follower is empty"),
         ("bob,,", "followee is empty"),
-        ("bob,ann,yesterday", "is not in ISO 8601"),
+        ("bob,ann,yesterday", "cannot be read; write it as in"),
         (f"{'x' * 1020},ann,", "the follower's key"),
     ],
 )

