@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from feedstore import __version__
 from feedstore.cli import status
 from feedstore.cli.output import printable
+from feedstore.cli.streams import abandon_output, flush_output, prepare_streams, print_error
 from feedstore.errors import FeedstoreError
 
 COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "serve", "db")
@@ -31,17 +29,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     ``SystemExit`` is argparse's: 0 for ``--help``, 2 for wrong usage.
     """
-    _print_what_the_terminal_cannot_as_escapes()
-    parsed = new_parser().parse_args(arguments)
+    prepare_streams()
     try:
-        result: int = parsed.run(parsed)
-        sys.stdout.flush()
+        return _run(arguments)
     except BrokenPipeError:
-        return _leave_closed_pipe()
+        # Only a standard stream: the drivers' errors are FeedstoreErrors by now.
+        return status.CLOSED_PIPE
+    finally:
+        abandon_output()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        try:
+            parsed = new_parser().parse_args(arguments)
+            result: int = parsed.run(parsed)
+        finally:
+            # Not at the end of the process, where Python could only complain.
+            flush_output()
     except KeyboardInterrupt:
         return _fail("interrupted", status.INTERRUPTED)
-    except (FeedstoreError, OSError) as error:
+    except BrokenPipeError:
+        raise
+    except FeedstoreError as error:
         return _fail(str(error), status.of_error(error))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return _fail(f"{error.filename}: {reason}" if error.filename else reason, status.FAILED)
     return result
 
 
@@ -66,19 +80,5 @@ def new_parser() -> argparse.ArgumentParser:
 
 
 def _fail(message: str, exit_status: int) -> int:
-    print(f"feedstore: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print_error(f"feedstore: error: {printable(' '.join(message.split()))}")
     return exit_status
-
-
-def _leave_closed_pipe() -> int:
-    """Return the status of a writer whose reader has gone, and keep Python from complaining about it at the end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
-    return status.CLOSED_PIPE
-
-
-def _print_what_the_terminal_cannot_as_escapes() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

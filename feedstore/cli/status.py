@@ -20,7 +20,7 @@ TABLE = """\
   141  the reader of the output went away"""
 
 
-def of_error(error: FeedstoreError | OSError) -> int:
+def of_error(error: FeedstoreError) -> int:
     """Return the exit status that an error ends the program with."""
     if isinstance(error, NotFoundError):
         return NOT_FOUND

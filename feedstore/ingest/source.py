@@ -65,6 +65,8 @@ class Source:
 
     def _open_raw(self, opened: ExitStack) -> BinaryIO:
         if self.is_standard_input:
+            if self._standard_input is None and sys.stdin is None:
+                raise InputError("standard input is closed; name a file, or redirect one to it", self.name)
             return self._standard_input or sys.stdin.buffer
         return opened.enter_context(open(self.path, "rb"))
 
