@@ -35,7 +35,7 @@ class SqliteTimelineStatements:
             _header.namespace_id == bindparam("namespace"), _header.key == each_bytes
         )
         self.headers = text(found.order_by(_header.id), "array", "namespace")
-        some = select(_header.id).where(_header.namespace_id == bindparam("namespace")).order_by(_header.id)
+        some = select(_header.id).where(_header.namespace_id == bindparam("namespace")).order_by(_header.key)
         self.some_headers = text(limited(some), "namespace", "limit")
 
     def _change_headers(self) -> None:
