@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.stored import read_ids
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
@@ -50,7 +51,7 @@ class SqlActivityStorage(ActivityStorage):
         for start in range(0, len(distinct), _READ_AT_ONCE):
             statement = self._activity_rows.find_statement(namespace_id, distinct[start : start + _READ_AT_ONCE])
             rows = self.backend.store.fetch(*statement)
-            found.update({int.from_bytes(one, "big"): data for one, data in rows})
+            found.update(_pairs(rows))
         return found
 
     def remove_from_storage(
@@ -69,8 +70,7 @@ class SqlActivityStorage(ActivityStorage):
         while True:
             parameters = (self.backend.namespace_id(), last, _ITERATED_AT_ONCE)
             rows = self.backend.store.fetch(self.backend.statements.activities.after, parameters)
-            for activity_id, data in rows:
-                yield int.from_bytes(activity_id, "big"), data
+            yield from _pairs(rows)
             if len(rows) < _ITERATED_AT_ONCE:
                 return
             last = rows[-1][0]
@@ -90,3 +90,9 @@ class SqlActivityStorage(ActivityStorage):
             return False
         connection.execute(statements.delete_up_to, (namespace_id, last[0]))
         return True
+
+
+def _pairs(rows: list[tuple[Any, Any]]) -> Iterator[tuple[int, Any]]:
+    """Return ids and data; the serializer checks the data."""
+    ids = read_ids([activity_id for activity_id, _ in rows], "the table of activities")
+    return zip(ids, (data for _, data in rows), strict=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
+from feedstore.backends.sql.stored import read_bytes, read_text
 from feedstore.storage import KvStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -42,7 +43,7 @@ class SqlKvStorage(KvStorage):
         namespace_id = self.backend.namespace_id()
         parameters = (namespace_id, self._name_bytes, key.encode())
         rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
-        return rows[0][0] if rows else None
+        return read_bytes(rows[0][0], _item(key)) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One statement for each 256 keys, O(log n) for each."""
@@ -57,14 +58,16 @@ class SqlKvStorage(KvStorage):
         filled = [*keys, *[keys[-1]] * (count - len(keys))]
         parameters = (*filled, self.backend.namespace_id(), self._name_bytes)
         rows = self.backend.store.fetch(self.backend.statements.items.fetch_many[count], parameters)
-        return ((key.decode(), data) for key, data in rows if data is not None)
+        found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
+        return ((key, read_bytes(data, _item(key))) for key, data in found)
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())
         rows = self._chunk(first, behind)
         while rows:
-            for key, data in rows:
-                yield key.decode(), data
+            for stored_key, data in rows:
+                key = read_text(stored_key, f"a key of the key-value storage {self.name!r}")
+                yield key, read_bytes(data, _item(key))
             if len(rows) < _CHUNK:
                 return
             rows = self._chunk(_next_after(rows[-1][0]), behind)
@@ -95,6 +98,10 @@ class SqlKvStorage(KvStorage):
             return False
         connection.execute(statements.delete_up_to, (*space, last[0]))
         return True
+
+
+def _item(key: str) -> str:
+    return f"the value of {key!r}"
 
 
 def _first_behind(prefix: bytes) -> bytes:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import ColumnElement, and_, join
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, foreign, relationship
 
+from feedstore.backends.sql.stored import read_id
 from feedstore.backends.sql.tables import (
     activity_table,
     entry_table,
@@ -33,7 +34,6 @@ from feedstore.backends.sql.tables import (
     queue_table,
     timeline_table,
 )
-from feedstore.ids import id_from_bytes
 
 # An entry names no namespace: the header of its timeline does, and only there the activity is looked for.
 _link = entry_table.alias("link")
@@ -100,7 +100,7 @@ class _HasId:
     @property
     def serialization_id(self) -> int:
         """The id as the int that activities carry."""
-        return id_from_bytes(self.activity_id)
+        return read_id(self.activity_id, "a row")
 
 
 class ActivityRow(_HasId, _InNamespace, Row):
@@ -139,7 +139,7 @@ class TimelineRow(_InNamespace, Row):
     @property
     def floor(self) -> int | None:
         """The id such that every entry dropped by a trim is older; None while nothing was."""
-        return None if self.newest_dropped is None else id_from_bytes(self.newest_dropped) + 1
+        return None if self.newest_dropped is None else read_id(self.newest_dropped, "the floor of a timeline") + 1
 
 
 class EntryRow(_HasId, Row):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, select
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import namespace_table
 from feedstore.errors import NewerSchemaError
 from feedstore.shown import shown
@@ -55,7 +56,8 @@ class Namespaces:
 
     def _checked(self, name: str, row: tuple[int, int]) -> int:
         namespace_id, written_format = row
-        if written_format > FORMAT:
+        read_count(namespace_id, f"the number of the namespace {name!r}")
+        if read_count(written_format, f"the format of the namespace {name!r}") > FORMAT:
             raise NewerSchemaError(
                 f"the namespace {shown(name)} was written in format {written_format} by a newer release of "
                 "feedstore; this "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRows, QueueKey
+from feedstore.backends.sql.stored import read_bytes, read_count, read_seconds
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
 
@@ -52,7 +53,8 @@ class SqlQueueStorage(QueueStorage):
     def _add(self, connection: Connection, queue: QueueKey, messages: list[bytes]) -> None:
         statements = self.backend.statements.queues
         connection.execute(statements.lengthen, (*queue, len(messages), len(messages)))
-        queue_id, length, last = connection.execute(statements.header, queue).fetchone()
+        queue_id, *numbers = connection.execute(statements.header, queue).fetchone()
+        length, last = (read_count(number, f"the header of {self}") for number in numbers)
         surplus = length - self.max_length
         if surplus > 0 and self.when_full == REFUSE:
             raise self.full_error(len(messages))
@@ -69,7 +71,8 @@ class SqlQueueStorage(QueueStorage):
         if queue is None:
             return []
         rows = self._rows.receive(self.backend.store, queue, limit, self.visibility_timeout)
-        return [(f"{row.queue_id}-{row.position}-{row.delivery}", row.data) for row in rows]
+        what = f"a message of {self}"
+        return [(f"{row.queue_id}-{row.position}-{row.delivery}", read_bytes(row.data, what)) for row in rows]
 
     def _ack(self, receipt: str) -> bool:
         numbers, queue = numbers_of(receipt, _PARTS), self._queue()
@@ -81,7 +84,7 @@ class SqlQueueStorage(QueueStorage):
         """One statement, O(log q) among q queues."""
         queue = self._queue()
         rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.header, queue)
-        return rows[0][1] if rows else 0
+        return read_count(rows[0][1], f"the header of {self}") if rows else 0
 
     def _flush(self) -> None:
         """One transaction."""
@@ -102,5 +105,5 @@ class SqlQueueStorage(QueueStorage):
         rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.next, queue)
         if not rows or rows[0][0] is None:
             return self.visibility_timeout
-        left: float = rows[0][0] - self._rows.now(self.backend.store)
+        left = read_seconds(rows[0][0], f"a message of {self}") - self._rows.now(self.backend.store)
         return min(max(0.0, left), self.visibility_timeout)

@@ -94,7 +94,7 @@ def detect_schema(connection: Connection) -> Schema:
     inspector = inspect(connection)
     # The tables before the revision: who commits all of them in the meantime is not taken for something else.
     foreign = any(inspector.has_table(name) for name in metadata.tables)
-    revisions: Sequence[str] = ()
+    revisions: Sequence[object] = ()
     if inspector.has_table(VERSION_TABLE):
         revisions = connection.exec_driver_sql(_SELECT_REVISIONS).scalars().all()
     if revisions:
@@ -138,8 +138,8 @@ def _is_current(engine: Engine) -> bool:
     return revisions == [HEAD]
 
 
-def _classify(revisions: Sequence[str]) -> Schema:
-    revision = ", ".join(revisions)
+def _classify(revisions: Sequence[object]) -> Schema:
+    revision = ", ".join(revision if isinstance(revision, str) else repr(revision) for revision in revisions)
     if revision == HEAD:
         return Schema(SchemaState.CURRENT, revision)
     return Schema(SchemaState.OLDER if revision in REVISIONS else SchemaState.NEWER, revision)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
+from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_text
 from feedstore.backends.sql.timeline_part import FURTHEST, part_of
 from feedstore.backends.sql.timeline_rows import EntryRow, TimelineRows
-from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
@@ -84,9 +85,8 @@ class SqlTimelineStorage(TimelineStorage):
         payloads = self._reads_payloads
         part, parameters = part_of(bounds, start, stop, is_descending(ordering_args), payloads)
         statement = self.backend.statements.timelines.slice(part)
-        return _entries(
-            self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters)), payloads
-        )
+        rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
+        return _entries(key, rows, payloads)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -98,7 +98,7 @@ class SqlTimelineStorage(TimelineStorage):
         payloads = self._reads_payloads
         part, parameters = part_of(bounds, start, stop, descending, payloads)
         slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, part, parameters)
-        return {key: _entries(rows, payloads) for key, rows in zip(keys, slices, strict=True)}
+        return {key: _entries(key, rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One statement; another one where there are no entries to bring the floor along."""
@@ -110,7 +110,7 @@ class SqlTimelineStorage(TimelineStorage):
             rows = self.backend.store.fetch(self.backend.statements.timelines.page(part), (*header, *parameters))
         if not rows:
             return [], self._floor(key)
-        return _entries([row[1:] for row in rows], payloads), _floor_above(rows[0][0])
+        return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
 
     def _get_hydrated_slice(
         self,
@@ -130,8 +130,8 @@ class SqlTimelineStorage(TimelineStorage):
         statement = self.backend.statements.timelines.hydrated_slice(part)
         namespace_ids = (activities.backend.namespace_id(), self.backend.namespace_id())
         rows = self.backend.store.fetch(statement, (*namespace_ids, key.encode(), *parameters))
-        from_bytes = int.from_bytes
-        return [(from_bytes(activity_id, "big"), data) for activity_id, data in rows]
+        ids = read_ids([activity_id for activity_id, _ in rows], _timeline(key))
+        return list(zip(ids, (data for _, data in rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """One statement; O(position), for it counts the entries above."""
@@ -145,10 +145,11 @@ class SqlTimelineStorage(TimelineStorage):
         return found is not None
 
     def _count(self, key: str) -> int:
-        return self._one_value(self.backend.statements.timelines.count, key) or 0
+        length = self._one_value(self.backend.statements.timelines.count, key)
+        return 0 if length is None else read_count(length, f"the length of {_timeline(key)}")
 
     def _floor(self, key: str) -> int | None:
-        return _floor_above(self._one_value(self.backend.statements.timelines.newest_dropped, key))
+        return _floor_above(key, self._one_value(self.backend.statements.timelines.newest_dropped, key))
 
     def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
         rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
@@ -175,7 +176,7 @@ class SqlTimelineStorage(TimelineStorage):
             parameters = (self.backend.namespace_id(), last, _KEYS_AT_ONCE)
             rows = self.backend.store.fetch(self.backend.statements.timelines.keys, parameters)
             for (key,) in rows:
-                yield key.decode()
+                yield read_text(key, "the key of a timeline")
             if len(rows) < _KEYS_AT_ONCE:
                 return
             last = rows[-1][0]
@@ -193,12 +194,17 @@ def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
 
 
-def _entries(rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
-    from_bytes = int.from_bytes
+def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
+    """Return the entries of a timeline's rows; the serializer checks the payloads."""
+    ids = read_ids([row[0] for row in rows], _timeline(key))
     if payloads:
-        return [(from_bytes(activity_id, "big"), data or b"") for activity_id, data in rows]
-    return [(from_bytes(activity_id, "big"), b"") for (activity_id,) in rows]
+        return [(activity_id, row[1] or b"") for activity_id, row in zip(ids, rows, strict=True)]
+    return [(activity_id, b"") for activity_id in ids]
 
 
-def _floor_above(newest_dropped: bytes | None) -> int | None:
-    return None if newest_dropped is None else id_from_bytes(newest_dropped) + 1
+def _floor_above(key: str, newest_dropped: bytes | None) -> int | None:
+    return None if newest_dropped is None else read_id(newest_dropped, f"the floor of {_timeline(key)}") + 1
+
+
+def _timeline(key: str) -> str:
+    return f"the timeline {key!r}"

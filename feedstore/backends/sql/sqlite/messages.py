@@ -11,6 +11,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
 from feedstore.backends.sql.queue_statements import queue_id
 from feedstore.backends.sql.statements import Compiler, limited
+from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import message_table, queue_table
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class SqliteMessageRows(MessageRows):
     def _take(self, connection: Connection, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
         now = time.time()
         found = connection.execute(self._find, (*queue, now, limit)).fetchall()
-        rows = [MessageRow(number, place, delivery + 1, data) for number, place, delivery, data in found]
+        rows = [
+            MessageRow(number, place, read_count(delivery, "a message's number of deliveries") + 1, data)
+            for number, place, delivery, data in found
+        ]
         connection.executemany(self._hide, [(now + hidden, row.delivery, row.queue_id, row.position) for row in rows])
         return rows
 

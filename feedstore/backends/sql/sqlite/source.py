@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, bindparam, func, select
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.tables import entry_table, queue_table, timeline_table
 from feedstore.storage.polling import PollingSource
 from feedstore.storage.topic import Kind
@@ -70,7 +71,7 @@ class Heads:
         size = next(size for size in _SIZES if size >= len(keys))
         padded = [key.encode() for key in keys] + [b""] * (size - len(keys))
         rows = store.fetch(self._texts[kind, size], (namespace_id, *padded))
-        return {row[0].decode(): tuple(row[1:]) for row in rows}
+        return {read_text(row[0], "the key of a timeline or queue"): tuple(row[1:]) for row in rows}
 
 
 def _newest_entries(size: int) -> Any:

@@ -11,6 +11,7 @@ from feedstore.backends.sql.sqlite.arrays import numbers, positions, texts
 from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.sqlite.timeline_statements import SqliteTimelineStatements
 from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import entry_table
 from feedstore.backends.sql.timeline_part import Part
 from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
 
 _FLUSHED_AT_ONCE = 100
+_ONLY_INTS = frozenset({int})
 _ESCAPED_NUL = "\\u0000"
 
 
@@ -53,10 +55,9 @@ class SqliteTimelineRows(TimelineRows):
         """One statement, or one for each key that holds NUL."""
         array = texts(keys)
         if len(keys) > 1 and _ESCAPED_NUL not in array:
-            headers: list[Header] = connection.execute(self._statements.headers, (array, namespace_id)).fetchall()
-            return headers
+            return _checked(connection.execute(self._statements.headers, (array, namespace_id)).fetchall())
         found = (connection.execute(self._statements.header, (namespace_id, key.encode())).fetchone() for key in keys)
-        return sorted(header for header in found if header is not None)
+        return sorted(_checked([header for header in found if header is not None]))
 
     def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
         """As :meth:`headers`, and twice that with the inserts where some are missing."""
@@ -145,10 +146,19 @@ class SqliteTimelineRows(TimelineRows):
         connection.execute(self._statements.delete_headers, (array,))
 
     def drop_some(self, connection: Connection, namespace_id: int) -> bool:
-        """A hundred timelines."""
+        """A hundred timelines, in the order of the index on their keys: in that of their numbers SQLite would read and
+        sort all of the namespace for each hundred.
+        """
         found = connection.execute(self._statements.some_headers, (namespace_id, _FLUSHED_AT_ONCE)).fetchall()
         self.drop(connection, [timeline for (timeline,) in found])
         return len(found) == _FLUSHED_AT_ONCE
+
+
+def _checked(headers: list[Header]) -> list[Header]:
+    if not _ONLY_INTS.issuperset({length.__class__ for _, length in headers}):
+        for _, length in headers:
+            read_count(length, "the length of a timeline")
+    return headers
 
 
 def _fetch_each(connection: Connection, text: str, parameters: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
