@@ -23,23 +23,26 @@ _DIALECTS = {
 _DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
 _IN_MEMORY = ":memory:"
 _SQLITE_FORM = "'sqlite:///relative.db' or 'sqlite:////absolute.db'"
+_LAST_PORT = 65_535
 _SERVER_FORM = "'postgresql://user:password@host:port/database'"
 _FORM = UrlForm("SQL", f"{_SQLITE_FORM}, or {_SERVER_FORM}", frozenset(_DIALECTS))
-# libpq takes several hosts with commas between them.
-_HOSTS = re.compile(r"(?P<hosts>\[[0-9A-Fa-f:.%]+\]|[^:@\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
+# libpq takes several of these with commas between them.
+_PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\],]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
 @dataclass(frozen=True)
 class Address:
     """A database: its dialect, the URL that SQLAlchemy takes, and the options that stood in the query.
 
-    ``label`` is for messages: the file's path, or the server and database without a password.
+    ``libpq`` holds the ports of several hosts, which SQLAlchemy's URL cannot say. ``label`` is for messages: the file's
+    path, or the server and database without a password.
     """
 
     dialect: str
     url: URL = field(repr=False)
     label: str
     query: dict[str, str] = field(default_factory=dict)
+    libpq: dict[str, str] = field(default_factory=dict)
 
 
 def parse_address(url: str) -> Address:
@@ -70,15 +73,20 @@ def _sqlite_address(body: str, query: dict[str, str]) -> Address:
 
 
 def _server_address(parts: ServerUrl) -> Address:
-    found = _HOSTS.fullmatch(parts.hosts)
-    if found is None:
+    places = [_PLACE.fullmatch(text) for text in parts.hosts.split(",")]
+    found = [place for place in places if place is not None]
+    if len(found) < len(places):
         raise _FORM.unreadable()
-    hosts = unquote(found["hosts"].strip("[]")) or None
-    port = int(found["port"]) if found["port"] else None
+    hosts = ",".join(unquote(place["host"].strip("[]")) for place in found) or None
+    ports = [place["port"] or "" for place in found]
+    if any(port and not 1 <= int(port) <= _LAST_PORT for port in ports):
+        raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
+    port = int(ports[0]) if len(ports) == 1 and ports[0] else None
+    libpq = {"port": ",".join(ports)} if len(ports) > 1 and any(ports) else {}
     name = parts.path or None
     user, password = map(parts.credentials.get, ("username", "password"))
     address = URL.create(_DRIVERS[POSTGRESQL], user, password, hosts, port, name)
-    return Address(POSTGRESQL, address, f"postgresql://{parts.hosts}/{name or ''}", parts.query)
+    return Address(POSTGRESQL, address, f"postgresql://{parts.hosts}/{name or ''}", parts.query, libpq)
 
 
 def libpq_options(options: dict[str, object]) -> dict[str, object]:

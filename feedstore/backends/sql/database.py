@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
@@ -17,6 +18,8 @@ from feedstore.storage.topic_source import TopicSource
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
     from feedstore.backends.sql.store import Store
+
+_DatabaseType = TypeVar("_DatabaseType", bound="Database")
 
 
 class Database(ABC):
@@ -36,6 +39,12 @@ class Database(ABC):
     def __init__(self, compiler: Compiler, label: str) -> None:
         self.compiler = compiler
         self.label = label
+
+    def at(self: _DatabaseType, label: str) -> _DatabaseType:
+        """Return this kind of database at another place, which errors then name."""
+        other = copy.copy(self)
+        other.label = label
+        return other
 
     @abstractmethod
     def make_source(self, backend: SqlBackend) -> TopicSource:

@@ -20,6 +20,8 @@ from feedstore.backends.sql.schema import BASE, VERSION_TABLE
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 60
+# A server that says nothing for so long does not answer any more.
+_STATEMENT_SECONDS = 3600.0
 # Both databases can undo the creation of a table; of SQLite Alembic does not expect it.
 CONTEXT_OPTIONS: Mapping[str, Any] = {"version_table": VERSION_TABLE, "transactional_ddl": True}
 # Any number will do that no other application of the database takes: these are the letters "feedstor".
@@ -75,7 +77,8 @@ def _sqlite_transaction(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def _postgresql_transaction(connection: Connection) -> Iterator[None]:
-    with _driver_setting(connection, "autocommit", False), connection.begin():
+    patient = _driver_setting(connection, "answer_seconds", _STATEMENT_SECONDS)
+    with patient, _driver_setting(connection, "autocommit", False), connection.begin():
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         # Counting the entries of a large database takes longer than any statement of the storages may.
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
@@ -87,7 +90,7 @@ def _postgresql_transaction(connection: Connection) -> Iterator[None]:
 def _driver_setting(connection: Connection, name: str, value: object) -> Iterator[Any]:
     """Give the driver's own connection, with an attribute changed until the end."""
     driver: Any = connection.connection.driver_connection
-    before = getattr(driver, name)
+    before = getattr(driver, name, None)
     setattr(driver, name, value)
     try:
         yield driver

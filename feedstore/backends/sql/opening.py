@@ -8,10 +8,9 @@ from sqlalchemy import Engine
 
 from feedstore.backends.sql.address import Address, parse_address
 from feedstore.backends.sql.database import Database
-from feedstore.backends.sql.kept import KeptConnections
 from feedstore.backends.sql.opener import Opener
 from feedstore.backends.sql.options import ENGINE_OPTIONS, POSTGRESQL, SQLITE, read_options
-from feedstore.backends.sql.pooled import PooledConnections
+from feedstore.backends.sql.pool import ConnectionPool, EngineConnections
 from feedstore.backends.sql.postgresql.engine import make_engine as make_postgresql_engine
 from feedstore.backends.sql.sqlite.database import SqliteDatabase
 from feedstore.backends.sql.sqlite.engine import make_engine as make_sqlite_engine
@@ -51,7 +50,7 @@ def open_engine(engine: Engine, options: dict[str, Any]) -> tuple[Store, str]:
     checked = read_options(dialect, {}, options)
     database = _database(dialect, engine.url.render_as_string(hide_password=True))
     opener = Opener(engine, database, checked["schema"])
-    return Store(engine, database, PooledConnections(opener, database)), checked["namespace"]
+    return Store(engine, database, EngineConnections(opener, database)), checked["namespace"]
 
 
 def _sqlite_store(address: Address, options: dict[str, Any]) -> Store:
@@ -70,8 +69,20 @@ def _postgresql_store(address: Address, options: dict[str, Any]) -> Store:
     engine = make_postgresql_engine(address, options)
     database = _database(POSTGRESQL, address.label)
     opener = Opener(engine, database, options["schema"])
-    connections = KeptConnections(opener, database, options["pool_size"], options["pool_timeout"])
-    return Store(engine, database, connections)
+    connections = ConnectionPool(opener, database, options["pool_size"], options["pool_timeout"])
+    return Store(engine, database, connections, _listener(options, database))
+
+
+def _listener(options: dict[str, Any], database: Database) -> Opener | None:
+    """Return what connects to ``listen_url``, if there is one."""
+    url = options["listen_url"]
+    if url is None:
+        return None
+    address = parse_address(url)
+    if address.dialect != POSTGRESQL:
+        raise InvalidValueError("the option listen_url is the URL of the PostgreSQL server behind the pooler")
+    given = {**options, **read_options(POSTGRESQL, address.query, {}), "pooler": "detect"}
+    return Opener(make_postgresql_engine(address, given), database.at(address.label), "ignore")
 
 
 def _database(dialect: str, label: str) -> Database:

@@ -53,6 +53,21 @@ OPTIONS = {
         Option("pool_timeout", (POSTGRESQL,), 30.0, read_seconds(), "seconds to wait for one of them to be free"),
         Option("connect_timeout", (POSTGRESQL,), 10.0, read_seconds(), "seconds to wait for a new connection"),
         Option("statement_timeout", (POSTGRESQL,), 60.0, read_seconds(), "seconds that one statement may take"),
+        Option(
+            "pooler",
+            (POSTGRESQL,),
+            "detect",
+            read_choice("detect", "none", "session", "transaction"),
+            "the pooler in front of the server and its mode: behind one in transaction mode nothing is prepared and "
+            "nothing is set for the session; detect: each new connection is asked, and behind any pooler used so",
+        ),
+        Option(
+            "listen_url",
+            (POSTGRESQL,),
+            None,
+            read_text,
+            "the URL of the server itself, at which changes are received where a pooler cannot pass them on",
+        ),
     )
 }
 # What remains to be said where the engine was made by someone else.

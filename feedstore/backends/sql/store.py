@@ -15,6 +15,7 @@ from feedstore.backends.sql.connections import Connections
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.item_statements import ItemStatements
 from feedstore.backends.sql.namespaces import Namespaces
+from feedstore.backends.sql.opener import Opener
 from feedstore.backends.sql.queue_statements import QueueStatements
 from feedstore.backends.sql.timeline_statements import TimelineStatements
 
@@ -36,12 +37,15 @@ class Statements:
 class Store:
     """A database that backends use together. The driver's errors end here, translated once."""
 
-    def __init__(self, engine: Engine, database: Database, connections: Connections) -> None:
+    def __init__(
+        self, engine: Engine, database: Database, connections: Connections, listener: Opener | None = None
+    ) -> None:
         self.engine = engine
         self.database = database
         self.label = database.label
         self.closed = False
         self._connections = connections
+        self._listener = listener
         self._driver_error = database.driver_error
         self.statements = Statements(database)
         self.namespaces = Namespaces(self)
@@ -148,8 +152,8 @@ class Store:
             self._connections.discard(connection)
 
     def new_connection(self) -> tuple[Any, Any]:
-        """Return a connection outside the pool, and the driver's own inside it, which the caller closes."""
-        pooled = self._connections.open_one()
+        """Return a connection outside the pool to listen on, and the driver's own in it, which the caller closes."""
+        pooled = self._connections.open_one() if self._listener is None else self._listener.open()
         raw = pooled.driver_connection
         pooled.detach()
         return pooled, raw

@@ -53,7 +53,7 @@ class PostgresqlDatabase(Database):
 
     def make_source(self, backend: SqlBackend) -> TopicSource:
         """A connection that listens."""
-        return PostgresqlSource(backend.store)
+        return PostgresqlSource(backend)
 
     def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:
         """One statement."""
@@ -97,9 +97,14 @@ class PostgresqlDatabase(Database):
         return False
 
     def roll_back(self, connection: Connection) -> None:
-        """A connection that is lost has no transaction left."""
+        """A connection that is lost has no transaction left. One that is in the middle of a statement is closed."""
         raw = connection.raw
-        if raw is not None and not raw.closed and raw.info.transaction_status != TransactionStatus.IDLE:
+        if raw is None or raw.closed:
+            return
+        status = raw.pgconn.transaction_status
+        if status == TransactionStatus.ACTIVE:
+            connection.close(invalid=True)
+        elif status != TransactionStatus.IDLE:
             connection.execute("ROLLBACK")
 
     def translated(self, error: BaseException) -> Exception:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from feedstore.backends.sql.postgresql.client import NoAnswerError
 from feedstore.errors import (
     FeedstoreError,
     MissingSchemaError,
@@ -32,6 +35,10 @@ _BY_STATE = {
 }
 # Connection exceptions, refused authorization, unknown database, and the server's own end.
 _UNAVAILABLE = ("08", "28", "3D", "57P")
+# libpq gives no SQLSTATE while it connects, but the server's own words, which say how grave they are. A server speaks
+# its own language; what it says when it is asked for what it has not got always holds the name in quotes.
+_FATAL = re.compile(r"\b(?:FATAL|FATALE?|PANIC|ERROR):\s")
+_NOT_NOW = ("starting up", "shutting down", "recovery mode", "not yet accepting", "too many", "remaining connection")
 
 
 def translate(error: BaseException, label: str) -> FeedstoreError:
@@ -43,6 +50,16 @@ def translate(error: BaseException, label: str) -> FeedstoreError:
     kind, meaning = _BY_STATE.get(state or "", (None, ""))
     if kind is not None:
         return kind(f"{label}: {meaning} ({message})")
+    if isinstance(error, NoAnswerError):
+        return StorageTimeoutError(
+            f"{label}: the server accepted a statement and did not answer ({message}); what it was asked to write may "
+            "be stored or not"
+        )
+    if _is_refused(message, state):
+        return StorageUnavailableError(
+            f"{label}: the server was reached and refused the connection; check the user, the password and the "
+            f"database ({message})"
+        )
     if is_lost(error) or (isinstance(error, psycopg.OperationalError) and state is None):
         return StorageUnavailableError(f"{label}: the server cannot be reached, or the connection was lost ({message})")
     return StorageError(f"{label}: PostgreSQL failed: {message}")
@@ -53,8 +70,18 @@ def may_retry(error: BaseException) -> bool:
     return getattr(error, "sqlstate", None) in (_DEADLOCK, _SERIALIZATION_FAILURE)
 
 
+def _is_refused(message: str, state: str | None) -> bool:
+    """Return whether a server answered that it does not let this user in, or has no such database."""
+    if state is not None:
+        return state.startswith(("28", "3D"))
+    return bool(_FATAL.search(message)) and not any(words in message for words in _NOT_NOW)
+
+
 def is_lost(error: BaseException) -> bool:
     """Return whether the error says that there is no connection any more."""
+    if isinstance(error, NoAnswerError):
+        # Asked again, another connection would wait as long.
+        return False
     state: str | None = getattr(error, "sqlstate", None)
     if state is not None:
         return state.startswith(_UNAVAILABLE)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from feedstore.storage.polling import PollingSource
 from feedstore.storage.topic import cut
 from feedstore.storage.topic_source import EVERYTHING, PushedSource
 from feedstore.storage.watched import Watched
 
 if TYPE_CHECKING:
+    from feedstore.backends.sql.backend import SqlBackend
     from feedstore.backends.sql.store import Store
 
+_logger = logging.getLogger("feedstore.backends.sql")
+_CHECK_SECONDS = 60.0
 # A payload ends below 8,000 bytes.
 _DIGESTS_AT_ONCE = 700
 NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
@@ -25,36 +31,62 @@ class PostgresqlSource(PushedSource):
     """One connection of its own, outside the pool, that listens to a channel for each namespace that is watched.
 
     A notification holds the digests of what has changed, and reaches who listens when its transaction commits. After a
-    lost connection anything may have changed. Nothing is asked while nothing happens; the operating system's keepalive
-    finds a server that has vanished.
+    lost connection anything may have changed. A connection that has been silent for a minute is asked whether it still
+    works. Through a pooler that shares the server's connections no notification arrives: without a ``listen_url`` that
+    leads past it, what is watched is polled once a second.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, backend: SqlBackend) -> None:
         super().__init__()
-        self._store = store
-        self._pooled: Any = None
+        self._backend = backend
+        self._store: Store = backend.store
         self._raw: Any = None
         self._channels: set[str] = set()
+        self._late: set[bytes] = set()
+        self._checked = 0.0
+        self._polling: PollingSource | None = None
 
     def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
         """Connects when something is watched, and stays connected."""
+        if self._polling is not None:
+            return self._polling.wait(watched, seconds)
         if self._raw is None and not watched:
             self._waker.sleep(None, seconds)
             return ()
         try:
-            if self._raw is None:
-                self._connect()
+            if self._raw is None and not self._connect():
+                return EVERYTHING
             if self._follow({channel_of(namespace) for namespace in watched.namespaces()}):
                 return EVERYTHING
-            return self._heard() if self._waker.sleep(self._raw.fileno(), seconds) else ()
+            if self._waker.sleep(self._raw.fileno(), seconds):
+                return self._heard()
+            return self._still_works()
         except psycopg.Error as error:
             self._disconnect()
             raise self._store.database.translated(error) from error
 
-    def _connect(self) -> None:
-        self._pooled, self._raw = self._store.new_connection()
-        self._raw.autocommit = True
-        self._channels = set()
+    def wake(self) -> None:
+        """End the sleep."""
+        super().wake()
+        if self._polling is not None:
+            self._polling.wake()
+
+    def _connect(self) -> bool:
+        """Connect; return False if a pooler stands in between, and polling begins."""
+        _, raw = self._store.new_connection()
+        if getattr(raw, "shares_server", False):
+            raw.close()
+            _logger.warning(
+                "%s: a connection pooler stands before the server, so that changes are polled once a second; pass "
+                "listen_url, the URL of the server itself, to receive them",
+                self._store.label,
+            )
+            self._polling = PollingSource(self._backend)
+            return False
+        raw.autocommit = True
+        raw.add_notify_handler(lambda notify: self._late.update(_digests(notify.payload.encode())))
+        self._raw, self._channels, self._checked = raw, set(), time.monotonic()
+        return True
 
     def _disconnect(self) -> None:
         raw, self._raw = self._raw, None
@@ -66,21 +98,29 @@ class PostgresqlSource(PushedSource):
         changes = [("LISTEN", channels - self._channels), ("UNLISTEN", self._channels - channels)]
         for command, changed in changes:
             for channel in changed:
-                # A namespace holds no quote. What is notified during the command is lost to it.
+                # A namespace holds no quote.
                 self._raw.execute(f'{command} "{channel}"')
         has_changed = channels != self._channels
         self._channels = channels
         return has_changed
 
     def _heard(self) -> Collection[bytes]:
-        found: set[bytes] = set()
+        found, self._late = self._late, set()
         connection = self._raw.pgconn
         connection.consume_input()
         while notification := connection.notifies():
             found.update(_digests(notification.extra))
         if connection.status != psycopg.pq.ConnStatus.OK:
             raise psycopg.OperationalError("the connection was lost")
+        self._checked = time.monotonic()
         return found
+
+    def _still_works(self) -> Collection[bytes]:
+        """Ask the server for an answer once a minute; return what it notified before that."""
+        if time.monotonic() - self._checked < _CHECK_SECONDS:
+            return ()
+        self._raw.execute("SELECT 1")
+        return self._heard()
 
 
 def channel_of(namespace: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 import warnings
 from functools import partial
@@ -17,8 +16,7 @@ from sqlalchemy import Engine
 
 from feedstore import connect
 from feedstore.backends.sql import SqlBackend
-from feedstore.backends.sql.kept import KeptConnections
-from feedstore.errors import BackendClosedError, StorageTimeoutError
+from feedstore.errors import BackendClosedError
 from feedstore.testing.processes import run_in_threads
 from polling import poll_until
 
@@ -134,49 +132,6 @@ def test_connections_are_kept_and_no_more_than_are_needed(database_url: str) -> 
         run_in_threads([backend.ping] * 8)
         assert _connections_of(database_url) == 3
     poll_until(lambda: _connections_of(database_url) == 0, 30, "the end of every connection")
-
-
-class Interrupt(Exception):
-    """What a signal's handler raises, such as a task's time limit."""
-
-
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_an_interrupt_amid_a_statement_leaves_nothing_that_does_not_work(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*arguments: object) -> None:
-        raise Interrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
-            backend.timeline_storage().add("key", 0)
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            with pytest.raises(Interrupt):
-                backend.store.fetch("SELECT pg_sleep(30)", ())
-            assert backend.timeline_storage().add("key", 1) == 1
-    finally:
-        signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.parametrize("database_kind", ["postgresql"])
-def test_what_an_interrupt_lost_is_found_again(database_url: str) -> None:
-    with SqlBackend(database_url, pool_size=2, pool_timeout=0.1) as backend, warnings.catch_warnings():
-        # The driver says so when it closes a connection that was lost.
-        warnings.simplefilter("ignore", ResourceWarning)
-        backend.ping()
-        kept = backend.store._connections
-        assert isinstance(kept, KeptConnections)
-        # As if it had come between two steps of taking a connection: each is gone, and its place is not given back.
-        for _ in range(2):
-            kept.take()
-        backend.ping()
-        held = [kept.take(), kept.take()]
-        with pytest.raises(StorageTimeoutError, match="pool_size"):
-            kept.take()
-        for connection in held:
-            kept.give_back(connection)
-        backend.ping()
 
 
 def test_a_backend_that_nobody_closes_leaves_nothing_open(database_url: str) -> None:

@@ -1,0 +1,198 @@
+"""Exceptions that a signal handler raises at any moment, on PostgreSQL: no place of the pool is lost, and no connection
+is used again whose state is unknown.
+"""
+
+from __future__ import annotations
+
+import dis
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine
+
+import soak
+from feedstore.backends.sql import SqlBackend
+from feedstore.backends.sql.pool import ConnectionPool
+from feedstore.errors import StorageTimeoutError
+
+pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
+_FILES = ("sql/pool.py", "sql/store.py", "sql/connection.py", "postgresql/client.py", "postgresql/database.py")
+
+
+# The instructions after which CPython runs signal handlers: calls, the beginning of a function, the end of a loop.
+_CHECKPOINTS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises. It is no Exception, which libraries replace by others here and there."""
+
+
+def test_an_interrupt_amid_a_statement(database_url: str) -> None:
+    with _alarm(), SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
+        backend.timeline_storage().add("key", 0)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Interrupt):
+            backend.store.fetch("SELECT pg_sleep(30)", ())
+        assert backend.timeline_storage().add("key", 1) == 1
+
+
+@pytest.mark.soak
+def test_an_interrupt_after_every_instruction(database_url: str) -> None:
+    """What is raised is kept: it refers to every frame that it passed, and so to what these frames hold."""
+    step = soak.count(5, 1)
+    with SqlBackend(database_url, pool_size=1, pool_timeout=5) as backend:
+        for call in (_read, _write, _write_batch):
+            call(backend)
+            position, kept = random.Random(call.__name__).randrange(step), []
+            while (error := _interrupted_at(position, call, backend)) is not None:
+                kept.append(error)
+                _assert_sound(backend)
+                position += step
+            assert len(kept) > 2
+
+
+# Python reports and drops what is raised while it runs the destructors and weak references' callbacks of libraries.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.soak
+def test_interrupts_at_random_moments(database_url: str) -> None:
+    chance, kept = random.Random(0), []
+    with _alarm(), SqlBackend(database_url, pool_size=1, pool_timeout=5) as backend:
+        for number in range(soak.count(120, 5000)):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.choice([1e-4, 3e-4, 1e-3, 3e-3]) * chance.uniform(0.5, 2))
+                chance.choice([_read, _write, _write_batch])(backend)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt as error:
+                kept.append(error)
+            if number % 20 == 0:
+                _assert_sound(backend)
+    assert kept
+
+
+def test_an_engine_that_was_handed_in(database_url: str) -> None:
+    engine = create_engine(
+        database_url.replace("postgresql://", "postgresql+psycopg://"), pool_size=1, max_overflow=0, pool_timeout=5
+    )
+    with SqlBackend(engine=engine) as backend:
+        _write(backend)
+        position = 0
+        while _interrupted_at(position, _write, backend, ("sql/pool.py", "sql/store.py")) is not None:
+            _assert_sound(backend)
+            position += 3
+        assert position > 20
+    engine.dispose()
+
+
+def test_a_connection_whose_place_was_lost_is_replaced(database_url: str) -> None:
+    """As if two interrupts had come, the second one amid what the first one caused: the call never gave back."""
+    with SqlBackend(database_url, pool_size=2, pool_timeout=0.1) as backend:
+        backend.ping()
+        pool = backend.store._connections
+        assert isinstance(pool, ConnectionPool)
+        (process,) = pool._processes.values()
+        hands: list[list[Any]] = [[], []]
+        for hand in hands:
+            pool._take(process, hand)
+        with pytest.raises(StorageTimeoutError, match="pool_size"):
+            backend.ping()
+        for hand in hands:
+            hand.clear()
+        _assert_sound(backend)
+
+
+def _read(backend: SqlBackend) -> None:
+    backend.timeline_storage().get_slice("key", 0, 5)
+
+
+def _write(backend: SqlBackend) -> None:
+    backend.timeline_storage().add("key", random.randrange(2**64))
+
+
+def _write_batch(backend: SqlBackend) -> None:
+    entry = random.randrange(2**64)
+    with backend.batch(atomic=True) as batch:
+        for key in ("one", "other"):
+            backend.timeline_storage().add(key, entry, batch_interface=batch)
+
+
+def _assert_sound(backend: SqlBackend) -> None:
+    """Another thread's calls work, what was written together is there together, and the pool is no larger."""
+    results: list[object] = []
+
+    def work() -> None:
+        timelines = backend.timeline_storage()
+        one, other = (timelines.get_slice(key, 0, None) for key in ("one", "other"))
+        results.extend([one == other, timelines.add("sound", random.randrange(2**64))])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(60)
+    assert results == [True, 1]
+    assert backend.store.fetch("SELECT 7", ()) == [(7,)]
+
+
+def _interrupted_at(
+    position: int, call: Callable[[SqlBackend], None], backend: SqlBackend, files: tuple[str, ...] = _FILES
+) -> Interrupt | None:
+    """Raise after one of the instructions of a call after which a signal handler may run; return
+    what was raised, None if the call has fewer.
+    """
+    left = [position]
+    last: dict[int, str] = {}
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if not frame.f_code.co_filename.endswith(files):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "call":
+            last.pop(id(frame), None)
+        if event == "opcode":
+            before, last[id(frame)] = last.get(id(frame), ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if before.startswith(_CHECKPOINTS):
+                left[0] -= 1
+                if left[0] < 0:
+                    sys.settrace(None)
+                    raise Interrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call(backend)
+    except Interrupt as error:
+        return error
+    finally:
+        sys.settrace(before)
+    return None
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """Let SIGALRM raise, and set the handler back."""
+
+    def interrupt(*arguments: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_no_more_connections_are_open_than_the_pool_holds(database_url: str) -> None:
+    with SqlBackend(database_url, pool_size=2, pool_timeout=5) as backend, psycopg.connect(database_url) as observer:
+        kept = [_interrupted_at(position, _write, backend) for position in range(5, 60, 5)]
+        _assert_sound(backend)
+        counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ((count,),) = observer.execute(counted).fetchall()
+        assert len(kept) > count <= 2
