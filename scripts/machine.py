@@ -36,6 +36,8 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:
             postgresql_programs.prevent_main_cluster()
+        if postgresql_programs.POOLER_PACKAGE in missing:
+            postgresql_programs.prevent_pooler_service()
         install_packages(missing)
 
 

@@ -66,7 +66,8 @@ def is_target_system(path: str = "/etc/os-release") -> bool:
 def run_as_root(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run ``command`` as root, through ``sudo -n`` where need be, and return what it printed and its status."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    return run([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", *command])
+    # In run level 1 no package starts a service where systemd does not run, as in a container.
+    return run([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "RUNLEVEL=1", *command])
 
 
 def _sudo_works() -> bool:

@@ -21,6 +21,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine with neither PostgreSQL nor ensurepip; the folder where PostgreSQL's versions would be installed."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(postgresql_programs, "INSTALLED", tmp_path)
+    monkeypatch.setattr(postgresql_programs, "_POOLER_FOLDER", str(tmp_path))
     monkeypatch.delenv(postgresql_programs.URL_VARIABLE, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     return tmp_path
@@ -37,16 +38,17 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(machine, "require_installable", lambda packages: taken.append("check"))
     monkeypatch.setattr(machine, "install_packages", install_packages)
     monkeypatch.setattr(postgresql_programs, "prevent_main_cluster", lambda: taken.append("no main cluster"))
+    monkeypatch.setattr(postgresql_programs, "prevent_pooler_service", lambda: taken.append("no service"))
     return taken
 
 
 @pytest.mark.usefixtures("bare_machine")
 def test_everything_is_installed_in_one_go_and_without_a_cluster(steps: list[str]) -> None:
     machine.equip(["postgresql"], virtual_environment=True)
-    assert steps[:2] == ["check", "no main cluster"]
-    assert steps[2].startswith(f"install python3.{sys.version_info.minor}-venv")
-    assert steps[2].endswith(" postgresql")
-    assert len(steps) == 3
+    assert steps[:3] == ["check", "no main cluster", "no service"]
+    assert steps[3].startswith(f"install python3.{sys.version_info.minor}-venv")
+    assert steps[3].endswith(" postgresql pgbouncer")
+    assert len(steps) == 4
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -54,7 +56,7 @@ def test_only_what_is_asked_for_is_installed(steps: list[str]) -> None:
     machine.equip([])
     assert steps == []
     machine.equip(["postgresql"])
-    assert steps == ["check", "no main cluster", "install postgresql"]
+    assert steps == ["check", "no main cluster", "no service", "install postgresql pgbouncer"]
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -97,7 +99,7 @@ def _program(path: Path, script: str) -> Path:
 def test_a_named_server_replaces_the_install(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEEDSTORE_TEST_POSTGRESQL", "postgresql://host")
     machine.equip(["postgresql"])
-    assert steps == []
+    assert steps == ["check", "no service", "install pgbouncer"]
 
 
 def test_the_newest_installed_version_is_taken(bare_machine: Path, steps: list[str]) -> None:
@@ -109,4 +111,4 @@ def test_the_newest_installed_version_is_taken(bare_machine: Path, steps: list[s
     (bare_machine / "17" / "bin" / "initdb").unlink()
     assert postgresql_programs.find_programs() == bare_machine / "15" / "bin"
     machine.equip(["postgresql"])
-    assert steps == []
+    assert steps == ["check", "no service", "install pgbouncer"]

@@ -16,8 +16,8 @@ _MILLISECONDS = 1000
 _LONGEST_GRACE_SECONDS = 5.0
 _CANCEL_SECONDS = 1.0
 DETECT, NONE, SESSION, TRANSACTION = "detect", "none", "session", "transaction"
-# pgbouncer's words, the same in every language, about the parameter "options".
-_REFUSED_OPTIONS = "unsupported startup parameter"
+REFUSED_SETTINGS = "unsupported startup parameter"
+"""What pgbouncer says, in every language, when a connection begins with the parameter "options"."""
 
 
 class NoAnswerError(psycopg.OperationalError):
@@ -77,7 +77,7 @@ class Client(psycopg.Connection[Any]):
         try:
             return cls.connect(**arguments, options=f"-c {wishes.setting}", autocommit=True)
         except psycopg.OperationalError as error:
-            if wishes.pooler == NONE or _REFUSED_OPTIONS not in str(error):
+            if wishes.pooler == NONE or REFUSED_SETTINGS not in str(error):
                 raise
         return cls.connect(**arguments, autocommit=True)
 

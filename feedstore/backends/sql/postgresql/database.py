@@ -16,6 +16,7 @@ from sqlalchemy.sql.expression import ClauseElement
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
+from feedstore.backends.sql.postgresql.client import Client, is_pooled
 from feedstore.backends.sql.postgresql.errors import is_lost, may_retry, translate
 from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # A cursor holds its last result until the next statement.
 _KEPT_ROWS = 100
+_CHECKED = "feedstore checked for a pooler"
 
 
 class PostgresqlDatabase(Database):
@@ -65,6 +67,8 @@ class PostgresqlDatabase(Database):
         """
         if not connection.raw.autocommit:
             connection.raw.autocommit = connection.changed = True
+        if connection.pooled is not None and not isinstance(connection.raw, Client):
+            _prepare_nothing_through_a_pooler(connection.pooled.info, connection.raw)
         self._open_cursor(connection)
 
     def _open_cursor(self, connection: Connection) -> None:
@@ -118,6 +122,16 @@ class PostgresqlDatabase(Database):
     def is_lost(self, error: Exception) -> bool:
         """By SQLSTATE, and where there is none because no server answered."""
         return is_lost(error)
+
+
+def _prepare_nothing_through_a_pooler(info: dict[str, Any], raw: Any) -> None:
+    """Find out once for each connection of an engine that was handed in whether a pooler stands before the server. What
+    is prepared there could be another client's.
+    """
+    if _CHECKED not in info and raw.prepare_threshold is not None:
+        if is_pooled(raw):
+            raw.prepare_threshold = None
+        info[_CHECKED] = True
 
 
 class _BinaryCompiler(Compiler):

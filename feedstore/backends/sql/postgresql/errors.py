@@ -7,7 +7,7 @@ import re
 import psycopg
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from feedstore.backends.sql.postgresql.client import NoAnswerError
+from feedstore.backends.sql.postgresql.client import REFUSED_SETTINGS, NoAnswerError
 from feedstore.errors import (
     FeedstoreError,
     MissingSchemaError,
@@ -54,6 +54,11 @@ def translate(error: BaseException, label: str) -> FeedstoreError:
         return StorageTimeoutError(
             f"{label}: the server accepted a statement and did not answer ({message}); what it was asked to write may "
             "be stored or not"
+        )
+    if REFUSED_SETTINGS in message:
+        return StorageUnavailableError(
+            f"{label}: a connection pooler refuses the settings of a session; pass pooler='transaction' or 'session', "
+            f"its pool_mode ({message})"
         )
     if _is_refused(message, state):
         return StorageUnavailableError(

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sqlite3
 import threading
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine
 
 from feedstore import connect
 from feedstore.backends.sql import SqlBackend
+from feedstore.errors import ForkedClientError
+from feedstore.storage import TimelineStorage
 from feedstore.testing.processes import Child, run_in_child
 
 
@@ -132,3 +137,39 @@ def test_forks_of_forks(database_url: str, backend: SqlBackend) -> None:
 
     assert run_in_child(child) == 6
     assert timelines.count("key") == 3
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_forks_past_pythons_hooks(backend: SqlBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """uWSGI's prefork calls C's fork, after which no hook of ``os.register_at_fork`` runs."""
+    monkeypatch.setattr("feedstore.testing.processes._fork", ctypes.PyDLL(None).fork)
+    timelines = backend.timeline_storage()
+    timelines.add_many("key", range(1, 101))
+    children = [Child(partial(_count_wrong_answers, timelines)) for _ in range(4)]
+    assert _count_wrong_answers(timelines) == 0
+    assert [child.result() for child in children] == [0] * 4
+
+
+def _count_wrong_answers(timelines: TimelineStorage) -> int:
+    wrong = 0
+    for _ in range(100):
+        newest = [entry.serialization_id for entry in timelines.get_slice("key", 0, 3)]
+        wrong += newest != [100, 99, 98] or timelines.count("key") != 100 or not timelines.contains("key", 7)
+    return wrong
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_an_engine_is_refused_past_pythons_hooks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedstore.testing.processes._fork", ctypes.PyDLL(None).fork)
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+    with SqlBackend(engine=engine) as backend:
+        backend.ping()
+
+        def child() -> bool:
+            with pytest.raises(ForkedClientError):
+                backend.ping()
+            return True
+
+        assert run_in_child(child)
+        backend.ping()
+    engine.dispose()

@@ -1,0 +1,57 @@
+"""A proxy in front of any server that passes everything on, until it swallows what is sent and answers nothing."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+from servers.acceptor import Acceptor, shut
+
+_BYTES = 2**16
+
+
+class SwallowingProxy(Acceptor):
+    """Passes bytes on both ways between its ``port`` and the server's. ``connections`` counts those that were made."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._passes = threading.Event()
+        self._passes.set()
+        self._deaf: set[socket.socket] = set()
+        self._open: set[socket.socket] = set()
+        self.connections = 0
+        super().__init__()
+
+    def swallow(self) -> None:
+        """Accept and acknowledge from now on, and pass nothing on."""
+        self._passes.clear()
+
+    def pass_on(self) -> None:
+        """Serve new connections again; those that were swallowed stay as they are."""
+        self._deaf |= self._open
+        self._passes.set()
+
+    def cut_off_those_that_are_open(self) -> None:
+        """Swallow what comes on the connections that are open, and serve new ones."""
+        self._deaf |= self._open
+
+    def _serve(self, client: socket.socket) -> None:
+        self.connections += 1
+        self._open.add(client)
+        with client, socket.create_connection(self._target) as server:
+            back = threading.Thread(target=self._pass_on, args=(client, server, client), daemon=True)
+            back.start()
+            self._pass_on(client, client, server)
+            back.join()
+        self._open.discard(client)
+
+    def _pass_on(self, client: socket.socket, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(_BYTES):
+                if self._passes.is_set() and client not in self._deaf:
+                    target.sendall(data)
+        except OSError:
+            return
+        finally:
+            shut(source)
+            shut(target)
