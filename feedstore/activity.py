@@ -8,6 +8,7 @@ serializes as a list.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NoReturn, TypeVar
@@ -15,11 +16,15 @@ from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id, time_from_microseconds
+from feedstore.plain_values import plain_copy, plain_value
+from feedstore.read_only import frozen
 from feedstore.shown import shown
 from feedstore.verbs import Verb
 
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
+_EXACT_IN_JAVASCRIPT = 2**53 - 1
+_FIELDS = ("actor", "verb", "object", "target", "time", "extra_context", "id", "foreign_id")
 _ActivityType = TypeVar("_ActivityType", bound="Activity")
 
 
@@ -36,6 +41,9 @@ class _Frozen:
 class ActivityRef(_Frozen):
     """A dehydrated activity: its id alone. Equal and hashed by id.
 
+    A reference is never equal to an :class:`Activity`, because two different activities may have its id. A comparison
+    with the activity of the same id, such as ``activity in timelines.get_slice(…)``, warns and says what to compare.
+
     ``serialization_id`` is an int, a :class:`uuid.UUID` or its text; it is kept as an int.
 
     >>> ActivityRef(255)
@@ -49,9 +57,12 @@ class ActivityRef(_Frozen):
         _set_reference_id(self, parse_id(serialization_id))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ActivityRef):
-            return NotImplemented
-        return self.serialization_id == other.serialization_id
+        if isinstance(other, ActivityRef):
+            return self.serialization_id == other.serialization_id
+        if isinstance(other, Activity):
+            _explain_comparison(self, other)
+            return False
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.serialization_id)
@@ -64,6 +75,16 @@ class ActivityRef(_Frozen):
 
 
 _set_reference_id = ActivityRef.__dict__["serialization_id"].__set__
+
+
+def _explain_comparison(reference: ActivityRef, activity: Activity) -> None:
+    if reference.serialization_id == activity.serialization_id:
+        warnings.warn(
+            f"{reference} is never equal to its activity: compare with activity.reference, read the timeline with "
+            "hydrate_from=, or call timelines.contains(key, activity)",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def reference_to(activity_id: int) -> ActivityRef:
@@ -79,19 +100,24 @@ _new_object = object.__new__
 class Activity(_Frozen):
     """What happened: somebody (``actor``) did something (``verb``) to something (``object``), at a ``time``.
 
-    - ``actor``, ``object`` and ``target`` are texts or ints (64 bits); an empty text is refused. ``target`` may be
-      None.
-    - ``verb`` is a text, or a :class:`~feedstore.verbs.Verb`, which is kept by its name.
+    - ``actor``, ``object`` and ``target`` are strs or ints (64 bits); an empty str is refused. ``target`` may be None.
+    - ``verb`` is a str, or a :class:`~feedstore.verbs.Verb`, which is kept by its name.
     - ``time`` is a timezone-aware datetime from 1970 on, kept in UTC to the microsecond; None is now.
-    - ``extra_context`` is a mapping of whatever belongs to the activity and is no part of its identity; its containers
-      are copied. Values that serializers take: None, bool, int, float, str, bytes, list, dict, aware datetimes.
+    - ``extra_context`` is a mapping of values that belong to the activity and are no part of its identity. It is
+      copied, and the copy is read-only, at every depth. Values: None, bool, int, float, str, bytes, list, dict, aware
+      datetime, date, Decimal, UUID; also tuples, which become lists, and members of str- and int-enumerations, which
+      become their values. An error names the path of any other value.
     - ``id`` is an id of the caller's own (an int below 2**128, a UUID or its text). Without one it is derived from
       time, actor, verb, object, target and ``foreign_id`` (see :mod:`feedstore.ids`), so the same activity always gets
       the same id.
-    - ``foreign_id`` tells two equal deeds of one instant apart: a row's own id, an idempotency key.
+    - ``foreign_id`` distinguishes two equal activities of one instant: the id of a row in your database, for instance.
+      It is an idempotency key only together with ``time``, which is part of the id: pass the row's own time, because
+      the default differs from call to call. To identify an activity by time and ``foreign_id`` alone, whatever its
+      other fields are, pass ``id=derive_id(time, foreign_id)`` (:func:`feedstore.ids.derive_id`).
 
-    Equal when all fields are, hashed by id. Raises :class:`InvalidTypeError` or :class:`InvalidValueError`, naming the
-    field.
+    Equal when all fields are, hashed by id. An activity is never equal to an :class:`ActivityRef`, because activities
+    of one id may differ: compare :attr:`reference`, or call ``contains`` of a timeline storage. Raises
+    :class:`InvalidTypeError` or :class:`InvalidValueError`, naming the field.
 
     >>> from datetime import datetime, timezone
     >>> like = Activity("ann", "like", "photo:7", time=datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -99,14 +125,23 @@ class Activity(_Frozen):
     True
     """
 
-    __slots__ = ("actor", "extra_context", "foreign_id", "object", "serialization_id", "target", "time", "verb")
+    __slots__ = (
+        "_context",
+        "_frozen_context",
+        "actor",
+        "foreign_id",
+        "object",
+        "serialization_id",
+        "target",
+        "time",
+        "verb",
+    )
 
     actor: str | int
     verb: str
     object: str | int
     target: str | int | None
     time: datetime
-    extra_context: dict[str, Any]
     foreign_id: str | int | None
     serialization_id: int
 
@@ -159,6 +194,56 @@ class Activity(_Frozen):
         return self.serialization_id
 
     @property
+    def extra_context(self) -> dict[str, Any]:
+        """The extra context: a dict that raises :class:`InvalidTypeError` if it is changed, and so do all inside it."""
+        try:
+            context: dict[str, Any] = _get_frozen_context(self)
+        except AttributeError:
+            context = frozen(self.stored_context)
+            _set_frozen_context(self, context)
+        return context
+
+    @property
+    def stored_context(self) -> dict[str, Any]:
+        """The extra context as serializers read it: ordinary containers, which must not be changed."""
+        context: dict[str, Any] = _get_context(self)
+        return context
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name as JSON can carry them: ``id`` as the text of a UUID, ``time`` as RFC 3339.
+
+        In ``extra_context`` datetimes, dates, Decimals, UUIDs and NaN become strs, bytes base64, and ints beyond
+        2**53 - 1, which JavaScript rounds, decimal digits.
+        """
+        return {
+            "id": id_to_text(self.serialization_id),
+            "time": self.time.isoformat(),
+            "actor": self.actor,
+            "verb": self.verb,
+            "object": self.object,
+            "target": self.target,
+            "foreign_id": self.foreign_id,
+            "extra_context": plain_value(self.stored_context, _EXACT_IN_JAVASCRIPT),
+        }
+
+    @classmethod
+    def from_dict(cls: type[_ActivityType], fields: Mapping[str, Any]) -> _ActivityType:
+        """Return the activity of a mapping such as :meth:`to_dict` returns; ``actor``, ``verb`` and ``object`` suffice.
+
+        ``time`` is an RFC 3339 str or an aware datetime. Values of ``extra_context`` stay as JSON carried them.
+        Raises :class:`InvalidTypeError` for a field of another name, and otherwise as the constructor does.
+        """
+        if not isinstance(fields, Mapping):
+            raise InvalidTypeError(f"from_dict takes a mapping such as to_dict() returns, not {shown(fields)}")
+        unknown = [name for name in fields if name not in _FIELDS]
+        missing = [name for name in ("actor", "verb", "object") if name not in fields]
+        if unknown or missing:
+            problem = f"has the unknown field {shown(unknown[0])}" if unknown else f"lacks the field {missing[0]!s}"
+            raise InvalidTypeError(f"the mapping {problem}; the fields are {', '.join(_FIELDS)}")
+        time = fields.get("time")
+        return cls(**{**fields, "time": _parsed_time(time) if isinstance(time, str) else time})
+
+    @property
     def reference(self) -> ActivityRef:
         """The dehydrated form of this activity."""
         return reference_to(self.serialization_id)
@@ -175,7 +260,7 @@ class Activity(_Frozen):
             self.object,
             self.target,
             self.time,
-            self.extra_context,
+            self.stored_context,
             self.foreign_id,
         )
 
@@ -192,6 +277,10 @@ class Activity(_Frozen):
         if self.target is not None:
             words.append(f"target={self.target!r}")
         words.append(f"time={self.time.isoformat()!r}, id={id_to_text(self.serialization_id)!r}")
+        if self.stored_context:
+            words.append(f"extra_context={_whole(self.stored_context)}")
+        if self.foreign_id is not None:
+            words.append(f"foreign_id={self.foreign_id!r}")
         return f"{type(self).__name__}({', '.join(words)})"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
@@ -205,7 +294,10 @@ _set_verb = _SLOTS["verb"].__set__
 _set_object = _SLOTS["object"].__set__
 _set_target = _SLOTS["target"].__set__
 _set_time = _SLOTS["time"].__set__
-_set_extra_context = _SLOTS["extra_context"].__set__
+_set_context = _SLOTS["_context"].__set__
+_get_context = _SLOTS["_context"].__get__
+_set_frozen_context = _SLOTS["_frozen_context"].__set__
+_get_frozen_context = _SLOTS["_frozen_context"].__get__
 _set_foreign_id = _SLOTS["foreign_id"].__set__
 
 
@@ -226,7 +318,7 @@ def _fill(
     _set_object(activity, object_)
     _set_target(activity, target)
     _set_time(activity, time)
-    _set_extra_context(activity, extra_context)
+    _set_context(activity, extra_context)
     _set_foreign_id(activity, foreign_id)
 
 
@@ -236,6 +328,7 @@ def _checked_name(field: str, value: object) -> str | int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidTypeError(
             f"{field} must be a str or an int of 64 bits, not {shown(value)} of type {type(value).__name__}"
+            f"{_advice(field, value)}"
         )
     if not _MIN_INTEGER <= value <= _MAX_INTEGER:
         raise InvalidValueError(f"{field} {shown(value)} does not fit into 64 bits; pass it as a str")
@@ -272,20 +365,36 @@ def _in_utc(time: datetime | None) -> datetime:
         raise InvalidValueError(f"the time {shown(time)} lies beyond the last year of UTC") from None
 
 
+def _parsed_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
+    except ValueError:
+        raise InvalidValueError(
+            f"the time {shown(text)} is not in RFC 3339; write it as in 2026-05-01T12:00:00Z"
+        ) from None
+
+
+def _advice(field: str, value: object) -> str:
+    if isinstance(value, UUID):
+        return f"; pass str({field})"
+    for name in ("pk", "id"):
+        if isinstance(getattr(value, name, None), (str, int)):
+            return f"; pass the id of the object, such as {field}.{name}"
+    return ""
+
+
+def _whole(context: dict[str, Any]) -> str:
+    try:
+        return repr(context)
+    # Such as for an int of more than 4,300 digits.
+    except (ValueError, RecursionError):
+        return shown(context)
+
+
 def _copied_context(extra_context: Mapping[str, Any] | None) -> dict[str, Any]:
     if extra_context is None:
         return {}
     if not isinstance(extra_context, Mapping):
-        raise InvalidTypeError(f"extra_context is a mapping, not {shown(extra_context)}")
-    try:
-        return {key: _copied(value) for key, value in extra_context.items()}
-    except RecursionError:
-        raise InvalidValueError("extra_context is nested too deeply, or holds itself") from None
-
-
-def _copied(value: Any) -> Any:
-    if type(value) is dict:
-        return {key: _copied(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_copied(item) for item in value]
-    return value
+        raise InvalidTypeError(f"extra_context must be a mapping, not {shown(extra_context)}")
+    copied: dict[str, Any] = plain_copy(dict(extra_context), "extra_context")
+    return copied

@@ -60,12 +60,25 @@ class Serializer(ABC):
             raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
 
     def check_activity(self, activity: Any) -> None:
-        """Raise :class:`InvalidTypeError` unless ``activity`` is one of :attr:`activity_class`."""
-        if not isinstance(activity, self.activity_class):
+        """Raise :class:`InvalidTypeError` unless ``activity`` is of exactly :attr:`activity_class`."""
+        if activity.__class__ is self.activity_class:
+            return
+        if isinstance(activity, self.activity_class):
+            name = type(activity).__name__
             raise InvalidTypeError(
-                f"{type(self).__name__} stores objects of {self.activity_class.__name__}, "
-                f"not {shown(activity)} of type {type(activity).__name__}"
+                f"{type(self).__name__} would bring {shown(activity)} back as {self.activity_class.__name__}; pass "
+                f"activity_class={name} to the storage"
             )
+        raise InvalidTypeError(
+            f"{type(self).__name__} stores objects of {self.activity_class.__name__}, "
+            f"not {shown(activity)} of type {type(activity).__name__}{_hint(activity)}"
+        )
+
+
+def _hint(activity: object) -> str:
+    if isinstance(activity, (list, tuple, set, frozenset)):
+        return "; pass several to add_many"
+    return "; did you swap the key and the activity?" if isinstance(activity, str) else ""
 
 
 def undecodable(activity_id: int, reason: str) -> StoredDataError:

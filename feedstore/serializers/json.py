@@ -30,7 +30,7 @@ class JsonSerializer(Serializer):
         self.check_activity(activity)
         what = f"activity {id_to_text(activity.serialization_id)}"
         try:
-            _check_plain(activity.extra_context, what)
+            _check_plain(activity.stored_context, what)
             text = json.dumps(_to_object(activity), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             return _PREFIX + text.encode()
         except (ValueError, RecursionError) as error:
@@ -70,8 +70,8 @@ def _to_object(activity: Activity) -> dict[str, Any]:
     }
     if activity.target is not None:
         fields["target"] = activity.target
-    if activity.extra_context:
-        fields["extra_context"] = activity.extra_context
+    if activity.stored_context:
+        fields["extra_context"] = activity.stored_context
     if activity.foreign_id is not None:
         fields["foreign_id"] = activity.foreign_id
     return fields

@@ -64,9 +64,9 @@ def activity_fields(activity: Activity) -> list[Any]:
         microseconds_of(activity.time),
     ]
     if activity.foreign_id is not None:
-        fields += [activity.extra_context, activity.foreign_id]
-    elif activity.extra_context:
-        fields.append(activity.extra_context)
+        fields += [activity.stored_context, activity.foreign_id]
+    elif activity.stored_context:
+        fields.append(activity.stored_context)
     return fields
 
 

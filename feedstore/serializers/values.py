@@ -1,34 +1,50 @@
 """The codec of plain values: what key-value storages keep, and what an activity carries in its extra context.
 
-None, bool, int of any size, float, str, bytes, list, dict and aware datetimes come back as the type they went in. The
-bytes are msgpack with two extension types: 1 is an aware datetime (microseconds since 1970 and UTC offset in
-microseconds, two big-endian signed 64-bit integers), 2 an int beyond 64 bits (big-endian two's complement).
+None, bool, int of any size, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID come back as the type
+they went in; a tuple comes back as a list, a member of a str- or int-enumeration as its value. The bytes are msgpack
+with five extension types:
+
+1. an aware datetime: microseconds since 1970 and UTC offset in microseconds, two big-endian signed 64-bit integers
+2. an int beyond 64 bits: big-endian two's complement
+3. a date: its proleptic ordinal, a big-endian unsigned 32-bit integer
+4. a Decimal: its text in ASCII
+5. a UUID: its 16 bytes
 """
 
 from __future__ import annotations
 
 import struct
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgpack
 
-from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
+from feedstore.errors import FeedstoreError, InvalidValueError
+from feedstore.plain_values import plain_copy
 from feedstore.shown import shown
 
 _DATETIME = 1
 _BIG_INTEGER = 2
+_DATE = 3
+_DECIMAL = 4
+_UUID = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 _DATETIME_FORMAT = struct.Struct(">qq")
-_STORABLE = "None, bool, int, float, str, bytes, list, dict and aware datetimes"
+
+
+class _NotPacked(Exception):
+    """A value of a type that msgpack does not pack; :func:`plain_copy` converts or refuses it."""
 
 
 def pack_value(value: Any) -> bytes:
     """Return the msgpack bytes of ``value``.
 
-    Raises :class:`InvalidTypeError` for a type that would not come back as it went in (a tuple, a set, a subclass), and
-    :class:`InvalidValueError` for a naive datetime, a text that UTF-8 cannot carry or nesting beyond 500 levels.
+    Raises :class:`InvalidTypeError` for a type that would not come back as it went in (a set, a subclass), and
+    :class:`InvalidValueError` for a naive datetime, a str that UTF-8 cannot carry or nesting beyond 500 levels.
     """
     return pack_with(new_packer(), value)
 
@@ -42,31 +58,33 @@ def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
     """Return the bytes of ``value`` as :func:`pack_value` does, with a packer that no other thread uses meanwhile."""
     try:
         packed: bytes = packer.pack(value)
-    except (InvalidTypeError, InvalidValueError):
-        raise
-    except UnicodeEncodeError as error:
-        raise InvalidValueError(f"the text {shown(error.object)} holds a lone surrogate") from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidValueError(f"it cannot be stored: {error}") from None
-    if b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed:
-        _refuse_buffers(value)
+    except (_NotPacked, ValueError, RecursionError):
+        return _packed_copy(packer, value)
+    if (b"\xc4" in packed or b"\xc5" in packed or b"\xc6" in packed) and _holds_buffer(value):
+        return _packed_copy(packer, value)
     return packed
 
 
-def _refuse_buffers(value: Any) -> None:
-    """Raise for a bytearray or a memoryview, which msgpack takes for bytes even where it is told to be strict.
+def _packed_copy(packer: msgpack.Packer, value: Any) -> bytes:
+    """Return the bytes of a converted copy of ``value``, or raise with the path of what cannot be stored."""
+    copied = plain_copy(value, "value")
+    try:
+        packed: bytes = packer.pack(copied)
+    except (_NotPacked, ValueError, RecursionError) as error:
+        raise InvalidValueError(f"it cannot be stored: {error}") from None
+    return packed
 
-    Only what holds one of the three marks of bytes need be searched.
+
+def _holds_buffer(value: Any) -> bool:
+    """Return whether a value holds a bytearray or a memoryview, which msgpack takes for bytes even in strict mode.
+
+    Only what was packed with one of the three marks of bytes need be searched.
     """
     if type(value) is dict:
-        for key, item in value.items():
-            _refuse_buffers(key)
-            _refuse_buffers(item)
-    elif type(value) is list:
-        for item in value:
-            _refuse_buffers(item)
-    elif type(value) in (bytearray, memoryview):
-        raise _unstorable(value)
+        return any(_holds_buffer(key) or _holds_buffer(item) for key, item in value.items())
+    if type(value) is list:
+        return any(map(_holds_buffer, value))
+    return type(value) in (bytearray, memoryview)
 
 
 def naming(error: FeedstoreError, what: str) -> FeedstoreError:
@@ -80,24 +98,31 @@ def unpack_value(data: bytes) -> Any:
 
 
 def _pack_extension(value: Any) -> msgpack.ExtType:
-    if type(value) is datetime:
-        return msgpack.ExtType(_DATETIME, _pack_datetime(value))
-    if type(value) is int:
-        return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
-    raise _unstorable(value)
+    pack = _EXTENSIONS.get(type(value))
+    if pack is None:
+        raise _NotPacked
+    return pack(value)
 
 
-def _unstorable(value: Any) -> InvalidTypeError:
-    return InvalidTypeError(
-        f"cannot store {shown(value)} of type {type(value).__name__}; what is stored is {_STORABLE}"
-    )
+def _pack_integer(value: int) -> msgpack.ExtType:
+    return msgpack.ExtType(_BIG_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
 
 
-def _pack_datetime(value: datetime) -> bytes:
+def _pack_datetime(value: datetime) -> msgpack.ExtType:
     offset = value.utcoffset()
     if offset is None:
-        raise InvalidValueError(f"the time {shown(value)} has no timezone; pass an aware datetime")
-    return _DATETIME_FORMAT.pack((value - _EPOCH) // _MICROSECOND, offset // _MICROSECOND)
+        raise _NotPacked
+    data = _DATETIME_FORMAT.pack((value - _EPOCH) // _MICROSECOND, offset // _MICROSECOND)
+    return msgpack.ExtType(_DATETIME, data)
+
+
+_EXTENSIONS: dict[type, Callable[[Any], msgpack.ExtType]] = {
+    datetime: _pack_datetime,
+    int: _pack_integer,
+    date: lambda value: msgpack.ExtType(_DATE, value.toordinal().to_bytes(4, "big")),
+    Decimal: lambda value: msgpack.ExtType(_DECIMAL, str(value).encode("ascii")),
+    UUID: lambda value: msgpack.ExtType(_UUID, value.bytes),
+}
 
 
 def _unpack_extension(code: int, data: bytes) -> Any:
@@ -105,6 +130,12 @@ def _unpack_extension(code: int, data: bytes) -> Any:
         return _unpack_datetime(data)
     if code == _BIG_INTEGER:
         return int.from_bytes(data, "big", signed=True)
+    if code == _DATE:
+        return date.fromordinal(int.from_bytes(data, "big"))
+    if code == _DECIMAL:
+        return _unpack_decimal(data)
+    if code == _UUID:
+        return UUID(bytes=data)
     raise ValueError(f"extension type {code} is not one of feedstore's")
 
 
@@ -116,3 +147,10 @@ def _unpack_datetime(data: bytes) -> datetime:
     zone = timezone.utc if offset == 0 else timezone(offset * _MICROSECOND)
     # By its own clock: in UTC the first and the last hours of the calendar lie outside it.
     return (_EPOCH + timedelta(microseconds=microseconds + offset)).replace(tzinfo=zone)
+
+
+def _unpack_decimal(data: bytes) -> Decimal:
+    try:
+        return Decimal(data.decode("ascii"))
+    except ArithmeticError:
+        raise ValueError(f"{shown(data)} is no decimal number") from None

@@ -25,7 +25,8 @@ class KvStorage(Writer):
 
     Keys are text of 1 to 1,024 bytes in UTF-8, any character: glob characters, separators, quotes and NUL mean nothing
     (K2). They are ordered by code point, which is the order of their UTF-8 bytes. Values are None, bool, int, float,
-    str, bytes, list, dict and aware datetimes; each comes back as the type it went in, and anything else is an
+    str, bytes, list, dict, aware datetime, date, Decimal and UUID; each comes back as the type it went in. A tuple
+    comes back as a list, a member of a str- or int-enumeration as its value, and anything else is an
     :class:`InvalidTypeError` that names the key (K6). Each ``name`` is a key space of its own.
 
     - K1 A prefix is compared character by character and matches longer siblings too: separate and escape the parts of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -22,6 +23,9 @@ _CURSOR_BYTES = _HEADER_BYTES + ID_BYTES + _CHECKSUM_BYTES
 class Page:
     """Some entries of a timeline in one ordering, and what is known about the rest.
 
+    Iterating over a page yields its items, and ``len`` counts them. A page is true even if it has no items, because
+    more may follow: end a walk at a ``next_cursor`` of None.
+
     - ``items``: references, objects of the storage's serializer, or hydrated activities. Hydrating leaves out
       activities that are gone, so a page may hold fewer than its limit and still not be the last.
     - ``next_cursor``: what to pass for the next page; None on the last.
@@ -36,6 +40,15 @@ class Page:
     next_cursor: str | None
     complete: bool
     floor: int | None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __bool__(self) -> bool:
+        return True
 
 
 def encode_cursor(last_id: int, descending: bool) -> str:

@@ -65,8 +65,9 @@ class QueueStorage(ABC):
       returns False and changes nothing.
     - Q5 A queue never holds more than ``max_length`` messages, by the count of whoever pushes. A push is all or
       nothing. The default over timelines may exceed it by what others push at the same time.
-    - Q6 Messages are None, bool, int, float, str, bytes, list, dict and aware datetimes, as the values of key-value
-      storages are; each comes back as the type it went in, and anything else is an :class:`InvalidTypeError`.
+    - Q6 Messages are None, bool, int, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID, as
+      the values of key-value storages are; each comes back as the type it went in, and anything else is an
+      :class:`InvalidTypeError`.
     - Q7 A :meth:`receive` that waits is woken by a push of any process where the store can push, and looks again when
       a message of others falls due; meanwhile it costs nothing. Elsewhere the backend states at which delay it polls.
     - Q8 Each name is a queue of its own, and namespaces are apart. Pushing and receiving join no batch.

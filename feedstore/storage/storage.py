@@ -48,6 +48,10 @@ class Storage(Writer):
         self.metrics = self.backend.metrics if metrics is None else metrics
         if activity_class is not None:
             self.activity_class = activity_class
+        if not (isinstance(self.activity_class, type) and issubclass(self.activity_class, Activity)):
+            raise InvalidTypeError(
+                f"activity_class must be feedstore.Activity or a subclass of it, not {shown(self.activity_class)}"
+            )
         if options.get("aggregated_activity_class") is not None:
             self.aggregated_activity_class = options["aggregated_activity_class"]
         self.serializer_class = serializer_class or self.default_serializer_class

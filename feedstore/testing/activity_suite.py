@@ -19,6 +19,7 @@ from feedstore.testing.samples import (
     ids_of,
     make_activities,
     make_activity,
+    with_context,
     with_id,
 )
 from feedstore.testing.suite import OpenBackend, Suite, counted
@@ -182,12 +183,12 @@ class ActivitySuite(Suite):
 
     def test_activity_one_bad_item_and_nothing_is_written(self, activities: ActivityStorage) -> None:
         """T13: all are checked and serialized before the first is sent."""
-        unstorable = make_activity(2, extra_context={"set": {1, 2}})
+        unstorable = with_context({"set": {1, 2}})
         for bad in (unstorable, object(), None, "text", make_activity(2).reference):
             with pytest.raises(TypeError):
                 activities.add_many([make_activity(0), bad, make_activity(1)])
         with pytest.raises(ValueError, match="surrogate"):
-            activities.add_many([make_activity(0), make_activity(1, extra_context={"text": "\ud800"})])
+            activities.add_many([make_activity(0), with_context({"text": "\ud800"})])
         assert list(activities.iterate()) == []
 
     def test_activity_what_comes_back_is_not_what_is_stored(self, activities: ActivityStorage) -> None:
@@ -195,12 +196,12 @@ class ActivitySuite(Suite):
         given = make_activity(extra_context={"list": [1], "dict": {"one": 1}})
         expected = fresh_copy(given)
         activities.add(given)
-        given.extra_context["list"].append(2)
+        given.stored_context["list"].append(2)
         for read in (activities.get, lambda one: activities.get_many([one])[0], lambda one: next(activities.iterate())):
             found = read(given.serialization_id)
             assert found == expected
-            found.extra_context["list"].append(3)
-            found.extra_context["dict"].clear()
+            found.stored_context["list"].append(3)
+            found.stored_context["dict"].clear()
         assert activities.get(given) == expected
 
     def test_ten_thousand_activities(self, backend: Backend, activities: ActivityStorage) -> None:

@@ -146,7 +146,7 @@ class BatchSuite(Suite):
         with activities.backend.batch() as batch:
             activities.add(changing, batch_interface=batch)
             kv.upsert("key", value, batch_interface=batch)
-            changing.extra_context["list"].append(2)
+            changing.stored_context["list"].append(2)
             value.append(2)
         found = activities.get(changing)
         assert found is not None

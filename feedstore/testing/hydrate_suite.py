@@ -150,7 +150,7 @@ class HydrateSuite(Suite):
         for read in readers(timelines):
             (found,) = read(hydrate_from=activities)
             assert found.extra_context == {"list": [1]}
-            found.extra_context["list"].append(2)
+            found.stored_context["list"].append(2)
 
     def test_what_is_no_activity_storage_is_refused(self, timelines: TimelineStorage) -> None:
         """T5: the option is honoured or refused with an error that names it."""

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -59,6 +60,17 @@ VALUES: tuple[Any, ...] = (
     datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone(-timedelta(hours=12))),
     datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=timezone.utc),
     {"times": [START, {START: "key"}]},
+    date(2026, 1, 31),
+    date.min,
+    date.max,
+    Decimal("1.50"),
+    Decimal("-0"),
+    Decimal("1E+400"),
+    Decimal("Infinity"),
+    Decimal(10) ** 5000 + 1,
+    UUID(int=0),
+    UUID(int=2**128 - 1),
+    {UUID(int=7): [Decimal(1), {date(2026, 1, 1): UUID(int=8)}]},
     "x" * 300_000,
     list(range(70_000)),
 )
@@ -69,23 +81,38 @@ class _Colour(enum.IntEnum):
     RED = 1
 
 
+class _Word(str, enum.Enum):
+    YES = "yes"
+
+
+class _Size(enum.Enum):
+    SMALL = 1.5
+
+
 class _Name(str):
     __slots__ = ()
 
 
+CONVERTED: tuple[tuple[Any, Any], ...] = (
+    ((1, 2), [1, 2]),
+    ((), []),
+    ({"a": ((1,), {"b": (2,)})}, {"a": [[1], {"b": [2]}]}),
+    (_Colour.RED, 1),
+    ([_Word.YES, {_Word.YES: _Colour.RED}], ["yes", {"yes": 1}]),
+)
+"""Values that come back as another one, as K6 says."""
+
+
 REFUSED_TYPES: tuple[Any, ...] = (
-    (1, 2),
     {1, 2},
     frozenset(),
     bytearray(b"a"),
     memoryview(b"a"),
     1j,
-    Decimal("1.5"),
-    date(2026, 1, 1),
     timedelta(1),
     object(),
     OrderedDict(a=1),
-    _Colour.RED,
+    _Size.SMALL,
     _Name("text"),
     range(3),
     len,
@@ -107,6 +134,19 @@ class KvValueSuite(Suite):
         same(list(kv.fetch_by_prefix("k")), [value])
         same(list(kv.items("k")), [("key", value)])
         same(list(kv.fetch_all()), [value, {"list": [value]}])
+
+    @pytest.mark.parametrize(("value", "expected"), CONVERTED, ids=repr)
+    def test_a_value_is_converted(self, kv: KvStorage, value: Any, expected: Any) -> None:
+        """K6: a tuple comes back as a list, and a member of an enumeration as its value."""
+        kv.upsert("key", value)
+        same(kv.fetch_one("key"), expected)
+
+    def test_an_error_names_the_path(self, kv: KvStorage) -> None:
+        """K6: the key, the way to the value inside, and how to convert it."""
+        with pytest.raises(TypeError, match=r"the key.*\['deep'\]\[1\]\['tags'\] is .*set: pass sorted\(value\)"):
+            kv.upsert("the key", {"fine": (1,), "deep": [0, {"tags": {2}}]})
+        with pytest.raises(TypeError, match=r"the key.*\['deep'\] has the key \(1,\).*tuple"):
+            kv.upsert("the key", {"deep": {(1,): 2}})
 
     def test_not_a_number_comes_back(self, kv: KvStorage) -> None:
         """K6: a NaN is a float like any other, but for equality."""

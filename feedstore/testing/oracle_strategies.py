@@ -10,7 +10,7 @@ from feedstore.activity import Activity
 from feedstore.errors import InvalidCursorError, InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID
 from feedstore.testing.kv_value_suite import VALUES
-from feedstore.testing.samples import NEWEST_FIRST, OLDEST_FIRST, ids_of, of_one_millisecond, with_id
+from feedstore.testing.samples import NEWEST_FIRST, OLDEST_FIRST, ids_of, of_one_millisecond, with_context, with_id
 
 ITEM_NAMES = ("items", "items:*")
 IDS = (0, 1, *range(5, 9), 2**53, 2**53 + 1, 2**63, 2**127, *ids_of(of_one_millisecond(5)), MAX_ID - 1, MAX_ID)
@@ -142,7 +142,7 @@ BAD_WRITES: tuple[tuple[Call, type[Exception]], ...] = (
     (Call("references", "trim", ("r", -1), {}), InvalidValueError),
     (Call("payloads", "add_many", ("p", [with_id(5), 5]), {}), InvalidTypeError),
     (Call("payloads", "remove_many", ("p", [5, MAX_ID + 1]), {}), InvalidValueError),
-    (Call("activities", "add_many", ([with_id(5), with_id(6, {1, 2})],), {}), InvalidTypeError),
+    (Call("activities", "add_many", ([with_id(5), with_context({"note": {1, 2}})],), {}), InvalidTypeError),
     (Call("activities", "remove_many", ([5, None],), {}), InvalidTypeError),
     (Call("items", "upsert", ("k", {1, 2}), {}), InvalidTypeError),
     (Call("items", "delete", ("x" * 1025,), {}), InvalidValueError),

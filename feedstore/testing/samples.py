@@ -107,6 +107,11 @@ def with_id(activity_id: int, note: Any = None) -> Activity:
     return make_activity(id=activity_id, extra_context=None if note is None else {"note": note})
 
 
+def with_context(extra_context: dict[str, Any]) -> Activity:
+    """Return an activity whose extra context was not checked, as if another serializer had made it."""
+    return Activity.restore(2, "ann", "like", "photo:2", None, START, extra_context, None)
+
+
 def of_one_millisecond(count: int = 5) -> list[Activity]:
     """Return activities whose ids share one millisecond and its fraction, in ascending order of their ids."""
     activities = [Activity("ann", "like", f"photo:{number}", time=START) for number in range(count)]

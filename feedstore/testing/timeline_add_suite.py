@@ -18,6 +18,7 @@ from feedstore.testing.samples import (
     make_activity,
     newest_first,
     of_one_millisecond,
+    with_context,
     with_id,
 )
 from feedstore.testing.suite import Suite, counted
@@ -160,7 +161,7 @@ class TimelineAddSuite(Suite):
 
     def test_one_item_that_cannot_be_serialized_and_nothing_is_written(self, payloads: TimelineStorage) -> None:
         """T13: all items are serialized before the first is sent."""
-        unstorable = make_activity(2, extra_context={"set": {1, 2}})
+        unstorable = with_context({"set": {1, 2}})
         for bad in (unstorable, make_activity(2).reference, 7):
             with pytest.raises(TypeError):
                 payloads.add_many("key", [make_activity(0), bad, make_activity(1)])
@@ -173,9 +174,9 @@ class TimelineAddSuite(Suite):
         given = make_activity(extra_context={"list": [1]})
         expected = fresh_copy(given)
         payloads.add("key", given)
-        given.extra_context["list"].append(2)
+        given.stored_context["list"].append(2)
         entries = payloads.get_slice("key", 0, None)
-        entries[0].extra_context["list"].append(3)
+        entries[0].stored_context["list"].append(3)
         entries.clear()
         payloads.get_page("key", 5).items.clear()
         payloads.get_many_slices(["key"], 0, 5)["key"].clear()

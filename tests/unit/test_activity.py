@@ -6,6 +6,7 @@ import copy
 import enum
 import pickle
 from collections import ChainMap, OrderedDict
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Any
@@ -68,7 +69,6 @@ def test_what_is_not_given() -> None:
     assert before <= activity.time <= datetime.now(timezone.utc)
     assert activity.time.tzinfo is timezone.utc
     assert (activity.target, activity.extra_context, activity.foreign_id) == (None, {}, None)
-    assert activity.extra_context is not Activity("ann", "like", "photo:7").extra_context
 
 
 def test_the_id_is_derived_from_what_happened() -> None:
@@ -140,8 +140,26 @@ def test_its_containers_are_copied() -> None:
     assert activity.extra_context == {"list": [1, {"two": [2]}], "dict": {"three": 3}}
     for mapping in (MappingProxyType({"a": 1}), OrderedDict(a=1), ChainMap({"a": 1})):
         copied = like(extra_context=mapping).extra_context
-        assert type(copied) is dict
+        assert isinstance(copied, dict)
         assert copied == {"a": 1}
+
+
+def test_an_id_of_time_and_foreign_id_alone() -> None:
+    first, second = (like(actor=actor, id=derive_id(TIME, "row-1"), foreign_id="row-1") for actor in ("ann", "bob"))
+    assert first.id == second.id
+    assert like(foreign_id="row-1") != like(foreign_id="row-1", time=EARLIER_AND_LATER[0])
+
+
+class User:
+    pk = 7
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"), [(UUID(int=5), r"pass str\(actor\)"), (User(), r"actor\.pk"), (like(), r"actor\.id")]
+)
+def test_an_actor_of_another_type_gets_advice(value: Any, advice: str) -> None:
+    with pytest.raises(InvalidTypeError, match=advice):
+        like(actor=value)
 
 
 @pytest.mark.parametrize("value", [like(extra_context={"a": 1}), ActivityRef(5)], ids=["activity", "reference"])
@@ -167,7 +185,6 @@ def test_activities_are_equal_when_all_fields_are() -> None:
         like(id=5, foreign_id="row"),
         like(id=5, time=EARLIER_AND_LATER[0]),
         SpecialActivity("ann", "like", "photo:7", time=TIME),
-        like().reference,
         like().id,
         None,
     ]
@@ -182,6 +199,24 @@ def test_references_are_equal_by_id() -> None:
     assert ActivityRef(5) != ActivityRef(6)
     assert ActivityRef(5) != 5
     assert len({ActivityRef(5), ActivityRef(5), ActivityRef(MAX_ID)}) == 2
+
+
+def test_a_reference_is_not_its_activity_and_says_so() -> None:
+    reference = like().reference
+    comparisons: tuple[Callable[[], bool], ...] = (
+        lambda: reference == like(),
+        lambda: like() == reference,
+        lambda: like() in [ActivityRef(5), reference],
+        lambda: reference in [like(id=5), like()],
+    )
+    for compare in comparisons:
+        with pytest.warns(UserWarning, match=r"activity\.reference.*contains\(key, activity\)"):
+            assert compare() is False
+    with pytest.warns(UserWarning, match="never equal"):
+        assert reference != like()
+    assert ActivityRef(5) != like()
+    assert like() not in [ActivityRef(5), ActivityRef(6)]
+    assert like().reference in [ActivityRef(5), reference]
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -203,7 +238,7 @@ def test_they_can_be_copied() -> None:
     for copied in (copy.copy(activity), copy.deepcopy(activity)):
         assert copied == activity
         assert copied is not activity
-    copy.deepcopy(activity).extra_context["list"].append(2)
+    copy.deepcopy(activity).stored_context["list"].append(2)
     assert activity.extra_context == {"list": [1]}
     assert copy.deepcopy(ActivityRef(5)) == ActivityRef(5)
 
@@ -212,9 +247,12 @@ def test_what_they_show() -> None:
     activity = like(target="album:1", extra_context={"secret": "context"}, id=255)
     assert repr(activity) == (
         "Activity('ann', 'like', 'photo:7', target='album:1', time='2026-01-01T12:30:15.123456+00:00', "
-        "id='00000000-0000-0000-0000-0000000000ff')"
+        "id='00000000-0000-0000-0000-0000000000ff', extra_context={'secret': 'context'})"
     )
     assert f"{activity}" == repr(activity)
+    shown = [like(id=5), like(id=5, foreign_id=0), like(id=5, foreign_id="0"), like(id=5, extra_context={"a": 1})]
+    assert len({repr(one) for one in shown}) == len(shown)
+    assert "int of" in repr(like(extra_context={"a": 10**5000}))
     assert repr(SpecialActivity("ann", "like", 7, time=TIME)).startswith("SpecialActivity('ann', 'like', 7, time=")
     assert repr(ActivityRef(255)) == f"ActivityRef({id_to_text(255)!r})"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given
@@ -115,11 +117,22 @@ def test_a_class_of_activities_of_one_s_own(kind: type[Serializer]) -> None:
         serializer.dumps(Activity("ann", "like", 7))
 
 
+@pytest.mark.parametrize("kind", [MsgpackSerializer, JsonSerializer])
+def test_a_subclass_that_would_come_back_as_its_base_is_refused(kind: type[Serializer]) -> None:
+    special = SpecialActivity("ann", "like", 7, time=TIME)
+    for refused in (kind().dumps, lambda one: kind().dumps_many([one])):
+        with pytest.raises(InvalidTypeError, match="activity_class=SpecialActivity"):
+            refused(special)
+    assert type(PickleSerializer().loads(PickleSerializer().dumps(special), special.id)) is SpecialActivity
+
+
 def with_context(value: Any) -> Activity:
-    return Activity("ann", "like", "photo:7", time=TIME, extra_context={"value": value})
+    """An activity whose context was not checked."""
+    one = Activity("ann", "like", "photo:7", time=TIME)
+    return Activity.restore(one.id, "ann", "like", "photo:7", None, TIME, {"value": value}, None)
 
 
-REFUSED_BY_BOTH: tuple[Any, ...] = ((1,), {1}, 1j, object(), TIME.replace(tzinfo=None), TIME.date(), bytearray(b"a"))
+REFUSED_BY_BOTH: tuple[Any, ...] = ({1}, 1j, object(), TIME.replace(tzinfo=None), bytearray(b"a"))
 
 
 @pytest.mark.parametrize("serializer", SERIALIZERS[:2])
@@ -134,7 +147,21 @@ def test_a_context_that_would_not_come_back_is_refused(serializer: Serializer, r
 
 
 @pytest.mark.parametrize(
-    "refused", [b"a", TIME, float("nan"), float("inf"), {1: 2}, {None: 1}, {"a": {b"b": 1}}], ids=repr
+    "refused",
+    [
+        b"a",
+        (1,),
+        TIME,
+        TIME.date(),
+        Decimal(1),
+        UUID(int=1),
+        float("nan"),
+        float("inf"),
+        {1: 2},
+        {None: 1},
+        {"a": {b"b": 1}},
+    ],
+    ids=repr,
 )
 def test_what_json_cannot_carry_is_refused(refused: Any) -> None:
     with pytest.raises((InvalidTypeError, InvalidValueError), match=id_to_text(with_context(1).id)):

@@ -1,0 +1,173 @@
+"""Plain values: what an activity's extra context, an item and a message may hold, and their form in JSON.
+
+None, bool, int, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID come back as the type they went
+in. A tuple becomes a list, and a member of an enumeration of texts or ints becomes its value.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
+from feedstore.read_only import ReadOnlyDict, ReadOnlyList
+from feedstore.shown import decimal_digits, shown
+
+PLAIN_TYPES = (
+    "None, bool, int, float, str, bytes, list, tuple, dict, aware datetime, date, Decimal, UUID, str- and int-enums"
+)
+DEEPEST = 500
+_UNCHANGED = frozenset({type(None), bool, int, float, bytes, date, Decimal, UUID})
+_LISTS = frozenset({list, tuple, ReadOnlyList})
+_DICTS = frozenset({dict, ReadOnlyDict})
+_LARGEST_NUMBER = 10**1000
+_LONGEST_PATH = 160
+
+
+def plain_copy(value: Any, name: str) -> Any:
+    """Return a copy of ``value`` that holds plain values alone, its tuples and enumeration members converted.
+
+    Raises:
+        InvalidTypeError: For a value of another type. The message begins with ``name`` and the path to the value, and
+            says how to convert it.
+        InvalidValueError: For a naive datetime, a lone surrogate, or more than 500 levels.
+    """
+    try:
+        return _copied(value, DEEPEST)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise _naming_the_path(value, name, error) from None
+    except RecursionError:
+        raise InvalidValueError(f"{name} is nested too deeply, or holds itself") from None
+
+
+def plain_value(value: Any, exact_integers: int | None = None) -> Any:
+    """Return a value as JSON can carry it: times as ISO 8601, bytes as base64, NaN, infinities, Decimals and UUIDs as
+    texts.
+
+    Integers beyond ``exact_integers`` become texts in decimal digits: JavaScript, for one, keeps none beyond 2**53 - 1.
+    So do those of more than 1,000 digits in any case: Python's own reader refuses numbers of more than 4,300.
+    """
+    if isinstance(value, dict):
+        return {_name_of(key): plain_value(item, exact_integers) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain_value(item, exact_integers) for item in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, (Decimal, UUID)) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    if isinstance(value, int) and abs(value) > (_LARGEST_NUMBER if exact_integers is None else exact_integers):
+        return decimal_digits(value)
+    return value
+
+
+def _name_of(key: Any) -> str:
+    return decimal_digits(key) if type(key) is int else str(plain_value(key))
+
+
+def _copied(value: Any, levels: int) -> Any:
+    kind = value.__class__
+    if kind is str:
+        return value if value.isascii() else _encodable(value)
+    if kind in _UNCHANGED:
+        return value
+    if kind in _DICTS or kind in _LISTS:
+        if levels <= 0:
+            raise InvalidValueError(f"is nested more than {DEEPEST} levels deep, or holds itself")
+        # Loops, because a comprehension costs a second frame of Python's stack for each level before Python 3.12.
+        if kind in _LISTS:
+            items: list[Any] = []
+            for item in value:
+                items.append(_copied(item, levels - 1))  # noqa: PERF401
+            return items
+        copied: dict[Any, Any] = {}
+        for key, item in value.items():
+            copied[_copied_key(key)] = _copied(item, levels - 1)
+        return copied
+    return _converted(value)
+
+
+def _copied_key(key: Any) -> Any:
+    if key.__class__ is str and key.isascii():
+        return key
+    if key.__class__ in _LISTS or key.__class__ in _DICTS:
+        raise InvalidTypeError(f"has the key {shown(key)} of type {type(key).__name__}; a key must be a single value")
+    return _copied(key, 0)
+
+
+def _converted(value: Any) -> Any:
+    if type(value) is datetime:
+        if value.utcoffset() is None:
+            raise InvalidValueError(f"is the time {shown(value)} without a timezone; pass an aware datetime")
+        return value
+    if isinstance(value, Enum) and isinstance(value.value, (str, int)) and not isinstance(value.value, Enum):
+        return _copied(value.value, 0)
+    raise InvalidTypeError(
+        f"is {shown(value)} of type {type(value).__name__}{_advice(value)}; what is stored is {PLAIN_TYPES}"
+    )
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError(f"is {shown(text)}, which holds a lone surrogate that UTF-8 cannot carry") from None
+    return text
+
+
+def _advice(value: object) -> str:
+    """Return how to convert a value that cannot be stored."""
+    if isinstance(value, (set, frozenset)):
+        return ": pass sorted(value) or list(value)"
+    if isinstance(value, (bytearray, memoryview)):
+        return ": pass bytes(value)"
+    if isinstance(value, Mapping):
+        return ": pass dict(value)"
+    if hasattr(value, "total_seconds"):
+        return ": pass value.total_seconds()"
+    for kind in (str, int, float, list):
+        if isinstance(value, kind):
+            return f": pass {kind.__name__}(value)"
+    return ": pass str(value) or a field of it"
+
+
+def _naming_the_path(value: Any, name: str, error: FeedstoreError) -> FeedstoreError:
+    """Return the error for the value inside ``value`` that cannot be stored, beginning with its path."""
+    path, item, levels = name, value, DEEPEST
+    while levels > 0:
+        found = next(((key, part) for key, part in _parts_of(item) if _is_faulty(part, levels - 1)), None)
+        if found is None:
+            break
+        levels -= 1
+        path, item = f"{path}[{shown(found[0], 40)}]", found[1]
+    if len(path) > _LONGEST_PATH:
+        path = f"{path[: _LONGEST_PATH // 2]}…{path[-_LONGEST_PATH // 2 :]}"
+    try:
+        _copied(item, levels)
+    except (InvalidTypeError, InvalidValueError) as own:
+        return type(own)(f"{path} {own}")
+    except RecursionError:
+        return InvalidValueError(f"{path} is nested too deeply, or holds itself")
+    return type(error)(f"{path} {error}")
+
+
+def _is_faulty(value: Any, levels: int) -> bool:
+    try:
+        _copied(value, levels)
+    except (InvalidTypeError, InvalidValueError, RecursionError):
+        return True
+    return False
+
+
+def _parts_of(value: Any) -> Iterator[tuple[Any, Any]]:
+    if value.__class__ in _DICTS:
+        yield from value.items()
+    elif value.__class__ in _LISTS:
+        yield from enumerate(value)
