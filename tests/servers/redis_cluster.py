@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from typing import Any
 
 import redis
 
@@ -44,6 +45,13 @@ class OwnRedisCluster(RedisServer):
         """The servers that are primaries now."""
         return [server for server in self.servers if _role(server) == "master"]
 
+    def move_of(self, slot: int) -> SlotMove:
+        """Return a move of a slot to another primary, which has not begun."""
+        ports = {server.port: server for server in self.primaries()}
+        ranges = asked(next(iter(ports.values())), "CLUSTER", "SLOTS")
+        owner = next(ports[primary[1]] for first, last, primary, *_ in ranges if first <= slot <= last)
+        return SlotMove(slot, owner, [owner, *(server for server in ports.values() if server is not owner)])
+
     def stop(self) -> None:
         """End the servers and remove their data."""
         for server in self.servers:
@@ -57,6 +65,46 @@ class OwnRedisCluster(RedisServer):
         )
         if made.returncode:
             raise ServerError(f"redis-cli could not make the Cluster:\n{made.stdout}{made.stderr}")
+
+
+class SlotMove:
+    """A slot that moves from one primary to another, in the steps that redis-cli takes."""
+
+    def __init__(self, slot: int, source: OwnRedisServer, primaries: list[OwnRedisServer]) -> None:
+        self._slot = slot
+        self._primaries = primaries
+        self.source = source
+        self.target = primaries[1]
+
+    def begin(self) -> None:
+        """Mark the slot on both sides: from now on the source answers for the keys that it still has."""
+        for server, state, other in (
+            (self.target, "IMPORTING", self.source),
+            (self.source, "MIGRATING", self.target),
+        ):
+            asked(server, "CLUSTER", "SETSLOT", self._slot, state, asked(other, "CLUSTER", "MYID"))
+
+    def move_keys(self, *keys: str) -> None:
+        """Move some keys, or all."""
+        chosen = keys or asked(self.source, "CLUSTER", "GETKEYSINSLOT", self._slot, 1000)
+        asked(self.source, "MIGRATE", LOOPBACK, self.target.port, "", 0, 5000, "KEYS", *chosen)
+
+    def end(self) -> None:
+        """Give the slot to the target."""
+        name = asked(self.target, "CLUSTER", "MYID")
+        for server in (self.target, *(other for other in self._primaries if other is not self.target)):
+            asked(server, "CLUSTER", "SETSLOT", self._slot, "NODE", name)
+
+
+def asked(server: OwnRedisServer, *words: object) -> Any:
+    """Return a server's answer as it comes: the client makes something else of some in every release."""
+    client: Any = server.client()
+    connection = client.connection_pool.get_connection()
+    try:
+        connection.send_command(*words)
+        return connection.read_response()
+    finally:
+        client.close()
 
 
 def _free_cluster_port() -> int:
