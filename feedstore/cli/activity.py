@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from feedstore.cli.options import add_common_options, open_backend
+from feedstore.cli.options import add_common_options, open_existing_backend
 from feedstore.cli.output import print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text, parse_id
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the activity."""
     activity_id = parse_id(arguments.id)
-    with open_backend(arguments) as backend:
+    with open_existing_backend(arguments) as backend:
         activity = backend.activity_storage().get(activity_id)
     if activity is None:
         raise NotFoundError(f"no activity {id_to_text(activity_id)} in the namespace {shown(arguments.namespace)}")

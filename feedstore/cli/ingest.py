@@ -113,7 +113,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _new_loader(arguments: argparse.Namespace, problems: Problems, opened: ExitStack) -> Loader:
-    follows = read_follows(Source(arguments.follows), problems) if arguments.follows else None
+    follows = read_follows(Source(arguments.follows), problems) if arguments.follows is not None else None
     return Loader(
         None if arguments.dry_run else opened.enter_context(open_backend(arguments)),
         follows,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from feedstore.errors import InvalidValueError
-from feedstore.registry import connect
+from feedstore.registry import connect, load_backend, scheme_of
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import DEFAULT_NAMESPACE
@@ -44,8 +44,14 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 def store_url(arguments: argparse.Namespace) -> str:
     """Return the store's URL, or raise :class:`InvalidValueError` if neither the option nor the variable is given."""
-    url: str | None = arguments.store or os.environ.get(URL_VARIABLE)
-    if not url:
+    url: str | None = arguments.store
+    if url is None:
+        url = os.environ.get(URL_VARIABLE) or None
+    elif not url:
+        raise InvalidValueError(
+            f"--store is empty; pass a URL such as sqlite:///feeds.db, or leave --store out to use {URL_VARIABLE}"
+        )
+    if url is None:
         raise InvalidValueError(f"name the store: --store URL, such as sqlite:///feeds.db, or set {URL_VARIABLE}")
     return url
 
@@ -53,6 +59,18 @@ def store_url(arguments: argparse.Namespace) -> str:
 def open_backend(arguments: argparse.Namespace) -> Backend:
     """Return the backend that ``--store`` and ``--namespace`` name; nothing is connected until it is first used."""
     return connect(store_url(arguments), namespace=arguments.namespace)
+
+
+def open_existing_backend(arguments: argparse.Namespace) -> Backend:
+    """Return the same for a command that only reads: it creates and migrates nothing, and refuses a missing store.
+
+    An option that the URL carries itself wins.
+    """
+    url = store_url(arguments)
+    given = parse_qs(url.partition("?")[2], keep_blank_values=True)
+    options = load_backend(scheme_of(url)).options_to_read
+    missing = {name: value for name, value in options.items() if name not in given}
+    return connect(url, namespace=arguments.namespace, **missing)
 
 
 def masked(url: str) -> str:

@@ -35,9 +35,9 @@ def time_text(time: datetime) -> str:
     return text.rstrip("0") if time.microsecond else text
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, which takes an s in the plural."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun, which takes an s in the plural unless another one is given."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:

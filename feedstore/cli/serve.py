@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 
-from feedstore.cli.options import add_namespace_option, add_store_option, masked, open_backend, store_url
+from feedstore.cli.options import add_namespace_option, add_store_option, masked, open_existing_backend, store_url
 from feedstore.shown import shown
 
 NAME = "serve"
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Here, so that the other commands need not have the extra.
     from feedstore.serve import LiveServer, new_viewer
 
-    with open_backend(arguments) as backend:
+    with open_existing_backend(arguments) as backend:
         backend.ping()
         token = secrets.token_urlsafe(24)
         about = f"{masked(store_url(arguments))}, namespace {arguments.namespace}"

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from feedstore.activity import Activity
-from feedstore.cli.options import add_common_options, masked, open_backend, store_url
-from feedstore.cli.output import print_json, print_table, printable, time_text
+from feedstore.cli.options import add_common_options, masked, open_existing_backend, store_url
+from feedstore.cli.output import counted, print_json, print_table, printable, time_text
 from feedstore.ingest import Checkpoints
 from feedstore.storage import TimelineStorage
 from feedstore.timeline_keys import actor_key, reader_key
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Count, and print the counts."""
-    with open_backend(arguments) as backend:
+    with open_existing_backend(arguments) as backend:
         activities = _count_activities(backend.activity_storage().iterate())
         kinds = _count_timelines(backend.timeline_storage())
         checkpoints = sorted(Checkpoints(backend), key=lambda checkpoint: checkpoint.source)
@@ -95,7 +95,7 @@ def _count_timelines(timelines: TimelineStorage) -> dict[str, Kind]:
 
 
 def _print_activities(activities: Activities) -> None:
-    print(f"{activities.count:,} activities", end="")
+    print(counted(activities.count, "activity", "activities"), end="")
     if activities.first is not None and activities.last is not None:
         print(f", {time_text(activities.first)} to {time_text(activities.last)} (UTC)", end="")
     print()

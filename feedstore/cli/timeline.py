@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from feedstore.cli.options import add_common_options, at_least_one, open_backend
+from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
 from feedstore.cli.output import floor_text, print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the page, whether it is complete, and the cursor that leads to the next."""
-    with open_backend(arguments) as backend:
+    with open_existing_backend(arguments) as backend:
         page = _read_page(backend, arguments)
     if arguments.json:
         _print_json(arguments, page)

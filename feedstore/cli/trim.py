@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from feedstore.cli.options import add_common_options, open_backend, zero_or_more
-from feedstore.cli.output import print_json
+from feedstore.cli import status
+from feedstore.cli.options import add_common_options, masked, open_existing_backend, store_url, zero_or_more
+from feedstore.cli.output import counted, print_json, printable
+from feedstore.cli.streams import print_error
 from feedstore.errors import InvalidValueError
 from feedstore.storage import Backend
 
@@ -21,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("keys", metavar="KEY", nargs="*", help="timelines to trim")
     parser.add_argument("--all", action="store_true", help="trim every timeline of the namespace, actors' own too")
     parser.add_argument(
+        "--yes", action="store_true", help="do not ask before --all; needed where there is no terminal to ask on"
+    )
+    parser.add_argument(
         "--length", metavar="N", type=zero_or_more, required=True, help="how many entries each timeline keeps"
     )
     add_common_options(parser)
@@ -28,22 +34,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trim, and print how many entries of how many timelines went."""
-    if arguments.all == bool(arguments.keys):
+    if arguments.all and arguments.keys:
+        raise InvalidValueError("pass either timelines to trim or --all, which trims every timeline of the namespace")
+    if not arguments.all and not arguments.keys:
         raise InvalidValueError("name the timelines to trim, or pass --all for every timeline of the namespace")
-    with open_backend(arguments) as backend:
+    if arguments.all and not arguments.yes and not _is_confirmed(arguments):
+        print_error("nothing was trimmed")
+        return status.FAILED
+    with open_existing_backend(arguments) as backend:
         counts = _trim(backend, arguments.keys, arguments.length)
     # A store without exact counts does not say how many went.
     known = [count for count in counts if count is not None]
     is_known = len(known) == len(counts)
-    trimmed, removed = (sum(count > 0 for count in known), sum(known)) if is_known else (None, None)
+    trimmed, removed = sum(count > 0 for count in known), sum(known)
     if arguments.json:
-        print_json({"timelines": len(counts), "trimmed": trimmed, "removed": removed})
+        exact = {"trimmed": trimmed, "removed": removed} if is_known else {"trimmed": None, "removed": None}
+        print_json({"timelines": len(counts), **exact})
     elif is_known:
-        noun = "entry" if removed == 1 else "entries"
-        print(f"removed {removed:,} {noun} from {trimmed:,} of {len(counts):,} timelines")
+        entries, timelines = counted(removed, "entry", "entries"), counted(len(counts), "timeline")
+        print(f"removed {entries} from {trimmed:,} of {timelines}")
     else:
-        print(f"{len(counts):,} timelines were trimmed; this store does not count what went")
+        were = "was" if len(counts) == 1 else "were"
+        print(f"{counted(len(counts), 'timeline')} {were} trimmed; this store does not count what went")
     return 0
+
+
+def _is_confirmed(arguments: argparse.Namespace) -> bool:
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidValueError("trim --all asks before it trims, and there is no terminal to ask on; pass --yes")
+    store = printable(masked(store_url(arguments)))
+    question = (
+        f"Keep only the newest {counted(arguments.length, 'entry', 'entries')} of every timeline in the namespace "
+        f"{arguments.namespace} of {store}? Other entries cannot be restored. [y/N] "
+    )
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _trim(backend: Backend, keys: Iterable[str], length: int) -> list[int | None]:

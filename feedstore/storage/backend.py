@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
@@ -48,6 +48,9 @@ class Backend(ABC):
     timeline_storage_class: type[TimelineStorage]
     kv_storage_class: type[KvStorage]
     queue_storage_class: type[QueueStorage] | None = None
+    options_to_read: ClassVar[Mapping[str, Any]] = {}
+    """The options of :meth:`from_url` with which a backend refuses a store that is not there, and neither creates nor
+    migrates anything: what the commands that only read pass. Empty where reading creates nothing anyway."""
 
     def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
         self.namespace = check_namespace(namespace)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,3 +71,29 @@ def run_process(
     process = start(*arguments, environment=environment, setup=setup)
     out, err = process.communicate(given, timeout=60)
     return Result(process.returncode, out, err)
+
+
+def run_in_terminal(*arguments: str, given: str = "", columns: int = 80, setup: str = "") -> tuple[int, str]:
+    """Run ``python -m feedstore`` on a terminal where ``given`` is typed; return the status and the screen."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    program = f"{setup}\nimport runpy\nrunpy.run_module('feedstore', run_name='__main__', alter_sys=True)"
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment["TERM"] = "xterm"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=environment, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        os.write(controller, given.encode())
+        screen = b"".join(iter(lambda: _read_terminal(controller), b""))
+    os.close(controller)
+    return process.returncode, screen.decode().replace("\r\n", "\n")
+
+
+def _read_terminal(controller: int) -> bytes:
+    try:
+        return os.read(controller, 65_536)
+    except OSError:
+        # What a terminal says after its last process has left it.
+        return b""

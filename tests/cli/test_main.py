@@ -13,6 +13,8 @@ from feedstore import __version__
 from feedstore.cli.main import COMMANDS
 from ingest.inputs import HEADER, csv_text
 
+MORE = {"timeline": ["x"], "activity": ["0" * 32], "trim": ["--all", "--length", "1", "--yes"]}
+
 
 def test_help_names_every_command_and_every_status(feedstore: CommandLine) -> None:
     result = feedstore("--help")
@@ -59,12 +61,16 @@ def test_the_version(feedstore: CommandLine) -> None:
         ["timeline", ""],
         ["timeline", "x" * 1025],
         ["timeline", "x", "--namespace", "not allowed"],
+        ["timeline", "x", "--store", ""],
+        ["timeline", "x", "--namespace", ""],
+        ["timeline", "x", "--cursor", ""],
         ["timeline", "x", "--store", "feeds.db"],
         ["timeline", "x", "--store", "mysql://localhost/x"],
         ["timeline", "x", "--store", "sqlite:///x.db?colour=red"],
         ["activity", "12"],
         ["trim", "feed:bob"],
         ["trim", "--length", "1"],
+        ["trim", "--all", "--length", "1"],
         ["trim", "feed:bob", "--all", "--length", "1"],
         ["trim", "feed:bob", "--length", "-1"],
     ],
@@ -87,9 +93,49 @@ def test_a_store_must_be_named(feedstore: CommandLine, folder: Path, monkeypatch
     )
 
 
+def test_an_empty_store_option_is_never_the_variable_s_store(feedstore: CommandLine, filled: Path) -> None:
+    for arguments in (["stats"], ["trim", "--all", "--length", "0", "--yes"], ["db", "current"]):
+        result = feedstore(*arguments, "--store", "")
+        assert (result.status, result.out) == (2, "")
+        assert "--store is empty; pass a URL" in result.err
+    assert feedstore("stats", "--json").json["activities"]["count"] == 3
+
+
+def test_an_empty_variable_is_no_store(feedstore: CommandLine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEEDSTORE_URL", "")
+    assert "name the store" in feedstore("stats").err
+
+
+def test_an_empty_name_of_a_file_is_a_missing_file(feedstore: CommandLine, folder: Path) -> None:
+    for arguments in (["ingest", ""], ["ingest", "activities.csv", "--follows", ""]):
+        result = feedstore(*arguments)
+        assert result.status == 1
+        assert "the file cannot be read: No such file or directory" in result.err
+    assert not (folder / "feeds.db").exists()
+
+
 def test_the_option_wins_over_the_variable(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("stats", "--store", f"sqlite:///{filled / 'other.db'}", "--json")
-    assert result.json["activities"]["count"] == 0
+    other = f"sqlite:///{filled / 'other.db'}"
+    assert feedstore("db", "upgrade", "--store", other).status == 0
+    assert feedstore("stats", "--store", other, "--json").json["activities"]["count"] == 0
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("ingest", "db")])
+def test_a_command_that_only_reads_makes_no_file(feedstore: CommandLine, folder: Path, command: str) -> None:
+    result = feedstore(command, *MORE.get(command, []))
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("feedstore: error: the SQLite database ")
+    assert "feeds.db' does not exist: check its path, or create it with `feedstore db upgrade" in result.err
+    assert not (folder / "feeds.db").exists()
+
+
+def test_an_older_schema_is_read_only_after_an_upgrade(feedstore: CommandLine, folder: Path) -> None:
+    assert feedstore("db", "upgrade", "--revision", "0001").status == 0
+    result = feedstore("stats")
+    assert result.status == 1
+    assert "is at revision 0001 and this release needs" in result.err
+    assert feedstore("db", "current", "--json").json["revision"] == "0001"
+    assert feedstore("stats", "--store", f"sqlite:///{folder / 'feeds.db'}?schema=migrate").status == 0
 
 
 def test_the_module_is_the_command(filled: Path) -> None:
@@ -101,8 +147,7 @@ def test_the_module_is_the_command(filled: Path) -> None:
 @pytest.mark.parametrize("command", ["stats", "timeline", "activity", "trim"])
 def test_a_store_that_fails_is_status_1_and_one_line(feedstore: CommandLine, folder: Path, command: str) -> None:
     (folder / "feeds.db").write_bytes(b"this is no database at all" * 100)
-    more = {"timeline": ["x"], "activity": ["0" * 32], "trim": ["--all", "--length", "1"]}.get(command, [])
-    result = feedstore(command, *more)
+    result = feedstore(command, *MORE.get(command, []))
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("feedstore: error: ")
     assert result.err.count("\n") == 1

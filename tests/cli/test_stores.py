@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis, RedisCluster
 
 from cli.conftest import FOLLOWS
 from cli.running import CommandLine, Result
@@ -18,6 +20,8 @@ ROWS = [
     for number in range(20)
 ]
 INGEST = ("ingest", "activities.csv", "--follows", "follows.csv", "--max-length", "8", "--chunk-size", "6")
+
+READING = (["stats"], ["timeline", "feed:bob"], ["activity", "0" * 32])
 
 pytestmark = pytest.mark.parametrize("backend_kind", [kind for kind in STORES if kind != "memory"])
 
@@ -32,9 +36,13 @@ class StoreCommand:
 
     def __call__(self, *arguments: str) -> Result:
         """Run a command that must succeed."""
-        result = self._feedstore(*arguments, "--store", self.url, "--namespace", self.namespace)
+        result = self.result(*arguments)
         assert (result.status, result.err) == (0, "")
         return result
+
+    def result(self, *arguments: str) -> Result:
+        """Run a command that may fail."""
+        return self._feedstore(*arguments, "--store", self.url, "--namespace", self.namespace)
 
     def json(self, *arguments: str) -> Any:
         """Run a command for programs."""
@@ -83,3 +91,14 @@ def test_trimming_and_counting(command: StoreCommand) -> None:
     page = command.json("timeline", "feed:eve", "--limit", "9")
     assert [entry["object"] for entry in page["items"]] == ["photo:19", "photo:17", "photo:15"]
     assert page["complete"] is False
+
+
+def test_reading_an_empty_namespace_writes_nothing(command: StoreCommand, backend_kind: str) -> None:
+    with connect(command.url, namespace=fresh_namespace()) as other:
+        # Makes the tables, where there are any.
+        assert other.timeline_storage().count("feed:bob") == 0
+    assert [command.result(*arguments).status for arguments in READING] == [0, 3, 3]
+    if backend_kind.startswith("redis"):
+        first_node = command.url.replace("+cluster", "").partition(",")[0]
+        with closing((Redis if backend_kind == "redis" else RedisCluster).from_url(first_node)) as client:
+            assert client.keys(f"*{command.namespace}*") == []

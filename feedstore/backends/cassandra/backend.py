@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from feedstore.backends.cassandra.activity import CassandraActivityStorage
 from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
@@ -48,6 +48,7 @@ class CassandraBackend(StoreBackend[Store]):
     activity_storage_class = CassandraActivityStorage
     timeline_storage_class = CassandraTimelineStorage
     kv_storage_class = CassandraKvStorage
+    options_to_read: ClassVar[Mapping[str, Any]] = {"schema": "check"}
     abilities = Abilities(
         exact_counts=False,
         exact_fan_out_length=False,

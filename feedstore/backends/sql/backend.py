@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy import Engine
 
@@ -71,6 +71,7 @@ class SqlBackend(StoreBackend[Store]):
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage
     queue_storage_class = SqlQueueStorage
+    options_to_read: ClassVar[Mapping[str, Any]] = {"schema": "check"}
 
     def __init__(
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any

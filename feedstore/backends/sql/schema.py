@@ -116,7 +116,12 @@ def is_missing_file(engine: Engine) -> bool:
 
 
 def missing_schema_error(engine: Engine) -> MissingSchemaError:
-    """Return the error for an empty database that must not be written to."""
+    """Return the error for a database that is not there, or empty, and must not be written to."""
+    if is_missing_file(engine):
+        return MissingSchemaError(
+            f"{database_name(engine)} does not exist: check its path, or create it with "
+            "`feedstore db upgrade --store URL`"
+        )
     return MissingSchemaError(
         f"{database_name(engine)} holds no tables of feedstore: create them with `feedstore db upgrade --store URL`"
     )
