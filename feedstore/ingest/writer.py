@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedstore.errors import AtomicityError
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
 from feedstore.ingest.chunk import Chunk
 from feedstore.ingest.lateness import LateDeliveries
@@ -11,8 +12,9 @@ from feedstore.storage import AtomicScope, Backend
 class ChunkWriter:
     """Writes each chunk with its checkpoint in one atomic batch: what a kill leaves are whole chunks.
 
-    Where no atomic batch reaches the whole backend, the checkpoint follows its chunk. A kill between the two leaves a
-    chunk, or a part of one, that a resumed run writes again, which changes nothing.
+    Where no atomic batch reaches the whole backend, or the chunk is more than one may hold, the checkpoint follows its
+    chunk. A kill between the two leaves a chunk, or a part of one, that a resumed run writes again, which changes
+    nothing.
 
     An activity goes into the activity storage, to the timeline of its actor, which is kept whole, and to its
     followers' timelines, which are kept to their newest ``max_length`` entries.
@@ -36,16 +38,24 @@ class ChunkWriter:
 
         A backend without exact counts counts what it was sent.
         """
+        if not self._is_atomic:
+            return self._write(chunk, checkpoint, is_atomic=False)
+        try:
+            return self._write(chunk, checkpoint, is_atomic=True)
+        except AtomicityError:
+            return self._write(chunk, checkpoint, is_atomic=False)
+
+    def _write(self, chunk: Chunk, checkpoint: Checkpoint, is_atomic: bool) -> tuple[int, int]:
         own, fan_out = chunk.by_actor(), chunk.by_readers()
-        with self._backend.batch(atomic=self._is_atomic) as batch:
+        with self._backend.batch(atomic=is_atomic) as batch:
             self._activities.add_many(chunk.activities, batch_interface=batch)
             for readers, activities in fan_out:
                 self._timelines.add_to_many(readers, activities, max_length=self._max_length, batch_interface=batch)
             for actor, activities in own.items():
                 self._timelines.add_many(actor, activities, batch_interface=batch)
-            if self._is_atomic:
+            if is_atomic:
                 self.checkpoints.save(checkpoint, batch)
-        if not self._is_atomic:
+        if not is_atomic:
             self.checkpoints.save(checkpoint)
         added, *delivered = batch.results[: 1 + len(fan_out)]
         if added is None or None in delivered:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 
-from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import WRITE
 from feedstore.storage.transaction import Pending, Transaction
@@ -15,10 +15,16 @@ from feedstore.storage.transaction import Pending, Transaction
 _Result = TypeVar("_Result")
 
 FLUSH = "flush"
-"""The write that removes all timelines of a bucket."""
+"""The write that removes all timelines of a bucket; ``execution`` makes others of it, which name their keys."""
 
-_MOST_WRITES = 1000
-_MOST_BYTES = 1_000_000
+FORGET = "forget"
+"""The write that removes the timelines, and payloads, whose keys it has."""
+
+MOST_WORK = 4000
+"""The work of a script that does not have to be atomic."""
+
+_WORK_OF_A_WRITE = 16
+_BYTES_A_UNIT = 500
 
 Items = tuple[list[bytes], list[bytes] | None]
 """Ids, and the bytes of each if there are any. Writes that share them are the same object."""
@@ -29,7 +35,7 @@ class Write(NamedTuple):
 
     kind: str
     bucket: int
-    keys: tuple[str, ...]
+    keys: tuple[str | bytes, ...]
     items: Items | None = None
     arguments: tuple[Any, ...] = ()
 
@@ -57,13 +63,13 @@ class RedisTransaction(Transaction):
             pending.settle(result(counts[part]))
 
 
-def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:
-    """Return the command that carries out writes, all or none."""
+def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True) -> Command:
+    """Return the command that carries out writes, with ``is_atomic`` all or none."""
     places: dict[int, int] = {}
     items: list[Items] = []
     program = []
     for write in writes:
-        words: list[Any] = [write.kind]
+        words: list[Any] = [write.kind, len(write.keys)]
         if write.items is not None:
             place = places.get(id(write.items))
             if place is None:
@@ -73,45 +79,51 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:
         program.append([*words, *write.arguments])
     packed = msgpack.packb([items, program], use_bin_type=False)
     touched = [key for write in writes for key in write.keys]
-    return call_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry), writes=True)
+    return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry, int(is_atomic)))
 
 
-def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int, spread: bool) -> tuple[list[Command], list[int]]:
+def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[Command], list[int]]:
     """Return commands that carry out writes, and the position of each of their counts.
 
-    A script stays short enough not to keep the server from others. With ``spread``, on a Cluster, each reaches the keys
-    of one bucket; the writes of one bucket keep their order.
+    A script stays short enough not to keep the server from others. On a Cluster each reaches the keys of one bucket;
+    the writes of one bucket keep their order.
     """
     groups: dict[int, list[int]] = {}
     for position, write in enumerate(writes):
-        groups.setdefault(write.bucket if spread else 0, []).append(position)
+        groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)
     commands, positions = [], []
     for group in groups.values():
         for part in _parts(writes, group):
-            commands.append(in_one_script(keys, [writes[position] for position in part], expiry))
+            commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
             positions.extend(part)
     return commands, positions
+
+
+def work_of(writes: Iterable[Write]) -> int:
+    """Return about how many microseconds of the server's time writes take."""
+    return sum(map(_work, writes))
 
 
 def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
     parts: list[list[int]] = [[]]
     size = 0
     for position in group:
-        weight = _weight(writes[position])
-        if parts[-1] and (len(parts[-1]) >= _MOST_WRITES or size + weight > _MOST_BYTES):
+        work = _work(writes[position])
+        if parts[-1] and size + work > MOST_WORK:
             parts.append([])
             size = 0
         parts[-1].append(position)
-        size += weight
+        size += work
     return parts
 
 
-def _weight(write: Write) -> int:
-    """Return about how much work a write is, in bytes."""
-    if write.kind == FLUSH:
-        # Nobody knows how many timelines there are.
-        return _MOST_BYTES
+def _work(write: Write) -> int:
+    if write.kind == FORGET:
+        return _WORK_OF_A_WRITE + 5 * len(write.keys)
     if write.items is None:
-        return 100 + sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
+        length = sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
+        return _WORK_OF_A_WRITE + length // _BYTES_A_UNIT
     ids, data = write.items
-    return 100 + 40 * len(ids) + sum(map(len, data or ()))
+    if data is None:
+        return _WORK_OF_A_WRITE + len(ids)
+    return 2 * _WORK_OF_A_WRITE + 2 * len(ids) + sum(map(len, data)) // _BYTES_A_UNIT

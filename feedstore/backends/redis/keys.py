@@ -6,9 +6,13 @@ of a Cluster. A timeline's bucket is a hash of its name, an activity's the last 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 from zlib import crc32
 
+from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.scripts import Script
+from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 
 FORMAT = 1
@@ -18,10 +22,14 @@ MOST_BUCKETS = 256
 """An activity's bucket is taken from one byte."""
 
 _TIMELINE = "}t:"
+_PAYLOADS = "}p:"
 
 
 def marker_key(namespace: str) -> str:
-    """Return the key of the hash that holds a namespace's format and number of buckets."""
+    """Return the key of the hash that holds a namespace's format and number of buckets.
+
+    On a Cluster each bucket has a copy of it, which lies in the bucket's slot: the marker of its hash tag.
+    """
     return f"feedstore{{{namespace}}}"
 
 
@@ -31,11 +39,12 @@ def channel_of(namespace: str) -> str:
 
 
 class Keys:
-    """The keys of one namespace, whose number of buckets is fixed."""
+    """The keys of one namespace, whose number of buckets is fixed. ``is_spread`` says that it lies on a Cluster."""
 
-    def __init__(self, namespace: str, buckets: int) -> None:
+    def __init__(self, namespace: str, buckets: int, is_spread: bool) -> None:
         self.namespace = namespace
         self.buckets = buckets
+        self.is_spread = is_spread
         self.all_buckets = range(buckets)
         self._prefixes = [f"feedstore{{{namespace}:{bucket}}}" for bucket in self.all_buckets]
         self.directories = [f"{prefix}d" for prefix in self._prefixes]
@@ -45,6 +54,15 @@ class Keys:
     def tag(self, bucket: int) -> str:
         """Return the hash tag of a bucket, which decides its slot."""
         return f"{self.namespace}:{bucket}"
+
+    def marker(self, tag: str) -> str:
+        """Return the key of the marker that a write under a hash tag checks."""
+        return marker_key(tag if self.is_spread else self.namespace)
+
+    def write_script(self, tag: str, script: Script, touched: Sequence[Any], arguments: Sequence[Any]) -> Command:
+        """Return the command that runs a script that writes, which checks the marker first."""
+        every_key = (self.marker(tag), *touched)
+        return call_script(tag, script, every_key, (FORMAT, self.buckets, *arguments), writes=True)
 
     def bucket_of(self, key: str) -> int:
         """Return the bucket of a timeline, a key-value storage or a queue."""
@@ -90,7 +108,29 @@ class Keys:
             groups.setdefault(activity_id[ID_BYTES - 1] % buckets, []).append(activity_id)
         return groups
 
+    def is_timeline(self, bucket: int, field: bytes) -> bool:
+        """Return whether a directory's field is the key of a timeline of its bucket."""
+        return field.startswith(self._timelines[bucket].encode())
+
     @staticmethod
     def key_of(timeline: str) -> str:
         """Return the key of a timeline whose sorted set has the key ``timeline``."""
         return timeline.partition(_TIMELINE)[2]
+
+    def key_of_field(self, bucket: int, field: bytes) -> str:
+        """Return the key of the timeline that a directory's field names."""
+        try:
+            return self.key_of(field.decode())
+        except UnicodeDecodeError:
+            raise self.damaged_field(bucket, field) from None
+
+    def damaged_field(self, bucket: int, field: bytes) -> StoredDataError:
+        """Return the error for a directory's field that names no timeline."""
+        return StoredDataError(f"the directory {self.directories[bucket]!r} has the field {field!r}; it is damaged")
+
+    @staticmethod
+    def payloads_of(timeline: str | bytes) -> str | bytes:
+        """Return the key of the payloads of a timeline whose sorted set has the key ``timeline``."""
+        if isinstance(timeline, bytes):
+            return timeline.replace(_TIMELINE.encode(), _PAYLOADS.encode(), 1)
+        return timeline.replace(_TIMELINE, _PAYLOADS, 1)

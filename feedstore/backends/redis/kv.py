@@ -10,6 +10,7 @@ from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.counts import nothing
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import SCAN
+from feedstore.errors import StoredDataError
 from feedstore.storage import KvStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -72,7 +73,17 @@ class RedisKvStorage(KvStorage):
             tag, index, values = self._place(self.backend.keys())
             found, data = self.backend.store.ask(call_script(tag, SCAN, (index, values), (start, end, _CHUNK)))
             for key, value in zip(found, data, strict=True):
-                yield key.decode(), value
+                yield _key_of(index, key, value), value
             if len(found) < _CHUNK:
                 return
             start = b"(" + found[-1]
+
+
+def _key_of(index: str, key: bytes, value: bytes | None) -> str:
+    """Return the key of an item. Raises :class:`StoredDataError` for one that is damaged, or has lost its value."""
+    if value is None:
+        raise StoredDataError(f"the item {key!r} of {index!r} has lost its value")
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise StoredDataError(f"{index!r} holds the key {key!r}, which is not UTF-8; it is damaged") from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.scripts import ACK, PUSH, RECEIVE
+from feedstore.errors import InvalidValueError, StoredDataError
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery
 
@@ -21,6 +22,10 @@ _MILLISECONDS = 1000
 # Far longer than any call goes on trying; the tokens of a push are kept as long.
 _AGAIN_SECONDS = 120
 _FIELDS = 4
+_NOT_YET = 2
+MOST_PUSHED = 5_000
+"""How many messages one call may push: all of them or none, which takes one script."""
+_MOST_RECEIVED = 500
 _RECEIPT = re.compile(r"([0-9]{1,18}-[0-9]{1,18})-([0-9]{1,15})-([0-9a-f]{16})", re.ASCII)
 
 
@@ -28,7 +33,8 @@ class RedisQueueStorage(QueueStorage):
     """Messages in a stream with a consumer group, and a sorted set of those that somebody has by the time at which they
     fall due. They lie in the bucket of the queue's name, and are gone when the last message is.
 
-    Push, receive and ack are one round trip and one script each, O(log n) for each message. A push that is sent again
+    Push, receive and ack are one round trip and one script each, O(log n) for each message; a receive of more than
+    500 messages is several. A push takes 5,000 messages at most. A push that is sent again
     because its answer was lost adds nothing twice; an ack that is sent again may return False although it removed the
     message; of a receive that is, the first answer's messages fall due again. Times are the server's. Who waits is
     woken by the push itself, through the connection of the backend's watcher.
@@ -37,7 +43,14 @@ class RedisQueueStorage(QueueStorage):
     backend: RedisBackend
 
     def _push(self, messages: list[bytes]) -> None:
-        tag, keys = self._place(self.backend.keys_to_write())
+        """One round trip; more where ``when_full="drop_oldest"`` has to drop thousands."""
+        if len(messages) > MOST_PUSHED:
+            raise InvalidValueError(
+                f"{len(messages)} messages are pushed to {self} in one call, and a call on Redis pushes {MOST_PUSHED} "
+                "at most, for it is one script; push them in several calls"
+            )
+        names = self.backend.keys_to_write()
+        tag, keys = self._place(names)
         again = max(_AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds)
         arguments = (
             _GROUP,
@@ -48,8 +61,11 @@ class RedisQueueStorage(QueueStorage):
             channel_of(self.backend.namespace),
             self.topic.digest,
         )
-        command = call_script(tag, PUSH, keys, (*arguments, *messages), writes=True)
-        if not self.backend.store.ask(command):
+        command = names.write_script(tag, PUSH, keys, (*arguments, *messages))
+        answer = _NOT_YET
+        while answer == _NOT_YET:
+            (answer,) = self.backend.store.write(names, [command])
+        if not answer:
             raise self.full_error(len(messages))
 
     def _place(self, names: Keys) -> tuple[str, tuple[str, str, str]]:
@@ -57,14 +73,19 @@ class RedisQueueStorage(QueueStorage):
         return names.tag(bucket), names.of_queue(bucket, self.name)
 
     def _receive(self, limit: int) -> list[Delivery]:
+        """One round trip for each 500 messages."""
         tag, keys = self._place(self.backend.keys())
         hidden = max(1, round(self.visibility_timeout * _MILLISECONDS))
-        command = call_script(tag, RECEIVE, keys[:2], (_GROUP, limit, hidden), writes=True)
-        found = self.backend.store.ask(command)
-        return [
-            (f"{found[first].decode()}-{found[first + 2]}-{found[first + 1].hex()}", found[first + 3])
-            for first in range(0, len(found), _FIELDS)
-        ]
+        deliveries: list[Delivery] = []
+        while True:
+            wanted = min(limit - len(deliveries), _MOST_RECEIVED)
+            command = call_script(tag, RECEIVE, keys[:2], (_GROUP, wanted, hidden), writes=True)
+            found = self.backend.store.ask(command)
+            deliveries += [
+                _delivery(keys[0], *found[first : first + _FIELDS]) for first in range(0, len(found), _FIELDS)
+            ]
+            if len(found) < wanted * _FIELDS or len(deliveries) == limit:
+                return deliveries
 
     def _ack(self, receipt: str) -> bool:
         parts = _RECEIPT.fullmatch(receipt)
@@ -94,3 +115,12 @@ class RedisQueueStorage(QueueStorage):
             return self.visibility_timeout
         left = float(first[1]) / _MILLISECONDS - int(seconds) - int(microseconds) / 1_000_000
         return min(max(0.0, left), self.visibility_timeout)
+
+
+def _delivery(stream: str, entry: bytes, token: bytes | None, delivery: int, message: bytes | None) -> Delivery:
+    """Return a receipt and the bytes of a message. Raises :class:`StoredDataError` for an entry that no push made."""
+    if token is None or len(token) != _TOKEN_BYTES or message is None:
+        raise StoredDataError(
+            f"the entry {entry.decode()} of the queue's stream {stream!r} is no message; it is damaged: XDEL it"
+        )
+    return f"{entry.decode()}-{delivery}-{token.hex()}", message

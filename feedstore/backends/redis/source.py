@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from feedstore.backends.redis.errors import DRIVER_ERRORS, translated
 from feedstore.backends.redis.keys import channel_of
 from feedstore.errors import StorageTimeoutError
-from feedstore.storage.topic import cut
+from feedstore.storage.topic import DIGEST_BYTES, cut
 from feedstore.storage.topic_source import EVERYTHING, PushedSource
 from feedstore.storage.watched import Watched
 
@@ -83,6 +83,8 @@ class RedisSource(PushedSource):
             self._note_life()
             if answer[0] == b"message":
                 found.update(cut(answer[2]))
+                # Another program published something else: it may have meant anything.
+                is_gap = is_gap or len(answer[2]) % DIGEST_BYTES != 0
             is_gap = is_gap or answer[0] == b"subscribe"
         return EVERYTHING if is_gap else found
 

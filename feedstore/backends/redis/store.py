@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from feedstore.backends.redis.batch import Write, in_one_script, in_scripts
+from feedstore.backends.redis.batch import Write
 from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.execution import Execution
 from feedstore.backends.redis.keys import FORMAT, MOST_BUCKETS, Keys, marker_key
 from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
 from feedstore.backends.redis.scripts import NAMESPACE
 from feedstore.backends.redis.transport import Transport
 from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError, StoredDataError
 from feedstore.shown import shown
+
+_UNMARKED, _DAMAGED = b"UNMARKED", b"DAMAGED "
+_REMEMBERED_SECONDS = 10.0
+_MOST_MARKINGS = 20
+_MOST_DIGITS = 9
 
 
 class Store:
@@ -38,7 +45,8 @@ class Store:
         self._transports: dict[int, Transport] = {}
         self._owner = os.getpid() if was_given else None
         self._keys: dict[str, Keys] = {}
-        self._marked: set[str] = set()
+        self._read_again: dict[str, float] = {}
+        self._met: set[str] = set()
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands, in one round trip."""
@@ -62,40 +70,111 @@ class Store:
                     "in that the child has made"
                 )
             # Making one connects nothing, so two threads that both do it do no harm.
-            transport = self._transports.setdefault(process, self._make_transport(self._marked.clear))
+            transport = self._transports.setdefault(process, self._make_transport(self._read_again.clear))
             if self.closed:
                 # Whoever closed has not seen it.
                 transport.close()
         return transport
 
+    def write(self, keys: Keys, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers to scripts that write, in one round trip.
+
+        The scripts check that the namespace's marker still is what this process remembers. Where it is not, because the
+        namespace is new or the store was emptied, nothing was written: the marker is written, and the scripts are sent
+        again. Raises :class:`StorageError` if it has another number of buckets now.
+        """
+        self._mark_before_waiting(keys, commands)
+        answers = self.send(commands)
+        for _ in range(_MOST_MARKINGS):
+            pending = self._unmarked(commands, answers)
+            if not pending:
+                _check_damage(answers)
+                return answers
+            self._mark(keys, {commands[position].tag for position in pending})
+            again = self.send([commands[position] for position in pending])
+            for position, answer in zip(pending, again, strict=True):
+                answers[position] = answer
+        raise StoredDataError(
+            f"the marker of the namespace {shown(keys.namespace)}, {shown(marker_key(keys.namespace))}, is damaged"
+        )
+
+    def _mark_before_waiting(self, keys: Keys, commands: Sequence[Command]) -> None:
+        """Mark the buckets that this process meets for the first time, if writes wait for replicas: a script that was
+        not confirmed is not sent again, and must have written.
+        """
+        if self.is_cluster and self.settings.wait_replicas:
+            unknown = {command.tag for command in commands} - self._met
+            if unknown:
+                self._mark(keys, unknown)
+                self._met |= unknown
+
+    def _unmarked(self, commands: Sequence[Command], answers: list[Any]) -> list[int]:
+        """Return the positions of the scripts that found no marker, and of those after them whose order matters."""
+        refused: set[str] = set()
+        positions = []
+        for position, answer in enumerate(answers):
+            group = commands[position].tag if self.is_cluster else ""
+            if answer == _UNMARKED:
+                refused.add(group)
+            if group in refused:
+                positions.append(position)
+        return positions
+
+    def _mark(self, keys: Keys, tags: set[str]) -> None:
+        """Write the marker where it is missing, and its copies. Two round trips on a Cluster, else one."""
+        self._remembered(keys.namespace, self._marked(keys.namespace, keys.buckets))
+        if not self.is_cluster:
+            return
+        scripts = [call_script(tag, NAMESPACE, (marker_key(tag),), (FORMAT, keys.buckets)) for tag in sorted(tags)]
+        for tag, found in zip(sorted(tags), self.send(scripts), strict=True):
+            if _number(found[1]) != keys.buckets:
+                raise StoredDataError(
+                    f"the marker of a bucket, {shown(marker_key(tag))}, holds {_number(found[1])} buckets, and that of "
+                    f"the namespace, {shown(marker_key(keys.namespace))}, holds {keys.buckets}"
+                )
+
     def keys(self, namespace: str) -> Keys:
         """Return the keys of a namespace as they are fixed, or would be if nothing was ever written to it.
 
-        One round trip at the first call of a process, and before the first write.
+        One round trip at the first call of a process, before the first write, after a connection was made, and when ten
+        seconds have passed: the store may have been emptied or restored, and filled by another process.
+        """
+        known = self._keys.get(namespace)
+        if known is not None and time.monotonic() < self._read_again.get(namespace, 0.0):
+            return known
+        found = self._stored(namespace)
+        if found is not None:
+            return self._remembered(namespace, found)
+        return known or Keys(namespace, self.settings.buckets or DEFAULT_BUCKETS, self.is_cluster)
+
+    def keys_to_write(self, namespace: str) -> Keys:
+        """Return the keys of a namespace, which is marked now if it is new. One round trip at the first call of a
+        process, on a Cluster three; after that each write checks the marker itself.
         """
         known = self._keys.get(namespace)
         if known is not None:
             return known
-        found = self.ask(Command(namespace, ("HMGET", marker_key(namespace), "format", "buckets")))
-        if found[0] is None:
-            return Keys(namespace, self.settings.buckets or DEFAULT_BUCKETS)
-        return self._remembered(namespace, found)
+        found = self._stored(namespace) if self.is_cluster else None
+        buckets = (self.settings.buckets or DEFAULT_BUCKETS) if found is None else _number(found[1])
+        return self._remembered(namespace, self._marked(namespace, buckets))
 
-    def keys_to_write(self, namespace: str) -> Keys:
-        """Return the keys of a namespace, which is marked now if it is new.
-
-        One round trip at the first call, and at the first one after a connection was made: a server that comes back
-        without its data gets the marker again.
-        """
-        known = self._keys.get(namespace)
-        if known is not None and namespace in self._marked:
-            return known
-        buckets = (self.settings.buckets or DEFAULT_BUCKETS) if known is None else known.buckets
+    def _marked(self, namespace: str, buckets: int) -> list[bytes | None]:
+        """Return the marker of a namespace, which is written now if there is none."""
         # It does not wait for replicas as writes may have to: what was to be written would not be, if none confirms.
-        script = call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets))
-        keys = self._remembered(namespace, self.ask(script))
-        self._marked.add(namespace)
-        return keys
+        found: list[bytes | None] = self.ask(
+            call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets))
+        )
+        return found
+
+    def _stored(self, namespace: str) -> list[bytes | None] | None:
+        """Return the marker of a namespace, on a Cluster that has lost it a bucket's copy; None if there is none."""
+        found: list[bytes | None] = self.ask(_reading_marker(namespace))
+        if found[0] is not None:
+            return found
+        if not self.is_cluster:
+            return None
+        copies = self.send([_reading_marker(f"{namespace}:{bucket}") for bucket in range(MOST_BUCKETS)])
+        return next((copy for copy in copies if copy[0] is not None), None)
 
     def _remembered(self, namespace: str, found: list[bytes | None]) -> Keys:
         stored_format, buckets = map(_number, found)
@@ -115,13 +194,14 @@ class Store:
                 "asked "
                 "for; leave buckets and colocate out, or take another namespace"
             )
-        keys = self._keys.setdefault(namespace, Keys(namespace, buckets))
+        keys = self._keys.setdefault(namespace, Keys(namespace, buckets, self.is_cluster))
         if keys.buckets != buckets:
             raise StorageError(
                 f"the namespace {shown(namespace)} had {keys.buckets} buckets and was made anew with {buckets} while "
                 "this "
                 "backend was open; connect again"
             )
+        self._read_again[namespace] = time.monotonic() + _REMEMBERED_SECONDS
         return keys
 
     @property
@@ -131,17 +211,11 @@ class Store:
 
     def carry_out(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
         """Carry out writes in order and return what each counts."""
-        commands, positions = in_scripts(keys, writes, self.expiry, self.is_cluster)
-        counts: list[Any] = [None] * len(writes)
-        answers = (count for answer in self.send(commands) for count in answer)
-        for position, count in zip(positions, answers, strict=True):
-            counts[position] = count
-        return counts
+        return Execution(self, keys).spread(writes)
 
     def carry_out_at_once(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
         """Carry out writes, all or none, and return what each counts."""
-        counts: list[Any] = self.ask(in_one_script(keys, writes, self.expiry))
-        return counts
+        return Execution(self, keys).at_once(writes)
 
     def close(self) -> None:
         """Close what this process opened."""
@@ -151,5 +225,18 @@ class Store:
             transport.close()
 
 
+def _reading_marker(tag: str) -> Command:
+    return Command(tag, ("HMGET", marker_key(tag), "format", "buckets"))
+
+
+def _check_damage(answers: list[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, bytes) and answer.startswith(_DAMAGED):
+            timeline = answer[len(_DAMAGED) :].decode("utf-8", "backslashreplace")
+            raise StoredDataError(
+                f"the state of the timeline {shown(timeline)} in its directory is damaged; delete the timeline"
+            )
+
+
 def _number(text: bytes | None) -> int:
-    return int(text) if text is not None and text.isdigit() else 0
+    return int(text) if text is not None and text.isdigit() and len(text) <= _MOST_DIGITS else 0

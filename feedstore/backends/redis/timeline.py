@@ -9,7 +9,8 @@ from typing import Any
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
-from feedstore.backends.redis.floor import floor_of
+from feedstore.backends.redis.floor import check_ids, floor_of
+from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import HYDRATE, PAGE, SLICE
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
 from feedstore.ids import id_from_bytes, id_to_bytes
@@ -19,6 +20,7 @@ from feedstore.storage.timeline_hooks import Entry
 
 _MOST_POSITION = 2**53
 _MOST_KEYS_A_TRIP = 1000
+_MOST_A_SCRIPT = 1000
 
 
 class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
@@ -39,57 +41,75 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         filter_kwargs: Filter | Bounds | None = None,
         ordering_args: Sequence[str] | None = None,
     ) -> list[Entry]:
-        """One round trip; O(log n) and what it returns, with a filter also ``start``."""
+        """One round trip, with payloads one for each 1,000 entries; O(log n) and what it returns, with a filter also
+        ``start``.
+        """
         bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        words = range_words(start, stop, bounds, is_descending(ordering_args))
-        store = self.backend.store
-        if words is None:
-            return []
+        descending = is_descending(ordering_args)
         if self._reads_payloads:
-            return entries_of(*store.ask(self._slice_with_payloads(key, words)))
-        return references_of(store.ask(self._slice(key, words)))
+            return list(chain.from_iterable(self._parts(key, start, stop, bounds, descending)))
+        words = range_words(start, stop, bounds, descending)
+        store = self.backend.store
+        return [] if words is None else references_of(key, store.ask(_slice(self.backend.keys(), key, words)))
+
+    def _parts(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> Iterator[list[Entry]]:
+        """Yield a slice with payloads in parts of 1,000 entries, each of one round trip and one script."""
+        left = _MOST_POSITION if stop is None else stop - start
+        while True:
+            words = range_words(start, start + min(left, _MOST_A_SCRIPT), bounds, descending)
+            if words is None:
+                return
+            command = _slice_with_payloads(self.backend.keys(), key, words)
+            part = entries_of(key, *self.backend.store.ask(command))
+            yield part
+            if len(part) < _MOST_A_SCRIPT:
+                return
+            start, left = 0, left - len(part)
+            bounds = bounds_after(bounds, part[-1][0], descending)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
-        """One round trip for each 1,000 keys."""
+        """One round trip for each 1,000 keys; of slices of more than 1,000 payloads one for each 1,000 entries."""
+        if self._reads_payloads and (stop is None or stop - start > _MOST_A_SCRIPT):
+            return {key: list(chain.from_iterable(self._parts(key, start, stop, bounds, descending))) for key in keys}
         words = range_words(start, stop, bounds, descending)
         store = self.backend.store
         if words is None:
             return {key: [] for key in keys}
         slices: dict[str, list[Entry]] = {}
+        names = self.backend.keys()
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
             if self._reads_payloads:
-                answers = store.send([self._slice_with_payloads(key, words) for key in part])
-                slices.update((key, entries_of(*answer)) for key, answer in zip(part, answers, strict=True))
+                answers = store.send([_slice_with_payloads(names, key, words) for key in part])
+                slices.update((key, entries_of(key, *answer)) for key, answer in zip(part, answers, strict=True))
             else:
-                answers = store.send([self._slice(key, words) for key in part])
-                slices.update((key, references_of(answer)) for key, answer in zip(part, answers, strict=True))
+                answers = store.send([_slice(names, key, words) for key in part])
+                slices.update((key, references_of(key, answer)) for key, answer in zip(part, answers, strict=True))
         return slices
 
-    def _slice(self, key: str, words: tuple[Any, ...]) -> Command:
-        names = self.backend.keys()
-        bucket = names.bucket_of(key)
-        return Command(names.tag(bucket), (words[0], names.timeline(bucket, key), *words[1:]))
-
-    def _slice_with_payloads(self, key: str, words: tuple[Any, ...]) -> Command:
-        names = self.backend.keys()
-        bucket = names.bucket_of(key)
-        return call_script(names.tag(bucket), SLICE, names.of_timeline(bucket, key)[1:], words)
-
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
-        """One round trip: the entries and the floor as they were at one moment."""
-        words = range_words(0, limit, bounds, descending)
-        if words is None:
-            return [], self._floor(key)
-        ids, payloads, state, oldest = self._page(key, words, self._reads_payloads)
-        return entries_of(ids, payloads) if payloads else references_of(ids), floor_of(state, oldest)
+        """One round trip: the entries and the floor as they were at one moment. With payloads, one for each 1,000
+        entries: the floor is that of the last one.
+        """
+        most = _MOST_A_SCRIPT if self._reads_payloads else _MOST_POSITION
+        found: list[Entry] = []
+        while True:
+            wanted = min(limit - len(found), most)
+            words = range_words(0, wanted, bounds, descending)
+            if words is None:
+                return found, self._floor(key)
+            ids, payloads, state, oldest = self._page(key, words, self._reads_payloads)
+            found += entries_of(key, ids, payloads) if payloads else references_of(key, ids)
+            if len(ids) < wanted or len(found) == limit:
+                return found, floor_of(key, state, oldest)
+            bounds = bounds_after(bounds, found[-1][0], descending)
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
         _, _, state, oldest = self._page(key, ("ZRANGE", 0, 0), False)
-        return floor_of(state, oldest)
+        return floor_of(key, state, oldest)
 
     def _page(
         self, key: str, words: tuple[Any, ...], with_payloads: bool
@@ -110,8 +130,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         bounds: Bounds,
         descending: bool,
     ) -> list[tuple[int, bytes | None]]:
-        """One round trip where the activities lie on the same server, or in the same bucket; else two."""
-        if not (isinstance(activities, RedisActivityStorage) and self._shares_slots_with(activities)):
+        """One round trip where the activities lie on the same server, or in the same bucket; else two. Of more than
+        1,000 entries, one more for each 500.
+        """
+        is_short = stop is not None and stop - start <= _MOST_A_SCRIPT
+        if not (isinstance(activities, RedisActivityStorage) and is_short and self._shares_slots_with(activities)):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         words = range_words(start, stop, bounds, descending)
         if words is None:
@@ -120,7 +143,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         bucket = names.bucket_of(key)
         command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), words)
         ids, found = self.backend.store.ask(command)
-        return list(zip(map(id_from_bytes, ids), found, strict=True))
+        return list(zip(map(id_from_bytes, check_ids(key, ids)), found, strict=True))
 
     def _shares_slots_with(self, activities: RedisActivityStorage) -> bool:
         ours, theirs = self.backend, activities.backend
@@ -150,20 +173,42 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _keys(self) -> Iterator[str]:
         """One round trip, and two for each 10,000 keys or so, which are held; a third where some of them expired."""
         names = self.backend.keys()
+        last, seen = -1, set[bytes]()
         for part in fields_of(self.backend.store, names, names.directories):
-            known = [
-                (names.tag(bucket), timelines[first : first + _MOST_KEYS_A_TRIP])
-                for bucket, timelines in part.items()
-                for first in range(0, len(timelines), _MOST_KEYS_A_TRIP)
-            ]
-            counts = self.backend.store.send([Command(tag, ("EXISTS", *timelines)) for tag, timelines in known])
-            for (tag, timelines), count in zip(known, counts, strict=True):
-                present = timelines if count == len(timelines) else self._those_present(tag, timelines)
-                yield from (names.key_of(timeline.decode()) for timeline in present)
+            known = []
+            for bucket, fields in part.items():
+                if bucket != last:
+                    last, seen = bucket, set()
+                # A scan may return a field twice, in parts that come one after the other.
+                timelines = [field for field in dict.fromkeys(fields) if field not in seen]
+                seen.update(timelines)
+                for field in timelines:
+                    if not names.is_timeline(bucket, field):
+                        raise names.damaged_field(bucket, field)
+                known += [
+                    (bucket, timelines[first : first + _MOST_KEYS_A_TRIP])
+                    for first in range(0, len(timelines), _MOST_KEYS_A_TRIP)
+                ]
+            counts = self.backend.store.send(
+                [Command(names.tag(bucket), ("EXISTS", *timelines)) for bucket, timelines in known]
+            )
+            for (bucket, timelines), count in zip(known, counts, strict=True):
+                present = timelines if count == len(timelines) else self._those_present(names.tag(bucket), timelines)
+                yield from (names.key_of_field(bucket, timeline) for timeline in present)
 
     def _those_present(self, tag: str, timelines: list[bytes]) -> list[bytes]:
         answers = self.backend.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
         return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
+
+
+def _slice(names: Keys, key: str, words: tuple[Any, ...]) -> Command:
+    bucket = names.bucket_of(key)
+    return Command(names.tag(bucket), (words[0], names.timeline(bucket, key), *words[1:]))
+
+
+def _slice_with_payloads(names: Keys, key: str, words: tuple[Any, ...]) -> Command:
+    bucket = names.bucket_of(key)
+    return call_script(names.tag(bucket), SLICE, names.of_timeline(bucket, key)[1:], words)
 
 
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
@@ -184,12 +229,17 @@ def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) 
     return ("ZRANGEBYLEX", lowest, highest, "LIMIT", start, count)
 
 
-def references_of(ids: list[bytes]) -> list[Entry]:
-    """Return the entries of ids whose payloads nobody reads."""
-    return [(int.from_bytes(one, "big"), b"") for one in ids]
+def bounds_after(bounds: Bounds, last: int, descending: bool) -> Bounds:
+    """Return the bounds of what comes after the id ``last`` in a walk."""
+    return bounds._replace(highest=last - 1) if descending else bounds._replace(lowest=last + 1)
 
 
-def entries_of(ids: list[bytes], payloads: list[bytes | None]) -> list[Entry]:
+def references_of(key: str, ids: list[bytes]) -> list[Entry]:
+    """Return the entries of ids, without their payloads."""
+    return [(int.from_bytes(one, "big"), b"") for one in check_ids(key, ids)]
+
+
+def entries_of(key: str, ids: list[bytes], payloads: list[bytes | None]) -> list[Entry]:
     """Return the entries of ids and the payloads beside them, which those without one have at the end or not at all."""
     filled = (b"" if payload is None else payload for payload in chain(payloads, repeat(None)))
-    return [(id_from_bytes(one), payload) for one, payload in zip(ids, filled, strict=False)]
+    return [(id_from_bytes(one), payload) for one, payload in zip(check_ids(key, ids), filled, strict=False)]

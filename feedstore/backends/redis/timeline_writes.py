@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.batch import FLUSH, Items, Write
-from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import lengths_of
 from feedstore.backends.redis.keys import Keys
@@ -41,9 +41,7 @@ class RedisTimelineWrites(TimelineHooks):
     ) -> Pending[int | None]:
         """One round trip; O(log n) for each."""
         parts = in_parts(serialized_activities)
-        return self.backend.write(
-            transaction, [self._write_of("add", key, part, _NO_LENGTH) for part in parts], total
-        )
+        return self.backend.write(transaction, [self._write_of("add", key, part, _NO_LENGTH) for part in parts], total)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -55,7 +53,9 @@ class RedisTimelineWrites(TimelineHooks):
     def _write_of(self, kind: str, key: str, items: Items | None, *arguments: int) -> Write:
         names = self.backend.keys_to_write()
         bucket = names.bucket_of(key)
-        return Write(kind, bucket, names.of_timeline(bucket, key), items, arguments)
+        touched = names.of_timeline(bucket, key)
+        has_payloads = self._reads_payloads or (items is not None and items[1] is not None)
+        return Write(kind, bucket, touched if has_payloads else touched[:2], items, arguments)
 
     def _add_to_many(
         self,
@@ -64,7 +64,9 @@ class RedisTimelineWrites(TimelineHooks):
         max_length: int | None,
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
-        """One round trip; a second one where timelines hold payloads or had late arrivals."""
+        """One round trip; a second one where timelines hold payloads, had late arrivals, or hold many more entries than
+        ``max_length``.
+        """
         length = _NO_LENGTH if max_length is None else min(max_length, _MOST_LENGTH)
         is_plain = length and len(serialized) <= _MOST_FAN_OUT_IDS and not any(serialized.values())
         if transaction is not AUTOCOMMIT or not is_plain:
@@ -78,15 +80,22 @@ class RedisTimelineWrites(TimelineHooks):
     def _add_to_each(
         self, keys: list[str], serialized: Mapping[int, bytes], length: int, transaction: Transaction
     ) -> Pending[int | None]:
-        items = items_of(serialized)
-        return self.backend.write(transaction, [self._write_of("add", key, items, length) for key in keys], total)
+        parts = in_parts(serialized)
+        lengths = [*[_NO_LENGTH] * (len(parts) - 1), length]
+        writes = [
+            self._write_of("add", key, part, length)
+            for key in keys
+            for part, length in zip(parts, lengths, strict=True)
+        ]
+        return self.backend.write(transaction, writes, total)
 
     def _fan_out(self, keys: list[str], ids: list[bytes], length: int) -> tuple[int, list[str]]:
         """Return how many entries were new, and the keys of the timelines that need more than this script does."""
         store, names = self.backend.store, self.backend.keys_to_write()
         most = max(1, min(_MOST_TIMELINES, _MOST_DELIVERIES // len(ids)))
         parts = grouped_parts(names, keys, most, store.is_cluster)
-        answers = store.send([fan_out_command(names, groups, ids, length, store.expiry) for groups in parts])
+        commands = [fan_out_command(names, groups, ids, length, store.expiry) for groups in parts]
+        answers = store.write(names, commands)
         left_alone: list[str] = []
         for groups, (_, positions) in zip(parts, answers, strict=True):
             if positions:
@@ -97,9 +106,10 @@ class RedisTimelineWrites(TimelineHooks):
     def _remove_from_many(
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One round trip."""
-        items = items_of(serialized)
-        return self.backend.write(transaction, [self._write_of("remove", key, items) for key in keys], total)
+        """One round trip; a second one where timelines hold payloads that this storage does not read."""
+        parts = in_parts(serialized)
+        writes = [self._write_of("remove", key, part) for key in keys for part in parts]
+        return self.backend.write(transaction, writes, total)
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         write = self._write_of("trim", key, None, min(length, _MOST_LENGTH))
@@ -109,12 +119,13 @@ class RedisTimelineWrites(TimelineHooks):
         return self.backend.write(transaction, [self._write_of("delete", key, None)], nothing)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """Two round trips; O(1) for each timeline of the namespace. Outside an atomic batch the server can answer
-        others between two buckets.
+        """One round trip, and two for each 250 timelines of a bucket; O(1) for each timeline of the namespace. The
+        server can answer others after 250 timelines, an atomic batch excepted, which flushes 2,000 at most.
         """
         names = self.backend.keys_to_write()
         # A script checks its own bucket: a foreign key must refuse the flush before the first of them.
         lengths_of(self.backend.store, names, names.directories)
+        # In a batch, an earlier write may add to a bucket that is empty now.
         writes = [Write(FLUSH, bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
         return self.backend.write(transaction, writes, nothing)
 
@@ -167,4 +178,4 @@ def fan_out_command(names: Keys, groups: dict[int, list[str]], ids: list[bytes],
         touched += group
     sizes = [len(group) for group in groups.values()]
     arguments = (length, expiry, len(sizes), *sizes, *ids)
-    return call_script(names.tag(next(iter(groups))), FAN_OUT, touched, arguments, writes=True)
+    return names.write_script(names.tag(next(iter(groups))), FAN_OUT, touched, arguments)

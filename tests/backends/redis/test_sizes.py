@@ -69,20 +69,20 @@ def test_more_entries_than_a_script_takes_arguments(backend: Backend) -> None:
     assert sum(batch.results) == 3000
 
 
-def test_a_flush_lets_others_in_between_two_buckets(own_redis_server: OwnRedisServer) -> None:
+def test_a_flush_lets_others_in_after_250_timelines(own_redis_server: OwnRedisServer) -> None:
     client = own_redis_server.client()
 
     def scripts_run() -> int:
         return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
 
-    with connect(own_redis_server.url, buckets=8) as backend:
+    with connect(own_redis_server.url, buckets=1) as backend:
         timelines = backend.timeline_storage()
-        timelines.add_to_many([f"key{number}" for number in range(100)], [1])
+        timelines.add_to_many([f"key{number}" for number in range(1000)], [1])
         # The script of all other writes is loaded.
         timelines.add("key0", 2)
         before = scripts_run()
         timelines.flush()
-        assert scripts_run() == before + 8
+        assert scripts_run() >= before + 4
         assert list(timelines.keys()) == []
     client.close()
 

@@ -16,14 +16,14 @@ class Script:
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-WRITE = Script("timelines", "write")
-FAN_OUT = Script("timelines", "fan_out")
+WRITE = Script("marker", "timelines", "write")
+FAN_OUT = Script("marker", "timelines", "fan_out")
 SLICE = Script("values", "slice")
 PAGE = Script("values", "page")
 HYDRATE = Script("values", "hydrate")
 SCAN = Script("scan")
 NAMESPACE = Script("namespace")
-PUSH = Script("push")
+PUSH = Script("marker", "push")
 RECEIVE = Script("receive")
 ACK = Script("ack")
 _ALL = (WRITE, FAN_OUT, SLICE, PAGE, HYDRATE, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)

@@ -1,28 +1,31 @@
--- Adds the same ids to many timelines and trims each: the way of the timelines that have no payloads.
+-- Adds the same ids to many timelines and trims each: the fast path for timelines that have no payloads.
 --
--- KEYS: a directory for each group, then the timelines of each group. ARGV: the greatest length (-1: none), the
--- milliseconds of expiry (0: none), how many groups, how many timelines each has, then the ids, oldest first.
--- Returns how many entries were new, and the positions among the timelines of those that it left alone: they have
--- payloads, or a floor of their own.
+-- KEYS: the marker, a directory for each group, then the timelines of each group. ARGV: the format, the number of
+-- buckets, the greatest length (-1: none), the milliseconds of expiry (0: none), how many groups, how many timelines each
+-- has, then the ids, oldest first. Returns how many entries were new, and the positions among the timelines of those
+-- that write.lua has to write: they have payloads, or more entries to drop than one script may.
 --
--- Few calls for each timeline are what makes this fast: ZADD, ZREMRANGEBYRANK, and for each group one read of all
--- states and at most one write of those that changed. Where as many entries went as came, those that went were the
--- oldest, and what is left is newer: the oldest entry is still the floor.
-local length, expiry, groups = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local ids = {unpack(ARGV, 4 + groups)}
+-- Few calls for each timeline make this fast: ZADD, ZREMRANGEBYRANK, and for each group one read of all states and at
+-- most one write of those that changed. Where as many entries went as came, those that went were the oldest, and those
+-- that stay are newer: the oldest entry is still the floor.
+local length, expiry, groups = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local ids = {unpack(ARGV, 6 + groups)}
 local arguments = scored(ids)
 local last_surplus = string.format('%d', -(length + 1))
-local pcall = redis.pcall
+-- Of more than one id, some may be late, and others may be there already: then it takes the oldest entry before the add
+-- to know which floor holds after it.
+local are_several = #ids > 1
+-- Timelines may hold far more entries than `length`: so many may be dropped here. Timelines are asked for their length
+-- where they were never trimmed, and as long as the one before dropped more than came.
+local budget, is_checked = 5000, true
 local NO_FLOOR = '0'
-local is_given
 
--- ZDIFF from a timeline that is not there reads nothing, and refuses keys of another type before the first write. It
--- sorts its keys by length, which a few at a time cost less. Servers before 6.2 have no ZDIFF, and a call for each key.
-local CHECKED_AT_ONCE = 50
-local nothing = KEYS[1] .. ':none'
+-- ZDIFF of a key and itself reads no entry, and refuses keys of another type before the first write. Servers before 6.2
+-- have no ZDIFF, and a call for each key.
+local CHECKED_PER_CALL = 50
 
 local function check_types(first, last)
-  local answer = pcall('ZDIFF', last - first + 2, nothing, unpack(KEYS, first, last))
+  local answer = pcall('ZDIFF', last - first + 2, KEYS[first], unpack(KEYS, first, last))
   if not answer.err or not string.find(answer.err, 'Unknown', 1, true) then
     return answer.err
   end
@@ -34,72 +37,88 @@ local function check_types(first, last)
   end
 end
 
-for first = groups + 1, #KEYS, CHECKED_AT_ONCE do
-  local wrong = check_types(first, math.min(first + CHECKED_AT_ONCE - 1, #KEYS))
+for first = groups + 2, #KEYS, CHECKED_PER_CALL do
+  local wrong = check_types(first, math.min(first + CHECKED_PER_CALL - 1, #KEYS))
   if wrong then
     return redis.error_reply(wrong)
   end
 end
 
--- The state of a timeline that did not drop as many entries as came, or had no implicit floor.
-local function state_behind(timeline, state, added, dropped)
-  if state ~= IMPLICIT then
-    return dropped > 0 and IMPLICIT or NO_FLOOR
+-- The state of a timeline in which other than as many entries were dropped as came, or that had no implicit floor.
+local function state_after(timeline, state, oldest, added, dropped)
+  if state ~= OLDEST_IS_FLOOR then
+    return dropped > 0 and OLDEST_IS_FLOOR or NO_FLOOR
   end
   if added < dropped then
-    return IMPLICIT
+    return OLDEST_IS_FLOOR
   end
   if call('ZCARD', timeline) == added - dropped then
     -- Nothing was there before: it had expired.
-    return dropped > 0 and IMPLICIT or NO_FLOOR
+    return dropped > 0 and OLDEST_IS_FLOOR or NO_FLOOR
   end
-  if not is_given then
-    is_given = {}
-    for _, id in ipairs(ids) do
-      is_given[id] = true
-    end
+  local first = call('ZRANGE', timeline, ZERO, '1')
+  if not oldest then
+    -- One id came, and it was new.
+    oldest = first[1] == ids[1] and first[2] or first[1]
   end
-  for position, id in ipairs(call('ZRANGE', timeline, 0, #ids)) do
-    if not is_given[id] then
-      return position == 1 and IMPLICIT or NO_FLOOR .. id .. '\0'
-    end
-  end
-  return NO_FLOOR .. ids[#ids] .. '\0'
+  return is_less(first[1], oldest) and NO_FLOOR .. oldest .. '\0' or OLDEST_IS_FLOOR
 end
 
 -- ZADD refuses a plain set, which ZDIFF takes for a sorted one. Any other refusal (a server that is full, or became a
--- replica) is told as it is.
-local function told(refusal, timeline)
-  if not string.find(refusal.err, 'WRONGTYPE', 1, true) then
-    return refusal
+-- replica) is passed on.
+local function refusal_of(answer, timeline)
+  if not string.find(answer.err, 'WRONGTYPE', 1, true) then
+    return answer
   end
-  return redis.error_reply('WRONGTYPE ' .. timeline .. ': ' .. refusal.err)
+  return redis.error_reply('WRONGTYPE ' .. timeline .. ': ' .. answer.err)
 end
 
--- All directories are read before the first write, which refuses those of another type.
-local position, states_of = groups, {}
+-- All directories are read before the first write, which refuses those of another type and damaged states.
+local position, states_of = groups + 1, {}
 for group = 1, groups do
-  local count = tonumber(ARGV[3 + group])
-  states_of[group] = call('HMGET', KEYS[group], unpack(KEYS, position + 1, position + count))
+  local count = tonumber(ARGV[5 + group])
+  local states = call('HMGET', KEYS[1 + group], unpack(KEYS, position + 1, position + count))
+  for i = 1, count do
+    local state = states[i]
+    if state and state ~= OLDEST_IS_FLOOR and is_damaged(state) then
+      return 'DAMAGED ' .. KEYS[position + i]
+    end
+  end
+  states_of[group] = states
   position = position + count
 end
 
 local total, left_alone, wrong = 0, {}, nil
-position = groups
+position = groups + 1
 for group = 1, groups do
   local states, changed = states_of[group], {}
   for i = 1, #states do
     local timeline, state = KEYS[position + i], states[i]
-    if not state or state == IMPLICIT or state == NO_FLOOR then
+    local can_write = state == OLDEST_IS_FLOOR or not state or state == NO_FLOOR
+    if (is_checked or state ~= OLDEST_IS_FLOOR) and can_write and length >= 0 then
+      local size = pcall('ZCARD', timeline)
+      if type(size) ~= 'number' then
+        wrong = refusal_of(size, timeline)
+        break
+      end
+      can_write = size - length <= budget
+      is_checked = size > length
+    end
+    if can_write then
+      local oldest = are_several and state == OLDEST_IS_FLOOR and call('ZRANGE', timeline, ZERO, ZERO)[1]
       local added = pcall('ZADD', timeline, unpack(arguments))
       if type(added) ~= 'number' then
-        wrong = told(added, timeline)
+        wrong = refusal_of(added, timeline)
         break
       end
       total = total + added
       local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, ZERO, last_surplus)
-      if added ~= dropped or state ~= IMPLICIT then
-        local after = state_behind(timeline, state, added, dropped)
+      if dropped > #ids then
+        budget = budget - dropped
+        is_checked = true
+      end
+      if added ~= dropped or state ~= OLDEST_IS_FLOOR then
+        local after = state_after(timeline, state, oldest, added, dropped)
         if after ~= state then
           changed[#changed + 1] = timeline
           changed[#changed + 1] = after
@@ -109,11 +128,11 @@ for group = 1, groups do
         call('PEXPIRE', timeline, expiry)
       end
     else
-      left_alone[#left_alone + 1] = position - groups + i - 1
+      left_alone[#left_alone + 1] = position - groups + i - 2
     end
   end
   if #changed > 0 then
-    in_chunks(changed, function(...) return call('HSET', KEYS[group], ...) end)
+    in_chunks(changed, function(...) return call('HSET', KEYS[1 + group], ...) end)
   end
   if wrong then
     return wrong

@@ -9,6 +9,6 @@ end
 local activities = {}
 for i = 1, #ids do
   local id = ids[i]
-  activities[i] = redis.call('HGET', KEYS[2 + string.byte(id, 16) % buckets], id)
+  activities[i] = redis.call('HGET', KEYS[2 + (string.byte(id, 16) or 0) % buckets], id)
 end
 return {ids, activities}

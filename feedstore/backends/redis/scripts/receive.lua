@@ -17,10 +17,12 @@ local now = time[1] * 1000 + time[2] / 1000
 local function give(entry, delivery)
   -- What falls due together falls due in the order in which it was given: a double keeps thousandths of these.
   call('ZADD', due, string.format('%.4f', now + hidden + #found / 4000), entry[1])
+  local fields = entry[2]
+  local is_message = fields[1] == 't' and fields[3] == 'm'
   found[#found + 1] = entry[1]
-  found[#found + 1] = entry[2][2]
+  found[#found + 1] = is_message and fields[2]
   found[#found + 1] = delivery
-  found[#found + 1] = entry[2][4]
+  found[#found + 1] = is_message and fields[4]
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', string.format('%.4f', now), 'LIMIT', 0, limit)) do
