@@ -1,0 +1,88 @@
+"""Floors after fan-outs that bring late entries, backfills, removals and trims."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+import soak
+from feedstore.backends.redis import RedisBackend
+from feedstore.storage import TimelineStorage
+from stores import fresh_namespace
+
+_IDS = 24
+
+
+@pytest.fixture
+def timelines(redis_url: str) -> Iterator[TimelineStorage]:
+    """Timelines in a fresh namespace."""
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        yield backend.timeline_storage()
+
+
+def test_a_backfill_of_late_and_of_present_entries_leaves_the_floor(timelines: TimelineStorage) -> None:
+    timelines.add_to_many(["k"], [14, 15, 19], max_length=2)
+    assert timelines.get_page("k", 9).floor == 15
+    timelines.add_to_many(["k"], [0, 15, 19], max_length=800)
+    assert timelines.get_page("k", 9).floor == 15
+
+
+class _Model:
+    """What a timeline holds, and between which ids its floor may lie: one more than the newest entry that was dropped,
+    and the oldest one that the trim kept.
+    """
+
+    def __init__(self) -> None:
+        self.entries: set[int] = set()
+        self.lowest = self.highest = 0
+
+    def trim(self, length: int) -> None:
+        """Drop the oldest entries."""
+        ordered = sorted(self.entries)
+        dropped, kept = ordered[: max(0, len(ordered) - length)], ordered[max(0, len(ordered) - length) :]
+        if dropped:
+            self.lowest = max(self.lowest, dropped[-1] + 1)
+            self.highest = max(self.highest, kept[0] if kept else dropped[-1] + 1)
+            self.entries = set(kept)
+
+    def check(self, timelines: TimelineStorage, key: str) -> None:
+        """Compare with the timeline itself."""
+        page = timelines.get_page(key, 99)
+        assert {item.serialization_id for item in page.items} == self.entries
+        if not self.highest:
+            assert page.floor is None
+        else:
+            assert page.floor is not None
+            assert self.lowest <= page.floor <= self.highest
+            # A floor never falls.
+            self.lowest = page.floor
+
+
+@pytest.mark.soak
+def test_a_floor_never_lies_above_the_oldest_entry_that_a_trim_kept(timelines: TimelineStorage) -> None:
+    chance = random.Random(1)
+    for round_number in range(soak.count(60, 2000)):
+        keys = [f"{round_number}-{number}" for number in range(3)]
+        models = {key: _Model() for key in keys}
+        for _ in range(8):
+            ids = chance.sample(range(_IDS), chance.choice([1, 1, 2, 3, 5]))
+            length = chance.choice([0, 1, 2, 3, 5, 800])
+            kind = chance.choice(["fan out", "fan out", "fan out", "add", "remove", "trim"])
+            if kind == "fan out":
+                timelines.add_to_many(keys, ids, max_length=length)
+            elif kind == "add":
+                timelines.add_many(keys[0], ids)
+            elif kind == "remove":
+                timelines.remove_many(keys[0], ids)
+            else:
+                timelines.trim(keys[0], length)
+            for key in keys if kind == "fan out" else keys[:1]:
+                model = models[key]
+                model.entries = model.entries - set(ids) if kind == "remove" else model.entries
+                if kind in ("fan out", "add"):
+                    model.entries |= set(ids)
+                if kind in ("fan out", "trim"):
+                    model.trim(length)
+                model.check(timelines, key)
