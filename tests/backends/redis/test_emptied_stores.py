@@ -88,11 +88,11 @@ def test_a_write_to_a_store_that_others_made_again_otherwise_is_refused(server: 
         _empty(server)
         other.timeline_storage().add("key0", 1)
         client = server.client()
-        before = sorted(client.keys())
+        before = sorted(client.scan_iter())
         for write, _, _ in _WRITES:
             with pytest.raises(StorageError, match=f"had {_BUCKETS} buckets and was made anew with 64"):
                 write(backend)
-        assert sorted(client.keys()) == before
+        assert sorted(client.scan_iter()) == before
         client.close()
 
 
@@ -100,7 +100,7 @@ def test_a_restored_snapshot_with_another_number_of_buckets_is_refused(server: O
     client: Any = server.client()
     with RedisBackend(server.url, buckets=4) as first:
         first.timeline_storage().add("key0", 1)
-    snapshot = {key: client.dump(key) for key in client.keys()}
+    snapshot = {key: client.dump(key) for key in client.scan_iter()}
     client.flushall()
     with RedisBackend(server.url) as backend:
         backend.timeline_storage().add("key0", 2)
