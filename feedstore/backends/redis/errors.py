@@ -28,6 +28,7 @@ _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 # What a lost connection looks like over TLS; any other error of TLS is a disagreement that lasts.
 _LOST_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNKNOWN_COMMAND = "unknown command"
+_NO_DATABASE = "DB index"
 _REPEATED_ARGUMENTS = ", with args beginning with"
 # BUSY: another client's script runs for longer than the server's busy-reply-threshold.
 _PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "BUSY ")
@@ -40,8 +41,12 @@ def translated(error: Exception, label: str) -> StorageError:
     message = f"{label}: {error}"
     if is_full(error):
         return StorageFullError(f"{message}; free memory or raise maxmemory")
+    if isinstance(error, _REFUSED):
+        return StorageError(f"{message}; the URL takes them as redis://user:password@host")
     if is_refused(error):
         return StorageError(message)
+    if _starts_with(error, (_NO_DATABASE,)):
+        return StorageError(f"{message}; the server's setting `databases` says how many there are")
     if isinstance(error, exceptions.TimeoutError):
         return StorageTimeoutError(message)
     if isinstance(error, _UNAVAILABLE) or _starts_with(error, _UNAVAILABLE_PREFIXES):

@@ -91,6 +91,32 @@ def test_a_wrong_password_is_refused_at_once(server: OwnRedisServer) -> None:
     assert _PASSWORD[:3] not in f"{caught.value} {caught.value.__cause__!r}"
 
 
+@pytest.mark.parametrize(
+    ("credentials", "database", "message"),
+    [
+        ("", "99", r"/99: DB index is out of range; the server's setting `databases`"),
+        ("", "0", r"Authentication required\.; the URL takes them as redis://user:password@host"),
+        (":wrong-secret@", "0", "invalid username-password pair.*the URL takes them"),
+        ("ann:wrong-secret@", "0", "invalid username-password pair"),
+    ],
+)
+def test_a_wrong_database_or_password_is_not_a_server_that_cannot_be_reached(
+    server: OwnRedisServer, credentials: str, database: str, message: str
+) -> None:
+    client: Any = server.client()
+    if database == "0":
+        client.config_set("requirepass", "right")
+    try:
+        url = f"{server.url.replace('://', f'://{credentials}')}/{database}"
+        with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match=message) as caught:
+            backend.ping()
+    finally:
+        client.config_set("requirepass", "")
+        client.close()
+    assert not isinstance(caught.value, StorageUnavailableError)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("command", ["AUTH", "INFO"])
 def test_a_command_that_was_renamed(command: str) -> None:
     server = OwnRedisServer("--rename-command", command, "")
