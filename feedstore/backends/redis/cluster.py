@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from redis import exceptions
@@ -168,7 +169,8 @@ class ClusterTransport(Transport):
                 share = shares[place] = (self._node_at(place), [], [])
             share[1].append(position)
             share[2].append(command)
-        return list(shares.values())
+        # In one order: two threads that each hold a node's last connection must not wait for the other's.
+        return [share for _, share in sorted(shares.items(), key=itemgetter(0))]
 
     def _begin(
         self, node: Node, commands: list[Command], begun: Sequence[Exchange | Exception]
