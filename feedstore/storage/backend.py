@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -55,7 +56,9 @@ class Backend(ABC):
     def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
         self.namespace = check_namespace(namespace)
         self.metrics = Metrics() if metrics is None else metrics
-        self._watchers: dict[str, Watcher] = {}
+        # By process: a forked child has no thread of its parent's, however it was forked, and must not wait for a lock
+        # that one of them held.
+        self._watchers: dict[int, Watcher] = {}
 
     @classmethod
     @abstractmethod
@@ -138,7 +141,8 @@ class Backend(ABC):
         if not self.closed:
             self._close()
         # Afterwards, so that whoever is woken by it finds the backend closed.
-        for watcher in list(self._watchers.values()):
+        watcher = self._watchers.get(os.getpid())
+        if watcher is not None:
             watcher.close()
 
     def check_open(self) -> None:
@@ -168,11 +172,15 @@ class Backend(ABC):
         return self._transact(operations, atomic)
 
     def watcher(self) -> Watcher:
-        """Return what waits for changes of this store: one for all its namespaces, and one thread at most."""
+        """Return what waits for changes of this store: one for all its namespaces and this process, and one thread at
+        most.
+        """
         from feedstore.storage.watcher import Watcher
 
         self.check_open()
-        watcher = self._watchers.get("") or self._watchers.setdefault("", Watcher(self.make_source))
+        watcher = self._watchers.get(os.getpid())
+        if watcher is None:
+            watcher = self._watchers.setdefault(os.getpid(), Watcher(self.make_source))
         if self.closed:
             # By another thread since, which may have come too early to see this one.
             watcher.close()
@@ -189,7 +197,7 @@ class Backend(ABC):
 
         At most one round trip for each 1,000 topics or so.
         """
-        watcher = self._watchers.get("")
+        watcher = self._watchers.get(os.getpid())
         if watcher is not None:
             watcher.changed([topic.digest for topic in topics])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -36,23 +37,23 @@ class Watch:
 
     def __init__(
         self,
-        watcher: Watcher,
-        namespace: str,
+        backend: Backend,
         kind: Kind,
         callback: Callback,
         on_close: Callable[[], object] | None,
         recheck_seconds: float | None,
     ) -> None:
         self.recheck_seconds = recheck_seconds
-        self._watcher = watcher
-        self._namespace = namespace
+        self._backend = backend
         self._kind = kind
         self._callback = callback
         self._on_close = on_close
-        self._lock = threading.Lock()
-        self._keys: set[str] = set()
         self._closed = False
-        watcher.attach(self)
+        part = _Part()
+        # By process: a child must not wait for a lock that a thread of its parent held when it was forked.
+        self._parts = {os.getpid(): part}
+        part.watcher = backend.watcher()
+        part.watcher.attach(self)
 
     def add(self, keys: Iterable[str]) -> None:
         """Watch more keys; one that is watched already stays so, and none at all is no error.
@@ -62,27 +63,33 @@ class Watch:
         :class:`BackendClosedError` on a closed backend.
         """
         checked = {check_key(key) for key in checked_iterable(keys)}
-        with self._lock:
+        part = self._part()
+        with part.lock:
             if self._closed:
                 raise InvalidValueError("this watch is closed; make a new one with notifier.watch()")
-            new = checked - self._keys
-            self._watcher.begin(self, self._topics(new))
-            self._keys |= new
+            new = checked - part.keys
+            if part.watcher is None:
+                part.watcher = self._backend.watcher()
+            part.watcher.begin(self, self._topics(new))
+            part.keys |= new
 
     def discard(self, keys: Iterable[str]) -> None:
         """Watch keys no longer; those that are not watched are no error. A call that is under way may still tell of
         them. O(1) for each.
         """
         checked = {check_key(key) for key in checked_iterable(keys)}
-        with self._lock:
-            gone = checked & self._keys
-            self._keys -= gone
-            self._watcher.watched.discard(self, self._topics(gone))
+        part = self._part()
+        with part.lock:
+            gone = checked & part.keys
+            part.keys -= gone
+            if part.watcher is not None:
+                part.watcher.watched.discard(self, self._topics(gone))
 
     def keys(self) -> set[str]:
         """Return the keys that are watched now."""
-        with self._lock:
-            return set(self._keys)
+        part = self._part()
+        with part.lock:
+            return set(part.keys)
 
     @property
     def closed(self) -> bool:
@@ -91,11 +98,14 @@ class Watch:
 
     def close(self) -> None:
         """End the watch. No call begins after this has returned; one that is under way goes on. Again is no error."""
-        with self._lock:
+        part = self._part()
+        with part.lock:
             self._closed = True
-            self._watcher.watched.discard(self, self._topics(self._keys))
-            self._keys.clear()
-        self._watcher.detach(self)
+            gone, part.keys = part.keys, set()
+            if part.watcher is not None:
+                part.watcher.watched.discard(self, self._topics(gone))
+        if part.watcher is not None:
+            part.watcher.detach(self)
 
     def __enter__(self) -> Watch:
         return self
@@ -117,10 +127,10 @@ class Watch:
         if self._on_close is not None:
             self._contained(self._on_close)
 
-    def forget(self) -> None:
-        """Begin with no keys in a forked child; for the watcher."""
-        self._lock = threading.Lock()
-        self._keys = set()
+    def _part(self) -> _Part:
+        process = os.getpid()
+        part = self._parts.get(process)
+        return self._parts.setdefault(process, _Part()) if part is None else part
 
     def _contained(self, call: Callable[[], object]) -> None:
         try:
@@ -130,7 +140,18 @@ class Watch:
             _logger.exception("a watch's callback failed; the watch goes on")
 
     def _topics(self, keys: Iterable[str]) -> list[Topic]:
-        return [Topic(self._namespace, self._kind, key) for key in keys]
+        return [Topic(self._backend.namespace, self._kind, key) for key in keys]
+
+
+class _Part:
+    """The keys of a watch in one process, and the watcher that watches them there."""
+
+    __slots__ = ("keys", "lock", "watcher")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.keys: set[str] = set()
+        self.watcher: Watcher | None = None
 
 
 class Notifier:
@@ -216,7 +237,7 @@ class Notifier:
         if not callable(callback) or not (on_close is None or callable(on_close)):
             raise InvalidTypeError("callback is a function of a frozenset of keys, on_close one of nothing")
         recheck_seconds = _checked_recheck(recheck_seconds)
-        return Watch(self.backend.watcher(), self.backend.namespace, kind, callback, on_close, recheck_seconds)
+        return Watch(self.backend, kind, callback, on_close, recheck_seconds)
 
 
 def _checked_recheck(seconds: float | None) -> float | None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from feedstore.errors import BackendClosedError, FeedstoreError
-from feedstore.forks import follow_forks
 from feedstore.storage.topic import Topic
 from feedstore.storage.topic_source import EVERYTHING, TopicSource
 from feedstore.storage.watched import Watched
@@ -31,18 +30,12 @@ class Watcher:
     """Tells the watches of all backends on one store. Its thread begins with the first key that is watched, and ends a
     minute after the last.
 
-    A forked child begins with nothing watched; the watches are its parent's, and so is the thread.
+    It belongs to the process that made it; a forked child makes another.
     """
 
     def __init__(self, make_source: Callable[[], TopicSource]) -> None:
         self._make_source = make_source
-        self._inherited: list[object] = []
         self.closed = False
-        self._begin_anew()
-        hooks = Watcher
-        follow_forks(self, hooks._hold, hooks._let_go, hooks._after_fork_in_child)
-
-    def _begin_anew(self) -> None:
         self._lock = threading.RLock()
         self.watched: Watched[Watch] = Watched()
         self._watches: dict[Watch, None] = {}
@@ -191,16 +184,3 @@ class Watcher:
 
     def _plan_recheck(self, watch: Watch, seconds: float) -> None:
         heapq.heappush(self._rechecks, (time.monotonic() + seconds, next(self._numbers), watch))
-
-    def _hold(self) -> None:
-        self._lock.acquire()
-
-    def _let_go(self) -> None:
-        self._lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        # To close a connection that is shared with the parent could end the parent's.
-        self._inherited.append(self._source)
-        for watch in self._watches:
-            watch.forget()
-        self._begin_anew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +116,8 @@ class AnnouncesToAllNamespaces(Broken):
     """Takes a key for the same in every namespace."""
 
     def announce_topics(self, topics: Sequence[Topic]) -> None:
-        watched = self._watchers[""].watched if self._watchers else None
+        watcher = self._watchers.get(os.getpid())
+        watched = None if watcher is None else watcher.watched
         spaces = watched.namespaces() if watched is not None else set[str]()
         super().announce_topics([topic._replace(namespace=space) for topic in topics for space in spaces])
 
@@ -135,7 +137,7 @@ class DiesOfAFailure(Broken):
 
     def watcher(self) -> Watcher:
         self.check_open()
-        return self._watchers.setdefault("", _Deaf(self.make_source))
+        return self._watchers.setdefault(os.getpid(), _Deaf(self.make_source))
 
 
 class _Forgetful(TopicSource):
