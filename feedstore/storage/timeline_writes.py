@@ -169,9 +169,7 @@ class TimelineWrites(TimelineHooks):
         """
         check_position("length", length)
         check_key(key)
-        result = self._write(
-            batch_interface, lambda transaction: self._trim(key, length, transaction), keys=[key]
-        )
+        result = self._write(batch_interface, lambda transaction: self._trim(key, length, transaction), keys=[key])
         if result != 0:
             self._announce([key], batch_interface)
         return result

@@ -1,0 +1,127 @@
+"""An application that opened and used its backend in uWSGI's master serves from forked workers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from feedstore import connect
+from polling import poll_until
+from servers.uwsgi import WORKERS, UwsgiServer
+from sse.http import ask
+from stores import fresh_namespace
+
+REQUESTS = 160
+SECONDS = 30.0
+APPLICATION = """
+import json
+import os
+import threading
+from urllib.parse import parse_qsl
+
+from feedstore import Activity, connect
+
+backend = connect(os.environ["FEEDSTORE_URL"], namespace=os.environ["FEEDSTORE_NAMESPACE"])
+notifier = backend.notifier()
+timelines = backend.timeline_storage(notifier=notifier)
+told = threading.Event()
+watch = notifier.watch(lambda keys: told.set(), recheck_seconds=None)
+# Everything is used in the master: connections, the watcher's thread, and a queue.
+timelines.add_many("read", range(1, 101))
+backend.queue("read").push("from the master")
+watch.add(["read"])
+notifier.announce(["read"])
+assert told.wait(30)
+
+
+def read(query):
+    newest = [entry.serialization_id for entry in timelines.get_slice("read", 0, 3)]
+    return [newest, timelines.count("read"), timelines.contains("read", 7)]
+
+
+def write(query):
+    timelines.add("written", int(query["id"]))
+    return timelines.contains("written", int(query["id"]))
+
+
+def receive(query):
+    receipt, message = backend.queue("mails").receive(30)
+    return [message, backend.queue("mails").ack(receipt)]
+
+
+def watch_here(query):
+    # One watch that the master made, and one of this process.
+    heard = threading.Event()
+    key = f"watched by {os.getpid()} {threading.get_ident()}"
+    with notifier.watch(lambda keys: heard.set(), recheck_seconds=None) as mine:
+        mine.add([key])
+        timelines.add(key, int(query["id"]))
+        found = heard.wait(30)
+    told.clear()
+    watch.add([key])
+    notifier.announce([key])
+    return [found, told.wait(30)]
+
+
+PATHS = {"/": lambda query: None, "/read": read, "/write": write, "/receive": receive, "/watch": watch_here}
+
+
+def application(environ, start_response):
+    try:
+        query = dict(parse_qsl(environ["QUERY_STRING"]))
+        status, found = "200 OK", PATHS[environ["PATH_INFO"]](query)
+    except Exception as error:
+        status, found = "500 Internal Server Error", f"{type(error).__name__}: {error}"
+    start_response(status, [("content-type", "application/json")])
+    return [json.dumps({"worker": os.getpid(), "found": found}).encode()]
+"""
+
+
+class Application:
+    """The application as its clients see it."""
+
+    def __init__(self, server: UwsgiServer) -> None:
+        self._port = server.port
+        self.workers: set[int] = set()
+
+    def get(self, path: str) -> object:
+        """Return what a worker found, and note which worker it was; a failure is found as its text."""
+        answer = ask(self._port, path).value
+        self.workers.add(answer["worker"])
+        return answer["found"]
+
+    def get_many(self, paths: list[str]) -> list[object]:
+        """Return what workers found, several of them at the same time."""
+        with ThreadPoolExecutor(2 * WORKERS) as pool:
+            return list(pool.map(self.get, paths))
+
+
+def differing(found: list[object], expected: Callable[[object], bool]) -> list[str]:
+    """The answers that are not as expected, shortened, once each."""
+    return sorted({json.dumps(one)[:200] for one in found if not expected(one)})
+
+
+@pytest.mark.parametrize("backend_kind", ["postgresql", "redis", "redis_cluster", "cassandra"])
+def test_workers_read_write_watch_and_receive(store_url: str) -> None:
+    namespace = fresh_namespace()
+    environment = {"FEEDSTORE_URL": store_url, "FEEDSTORE_NAMESPACE": namespace}
+    with connect(store_url, namespace=namespace) as backend, UwsgiServer(APPLICATION, environment) as server:
+        application = Application(server)
+        reads = application.get_many(["/read"] * REQUESTS)
+        assert differing(reads, lambda one: one == [[100, 99, 98], 100, True]) == []
+        writes = application.get_many([f"/write?id={number}" for number in range(1, REQUESTS + 1)])
+        assert differing(writes, lambda one: one is True) == []
+        assert backend.timeline_storage().count("written") == REQUESTS
+        watches = application.get_many([f"/watch?id={number}" for number in range(1, 4 * WORKERS + 1)])
+        assert differing(watches, lambda one: one == [True, True]) == []
+        with ThreadPoolExecutor(WORKERS) as pool:
+            waiting = [pool.submit(application.get, "/receive") for _ in range(WORKERS)]
+            backend.queue("mails").push_many(list(range(WORKERS)))
+            received = [future.result(SECONDS) for future in waiting]
+        assert sorted(received, key=str) == [[number, True] for number in range(WORKERS)]
+        poll_until(lambda: application.get("/") is None and len(application.workers) == WORKERS, SECONDS, "all workers")
+        assert backend.queue("read").pop() == "from the master"
+    assert "Traceback" not in server.last_log
