@@ -6,13 +6,14 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
+from feedstore.storage.call_log import logged_class
 from feedstore.storage.key import check_key, check_namespace
 from feedstore.storage.transaction import Pending
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from feedstore.storage.watcher import Watcher
 
 DEFAULT_NAMESPACE = "default"
+QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
 _BackendType = TypeVar("_BackendType", bound="Backend")
 
 
@@ -76,7 +78,7 @@ class Backend(ABC):
         **options: Any,
     ) -> ActivityStorage:
         """Return a storage of activities by id. Costs nothing; two of them see the same activities (T10)."""
-        return self.activity_storage_class(serializer_class, activity_class, backend=self, **options)
+        return logged_class(self.activity_storage_class)(serializer_class, activity_class, backend=self, **options)
 
     def timeline_storage(
         self,
@@ -85,14 +87,14 @@ class Backend(ABC):
         **options: Any,
     ) -> TimelineStorage:
         """Return a storage of timelines by key. Costs nothing; two of them see the same timelines (T10)."""
-        return self.timeline_storage_class(serializer_class, activity_class, backend=self, **options)
+        return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=self, **options)
 
     def kv_storage(self, name: str = "default") -> KvStorage:
         """Return the key-value storage of that name; each name is a key space of its own. Costs nothing.
 
         A name follows the rules of keys: text of 1 to 1,024 bytes in UTF-8.
         """
-        return self.kv_storage_class(backend=self, name=check_key(name, "name"))
+        return logged_class(self.kv_storage_class)(backend=self, name=check_key(name, "name"))
 
     def queue(self, name: str = "default", **options: Any) -> QueueStorage:
         """Return the queue of that name; each name is a queue of its own. Costs nothing.
@@ -100,7 +102,13 @@ class Backend(ABC):
         A name follows the rules of keys. The options, :class:`~feedstore.storage.QueueStorage` says what they mean:
         ``visibility_timeout``, ``max_length``, ``when_full``.
         """
-        return (self.queue_storage_class or _default_queue_class())(backend=self, name=name, **options)
+        kind = logged_class(self.queue_storage_class or _default_queue_class())
+        unknown = [option for option in options if option not in QUEUE_OPTIONS]
+        if unknown:
+            raise InvalidTypeError(
+                f"a queue has no option {shown(unknown[0])}; the options are {', '.join(QUEUE_OPTIONS)}"
+            )
+        return kind(backend=self, name=name, **options)
 
     def notifier(self) -> Notifier:
         """Return the :class:`~feedstore.storage.Notifier` of this namespace. Costs nothing."""
@@ -149,6 +157,20 @@ class Backend(ABC):
         """Raise :class:`BackendClosedError` once the backend was closed."""
         if self.closed:
             raise closed_error(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(namespace={self.namespace!r})"
+
+    def __copy__(self: _BackendType) -> _BackendType:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise InvalidTypeError(
+            f"a {type(self).__name__} holds connections, threads or data of its process, and cannot be pickled or "
+            "deep-copied: pass its URL on, and call feedstore.connect(url) there"
+        )
 
     def __enter__(self: _BackendType) -> _BackendType:
         self.check_open()

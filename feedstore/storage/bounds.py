@@ -97,6 +97,13 @@ def check_position(name: str, value: object) -> int:
     return value
 
 
+def check_limit(name: str, value: object) -> int:
+    """Return how many entries are wanted or kept, or raise: it is an int of 1 or more."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more")
+    return check_position(name, value)
+
+
 def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
     """Return the positions of a slice; a start of None is 0, a stop of None the end."""
     first = 0 if start is None else check_position("start", start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
@@ -18,6 +19,7 @@ from feedstore.storage.writer import Writer
 
 FORMAT = 0x01
 _PREFIX = bytes([FORMAT])
+_DELETED_AT_ONCE = 256
 
 
 class KvStorage(Writer):
@@ -38,6 +40,9 @@ class KvStorage(Writer):
         self.backend = checked_backend(backend)
         self.name = check_key(name, "name")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self.backend!r}, name={shown(self.name)})"
+
     def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
         """Insert or replace the value of ``key``. One round trip."""
         check_key(key)
@@ -50,6 +55,15 @@ class KvStorage(Writer):
         if data is None:
             raise ItemNotFound(f"no item {shown(key, WHOLE_KEY)} in the key-value storage {shown(self.name)}")
         return decode_value(key, data)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of ``key``, or ``default`` if the key is absent (K5). One round trip."""
+        data = self._fetch_one(check_key(key))
+        return default if data is None else decode_value(key, data)
+
+    def exists(self, key: str) -> bool:
+        """Return whether ``key`` has a value, also one of None (K5). One round trip."""
+        return self._exists(check_key(key))
 
     def fetch_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """Return ``{key: value}`` of the keys that are there, in the order asked for; absent ones are left out.
@@ -81,7 +95,29 @@ class KvStorage(Writer):
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Delete ``key`` and its value; deleting what is not there is no error (K4). One round trip."""
-        check_key(key)
+        self._delete_now(check_key(key), batch_interface)
+
+    def delete_by_prefix(self, prefix: str, *, batch_interface: Batch | None = None) -> None:
+        """Delete every key that starts with ``prefix``, and its value; ``""`` matches all (K1, K4).
+
+        A key that another process adds meanwhile may stay. In a batch the keys are those that are there at the call.
+        One scan, and one round trip for each 256 keys. A server that fails midway may leave a part; delete again.
+        """
+        check_prefix(prefix)
+        batch = self._batch_to_join(batch_interface)
+        keys = (key for key, _ in self._items(prefix))
+        while chunk := list(islice(keys, _DELETED_AT_ONCE)):
+            if batch is not None:
+                self._delete_in(batch, chunk)
+                continue
+            with self.backend.batch() as own:
+                self._delete_in(own, chunk)
+
+    def _delete_in(self, batch: Batch, keys: list[str]) -> None:
+        for key in keys:
+            self._delete_now(key, batch)
+
+    def _delete_now(self, key: str, batch_interface: Batch | None) -> None:
         self._write(batch_interface, lambda transaction: self._delete(key, transaction))
 
     def _values(self, prefix: str) -> Iterator[Any]:
@@ -99,6 +135,10 @@ class KvStorage(Writer):
     @abstractmethod
     def _fetch_one(self, key: str) -> bytes | None:
         """Return the bytes of a checked key, or None."""
+
+    def _exists(self, key: str) -> bool:
+        """Return whether a checked key is there; override it where that costs less than its value."""
+        return self._fetch_one(key) is not None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """Return ``{key: bytes}`` of those of distinct, checked keys that are there, in any order; never of none.

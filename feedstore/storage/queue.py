@@ -206,6 +206,9 @@ class QueueStorage(ABC):
             f"and acknowledge some, or pass when_full={shown(DROP_OLDEST)}"
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self.backend!r}, name={shown(self.name)})"
+
     def __str__(self) -> str:
         name = self.name if len(self.name) <= _SHOWN_CHARACTERS else f"{self.name[:_SHOWN_CHARACTERS]}…"
         return f"the queue {shown(name)}"

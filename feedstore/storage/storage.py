@@ -41,7 +41,8 @@ class Storage(Writer):
     ) -> None:
         for name in options:
             if name not in self.option_names:
-                raise InvalidTypeError(f"unknown option {shown(name)}; the options are {', '.join(self.option_names)}")
+                known = ", ".join(("serializer_class", "activity_class", *self.option_names[1:]))
+                raise InvalidTypeError(f"{type(self).__name__} has no option {shown(name)}; the options are {known}")
         self.options = options
         backend, metrics = options.get("backend"), options.get("metrics")
         self.backend = self._private_backend() if backend is None else checked_backend(backend)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from feedstore.errors import ActivityNotFound, InvalidTypeError, InvalidValueError
+from feedstore.errors import ActivityNotFound, InvalidTypeError
 from feedstore.ids import id_to_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage
-from feedstore.storage.bounds import Filter, check_position, check_slice, is_descending, parse_filter
+from feedstore.storage.bounds import Filter, check_limit, check_slice, is_descending, parse_filter
 from feedstore.storage.key import check_key
 from feedstore.storage.page import Page, cursor_bounds, encode_cursor
 from feedstore.storage.storage import checked_iterable
@@ -70,8 +70,7 @@ class TimelineReads(TimelineHooks):
         belongs to the other ordering, is an :class:`InvalidCursorError`; a limit below 1 is a ``ValueError``. Round
         trips as :meth:`get_slice`, at most one more for the floor; O(log n + limit) at any depth.
         """
-        if check_position("limit", limit) == 0:
-            raise InvalidValueError("limit is 0; a page holds 1 entry or more")
+        check_limit("limit", limit)
         descending = is_descending(ordering_args)
         bounds = cursor_bounds(cursor, descending)
         check_key(key)

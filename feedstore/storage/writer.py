@@ -31,6 +31,9 @@ class Writer(ABC):
         bound._batch = batch
         return bound
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self.backend!r})"
+
     def _batch_to_join(self, batch_interface: Batch | None) -> Batch | None:
         """Return the batch that a call was given, else the one that the storage is bound to, if any."""
         if batch_interface is None:

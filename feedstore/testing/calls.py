@@ -42,11 +42,14 @@ TIMELINE_CALLS: Calls = {
 KV_CALLS: Calls = {
     "upsert": ("key", 1),
     "fetch_one": ("key",),
+    "get": ("key",),
+    "exists": ("key",),
     "fetch_many": (["key"],),
     "fetch_by_prefix": ("",),
     "fetch_all": (),
     "items": (),
     "delete": ("key",),
+    "delete_by_prefix": ("ke",),
     "flush": (),
 }
 BACKEND_CALLS: Calls = {"ping": (), "with_namespace": ("other",)}
@@ -61,11 +64,12 @@ WRITES = {
     "delete",
     "flush",
     "upsert",
+    "delete_by_prefix",
 }
 """The names of the calls that take ``batch_interface=``."""
 
 
 def call(target: Any, name: str, arguments: tuple[Any, ...], **options: Any) -> Any:
-    """Call a public method and return what it gives; an iterator is read to its end."""
+    """Call a public method and return its result; an iterator is read to its end."""
     result = getattr(target, name)(*arguments, **options)
     return list(result) if isinstance(result, Iterator) else result

@@ -35,6 +35,22 @@ class KvSuite(Suite):
             assert not isinstance(caught.value, ValueError)
         assert kv.fetch_one("present") is None
 
+    def test_get_and_exists(self, kv: KvStorage) -> None:
+        """K5: an absent key has the default, and does not exist; a value of None is a value."""
+        for key in HARD_KEYS:
+            assert (kv.get(key), kv.get(key, "default"), kv.exists(key)) == (None, "default", False)
+            kv.upsert(key, [key])
+            assert (kv.get(key, "default"), kv.exists(key)) == ([key], True)
+        kv.upsert("none", None)
+        assert (kv.get("none", "default"), kv.exists("none")) == (None, True)
+        kv.delete("none")
+        assert (kv.get("none", "default"), kv.exists("none")) == ("default", False)
+        refused: Any
+        for refused in ("", 7, None):
+            for read in (kv.get, kv.exists):
+                with pytest.raises((ValueError, TypeError), match="key"):
+                    read(refused)
+
     def test_fetch_many_leaves_absent_keys_out(self, kv: KvStorage) -> None:
         """K5: what is there comes in the order asked for, each key once; none asked for and none there are no error."""
         for key in HARD_KEYS:
@@ -63,6 +79,26 @@ class KvSuite(Suite):
         assert delete("key") is None
         assert delete("never") is None
         assert list(kv.items()) == [("key2", 2)]
+
+    def test_deleting_by_prefix(self, kv: KvStorage) -> None:
+        """K1, K4: every key that starts with it and no other; none at all is no error; returns None."""
+        keys = [f"a:{number}" for number in range(600)] + ["a", "a;", "b:1", "a:\U0010ffff", "A:1"]
+        with kv.backend.batch() as batch:
+            for key in keys:
+                kv.upsert(key, 1, batch_interface=batch)
+        delete: Any = kv.delete_by_prefix
+        assert delete("a:") is None
+        assert [key for key, _ in kv.items()] == ["A:1", "a", "a;", "b:1"]
+        assert delete("a:") is None
+        with kv.backend.batch() as batch:
+            assert delete("a", batch_interface=batch) is None
+            assert kv.exists("a")
+        assert [key for key, _ in kv.items()] == ["A:1", "b:1"]
+        kv.delete_by_prefix("")
+        assert list(kv.items()) == []
+        for refused in (7, None, "\ud800", "x" * 1025):
+            with pytest.raises((ValueError, TypeError), match="prefix"):
+                delete(refused)
 
     def test_scans_come_in_key_order(self, kv: KvStorage) -> None:
         """K6: by code point, which is the order of the bytes in UTF-8, whatever the order of writing."""

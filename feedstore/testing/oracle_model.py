@@ -237,6 +237,19 @@ class ModelItems:
             raise ItemNotFound(key)
         return self.values[key]
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """See the contract."""
+        return self.values.get(key, default)
+
+    def exists(self, key: str) -> bool:
+        """See the contract."""
+        return key in self.values
+
+    def delete_by_prefix(self, prefix: str) -> None:
+        """See the contract."""
+        for key, _ in self.items(prefix):
+            del self.values[key]
+
     def items(self, prefix: str = "") -> list[tuple[str, Any]]:
         """See the contract."""
         return [(key, self.values[key]) for key in sorted(self.values) if key.startswith(prefix)]

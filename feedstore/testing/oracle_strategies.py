@@ -105,6 +105,8 @@ reads: st.SearchStrategy[Call] = st.one_of(
     call("activities", "get_many", many_ids),
     call("activities", "iterate", st.one_of(st.none(), ids)),
     call(item_names, "fetch_one", item_keys),
+    call(item_names, "get", item_keys),
+    call(item_names, "exists", item_keys),
     call(item_names, "fetch_by_prefix", prefixes),
     call(item_names, "items", prefixes),
     call(item_names, "fetch_all"),

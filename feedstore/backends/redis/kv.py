@@ -52,6 +52,10 @@ class RedisKvStorage(KvStorage):
         data: bytes | None = self.backend.store.ask(Command(tag, ("HGET", values, key.encode())))
         return data
 
+    def _exists(self, key: str) -> bool:
+        tag, _, values = self._place(self.backend.keys())
+        return bool(self.backend.store.ask(Command(tag, ("HEXISTS", values, key.encode()))))
+
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One round trip for each 500; O(1) for each."""
         tag, _, values = self._place(self.backend.keys())
