@@ -58,7 +58,13 @@ def parse_address(url: str) -> Address:
 
 def _sqlite_address(body: str, query: dict[str, str]) -> Address:
     authority, _, path = body.partition("/")
-    path = unquote(path)
+    try:
+        path = unquote(path, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidValueError(
+            f"the path {path!r} in a SQLite URL is not UTF-8 once its percent signs are decoded; SQLite names files in "
+            "UTF-8, so rename the file or open it through a link"
+        ) from None
     if authority:
         raise InvalidValueError(f"a SQLite URL names no host: write three slashes, {_SQLITE_FORM}")
     if path in ("", _IN_MEMORY) or path.startswith("file:"):

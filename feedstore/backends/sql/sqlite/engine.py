@@ -10,13 +10,10 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql.address import Address
+from feedstore.backends.sql.sqlite.log import LOG_PAGES, LONGEST_LOG_BYTES
 
 _CACHED_STATEMENTS = 256
 _PAUSE_SECONDS = 0.01
-# The write-ahead log is copied into the file when it holds 16 MB, for each copy costs two waits for the disk; after a
-# transaction that was longer it is cut back.
-_LOG_PAGES = 4000
-_LONGEST_LOG_BYTES = 64 * 2**20
 
 
 def make_engine(address: Address, options: dict[str, Any]) -> Engine:
@@ -34,8 +31,8 @@ def make_engine(address: Address, options: dict[str, Any]) -> Engine:
     settings = (
         f"PRAGMA synchronous={options['synchronous']}",
         f"PRAGMA cache_size=-{options['cache_size'] * 1024}",
-        f"PRAGMA wal_autocheckpoint={_LOG_PAGES}",
-        f"PRAGMA journal_size_limit={_LONGEST_LOG_BYTES}",
+        f"PRAGMA wal_autocheckpoint={LOG_PAGES}",
+        f"PRAGMA journal_size_limit={LONGEST_LOG_BYTES}",
     )
 
     @event.listens_for(engine, "connect")

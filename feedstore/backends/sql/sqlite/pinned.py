@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.opener import Opener
+from feedstore.backends.sql.sqlite.log import WriteAheadLog
 from feedstore.errors import ForkedClientError, StorageTimeoutError
 from feedstore.forks import follow_forks
 
@@ -37,6 +38,7 @@ class PinnedConnections(Connections):
         self._opened: list[Connection] = []
         self._free: deque[Connection] = deque()
         self._thread = _Thread()
+        self._log = WriteAheadLog(opener)
         self._closed = False
         self._process = [os.getpid()]
         weakref.finalize(self, _close_all, self._opened, self._process)
@@ -77,7 +79,11 @@ class PinnedConnections(Connections):
                 raise error from None
             raise
         try:
-            return self.call(action, *arguments)
+            result = self.call(action, *arguments)
+            connection = self._thread.connection
+            if connection is not None and not connection.in_transaction:
+                self._log.shorten()
+            return result
         finally:
             # The first call of the block: no signal handler runs before it has released the lock.
             lock.release()

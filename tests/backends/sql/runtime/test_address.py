@@ -36,6 +36,13 @@ def test_paths_may_be_percent_encoded(url: str, path: str) -> None:
     assert parse_address(url).label == path
 
 
+def test_a_path_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    """Decoded with a replacement character, it named another file."""
+    with pytest.raises(InvalidValueError, match=r"caf%E9\.db.* not UTF-8"):
+        connect(f"sqlite:///{tmp_path}/caf%E9.db").ping()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:///file:x?mode=memory"])
 def test_sqlite_in_memory_points_to_memory(url: str) -> None:
     with pytest.raises(InvalidValueError, match="memory://"):
