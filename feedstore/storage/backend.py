@@ -14,7 +14,7 @@ from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
 from feedstore.storage.call_log import logged_class
-from feedstore.storage.key import check_key, check_namespace
+from feedstore.storage.key import DEFAULT_NAME, check_key, check_namespace, collection_namespace
 from feedstore.storage.transaction import Pending
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Backend(ABC):
     def __init__(self, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
         self.namespace = check_namespace(namespace)
         self.metrics = Metrics() if metrics is None else metrics
+        self._root_namespace = self.namespace
         # By process: a forked child has no thread of its parent's, however it was forked, and must not wait for a lock
         # that one of them held.
         self._watchers: dict[int, Watcher] = {}
@@ -75,28 +76,49 @@ class Backend(ABC):
         self,
         serializer_class: type[Serializer] | None = None,
         activity_class: type[Activity] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
         **options: Any,
     ) -> ActivityStorage:
-        """Return a storage of activities by id. Costs nothing; two of them see the same activities (T10)."""
-        return logged_class(self.activity_storage_class)(serializer_class, activity_class, backend=self, **options)
+        """Return the storage of activities by id of that name; each name is a collection of its own. Costs nothing.
+
+        Two storages of one name see the same activities (T10). A batch of this backend takes the writes of them all.
+        """
+        backend = self._collection(name)
+        return logged_class(self.activity_storage_class)(serializer_class, activity_class, backend=backend, **options)
 
     def timeline_storage(
         self,
         serializer_class: type[Serializer] | None = None,
         activity_class: type[Activity] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
         **options: Any,
     ) -> TimelineStorage:
-        """Return a storage of timelines by key. Costs nothing; two of them see the same timelines (T10)."""
-        return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=self, **options)
+        """Return the storage of timelines by key of that name; each name is a collection of its own. Costs nothing.
 
-    def kv_storage(self, name: str = "default") -> KvStorage:
+        Two storages of one name see the same timelines (T10). A batch of this backend takes the writes of them all.
+        """
+        backend = self._collection(name)
+        return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=backend, **options)
+
+    def _collection(self: _BackendType, name: str) -> _BackendType:
+        """Return the backend that the storages of a collection are on: this store, under a namespace of its own."""
+        if check_key(name, "name") == DEFAULT_NAME:
+            return self
+        self.check_open()
+        other = self._with_namespace(collection_namespace(self._root_namespace, name))
+        other._root_namespace, other._watchers = self._root_namespace, self._watchers
+        return other
+
+    def kv_storage(self, name: str = DEFAULT_NAME) -> KvStorage:
         """Return the key-value storage of that name; each name is a key space of its own. Costs nothing.
 
         A name follows the rules of keys: text of 1 to 1,024 bytes in UTF-8.
         """
         return logged_class(self.kv_storage_class)(backend=self, name=check_key(name, "name"))
 
-    def queue(self, name: str = "default", **options: Any) -> QueueStorage:
+    def queue(self, name: str = DEFAULT_NAME, **options: Any) -> QueueStorage:
         """Return the queue of that name; each name is a queue of its own. Costs nothing.
 
         A name follows the rules of keys. The options, :class:`~feedstore.storage.QueueStorage` says what they mean:
@@ -110,13 +132,13 @@ class Backend(ABC):
             )
         return kind(backend=self, name=name, **options)
 
-    def notifier(self) -> Notifier:
-        """Return the :class:`~feedstore.storage.Notifier` of this namespace. Costs nothing."""
+    def notifier(self, name: str = DEFAULT_NAME) -> Notifier:
+        """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection. Costs nothing."""
         # Both modules know what a backend is, so this one can reach them only when it is called.
         from feedstore.storage.notify import Notifier
 
         self.check_open()
-        return Notifier(self)
+        return Notifier(self._collection(name))
 
     def batch(self, atomic: bool = False) -> Batch:
         """Return a :class:`Batch`: a context manager whose writes are sent together when it ends."""
@@ -129,7 +151,7 @@ class Backend(ABC):
         """
         self.check_open()
         other = self._with_namespace(check_namespace(namespace))
-        other._watchers = self._watchers
+        other._root_namespace, other._watchers = other.namespace, self._watchers
         return other
 
     def ping(self) -> None:
@@ -182,8 +204,11 @@ class Backend(ABC):
         self.close()
 
     def shares_batches_with(self, other: Backend) -> bool:
-        """Return whether writes of ``other`` may join a batch of this backend: the same store and namespace."""
-        return self.namespace == other.namespace and self._store_identity() is other._store_identity()
+        """Return whether writes of ``other`` may join a batch of this backend: the same store and namespace, in any
+        collection.
+        """
+        same_namespace = self._root_namespace == other._root_namespace
+        return same_namespace and self._store_identity() is other._store_identity()
 
     def transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         """Commit the writes of a batch in order and return the result of each; all or nothing if ``atomic``.

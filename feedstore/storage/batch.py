@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 class Operation(NamedTuple):
     """One write of a batch.
 
+    - ``storage`` is the storage that writes.
     - ``write`` calls the storage's hook, whose arguments are checked and serialized, with the batch's transaction.
     - ``report`` is called once the batch has been committed.
     - ``keys`` are the timelines that it changes; ``creates`` says whether it creates those that are missing.
     """
 
+    storage: Writer
     write: Callable[[Transaction], Pending[Any]]
     report: Callable[[], None] | None = None
     keys: Sequence[str] = ()
@@ -94,7 +96,7 @@ class Batch:
             raise InvalidValueError(
                 "the batch belongs to another backend or namespace than the storage it was given to"
             )
-        self._operations.append(Operation(write, report, keys, creates))
+        self._operations.append(Operation(storage, write, report, keys, creates))
 
     def announce_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
         """Announce timelines once the batch has been committed, all of one notifier together."""

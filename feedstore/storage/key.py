@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
+from hashlib import blake2b
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
 
 MAX_KEY_BYTES = 1024
+DEFAULT_NAME = "default"
+"""The name of the collection, the key-value storage and the queue that are used when none is named."""
+
+_MOST_NAMESPACE_CHARACTERS = 48
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
+_DIGEST_BYTES = 16
+_LONGEST_READABLE = 24
+
+
+class _CollectionNamespace(str):
+    """The namespace of a collection, which no user can name."""
+
+    __slots__ = ()
 
 
 def check_key(key: str, what: str = "key") -> str:
@@ -42,8 +56,26 @@ def check_prefix(prefix: str, what: str = "prefix") -> str:
 
 def check_namespace(namespace: str) -> str:
     """Return ``namespace``, or raise unless it is 1 to 48 characters of ``A-Z a-z 0-9 _ -``."""
+    if isinstance(namespace, _CollectionNamespace):
+        return namespace
     if not isinstance(namespace, str):
         raise InvalidTypeError(f"a namespace must be a str, not {shown(namespace)} of type {type(namespace).__name__}")
     if not _NAMESPACE.fullmatch(namespace):
         raise InvalidValueError(f"the namespace {shown(namespace)} is not 1 to 48 characters of A-Z, a-z, 0-9, _ and -")
     return namespace
+
+
+def collection_namespace(namespace: str, name: str) -> str:
+    """Return the namespace that holds the collection ``name`` of a namespace.
+
+    It is ``namespace.name`` where that is short and plain, and else ends in a hash of the two. No namespace of a user
+    holds a dot or a tilde, so a collection is never taken for one.
+
+    >>> collection_namespace("app", "events")
+    'app.events'
+    """
+    readable = f"{namespace}.{name}"
+    if len(readable) <= _MOST_NAMESPACE_CHARACTERS and _NAMESPACE.fullmatch(name):
+        return _CollectionNamespace(readable)
+    digest = blake2b(readable.encode(), digest_size=_DIGEST_BYTES).digest()
+    return _CollectionNamespace(f"{namespace[:_LONGEST_READABLE]}~{urlsafe_b64encode(digest).decode().rstrip('=')}")

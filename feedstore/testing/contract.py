@@ -6,6 +6,7 @@ from feedstore.testing.activity_suite import ActivityIterationSuite, ActivitySui
 from feedstore.testing.backend_suite import BackendSuite
 from feedstore.testing.batch_suite import AtomicBatchSuite, BatchSuite
 from feedstore.testing.channel_repository_suite import ChannelRepositorySuite
+from feedstore.testing.collection_suite import CollectionSuite
 from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
 from feedstore.testing.fan_out_suite import FanOutSuite
@@ -70,6 +71,7 @@ class BackendContract(
     BatchSuite,
     AtomicBatchSuite,
     BackendSuite,
+    CollectionSuite,
     ThreadSuite,
     ForkSuite,
     ProcessSuite,

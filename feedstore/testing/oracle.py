@@ -59,6 +59,7 @@ class _RealSpace:
             "activities": backend.activity_storage(),
             "references": backend.timeline_storage(),
             "payloads": backend.timeline_storage(serializer_class=MsgpackSerializer),
+            "named": backend.timeline_storage(name="named"),
             **{name: backend.kv_storage(name) for name in ITEM_NAMES},
         }
 
@@ -264,6 +265,7 @@ def everything() -> Iterator[Call]:
     yield Call("payloads", "get_many_slices", (PAYLOAD_KEYS, 0, None, None, OLDEST_FIRST), {})
     for key in (*REFERENCE_KEYS, *PAYLOAD_KEYS):
         yield Call("references", "count", (key,), {})
+    yield Call("named", "get_many_slices", (REFERENCE_KEYS, 0, None), {})
     for name in ITEM_NAMES:
         yield Call(name, "items", (), {})
 

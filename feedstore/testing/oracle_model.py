@@ -272,5 +272,6 @@ class ModelSpace:
             "activities": ModelActivities(counts),
             "references": ModelTimelines(timelines, payloads=False, counts=counts),
             "payloads": ModelTimelines(timelines, payloads=True, counts=counts),
+            "named": ModelTimelines({}, payloads=False, counts=counts),
             **{name: ModelItems() for name in item_names},
         }

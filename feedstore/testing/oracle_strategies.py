@@ -83,7 +83,9 @@ def writes(exact_fan_out_length: bool) -> st.SearchStrategy[Call]:
         call("activities", "remove_many", many_ids),
         *[call(item_names, "upsert", item_keys, values)] * 5,
         call(item_names, "delete", item_keys),
-        call(st.sampled_from(("activities", "references", *ITEM_NAMES)), "flush"),
+        call("named", "add_many", reference_keys, many_activities),
+        call("named", "trim", reference_keys, lengths),
+        call(st.sampled_from(("activities", "references", "named", *ITEM_NAMES)), "flush"),
     ]
     return st.one_of(kinds)
 

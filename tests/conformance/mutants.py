@@ -182,6 +182,16 @@ class NamespacesIgnoreCase(Broken):
         return other
 
 
+_SharingType = TypeVar("_SharingType", bound="CollectionsShareTheirData")
+
+
+class CollectionsShareTheirData(Broken):
+    """Takes every name for the same collection."""
+
+    def _collection(self: _SharingType, name: str) -> _SharingType:
+        return self
+
+
 class AnswersWhenClosed(Broken):
     """Goes on after it was closed."""
 

@@ -97,7 +97,8 @@ class CassandraBackend(StoreBackend[Store]):
                 send = store.write_at_once if atomic else store.write_now
                 send(transaction.taken())
         except BaseException:
-            store.memory.excess.forget(self.namespace, transaction.trimmed)
+            for namespace, keys in transaction.trimmed:
+                store.memory.excess.forget(namespace, keys)
             raise
         return results
 

@@ -73,7 +73,7 @@ class CassandraTimelineWrites(TimelineHooks):
             if due:
                 self._trim_all(transaction, due, max_length)
                 if isinstance(transaction, CassandraTransaction):
-                    transaction.trimmed += due
+                    transaction.trimmed.append((namespace, due))
         except BaseException:
             excess.forget(namespace, due)
             raise

@@ -13,7 +13,7 @@ class CassandraTransaction(Transaction):
     """The writes of a batch, in the order of their timestamps.
 
     ``changes`` holds, for each timeline by its partition key, what an atomic batch does to it before it trims it;
-    ``trimmed`` are the keys of the timelines that fan-outs count as trimmed, which they are not before the batch is
+    ``trimmed`` are the timelines, by namespace, that fan-outs count as trimmed, which they are not before the batch is
     sent.
     """
 
@@ -23,7 +23,7 @@ class CassandraTransaction(Transaction):
         self.is_atomic = is_atomic
         self.writes: list[Write] = []
         self.changes: dict[bytes, list[Change]] = {}
-        self.trimmed: list[str] = []
+        self.trimmed: list[tuple[str, list[str]]] = []
         self._named: set[object] = set()
 
     def add(self, writes: Iterable[Write]) -> None:

@@ -86,7 +86,7 @@ class RedisBackend(StoreBackend[Store]):
     ) -> Pending[_Result]:
         """Add writes to the transaction of a batch, else send them; ``result`` makes the result of their counts."""
         if isinstance(transaction, RedisTransaction):
-            return transaction.add(writes, result)
+            return transaction.add(self.namespace, writes, result)
         return Pending(result(self.store.carry_out(self.keys_to_write(), writes)))
 
     def make_source(self) -> TopicSource:
@@ -101,21 +101,38 @@ class RedisBackend(StoreBackend[Store]):
         self.store.send([Command(self.namespace, ("PUBLISH", channel, message)) for message in messages])
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        store, keys = self.store, self.keys_to_write()
-        transaction = RedisTransaction()
+        store, transaction = self.store, RedisTransaction()
         results = [operation.write(transaction) for operation in operations]
-        if transaction.writes:
-            if atomic:
-                self._check_scope(transaction.writes)
-            send = store.carry_out_at_once if atomic else store.carry_out
-            transaction.settle(send(keys, transaction.writes))
+        if not transaction.writes:
+            return results
+        keys = store.keys_to_write(transaction.namespaces[0])
+        if atomic:
+            self._check_scope(transaction)
+            transaction.settle(store.carry_out_at_once(keys, transaction.writes))
+        elif len(set(transaction.namespaces)) > 1:
+            transaction.settle(self._sent_apart(transaction))
+        else:
+            transaction.settle(store.carry_out(keys, transaction.writes))
         return results
 
-    def _check_scope(self, writes: Sequence[Write]) -> None:
-        if self._store.is_cluster and len({write.bucket for write in writes}) > 1:
+    def _sent_apart(self, transaction: RedisTransaction) -> list[Any]:
+        """Send the writes of each collection, whose buckets lie in slots of their own; return all counts in order."""
+        counts: list[Any] = [None] * len(transaction.writes)
+        for namespace in dict.fromkeys(transaction.namespaces):
+            places = [place for place, one in enumerate(transaction.namespaces) if one == namespace]
+            keys = self.store.keys_to_write(namespace)
+            found = self.store.carry_out(keys, [transaction.writes[place] for place in places])
+            for place, count in zip(places, found, strict=True):
+                counts[place] = count
+        return counts
+
+    def _check_scope(self, transaction: RedisTransaction) -> None:
+        slots = {(name, write.bucket) for name, write in zip(transaction.namespaces, transaction.writes, strict=True)}
+        if self._store.is_cluster and len(slots) > 1:
             raise AtomicityError(
                 "an atomic batch on a Redis Cluster reaches one bucket of its namespace, and this one reaches several; "
-                "connect with colocate=True to a namespace whose batches must be atomic"
+                "connect with colocate=True to a namespace whose batches must be atomic, and keep each batch to one "
+                "collection"
             )
 
     def _ping(self) -> None:

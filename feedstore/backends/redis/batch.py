@@ -43,16 +43,20 @@ class Write(NamedTuple):
 class RedisTransaction(Transaction):
     """The writes of one batch, in order, which its backend sends when all hooks have added theirs."""
 
-    __slots__ = ("_pending", "writes")
+    __slots__ = ("_pending", "namespaces", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
+        self.namespaces: list[str] = []
         self._pending: list[tuple[Pending[Any], slice, Callable[[list[Any]], Any]]] = []
 
-    def add(self, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
-        """Add writes. Once they are sent, ``result`` makes the pending result of their counts."""
+    def add(
+        self, namespace: str, writes: Sequence[Write], result: Callable[[list[Any]], _Result]
+    ) -> Pending[_Result]:
+        """Add writes of a namespace. Once they are sent, ``result`` makes the pending result of their counts."""
         first = len(self.writes)
         self.writes.extend(writes)
+        self.namespaces.extend([namespace] * len(writes))
         pending: Pending[_Result] = Pending()
         self._pending.append((pending, slice(first, len(self.writes)), result))
         return pending

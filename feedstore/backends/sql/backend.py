@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -128,15 +129,22 @@ class SqlBackend(StoreBackend[Store]):
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         # Both kinds of batch are one transaction: it costs less than several, and promises more.
-        return self.store.write(self._write_together, self.namespace_id_to_write(), operations)
+        collections: dict[int, list[Operation]] = defaultdict(list)
+        for operation in operations:
+            backend = operation.storage.backend
+            assert isinstance(backend, SqlBackend)
+            collections[backend.namespace_id_to_write()].append(operation)
+        return self.store.write(self._write_together, collections, operations)
 
     def _write_together(
-        self, connection: Connection, namespace_id: int, operations: Sequence[Operation]
+        self, connection: Connection, collections: Mapping[int, list[Operation]], operations: Sequence[Operation]
     ) -> list[Pending[Any]]:
         # All headers are locked in one order before the first write, so that two batches cannot deadlock.
-        keys = dict.fromkeys(key for operation in operations for key in operation.keys)
-        new_keys = dict.fromkeys(key for operation in operations if operation.creates for key in operation.keys)
-        self.database.timeline_rows.lock(connection, namespace_id, list(keys), list(new_keys))
+        for namespace_id in sorted(collections):
+            there = collections[namespace_id]
+            keys = dict.fromkeys(key for operation in there for key in operation.keys)
+            new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
+            self.database.timeline_rows.lock(connection, namespace_id, list(keys), list(new_keys))
         connection.shared = True
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]
