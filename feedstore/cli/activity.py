@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from feedstore.cli.options import add_common_options, open_existing_backend
-from feedstore.cli.output import print_json, print_table, time_text
+from feedstore.cli.output import json_text, print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text, parse_id
 from feedstore.serializers.plain import activity_fields, plain_value
@@ -35,6 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     extra = fields.pop("extra_context")
     fields["time"] = time_text(fields["time"])
     rows = [(name, value) for name, value in fields.items() if value is not None]
-    rows += [(f"extra_context.{name}", value) for name, value in plain_value(extra).items()]
+    rows += [(f"extra_context.{name}", _text_of(value)) for name, value in plain_value(extra).items()]
     print_table(("field", "value"), rows)
     return 0
+
+
+def _text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json_text(value)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,13 +14,21 @@ from feedstore.ids import id_to_text
 from feedstore.serializers.plain import plain_value
 
 _GAP = "  "
+_INDENT = "    "
+_JOINERS = "\u200c\u200d"
+_WIDER_THAN_ANY = 1_000_000
 _MORE_THAN_ID = 2**128
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on one line: times as ISO 8601, bytes as base64, NaN and infinities as texts."""
+    print(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return a value as :func:`print_json` prints it, with escapes where standard output is not in Unicode."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    print(json.dumps(plain_value(value), ensure_ascii=not is_unicode))
+    return json.dumps(plain_value(value), ensure_ascii=not is_unicode)
 
 
 def floor_text(floor: int | None) -> str | None:
@@ -43,17 +52,36 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
     """Print rows under headers, aligned; the columns named in ``right`` to the right. None is left blank.
 
-    On a terminal, rich draws it if it is installed.
+    On a terminal, rich draws it if it is installed. A row that is wider than the terminal goes on in the next line with
+    its next cell, so that an id or a hash is never cut in two.
     """
     texts = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
-    if sys.stdout.isatty() and _print_rich_table(headers, texts, right):
-        return
+    is_terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if is_terminal else sys.maxsize
     widths = [max(map(_width, column)) for column in zip(headers, *texts, strict=True)]
-    for row in [list(headers), *texts]:
-        cells = [
-            _padded(cell, width, header in right) for cell, width, header in zip(row, widths, headers, strict=True)
-        ]
-        print(_GAP.join(cells).rstrip())
+    fits = sum(widths) + len(_GAP) * (len(widths) - 1) <= columns
+    if is_terminal and fits and _print_rich_table(headers, texts, right):
+        return
+    # A header stands in the line where the narrowest cell of its column stands.
+    narrowest = [min(map(_width, column), default=0) for column in zip(*texts, strict=True)] or widths
+    aligned_right = [header in right for header in headers]
+    for cells, needed in [(headers, narrowest), *((row, list(map(_width, row))) for row in texts)]:
+        for line in _lines_of(cells, needed, widths, aligned_right, columns):
+            print(line.rstrip())
+
+
+def _lines_of(
+    cells: Sequence[str], needed: Sequence[int], widths: Sequence[int], aligned_right: Sequence[bool], columns: int
+) -> Iterator[str]:
+    """Yield the lines of a row: a cell that needs more than what its line has left begins an indented one."""
+    line, position = "", 0
+    for cell, need, width, is_right in zip(cells, needed, widths, aligned_right, strict=True):
+        if position and position + max(need, _width(cell)) > columns:
+            yield line
+            line, position = _INDENT, len(_INDENT)
+        line += _padded(cell, width, is_right) + _GAP
+        position += width + len(_GAP)
+    yield line
 
 
 def _print_rich_table(headers: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> bool:
@@ -66,19 +94,26 @@ def _print_rich_table(headers: Sequence[str], rows: list[list[str]], right: Sequ
         return False
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
-        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+        table.add_column(header, justify="right" if header in right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console()
+    if console.measure(table, options=console.options.update(max_width=_WIDER_THAN_ANY)).maximum > console.width:
+        return False
+    console.print(table)
     return True
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters written as escapes: data must not command the terminal."""
+    """Return a text with its control characters written as escapes: data must not command the terminal.
+
+    Joiners stay as they are: emoji are made with them, and words of Persian and of Indian languages.
+    """
     if text.isprintable():
         return text
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+        character if character.isprintable() or character in _JOINERS else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 
@@ -89,7 +124,7 @@ def _width(text: str) -> int:
 
 
 def _cells(character: str) -> int:
-    if unicodedata.combining(character):
+    if character in _JOINERS or unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 

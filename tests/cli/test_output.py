@@ -45,9 +45,30 @@ def test_json_has_a_form_for_every_value(capsys: pytest.CaptureFixture[str]) -> 
 @given(st.text())
 def test_what_is_printable_commands_no_terminal(text: str) -> None:
     shown = output.printable(text)
-    assert shown.isprintable()
+    assert shown.replace("\u200c", "").replace("\u200d", "").isprintable()
     if text.isprintable():
         assert shown == text
+
+
+def test_joiners_of_emoji_and_of_words_stay() -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert output.printable(f"{family} \u06a9\u062a\u0627\u0628\u200c\u0647\u0627 \u202e") == (
+        f"{family} \u06a9\u062a\u0627\u0628\u200c\u0647\u0627 \\u202e"
+    )
+
+
+@given(st.lists(st.tuples(st.text("ab ", max_size=12), st.text("01-", max_size=50), st.text("z", max_size=9))))
+def test_a_table_on_a_narrow_terminal_holds_every_cell_in_one_piece(rows: list[tuple[str, str, str]]) -> None:
+    terminal = Terminal()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setenv("COLUMNS", "60")
+        hide_rich(patch)
+        output.print_table(("name", "hash", "kind"), rows, right=("kind",))
+    lines = terminal.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    for name, value, kind in rows:
+        assert all(any(cell.rstrip() in line for line in lines) for cell in (name, value, kind))
 
 
 def test_columns_are_aligned_by_what_a_terminal_shows(capsys: pytest.CaptureFixture[str]) -> None:
