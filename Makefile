@@ -19,9 +19,9 @@ demo: ## Ingest real data into a SQLite file and show timelines
 	@scripts/bootstrap --extras cli
 	@.venv/bin/python examples/demo.py $(ARGUMENTS)
 
-test: ## Lint, check types, and run the suite against the built wheel and real servers
-	@scripts/bootstrap --extras cli test $(tools) $(frameworks) $(servers)
-	@$(MAKE) lint types
+test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers
+	@scripts/bootstrap --extras cli docs test $(tools) $(frameworks) $(servers)
+	@$(MAKE) lint types docs
 	@$(pytest) $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
@@ -38,7 +38,7 @@ types: ## Check types with mypy
 
 docs: ## Build the documentation into docs/_build, warnings as errors
 	@scripts/bootstrap --extras cli docs
-	@.venv/bin/python -m sphinx -W --keep-going -b html docs docs/_build
+	@.venv/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 bench: ## Measure every operation against the raw driver
 	@scripts/bootstrap --extras cli postgresql redis cassandra

@@ -31,7 +31,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(store_backend|\w+\.store|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
-    (r"py:class", r"feedstore\.storage\.topic\.\w+"),
+    (r"py:class", r"feedstore\.storage\.(topic|transaction)\.\w+"),
+    (r"py:class", r"feedstore\.channels\.sse\.connection\.\w+"),
 ]
 
 myst_enable_extensions = ["deflist"]

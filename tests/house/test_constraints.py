@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 
 import pytest
@@ -38,3 +39,9 @@ def test_every_requirement_is_pinned() -> None:
 def test_every_range_has_a_lower_end() -> None:
     assert lowest(["rich >=13.7", "psycopg[binary] >=3.1.18"]) == ["rich ==13.7", "psycopg[binary] ==3.1.18"]
     assert [line for line in lowest(requirements()) if line.count("==") != 1] == []
+
+
+def test_the_documentation_has_every_driver_that_its_pages_import() -> None:
+    config = configparser.ConfigParser()
+    config.read(tree.ROOT / "setup.cfg", encoding="utf-8")
+    assert "feedstore[redis,cassandra,sse,eric]" in config["options.extras_require"]["docs"].splitlines()
