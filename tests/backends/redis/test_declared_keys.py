@@ -1,0 +1,153 @@
+"""Scripts and their keys: each declares every key that it touches, and no payloads that do not exist."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from everything import use_everything
+from feedstore import Activity
+from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.scripts import SCRIPTS
+from feedstore.serializers import MsgpackSerializer
+from polling import poll_until
+from servers.redis import OwnRedisServer
+
+_END = "end of the watch"
+_MANY = [f"key{number}" for number in range(60)]
+_NOTHING_TOUCHED = ("publish", "time")
+
+
+@pytest.fixture
+def server() -> Iterator[OwnRedisServer]:
+    """A server that runs the commands of one test alone."""
+    server = OwnRedisServer()
+    yield server
+    server.stop()
+
+
+class _Watch:
+    """The commands that a server runs, as MONITOR shows them: each script's, with what the script runs."""
+
+    def __init__(self, server: OwnRedisServer) -> None:
+        self._client: Any = server.client()
+        self._found: list[Any] = []
+        self._is_started, self._is_ended = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(server,), daemon=True)
+        self._thread.start()
+        assert self._is_started.wait(30)
+
+    def _follow(self, server: OwnRedisServer) -> None:
+        client: Any = server.client()
+        with client.monitor() as monitor:
+            self._is_started.set()
+            for entry in monitor.listen():
+                if entry["command"].startswith(f"ECHO {_END}"):
+                    break
+                self._found.append(entry)
+        client.close()
+        self._is_ended.set()
+
+    def commands(self) -> list[Any]:
+        """Return what the server ran up to now."""
+        self._client.execute_command("ECHO", _END)
+        poll_until(self._is_ended.is_set, 30, "the end of the watch")
+        self._thread.join()
+        return self._found
+
+    def keys_of(self, command: list[str]) -> set[str]:
+        """Return the keys of a command, by the server's own account."""
+        return set(self._client.command_getkeys(*command))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+def _words(text: str) -> list[str]:
+    return text.split(" ")
+
+
+def _use_the_rest(backend: RedisBackend) -> None:
+    """Reach the branches of the scripts that ``use_everything`` leaves out."""
+    timelines = backend.timeline_storage()
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    like = Activity("ann", "like", "photo:7", id=9)
+    timelines.add_to_many(_MANY, [1, 2, 3], max_length=2)
+    timelines.add_to_many(_MANY, [0, 2], max_length=2)
+    payloads.add_to_many(_MANY[:9], [like], max_length=2)
+    payloads.add("payloads", like)
+    payloads.get_slice("payloads", 0, 9)
+    payloads.get_page("payloads", 9)
+    # These learn from the script that the timelines have payloads.
+    timelines.add_to_many(_MANY, [10], max_length=2)
+    timelines.remove(_MANY[1], 9)
+    timelines.trim(_MANY[2], 1)
+    timelines.delete(_MANY[3])
+    with backend.batch(atomic=True) as batch:
+        timelines.add(_MANY[4], 11, batch_interface=batch)
+        timelines.flush(batch_interface=batch)
+        timelines.add_to_many(_MANY[:5], [12], max_length=2, batch_interface=batch)
+        backend.kv_storage().upsert("a", 1, batch_interface=batch)
+        backend.kv_storage().delete("pi", batch_interface=batch)
+        backend.activity_storage().remove(like, batch_interface=batch)
+    with backend.batch() as batch:
+        payloads.add_many(_MANY[0], [like], batch_interface=batch)
+        timelines.trim(_MANY[0], 1, batch_interface=batch)
+        timelines.flush(batch_interface=batch)
+        timelines.add(_MANY[0], 1, batch_interface=batch)
+    queue = backend.queue("short", max_length=2, when_full="drop_oldest")
+    queue.push_many([1, 2, 3])
+    queue.receive()
+    for storage in (backend.activity_storage(), backend.kv_storage(), timelines):
+        storage.flush()
+    queue.flush()
+
+
+def test_no_script_touches_a_key_that_it_does_not_declare(server: OwnRedisServer) -> None:
+    with RedisBackend(server.url, namespace="watched", buckets=4) as backend:
+        use_everything(backend)
+        watch = _Watch(server)
+        backend.timeline_storage().flush()
+        backend.activity_storage().flush()
+        backend.kv_storage().flush()
+        use_everything(backend)
+        _use_the_rest(backend)
+    declared: set[str] = set()
+    ran: set[str] = set()
+    inside = 0
+    for entry in watch.commands():
+        words = _words(entry["command"])
+        if words[0].upper() == "EVALSHA":
+            ran.add(SCRIPTS[words[1]].name)
+            declared = set(words[3 : 3 + int(words[2])])
+        elif entry["client_type"] == "lua" and words[0].lower() not in _NOTHING_TOUCHED:
+            inside += 1
+            assert watch.keys_of(words) <= declared, entry["command"]
+    watch.close()
+    assert inside > 500
+    assert ran == {script.name for script in SCRIPTS.values()} - {"namespace"}
+
+
+def test_plain_timelines_declare_no_payloads(server: OwnRedisServer) -> None:
+    with RedisBackend(server.url, namespace="watched", buckets=4) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add("a", 1)
+        watch = _Watch(server)
+        timelines.add_many("a", range(5000))
+        timelines.add_to_many(["a", "b"], [9], max_length=3)
+        timelines.remove("a", 9)
+        timelines.trim("a", 1)
+        timelines.get_page("a", 9)
+        timelines.get_slice("a", 0, 9)
+        timelines.delete("a")
+        with backend.batch(atomic=True) as batch:
+            timelines.add_many("b", [7, 8], batch_interface=batch)
+        timelines.flush()
+    commands = [entry["command"] for entry in watch.commands()]
+    watch.close()
+    assert len(commands) > 9
+    assert not any("}p:" in command for command in commands)

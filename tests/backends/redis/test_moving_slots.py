@@ -1,0 +1,181 @@
+"""A Cluster whose slots move, key by key, while every kind of call uses them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from feedstore import Activity
+from feedstore.backends.redis import RedisBackend
+from feedstore.serializers import MsgpackSerializer
+from servers.ports import LOOPBACK
+from servers.redis import OwnRedisServer
+from servers.redis_cluster import OwnRedisCluster
+from stores import fresh_namespace
+
+_KEYS = [f"key{number}" for number in range(12)]
+_LIKE = Activity("ann", "like", "photo:7", id=9)
+
+
+def _command(server: OwnRedisServer, *words: Any) -> Any:
+    client: Any = server.client()
+    try:
+        return client.execute_command("CLUSTER", *words)
+    finally:
+        client.close()
+
+
+class _Move:
+    """The move of one slot from the primary that has it to another one."""
+
+    def __init__(self, cluster: OwnRedisCluster, slot: int) -> None:
+        self._cluster = cluster
+        self._slot = slot
+        primaries = cluster.primaries()
+        names = {_command(server, "MYID").decode(): server for server in primaries}
+        owner = next(node for node in _command(primaries[0], "SLOTS") if node[0] <= slot <= node[1])[2][2].decode()
+        self._source = names[owner]
+        self._target = next(server for server in primaries if server is not self._source)
+
+    def begin(self) -> None:
+        """Tell both that the slot moves; nothing has moved yet."""
+        source, target = (_command(server, "MYID").decode() for server in (self._source, self._target))
+        _command(self._target, "SETSLOT", self._slot, "IMPORTING", source)
+        _command(self._source, "SETSLOT", self._slot, "MIGRATING", target)
+
+    def one_key(self) -> bool:
+        """Move one key, and return whether there was one."""
+        keys = _command(self._source, "GETKEYSINSLOT", self._slot, 1)
+        if keys:
+            client: Any = self._source.client()
+            client.execute_command("MIGRATE", LOOPBACK, self._target.port, "", 0, 5000, "KEYS", *keys)
+            client.close()
+        return bool(keys)
+
+    def end(self) -> None:
+        """Move all other keys, and hand the slot over."""
+        while self.one_key():
+            pass
+        name = _command(self._target, "MYID").decode()
+        others = [server for server in self._cluster.primaries() if server is not self._target]
+        for server in (self._target, *others):
+            _command(server, "SETSLOT", self._slot, "NODE", name)
+
+
+@pytest.fixture
+def backend(shared_cluster: OwnRedisCluster) -> Iterator[RedisBackend]:
+    """A namespace of one bucket, so that everything lies in one slot."""
+    with RedisBackend(
+        shared_cluster.url, namespace=fresh_namespace(), colocate=True, retry_seconds=40, timeout=20
+    ) as backend:
+        yield backend
+
+
+def _move_of(cluster: OwnRedisCluster, backend: RedisBackend) -> _Move:
+    return _Move(cluster, key_slot(backend.keys().tag(0).encode()))
+
+
+def _fill(backend: RedisBackend) -> None:
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    backend.timeline_storage().add_to_many(_KEYS, [1, 2, 3], max_length=9)
+    payloads.add("payloads", _LIKE)
+    backend.activity_storage().add(_LIKE)
+    backend.kv_storage().upsert("pi", 3.5)
+    backend.queue("q").push("m")
+
+
+def test_no_call_waits_for_a_slot_of_which_nothing_has_moved(shared_cluster: OwnRedisCluster) -> None:
+    namespace = fresh_namespace()
+    with RedisBackend(shared_cluster.url, namespace=namespace, colocate=True) as first:
+        _fill(first)
+        move = _move_of(shared_cluster, first)
+    move.begin()
+    try:
+        # Nobody ends the move: a call that was refused would fail, and not be late.
+        with RedisBackend(shared_cluster.url, namespace=namespace, colocate=True, retry_seconds=0) as backend:
+            timelines = backend.timeline_storage()
+            assert timelines.add_many("key0", range(4, 5000)) == 4996
+            assert timelines.add_to_many(_KEYS, [9000], max_length=9) == len(_KEYS)
+            assert timelines.remove("key1", 9000) == 1
+            assert timelines.trim("key2", 2) == 2
+            assert timelines.get_page("key2", 9).floor == 3
+            assert backend.activity_storage().get(_LIKE) == _LIKE
+            assert list(backend.kv_storage().items()) == [("pi", 3.5)]
+            with backend.batch(atomic=True) as batch:
+                timelines.add("key3", 9001, batch_interface=batch)
+                backend.kv_storage().upsert("pi", 4, batch_interface=batch)
+            assert batch.results == [1, None]
+    finally:
+        move.end()
+
+
+def test_every_call_waits_for_a_slot_that_has_moved_in_part(
+    shared_cluster: OwnRedisCluster, backend: RedisBackend
+) -> None:
+    _fill(backend)
+    move = _move_of(shared_cluster, backend)
+    move.begin()
+    for _ in range(6):
+        assert move.one_key()
+    ending = threading.Timer(0.3, move.end)
+    ending.start()
+    _use(backend)
+    ending.join()
+    assert [one.serialization_id for one in backend.timeline_storage().get_slice("key5", 0, 2)] == [12, 11]
+
+
+def _use(backend: RedisBackend) -> None:
+    timelines = backend.timeline_storage()
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    calls: list[Any] = [
+        lambda: timelines.add_to_many(_KEYS, [10], max_length=9) == len(_KEYS),
+        lambda: timelines.add_many("key5", [11, 12]) == 2,
+        lambda: timelines.add("new", 1) == 1,
+        lambda: timelines.remove("key6", 10) == 1,
+        lambda: timelines.trim("key7", 1) == 3,
+        lambda: timelines.get_page("key8", 9).floor is None,
+        lambda: payloads.get_slice("payloads", 0, 9) == [_LIKE],
+        lambda: timelines.get_slice("payloads", 0, 9, hydrate_from=backend.activity_storage()) == [_LIKE],
+        lambda: list(backend.kv_storage().items()) == [("pi", 3.5)],
+        lambda: backend.kv_storage("other").upsert("a", 1) is None,
+        lambda: backend.queue("q").receive()[1] == "m",
+        lambda: backend.queue("other").push(1) is None,
+    ]
+    failed: list[object] = []
+
+    def use(call: Any) -> None:
+        try:
+            if not call():
+                failed.append(call)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=use, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+
+
+@pytest.mark.soak
+def test_fan_outs_while_a_slot_moves_key_by_key(shared_cluster: OwnRedisCluster, backend: RedisBackend) -> None:
+    _fill(backend)
+    timelines = backend.timeline_storage()
+    move = _move_of(shared_cluster, backend)
+    move.begin()
+    moving = threading.Thread(target=move.end)
+    moving.start()
+    number = 10
+    while moving.is_alive() or number < 30:
+        number += 1
+        timelines.add_to_many(_KEYS, [number], max_length=1000)
+        timelines.add_many("key0", [number])
+    moving.join()
+    expected = [*range(number, 10, -1), 3, 2, 1]
+    for found in timelines.get_many_slices(_KEYS, 0, None).values():
+        assert [reference.serialization_id for reference in found] == expected
