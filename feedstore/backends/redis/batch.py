@@ -24,6 +24,8 @@ MOST_WORK = 4000
 """The work of a script that does not have to be atomic."""
 
 _WORK_OF_A_WRITE = 16
+_WORK_OF_AN_ITEM = 8
+_ITEM_KINDS = ("upsert", "discard")
 _BYTES_A_UNIT = 500
 
 Items = tuple[list[bytes], list[bytes] | None]
@@ -126,7 +128,8 @@ def _work(write: Write) -> int:
         return _WORK_OF_A_WRITE + 5 * len(write.keys)
     if write.items is None:
         length = sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
-        return _WORK_OF_A_WRITE + length // _BYTES_A_UNIT
+        base = _WORK_OF_AN_ITEM if write.kind in _ITEM_KINDS else _WORK_OF_A_WRITE
+        return base + length // _BYTES_A_UNIT
     ids, data = write.items
     if data is None:
         return _WORK_OF_A_WRITE + len(ids)

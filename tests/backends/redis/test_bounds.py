@@ -1,0 +1,173 @@
+"""Scripts that are bounded by their work, and what is refused because it cannot be."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from feedstore import Activity
+from feedstore.backends.redis import RedisBackend
+from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
+from feedstore.ingest import FollowGraph, Loader, Source
+from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import Batch
+from servers.redis import OwnRedisServer
+from stores import fresh_namespace
+
+_ROW = b"id,time,actor,verb,object\n1,2026-05-01T12:00:00Z,star,post,p:1\n"
+_FOLLOWERS = 3000
+
+
+@pytest.fixture
+def backend(redis_url: str) -> Iterator[RedisBackend]:
+    """A backend in a fresh namespace."""
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        yield backend
+
+
+def _activities(count: int) -> list[Activity]:
+    return [Activity("ann", "like", "photo:7", id=number) for number in range(count)]
+
+
+def test_an_activity_to_more_followers_than_an_atomic_batch_holds_is_ingested(backend: RedisBackend) -> None:
+    graph = FollowGraph((f"r{number}", "star") for number in range(_FOLLOWERS))
+    summary = Loader(backend, graph).load(Source("-", io.BytesIO(_ROW)))
+    assert summary.deliveries == _FOLLOWERS
+    timelines = backend.timeline_storage()
+    found = timelines.get_many_slices([f"feed:r{number}" for number in range(_FOLLOWERS)], 0, 9)
+    assert {len(entries) for entries in found.values()} == {1}
+    assert timelines.count("user:star") == 1
+
+
+_TOO_MUCH: list[tuple[Callable[[RedisBackend, Batch], Any], str]] = [
+    (lambda b, batch: b.timeline_storage().add_to_many(map(str, range(2000)), [1], batch_interface=batch), "34 milli"),
+    (lambda b, batch: b.timeline_storage().add_many("k", range(30_000), batch_interface=batch), "30 milliseconds"),
+    (lambda b, batch: b.timeline_storage().remove_many("k", range(30_000), batch_interface=batch), "30 milliseconds"),
+    (lambda b, batch: b.activity_storage().add_many(_activities(9000), batch_interface=batch), "milliseconds"),
+    (lambda b, batch: b.timeline_storage().trim("long", 10, batch_interface=batch), "trim 4990 entries"),
+    (lambda b, batch: b.timeline_storage().flush(batch_interface=batch), "flush 2101 timelines"),
+]
+
+
+def _write_atomically(backend: RedisBackend, write: Callable[[RedisBackend, Batch], Any]) -> None:
+    with backend.batch(atomic=True) as batch:
+        backend.timeline_storage().add("other", 1, batch_interface=batch)
+        write(backend, batch)
+
+
+@pytest.mark.parametrize(("write", "reason"), _TOO_MUCH)
+def test_an_atomic_batch_that_is_too_much_for_one_script_is_refused_by_name(
+    backend: RedisBackend, write: Callable[[RedisBackend, Batch], Any], reason: str
+) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_many("long", range(5000))
+    timelines.add_to_many([f"key{number}" for number in range(2100)], [1])
+    with pytest.raises(AtomicityError, match=reason):
+        _write_atomically(backend, write)
+    assert timelines.count("other") == 0
+    assert timelines.count("long") == 5000
+    # Without atomic=True, the same is carried out.
+    with backend.batch() as batch:
+        write(backend, batch)
+        timelines.add("other", 1, batch_interface=batch)
+    assert timelines.count("other") == 1
+
+
+def test_an_atomic_batch_flushes_what_it_added_and_what_was_there(backend: RedisBackend) -> None:
+    timelines = backend.timeline_storage()
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    timelines.add_to_many(["a", "b", "c"], [1])
+    payloads.add("p", _activities(1)[0])
+    with backend.batch(atomic=True) as batch:
+        timelines.add("new", 1, batch_interface=batch)
+        payloads.add("q", _activities(1)[0], batch_interface=batch)
+        timelines.flush(batch_interface=batch)
+        timelines.add("b", 2, batch_interface=batch)
+    assert batch.results == [1, 1, None, 1]
+    assert list(timelines.keys()) == ["b"]
+    assert timelines.count("b") == 1
+    assert payloads.get_slice_from_storage("q", 0, None) == []
+
+
+def _scripts_run(server: OwnRedisServer) -> int:
+    client: Any = server.client()
+    try:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+    finally:
+        client.close()
+
+
+def test_what_drops_many_entries_is_several_scripts(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url) as backend:
+        timelines = backend.timeline_storage()
+        payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+        for key in ("trimmed", "fan out", "many"):
+            timelines.add_many(key, range(9000))
+        payloads.add_many("payloads", _activities(9000))
+        calls: list[tuple[Callable[[], Any], int]] = [
+            (lambda: timelines.trim("trimmed", 500), 8500),
+            (lambda: timelines.add_to_many(["fan out", "new"], [9001], max_length=500), 2),
+            (lambda: timelines.add_to_many(["many"], range(9000, 12_000), max_length=500), 3000),
+            (lambda: payloads.trim("payloads", 500), 8500),
+        ]
+        for call, expected in calls:
+            before = _scripts_run(own_redis_server)
+            assert call() == expected
+            assert _scripts_run(own_redis_server) >= before + 4
+        assert [timelines.count(key) for key in ("trimmed", "fan out", "many", "payloads")] == [500] * 4
+        assert timelines.get_page("fan out", 1).floor == timelines.get_slice("fan out", 499, 500)[0].serialization_id
+        assert len(payloads.get_slice("payloads", 0, None)) == 500
+
+
+def test_entries_with_payloads_are_read_in_parts(backend: RedisBackend) -> None:
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    several = _activities(2500)
+    payloads.add_many("k", several)
+    newest = several[::-1]
+    assert payloads.get_slice("k", 0, None) == newest
+    assert payloads.get_slice("k", 100, 2200) == newest[100:2200]
+    assert payloads.get_slice("k", 1, 1001, {"activity_id__lt": 2000}) == newest[501:1501]
+    assert payloads.get_many_slices(["k", "absent"], 5, None) == {"k": newest[5:], "absent": []}
+    page = payloads.get_page("k", 2001)
+    assert (page.items, page.complete) == (newest[:2001], False)
+    payloads.trim("k", 1500)
+    page = payloads.get_page("k", 2001)
+    assert (page.items, page.floor) == (newest[:1500], 1000)
+
+
+def test_a_directory_and_activities_that_are_scanned_in_parts(backend: RedisBackend, redis_url: str) -> None:
+    keys = [f"key{number}" for number in range(10_500)]
+    with RedisBackend(redis_url, namespace=fresh_namespace(), colocate=True) as one_bucket:
+        timelines, activities = one_bucket.timeline_storage(), one_bucket.activity_storage()
+        timelines.add_to_many(keys, [1])
+        assert sorted(timelines.keys()) == sorted(keys)
+        several = _activities(10_500)
+        activities.add_many(several)
+        assert list(activities.iterate()) == several
+        timelines.flush()
+        assert list(timelines.keys()) == []
+
+
+def test_a_push_of_more_than_one_script_takes_is_refused_by_name(backend: RedisBackend) -> None:
+    queue = backend.queue("q")
+    with pytest.raises(InvalidValueError, match="5000 at most"):
+        queue.push_many(range(5001))
+    assert queue.count() == 0
+    queue.push_many(range(5000))
+    found = queue.receive_many(5000)
+    assert [message for _, message in found] == list(range(5000))
+    with pytest.raises(QueueFull):
+        backend.queue("q", max_length=5000).push(1)
+
+
+def test_a_queue_that_is_made_much_shorter_drops_in_parts(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url) as backend:
+        backend.queue("q").push_many(range(1000))
+        short = backend.queue("q", max_length=3, when_full="drop_oldest")
+        before = _scripts_run(own_redis_server)
+        short.push("new")
+        assert _scripts_run(own_redis_server) >= before + 4
+        assert [message for _, message in short.receive_many(9)] == [998, 999, "new"]
