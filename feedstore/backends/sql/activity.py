@@ -39,17 +39,17 @@ class SqlActivityStorage(ActivityStorage):
     ) -> Pending[int | None]:
         """One transaction: all are stored or none."""
         rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
-        return self.backend.write(transaction, self._activity_rows.add, self.backend.namespace_id_to_write(), rows)
+        return self.backend.write(transaction, self._activity_rows.add, self.backend.namespace_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One statement for each 5,000 ids."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None:
+        namespace = self.backend.written_namespace()
+        if namespace is None:
             return {}
         found: dict[int, bytes] = {}
         distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
         for start in range(0, len(distinct), _READ_AT_ONCE):
-            statement = self._activity_rows.find_statement(namespace_id, distinct[start : start + _READ_AT_ONCE])
+            statement = self._activity_rows.find_statement(namespace, distinct[start : start + _READ_AT_ONCE])
             rows = self.backend.store.fetch(*statement)
             found.update(_pairs(rows))
         return found
@@ -58,17 +58,17 @@ class SqlActivityStorage(ActivityStorage):
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One statement."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None:
+        namespace = self.backend.written_namespace()
+        if namespace is None:
             return Pending(0)
         ids = [id_to_bytes(one) for one in activity_ids]
-        return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace_id, ids))
+        return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
 
     def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time and holds no transaction between."""
         last = _BEFORE_ALL if after is None else id_to_bytes(after)
         while True:
-            parameters = (self.backend.namespace_id(), last, _ITERATED_AT_ONCE)
+            parameters = (self.backend.written_namespace(), last, _ITERATED_AT_ONCE)
             rows = self.backend.store.fetch(self.backend.statements.activities.after, parameters)
             yield from _pairs(rows)
             if len(rows) < _ITERATED_AT_ONCE:
@@ -77,18 +77,18 @@ class SqlActivityStorage(ActivityStorage):
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
-        namespace_id = self.backend.namespace_id()
-        while self.backend.write(transaction, self._flush_some, namespace_id).result:
+        namespace = self.backend.written_namespace()
+        while self.backend.write(transaction, self._flush_some, namespace).result:
             pass
         return Pending(None)
 
-    def _flush_some(self, connection: Connection, namespace_id: int | None) -> bool:
+    def _flush_some(self, connection: Connection, namespace: str | None) -> bool:
         statements = self.backend.statements.activities
-        last = connection.execute(statements.id_at, (namespace_id, _FLUSHED_AT_ONCE - 1)).fetchone()
+        last = connection.execute(statements.id_at, (namespace, _FLUSHED_AT_ONCE - 1)).fetchone()
         if last is None:
-            connection.execute(statements.delete_all, (namespace_id,))
+            connection.execute(statements.delete_all, (namespace,))
             return False
-        connection.execute(statements.delete_up_to, (namespace_id, last[0]))
+        connection.execute(statements.delete_up_to, (namespace, last[0]))
         return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, select
 
-from feedstore.backends.sql.statements import Compiler, limited, row_at
+from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import activity_table
 
 
@@ -13,7 +13,7 @@ class ActivityStatements:
 
     def __init__(self, compiler: Compiler) -> None:
         columns, text = activity_table.c, compiler.text
-        in_namespace = columns.namespace_id == bindparam("namespace")
+        in_namespace = columns.namespace_id == this_namespace()
         after = select(columns.activity_id, columns.data).where(in_namespace, columns.activity_id > bindparam("after"))
         self.after = text(limited(after.order_by(columns.activity_id)), "namespace", "after", "limit")
         ids = select(columns.activity_id).where(in_namespace).order_by(columns.activity_id)

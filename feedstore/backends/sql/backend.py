@@ -86,19 +86,14 @@ class SqlBackend(StoreBackend[Store]):
         super().__init__(store, namespace, metrics)
         self.database: Database = store.database
         self.statements: Statements = store.statements
-        self._namespace_id: int | None = None
 
-    def namespace_id(self) -> int | None:
-        """Return the number that stands for the namespace, None while nothing was ever written to it."""
-        if self._namespace_id is None:
-            self._namespace_id = self.store.namespaces.find(self.namespace)
-        return self._namespace_id
+    def written_namespace(self) -> str | None:
+        """Return the namespace's name, None while nothing was ever written to it."""
+        return self.store.namespaces.find(self.namespace)
 
-    def namespace_id_to_write(self) -> int:
-        """Return the number that stands for the namespace, made now if need be."""
-        if self._namespace_id is None:
-            self._namespace_id = self.store.namespaces.find_or_create(self.namespace)
-        return self._namespace_id
+    def namespace_to_write(self) -> str:
+        """Return the namespace's name, whose row is made now if need be."""
+        return self.store.namespaces.find_or_create(self.namespace)
 
     def shares_store_with(self, other: Backend) -> bool:
         """Return whether ``other`` lies in the same database, through the same connections."""
@@ -129,30 +124,25 @@ class SqlBackend(StoreBackend[Store]):
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         # Both kinds of batch are one transaction: it costs less than several, and promises more.
-        collections: dict[int, list[Operation]] = defaultdict(list)
+        collections: dict[str, list[Operation]] = defaultdict(list)
         for operation in operations:
             backend = operation.storage.backend
             assert isinstance(backend, SqlBackend)
-            collections[backend.namespace_id_to_write()].append(operation)
+            collections[backend.namespace_to_write()].append(operation)
         return self.store.write(self._write_together, collections, operations)
 
     def _write_together(
-        self, connection: Connection, collections: Mapping[int, list[Operation]], operations: Sequence[Operation]
+        self, connection: Connection, collections: Mapping[str, list[Operation]], operations: Sequence[Operation]
     ) -> list[Pending[Any]]:
         # All headers are locked in one order before the first write, so that two batches cannot deadlock.
-        for namespace_id in sorted(collections):
-            there = collections[namespace_id]
+        for namespace in sorted(collections):
+            there = collections[namespace]
             keys = dict.fromkeys(key for operation in there for key in operation.keys)
             new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
-            self.database.timeline_rows.lock(connection, namespace_id, list(keys), list(new_keys))
+            self.database.timeline_rows.lock(connection, namespace, list(keys), list(new_keys))
         connection.shared = True
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]
-
-    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
-        other = super()._with_namespace(namespace)
-        other._namespace_id = None
-        return other
 
     def _ping(self) -> None:
         self.store.fetch("SELECT 1", ())

@@ -87,5 +87,9 @@ class Database(ABC):
         """Return whether the server undid the transaction and asks to run it again."""
 
     @abstractmethod
+    def lacks_namespace(self, error: Exception) -> bool:
+        """Return whether a write found no row of its namespace, which this process had made or seen."""
+
+    @abstractmethod
     def is_lost(self, error: Exception) -> bool:
         """Return whether the error says that the connection is gone."""

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, cast, column, delete, select, values
 
 from feedstore.backends.sql.database import Database
-from feedstore.backends.sql.statements import limited, row_at
+from feedstore.backends.sql.statements import limited, row_at, this_namespace
 from feedstore.backends.sql.tables import item_table
 
 _KEY = ("namespace", "name", "key")
@@ -23,13 +23,14 @@ class ItemStatements:
 
     def __init__(self, database: Database) -> None:
         columns, text = item_table.c, database.compiler.text
-        space = columns.namespace_id == bindparam("namespace"), columns.name == bindparam("name")
+        space = columns.namespace_id == this_namespace(), columns.name == bindparam("name")
         one = (*space, columns.key == bindparam("key"))
-        replacing = database.insert(item_table)
+        new: dict[str, Any] = {name: bindparam(name) for name in ("name", "key", "value")}
+        replacing = database.insert(item_table).values(namespace_id=this_namespace(), **new)
         replacing = replacing.on_conflict_do_update(
             index_elements=[columns.namespace_id, columns.name, columns.key], set_={"value": replacing.excluded.value}
         )
-        self.upsert = text(replacing, "namespace_id", "name", "key", "value")
+        self.upsert = text(replacing, "namespace", "name", "key", "value")
         self.fetch = text(select(columns.value).where(*one), *_KEY)
         self.fetch_many = {}
         for count in (FEW_KEYS, MANY_KEYS):

@@ -35,13 +35,13 @@ class SqlKvStorage(KvStorage):
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         statement = self.backend.statements.items.upsert
-        namespace_id = self.backend.namespace_id_to_write()
-        self.backend.execute(transaction, statement, (namespace_id, self._name_bytes, key.encode(), data))
+        namespace = self.backend.namespace_to_write()
+        self.backend.execute(transaction, statement, (namespace, self._name_bytes, key.encode(), data))
         return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        namespace_id = self.backend.namespace_id()
-        parameters = (namespace_id, self._name_bytes, key.encode())
+        namespace = self.backend.written_namespace()
+        parameters = (namespace, self._name_bytes, key.encode())
         rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
         return read_bytes(rows[0][0], _item(key)) if rows else None
 
@@ -56,7 +56,7 @@ class SqlKvStorage(KvStorage):
         # The text is compiled for one number of keys: the last one stands for those that are missing.
         count = FEW_KEYS if len(keys) <= FEW_KEYS else MANY_KEYS
         filled = [*keys, *[keys[-1]] * (count - len(keys))]
-        parameters = (*filled, self.backend.namespace_id(), self._name_bytes)
+        parameters = (*filled, self.backend.written_namespace(), self._name_bytes)
         rows = self.backend.store.fetch(self.backend.statements.items.fetch_many[count], parameters)
         found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
         return ((key, read_bytes(data, _item(key))) for key, data in found)
@@ -73,19 +73,19 @@ class SqlKvStorage(KvStorage):
             rows = self._chunk(_next_after(rows[-1][0]), behind)
 
     def _chunk(self, first: bytes, behind: bytes) -> list[tuple[bytes, bytes]]:
-        parameters = (self.backend.namespace_id(), self._name_bytes, first, behind, _CHUNK)
+        parameters = (self.backend.written_namespace(), self._name_bytes, first, behind, _CHUNK)
         return self.backend.store.fetch(self.backend.statements.items.scan, parameters)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is not None:
-            parameters = (namespace_id, self._name_bytes, key.encode())
+        namespace = self.backend.written_namespace()
+        if namespace is not None:
+            parameters = (namespace, self._name_bytes, key.encode())
             self.backend.execute(transaction, self.backend.statements.items.delete, parameters)
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
-        space = (self.backend.namespace_id(), self._name_bytes)
+        space = (self.backend.written_namespace(), self._name_bytes)
         while self.backend.write(transaction, self._flush_some, space).result:
             pass
         return Pending(None)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class QueueKey(NamedTuple):
     """What a queue is found by."""
 
-    namespace_id: int
+    namespace: str
     name: bytes
 
 

@@ -32,12 +32,12 @@ class SqlQueueStorage(QueueStorage):
         return self.backend.database.message_rows
 
     def _queue(self) -> QueueKey | None:
-        namespace_id = self.backend.namespace_id()
-        return None if namespace_id is None else QueueKey(namespace_id, self.name.encode())
+        namespace = self.backend.written_namespace()
+        return None if namespace is None else QueueKey(namespace, self.name.encode())
 
     def _push(self, messages: list[bytes]) -> None:
         """One statement on PostgreSQL where a full queue refuses, else one transaction of six statements at most."""
-        queue = QueueKey(self.backend.namespace_id_to_write(), self.name.encode())
+        queue = QueueKey(self.backend.namespace_to_write(), self.name.encode())
         if self.when_full == REFUSE:
             if len(messages) > self.max_length:
                 raise self.full_error(len(messages))

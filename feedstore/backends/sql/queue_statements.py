@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Integer, bindparam, delete, func, select, update
 
-from feedstore.backends.sql.statements import row_at
+from feedstore.backends.sql.statements import row_at, this_namespace
 from feedstore.backends.sql.tables import message_table, queue_table
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _more: Any = bindparam("more", type_=Integer)
 
 def is_queue() -> tuple[Any, Any]:
     """The conditions that choose the header of the parameters ``namespace`` and ``name``."""
-    return _header.namespace_id == bindparam("namespace"), _header.name == bindparam("name")
+    return _header.namespace_id == this_namespace(), _header.name == bindparam("name")
 
 
 def queue_id() -> Any:
@@ -33,7 +33,7 @@ class QueueStatements:
     def __init__(self, database: Database) -> None:
         text = database.compiler.text
         inserted = database.insert(queue_table).values(
-            namespace_id=bindparam("namespace"), name=bindparam("name"), length=_more, last_position=bindparam("last")
+            namespace_id=this_namespace(), name=bindparam("name"), length=_more, last_position=bindparam("last")
         )
         lengthened = inserted.on_conflict_do_update(
             index_elements=[_header.namespace_id, _header.name],

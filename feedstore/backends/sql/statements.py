@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Select, bindparam, literal_column
+from sqlalchemy import BigInteger, Dialect, Select, String, bindparam, literal_column, select
 from sqlalchemy.sql.expression import ClauseElement
+
+from feedstore.backends.sql.tables import namespace_table
 
 
 class Compiler:
@@ -28,6 +30,16 @@ class Compiler:
         if order != parameters:
             raise AssertionError(f"the statement takes {order}, not {parameters}: {compiled}")
         return str(compiled)
+
+
+def this_namespace(name: str = "namespace") -> Any:
+    """Return the id of the namespace that the parameter ``name`` names, as a scalar subquery; NULL if there is none.
+
+    Looked up by every statement: an id that a process remembers would be another namespace's after the tables were
+    emptied, or an older copy of the database was put in their place.
+    """
+    found = select(namespace_table.c.id).where(namespace_table.c.name == bindparam(name, type_=String))
+    return found.scalar_subquery()
 
 
 def limited(statement: Select[Any], limit: str = "limit") -> Select[Any]:

@@ -93,7 +93,7 @@ class Store:
         if connection.in_transaction:
             connection.shared = True
             return work(connection, *arguments)
-        result: _Result = self._repeated(self._attempt, connection, self.database.begin_write, work, arguments)
+        result: _Result = self._repeated(connection, self._attempt, self.database.begin_write, work, arguments)
         return result
 
     def execute(self, text: str, parameters: Any) -> int:
@@ -108,24 +108,34 @@ class Store:
         if connection.in_transaction:
             connection.shared = True
             return _execute(connection, text, parameters)
-        return self._repeated(_execute, connection, text, parameters)
+        return self._repeated(connection, _execute, text, parameters)
 
     def write_and_fetch(self, text: str, parameters: Any) -> list[Any]:
         """Run one writing statement that returns rows, where the driver's connections are in autocommit."""
         return self._connections.call_writing(self._write_and_fetch, text, parameters)
 
     def _write_and_fetch(self, connection: Connection, text: str, parameters: Any) -> list[Any]:
-        return self._repeated(_fetch_all, connection, text, parameters)
+        return self._repeated(connection, _fetch_all, text, parameters)
 
-    def _repeated(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+    def _repeated(self, connection: Connection, action: Callable[..., _Result], *arguments: Any) -> _Result:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return action(*arguments)
+                return action(connection, *arguments)
             except self._driver_error as error:
-                if attempt == _ATTEMPTS or not self.database.may_retry(error):
+                lacks_namespace = self.database.lacks_namespace(error)
+                if attempt == _ATTEMPTS or not (lacks_namespace or self.database.may_retry(error)):
                     raise self.database.translated(error) from error
+            if lacks_namespace:
+                self._create_namespaces(connection)
+                continue
             time.sleep(random.uniform(0, min(0.01 * 2**attempt, _LONGEST_PAUSE_SECONDS)))
         raise AssertionError("the last attempt returns or raises")
+
+    def _create_namespaces(self, connection: Connection) -> None:
+        try:
+            self._attempt(connection, self.database.begin_write, self.namespaces.create_again, ())
+        except self._driver_error as error:
+            raise self.database.translated(error) from error
 
     def _attempt(
         self, connection: Connection, begin: str, work: Callable[..., _Result], arguments: tuple[Any, ...]

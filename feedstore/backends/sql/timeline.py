@@ -49,9 +49,9 @@ class SqlTimelineStorage(TimelineStorage):
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
         """One transaction: every timeline gets them or none."""
-        namespace_id = self.backend.namespace_id_to_write()
+        namespace = self.backend.namespace_to_write()
         return self.backend.write(
-            transaction, self._timeline_rows.add_to_many, namespace_id, keys, _rows(serialized), max_length
+            transaction, self._timeline_rows.add_to_many, namespace, keys, _rows(serialized), max_length
         )
 
     def remove_from_storage(
@@ -64,11 +64,11 @@ class SqlTimelineStorage(TimelineStorage):
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One transaction."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None:
+        namespace = self.backend.written_namespace()
+        if namespace is None:
             return Pending(0)
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.write(transaction, self._timeline_rows.remove_from_many, namespace_id, keys, ids)
+        return self.backend.write(transaction, self._timeline_rows.remove_from_many, namespace, keys, ids)
 
     def get_slice_from_storage(
         self,
@@ -85,19 +85,19 @@ class SqlTimelineStorage(TimelineStorage):
         payloads = self._reads_payloads
         part, parameters = part_of(bounds, start, stop, is_descending(ordering_args), payloads)
         statement = self.backend.statements.timelines.slice(part)
-        rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
+        rows = self.backend.store.fetch(statement, (self.backend.written_namespace(), key.encode(), *parameters))
         return _entries(key, rows, payloads)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
         """One statement on PostgreSQL; on SQLite, which is no round trip away, one for each in one transaction."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None or bounds.is_empty:
+        namespace = self.backend.written_namespace()
+        if namespace is None or bounds.is_empty:
             return {}
         payloads = self._reads_payloads
         part, parameters = part_of(bounds, start, stop, descending, payloads)
-        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace_id, keys, part, parameters)
+        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace, keys, part, parameters)
         return {key: _entries(key, rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
@@ -106,7 +106,7 @@ class SqlTimelineStorage(TimelineStorage):
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
             part, parameters = part_of(bounds, 0, limit, descending, payloads)
-            header = (self.backend.namespace_id(), key.encode())
+            header = (self.backend.written_namespace(), key.encode())
             rows = self.backend.store.fetch(self.backend.statements.timelines.page(part), (*header, *parameters))
         if not rows:
             return [], self._floor(key)
@@ -128,8 +128,8 @@ class SqlTimelineStorage(TimelineStorage):
             return []
         part, parameters = part_of(bounds, start, stop, descending, payloads=False)
         statement = self.backend.statements.timelines.hydrated_slice(part)
-        namespace_ids = (activities.backend.namespace_id(), self.backend.namespace_id())
-        rows = self.backend.store.fetch(statement, (*namespace_ids, key.encode(), *parameters))
+        namespaces = (activities.backend.written_namespace(), self.backend.written_namespace())
+        rows = self.backend.store.fetch(statement, (*namespaces, key.encode(), *parameters))
         ids = read_ids([activity_id for activity_id, _ in rows], _timeline(key))
         return list(zip(ids, (data for _, data in rows), strict=True))
 
@@ -152,28 +152,28 @@ class SqlTimelineStorage(TimelineStorage):
         return _floor_above(key, self._one_value(self.backend.statements.timelines.newest_dropped, key))
 
     def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
-        rows = self.backend.store.fetch(statement, (self.backend.namespace_id(), key.encode(), *parameters))
+        rows = self.backend.store.fetch(statement, (self.backend.written_namespace(), key.encode(), *parameters))
         return rows[0][0] if rows else None
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """One transaction."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None:
+        namespace = self.backend.written_namespace()
+        if namespace is None:
             return Pending(0)
-        return self.backend.write(transaction, self._timeline_rows.trim, namespace_id, key, min(length, FURTHEST))
+        return self.backend.write(transaction, self._timeline_rows.trim, namespace, key, min(length, FURTHEST))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One transaction; O(n)."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is None:
+        namespace = self.backend.written_namespace()
+        if namespace is None:
             return Pending(None)
-        return self.backend.write(transaction, self._timeline_rows.delete, namespace_id, key)
+        return self.backend.write(transaction, self._timeline_rows.delete, namespace, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
         last = _BEFORE_ALL
         while True:
-            parameters = (self.backend.namespace_id(), last, _KEYS_AT_ONCE)
+            parameters = (self.backend.written_namespace(), last, _KEYS_AT_ONCE)
             rows = self.backend.store.fetch(self.backend.statements.timelines.keys, parameters)
             for (key,) in rows:
                 yield read_text(key, "the key of a timeline")
@@ -183,9 +183,9 @@ class SqlTimelineStorage(TimelineStorage):
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
-        namespace_id = self.backend.namespace_id()
-        if namespace_id is not None:
-            while self.backend.write(transaction, self._timeline_rows.drop_some, namespace_id).result:
+        namespace = self.backend.written_namespace()
+        if namespace is not None:
+            while self.backend.write(transaction, self._timeline_rows.drop_some, namespace).result:
                 pass
         return Pending(None)
 

@@ -29,7 +29,7 @@ class TimelineRows(ABC):
     def add_to_many(
         self,
         connection: Connection,
-        namespace_id: int,
+        namespace: str,
         keys: list[str],
         entries: list[EntryRow],
         max_length: int | None,
@@ -38,7 +38,7 @@ class TimelineRows(ABC):
 
         Timelines that grow by the same number, or are too long by the same number, go in one statement each.
         """
-        headers = self.headers_to_write(connection, namespace_id, keys)
+        headers = self.headers_to_write(connection, namespace, keys)
         timelines = [timeline for timeline, _ in headers]
         array = self.array(timelines)
         held = self.insert(connection, timelines, array, entries)
@@ -55,10 +55,10 @@ class TimelineRows(ABC):
         return len(headers) * len(entries) - sum(held.values())
 
     def remove_from_many(
-        self, connection: Connection, namespace_id: int, keys: list[str], activity_ids: list[bytes]
+        self, connection: Connection, namespace: str, keys: list[str], activity_ids: list[bytes]
     ) -> int:
         """Remove entries from every timeline; return how many were there."""
-        timelines = [timeline for timeline, _ in self.headers(connection, namespace_id, keys)]
+        timelines = [timeline for timeline, _ in self.headers(connection, namespace, keys)]
         removed = self.remove(connection, timelines, activity_ids) if timelines else {}
         shorter: dict[int, list[int]] = defaultdict(list)
         for timeline, count in removed.items():
@@ -67,31 +67,31 @@ class TimelineRows(ABC):
             self.lengthen(connection, -count, self.array(affected))
         return sum(removed.values())
 
-    def trim(self, connection: Connection, namespace_id: int, key: str, length: int) -> int:
+    def trim(self, connection: Connection, namespace: str, key: str, length: int) -> int:
         """Keep the newest entries and return how many went."""
-        for timeline, before in self.headers(connection, namespace_id, [key]):
+        for timeline, before in self.headers(connection, namespace, [key]):
             if before > length:
                 self.shorten(connection, length, before - length, [timeline], self.array([timeline]))
                 return before - length
         return 0
 
-    def delete(self, connection: Connection, namespace_id: int, key: str) -> None:
+    def delete(self, connection: Connection, namespace: str, key: str) -> None:
         """Remove a timeline and its header."""
-        self.drop(connection, [timeline for timeline, _ in self.headers(connection, namespace_id, [key])])
+        self.drop(connection, [timeline for timeline, _ in self.headers(connection, namespace, [key])])
 
     def _array(self, some: list[int], every: list[int], array: Any) -> Any:
         return array if len(some) == len(every) else self.array(some)
 
     @abstractmethod
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
     ) -> list[list[tuple[Any, ...]]]:
         """Return the rows of the same part of every timeline, in the order of the keys, all of one state of the
         database.
         """
 
     @abstractmethod
-    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
         """Lock the headers of all timelines that a batch will write, before its first write; make those of
         ``new_keys`` that are missing.
         """
@@ -101,13 +101,13 @@ class TimelineRows(ABC):
         """Return what the statements take for a list of timelines."""
 
     @abstractmethod
-    def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """Lock the headers that are there, and return them in the order of their numbers, in which all writers lock
         them and their entries lie.
         """
 
     @abstractmethod
-    def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """Do as :meth:`headers` for all keys, making headers that are missing."""
 
     @abstractmethod
@@ -133,7 +133,7 @@ class TimelineRows(ABC):
         """Remove timelines and their headers."""
 
     @abstractmethod
-    def drop_some(self, connection: Connection, namespace_id: int) -> bool:
+    def drop_some(self, connection: Connection, namespace: str) -> bool:
         """Remove a bounded number of timelines; return whether any may be left."""
 
 

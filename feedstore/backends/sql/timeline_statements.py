@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select
 
-from feedstore.backends.sql.statements import Compiler, limited
+from feedstore.backends.sql.statements import Compiler, limited, this_namespace
 from feedstore.backends.sql.tables import activity_table, entry_table, timeline_table
 from feedstore.backends.sql.timeline_part import Part
 
@@ -50,7 +50,7 @@ class TimelineStatements:
         text = self._parts.get(("hydrated", part))
         if text is None:
             data = select(activity_table.c.data).where(
-                activity_table.c.namespace_id == bindparam("activities_namespace"),
+                activity_table.c.namespace_id == this_namespace("activities_namespace"),
                 activity_table.c.activity_id == entry_table.c.activity_id,
             )
             columns = select(entry_table.c.activity_id, data.scalar_subquery())
@@ -94,7 +94,7 @@ class TimelineStatements:
         """The next keys of timelines that hold an entry, in their order."""
         statement = (
             select(timeline_table.c.key)
-            .where(timeline_table.c.namespace_id == bindparam("namespace"))
+            .where(timeline_table.c.namespace_id == this_namespace())
             .where(timeline_table.c.key > bindparam("after"), timeline_table.c.length > literal_column("0"))
             .order_by(timeline_table.c.key)
         )
@@ -103,7 +103,7 @@ class TimelineStatements:
 
 def is_header() -> tuple[Any, Any]:
     """The conditions that find one timeline's header."""
-    return timeline_table.c.namespace_id == bindparam("namespace"), timeline_table.c.key == bindparam("key")
+    return timeline_table.c.namespace_id == this_namespace(), timeline_table.c.key == bindparam("key")
 
 
 def timeline_id() -> Any:

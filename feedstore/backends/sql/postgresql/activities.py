@@ -11,12 +11,12 @@ from sqlalchemy.dialects.postgresql import insert
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.postgresql.arrays import each_id, each_row, in_parts, looked_up
-from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import activity_table
 
 _ROWS_AT_ONCE = 10_000
 _kept = activity_table.alias("kept").c
-_namespace: Any = bindparam("namespace", type_=activity_table.c.namespace_id.type)
+_namespace: Any = this_namespace()
 
 
 class PostgresqlActivityRows(ActivityRows):
@@ -43,29 +43,27 @@ class PostgresqlActivityRows(ActivityRows):
         is_it = _kept.namespace_id == _namespace, _kept.activity_id == bindparam("id")
         self._find_one = text(select(_kept.activity_id, _kept.data).where(*is_it), "namespace", "id")
 
-    def add(self, connection: Connection, namespace_id: int, activities: list[tuple[bytes, bytes]]) -> int:
+    def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
         """One statement for each 10,000, and another one where some were there before."""
-        return sum(
-            self._add_part(connection, namespace_id, part) for part in in_parts(sorted(activities), _ROWS_AT_ONCE)
-        )
+        return sum(self._add_part(connection, namespace, part) for part in in_parts(sorted(activities), _ROWS_AT_ONCE))
 
-    def _add_part(self, connection: Connection, namespace_id: int, activities: Sequence[tuple[bytes, bytes]]) -> int:
+    def _add_part(self, connection: Connection, namespace: str, activities: Sequence[tuple[bytes, bytes]]) -> int:
         ids = [activity_id for activity_id, _ in activities]
         data = [data for _, data in activities]
-        added: int = connection.execute(self._insert, (namespace_id, ids, data)).rowcount
+        added: int = connection.execute(self._insert, (namespace, ids, data)).rowcount
         if added < len(activities):
-            connection.execute(self._replace, (ids, data, namespace_id))
+            connection.execute(self._replace, (ids, data, namespace))
         return added
 
-    def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+    def remove_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """An array of ids."""
-        return self._remove, (sorted(activity_ids), namespace_id)
+        return self._remove, (sorted(activity_ids), namespace)
 
-    def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+    def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """An array of ids; one alone is compared, which is planned in less time than it is found."""
         if len(activity_ids) == 1:
-            return self._find_one, (namespace_id, activity_ids[0])
-        return self._find, (activity_ids, namespace_id)
+            return self._find_one, (namespace, activity_ids[0])
+        return self._find, (activity_ids, namespace)
 
 
 def _has_id(given: Any) -> tuple[Any, Any]:

@@ -119,6 +119,10 @@ class PostgresqlDatabase(Database):
         """After a deadlock and after a failed serialization."""
         return may_retry(error)
 
+    def lacks_namespace(self, error: Exception) -> bool:
+        """By the column that must not be NULL."""
+        return isinstance(error, psycopg.errors.NotNullViolation) and error.diag.column_name == "namespace_id"
+
     def is_lost(self, error: Exception) -> bool:
         """By SQLSTATE, and where there is none because no server answered."""
         return is_lost(error)

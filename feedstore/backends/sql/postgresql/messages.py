@@ -28,7 +28,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
 from feedstore.backends.sql.postgresql.source import notification
 from feedstore.backends.sql.queue_statements import queue_id
-from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import message_table, queue_table
 from feedstore.storage.topic import Topic
 
@@ -86,7 +86,7 @@ def _each_message() -> Any:
 
 def _append_text(compiler: Compiler) -> str:
     new = insert(queue_table).values(
-        namespace_id=bindparam("namespace"),
+        namespace_id=this_namespace(),
         name=bindparam("name"),
         length=bindparam("more", type_=Integer),
         last_position=bindparam("last", type_=BigInteger),

@@ -18,14 +18,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from feedstore.backends.sql.postgresql.arrays import any_timeline, each_id, each_key, each_row, each_timeline, looked_up
-from feedstore.backends.sql.statements import Compiler, limited, row_at
+from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_part import Part
 from feedstore.backends.sql.timeline_statements import entries_of, rows_of
 
 _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
-_namespace: Any = bindparam("namespace", type_=_header.namespace_id.type)
+_namespace: Any = this_namespace()
 _none: Any = literal_column("0")
 _held = entry_table.alias("held").c
 # Where a row lies, which stays as long as its timeline's header is locked.

@@ -35,11 +35,11 @@ class PostgresqlTimelineRows(TimelineRows):
         self._statements = PostgresqlTimelineStatements(compiler)
 
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
     ) -> list[list[tuple[Any, ...]]]:
         """One statement."""
         slices: list[list[tuple[Any, ...]]] = [[] for _ in keys]
-        for row in store.fetch(self._statements.slices(part), (_encoded(keys), namespace_id, *parameters)):
+        for row in store.fetch(self._statements.slices(part), (_encoded(keys), namespace, *parameters)):
             slices[row[0] - 1].append(row[1:])
         return slices
 
@@ -47,39 +47,39 @@ class PostgresqlTimelineRows(TimelineRows):
         """The list itself."""
         return timelines
 
-    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
         """One statement; three more where headers are missing."""
         if keys:
             encoded, required = _encoded(keys), set(new_keys)
-            while required.difference(self._lock(connection, namespace_id, encoded)):
-                self._create_unlocked(connection, namespace_id, new_keys)
+            while required.difference(self._lock(connection, namespace, encoded)):
+                self._create_unlocked(connection, namespace, new_keys)
 
-    def _lock(self, connection: Connection, namespace_id: int, keys: list[bytes]) -> list[str]:
+    def _lock(self, connection: Connection, namespace: str, keys: list[bytes]) -> list[str]:
         """Lock the headers that are there, and return their keys."""
-        rows = connection.execute(self._statements.lock_headers, (keys, namespace_id)).fetchall()
+        rows = connection.execute(self._statements.lock_headers, (keys, namespace)).fetchall()
         return [key.decode() for (key,) in rows]
 
-    def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """One statement."""
-        headers: list[Header] = connection.execute(self._statements.headers, (_encoded(keys), namespace_id)).fetchall()
+        headers: list[Header] = connection.execute(self._statements.headers, (_encoded(keys), namespace)).fetchall()
         return headers
 
-    def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """One statement; four where some are missing, and more only while another one deletes these timelines."""
-        headers = self.headers(connection, namespace_id, keys)
+        headers = self.headers(connection, namespace, keys)
         while len(headers) < len(keys):
-            self._create_unlocked(connection, namespace_id, keys)
-            headers = self.headers(connection, namespace_id, keys)
+            self._create_unlocked(connection, namespace, keys)
+            headers = self.headers(connection, namespace, keys)
         return headers
 
-    def _create_unlocked(self, connection: Connection, namespace_id: int, keys: list[str]) -> None:
+    def _create_unlocked(self, connection: Connection, namespace: str, keys: list[str]) -> None:
         """Make the headers that are missing. Where nothing was written yet, begin again without locks first: who waits
         for another's new header while he holds locks may wait in a circle.
         """
         if not connection.shared:
             # Undoing the nothing that was done would make the driver forget every statement that it has prepared.
             connection.execute("COMMIT AND CHAIN")
-        connection.execute(self._statements.create_headers, (namespace_id, _encoded(keys), namespace_id))
+        connection.execute(self._statements.create_headers, (namespace, _encoded(keys), namespace))
 
     def insert(
         self, connection: Connection, timelines: list[int], array: Any, entries: list[EntryRow]
@@ -131,9 +131,9 @@ class PostgresqlTimelineRows(TimelineRows):
         connection.execute(self._statements.delete_all, (timelines,))
         connection.execute(self._statements.delete_headers, (timelines,))
 
-    def drop_some(self, connection: Connection, namespace_id: int) -> bool:
+    def drop_some(self, connection: Connection, namespace: str) -> bool:
         """A hundred timelines."""
-        found = connection.execute(self._statements.some_headers, (namespace_id, _FLUSHED_AT_ONCE)).fetchall()
+        found = connection.execute(self._statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
         self.drop(connection, [timeline for (timeline,) in found])
         return len(found) == _FLUSHED_AT_ONCE
 

@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, delete, select, update
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.sqlite.arrays import each_id, for_each, positions
-from feedstore.backends.sql.sqlite.rows import RowInserts
-from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
+from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import activity_table
 
 
@@ -18,8 +18,9 @@ class SqliteActivityRows(ActivityRows):
     """Sets of rows where SQLite can take them at once."""
 
     def __init__(self, compiler: Compiler) -> None:
-        columns, in_namespace = activity_table.c, activity_table.c.namespace_id == bindparam("namespace")
+        columns, in_namespace = activity_table.c, activity_table.c.namespace_id == this_namespace()
         self._inserts = RowInserts(compiler, activity_table)
+        self._namespace_ids = NamespaceIds(compiler)
         replaced = update(activity_table).where(in_namespace, columns.activity_id == bindparam("activity"))
         self._replace = compiler.text(replaced.values(data=bindparam("new_data")), "new_data", "namespace", "activity")
         removed = delete(activity_table).where(in_namespace, columns.activity_id.in_(select(each_id)))
@@ -29,18 +30,19 @@ class SqliteActivityRows(ActivityRows):
             found.where(in_namespace, columns.activity_id == each_id), "array", "namespace", "ids"
         )
 
-    def add(self, connection: Connection, namespace_id: int, activities: list[tuple[bytes, bytes]]) -> int:
+    def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
         """The rows are inserted where they are new; only where some were not are they replaced too."""
+        namespace_id = self._namespace_ids.find(connection, namespace)
         added = self._inserts.insert(connection, [(namespace_id, *activity) for activity in activities])
         if added < len(activities):
-            rows = [(data, namespace_id, activity_id) for activity_id, data in activities]
+            rows = [(data, namespace, activity_id) for activity_id, data in activities]
             connection.executemany(self._replace, rows)
         return added
 
-    def remove_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+    def remove_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """All in one statement."""
-        return self._remove, (namespace_id, b"".join(activity_ids), positions(len(activity_ids)))
+        return self._remove, (namespace, b"".join(activity_ids), positions(len(activity_ids)))
 
-    def find_statement(self, namespace_id: int, activity_ids: list[bytes]) -> tuple[str, Any]:
+    def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """One look-up for each id, all in one statement."""
-        return self._find, (positions(len(activity_ids)), namespace_id, b"".join(activity_ids))
+        return self._find, (positions(len(activity_ids)), namespace, b"".join(activity_ids))

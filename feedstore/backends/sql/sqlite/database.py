@@ -14,6 +14,7 @@ from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.errors import translate
 from feedstore.backends.sql.sqlite.messages import SqliteMessageRows
+from feedstore.backends.sql.sqlite.rows import NamespaceGoneError
 from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 from feedstore.backends.sql.statements import Compiler
@@ -73,6 +74,11 @@ class SqliteDatabase(Database):
     def may_retry(self, error: Exception) -> bool:
         """Never: SQLite undoes no transaction that has begun for another's sake."""
         return False
+
+    def lacks_namespace(self, error: Exception) -> bool:
+        """Where the id is looked up first, and where the statement inserts it."""
+        is_missing = "NOT NULL" in str(error) and "namespace_id" in str(error)
+        return isinstance(error, NamespaceGoneError) or (isinstance(error, sqlite3.IntegrityError) and is_missing)
 
     def is_lost(self, error: Exception) -> bool:
         """Never: there is no server to lose."""

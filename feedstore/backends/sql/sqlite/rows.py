@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert
+from sqlalchemy import Table, bindparam, insert, select
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.statements import Compiler, this_namespace
 
 _SIZES = (250, 50, 10)
 
@@ -51,3 +52,21 @@ class RowInserts:
             statement = insert(self._table).prefix_with("OR IGNORE").values(values)
             text = self._texts[size] = self._compiler.text(statement, *names)
         return text
+
+
+class NamespaceIds:
+    """Finds the id of a namespace for a write, in its transaction."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._find = compiler.text(select(this_namespace()), "namespace")
+
+    def find(self, connection: Connection, namespace: str) -> int:
+        """Return the id; raise :class:`NamespaceGoneError` if the row is gone since this process made or saw it."""
+        namespace_id: int | None = connection.execute(self._find, (namespace,)).fetchone()[0]
+        if namespace_id is None:
+            raise NamespaceGoneError(namespace)
+        return namespace_id
+
+
+class NamespaceGoneError(sqlite3.IntegrityError):
+    """There is no row of a namespace that is to be written to."""

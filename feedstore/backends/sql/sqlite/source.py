@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, bindparam, func, select
 
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.statements import this_namespace
 from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.tables import entry_table, queue_table, timeline_table
 from feedstore.storage.polling import PollingSource
@@ -52,8 +53,8 @@ class SqliteSource(PollingSource):
 
     def states_of(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
         """One statement."""
-        namespace_id = self._store.namespaces.find(backend.namespace)
-        return {} if namespace_id is None else self._heads.fetch(self._store, kind, namespace_id, keys)
+        namespace = self._store.namespaces.find(backend.namespace)
+        return {} if namespace is None else self._heads.fetch(self._store, kind, namespace, keys)
 
 
 class Heads:
@@ -66,11 +67,11 @@ class Heads:
             for size in _SIZES
         }
 
-    def fetch(self, store: Store, kind: Kind, namespace_id: int, keys: list[str]) -> dict[str, tuple[Any, ...]]:
+    def fetch(self, store: Store, kind: Kind, namespace: str, keys: list[str]) -> dict[str, tuple[Any, ...]]:
         """Return ``{key: what changes with each write}`` of up to 500 timelines or queues that are there."""
         size = next(size for size in _SIZES if size >= len(keys))
         padded = [key.encode() for key in keys] + [b""] * (size - len(keys))
-        rows = store.fetch(self._texts[kind, size], (namespace_id, *padded))
+        rows = store.fetch(self._texts[kind, size], (namespace, *padded))
         return {read_text(row[0], "the key of a timeline or queue"): tuple(row[1:]) for row in rows}
 
 
@@ -86,10 +87,10 @@ def _newest_messages(size: int) -> Any:
     return _of_many(select(header.name, header.id, header.last_position), header.namespace_id, header.name, size)
 
 
-def _of_many(columns: Select[Any], namespace_id: Any, key: Any, size: int) -> Any:
+def _of_many(columns: Select[Any], namespace: Any, key: Any, size: int) -> Any:
     names = [f"key_{number}" for number in range(size)]
     wanted = key.in_([bindparam(name) for name in names])
-    return columns.where(namespace_id == bindparam("namespace"), wanted), "namespace", *names
+    return columns.where(namespace == this_namespace(), wanted), "namespace", *names
 
 
 def _data_version(connection: Connection) -> tuple[int, int]:

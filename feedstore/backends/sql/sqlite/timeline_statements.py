@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, null, select, update
 
 from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id, for_each
-from feedstore.backends.sql.statements import Compiler, limited, row_at
+from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_statements import is_header
 
@@ -32,20 +32,22 @@ class SqliteTimelineStatements:
         columns = select(_header.id, _header.length)
         self.header = text(columns.where(*is_header()), "namespace", "key")
         found = columns.select_from(for_each(timeline_table)).where(
-            _header.namespace_id == bindparam("namespace"), _header.key == each_bytes
+            _header.namespace_id == this_namespace(), _header.key == each_bytes
         )
         self.headers = text(found.order_by(_header.id), "array", "namespace")
-        some = select(_header.id).where(_header.namespace_id == bindparam("namespace")).order_by(_header.key)
+        some = select(_header.id).where(_header.namespace_id == this_namespace()).order_by(_header.key)
         self.some_headers = text(limited(some), "namespace", "limit")
 
     def _change_headers(self) -> None:
         text = self._compiler.text
         new: dict[str, Any] = {
-            "namespace_id": bindparam("namespace"),
+            "namespace_id": bindparam("namespace_id"),
             "key": bindparam("new_key"),
             "length": literal_column("0"),
         }
-        self.create_header = text(insert(timeline_table).prefix_with("OR IGNORE").values(new), "namespace", "new_key")
+        self.create_header = text(
+            insert(timeline_table).prefix_with("OR IGNORE").values(new), "namespace_id", "new_key"
+        )
         these = update(timeline_table).where(_header.id.in_(_of_these_timelines))
         self.lengthen = text(these.values(length=_header.length + bindparam("more")), "more", "array")
         newest_dropped = func.max(func.coalesce(_header.newest_dropped, literal_column("x''")), _nth_oldest(_header.id))

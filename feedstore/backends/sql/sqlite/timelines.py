@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.sqlite.arrays import numbers, positions, texts
-from feedstore.backends.sql.sqlite.rows import RowInserts
+from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
 from feedstore.backends.sql.sqlite.timeline_statements import SqliteTimelineStatements
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.stored import read_count
@@ -36,35 +36,37 @@ class SqliteTimelineRows(TimelineRows):
     def __init__(self, compiler: Compiler) -> None:
         self._statements = SqliteTimelineStatements(compiler)
         self._inserts = RowInserts(compiler, entry_table)
+        self._namespace_ids = NamespaceIds(compiler)
 
     def fetch_slices(
-        self, store: Store, namespace_id: int, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
     ) -> list[list[tuple[Any, ...]]]:
         """One statement for each in one transaction: to ask SQLite again costs no more than to ask for more."""
         text = store.statements.timelines.slice(part)
-        return store.read(_fetch_each, text, [(namespace_id, key.encode(), *parameters) for key in keys])
+        return store.read(_fetch_each, text, [(namespace, key.encode(), *parameters) for key in keys])
 
     def array(self, timelines: list[int]) -> str:
         """A JSON array."""
         return numbers(timelines)
 
-    def lock(self, connection: Connection, namespace_id: int, keys: list[str], new_keys: list[str]) -> None:
+    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
         """Nothing to do: the database is locked."""
 
-    def headers(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """One statement, or one for each key that holds NUL."""
         array = texts(keys)
         if len(keys) > 1 and _ESCAPED_NUL not in array:
-            return _checked(connection.execute(self._statements.headers, (array, namespace_id)).fetchall())
-        found = (connection.execute(self._statements.header, (namespace_id, key.encode())).fetchone() for key in keys)
+            return _checked(connection.execute(self._statements.headers, (array, namespace)).fetchall())
+        found = (connection.execute(self._statements.header, (namespace, key.encode())).fetchone() for key in keys)
         return sorted(_checked([header for header in found if header is not None]))
 
-    def headers_to_write(self, connection: Connection, namespace_id: int, keys: list[str]) -> list[Header]:
+    def headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """As :meth:`headers`, and twice that with the inserts where some are missing."""
-        headers = self.headers(connection, namespace_id, keys)
+        headers = self.headers(connection, namespace, keys)
         if len(headers) < len(keys):
+            namespace_id = self._namespace_ids.find(connection, namespace)
             connection.executemany(self._statements.create_header, [(namespace_id, key.encode()) for key in keys])
-            headers = self.headers(connection, namespace_id, keys)
+            headers = self.headers(connection, namespace, keys)
         return headers
 
     def insert(
@@ -145,11 +147,11 @@ class SqliteTimelineRows(TimelineRows):
         connection.execute(self._statements.delete_all, (array,))
         connection.execute(self._statements.delete_headers, (array,))
 
-    def drop_some(self, connection: Connection, namespace_id: int) -> bool:
+    def drop_some(self, connection: Connection, namespace: str) -> bool:
         """A hundred timelines, in the order of the index on their keys: in that of their numbers SQLite would read and
         sort all of the namespace for each hundred.
         """
-        found = connection.execute(self._statements.some_headers, (namespace_id, _FLUSHED_AT_ONCE)).fetchall()
+        found = connection.execute(self._statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
         self.drop(connection, [timeline for (timeline,) in found])
         return len(found) == _FLUSHED_AT_ONCE
 

@@ -137,7 +137,7 @@ def test_postgresql_plans_a_read_once(fault: Fault, filled: SqlBackend) -> None:
 def test_postgresql_looks_each_key_up(fault: Fault, filled: SqlBackend) -> None:
     """Also before anything was analyzed, when its planner takes every storage for an empty one."""
     (count, text), *_ = filled.statements.items.fetch_many.items()
-    parameters = (*[b"100"] * count, filled.namespace_id(), b"default")
+    parameters = (*[b"100"] * count, filled.namespace, b"default")
     (found,) = filled.store.fetch(f"EXPLAIN (FORMAT JSON) {text}", parameters)[0]
     (look_up,) = found[0]["Plan"]["Plans"]
     assert look_up["Node Type"] == "Index Scan"
@@ -164,7 +164,7 @@ def test_making_timelines_forgets_no_prepared_statement(fault: Fault, database_u
     prepared = "SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, 'LIMIT') > 0"
     with SqlBackend(database_url) as backend:
         timelines = backend.timeline_storage()
-        backend.namespace_id_to_write()
+        backend.namespace_to_write()
         for _ in range(7):
             timelines.get_slice("long", 0, 25)
         assert fault.count(lambda: timelines.add_to_many(["new", "newer"], [1])) == 8
