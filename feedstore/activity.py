@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.ids import derive_id, id_to_text, microseconds_of, parse_id, time_from_microseconds
-from feedstore.plain_values import plain_copy, plain_value
+from feedstore.activity_fields import checked_name, checked_text, copied_context, in_utc, parsed_time
+from feedstore.errors import InvalidTypeError
+from feedstore.ids import derive_id, id_to_text, parse_id
+from feedstore.plain_values import plain_value
 from feedstore.read_only import frozen
 from feedstore.shown import shown
 from feedstore.verbs import Verb
 
-_MIN_INTEGER = -(2**63)
-_MAX_INTEGER = 2**64 - 1
 _EXACT_IN_JAVASCRIPT = 2**53 - 1
 _FIELDS = ("actor", "verb", "object", "target", "time", "extra_context", "id", "foreign_id")
 _ActivityType = TypeVar("_ActivityType", bound="Activity")
@@ -66,6 +65,12 @@ class ActivityRef(_Frozen):
 
     def __hash__(self) -> int:
         return hash(self.serialization_id)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        advice = ""
+        if name in _FIELDS:
+            advice = ": a reference holds an id alone; read with hydrate_from=, or get the activity from its storage"
+        raise AttributeError(f"{type(self).__name__} has no attribute {shown(name)}{advice}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({id_to_text(self.serialization_id)!r})"
@@ -119,7 +124,7 @@ class Activity(_Frozen):
     of one id may differ: compare :attr:`reference`, or call ``contains`` of a timeline storage. Raises
     :class:`InvalidTypeError` or :class:`InvalidValueError`, naming the field.
 
-    >>> from datetime import datetime, timezone
+    >>> from datetime import datetime
     >>> like = Activity("ann", "like", "photo:7", time=datetime(2026, 1, 1, tzinfo=timezone.utc))
     >>> like.serialization_id == Activity("ann", "like", "photo:7", time=like.time).serialization_id
     True
@@ -156,20 +161,20 @@ class Activity(_Frozen):
         id: int | UUID | str | None = None,
         foreign_id: str | int | None = None,
     ) -> None:
-        verb = _checked_text("verb", verb.name if isinstance(verb, Verb) else verb)
-        actor = _checked_name("actor", actor)
-        named = _checked_name("object", object)
+        verb = checked_text("verb", verb.name if isinstance(verb, Verb) else verb)
+        actor = checked_name("actor", actor)
+        named = checked_name("object", object)
         if target is not None:
-            target = _checked_name("target", target)
+            target = checked_name("target", target)
         if foreign_id is not None:
-            foreign_id = _checked_name("foreign_id", foreign_id)
-        time = _in_utc(time)
+            foreign_id = checked_name("foreign_id", foreign_id)
+        time = in_utc(time)
         if id is None:
             parts = (actor, verb, named, target)
             activity_id = derive_id(time, *parts, *(() if foreign_id is None else (foreign_id,)))
         else:
             activity_id = parse_id(id)
-        _fill(self, activity_id, actor, verb, named, target, time, _copied_context(extra_context), foreign_id)
+        _fill(self, activity_id, actor, verb, named, target, time, copied_context(extra_context), foreign_id)
 
     @classmethod
     def restore(
@@ -241,7 +246,7 @@ class Activity(_Frozen):
             problem = f"has the unknown field {shown(unknown[0])}" if unknown else f"lacks the field {missing[0]!s}"
             raise InvalidTypeError(f"the mapping {problem}; the fields are {', '.join(_FIELDS)}")
         time = fields.get("time")
-        return cls(**{**fields, "time": _parsed_time(time) if isinstance(time, str) else time})
+        return cls(**{**fields, "time": parsed_time(time) if isinstance(time, str) else time})
 
     @property
     def reference(self) -> ActivityRef:
@@ -322,79 +327,9 @@ def _fill(
     _set_foreign_id(activity, foreign_id)
 
 
-def _checked_name(field: str, value: object) -> str | int:
-    if isinstance(value, str):
-        return _checked_text(field, value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(
-            f"{field} must be a str or an int of 64 bits, not {shown(value)} of type {type(value).__name__}"
-            f"{_advice(field, value)}"
-        )
-    if not _MIN_INTEGER <= value <= _MAX_INTEGER:
-        raise InvalidValueError(f"{field} {shown(value)} does not fit into 64 bits; pass it as a str")
-    return int(value)
-
-
-def _checked_text(field: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidTypeError(f"{field} must be a str, not {shown(value)} of type {type(value).__name__}")
-    if not value:
-        raise InvalidValueError(f"{field} is empty; pass a str of one character or more")
-    if not value.isascii():
-        _check_encodable(field, value)
-    # A subclass, such as a member of an enumeration, may show itself by another text than it is equal to.
-    return value if value.__class__ is str else str.__str__(value)
-
-
-def _check_encodable(field: str, value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise InvalidValueError(f"{field} {shown(value)} holds a lone surrogate, which UTF-8 cannot carry") from None
-
-
-def _in_utc(time: datetime | None) -> datetime:
-    if time is None:
-        return datetime.now(timezone.utc)
-    microseconds = microseconds_of(time)
-    if time.__class__ is datetime and time.tzinfo is timezone.utc:
-        return time
-    try:
-        return time_from_microseconds(microseconds)
-    except OverflowError:
-        raise InvalidValueError(f"the time {shown(time)} lies beyond the last year of UTC") from None
-
-
-def _parsed_time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
-    except ValueError:
-        raise InvalidValueError(
-            f"the time {shown(text)} is not in RFC 3339; write it as in 2026-05-01T12:00:00Z"
-        ) from None
-
-
-def _advice(field: str, value: object) -> str:
-    if isinstance(value, UUID):
-        return f"; pass str({field})"
-    for name in ("pk", "id"):
-        if isinstance(getattr(value, name, None), (str, int)):
-            return f"; pass the id of the object, such as {field}.{name}"
-    return ""
-
-
 def _whole(context: dict[str, Any]) -> str:
     try:
         return repr(context)
     # Such as for an int of more than 4,300 digits.
     except (ValueError, RecursionError):
         return shown(context)
-
-
-def _copied_context(extra_context: Mapping[str, Any] | None) -> dict[str, Any]:
-    if extra_context is None:
-        return {}
-    if not isinstance(extra_context, Mapping):
-        raise InvalidTypeError(f"extra_context must be a mapping, not {shown(extra_context)}")
-    copied: dict[str, Any] = plain_copy(dict(extra_context), "extra_context")
-    return copied

@@ -45,9 +45,10 @@ def parse_id(value: object) -> int:
         return value.int
     if isinstance(value, str):
         return _parse_text(value)
+    advice = "; for several, call the method whose name ends with _many" if isinstance(value, (list, tuple)) else ""
     raise InvalidTypeError(
         f"cannot take an activity id from {shown(value)} of type {type(value).__name__}: "
-        "pass an activity, an ActivityRef, an int, a uuid.UUID or its text"
+        f"pass an activity, an ActivityRef, an int, a uuid.UUID or its text{advice}"
     )
 
 

@@ -20,6 +20,7 @@ from feedstore.channels.in_memory_queue import InMemoryQueue
 from feedstore.channels.interfaces import (
     ChannelRepositoryInterface,
     ConnectionRepositoryInterface,
+    KvStorage,
     ListenerRepositoryInterface,
     QueueRepositoryInterface,
 )
@@ -32,7 +33,6 @@ from feedstore.channels.registered import listener_classes, queue_classes
 from feedstore.channels.sse_channel import SSEChannel
 from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
 from feedstore.errors import InvalidListenerException, ItemNotFound, NoMessagesException, QueueFull
-from feedstore.storage import KvStorage
 
 __all__ = [
     "AbstractChannel",

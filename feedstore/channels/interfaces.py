@@ -14,6 +14,37 @@ from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.queue import Queue
 from feedstore.channels.unit_of_work import UnitOfWork
 from feedstore.errors import ItemNotFound
+from feedstore.storage import KvStorage as BackendKvStorage
+
+
+class KvStorage(ABC):
+    """A key-value storage of your own under the shipped repositories: the five methods of eric-sse's ``KvStorage``.
+
+    The storages that ``backend.kv_storage(name)`` returns are instances too, and have more methods.
+    """
+
+    @abstractmethod
+    def fetch_by_prefix(self, prefix: str) -> Iterable[Any]:
+        """Return the values whose keys start with ``prefix``."""
+
+    @abstractmethod
+    def fetch_all(self) -> Iterable[Any]:
+        """Return every value."""
+
+    @abstractmethod
+    def upsert(self, key: str, value: Any) -> None:
+        """Insert or replace the value of a key."""
+
+    @abstractmethod
+    def fetch_one(self, key: str) -> Any:
+        """Return the value of a key. Raises an exception, :class:`ItemNotFound` for instance, if it is absent."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Delete a key; one that is not there is no error."""
+
+
+KvStorage.register(BackendKvStorage)  # type: ignore[type-abstract]
 
 
 class QueueRepositoryInterface(ABC):

@@ -97,10 +97,10 @@ def check_position(name: str, value: object) -> int:
     return value
 
 
-def check_limit(name: str, value: object) -> int:
+def check_limit(name: str, value: object, advice: str = "") -> int:
     """Return how many entries are wanted or kept, or raise: it is an int of 1 or more."""
     if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-        raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more")
+        raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more{advice}")
     return check_position(name, value)
 
 

@@ -31,7 +31,8 @@ def check_key(key: str, what: str = "key") -> str:
     if key.__class__ is str and 0 < len(key) <= MAX_KEY_BYTES and key.isascii():
         return key
     if not isinstance(key, str):
-        raise InvalidTypeError(f"a {what} must be a str, not {shown(key)} of type {type(key).__name__}")
+        advice = "; the key comes first, then the activity" if hasattr(key, "serialization_id") else ""
+        raise InvalidTypeError(f"a {what} must be a str, not {shown(key)} of type {type(key).__name__}{advice}")
     if not key:
         raise InvalidValueError(f"the {what} is empty; pass a str of 1 to {MAX_KEY_BYTES} bytes")
     return check_prefix(key, what)

@@ -31,7 +31,7 @@ class Storage(Writer):
     activity_class: type[Activity] = Activity
     aggregated_activity_class: type[Any] | None = None
     option_names: tuple[str, ...] = ("backend", "aggregated_activity_class", "metrics")
-    metrics: Metrics
+    metrics: Metrics = Metrics()
 
     def __init__(
         self,

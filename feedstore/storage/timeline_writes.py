@@ -8,7 +8,7 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.serializers import Serializer
 from feedstore.storage.batch import Batch
-from feedstore.storage.bounds import check_position
+from feedstore.storage.bounds import check_limit, check_position
 from feedstore.storage.key import check_key
 from feedstore.storage.notify import Notifier, checked_notifier
 from feedstore.storage.storage import checked_iterable
@@ -45,8 +45,8 @@ class TimelineWrites(TimelineHooks):
         wins. A timeline begins with its first entry. Under the default serializer ids may be given instead of
         activities. One round trip for each 500 or so; O(log n) for each entry in a timeline of n.
         """
-        serialized = self.serialize_activities(activities)
         check_key(key)
+        serialized = self.serialize_activities(activities)
         result = self._write(
             batch_interface,
             (lambda transaction: self.add_to_storage(key, serialized, transaction))
@@ -79,7 +79,7 @@ class TimelineWrites(TimelineHooks):
         serialized = self.serialize_activities(activities)
         distinct = _distinct_keys(keys)
         if max_length is not None:
-            check_position("max_length", max_length)
+            check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
         result = self._write(
             batch_interface,
             self._timed(
@@ -126,8 +126,8 @@ class TimelineWrites(TimelineHooks):
         Ids that are not there and a key that is not there are no error. The floor stays. One round trip for each 500
         or so.
         """
-        serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         check_key(key)
+        serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         result = self._write(
             batch_interface,
             (lambda transaction: self.remove_from_storage(key, serialized, transaction))

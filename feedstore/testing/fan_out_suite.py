@@ -35,7 +35,15 @@ class FanOutSuite(Suite):
     def test_deliveries_are_counted_before_trimming(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: what the maximum length drops again was delivered."""
         assert timelines.add_to_many(["a", "b"], range(5), max_length=2) == counted(backend, 10)
-        assert timelines.add_to_many(["a", "b"], range(10), max_length=0) == counted(backend, 16)
+        assert timelines.add_to_many(["a", "b"], range(10), max_length=1) == counted(backend, 16)
+
+    def test_a_maximum_length_of_nothing_is_refused(self, timelines: TimelineStorage) -> None:
+        """T6: a fan-out that would empty timelines is a ValueError that names the calls which do that."""
+        timelines.add_to_many(["a"], [1, 2])
+        for refused in (0, -1):
+            with pytest.raises(ValueError, match=r"max_length is .*1 or more; trim\(key, 0\)"):
+                timelines.add_to_many(["a", "b"], [3], max_length=refused)
+        assert timelines.count("a") == 2
 
     def test_a_key_that_comes_twice_counts_once(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: of duplicates in one call, keys count once and the last activity wins."""
@@ -55,7 +63,7 @@ class FanOutSuite(Suite):
         found = payloads.get_many_slices(["a", "b", "c"], 0, 5)
         assert found == {"a": [with_id(5, "new")], "b": [with_id(5, "new")], "c": [with_id(5, "old")]}
 
-    @pytest.mark.parametrize("length", [0, 1, 3, 9, 10, 11, 2**31, 2**63])
+    @pytest.mark.parametrize("length", [1, 3, 9, 10, 11, 2**31, 2**63])
     def test_the_newest_are_all_there(self, backend: Backend, timelines: TimelineStorage, length: int) -> None:
         """T17: after a fan-out each timeline holds its newest ``max_length``; more only within the stated excess."""
         timelines.add_many("a", range(0, 20, 2))

@@ -75,7 +75,7 @@ def _timeline_writes(storage: str, keys: Any, max_lengths: Any) -> list[Any]:
 
 def writes(exact_fan_out_length: bool) -> st.SearchStrategy[Call]:
     """Draw a write of any storage; fan-outs have a maximum length where the backend keeps it exactly."""
-    max_lengths = st.one_of(st.none(), lengths) if exact_fan_out_length else st.none()
+    max_lengths = st.one_of(st.none(), lengths.filter(bool)) if exact_fan_out_length else st.none()
     kinds = [
         *_timeline_writes("references", reference_keys, max_lengths),
         *_timeline_writes("payloads", payload_keys, max_lengths),

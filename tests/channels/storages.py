@@ -6,6 +6,30 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from feedstore.channels import KvStorage
+
+
+class SubclassStorage(KvStorage):
+    """A subclass of the seed's abstract class, with its five methods alone."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, Any] = {}
+
+    def fetch_by_prefix(self, prefix: str) -> list[Any]:
+        return [value for key, value in self.stored.items() if key.startswith(prefix)]
+
+    def fetch_all(self) -> list[Any]:
+        return list(self.stored.values())
+
+    def upsert(self, key: str, value: Any) -> None:
+        self.stored[key] = value
+
+    def fetch_one(self, key: str) -> Any:
+        return self.stored[key]
+
+    def delete(self, key: str) -> None:
+        self.stored.pop(key, None)
+
 
 class AbsentKey(Exception):
     """What somebody else's storage raises for an absent key; it is no LookupError."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from channels.repositories import repository_on
-from channels.storages import ForeignStorage, NoneForAbsent
+from channels.storages import ForeignStorage, NoneForAbsent, SubclassStorage
 from conformance.modest_backend import ModestBackend
-from feedstore.channels import DurableConnectionsFactory, InMemoryStorage, SSEChannelRepository
+from feedstore.channels import DurableConnectionsFactory, InMemoryStorage, KeyValueStorage, SSEChannelRepository
 from feedstore.testing import OpenChannels, RepositoryContract
 from stores import OpenBackend, fresh_namespace
 
@@ -42,12 +42,12 @@ class TestFourStorages(RepositoryContract):
         return open_channels
 
 
-@pytest.mark.parametrize("kind", [ForeignStorage, NoneForAbsent, InMemoryStorage])
+@pytest.mark.parametrize("kind", [ForeignStorage, SubclassStorage, NoneForAbsent, InMemoryStorage])
 class TestAnyStorage(RepositoryContract):
     """Storages of somebody else, with the five methods alone, and one that stands on its own."""
 
     @pytest.fixture
-    def open_channels(self, kind: type[ForeignStorage]) -> OpenChannels:
+    def open_channels(self, kind: type[KeyValueStorage]) -> OpenChannels:
         storage = kind()
         return lambda: repository_on(storage)
 

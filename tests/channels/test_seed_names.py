@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from channels.storages import SubclassStorage
 from feedstore import channels
 from feedstore.channels import (
     AbstractChannel,
@@ -182,3 +183,11 @@ def test_the_default_factory_makes_queues_in_memory() -> None:
     assert isinstance(SSEChannel().connections_factory, InMemoryConnectionsFactory)
     assert SSEChannel().retry_timeout_milliseconds == 5
     assert SSEChannel().id != SSEChannel().id
+
+
+def test_a_subclass_of_the_storage_needs_its_five_methods_alone() -> None:
+    assert KvStorage.__abstractmethods__ == set(KV)
+    assert isinstance(SubclassStorage(), KvStorage)
+    assert isinstance(InMemoryStorage(), KvStorage)
+    with pytest.raises(TypeError, match="fetch_one"):
+        type("Partial", (KvStorage,), {name: None for name in KV if name != "fetch_one"})()

@@ -150,6 +150,24 @@ def test_an_id_of_time_and_foreign_id_alone() -> None:
     assert like(foreign_id="row-1") != like(foreign_id="row-1", time=EARLIER_AND_LATER[0])
 
 
+def test_a_reference_says_how_to_get_the_fields_of_its_activity() -> None:
+    reference: Any = like().reference
+    for field in ("actor", "verb", "object", "target", "time", "extra_context", "foreign_id"):
+        with pytest.raises(AttributeError, match=rf"ActivityRef has no attribute '{field}'.*hydrate_from="):
+            getattr(reference, field)
+    with pytest.raises(AttributeError, match=r"no attribute 'colour'$"):
+        _ = reference.colour
+
+
+def test_a_verb_of_another_kind_gets_advice() -> None:
+    class Love:
+        infinitive = "love"
+
+    for verb in (Love, Love()):
+        with pytest.raises(InvalidTypeError, match=r"pass verb\.infinitive"):
+            like(verb=verb)
+
+
 class User:
     pk = 7
 

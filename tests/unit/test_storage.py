@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from dict_backend import DictActivityStorage, DictBackend, DictKvStorage, DictTimelineStorage
 
-from feedstore.errors import InvalidTypeError
+from feedstore import Activity, ActivityRef, connect
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.metrics import Metrics
 from feedstore.serializers import JsonSerializer
 from feedstore.storage import ActivityStorage, Backend, KvStorage, Storage, TimelineStorage
 from feedstore.testing.samples import make_activity
+
+LIKE = make_activity()
 
 
 @pytest.mark.parametrize("kind", [DictActivityStorage, DictTimelineStorage])
@@ -33,7 +37,41 @@ def test_a_storage_made_by_hand_is_one_of_the_factory_s() -> None:
             DictKvStorage(backend="dict://")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("refused", [dict, object, "Activity", ActivityRef, Activity("a", "b", "c")], ids=repr)
+def test_a_class_that_is_no_activity_is_refused(refused: Any) -> None:
+    with DictBackend() as backend:
+        for make in (backend.activity_storage, backend.timeline_storage):
+            with pytest.raises(InvalidTypeError, match=r"activity_class must be feedstore\.Activity or a subclass"):
+                make(activity_class=refused)
+
+
+def test_the_classes_have_metrics() -> None:
+    for kind in (Storage, ActivityStorage, TimelineStorage, DictActivityStorage):
+        assert type(kind.metrics) is Metrics
+
+
 @pytest.mark.parametrize("kind", [Storage, ActivityStorage, TimelineStorage, KvStorage, Backend])
 def test_the_contracts_are_abstract(kind: Any) -> None:
     with pytest.raises(TypeError, match="abstract"):
         kind()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda backend: backend.activity_storage().add([LIKE]), "add_many"),
+        (lambda backend: backend.activity_storage().get([5]), "_many"),
+        (lambda backend: backend.timeline_storage().add("key", [LIKE]), "_many"),
+        (lambda backend: backend.timeline_storage().add(LIKE, "key"), "the key comes first"),
+        (lambda backend: backend.timeline_storage().add_many(LIKE, ["key"]), "the key comes first"),
+        (lambda backend: backend.timeline_storage().remove(LIKE.reference, "key"), "the key comes first"),
+        (lambda backend: backend.timeline_storage().get_page("key", 0), "limit is 0; it must be 1 or more$"),
+        (lambda backend: backend.timeline_storage().get_page("key", -1), "limit is -1; it must be 1 or more$"),
+        (lambda backend: backend.activity_storage(foo=1), "no option 'foo'.*serializer_class, activity_class, aggr"),
+        (lambda backend: backend.timeline_storage(foo=1), "no option 'foo'.*metrics, notifier$"),
+        (lambda backend: backend.queue(foo=0), "no option 'foo'.*visibility_timeout, max_length, when_full$"),
+    ],
+)
+def test_an_error_says_what_was_meant(call: Any, message: str) -> None:
+    with connect("memory://") as backend, pytest.raises((InvalidTypeError, InvalidValueError), match=message):
+        call(backend)
