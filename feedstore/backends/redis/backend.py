@@ -53,8 +53,8 @@ class RedisBackend(StoreBackend[Store]):
       server's.
     - ``idle_expiry`` (never): seconds after which a timeline that nobody writes to is deleted by the server.
 
-    An atomic batch is one script, which checks the types of all its keys before its first write. On one server it may
-    hold anything, on a Cluster the writes of one bucket, or anything with ``colocate``.
+    An atomic batch is one script, which checks the types of all its keys before its first write. It holds 20
+    milliseconds of work at most, on a Cluster the writes of one bucket, or of all with ``colocate``.
     """
 
     activity_storage_class = RedisActivityStorage

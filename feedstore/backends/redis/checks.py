@@ -50,7 +50,7 @@ def _warn_of_eviction(fields: dict[str, str], label: str) -> None:
     if fields.get("maxmemory", "0") != "0" and policy != _SAFE_POLICY:
         logger.warning(
             "%s: maxmemory-policy is %s, so a server that runs out of memory drops keys and with them parts of "
-            "timelines; set it to noeviction",
+            "timelines; a timeline that it dropped reads as empty and complete; set it to noeviction",
             label,
             policy,
         )
