@@ -224,3 +224,47 @@ def test_a_missing_driver_is_told_with_its_extra() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert "feedstore[cassandra]" in ended.stdout, ended.stderr
+
+
+C_FORK = """
+import ctypes, os, sys
+from feedstore import connect
+
+url, namespace = sys.argv[1:]
+backend = connect(url, namespace=namespace)
+timelines = backend.timeline_storage()
+timelines.add_to_many([f"key{number}" for number in range(20)], [0])
+# As a server that is written in C forks: none of Python's hooks runs.
+fork = ctypes.PyDLL(None).fork
+children = []
+for number in range(1, 4):
+    child = fork()
+    if child == 0:
+        try:
+            for one in range(30):
+                timelines.add_to_many([f"key{key}" for key in range(20)], [100 * number + one])
+                assert timelines.get_slice("key3", 0, None, {"activity_id__lte": 100 * number + one,
+                    "activity_id__gte": 100 * number}) != []
+            with backend.batch(atomic=True) as batch:
+                for key in range(2_000):
+                    timelines.add(f"many{key}", number, batch_interface=batch)
+            backend.close()
+        except BaseException as error:
+            print(repr(error), flush=True)
+            os._exit(1)
+        os._exit(0)
+    children.append(child)
+    timelines.add("parent", number)
+codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+assert codes == [0, 0, 0], codes
+assert {timelines.count(f"key{key}") for key in range(20)} == {91}
+assert timelines.count("many7") == timelines.count("parent") == 3
+backend.close()
+print("sound")
+"""
+
+
+def test_children_of_a_fork_without_hooks_have_sessions_of_their_own(cassandra_url: str) -> None:
+    command = [sys.executable, "-c", C_FORK, cassandra_url, fresh_namespace()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "sound\n"), ended.stderr
