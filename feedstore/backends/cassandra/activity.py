@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.store import Request, Rows
+from feedstore.backends.cassandra.store import Request
+from feedstore.backends.cassandra.stored import stored_entries, stored_slices
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
-from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
-from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
+from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _KIND = "activities"
 _SLICE_BYTES = 4
+_WHERE = "an activity storage"
 _MOST_IDS_A_REQUEST = 100
 _MOST_A_PAGE = 500
 _SLICES_AT_ONCE = 16
@@ -63,7 +66,7 @@ class CassandraActivityStorage(ActivityStorage):
                 part = list_value([id_to_bytes(one) for one in ids[first : first + _MOST_IDS_A_REQUEST]])
                 requests.append((store.statements.select_activities, [*partition, part]))
         pages = [store.fetch(*requests[0])] if len(requests) == 1 else store.fetch_all(requests)
-        return {int.from_bytes(row[0], "big"): row[1] for rows in pages for row in rows}
+        return dict(entry for rows in pages for entry in stored_entries(rows, _WHERE))
 
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
@@ -92,6 +95,7 @@ class CassandraActivityStorage(ActivityStorage):
         first = 0 if after is None else after >> SLICE_SHIFT
         last = b"" if after is None else id_to_bytes(after)
         for names in self._directory.names(_slice_name(first - 1) if first else b""):
+            stored_slices(names, _SLICE_BYTES)
             for position in range(0, len(names), _SLICES_AT_ONCE):
                 yield from self._slices(names[position : position + _SLICES_AT_ONCE], last)
 
@@ -102,8 +106,8 @@ class CassandraActivityStorage(ActivityStorage):
         for position in range(0, len(partitions), SHARDS):
             some = slice(position, position + SHARDS)
             shards = [self._rows(*shard) for shard in zip(partitions[some], firsts[some], strict=True)]
-            for activity_id, data in heapq.merge(*shards):
-                yield id_from_bytes(activity_id), data
+            for row in heapq.merge(*shards, key=itemgetter(0)):
+                yield from stored_entries([row], _WHERE)
 
     def _rows(self, partition: tuple[bytes, ...], rows: Rows) -> Iterator[tuple[bytes, bytes]]:
         while True:
@@ -121,7 +125,7 @@ class CassandraActivityStorage(ActivityStorage):
         store.send_collected(transaction)
         for names in self._directory.names():
             timestamp = bigint_value(store.clock.next())
-            partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
+            partitions = [(namespace, name, shard) for name in names if len(name) == _SLICE_BYTES for shard in _SHARDS]
             statement = store.statements.remove_slice
             store.write(
                 transaction, [Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions]

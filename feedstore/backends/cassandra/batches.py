@@ -13,8 +13,9 @@ from feedstore.backends.cassandra.values import routing_key
 PARTITION_BYTES = 29
 ROW_BYTES = 41
 TOMBSTONE_BYTES = 21
-"""What the servers count, in bytes, for a partition that a batch changes, for a row beside its key and its value, and
-for a row that is deleted beside its key. The suite compares them with what a server says."""
+NAME_BYTES = 21
+"""What the servers count, in bytes, for a partition that a batch changes, for a row beside its key and its value, for a
+row that is deleted beside its key, and for one that has no value. The suite compares them with what a server says."""
 
 # Of one partition a batch is one mutation, and no limit is set but that of a mutation. Measured with 500 entries of one
 # timeline: 500 a batch write 1.6 times as fast as 100.

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TypeVar
 from zlib import crc32
 
-from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
+from feedstore.backends.cassandra.batches import NAME_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
@@ -49,7 +49,8 @@ class Directory:
         if isinstance(transaction, CassandraTransaction):
             if lapsed:
                 self._register(lapsed, ())
-            self._write_in_batch(transaction, names, writes)
+            new = set(lapsed)
+            self._write_in_batch(transaction, [name for name in names if name not in new], writes)
         elif len(names) <= _FEW:
             self._register(names, writes)
         elif len(lapsed) == len(names):
@@ -64,8 +65,8 @@ class Directory:
         self, transaction: CassandraTransaction, names: Sequence[bytes], writes: Iterable[Write]
     ) -> None:
         if len(names) <= _FEW:
-            new = [name for name in names if transaction.is_new((self._kind, name))]
-            writes = chain(self._registrations(new), writes)
+            met = [name for name in names if transaction.is_new((self._kind, name))]
+            writes = chain(self._registrations(met), writes)
         elif transaction.is_new((self._kind, b"")) and not self._asked_whether_whole()():
             self._register_again(names)
         transaction.add(writes)
@@ -101,7 +102,7 @@ class Directory:
         for bucket, group in groups.items():
             partition = self._partition(bucket)
             rows = [(statement, [*partition, name, timestamp]) for name in group]
-            writes.append(Write(partition, rows, sum(map(len, group)) + ROW_BYTES * len(group)))
+            writes.append(Write(partition, rows, sum(map(len, group)) + NAME_BYTES * len(group)))
         return writes
 
     def _partition(self, bucket: int) -> tuple[bytes, ...]:

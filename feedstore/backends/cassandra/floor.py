@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from feedstore.errors import StoredDataError
+from feedstore.ids import MAX_ID
+from feedstore.shown import shown
 
 FLOOR_TIMESTAMP = 1
 """The timestamp of every write of the column."""
@@ -36,6 +38,12 @@ def floor_from_bytes(data: bytes | None) -> Floor:
     if data is None:
         return Floor()
     if len(data) not in (_EPOCH_BYTES, _EPOCH_BYTES + _FLOOR_BYTES):
-        raise StoredDataError(f"the floor of a timeline, 0x{data.hex()}, is damaged")
-    lowest = data[_EPOCH_BYTES:]
-    return Floor(int.from_bytes(data[:_EPOCH_BYTES], "big"), int.from_bytes(lowest, "big") if lowest else None)
+        raise _damaged(data)
+    lowest = int.from_bytes(data[_EPOCH_BYTES:], "big")
+    if lowest > MAX_ID + 1:
+        raise _damaged(data)
+    return Floor(int.from_bytes(data[:_EPOCH_BYTES], "big"), lowest if len(data) > _EPOCH_BYTES else None)
+
+
+def _damaged(data: bytes) -> StoredDataError:
+    return StoredDataError(f"the floor of a timeline, {shown(data)}, is damaged")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.store import Rows
+from feedstore.backends.cassandra.stored import stored_key, stored_value
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS
-from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
+from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -63,7 +64,7 @@ class CassandraKvStorage(KvStorage):
     def _fetch_one(self, key: str) -> bytes | None:
         store, stored = self.backend.store_to_read(), key.encode()
         rows = store.fetch(store.statements.select_item, [*self._partition_of(stored), stored])
-        return rows[0][0] if rows else None
+        return stored_value(rows[0][0], key) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One round trip: a request for each partition and 100 keys, all at once."""
@@ -76,7 +77,7 @@ class CassandraKvStorage(KvStorage):
             for partition, group in groups.items()
             for first in range(0, len(group), _MOST_KEYS_A_REQUEST)
         ]
-        return {key.decode(): data for rows in store.fetch_all(requests) for key, data in rows}
+        return dict(self._read(*row) for rows in store.fetch_all(requests) for row in rows)
 
     def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         store = self.backend.store_to_read()
@@ -89,7 +90,11 @@ class CassandraKvStorage(KvStorage):
             firsts.setdefault(bucket, []).append(tuple(item))
         buckets = [self._rows(self._partition(bucket), end, rows) for bucket, rows in firsts.items()]
         for key, data in heapq.merge(*buckets):
-            yield key.decode(), data
+            yield self._read(key, data)
+
+    def _read(self, stored: bytes, data: bytes | None) -> tuple[str, bytes]:
+        key = stored_key(stored, f"the key-value storage {shown(self.name, WHOLE_KEY)}")
+        return key, stored_value(data, key)
 
     def _rows(self, partition: Partition, end: bytes, rows: Rows) -> Iterator[tuple[bytes, bytes]]:
         asked = _FIRST_PAGE

@@ -6,7 +6,7 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, Write
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.values import bigint_value, int_value
-from feedstore.errors import NewerSchemaError
+from feedstore.errors import NewerSchemaError, StoredDataError
 from feedstore.shown import shown
 
 FORMAT = 1
@@ -33,6 +33,8 @@ def _found(store: Store, namespace: str) -> bool:
     rows = store.fetch(store.statements.select_format, [namespace.encode()])
     if not rows:
         return False
+    if rows[0][0] is None:
+        raise StoredDataError(f"the mark of the namespace {namespace!r} is damaged: it holds no format")
     if rows[0][0] > FORMAT:
         raise NewerSchemaError(
             f"the namespace {shown(namespace)} was written in format {rows[0][0]} by a newer release of feedstore; "

@@ -9,6 +9,7 @@ from typing import Any
 from cassandra import InvalidRequest
 from cassandra.query import SimpleStatement
 
+from feedstore.backends.cassandra.answers import Answer
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.options import Settings
@@ -156,7 +157,7 @@ class _Preparation:
             for statement in statements
         ]
         for future in futures:
-            future.result()
+            Answer(future).result()
         self._check_agreement(all(future.is_schema_agreed for future in futures))
 
     def _check_every_node(self) -> None:
@@ -186,4 +187,5 @@ class _Preparation:
     def _run(self, statement: str, parameters: tuple[str, ...] | None = None, host: Any = None) -> list[Any]:
         session = self._session.driver_session
         asked = SimpleStatement(statement, is_idempotent=True)
-        return list(session.execute(asked, parameters, execution_profile=self._session.profile, host=host))
+        future = session.execute_async(asked, parameters, execution_profile=self._session.profile, host=host)
+        return self._session.rows_of(asked, Answer(future).result())

@@ -30,6 +30,7 @@ from cassandra.protocol import PrepareMessage
 from cassandra.query import BoundStatement, PreparedStatement, tuple_factory
 
 from feedstore.backends.cassandra.address import Address
+from feedstore.backends.cassandra.answers import Answer
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.retries import IdempotentRetries
@@ -117,7 +118,7 @@ class Session:
             speculative_execution_plan=profile.speculative_execution_policy.new_plan(None, None),
         )
         future.send_request()
-        answer = future.result().one()
+        answer = Answer(future).result().one()
         prepared = PreparedStatement.from_message(
             answer.query_id,
             answer.bind_metadata,
@@ -140,11 +141,25 @@ class Session:
         return statement
 
     def send(self, statement: Any) -> Any:
-        """Send a statement, and return the future of its answer."""
+        """Send a statement, and return what waits for its answer."""
         future = self.driver_session.execute_async(statement, execution_profile=self.profile)
+        return self._answer_of(future)
+
+    def rows_of(self, statement: Any, result: Any) -> list[Any]:
+        """Return the rows of a result, and of the pages behind it: one round trip for each 5,000."""
+        rows: list[Any] = list(result.current_rows)
+        while result.has_more_pages:
+            future = self.driver_session.execute_async(
+                statement, execution_profile=self.profile, paging_state=result.paging_state
+            )
+            result = self._answer_of(future).result()
+            rows += result.current_rows
+        return rows
+
+    def _answer_of(self, future: Any) -> Any:
         # Where the session is shut down meanwhile, the driver may have put the request on a connection that was closed
         # before: nobody would answer it until its time is up.
-        return _Unanswered() if self.driver_session.is_shutdown else future
+        return _Unanswered() if self.driver_session.is_shutdown else Answer(future)
 
     def replica_of(self, partition: tuple[bytes, ...]) -> Any:
         """Return the first replica of a partition; None where all nodes are the same to it."""

@@ -20,6 +20,7 @@ from feedstore.backends.cassandra.schema import prepare_schema
 from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
 from feedstore.backends.cassandra.transaction import CassandraTransaction
+from feedstore.backends.cassandra.values import Rows
 from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError
 from feedstore.storage.transaction import Transaction
 
@@ -30,8 +31,6 @@ _LONGEST_PAUSE_SECONDS = 1.0
 
 Request = tuple[str, list[bytes]]
 """A reading statement and its values."""
-
-Rows = list[tuple[Any, ...]]
 
 
 class Store:
@@ -119,11 +118,11 @@ class Store:
             request = session.bound(statement, values, consistency)
         except DRIVER_ERRORS as error:
             raise self._translated(error) from error
-        future = session.send(request)
+        answer = session.send(request)
 
         def rows() -> Rows:
             try:
-                return _rows_of(future.result())
+                return _rows_of(session, request, answer.result())
             except DRIVER_ERRORS as error:
                 answers: list[Rows] = [[]]
                 self._send_again([request], {0: error}, answers)
@@ -202,18 +201,18 @@ class Store:
         After a timeout no more are sent: where nodes hang, each would take as long to fail.
         """
         session = self.session()
-        under_way: deque[tuple[int, Any]] = deque()
+        under_way: deque[tuple[int, Any, Any]] = deque()
         failed: dict[int, Exception] = {}
         late: Exception | None = None
         for position, request in requests:
             if late is None and len(under_way) >= _MOST_AT_ONCE:
-                late = _finish(under_way, answers, failed)
+                late = _finish(session, under_way, answers, failed)
             if late is None:
-                under_way.append((position, session.send(request)))
+                under_way.append((position, request, session.send(request)))
             else:
                 failed[position] = late
         while under_way:
-            _finish(under_way, answers, failed)
+            _finish(session, under_way, answers, failed)
         return failed
 
     def _translating(self, requests: Iterable[Any]) -> Iterator[Any]:
@@ -251,20 +250,18 @@ def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iter
 
 
 def _finish(
-    under_way: deque[tuple[int, Any]], answers: list[Rows], failed: dict[int, Exception]
+    session: Session, under_way: deque[tuple[int, Any, Any]], answers: list[Rows], failed: dict[int, Exception]
 ) -> OperationTimedOut | None:
     """Wait for the answer to the first request that is under way; return the timeout where there was none."""
-    position, future = under_way.popleft()
+    position, request, answer = under_way.popleft()
     try:
-        answers[position] = _rows_of(future.result())
+        answers[position] = _rows_of(session, request, answer.result())
     except DRIVER_ERRORS as error:
         failed[position] = error
         return error if isinstance(error, OperationTimedOut) else None
     return None
 
 
-def _rows_of(result: Any) -> Rows:
-    if result.has_more_pages:
-        return list(result)
-    rows: Rows = result.current_rows
+def _rows_of(session: Session, request: Any, result: Any) -> Rows:
+    rows: Rows = session.rows_of(request, result) if result.has_more_pages else result.current_rows
     return rows

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from feedstore.backends.cassandra.floor import floor_from_bytes
-from feedstore.backends.cassandra.store import Request, Rows
+from feedstore.backends.cassandra.store import Request
+from feedstore.backends.cassandra.stored import checked_ids, stored_entries, stored_key
 from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
-from feedstore.backends.cassandra.values import int_value, list_value
+from feedstore.backends.cassandra.values import Rows, int_value, list_value
 from feedstore.ids import id_to_bytes
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
@@ -43,7 +45,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
             return []
         columns = "id, data" if self._reads_payloads else "id"
         request = self._request(columns, key, stop, bounds, is_descending(ordering_args))
-        return _entries_of(store.fetch(*request), start, self._reads_payloads)
+        return _entries_of(key, store.fetch(*request), start, self._reads_payloads)
 
     def _request(self, columns: str, key: str, stop: int | None, bounds: Bounds, descending: bool) -> Request:
         has_limit = stop is not None and stop < _MOST_ROWS
@@ -69,7 +71,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
             slices = dict(zip(keys, store.fetch_all(requests), strict=True))
         else:
             slices = self._newest_of_many(keys, columns, stop, bounds)
-        return {key: _entries_of(slices.get(key, []), start, self._reads_payloads) for key in keys}
+        return {key: _entries_of(key, slices.get(key, []), start, self._reads_payloads) for key in keys}
 
     def _newest_of_many(self, keys: list[str], columns: str, stop: int | None, bounds: Bounds) -> dict[str, Rows]:
         store = self.backend.store
@@ -98,7 +100,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
             rows = store.fetch(*self._request(columns, key, limit, bounds, descending))
         if not rows:
             return [], self._floor(key)
-        return _entries_of(rows, 0, self._reads_payloads), floor_from_bytes(rows[0][-1]).lowest
+        return _entries_of(key, rows, 0, self._reads_payloads), floor_from_bytes(rows[0][-1]).lowest
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
@@ -130,13 +132,10 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         """One round trip for each 1,000 names in the directory, and a request for each 25 of them."""
         store, length = self.backend.store_to_read(), len(self._prefix)
         for names in self._directory.names():
-            requests = [(store.statements.select_present, [some]) for some in self._some_names(_decoded(names))]
+            keys = [stored_key(name, "the directory of timelines") for name in names]
+            requests = [(store.statements.select_present, [some]) for some in self._some_names(keys)]
             for rows in store.fetch_all(requests):
                 yield from (name[length:] for name, activity_id in rows if activity_id is not None)
-
-
-def _decoded(names: Sequence[bytes]) -> list[str]:
-    return [name.decode() for name in names]
 
 
 def _bound_values(bounds: Bounds) -> list[bytes]:
@@ -144,14 +143,18 @@ def _bound_values(bounds: Bounds) -> list[bytes]:
     return [*values, id_to_bytes(bounds.highest)] if bounds.highest < EVERYTHING.highest else values
 
 
-def _entries_of(rows: Rows, start: int, has_payloads: bool) -> list[Entry]:
+def _entries_of(key: str, rows: Rows, start: int, has_payloads: bool) -> list[Entry]:
     """Return the entries of rows behind the first ``start``. A timeline that is empty but for its floor is one row
     without an id.
     """
     chosen: list[Any] = rows[start:] if start else rows
     if chosen and chosen[0][0] is None:
         return []
-    from_bytes = int.from_bytes
     if has_payloads:
-        return [(from_bytes(row[0], "big"), row[1]) for row in chosen]
-    return [(from_bytes(row[0], "big"), b"") for row in chosen]
+        return stored_entries(chosen, _named(key))
+    from_bytes = int.from_bytes
+    return [(from_bytes(row[0], "big"), b"") for row in checked_ids(chosen, _named(key))]
+
+
+def _named(key: str) -> str:
+    return f"the timeline {shown(key, WHOLE_KEY)}"

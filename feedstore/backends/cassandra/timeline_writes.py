@@ -149,7 +149,9 @@ class CassandraTimelineWrites(TimelineHooks):
         store = self.backend.store_to_write()
         store.send_collected(transaction)
         for keys in self._directory.names():
-            self._delete_all(transaction, store, self._names([key.decode() for key in keys]))
+            # A name that is not UTF-8 is damaged, and no timeline has it.
+            sound = [key for key in (one.decode(errors="ignore") for one in keys) if key]
+            self._delete_all(transaction, store, self._names(sound))
         self._directory.forget(transaction)
         return Pending(None)
 

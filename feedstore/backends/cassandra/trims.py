@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
-from feedstore.backends.cassandra.store import Rows, Store
+from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.stored import stored_id
 from feedstore.backends.cassandra.transaction import CassandraTransaction
-from feedstore.backends.cassandra.values import bigint_value, int_value
-from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
+from feedstore.backends.cassandra.values import Rows, bigint_value, int_value
+from feedstore.ids import MAX_ID, id_to_bytes
+from feedstore.shown import WHOLE_KEY, shown
 
 _LONGEST = 2**31 - 2
 # What servers count for a floor and a range tombstone beside the floor's own bytes.
@@ -34,7 +36,7 @@ def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
     for name, rows in zip(names, _newest(store, names, length + 1), strict=True):
         if len(rows) > length and rows[length][0] is not None:
             epoch = floor_from_bytes(rows[0][1]).epoch
-            writes.append(_drop(store, name, id_from_bytes(rows[length][0]), timestamp, epoch))
+            writes.append(_drop(store, name, stored_id(rows[length][0], _named(name)), timestamp, epoch))
     return writes
 
 
@@ -44,7 +46,7 @@ def trims_in_batch(store: Store, name: bytes, length: int, transaction: Cassandr
         return []
     changes = transaction.changes.get(name, [])
     (rows,) = _newest(store, [name], min(length + 1 + most_removed(changes), _LONGEST))
-    stored = [id_from_bytes(row[0]) for row in rows if row[0] is not None]
+    stored = [stored_id(row[0], _named(name)) for row in rows if row[0] is not None]
     ids, epoch = applied(stored, floor_from_bytes(rows[0][1]).epoch if rows else 0, changes)
     if len(ids) <= length:
         return []
@@ -77,3 +79,8 @@ def _dropping(store: Store, name: bytes, floor: Floor, highest: int, timestamp: 
         (store.statements.remove_up_to, [bigint_value(timestamp), name, id_to_bytes(highest)]),
     ]
     return Write((name,), rows, _DROP_BYTES + len(data))
+
+
+def _named(name: bytes) -> str:
+    key = name.decode().partition(":")[2]
+    return f"the timeline {shown(key, WHOLE_KEY)}"

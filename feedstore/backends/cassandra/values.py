@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Any
+
+Rows = list[tuple[Any, ...]]
+"""What a reading statement returns."""
 
 _INT = struct.Struct(">i")
 _BIGINT = struct.Struct(">q")

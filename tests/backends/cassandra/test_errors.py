@@ -155,9 +155,11 @@ def test_only_what_failed_is_sent_again(backend: Backend, monkeypatch: pytest.Mo
     timelines.add_to_many(keys, [1])
     failing = Failing(backend, UNAVAILABLE, 3, monkeypatch)
     timelines.add_to_many(keys, [2])
-    assert failing.sent[-3:] == failing.sent[:3]
+    # A name of the directory is read beside the writes, and its answer is waited for after theirs.
+    read, *writes = failing.sent[:3]
+    assert failing.sent[-3:] == [*writes, read]
     assert len({id(statement) for statement in failing.sent}) == len(failing.sent) - 3
-    assert len(pauses) == 1
+    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])

@@ -1,0 +1,63 @@
+"""Reading back what stands beside the payloads, and naming what is damaged (T14)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feedstore.backends.cassandra.values import Rows
+from feedstore.errors import StoredDataError
+from feedstore.ids import ID_BYTES, id_to_text
+from feedstore.shown import WHOLE_KEY, shown
+
+_ID_LENGTHS = {ID_BYTES}
+
+
+def stored_id(data: bytes, where: str) -> int:
+    """Return the id that a row holds."""
+    if len(data) != ID_BYTES:
+        raise _wrong_id(data, where)
+    return int.from_bytes(data, "big")
+
+
+def stored_entries(rows: Rows, where: str) -> list[tuple[int, bytes]]:
+    """Return the ids and payloads of rows that begin with the two."""
+    from_bytes = int.from_bytes
+    entries = [(from_bytes(row[0], "big"), row[1]) for row in checked_ids(rows, where)]
+    for activity_id, data in entries:
+        if data is None:
+            raise StoredDataError(f"{where} holds {id_to_text(activity_id)} without its bytes")
+    return entries
+
+
+def checked_ids(rows: Rows, where: str) -> Rows:
+    """Return rows, each of which begins with an id."""
+    if not {len(row[0]) for row in rows} <= _ID_LENGTHS:
+        raise _wrong_id(next(row[0] for row in rows if len(row[0]) != ID_BYTES), where)
+    return rows
+
+
+def stored_key(data: bytes, where: str) -> str:
+    """Return the text of a key."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise StoredDataError(f"{where} holds the key {shown(data)}, which is not UTF-8") from error
+
+
+def stored_value(data: bytes | None, key: str) -> bytes:
+    """Return the bytes of an item."""
+    if data is None:
+        raise StoredDataError(f"the value of key {shown(key, WHOLE_KEY)} is missing")
+    return data
+
+
+def stored_slices(names: Sequence[bytes], length: int) -> Sequence[bytes]:
+    """Return the slices that the directory names."""
+    for name in names:
+        if len(name) != length:
+            raise StoredDataError(f"the directory of activities holds {shown(name)}, which names no slice")
+    return names
+
+
+def _wrong_id(data: bytes, where: str) -> StoredDataError:
+    return StoredDataError(f"{where} holds {shown(data)}, which is not an id of {ID_BYTES} bytes")
