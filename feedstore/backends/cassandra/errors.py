@@ -66,6 +66,14 @@ def translated(error: Exception, label: str) -> FeedstoreError:
     return StorageError(message)
 
 
+def unreachable(error: Exception, label: str) -> FeedstoreError:
+    """Return feedstore's error for a driver's that was raised while connecting, when nothing was sent yet."""
+    inner = _innermost(error)
+    if isinstance(inner, _TIMEOUTS):
+        return StorageUnavailableError(f"{label}: no node answered: {_text(inner)}")
+    return translated(error, label)
+
+
 def is_passing(error: Exception) -> bool:
     """Return whether the same request may succeed a little later: nodes were away, slow or overloaded.
 

@@ -14,7 +14,8 @@ FAN_OUT_EXCESS = 2 * _MOST
 """The most entries beyond its length that a timeline may hold because of one writer process: what one round of counting
 lets stay, twice, because another thread may deliver while a trim is under way."""
 
-_MOST_TIMELINES = 65_536
+# Fan-outs to more than these, always in the same order, would meet each for the first time again.
+_MOST_TIMELINES = 262_144
 
 
 class Excess:

@@ -13,7 +13,7 @@ from cassandra import OperationTimedOut
 
 from feedstore.backends.cassandra.batches import Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
-from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated
+from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated, unreachable
 from feedstore.backends.cassandra.memory import Memory
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.schema import prepare_schema
@@ -91,14 +91,18 @@ class Store:
 
     def _open(self) -> Session:
         try:
-            session = Session(self._connect(), self.settings, self.keyspace, is_owned=self._owner is None)
-            try:
-                prepare_schema(session, self.settings, self.label)
-            except BaseException:
-                session.close()
-                raise
+            connected = self._connect()
         except DRIVER_ERRORS as error:
+            raise (self._closed_error() if self.closed else unreachable(error, self.label)) from error
+        session = Session(connected, self.settings, self.keyspace, is_owned=self._owner is None)
+        try:
+            prepare_schema(session, self.settings, self.label)
+        except DRIVER_ERRORS as error:
+            session.close()
             raise self._translated(error) from error
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def _translated(self, error: Exception) -> FeedstoreError:

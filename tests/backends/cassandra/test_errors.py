@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +26,7 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionShutdown
 from cassandra.protocol import OverloadedErrorMessage, ServerError
 
-from feedstore import connect
+from feedstore import Activity, connect
 from feedstore.backends.cassandra import CassandraBackend, store
 from feedstore.backends.cassandra.errors import is_passing, translated
 from feedstore.errors import (
@@ -35,8 +37,14 @@ from feedstore.errors import (
     StorageUnavailableError,
 )
 from feedstore.storage import Backend
+from polling import poll_until
+from servers.acceptor import Acceptor
+from servers.cassandra import OwnCassandraServer
+from servers.cassandra_configuration import FAST, SHORT_LIVED
 from servers.ports import free_port
 
+MANY = [f"key{number}" for number in range(3_000)]
+SECONDS = 60
 LABEL = "cassandra://host:9042/feeds"
 UNAVAILABLE = Unavailable("Cannot achieve consistency", ConsistencyLevel.QUORUM, 2, 1)
 WRITE_TIMEOUT = WriteTimeout("timed out", WriteType.SIMPLE, consistency=ConsistencyLevel.QUORUM)
@@ -88,6 +96,98 @@ def test_nobody_listens_there() -> None:
                 backend.ping()
             assert caught.value.__cause__ is not None
             assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+class Silent(Acceptor):
+    """Accepts connections, reads what comes, and never answers."""
+
+    def _serve(self, client: socket.socket) -> None:
+        with client:
+            while client.recv(2**16):
+                pass
+
+
+def test_a_server_that_never_answers_cannot_be_reached() -> None:
+    """Every call ends after ``connect_timeout``, and so does closing."""
+    server = Silent()
+    try:
+        url = f"cassandra://user:secret@127.0.0.1:{server.port}/feeds"
+        with connect(url, connect_timeout=0.5, retry_seconds=0) as backend:
+            for call in (backend.ping, lambda: backend.kv_storage().upsert("key", 1)):
+                with pytest.raises(StorageUnavailableError, match=f"127.0.0.1:{server.port}/feeds: no node answered"):
+                    call()
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def guarded_server() -> Iterator[OwnCassandraServer]:
+    """A server that asks for a password."""
+    options = (*FAST, SHORT_LIVED, "-Dcassandra.superuser_setup_delay_ms=0")
+    server = OwnCassandraServer(settings={"authenticator": "PasswordAuthenticator"}, options=options)
+    yield server
+    server.stop()
+
+
+def url_at(server: OwnCassandraServer, credentials: str) -> str:
+    """Return the URL of a keyspace, which is made where it is not there."""
+    return server.url("feeds").replace("//", f"//{credentials}") + "?replication=1"
+
+
+@pytest.mark.parametrize("credentials", ["ann:secret@", ""])
+def test_wrong_credentials_are_not_called_unreachable(guarded_server: OwnCassandraServer, credentials: str) -> None:
+    with connect(url_at(guarded_server, credentials)) as backend:
+        with pytest.raises(StorageError, match="pass the right credentials") as caught:
+            backend.ping()
+        assert type(caught.value) is StorageError
+        assert "secret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def works(call: Callable[[], object]) -> bool:
+    """Return whether a call ends well, and not with a server that is slow or not ready."""
+    try:
+        call()
+    except StorageError:
+        return False
+    return True
+
+
+def test_a_server_that_hangs_ends_every_call_by_its_time(guarded_server: OwnCassandraServer) -> None:
+    """However many requests a call consists of, and while it connects, prepares, looks and closes, too."""
+    url = url_at(guarded_server, "cassandra:cassandra@")
+    with connect(url) as patient:
+        poll_until(lambda: works(patient.ping), SECONDS, "the first user and the tables")
+    with connect(url, timeout=1.0, retry_seconds=0.5, connect_timeout=1.0) as hasty:
+        timelines = hasty.timeline_storage()
+        poll_until(lambda: works(lambda: timelines.add_to_many(MANY, [1], max_length=5)), SECONDS, "the first answer")
+        calls: list[Callable[[], object]] = [
+            lambda: timelines.add_to_many(MANY, [2], max_length=5),
+            lambda: timelines.get_many_slices(MANY, 0, None),
+            lambda: list(timelines.keys()),
+            lambda: hasty.activity_storage().add(Activity("ann", "like", "photo:7")),
+            timelines.flush,
+            hasty.ping,
+        ]
+        guarded_server.pause()
+        try:
+            for call in calls:
+                with pytest.raises((StorageTimeoutError, StorageUnavailableError)):
+                    call()
+            with (
+                connect(url, timeout=1.0, retry_seconds=0.5, connect_timeout=1.0) as new,
+                pytest.raises(StorageUnavailableError),
+            ):
+                new.ping()
+            hasty.close()
+        finally:
+            guarded_server.resume()
+
+
+def test_a_keyspace_that_is_not_there_is_named(cassandra_url: str) -> None:
+    url = cassandra_url.rpartition("/")[0] + "/nowhere"
+    for schema in (None, "check", "ignore"):
+        with connect(url, schema=schema) as backend, pytest.raises(MissingSchemaError, match="nowhere"):
+            backend.kv_storage().upsert("key", 1)
 
 
 def test_a_datacenter_that_the_cluster_does_not_have_is_named(cassandra_url: str) -> None:
