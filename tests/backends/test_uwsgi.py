@@ -104,7 +104,7 @@ def differing(found: list[object], expected: Callable[[object], bool]) -> list[s
     return sorted({json.dumps(one)[:200] for one in found if not expected(one)})
 
 
-@pytest.mark.parametrize("backend_kind", ["postgresql", "redis", "redis_cluster"])
+@pytest.mark.parametrize("backend_kind", ["postgresql", "redis", "redis_cluster", "cassandra"])
 def test_workers_read_write_watch_and_receive(store_url: str) -> None:
     namespace = fresh_namespace()
     environment = {"FEEDSTORE_URL": store_url, "FEEDSTORE_NAMESPACE": namespace}

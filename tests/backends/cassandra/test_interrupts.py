@@ -15,7 +15,7 @@ SECONDS = soak.count(60, 600)
 
 # Each call is interrupted at some moment, its connecting too; what was acknowledged must be there and be listed.
 PROGRAM = """
-import os, random, signal, sys, threading
+import random, signal, sys, threading, time
 from feedstore import connect
 
 class Interrupted(BaseException):
@@ -31,7 +31,7 @@ def interrupt(*_):
         raise Interrupted
 
 signal.signal(signal.SIGALRM, interrupt)
-backend = connect(url, namespace=namespace, timeout=5, retry_seconds=0)
+backend = connect(url, namespace=namespace)
 timelines, items = backend.timeline_storage(), backend.kv_storage()
 many = [f"many{number}" for number in range(30)]
 acknowledged, delivered, stored = {}, set(), {}
@@ -50,16 +50,29 @@ def write():
     else:
         timelines.get_slice("many3", 0, 10)
 
-while interrupts < wanted:
-    number += 1
+def interrupt_within(seconds, call):
+    # At a random moment, if it takes that long.
+    global is_armed, interrupts
     try:
         is_armed = True
-        signal.setitimer(signal.ITIMER_REAL, random.choice([2e-5, 1e-4, 3e-4, 1e-3, 3e-3]) * random.uniform(0.5, 2))
-        write()
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, seconds))
+        call()
     except Interrupted:
         interrupts += 1
     finally:
         is_armed = False
+
+# While it connects, too: first at a random moment, then not any more.
+for _ in range(3):
+    interrupt_within(0.05, backend.ping)
+backend.ping()
+began = time.perf_counter()
+for number in range(40):
+    write()
+usual = (time.perf_counter() - began) / 40
+while interrupts < wanted:
+    number += 1
+    interrupt_within(1.5 * usual, write)
 signal.setitimer(signal.ITIMER_REAL, 0)
 
 def use(results):
