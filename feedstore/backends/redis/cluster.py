@@ -130,6 +130,11 @@ class ClusterTransport(Transport):
                 known.connections.close()
         return known.node
 
+    def _node_for(self, command: Command) -> Node | None:
+        topology = self._topology
+        owner = None if topology is None else topology.owners[slot_of(command.tag)]
+        return None if owner is None else self._node_at(owner)
+
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         shares = self._shares(commands, pending)
         exchanges: list[Exchange | Exception] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError
 
 from feedstore.backends.redis.checks import check_server
 from feedstore.backends.redis.command import Command
@@ -26,16 +25,8 @@ class ServerTransport(Transport):
         self._node = Node(connections)
         self._is_checked = False
 
-    def ask(self, command: Command) -> Any:
-        """Return the answer to one command: the short way, which leaves whatever goes wrong to :meth:`send`."""
-        begun = None
-        if self._is_checked and not (command.writes and self.settings.wait_replicas):
-            begun = time.monotonic()
-            try:
-                return self._node.ask(command.words)
-            except RedisError as error:
-                self._find_way(error)
-        return self.send((command,), begun)[0]
+    def _node_for(self, command: Command) -> Node | None:
+        return self._node if self._is_checked else None
 
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
         if not self._is_checked:

@@ -36,15 +36,25 @@ class Transport(ABC):
         self.is_closed = False
 
     def ask(self, command: Command) -> Any:
-        """Return the answer to one command."""
-        return self.send((command,))[0]
+        """Return the answer to one command: the short way, which leaves an error to the long one."""
+        begun, node = None, self._node_for(command)
+        if node is not None and not (command.writes and self.settings.wait_replicas):
+            begun = time.monotonic()
+            try:
+                return node.ask(command.words)
+            except exceptions.RedisError as error:
+                self._find_way(error)
+        return self._sent((command,), begun)[0]
 
-    def send(self, commands: Sequence[Command], begun: float | None = None) -> list[Any]:
+    def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands, in one round trip to each node. Raises feedstore's errors.
 
-        ``begun`` is the monotonic time of an attempt that the caller has made already. What was closed meanwhile is not
-        asked again.
+        What was closed meanwhile is not asked again.
         """
+        return [self.ask(commands[0])] if len(commands) == 1 else self._sent(commands, None)
+
+    def _sent(self, commands: Sequence[Command], begun: float | None) -> list[Any]:
+        """Send commands until all are answered; ``begun`` is when an attempt began that was made already."""
         answers: list[Any] = [None] * len(commands)
         pending = list(range(len(commands)))
         deadline = (time.monotonic() if begun is None else begun) + self.settings.retry_seconds
@@ -125,6 +135,10 @@ class Transport(ABC):
                 "stopped behind it"
             )
         return answers
+
+    @abstractmethod
+    def _node_for(self, command: Command) -> Node | None:
+        """Return the node that serves a command, if that is known and the node was checked."""
 
     @abstractmethod
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
