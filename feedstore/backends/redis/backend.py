@@ -105,10 +105,10 @@ class RedisBackend(StoreBackend[Store]):
         results = [operation.write(transaction) for operation in operations]
         if not transaction.writes:
             return results
-        keys = store.keys_to_write(transaction.namespaces[0])
+        keys, *further = [store.keys_to_write(namespace) for namespace in dict.fromkeys(transaction.namespaces)]
         if atomic:
             self._check_scope(transaction)
-            transaction.settle(store.carry_out_at_once(keys, transaction.writes))
+            transaction.settle(store.carry_out_at_once(keys, transaction.writes, further))
         elif len(set(transaction.namespaces)) > 1:
             transaction.settle(self._sent_apart(transaction))
         else:

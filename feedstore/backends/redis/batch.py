@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgpack
 
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.keys import Keys, marker_key
 from feedstore.backends.redis.scripts import WRITE
 from feedstore.storage.transaction import Pending, Transaction
 
@@ -52,9 +52,7 @@ class RedisTransaction(Transaction):
         self.namespaces: list[str] = []
         self._pending: list[tuple[Pending[Any], slice, Callable[[list[Any]], Any]]] = []
 
-    def add(
-        self, namespace: str, writes: Sequence[Write], result: Callable[[list[Any]], _Result]
-    ) -> Pending[_Result]:
+    def add(self, namespace: str, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
         """Add writes of a namespace. Once they are sent, ``result`` makes the pending result of their counts."""
         first = len(self.writes)
         self.writes.extend(writes)
@@ -69,8 +67,12 @@ class RedisTransaction(Transaction):
             pending.settle(result(counts[part]))
 
 
-def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True) -> Command:
-    """Return the command that carries out writes, with ``is_atomic`` all or none."""
+def in_one_script(
+    keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True, further: Sequence[Keys] = ()
+) -> Command:
+    """Return the command that carries out writes of a namespace and of ``further`` ones, whose markers it checks; with
+    ``is_atomic`` all or none.
+    """
     places: dict[int, int] = {}
     items: list[Items] = []
     program = []
@@ -83,8 +85,9 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
                 place = places[id(write.items)] = len(items)
             words.append(place)
         program.append([*words, *write.arguments])
-    packed = msgpack.packb([items, program], use_bin_type=False)
-    touched = [key for write in writes for key in write.keys]
+    packed = msgpack.packb([items, program, [str(one.buckets) for one in further]], use_bin_type=False)
+    touched: list[str | bytes] = [marker_key(one.namespace) for one in further]
+    touched += [key for write in writes for key in write.keys]
     return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry, int(is_atomic)))
 
 

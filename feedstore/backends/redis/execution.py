@@ -25,6 +25,7 @@ _AGAIN, _TRIM, _TOO_MANY = b"AGAIN", b"TRIM", b"TOO_MANY"
 _TRIM_AFTER_ADD = "finish"
 _ATTEMPTS = 20
 _KEYS_OF_TIMELINE = 2
+_States = dict["str | bytes", dict[bytes, bytes]]
 
 
 class Execution:
@@ -83,21 +84,16 @@ class Execution:
     def _flush(self, buckets: set[int]) -> None:
         cursors: dict[int, Any] = dict.fromkeys(sorted(buckets), b"0")
         while cursors:
-            answers = self._scan_directories(cursors, _FLUSHED_PER_TRIP)
+            answers = self._store.send([self._scan(bucket, cursor) for bucket, cursor in cursors.items()])
             writes: list[Write] = []
             for bucket, (_, found) in zip(cursors, answers, strict=True):
                 writes += self._forgetting(bucket, found)
             self._run(dict(enumerate(writes)), [0] * len(writes))
             cursors = _unfinished(cursors, answers)
 
-    def _scan_directories(self, cursors: dict[int, Any], count: int) -> list[Any]:
-        keys = self._keys
-        return self._store.send(
-            [
-                Command(keys.tag(bucket), ("HSCAN", keys.directories[bucket], cursor, "COUNT", count))
-                for bucket, cursor in cursors.items()
-            ]
-        )
+    def _scan(self, bucket: int, cursor: Any) -> Command:
+        directory = self._keys.directories[bucket]
+        return Command(self._keys.tag(bucket), ("HSCAN", directory, cursor, "COUNT", _FLUSHED_PER_TRIP))
 
     def _forgetting(self, bucket: int, found: list[bytes]) -> list[Write]:
         """Return the writes that remove the timelines of a part of a directory, given as fields and states."""
@@ -114,11 +110,12 @@ class Execution:
             writes.append(Write(FORGET, bucket, (directory, *part, *payloads), None, (len(part), False)))
         return writes
 
-    def at_once(self, writes: Sequence[Write]) -> list[Any]:
+    def at_once(self, writes: Sequence[Write], further: Sequence[Keys] = ()) -> list[Any]:
         """Carry out writes in one script, all or none, and return what each counts.
 
-        One round trip; more where timelines have payloads that their writes did not name, or something is flushed.
-        Raises :class:`AtomicityError` for more work than one script may be, before anything is written.
+        On one server the writes may be of ``further`` namespaces too. One round trip; more where timelines have
+        payloads that their writes did not name, or something is flushed. Raises :class:`AtomicityError` for more work
+        than one script may be, before anything is written.
         """
         _check_work(work_of(writes))
         named: set[int] = set()
@@ -128,10 +125,10 @@ class Execution:
                 for place, write in enumerate(writes)
             }
             self._declare_same_payloads(planned)
-            states = self._states_in({write.bucket for write in writes if write.kind == FLUSH})
+            states = self._states_in({write.keys[0]: write.bucket for write in writes if write.kind == FLUSH})
             planned = {place: self._named_flush(planned, place, states) for place in planned}
-            command = in_one_script(self._keys, list(planned.values()), self._store.expiry)
-            (counts,) = self._store.write(self._keys, [command])
+            command = in_one_script(self._keys, list(planned.values()), self._store.expiry, True, further)
+            (counts,) = self._store.write(self._keys, [command], further)
             if counts[0] == _TOO_MANY:
                 raise _too_much(f"it would trim {counts[1]} entries, and 4,000 is the bound")
             if counts[0] != _AGAIN:
@@ -141,43 +138,45 @@ class Execution:
             f"{self._store.label}: timelines changed {_ATTEMPTS} times while an atomic batch was to flush them"
         )
 
-    def _named_flush(self, planned: dict[int, Write], place: int, states_in: dict[int, dict[bytes, bytes]]) -> Write:
+    def _named_flush(self, planned: dict[int, Write], place: int, states_in: _States) -> Write:
         """Return a flush of an atomic batch as the write that names all keys; another write as it is."""
         flush = planned[place]
         if flush.kind != FLUSH:
             return flush
-        bucket, states = flush.bucket, states_in[flush.bucket]
-        before = [write for other, write in planned.items() if other < place and write.bucket == bucket]
-        earlier = [write for write in before if _is_of_timeline(write)]
+        directory = flush.keys[0]
+        states = states_in[directory]
         payloads = {self._keys.payloads_of(field) for field, state in states.items() if state.startswith(b"1")}
         timelines: set[Any] = set(states)
-        for write in earlier:
-            timelines.add(_as_bytes(write.keys[1]))
-            payloads.update(map(_as_bytes, write.keys[_KEYS_OF_TIMELINE:]))
-        keys = (self._keys.directories[bucket], *timelines, *payloads)
-        return Write(FORGET, bucket, keys, None, (len(timelines), True))
+        for other, write in planned.items():
+            if other < place and _is_of_timeline(write) and write.keys[0] == directory:
+                timelines.add(_as_bytes(write.keys[1]))
+                payloads.update(map(_as_bytes, write.keys[_KEYS_OF_TIMELINE:]))
+        return Write(FORGET, flush.bucket, (directory, *timelines, *payloads), None, (len(timelines), True))
 
-    def _states_in(self, buckets: set[int]) -> dict[int, dict[bytes, bytes]]:
-        """Return ``{bucket: {timeline: state}}`` of the directories of buckets. Raises if an atomic batch may not flush
-        them.
-        """
-        keys, ordered = self._keys, sorted(buckets)
-        counts = self._store.send([Command(keys.tag(one), ("HLEN", keys.directories[one])) for one in ordered])
+    def _states_in(self, buckets: dict[str | bytes, int]) -> _States:
+        """Return the states of the timelines of directories. Raises if an atomic batch may not flush so many."""
+        tags = {directory: self._keys.tag(bucket) for directory, bucket in buckets.items()}
+        counts = self._store.send([Command(tag, ("HLEN", directory)) for directory, tag in tags.items()])
         if sum(counts) > MOST_FLUSHED_ATOMICALLY:
             raise _too_much(f"it would flush {sum(counts)} timelines, and {MOST_FLUSHED_ATOMICALLY} is the bound")
-        states: dict[int, dict[bytes, bytes]] = {bucket: {} for bucket in ordered}
-        cursors: dict[int, Any] = {bucket: b"0" for bucket, count in zip(ordered, counts, strict=True) if count}
+        states: _States = {directory: {} for directory in buckets}
+        cursors: dict[Any, Any] = {directory: b"0" for directory, count in zip(buckets, counts, strict=True) if count}
         while cursors:
-            answers = self._scan_directories(cursors, MOST_FLUSHED_ATOMICALLY)
-            for bucket, (_, found) in zip(cursors, answers, strict=True):
-                states[bucket].update(zip(found[::2], found[1::2], strict=True))
+            answers = self._store.send(
+                [
+                    Command(tags[directory], ("HSCAN", directory, cursor, "COUNT", MOST_FLUSHED_ATOMICALLY))
+                    for directory, cursor in cursors.items()
+                ]
+            )
+            for directory, (_, found) in zip(cursors, answers, strict=True):
+                states[directory].update(zip(found[::2], found[1::2], strict=True))
             cursors = _unfinished(cursors, answers)
         return states
 
 
-def _unfinished(cursors: dict[int, Any], answers: list[Any]) -> dict[int, Any]:
+def _unfinished(cursors: dict[Any, Any], answers: list[Any]) -> dict[Any, Any]:
     """Return the cursors of the scans that have more to return."""
-    return {bucket: cursor for bucket, (cursor, _) in zip(cursors, answers, strict=True) if int(cursor) != 0}
+    return {scanned: cursor for scanned, (cursor, _) in zip(cursors, answers, strict=True) if int(cursor) != 0}
 
 
 def _trimming(write: Write) -> Write:

@@ -76,12 +76,13 @@ class Store:
                 transport.close()
         return transport
 
-    def write(self, keys: Keys, commands: Sequence[Command]) -> list[Any]:
+    def write(self, keys: Keys, commands: Sequence[Command], further: Sequence[Keys] = ()) -> list[Any]:
         """Return the answers to scripts that write, in one round trip.
 
         The scripts check that the namespace's marker still is what this process remembers. Where it is not, because the
         namespace is new or the store was emptied, nothing was written: the marker is written, and the scripts are sent
-        again. Raises :class:`StorageError` if it has another number of buckets now.
+        again. Raises :class:`StorageError` if it has another number of buckets now. ``further`` are other namespaces
+        whose markers the scripts check, on one server.
         """
         self._mark_before_waiting(keys, commands)
         answers = self.send(commands)
@@ -91,6 +92,8 @@ class Store:
                 _check_damage(answers)
                 return answers
             self._mark(keys, {commands[position].tag for position in pending})
+            for one in further:
+                self._mark(one, set())
             again = self.send([commands[position] for position in pending])
             for position, answer in zip(pending, again, strict=True):
                 answers[position] = answer
@@ -213,9 +216,9 @@ class Store:
         """Carry out writes in order and return what each counts."""
         return Execution(self, keys).spread(writes)
 
-    def carry_out_at_once(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
-        """Carry out writes, all or none, and return what each counts."""
-        return Execution(self, keys).at_once(writes)
+    def carry_out_at_once(self, keys: Keys, writes: Sequence[Write], further: Sequence[Keys] = ()) -> list[Any]:
+        """Carry out writes, of ``further`` namespaces too, all or none, and return what each counts."""
+        return Execution(self, keys).at_once(writes, further)
 
     def close(self) -> None:
         """Close what this process opened."""

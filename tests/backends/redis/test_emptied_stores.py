@@ -80,6 +80,35 @@ def test_a_count_after_the_store_was_emptied_is_exact(server: OwnRedisServer) ->
         assert timelines.add_to_many(_KEYS, [1, 2]) == 2 * len(_KEYS)
 
 
+def test_an_atomic_batch_over_collections_marks_each_of_them(server: OwnRedisServer) -> None:
+    with RedisBackend(server.url, buckets=_BUCKETS) as backend:
+        collections = [backend.timeline_storage(name=name) for name in ("default", "other", "third")]
+        for timelines in collections:
+            timelines.add("before", 1)
+        _empty(server)
+        with backend.batch(atomic=True) as batch:
+            for timelines in collections:
+                timelines.add("key0", 1, batch_interface=batch)
+        assert batch.results == [1, 1, 1]
+        with RedisBackend(server.url) as other:
+            for name in ("default", "other", "third"):
+                assert list(other.timeline_storage(name=name).keys()) == ["key0"]
+
+
+def test_an_atomic_batch_flushes_collections_apart(server: OwnRedisServer) -> None:
+    with RedisBackend(server.url, buckets=1) as backend:
+        first, second, third = [backend.timeline_storage(name=name) for name in ("default", "other", "third")]
+        for timelines in (first, second, third):
+            timelines.add_to_many(["a", "b"], [1])
+        with backend.batch(atomic=True) as batch:
+            second.add("c", 1, batch_interface=batch)
+            first.flush(batch_interface=batch)
+            second.flush(batch_interface=batch)
+            first.add("a", 2, batch_interface=batch)
+        assert [sorted(timelines.keys()) for timelines in (first, second, third)] == [["a"], [], ["a", "b"]]
+        assert first.count("a") == 1
+
+
 def test_a_write_to_a_store_that_others_made_again_otherwise_is_refused(server: OwnRedisServer) -> None:
     with RedisBackend(server.url, buckets=_BUCKETS) as first:
         first.timeline_storage().add("key0", 1)

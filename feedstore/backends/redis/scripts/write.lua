@@ -1,7 +1,7 @@
 -- Carries out writes; each key's type is checked before the first write.
 --
--- KEYS: the marker, then the keys of each write. ARGV: the format, the number of buckets; msgpack of {items, writes}; the
--- milliseconds after which a timeline that is not written to expires (0: never); '1' if all writes happen or none. An
+-- KEYS: the marker, the markers of further namespaces, then the keys of each write. ARGV: the format, the number of
+-- buckets; msgpack of {items, writes, the numbers of buckets of the further namespaces}; the milliseconds after which a timeline that is not written to expires (0: never); '1' if all writes happen or none. An
 -- item is {ids, payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}.
 --
 -- Returns what each write counts. A write may need a key that is not among its KEYS: the payloads of a timeline that has
@@ -13,6 +13,13 @@ local program = cmsgpack.unpack(ARGV[3])
 local items, writes, expiry, is_atomic = program[1], program[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
 local AGAIN, TRIM, TOO_MANY = 'AGAIN', 'TRIM', 'TOO_MANY'
+
+for i, buckets in ipairs(program[3]) do
+  local further = call('HMGET', KEYS[1 + i], 'format', 'buckets')
+  if further[1] ~= ARGV[1] or further[2] ~= buckets then
+    return 'UNMARKED'
+  end
+end
 
 local refusal, damage
 local states, unfinished, dropping = {}, {}, 0
@@ -327,7 +334,7 @@ kinds.empty = {check_items, function(keys)
   call('UNLINK', keys[1], keys[2])
 end}
 
-local position, keys_of, again, is_refused = 1, {}, {}, {}
+local position, keys_of, again, is_refused = 1 + #program[3], {}, {}, {}
 for number, write in ipairs(writes) do
   local keys = {unpack(KEYS, position + 1, position + write[2])}
   position = position + write[2]
