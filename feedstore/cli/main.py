@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -12,6 +13,7 @@ from feedstore.cli.output import printable
 from feedstore.cli.streams import abandon_output, flush_output, prepare_streams, print_error
 from feedstore.errors import FeedstoreError
 
+_OPTIONS_OF_COMMANDS = ("--store", "--namespace", "--json")
 COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "serve", "db")
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
@@ -42,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         try:
-            parsed = new_parser().parse_args(arguments)
+            parser = new_parser()
+            given = sys.argv[1:] if arguments is None else arguments
+            _refuse_options_before_command(parser, given)
+            parsed = parser.parse_args(given)
             result: int = parsed.run(parsed)
         finally:
             # Not at the end of the process, where Python could only complain.
@@ -77,6 +82,13 @@ def new_parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
+
+
+def _refuse_options_before_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    # argparse would take the option's value for the command.
+    option = arguments[0].partition("=")[0] if arguments else ""
+    if option in _OPTIONS_OF_COMMANDS:
+        parser.error(f"{option} follows the command, as in: feedstore stats {option}")
 
 
 def _fail(message: str, exit_status: int) -> int:

@@ -219,3 +219,11 @@ def test_a_terminal_that_knows_no_unicode_gets_escapes(filled: Path) -> None:
     assert result.status == 0
     assert result.out.isascii()
     assert result.json["items"][1]["extra_context"] == {"text": "naïve ☃"}
+
+
+@pytest.mark.parametrize("option", [["--store", "sqlite:///x.db"], ["--store=sqlite:///x.db"], ["--json"]])
+def test_an_option_before_the_command_is_named(feedstore: CommandLine, option: list[str]) -> None:
+    result = feedstore(*option, "stats")
+    assert result.status == 2
+    name = option[0].partition("=")[0]
+    assert result.err.endswith(f"feedstore: error: {name} follows the command, as in: feedstore stats {name}\n")

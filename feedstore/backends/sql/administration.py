@@ -129,7 +129,8 @@ def _resolve(revision: str, before: str) -> str:
             return _HISTORY[index]
         raise InvalidValueError(f"the database is at {before}; {revision} leads beyond {', '.join(_HISTORY)}")
     raise InvalidValueError(
-        f"there is no revision {shown(revision)}; there are {', '.join(_HISTORY)}, head, and steps as -1"
+        f"there is no revision {shown(revision)}; there are {', '.join(_HISTORY)}, head, and steps: +1 for a newer "
+        "one, -1 for an older one"
     )
 
 

@@ -6,6 +6,8 @@ operations, so several threads may open databases at once, and an application ma
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ from sqlalchemy import Connection, Engine
 
 from feedstore.backends.sql.schema import BASE, VERSION_TABLE
 
+_alembic_logger = logging.getLogger("alembic.runtime.migration")
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 60
 # A server that says nothing for so long does not answer any more.
@@ -59,10 +62,30 @@ def migration_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 def _run(connection: Connection, steps: Callable[[Any], Any]) -> None:
-    context = MigrationContext.configure(
-        connection, opts={**CONTEXT_OPTIONS, "fn": lambda current, context: steps(current)}
-    )
-    context.run_migrations(operations=Operations(context))
+    with _quiet_alembic():
+        context = MigrationContext.configure(
+            connection, opts={**CONTEXT_OPTIONS, "fn": lambda current, context: steps(current)}
+        )
+        context.run_migrations(operations=Operations(context))
+
+
+@contextmanager
+def _quiet_alembic() -> Iterator[None]:
+    """Drop what Alembic logs of this thread's migration below a warning; the logger of the SQL backend names it.
+
+    An application that logs at INFO would otherwise read of Alembic when it opens a store. Its own migrations, in other
+    threads, are logged as before.
+    """
+    thread = threading.get_ident()
+
+    def is_shown(record: logging.LogRecord) -> bool:
+        return record.thread != thread or record.levelno >= logging.WARNING
+
+    _alembic_logger.addFilter(is_shown)
+    try:
+        yield
+    finally:
+        _alembic_logger.removeFilter(is_shown)
 
 
 @contextmanager

@@ -164,6 +164,7 @@ def test_a_file_that_is_no_database_is_one_error(tmp_path: Path) -> None:
     [
         (["downgrade", "base"], 1, "feedstore: error: the SQLite database"),
         (["upgrade", "--revision", "0009"], 2, "feedstore: error: there is no revision '0009'"),
+        (["upgrade", "--revision", "zzz"], 2, "feedstore: error: there is no revision 'zzz'"),
     ],
 )
 @pytest.mark.parametrize("database_kind", ["sqlite"])
@@ -175,6 +176,7 @@ def test_an_error_is_one_line_and_a_status(
     assert printed.out == ""
     [line] = printed.err.splitlines()
     assert line.startswith(message)
+    assert "revision" not in message or line.endswith("head, and steps: +1 for a newer one, -1 for an older one")
 
 
 def refused(engine: Engine, error: type[FeedstoreError], message: str, *words: str) -> None:

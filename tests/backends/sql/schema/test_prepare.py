@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 
 from backends.sql.schema import databases
+from feedstore import connect
 from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.schema import HEAD, SchemaState, detect_schema, missing_schema_error, prepare_schema
 from feedstore.errors import (
@@ -151,3 +153,11 @@ def watch(engine: Engine) -> list[str]:
         statements.append(statement)
 
     return statements
+
+
+def test_opening_a_store_logs_no_line_of_alembic_s(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), connect(f"sqlite:///{tmp_path / 'feeds.db'}") as backend:
+        assert backend.timeline_storage().count("feed:bob") == 0
+    (record,) = [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert record.name == "feedstore.backends.sql"
+    assert record.getMessage().startswith("migrated the SQLite database")
