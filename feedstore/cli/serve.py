@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 
 from feedstore.cli.options import add_namespace_option, add_store_option, masked, open_existing_backend, store_url
@@ -13,6 +14,7 @@ HELP = "show timelines in a browser, with new entries live"
 _DEFAULT_HOST = "127.0.0.1"
 _DEFAULT_PORT = 8640
 _HIGHEST_PORT = 65_535
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port", metavar="PORT", type=_port, default=_DEFAULT_PORT, help="0 is a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--root-path",
+        metavar="PATH",
+        type=_root_path,
+        default="",
+        help="the path that a proxy serves this site under, such as /feeds",
     )
     add_store_option(parser)
     add_namespace_option(parser)
@@ -36,8 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
         backend.ping()
         token = secrets.token_urlsafe(24)
         about = f"{masked(store_url(arguments))}, namespace {arguments.namespace}"
-        server = LiveServer(new_viewer(backend, token, about), arguments.host, arguments.port)
-        print(f"serving {about}", f"open {server.url}/?token={token}", "stop with Ctrl-C", sep="\n", flush=True)
+        root_path = arguments.root_path
+        server = LiveServer(new_viewer(backend, token, about, root_path), arguments.host, arguments.port)
+        print(
+            f"serving {about}", f"open {server.url}{root_path}/?token={token}", "stop with Ctrl-C", sep="\n", flush=True
+        )
         server.run()
     return 0
 
@@ -46,3 +58,10 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and int(text) <= _HIGHEST_PORT):
         raise argparse.ArgumentTypeError(f"it is a port from 0 to {_HIGHEST_PORT}, not {shown(text)}")
     return int(text)
+
+
+def _root_path(text: str) -> str:
+    path = text.rstrip("/")
+    if not _ROOT_PATH.fullmatch(path):
+        raise argparse.ArgumentTypeError(f"it is a path such as /feeds, of letters, digits and -._~ /, not {text!r}")
+    return path

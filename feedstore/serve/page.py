@@ -32,25 +32,29 @@ def render_page(
     *,
     account: Markup = NOTHING,
     controls: Markup = NOTHING,
+    root: str = "",
 ) -> str:
     """Return the page as HTML; it asks ``timeline_url`` for pages and ``events_url`` for the stream.
 
+    ``root`` is the path under which the application's own paths begin, ``.`` where that is the folder of this page.
     ``account`` stands at the right end of the bar, ``controls`` above the timeline. A form in it with the attribute
     ``data-post`` is sent as JSON, and shows what the answer's ``said`` or ``detail`` says in its element ``.said``.
     """
     feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
-    entry = fill(_template("entry.html"), assets=ASSETS)
-    return _framed(heading, subheading, feed, bar=fill(_BAR, account=account), behind=entry)
+    entry = fill(_template("entry.html"), assets=root + ASSETS)
+    return _framed(heading, subheading, feed, root, bar=fill(_BAR, account=account), behind=entry)
 
 
-def render_plain_page(heading: str, subheading: str, content: Markup) -> str:
-    """Return a page of the same looks without a timeline."""
-    return _framed(heading, subheading, content)
+def render_plain_page(heading: str, subheading: str, content: Markup, root: str = "") -> str:
+    """Return a page of the same looks without a timeline; ``root`` is as in :func:`render_page`."""
+    return _framed(heading, subheading, content, root)
 
 
-def _framed(heading: str, subheading: str, content: Markup, bar: Markup = NOTHING, behind: Markup = NOTHING) -> str:
+def _framed(
+    heading: str, subheading: str, content: Markup, root: str, bar: Markup = NOTHING, behind: Markup = NOTHING
+) -> str:
     parts = {"heading": heading, "subheading": subheading, "content": content, "bar": bar, "behind": behind}
-    return fill(_template("frame.html"), title=f"{heading} · feedstore", assets=ASSETS, **parts)
+    return fill(_template("frame.html"), title=f"{heading} · feedstore", root=root, assets=root + ASSETS, **parts)
 
 
 @lru_cache

@@ -6,7 +6,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hmac import compare_digest
-from itertools import islice
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
@@ -19,22 +18,23 @@ from starlette.routing import Route
 
 from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
 from feedstore.serve.headers import SecurityHeaders
+from feedstore.serve.index import IndexQuery, render_index
 from feedstore.serve.markup import Markup, fill
 from feedstore.serve.page import asset_route, render_page, render_plain_page
+from feedstore.serve.root_path import RootPath
 from feedstore.storage import Backend
 
 _MAY_LOOK = "may_look"
-_MOST_KEYS = 200
+# Every address is relative to the one page, so that a proxy may serve the site under any path.
+_ROOT = "."
 _CHOOSER = """
-<form class="card" method="get" action="/">
+<form class="card" method="get" action="./">
   <div class="row">
     <label>Timeline<input name="key" value="$key" required maxlength="1024" placeholder="feed:bob" autocomplete="off" spellcheck="false"></label>
     <button class="primary">Show</button>
   </div>
 </form>
 """  # noqa: E501
-_KEYS = '<ul class="card keys">$items</ul>'
-_KEY = '<li><a href="$url">$key</a></li>'
 _LOCKED = '<p class="empty">Open the address that <b>feedstore serve</b> printed: the token in it lets you in.</p>'
 
 
@@ -53,11 +53,14 @@ class Viewer:
         if token is not None and compare_digest(token.encode(), self._token.encode()):
             request.session[_MAY_LOOK] = True
             rest = {"key": request.query_params["key"]} if "key" in request.query_params else {}
-            return RedirectResponse(f"/?{urlencode(rest)}" if rest else "/", status_code=303)
+            return RedirectResponse(f"./?{urlencode(rest)}" if rest else "./", status_code=303)
         if not request.session.get(_MAY_LOOK):
-            return HTMLResponse(render_plain_page("Locked", self._about, Markup(_LOCKED)), status_code=403)
+            # Without a word about the store: anybody may see this page.
+            return HTMLResponse(render_plain_page("Locked", "", Markup(_LOCKED), _ROOT), status_code=403)
         key = request.query_params.get("key")
-        return HTMLResponse(await run_in_threadpool(self._list_page) if key is None else self._timeline_page(key))
+        if key is not None:
+            return HTMLResponse(self._timeline_page(key))
+        return HTMLResponse(await run_in_threadpool(self._list_page, _index_query(request)))
 
     def authorize(self, request: Request) -> str | None:
         """Return the key that is asked for, if the request's sender was let in."""
@@ -66,17 +69,25 @@ class Viewer:
     def _timeline_page(self, key: str) -> str:
         query = urlencode({"key": key})
         controls = fill(_CHOOSER, key=key)
-        return render_page(key, self._about, f"/timeline?{query}", f"/events?{query}", controls=controls)
+        return render_page(key, self._about, f"timeline?{query}", f"events?{query}", controls=controls, root=_ROOT)
 
-    def _list_page(self) -> str:
-        keys = sorted(islice(self._backend.timeline_storage().keys(), _MOST_KEYS))
-        items = Markup("".join(fill(_KEY, url=f"/?{urlencode({'key': key})}", key=key) for key in keys))
-        content = Markup(fill(_CHOOSER, key="") + (fill(_KEYS, items=items) if keys else ""))
-        return render_plain_page("Timelines", self._about, content)
+    def _list_page(self, query: IndexQuery) -> str:
+        index = render_index(self._backend.timeline_storage().keys(), query)
+        content = Markup(fill(_CHOOSER, key="") + index)
+        return render_plain_page("Timelines", self._about, content, _ROOT)
 
 
-def new_viewer(backend: Backend, token: str, about: str) -> Starlette:
-    """Return the site as an application. Sessions are signed with a secret of this process's own, and end with it."""
+def _index_query(request: Request) -> IndexQuery:
+    parameters = request.query_params
+    return IndexQuery(parameters.get("search", ""), parameters.get("sort") == "z", parameters.get("after"))
+
+
+def new_viewer(backend: Backend, token: str, about: str, root_path: str = "") -> Starlette:
+    """Return the site as an application. Sessions are signed with a secret of this process's own, and end with it.
+
+    ``about`` describes the store to those who were let in. ``root_path`` is the path that the site stands under, such
+    as ``/feeds``; a proxy that strips the path needs none.
+    """
     live = LiveTimelines(backend)
     viewer = Viewer(backend, live, token, about)
 
@@ -96,6 +107,8 @@ def new_viewer(backend: Backend, token: str, about: str) -> Starlette:
         # Cookies are not kept apart by port: two viewers on one machine must not sign each other out.
         session_cookie=f"feedstore_viewer_{secrets.token_hex(4)}",
         max_age=None,
+        path=root_path or "/",
         same_site="lax",
     )
-    return Starlette(routes=routes, middleware=[Middleware(SecurityHeaders), session], lifespan=lifespan)
+    under = [Middleware(RootPath, path=root_path)] if root_path else []
+    return Starlette(routes=routes, middleware=[*under, Middleware(SecurityHeaders), session], lifespan=lifespan)

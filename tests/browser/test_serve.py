@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext
+from starlette.types import Receive, Scope, Send
 
 from browser.conftest import wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
+from feedstore.serve import new_viewer
+from sse.site import SiteServer
 
 NAMES = ["feed:bob", "feed:<b>eve</b>", "user:ann"]
 
@@ -67,7 +70,104 @@ def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], con
     for path in ("", "?key=feed:bob", "?token=x", "?token=", "timeline?key=feed:bob", "events?key=feed:bob"):
         answer = context.request.get(f"{root}{path}")
         assert answer.status == 403
-        assert "ann" not in answer.text()
+        for hidden in ("ann", "sqlite", "feeds.db", "namespace"):
+            assert hidden not in answer.text()
+
+
+def test_the_index_shows_how_much_it_shows_and_is_searched(
+    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+) -> None:
+    keys = sorted(f"many:{number:04}" for number in range(450))
+    with connect(url) as backend:
+        backend.timeline_storage().add_to_many(keys, [1])
+    page = context.new_page()
+    page.goto(served[1])
+    everything = sorted([*NAMES, *keys])
+    shown = []
+    for expected in ("1 to 200 of 453 timelines", "201 to 400 of 453 timelines", "401 to 453 of 453 timelines"):
+        assert page.locator(".count").inner_text() == expected
+        shown += page.locator(".keys a").all_inner_texts()
+        if len(shown) < len(everything):
+            page.get_by_role("link", name="More").click()
+            page.wait_for_url("**after=**")
+    assert shown == everything
+    assert page.get_by_role("link", name="More").count() == 0
+    page.get_by_label("Search").fill("MANY:00")
+    page.get_by_label("Order").select_option("z")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**search=MANY**")
+    assert page.locator(".keys a").all_inner_texts() == sorted((key for key in keys if "many:00" in key), reverse=True)
+    assert page.locator(".count").inner_text() == "100 timelines"
+    page.get_by_label("Search").fill("none such")
+    page.get_by_role("button", name="Search").click()
+    page.wait_for_url("**search=none**")
+    assert page.locator(".count").inner_text() == "No timeline's key holds that."
+
+
+def _second_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process.stdout.readline()
+
+
+def see_the_site(context: BrowserContext, address: str, root: str) -> None:
+    """Go through the site, and see that everything of it is found under a path."""
+    page = context.new_page()
+    failed: list[str] = []
+    page.on("response", lambda answer: failed.append(f"{answer.status} {answer.url}") if answer.status > 399 else None)
+    page.goto(address)
+    assert page.url == f"{root}/"
+    page.get_by_role("link", name=NAMES[0]).click()
+    wait_until_live(page)
+    page.locator(".entry", has_text="photo:7").wait_for()
+    page.get_by_role("link", name="feedstore").click()
+    page.locator(".keys").wait_for()
+    assert page.url == f"{root}/"
+    assert page.evaluate("getComputedStyle(document.querySelector('.keys')).listStyleType") == "none"
+    assert failed == []
+
+
+def test_the_site_stands_under_a_path(context: BrowserContext, url: str) -> None:
+    """A proxy that passes the path on: the command is given it."""
+    process = start("serve", "--store", url, "--port", "0", "--root-path", "/tools/feeds/")
+    try:
+        address = re.fullmatch(r"open ((http://\S+:\d+/tools/feeds)/\?token=\S+)\n", _second_line(process))
+        assert address is not None
+        see_the_site(context, address[1], address[2])
+        see_the_site(context, address[1].replace("/?", "?"), address[2])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("root_path", ["", "/tools/feeds"])
+def test_a_proxy_may_strip_the_path(context: BrowserContext, url: str, root_path: str) -> None:
+    """Then the command need not be given it, and may be."""
+    with connect(url) as backend, SiteServer() as server:
+        viewer = new_viewer(backend, "token", "a store", root_path)
+
+        async def stripped(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope["path"].removeprefix("/tools/feeds")
+            await viewer({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+        with server.serving_site(stripped) as port:
+            root = f"http://127.0.0.1:{port}/tools/feeds"
+            see_the_site(context, f"{root}/?token=token", root)
+            for page in context.pages:
+                page.close()
+
+
+@pytest.mark.parametrize("path", ["feeds", "/a b", "/a?b", "http://host/feeds"])
+def test_a_root_path_that_cannot_be_is_refused(path: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "feedstore", "serve", "--store", "memory://", "--root-path", path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 2
+    assert "it is a path such as /feeds" in result.stderr
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 0)])

@@ -56,8 +56,7 @@ class SiteServer:
         self._site: ASGIApp | None = None
 
     def __enter__(self) -> SiteServer:
-        serving = self._server.serve(sockets=[self._socket])
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(serving,))
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
         self._thread.start()
         poll_until(lambda: self._server.started, 20, "the start of the server")
         return self
@@ -67,7 +66,6 @@ class SiteServer:
     ) -> None:
         self._server.should_exit = True
         self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
     @contextmanager
@@ -96,6 +94,10 @@ class SiteServer:
         """Return how many bytes the server holds for clients that have not taken them."""
         transports = [connection.transport for connection in list(self._server.server_state.connections)]
         return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+
+    async def _serve(self) -> None:
+        await self._server.serve(sockets=[self._socket])
+        await self._loop.shutdown_default_executor()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._site is not None, "no site is served now"
