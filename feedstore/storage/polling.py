@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from feedstore.errors import BackendClosedError, SchemaError, StorageTimeoutError, StorageUnavailableError
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.timeline_queue import newest_messages
 from feedstore.storage.topic import Kind, Topic
@@ -17,7 +19,10 @@ from feedstore.storage.watched import Watched
 if TYPE_CHECKING:
     from feedstore.storage.backend import Backend
 
+_logger = logging.getLogger("feedstore.notify")
 POLL_SECONDS = 1.0
+# What concerns the store and not one of its timelines.
+_COMMON_ERRORS = (BackendClosedError, SchemaError, StorageTimeoutError, StorageUnavailableError)
 _KEYS_AT_ONCE = 500
 # After a look that took a second the next one comes no sooner than in three: polling takes a quarter of a core at most.
 _REST = 3.0
@@ -37,7 +42,8 @@ class PollingSource(TopicSource):
         self._seconds = seconds
         self._woken = threading.Event()
         self._next_look = 0.0
-        self._states: dict[bytes, Any] = {}
+        self._known: dict[bytes, Any] = {}
+        self._unreadable: dict[str, None] = {}
 
     def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes]:
         """Sleep until the next look, and look."""
@@ -61,8 +67,8 @@ class PollingSource(TopicSource):
 
     def look(self, watched: Watched[Any]) -> list[bytes]:
         """Return the digests of what is not as it was, or was not looked at before."""
-        before, self._states = self._states, self._found(watched.topics())
-        return [digest for digest, state in self._states.items() if digest not in before or before[digest] != state]
+        before, self._known = self._known, self._found(watched.topics())
+        return [digest for digest, state in self._known.items() if digest not in before or before[digest] != state]
 
     def _found(self, topics: list[tuple[bytes, Topic]]) -> dict[bytes, Any]:
         groups: defaultdict[tuple[str, Kind], list[tuple[bytes, str]]] = defaultdict(list)
@@ -73,9 +79,33 @@ class PollingSource(TopicSource):
             backend = self._backend.with_namespace(namespace)
             for first in range(0, len(group), _KEYS_AT_ONCE):
                 part = group[first : first + _KEYS_AT_ONCE]
-                states = self.states_of(backend, kind, [key for _, key in part])
+                states = self._states(backend, kind, [key for _, key in part])
                 found.update((digest, states.get(key)) for digest, key in part)
         return found
+
+    def _states(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return the states of keys; that of a timeline or queue that cannot be read is the error's text.
+
+        One that is damaged must not hide the changes of the others: the keys are halved until it is alone, O(log keys)
+        reads for each that is damaged.
+        """
+        try:
+            return self.states_of(backend, kind, keys)
+        except _COMMON_ERRORS:
+            raise
+        # Damaged data may raise anything.
+        except Exception as error:  # noqa: BLE001
+            if len(keys) > 1:
+                middle = len(keys) // 2
+                return {
+                    **self._states(backend, kind, keys[:middle]),
+                    **self._states(backend, kind, keys[middle:]),
+                }
+            state = f"{type(error).__name__}: {error}"
+            if keys[0] not in self._unreadable:
+                _logger.error("changes of the %s %r are not noticed: %s", kind.value, keys[0], state)
+            self._unreadable[keys[0]] = None
+            return {keys[0]: state}
 
     def states_of(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
         """Return ``{key: what changes when it does}``; what holds nothing may be left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -17,6 +18,7 @@ from feedstore.errors import (
     QueueFull,
     StorageTimeoutError,
     StorageUnavailableError,
+    StoredDataError,
 )
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
@@ -26,6 +28,7 @@ from feedstore.storage.kv import decode_named, encode_named
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.topic import Kind, Topic
 
+_logger = logging.getLogger("feedstore.queue")
 VISIBILITY_TIMEOUT = 30.0
 """Seconds for which a message that was received is given to nobody else, unless the queue is told another number."""
 MAX_LENGTH = 100_000
@@ -33,7 +36,7 @@ MAX_LENGTH = 100_000
 MOST = 2**31 - 1
 """The greatest ``max_length``, and the most messages that are received at once."""
 REFUSE, DROP_OLDEST = "refuse", "drop_oldest"
-_LONGEST_SECONDS = 366 * 86_400.0
+LONGEST_SECONDS = 366 * 86_400.0
 _PAUSE_SECONDS = 0.5
 # What falls due now may be just in somebody else's hands: not to be asked for without a pause.
 _SHORTEST_PAUSE_SECONDS = 0.01
@@ -41,8 +44,8 @@ _SHOWN_CHARACTERS = 80
 # Up to what a signed integer of 64 bits holds, and without a leading zero: one way to write each.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
-Delivery = tuple[str, bytes]
-"""A receipt, and the bytes of a message."""
+Delivery = tuple[str, "bytes | None"]
+"""A receipt, and the bytes of a message; None for an entry of the store that is no message."""
 
 
 class QueueStorage(ABC):
@@ -130,7 +133,11 @@ class QueueStorage(ABC):
         return self.receive_many(1, timeout)[0]
 
     def receive_many(self, limit: int, timeout: float = 0.0) -> list[tuple[str, Any]]:
-        """Return up to ``limit`` deliveries, oldest first, as :meth:`receive` does; it waits for the first one only."""
+        """Return up to ``limit`` deliveries, oldest first, as :meth:`receive` does; it waits for the first one only.
+
+        A damaged message among them is logged and left out. Raises :class:`StoredDataError`, which names the receipt,
+        if there is no other; the messages after it are received next, and ``ack`` with that receipt removes it.
+        """
         if check_position("limit", limit) == 0:
             raise InvalidValueError("limit is 0; receive 1 message or more")
         seconds = _check_seconds("timeout", timeout)
@@ -139,8 +146,21 @@ class QueueStorage(ABC):
         found = self._receive(most) or (self._wait(most, seconds) if seconds else [])
         if not found:
             raise NoMessagesException(f"{self} has no message to give")
-        what = f"a message of {self}"
-        return [(receipt, decode_named(what, data)) for receipt, data in found]
+        return self._decoded(found)
+
+    def _decoded(self, found: list[Delivery]) -> list[tuple[str, Any]]:
+        decoded: list[tuple[str, Any]] = []
+        damaged: StoredDataError | None = None
+        for receipt, data in found:
+            value, error = _decode(f"the message with the receipt {receipt!r} of {self}", data)
+            if error is None:
+                decoded.append((receipt, value))
+            else:
+                _logger.error("%s; ack() with its receipt removes it", error)
+                damaged = damaged or error
+        if damaged is not None and not decoded:
+            raise damaged
+        return decoded
 
     def ack(self, receipt: str) -> bool:
         """Remove a message that was received, and return whether it was there under this receipt (Q4).
@@ -243,6 +263,16 @@ class QueueStorage(ABC):
             return [], _PAUSE_SECONDS
 
 
+def _decode(what: str, data: object) -> tuple[Any, StoredDataError | None]:
+    """Return the value of a message, or the error for one that is damaged."""
+    if not isinstance(data, bytes):
+        return None, StoredDataError(f"{what} is no bytes, but of type {type(data).__name__}")
+    try:
+        return decode_named(what, data), None
+    except StoredDataError as error:
+        return None, error
+
+
 def checked_bound(max_length: int, when_full: str) -> tuple[int, str]:
     """Return how many messages a queue may hold and what a push does then, or raise: both as :class:`QueueStorage`
     says.
@@ -257,8 +287,8 @@ def checked_bound(max_length: int, when_full: str) -> tuple[int, str]:
 def _check_seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidTypeError(f"{name} is a number of seconds, not {shown(value)} of type {type(value).__name__}")
-    if not 0 <= value <= _LONGEST_SECONDS or math.isnan(value):
-        raise InvalidValueError(f"{name} is {shown(value)}; it lies between 0 and {_LONGEST_SECONDS:g} seconds")
+    if not 0 <= value <= LONGEST_SECONDS or math.isnan(value):
+        raise InvalidValueError(f"{name} is {shown(value)}; it lies between 0 and {LONGEST_SECONDS:g} seconds")
     return float(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import struct
@@ -10,17 +11,17 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from feedstore.errors import StoredDataError
 from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage.bounds import EVERYTHING, OLDEST_FIRST, Bounds
-from feedstore.storage.queue import REFUSE, Delivery, QueueStorage
+from feedstore.storage.queue import LONGEST_SECONDS, REFUSE, Delivery, QueueStorage
 from feedstore.storage.timeline_hooks import Entry
 
 if TYPE_CHECKING:
     from feedstore.storage.backend import Backend
     from feedstore.storage.timeline import TimelineStorage
 
+_logger = logging.getLogger("feedstore.queue")
 # A message's id: 62 bits of nanoseconds since 1970, 42 that tell two of one nanosecond apart, and 24 that are 0. A
 # claim's id is the message's with the number of the delivery, from 1, in the place of those.
 _DELIVERY_BITS, _RANDOM_BITS = 24, 42
@@ -174,6 +175,10 @@ def _claims_on(message_id: int) -> Bounds:
 
 
 def _claim(claim_id: int, data: bytes) -> _Claim:
-    if len(data) != _DEADLINE.size:
-        raise StoredDataError(f"the claim {claim_id:032x} on a message is damaged: 0x{data.hex()}")
-    return _Claim(claim_id, _DEADLINE.unpack(data)[0])
+    """Return a claim; one that is damaged holds no longer, so that its message is given again."""
+    if len(data) == _DEADLINE.size:
+        deadline: float = _DEADLINE.unpack(data)[0]
+        if deadline <= time.time() + LONGEST_SECONDS:
+            return _Claim(claim_id, deadline)
+    _logger.error("the claim %032x on a message is damaged, and holds no longer: 0x%s", claim_id, data[:16].hex())
+    return _Claim(claim_id, 0.0)

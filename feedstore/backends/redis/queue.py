@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.scripts import ACK, PUSH, RECEIVE
-from feedstore.errors import InvalidValueError, StoredDataError
+from feedstore.errors import InvalidValueError
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery
 
@@ -26,7 +26,7 @@ _NOT_YET = 2
 MOST_PUSHED = 5_000
 """How many messages one call may push: all of them or none, which takes one script."""
 _MOST_RECEIVED = 500
-_RECEIPT = re.compile(r"([0-9]{1,18}-[0-9]{1,18})-([0-9]{1,15})-([0-9a-f]{16})", re.ASCII)
+_RECEIPT = re.compile(r"([0-9]{1,18}-[0-9]{1,18})-([0-9]{1,15})-((?:[0-9a-f]{2})*)", re.ASCII)
 
 
 class RedisQueueStorage(QueueStorage):
@@ -81,9 +81,7 @@ class RedisQueueStorage(QueueStorage):
             wanted = min(limit - len(deliveries), _MOST_RECEIVED)
             command = call_script(tag, RECEIVE, keys[:2], (_GROUP, wanted, hidden), writes=True)
             found = self.backend.store.ask(command)
-            deliveries += [
-                _delivery(keys[0], *found[first : first + _FIELDS]) for first in range(0, len(found), _FIELDS)
-            ]
+            deliveries += [_delivery(*found[first : first + _FIELDS]) for first in range(0, len(found), _FIELDS)]
             if len(found) < wanted * _FIELDS or len(deliveries) == limit:
                 return deliveries
 
@@ -117,10 +115,6 @@ class RedisQueueStorage(QueueStorage):
         return min(max(0.0, left), self.visibility_timeout)
 
 
-def _delivery(stream: str, entry: bytes, token: bytes | None, delivery: int, message: bytes | None) -> Delivery:
-    """Return a receipt and the bytes of a message. Raises :class:`StoredDataError` for an entry that no push made."""
-    if token is None or len(token) != _TOKEN_BYTES or message is None:
-        raise StoredDataError(
-            f"the entry {entry.decode()} of the queue's stream {stream!r} is no message; it is damaged: XDEL it"
-        )
-    return f"{entry.decode()}-{delivery}-{token.hex()}", message
+def _delivery(entry: bytes, token: bytes | None, delivery: int, message: bytes | None) -> Delivery:
+    """Return a receipt and the bytes of a message; no bytes for an entry that no push made."""
+    return f"{entry.decode()}-{delivery}-{'' if token is None else token.hex()}", message

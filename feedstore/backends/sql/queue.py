@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.message_rows import MessageRows, QueueKey
-from feedstore.backends.sql.stored import read_bytes, read_count, read_seconds
+from feedstore.backends.sql.stored import read_count, read_seconds
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
 
@@ -71,8 +71,7 @@ class SqlQueueStorage(QueueStorage):
         if queue is None:
             return []
         rows = self._rows.receive(self.backend.store, queue, limit, self.visibility_timeout)
-        what = f"a message of {self}"
-        return [(f"{row.queue_id}-{row.position}-{row.delivery}", read_bytes(row.data, what)) for row in rows]
+        return [(f"{row.queue_id}-{row.position}-{row.delivery}", row.data) for row in rows]
 
     def _ack(self, receipt: str) -> bool:
         numbers, queue = numbers_of(receipt, _PARTS), self._queue()

@@ -5,7 +5,9 @@ local group, id, token, delivery = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local call = redis.call
 
 local entry = call('XRANGE', stream, id, id)[1]
-if not entry or entry[2][2] ~= token then
+-- An entry that no push made has no token.
+local fields = entry and entry[2]
+if not entry or (fields[1] == 't' and fields[3] == 'm' and fields[2] or '') ~= token then
   return 0
 end
 local pending = call('XPENDING', stream, group, id, id, 1)[1]

@@ -26,7 +26,8 @@ local function give(entry, delivery)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', string.format('%.4f', now), 'LIMIT', 0, limit)) do
-  local entry = call('XCLAIM', stream, group, 'c', 0, id)[1]
+  -- An error, of what is no id, has no first element.
+  local entry = redis.pcall('XCLAIM', stream, group, 'c', 0, id)[1]
   if entry then
     give(entry, call('XPENDING', stream, group, id, id, 1)[1][4])
   else
