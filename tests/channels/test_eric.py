@@ -124,7 +124,7 @@ def test_the_storage_is_what_eric_sse_s_own_is(backend: Backend) -> None:
 
 def test_no_object_gets_into_a_store(backend: Backend) -> None:
     storage = eric.EricKvStorage(backend.kv_storage())
-    for refused in (MessageQueueListener("ann"), InMemoryQueue(), object(), (1, 2)):
+    for refused in (MessageQueueListener("ann"), InMemoryQueue(), object(), {1, 2}):
         with pytest.raises(InvalidTypeError, match="'one'"):
             storage.upsert("one", refused)
     assert list(storage.fetch_all()) == []
