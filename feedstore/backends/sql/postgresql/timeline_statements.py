@@ -67,8 +67,11 @@ class PostgresqlTimelineStatements:
         locked = locked.order_by(_header.id).with_for_update()
         self.headers = text(locked, "keys", "namespace")
         self.lock_headers = text(locked.with_only_columns(_header.key), "keys", "namespace")
-        some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.id).with_for_update()
+        # In the order of the index on the keys: in that of the numbers, all other namespaces would be read too.
+        some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.key)
         self.some_headers = text(limited(some), "namespace", "limit")
+        these = select(_header.id).where(_header.id == any_timeline).order_by(_header.id).with_for_update()
+        self.lock_timelines = text(these, "timelines")
         missing = select(_namespace, wanted.c.key).select_from(wanted.outerjoin(found, true()))
         missing = missing.where(found.c.id.is_(None)).order_by(wanted.c.key)
         created = postgresql_insert(timeline_table).from_select(

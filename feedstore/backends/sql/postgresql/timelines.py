@@ -134,8 +134,14 @@ class PostgresqlTimelineRows(TimelineRows):
     def drop_some(self, connection: Connection, namespace: str) -> bool:
         """A hundred timelines."""
         found = connection.execute(self._statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
-        self.drop(connection, [timeline for (timeline,) in found])
+        # Locked in the order of all writers. Those that another one has dropped meanwhile are gone.
+        locked = connection.execute(self._statements.lock_timelines, (_numbers(found),)).fetchall()
+        self.drop(connection, _numbers(locked))
         return len(found) == _FLUSHED_AT_ONCE
+
+
+def _numbers(rows: list[tuple[int]]) -> list[int]:
+    return [number for (number,) in rows]
 
 
 def _encoded(keys: list[str]) -> list[bytes]:

@@ -169,3 +169,20 @@ def test_making_timelines_forgets_no_prepared_statement(fault: Fault, database_u
             timelines.get_slice("long", 0, 25)
         assert fault.count(lambda: timelines.add_to_many(["new", "newer"], [1])) == 8
         assert backend.store.fetch(prepared, ()) == [(1,)]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_a_flush_reads_its_own_namespace_alone(backend: SqlBackend) -> None:
+    """Each hundred that is flushed is found by the index, without a look at the timelines of other namespaces."""
+    for name in ("neighbour", backend.namespace):
+        backend.with_namespace(name).timeline_storage().add_to_many([f"{number}" for number in range(5000)], [1])
+    backend.store.write(lambda connection: connection.execute("ANALYZE feedstore_timeline"))
+    statement = backend.database.timeline_rows._statements.some_headers  # type: ignore[attr-defined]
+    rows = backend.store.fetch(f"EXPLAIN ANALYZE {statement}", (backend.namespace, 100))
+    plan = "\n".join(row for (row,) in rows)
+    assert "uq_feedstore_timeline_namespace_id_key" in plan, plan
+    assert "Sort" not in plan, plan
+    assert "Rows Removed" not in plan, plan
+    backend.timeline_storage().flush()
+    assert list(backend.timeline_storage().keys()) == []
+    assert backend.with_namespace("neighbour").timeline_storage().count("7") == 1
