@@ -18,6 +18,9 @@ from feedstore.serializers import JsonSerializer
 from interrupting import Interrupts, interrupts
 from soak import count
 
+# Python discards an exception that a signal handler raises inside the callback of a weak reference.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 Call = Callable[[MemoryBackend], object]
 
 

@@ -14,7 +14,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.connections import Connections, closed_store_error
 from feedstore.backends.sql.opener import Opener
 from feedstore.backends.sql.sqlite.log import WriteAheadLog
-from feedstore.errors import ForkedClientError, StorageTimeoutError
+from feedstore.errors import ForkedClientError, StorageTimeoutError, StorageUnavailableError
 from feedstore.forks import follow_forks
 
 _Result = TypeVar("_Result")
@@ -39,6 +39,8 @@ class PinnedConnections(Connections):
         self._free: deque[Connection] = deque()
         self._thread = _Thread()
         self._log = WriteAheadLog(opener)
+        self._path = str(opener.engine.url.database)
+        self._file: tuple[int, int] | None = None
         self._closed = False
         self._process = [os.getpid()]
         weakref.finalize(self, _close_all, self._opened, self._process)
@@ -68,8 +70,7 @@ class PinnedConnections(Connections):
         try:
             if not lock.acquire(timeout=self._busy_timeout):
                 raise StorageTimeoutError(
-                    f"{self._opener.engine.url.database}: another thread kept writing beyond busy_timeout "
-                    f"({self._busy_timeout:g} s)"
+                    f"{self._path}: another thread kept writing beyond busy_timeout ({self._busy_timeout:g} s)"
                 )
         except BaseException as error:
             # A signal handler may have raised after the lock was acquired. No call comes before the release.
@@ -79,6 +80,9 @@ class PinnedConnections(Connections):
                 raise error from None
             raise
         try:
+            connection = self._thread.connection
+            if self._file is not None and not (connection is not None and connection.in_transaction):
+                self._check_file()
             result = self.call(action, *arguments)
             connection = self._thread.connection
             if connection is not None and not connection.in_transaction:
@@ -87,6 +91,20 @@ class PinnedConnections(Connections):
         finally:
             # The first call of the block: no signal handler runs before it has released the lock.
             lock.release()
+
+    def _check_file(self) -> None:
+        """Raise :class:`StorageUnavailableError` if the file that is open has lost its name.
+
+        SQLite would go on writing to it, where nothing finds the write. It cannot be opened again here: the log of the
+        old file lies beside the new one, and SQLite would copy it into that.
+        """
+        file = _identity(self._path)
+        if file != self._file:
+            state = "removed or renamed" if file is None else "replaced by another one"
+            raise StorageUnavailableError(
+                f"{self._path}: the file was {state} while it was open; end every process that has it open, put the "
+                "file back without the old -wal and -shm files, and connect again"
+            )
 
     def _check_inherited(self) -> None:
         """Go on in a child process that was forked past Python's hooks, unless connections were open then.
@@ -97,7 +115,7 @@ class PinnedConnections(Connections):
         """
         if any(connection.raw is not None for connection in self._opened):
             raise ForkedClientError(
-                f"{self._opener.engine.url.database}: this process was forked without Python's fork hooks while "
+                f"{self._path}: this process was forked without Python's fork hooks while "
                 "connections to the SQLite file were open, and SQLite cannot use the file after that; close the "
                 "backend before the fork, or load the application after it (uWSGI: lazy-apps = true)"
             )
@@ -141,6 +159,8 @@ class PinnedConnections(Connections):
             if connection not in self._opened:
                 self._opened.append(connection)
             connection.open(self._opener.open())
+            if self._file is None:
+                self._file = _identity(self._path)
 
     def before_fork(self) -> None:
         """Wait for calls under way, and close every connection."""
@@ -152,6 +172,7 @@ class PinnedConnections(Connections):
 
     def after_fork(self) -> None:
         """Let the calls go on, in the parent and in the child; each opens a connection again."""
+        self._file = None
         self._process[0] = os.getpid()
         for connection in self._opened:
             connection.lock.release()
@@ -179,6 +200,15 @@ class _Pin:
 
     def __del__(self) -> None:
         self._free.append(self._connection)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name, None if there is no file."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _close_all(connections: list[Connection], process: list[int]) -> None:

@@ -16,6 +16,9 @@ from feedstore.testing.samples import ids_of
 from interrupting import interrupts
 from soak import count
 
+# Python discards an exception that a signal handler raises inside the callback of a weak reference.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def _calls_of(backend: Backend) -> list[Callable[[int], object]]:
     timelines, queue = backend.timeline_storage(), backend.queue("q", max_length=3)
