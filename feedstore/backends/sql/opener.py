@@ -8,7 +8,7 @@ from os import getpid
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.schema import prepare_schema
@@ -43,6 +43,9 @@ class Opener:
         except DBAPIError as error:
             # SQLAlchemy's own exception repeats the statement and adds nothing that the driver's does not say.
             raise self._database.translated(error.orig or error) from error.orig
+        except StatementError as error:
+            # SQLAlchemy wraps an exception that a signal handler raised inside a statement.
+            raise (error.orig or error) from None
         except (SQLAlchemyError, self._database.driver_error) as error:
             raise self._database.translated(error) from error
 
