@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 
 from feedstore.cli.options import add_json_option, add_store_option, store_url
-from feedstore.cli.output import print_json
+from feedstore.cli.output import print_json, printable
+from feedstore.cli.streams import print_error
 
 NAME = "db"
 HELP = "upgrade, downgrade and show the schema of a SQL database"
@@ -57,6 +58,7 @@ def _add_downgrade(parser: argparse.ArgumentParser) -> None:
         metavar="REVISION",
         help="where to stop: an id, steps as -1, or base, which drops the tables if they hold no data",
     )
+    parser.add_argument("--backup", metavar="PATH", help="copy the data to this new file first, as upgrade does")
 
 
 def _upgrade(arguments: argparse.Namespace) -> None:
@@ -71,8 +73,13 @@ def _upgrade(arguments: argparse.Namespace) -> None:
 def _downgrade(arguments: argparse.Namespace) -> None:
     from feedstore.backends.sql.administration import downgrade_database
 
-    change = downgrade_database(store_url(arguments), arguments.revision)
-    _report(arguments, "downgraded", change.before, change.after, None)
+    def warn(message: str) -> None:
+        print_error(f"feedstore: warning: {printable(message)}")
+
+    change = downgrade_database(store_url(arguments), arguments.revision, arguments.backup, warn)
+    if change.backup is not None and not arguments.json:
+        print(f"backed up to {change.backup}")
+    _report(arguments, "downgraded", change.before, change.after, change.backup)
 
 
 def _report(arguments: argparse.Namespace, deed: str, before: str, after: str, backup: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from feedstore.backends.sql.backup import back_up
@@ -24,6 +25,8 @@ from feedstore.backends.sql.schema import (
     missing_schema_error,
     refuse_unknown,
 )
+from feedstore.backends.sql.stored import read_text
+from feedstore.backends.sql.tables import timeline_table
 from feedstore.errors import InvalidValueError
 from feedstore.shown import shown
 
@@ -38,6 +41,10 @@ __all__ = [
 ]
 
 _HISTORY = (BASE, *REVISIONS)
+_FLOORS = "0002"
+"""The revision that added the floors."""
+_NAMED = 5
+_logger = logging.getLogger("feedstore.backends.sql")
 _STEPS = re.compile(r"[+-][0-9]{1,9}")
 
 
@@ -78,11 +85,24 @@ def upgrade_database(url: str, revision: str = "head", backup: bool = False) -> 
         return _change(connection, run_upgrade, before, after, backup)
 
 
-def downgrade_database(url: str, revision: str) -> Change:
+def downgrade_database(
+    url: str, revision: str, backup: str | None = None, warn: Callable[[str], object] | None = None
+) -> Change:
     """Migrate the database at ``url`` down to ``revision``: an id, ``"base"``, or steps such as ``"-1"``.
 
-    What a revision loses on its way down its file says; going down to ``"base"`` drops the tables and is refused while
-    they hold data. Raises as :func:`upgrade_database` does, and :class:`MissingSchemaError` for an empty database.
+    A downgrade below 0002 forgets the floors of timelines. ``warn`` is called with a message that names these timelines
+    before anything is changed; without it the message is logged. Going down to ``"base"`` drops the tables and is
+    refused while they hold data.
+
+    Args:
+        url: The database.
+        revision: Where to stop.
+        backup: The path of a new file, to which the data is copied first as :func:`upgrade_database` does. It is not
+            written if nothing is to be done.
+        warn: Receives the warning.
+
+    Raises:
+        MissingSchemaError: For an empty database. The other errors are those of :func:`upgrade_database`.
     """
     with database_engine(url) as engine:
         if is_missing_file(engine):
@@ -93,7 +113,10 @@ def downgrade_database(url: str, revision: str) -> Change:
                 raise missing_schema_error(engine)
             if _HISTORY.index(after) > _HISTORY.index(before):
                 raise InvalidValueError(f"the database is at {before}, below {after}: use `feedstore db upgrade`")
-            return _change(connection, run_downgrade, before, after, backup=False)
+            copy = back_up(connection, backup) if backup is not None and before != after else None
+            _warn_of_floors(connection, before, after, warn or _logger.warning)
+            change = _change(connection, run_downgrade, before, after, backup=False)
+            return replace(change, backup=copy)
 
 
 @contextmanager
@@ -131,6 +154,25 @@ def _resolve(revision: str, before: str) -> str:
     raise InvalidValueError(
         f"there is no revision {shown(revision)}; there are {', '.join(_HISTORY)}, head, and steps: +1 for a newer "
         "one, -1 for an older one"
+    )
+
+
+def _warn_of_floors(connection: Connection, before: str, after: str, warn: Callable[[str], object]) -> None:
+    """Name the timelines whose floors the way down from ``before`` to ``after`` drops."""
+    if not _HISTORY.index(after) < _HISTORY.index(_FLOORS) <= _HISTORY.index(before):
+        return
+    trimmed = timeline_table.c.newest_dropped.is_not(None)
+    count = connection.execute(select(func.count()).select_from(timeline_table).where(trimmed)).scalar_one()
+    if not count:
+        return
+    keys = connection.execute(
+        select(timeline_table.c.key).where(trimmed).order_by(timeline_table.c.id).limit(_NAMED)
+    ).scalars()
+    names = ", ".join(read_text(key, "the key of a timeline") for key in keys)
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    warn(
+        f"revision {after} keeps no floors: the floors of {count} timelines are forgotten ({names}{more}), and their "
+        "pages will be complete though older entries were trimmed"
     )
 
 

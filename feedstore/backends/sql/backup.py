@@ -23,8 +23,10 @@ _PROGRAM = "pg_dump"
 _WHERE = ("user", "dbname", *LIBPQ_OPTIONS)
 
 
-def back_up(connection: Connection) -> str:
+def back_up(connection: Connection, path: str | None = None) -> str:
     """Copy what feedstore keeps in the connection's database to a new file, and return its path.
+
+    Without ``path`` the file's name is made of the database's and the time.
 
     A SQLite file is copied whole, beside it, through SQLite's online backup; of a PostgreSQL database the tables of
     feedstore go through pg_dump to the current folder, in its custom format, for pg_restore. Both copy one state of
@@ -33,13 +35,12 @@ def back_up(connection: Connection) -> str:
     Raises :class:`StorageError` if the file exists, if pg_dump is missing or if it fails; no half copy stays behind.
     """
     if connection.dialect.name == "sqlite":
-        return _copy_file(connection.engine)
-    return _dump(connection)
+        return _copy_file(connection.engine, path)
+    return _dump(connection, path)
 
 
-def _copy_file(engine: Engine) -> str:
-    source = str(engine.url.database)
-    path = _path_beside(Path(source))
+def _copy_file(engine: Engine, given: str | None) -> str:
+    path = Path(given) if given is not None else _path_beside(Path(str(engine.url.database)))
     # Another connection: one that is about to write cannot be copied from.
     with _new_file(path), closing(sqlite3.connect(path)) as target, engine.connect() as reader:
         driver: Any = reader.connection.driver_connection
@@ -47,11 +48,12 @@ def _copy_file(engine: Engine) -> str:
     return str(path)
 
 
-def _dump(connection: Connection) -> str:
+def _dump(connection: Connection, given: str | None) -> str:
     program = shutil.which(_PROGRAM)
     if program is None:
         raise StorageError(f"{_PROGRAM} is not on PATH: install PostgreSQL's client programs, or back up without it")
-    path = _path_beside(Path(re.sub(r"[^\w.-]", "_", connection.engine.url.database or "postgresql")))
+    name = re.sub(r"[^\w.-]", "_", connection.engine.url.database or "postgresql")
+    path = Path(given) if given is not None else _path_beside(Path(name))
     driver: Any = connection.connection.driver_connection
     with _new_file(path) as file:
         _run_dump(program, driver.info, file)

@@ -7,6 +7,7 @@ operations, so several threads may open databases at once, and an application ma
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,9 +16,14 @@ from typing import Any
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine
 
+from feedstore.backends.sql.migrations.versions import (
+    revision_0001_tables,
+    revision_0002_timeline_length,
+    revision_0003_queues,
+)
 from feedstore.backends.sql.schema import BASE, VERSION_TABLE
 
 _alembic_logger = logging.getLogger("alembic.runtime.migration")
@@ -31,21 +37,33 @@ CONTEXT_OPTIONS: Mapping[str, Any] = {"version_table": VERSION_TABLE, "transacti
 _ADVISORY_LOCK = int.from_bytes(b"feedstor", "big")
 
 
+class _Revisions(ScriptDirectory):
+    """The shipped revisions, imported as modules: a zip archive and a frozen program have no folder of scripts."""
+
+    def __init__(self) -> None:
+        # Alembic wants a folder that exists, and reads nothing in it here.
+        super().__init__(os.curdir)
+
+    def _load_revisions(self) -> Iterator[Script]:
+        for module in (revision_0001_tables, revision_0002_timeline_length, revision_0003_queues):
+            yield Script(module, module.revision, str(module.__file__))
+
+
 def run_upgrade(connection: Connection, target: str) -> None:
     """Run the revisions up to ``target``. Costs what they cost; nothing is committed here."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
+    scripts = _Revisions()
     _run(connection, lambda current: scripts._upgrade_revs(target, current))
 
 
 def run_downgrade(connection: Connection, target: str) -> None:
     """Undo the revisions above ``target``, or all for ``"base"``. Costs what they cost; nothing is committed here."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
+    scripts = _Revisions()
     _run(connection, lambda current: scripts._downgrade_revs(target, current))
 
 
 def revision_titles() -> dict[str, str]:
     """Return each shipped revision and what it does in one sentence, oldest first."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
+    scripts = _Revisions()
     return {script.revision: script.doc for script in reversed(list(scripts.walk_revisions(BASE, "heads")))}
 
 

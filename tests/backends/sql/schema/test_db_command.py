@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from backends.sql.schema import databases
+from feedstore import connect
 from feedstore.backends.sql.schema import HEAD
 from feedstore.cli.main import main, new_parser
 from feedstore.errors import (
@@ -18,6 +19,7 @@ from feedstore.errors import (
     MissingSchemaError,
     NewerSchemaError,
     SchemaError,
+    StorageError,
 )
 
 
@@ -111,6 +113,37 @@ def test_a_revision_that_cannot_be_reached(database_url: str, engine: Engine, wo
     databases.make_older(engine)
     databases.upgrade(engine)
     refused(engine, InvalidValueError, message, *words, "--store", database_url)
+
+
+def test_a_downgrade_names_the_floors_that_it_forgets(
+    database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A page that was cut by a trim reads as complete afterwards. The copy still has the floors."""
+    copy = tmp_path / "copy"
+    with connect(database_url) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_to_many([f"feed:{number}" for number in range(7)], range(3), max_length=2)
+        timelines.add("whole", 1)
+    run("downgrade", "0002", "--store", database_url)
+    assert capsys.readouterr().err == ""
+    run("downgrade", "0001", "--backup", str(copy), "--store", database_url)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [f"backed up to {copy}", "downgraded from 0002 to 0001"]
+    assert "the floors of 7 timelines are forgotten (feed:0, feed:1, feed:2, feed:3, feed:4 and 2 more)" in printed.err
+    assert copy.stat().st_size > 0
+    if database_url.startswith("sqlite"):
+        with connect(f"sqlite:///{copy}") as backend:
+            assert backend.timeline_storage().get_page("feed:3", 5).floor == 1
+    run("downgrade", "0001", "--backup", str(tmp_path / "none"), "--store", database_url)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_downgrade_whose_copy_fails_changes_nothing(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine)
+    (tmp_path / "taken").touch()
+    words = ("downgrade", "0001", "--backup", str(tmp_path / "taken"), "--store", database_url)
+    refused(engine, StorageError, "exists already", *words)
 
 
 def test_a_downgrade_does_not_go_up(database_url: str, engine: Engine) -> None:

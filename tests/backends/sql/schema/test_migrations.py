@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, inspect
 
+import feedstore
 from backends.sql.schema import databases
-from feedstore.backends.sql.migration import revision_titles
+from feedstore.backends.sql.migration import MIGRATIONS, revision_titles
 from feedstore.backends.sql.schema import HEAD, REVISIONS, SchemaState, detect_schema
 from feedstore.backends.sql.tables import metadata
 from feedstore.errors import InvalidValueError
@@ -40,6 +45,30 @@ def test_a_downgrade_keeps_every_row(engine: Engine) -> None:
     databases.downgrade(engine, "0001")
     assert databases.columns(engine, "feedstore_timeline") == HEADER_AT_0001
     assert databases.contents(engine) == before
+
+
+def test_the_revisions_of_the_folder_are_those_that_run() -> None:
+    folder = sorted(path.stem for path in (MIGRATIONS / "versions").glob("revision_*.py"))
+    assert [name.split("_")[1] for name in folder] == list(revision_titles())
+
+
+def test_a_zip_archive_of_feedstore_makes_the_tables(tmp_path: Path) -> None:
+    """An archive has no folder of scripts for Alembic, and neither has a program that PyInstaller made."""
+    package = Path(feedstore.__file__).parent
+    archive = tmp_path / "feedstore.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in package.rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                file.write(path, path.relative_to(package.parent))
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import feedstore\n"
+        "assert feedstore.__file__.startswith(sys.argv[1]), feedstore.__file__\n"
+        "print(feedstore.connect(f'sqlite:///{sys.argv[2]}').timeline_storage().add('key', 1))"
+    )
+    command = [sys.executable, "-c", script, str(archive), str(tmp_path / "feeds.db")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_an_upgrade_after_a_downgrade_counts_again(engine: Engine) -> None:
