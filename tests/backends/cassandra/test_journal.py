@@ -208,3 +208,15 @@ def test_a_killed_process_leaves_a_large_channel_as_it_was_or_was_to_be(
         channel = SSEChannelRepository.on_backend(open_backend(backend.namespace)).load_one("news")
         number: Any = channel.retry_timeout_milliseconds  # type: ignore[attr-defined]
         assert {one.id for one in channel.get_connections()} == {f"{number}:{one}" for one in range(150)}
+
+
+def test_a_record_is_given_up_after_a_week(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers may forget deletions after ten days, which a batch that is carried out later would undo."""
+    die_amid(backend, 0, monkeypatch)
+    assert isinstance(backend, CassandraBackend)
+    driver, keyspace = backend.store.session().driver_session, backend.store.keyspace
+    try:
+        ((seconds,),) = driver.execute(f'SELECT TTL(data) FROM "{keyspace}".feedstore_journal LIMIT 1')
+        assert 6 * 24 * 3600 < seconds <= 7 * 24 * 3600
+    finally:
+        driver.execute(f'TRUNCATE "{keyspace}".feedstore_journal')

@@ -86,9 +86,10 @@ def test_one_node_that_hangs_fails_no_call(
             with CassandraBackend(cassandra_ring_url, namespace=backend.namespace, **quickly) as new:
                 assert new.timeline_storage().count(TOGETHER[0]) == 2
                 new.activity_storage().add(Activity("ann", "push", "commit:1"))
-            known.close()
+            poll_until(lambda: not is_asked(known, hanging), SECONDS, "the end of requests to the node that hangs")
         finally:
             hanging.resume()
+        poll_until(lambda: is_asked(known, hanging), SECONDS, "requests to the node that goes on")
 
 
 @pytest.mark.soak
@@ -197,6 +198,12 @@ def carried_out_amid_a_death(
             killed.set()
 
     return run_in_threads([*(partial(keep_on, call) for call in calls), kill], 2 * SECONDS)[:-1]
+
+
+def is_asked(backend: CassandraBackend, node: OwnCassandraServer) -> bool:
+    """Whether requests of the backend go to a node, as far as it knows."""
+    hosts = backend.store.session().cluster.metadata.all_hosts()
+    return any(host.address == node.place.address and host.is_up for host in hosts)
 
 
 def works(call: Callable[[], object]) -> bool:
