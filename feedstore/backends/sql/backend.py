@@ -58,10 +58,14 @@ class SqlBackend(StoreBackend[Store]):
     lost is repeated once; a commit whose answer was lost is not, and raises :class:`StorageUnavailableError`: it may
     have happened.
 
-    Connections are opened at first use, when the schema is created, checked or migrated too. They survive a fork made
-    through Python (:mod:`multiprocessing`, Celery, gunicorn): on SQLite all are closed before and opened again after
-    it, on PostgreSQL the child leaves the parent's alone and opens its own. An engine that was handed in raises
-    :class:`ForkedClientError` in the child.
+    Connections are opened at first use, when the schema is created, checked or migrated too. On PostgreSQL a forked
+    child leaves the parent's connections alone and opens its own, however it was forked. On SQLite all are closed
+    before a fork through Python (:mod:`multiprocessing`, Celery, gunicorn) and opened again after it; a child that was
+    forked without Python's hooks while one was open raises :class:`ForkedClientError`, and so does every child for an
+    engine that was handed in.
+
+    On PostgreSQL a statement that is not answered within ``statement_timeout`` and a little more raises
+    :class:`StorageTimeoutError`, and a pooler in front of the server is detected.
 
     Raises :class:`InvalidTypeError` for an unknown option, :class:`InvalidValueError` for a URL, an option or an engine
     that cannot be used, and :class:`MissingDriverError` without psycopg; no message holds a password.
