@@ -283,7 +283,11 @@ class Activity(_Frozen):
             words.append(f"target={self.target!r}")
         words.append(f"time={self.time.isoformat()!r}, id={id_to_text(self.serialization_id)!r}")
         if self.stored_context:
-            words.append(f"extra_context={_whole(self.stored_context)}")
+            try:
+                words.append(f"extra_context={self.stored_context!r}")
+            # Such as for an int of more than 4,300 digits.
+            except (ValueError, RecursionError):
+                words.append(f"extra_context={shown(self.stored_context)}")
         if self.foreign_id is not None:
             words.append(f"foreign_id={self.foreign_id!r}")
         return f"{type(self).__name__}({', '.join(words)})"
@@ -325,11 +329,3 @@ def _fill(
     _set_time(activity, time)
     _set_context(activity, extra_context)
     _set_foreign_id(activity, foreign_id)
-
-
-def _whole(context: dict[str, Any]) -> str:
-    try:
-        return repr(context)
-    # Such as for an int of more than 4,300 digits.
-    except (ValueError, RecursionError):
-        return shown(context)

@@ -34,6 +34,9 @@ def shown(value: object, longest: int = LONGEST) -> str:
     >>> shown("abc"), shown("a" * 300, 3), shown(2**20000)
     ("'abc'", "'aaa'…", '<int of 20001 bits>')
     """
+    # Reads of SQL name what they read before they know whether it is damaged.
+    if type(value) is str and len(value) <= longest:
+        return repr(value)
     if type(value) is str or type(value) is bytes:
         return _text_of(value, 0, longest)
     text = _text_of(value, _DEEPEST, longest)

@@ -63,5 +63,7 @@ def _port(text: str) -> int:
 def _root_path(text: str) -> str:
     path = text.rstrip("/")
     if not _ROOT_PATH.fullmatch(path):
-        raise argparse.ArgumentTypeError(f"it is a path such as /feeds, of letters, digits and -._~ /, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"it is a path such as /feeds, of letters, digits and -._~ /, not {shown(text)}"
+        )
     return path

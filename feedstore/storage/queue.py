@@ -152,7 +152,7 @@ class QueueStorage(ABC):
         decoded: list[tuple[str, Any]] = []
         damaged: StoredDataError | None = None
         for receipt, data in found:
-            value, error = _decode(f"the message with the receipt {receipt!r} of {self}", data)
+            value, error = _decode(f"the message with the receipt {shown(receipt)} of {self}", data)
             if error is None:
                 decoded.append((receipt, value))
             else:

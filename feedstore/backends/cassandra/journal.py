@@ -23,6 +23,7 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, Write
 from feedstore.backends.cassandra.tables import JOURNAL_BUCKETS
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 from feedstore.errors import FeedstoreError, StoredDataError
+from feedstore.shown import shown
 
 if TYPE_CHECKING:
     from feedstore.backends.cassandra.store import Store
@@ -150,4 +151,4 @@ def _read(data: bytes, texts: dict[str, str]) -> Iterator[Write]:
             size = ROW_BYTES + sum(map(len, values))
             yield Write(tuple(map(bytes, partition)), [(texts[name], list(map(bytes, values)))], size)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-        raise StoredDataError(f"a record of the journal is damaged or of a newer release: {error!r}") from error
+        raise StoredDataError(f"a record of the journal is damaged or of a newer release: {shown(error)}") from error

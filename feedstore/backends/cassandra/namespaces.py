@@ -34,7 +34,7 @@ def _found(store: Store, namespace: str) -> bool:
     if not rows:
         return False
     if rows[0][0] is None:
-        raise StoredDataError(f"the mark of the namespace {namespace!r} is damaged: it holds no format")
+        raise StoredDataError(f"the mark of the namespace {shown(namespace)} is damaged: it holds no format")
     if rows[0][0] > FORMAT:
         raise NewerSchemaError(
             f"the namespace {shown(namespace)} was written in format {rows[0][0]} by a newer release of feedstore; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
 from feedstore.storage.option_values import read_text
 from feedstore.storage.server_url import Place, place_of_text
 
@@ -70,5 +71,5 @@ def read_address_map(name: str, value: object) -> AddressMap:
 def _place(text: str) -> tuple[str, int | None]:
     place = place_of_text(text.strip())
     if place is None or not place[0]:
-        raise InvalidValueError(f"{text[:99]!r} is no address")
+        raise InvalidValueError(f"{shown(text[:99])} is no address")
     return place[0].lower(), place[1]

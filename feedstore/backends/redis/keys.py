@@ -14,6 +14,7 @@ from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.scripts import Script
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
+from feedstore.shown import shown
 
 FORMAT = 1
 """The format in which this release writes a namespace."""
@@ -126,7 +127,9 @@ class Keys:
 
     def damaged_field(self, bucket: int, field: bytes) -> StoredDataError:
         """Return the error for a directory's field that names no timeline."""
-        return StoredDataError(f"the directory {self.directories[bucket]!r} has the field {field!r}; it is damaged")
+        return StoredDataError(
+            f"the directory {shown(self.directories[bucket])} has the field {shown(field)}; it is damaged"
+        )
 
     @staticmethod
     def payloads_of(timeline: str | bytes) -> str | bytes:

@@ -11,6 +11,7 @@ from feedstore.backends.redis.counts import nothing
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import SCAN
 from feedstore.errors import StoredDataError
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -86,8 +87,10 @@ class RedisKvStorage(KvStorage):
 def _key_of(index: str, key: bytes, value: bytes | None) -> str:
     """Return the key of an item. Raises :class:`StoredDataError` for one that is damaged, or has lost its value."""
     if value is None:
-        raise StoredDataError(f"the item {key!r} of {index!r} has lost its value")
+        raise StoredDataError(f"the item {shown(key, WHOLE_KEY)} of {shown(index)} has lost its value")
     try:
         return key.decode()
     except UnicodeDecodeError:
-        raise StoredDataError(f"{index!r} holds the key {key!r}, which is not UTF-8; it is damaged") from None
+        raise StoredDataError(
+            f"{shown(index)} holds the key {shown(key, WHOLE_KEY)}, which is not UTF-8; it is damaged"
+        ) from None

@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError, NoPermissionError, RedisError, Res
 from feedstore.backends.redis.address_map import AddressMap
 from feedstore.backends.redis.errors import is_refused
 from feedstore.backends.redis.pool import OwnConnections
+from feedstore.shown import shown
 from feedstore.storage.server_url import Place, text_of_places
 
 _PRIMARY = b"master"
@@ -61,7 +62,7 @@ class Sentinels:
                 self._places = [place, *(other for other in self._places if other != place)]
                 return self._address_map.place_of(found[0].decode(), int(found[1]))
         if lost is None:
-            raise ResponseError(f"no Sentinel knows a service {self._service!r}")
+            raise ResponseError(f"no Sentinel knows a service {shown(self._service)}")
         raise ConnectionError(f"no Sentinel of {text_of_places(self._places)} knows the primary now ({lost})") from lost
 
     def _asked(self, place: Place) -> Any:

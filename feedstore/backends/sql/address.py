@@ -11,6 +11,7 @@ from sqlalchemy import URL
 
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
 from feedstore.errors import InvalidValueError
+from feedstore.shown import shown
 from feedstore.storage.option_values import parse_query
 from feedstore.storage.server_url import ServerUrl, UrlForm
 
@@ -62,7 +63,8 @@ def _sqlite_address(body: str, query: dict[str, str]) -> Address:
         path = unquote(path, errors="strict")
     except UnicodeDecodeError:
         raise InvalidValueError(
-            f"the path {path!r} in a SQLite URL is not UTF-8 once its percent signs are decoded; SQLite names files in "
+            f"the path {shown(path)} in a SQLite URL is not UTF-8 once its percent signs are decoded; SQLite names "
+            "files in "
             "UTF-8, so rename the file or open it through a link"
         ) from None
     if authority:

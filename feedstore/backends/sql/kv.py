@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
 from feedstore.backends.sql.stored import read_bytes, read_text
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -66,7 +67,7 @@ class SqlKvStorage(KvStorage):
         rows = self._chunk(first, behind)
         while rows:
             for stored_key, data in rows:
-                key = read_text(stored_key, f"a key of the key-value storage {self.name!r}")
+                key = read_text(stored_key, f"a key of the key-value storage {shown(self.name)}")
                 yield key, read_bytes(data, _item(key))
             if len(rows) < _CHUNK:
                 return
@@ -101,7 +102,7 @@ class SqlKvStorage(KvStorage):
 
 
 def _item(key: str) -> str:
-    return f"the value of {key!r}"
+    return f"the value of {shown(key, WHOLE_KEY)}"
 
 
 def _first_behind(prefix: bytes) -> bytes:

@@ -63,8 +63,8 @@ class Namespaces:
 
     def _checked(self, name: str, row: tuple[int, int]) -> str:
         namespace_id, written_format = row
-        read_count(namespace_id, f"the number of the namespace {name!r}")
-        if read_count(written_format, f"the format of the namespace {name!r}") > FORMAT:
+        read_count(namespace_id, f"the number of the namespace {shown(name)}")
+        if read_count(written_format, f"the format of the namespace {shown(name)}") > FORMAT:
             raise NewerSchemaError(
                 f"the namespace {shown(name)} was written in format {written_format} by a newer release of "
                 "feedstore; this "

@@ -144,7 +144,7 @@ def _is_current(engine: Engine) -> bool:
 
 
 def _classify(revisions: Sequence[object]) -> Schema:
-    revision = ", ".join(revision if isinstance(revision, str) else repr(revision) for revision in revisions)
+    revision = ", ".join(revision if isinstance(revision, str) else shown(revision) for revision in revisions)
     if revision == HEAD:
         return Schema(SchemaState.CURRENT, revision)
     return Schema(SchemaState.OLDER if revision in REVISIONS else SchemaState.NEWER, revision)

@@ -10,6 +10,7 @@ from typing import Any
 
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
+from feedstore.shown import shown
 
 _LENGTHS_OF_IDS = frozenset({ID_BYTES})
 
@@ -66,5 +67,4 @@ def _damaged_id(values: Sequence[Any], what: str) -> StoredDataError:
 
 
 def _shown(value: Any) -> str:
-    shown = f"0x{value[:40].hex()}" if isinstance(value, bytes) else repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:80]}…"
+    return f"0x{value[:40].hex()}" if isinstance(value, bytes) else shown(value, 80)

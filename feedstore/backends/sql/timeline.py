@@ -10,6 +10,7 @@ from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_te
 from feedstore.backends.sql.timeline_part import FURTHEST, part_of
 from feedstore.backends.sql.timeline_rows import EntryRow, TimelineRows
 from feedstore.ids import ID_BYTES, id_to_bytes
+from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
 from feedstore.storage.timeline_hooks import Entry
@@ -207,4 +208,4 @@ def _floor_above(key: str, newest_dropped: bytes | None) -> int | None:
 
 
 def _timeline(key: str) -> str:
-    return f"the timeline {key!r}"
+    return f"the timeline {shown(key, WHOLE_KEY)}"
