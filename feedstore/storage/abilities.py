@@ -29,6 +29,9 @@ class Abilities:
     - ``exact_floor``: a floor is one more than the newest entry that trimming dropped. Without it, it may be higher, up
       to the oldest entry that the trim kept.
     - ``atomic_scope``: what ``batch(atomic=True)`` may hold.
+    - ``atomic_deliveries``: a delivery with ``max_per_payload`` or ``companions`` is one step for each timeline, and
+      joins batches. Without it the delivery reads before it writes, so two at the same time may keep more entries of a
+      payload, or add an entry to a companion that the other has added already; and batches refuse it.
     - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
     - ``exclusive_claims``: two consumers of a queue never have the same message within its visibility timeout. Without
       it, two that receive in the same instant may both get it; it is still received at least once.
@@ -40,6 +43,7 @@ class Abilities:
     fan_out_excess: int = 0
     exact_floor: bool = True
     atomic_scope: AtomicScope = AtomicScope.BACKEND
+    atomic_deliveries: bool = True
     ordered_prefix_scans: bool = True
     exclusive_claims: bool = True
     shared_between_processes: bool = True

@@ -7,8 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from feedstore.errors import AtomicityError
 from feedstore.serializers import TimelineReferenceSerializer
+from feedstore.storage.abilities import AtomicScope
+from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST, Bounds, Filter
+from feedstore.storage.deliveries import Limits, deliver
 from feedstore.storage.storage import Storage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -127,6 +131,41 @@ class TimelineHooks(Storage):
     ) -> Pending[int | None]:
         """Remove from every timeline; return how many entries were there."""
         return total([self.remove_from_storage(key, serialized, transaction) for key in keys])
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """Add ``{key: {id: payload}}`` within limits; return how many entries were new before anything was dropped.
+
+        This default is one step on a backend with the ability of atomic deliveries whose atomic scope is the backend:
+        there the reads of a transaction see its writes. Any other backend overrides it, or lacks the ability.
+        """
+
+        def deliver_each(own: Transaction) -> Pending[int | None]:
+            return total([deliver(self, key, entries, limits, own) for key, entries in deliveries.items()])
+
+        abilities, is_alone = self.backend.abilities, transaction is AUTOCOMMIT
+        if not is_alone and not abilities.atomic_deliveries and (limits.max_per_payload or limits.companions):
+            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
+        if not (is_alone and abilities.atomic_deliveries and abilities.atomic_scope == AtomicScope.BACKEND):
+            return deliver_each(transaction)
+        keys = [key + suffix for key in deliveries for suffix in ("", *limits.companions)]
+        operation = Operation(self, deliver_each, None, keys, True)
+        return Pending(self.backend.transact([operation], True)[0].result)
+
+    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
+        """Return those of distinct ids that a timeline holds; never asked for none. This default asks one by one."""
+        return {activity_id for activity_id in activity_ids if self._contains(key, activity_id)}
+
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """Return how many entries of a timeline lie within bounds. This default reads them."""
+        return len(self.get_slice_from_storage(key, 0, None, bounds, NEWEST_FIRST))
+
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[Entry], int | None]]:
+        """Return :meth:`_get_page` of every timeline. This default reads one after the other."""
+        return {key: self._get_page(key, limit, bounds, descending) for key in keys}
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool

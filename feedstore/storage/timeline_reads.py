@@ -82,8 +82,42 @@ class TimelineReads(TimelineHooks):
             ids = [activity_id for activity_id, _ in entries]
             items = self._serializer.loads_many(entries[:limit])
             self.metrics.on_feed_read(self.__class__, len(items))
-        next_cursor = encode_cursor(ids[limit - 1], descending) if len(ids) > limit else None
-        return Page(items, next_cursor, next_cursor is None and floor is None, floor)
+        return _page_of(items, ids, limit, floor, descending)
+
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage | None = None,
+    ) -> dict[str, Page]:
+        """Return ``{key: page}`` in the order of the keys, each as :meth:`get_page` returns it, floors included (T18).
+
+        One cursor goes for all timelines, because ids have one order everywhere: merge the pages, and go on with the
+        cursor of the last item that was shown (:func:`~feedstore.storage.page.encode_cursor`). A bounded number of
+        round trips, however many the keys; hydrating adds one.
+        """
+        check_limit("limit", limit)
+        descending = is_descending(ordering_args)
+        bounds = cursor_bounds(cursor, descending)
+        distinct = list(dict.fromkeys(map(check_key, checked_iterable(keys))))
+        if not distinct:
+            self.backend.check_open()
+            return {}
+        found = self._get_many_pages(distinct, limit + 1, bounds, descending)
+        slices = {key: found[key][0] for key in distinct}
+        self.metrics.on_feed_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
+        shown_entries = {key: entries[:limit] for key, entries in slices.items()}
+        if hydrate_from is not None:
+            shown_entries = _hydrate_slices(_checked_storage(hydrate_from), shown_entries)
+        loads_many = (hydrate_from or self).serializer.loads_many
+        return {
+            key: _page_of(
+                loads_many(shown_entries[key]), [one for one, _ in slices[key]], limit, found[key][1], descending
+            )
+            for key in distinct
+        }
 
     def get_many_slices(
         self,
@@ -131,9 +165,28 @@ class TimelineReads(TimelineHooks):
         """Return whether a timeline holds an activity. One round trip."""
         return self._contains(check_key(key), self.activity_to_id(activity_id))
 
-    def count(self, key: str) -> int:
-        """Return how many entries a timeline holds; 0 for a key that is not there. One round trip."""
-        return self._count(check_key(key))
+    def contains_many(self, key: str, activity_ids: Iterable[Any]) -> set[int]:
+        """Return the ids of those activities that a timeline holds (T18). A bounded number of round trips."""
+        distinct = list(dict.fromkeys(self.activities_to_ids(activity_ids)))
+        check_key(key)
+        if not distinct:
+            self.backend.check_open()
+            return set()
+        return self._contains_many(key, distinct)
+
+    def count(self, key: str, filter_kwargs: Filter | None = None) -> int:
+        """Return how many entries a timeline holds, within ``filter_kwargs`` if given; 0 for a key that is not there.
+
+        One round trip. With a filter (T18) it costs O(log n) or O(what it counts), as the backend's documentation says.
+        """
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        check_key(key)
+        if bounds.is_everything:
+            return self._count(key)
+        if bounds.is_empty:
+            self.backend.check_open()
+            return 0
+        return self._count_within(key, bounds)
 
     def keys(self) -> Iterator[str]:
         """Yield the key of every timeline that holds an entry, once each, in no promised order; for statistics and
@@ -179,3 +232,9 @@ def _hydrate_slices(activities: ActivityStorage, slices: dict[str, list[Entry]])
         key: [(activity_id, found[activity_id]) for activity_id, _ in entries if activity_id in found]
         for key, entries in slices.items()
     }
+
+
+def _page_of(items: list[Any], ids: list[int], limit: int, floor: int | None, descending: bool) -> Page:
+    """Return the page of items that are the first ``limit`` of entries with ``ids``, one more of which may be there."""
+    next_cursor = encode_cursor(ids[limit - 1], descending) if len(ids) > limit else None
+    return Page(items, next_cursor, next_cursor is None and floor is None, floor)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.serializers import Serializer
+from feedstore.shown import shown
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import check_limit, check_position
+from feedstore.storage.deliveries import Limits
 from feedstore.storage.key import check_key
 from feedstore.storage.notify import Notifier, checked_notifier
 from feedstore.storage.storage import checked_iterable
@@ -66,6 +69,8 @@ class TimelineWrites(TimelineHooks):
         activities: Iterable[Any],
         *,
         max_length: int | None = None,
+        max_per_payload: int | None = None,
+        companions: Iterable[str] = (),
         batch_interface: Batch | None = None,
     ) -> int | None:
         """Add the same activities to many timelines and return how many deliveries were new, counted before trimming
@@ -75,24 +80,78 @@ class TimelineWrites(TimelineHooks):
         (T17). Without the ability of exact length up to ``backend.abilities.fan_out_excess`` older ones may stay until
         the next trim. A key that comes twice counts once; no keys or no activities is 0. A bounded number of round
         trips, however many the keys.
+
+        Args:
+            max_per_payload: keeps, of the entries of a timeline that share a payload, the newest so many (T20). What
+                goes counts as removed, so the floor stays.
+            companions: suffixes of keys, such as ``[":unseen"]``. An entry that is new in ``feed:bob`` is added to
+                ``feed:bob:unseen`` in the same step; one that is there already is not, also if it was removed from the
+                companion since (T21). What this call drops from a timeline it drops from the companions too.
         """
         serialized = self.serialize_activities(activities)
         distinct = _distinct_keys(keys)
-        if max_length is not None:
-            check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
+        limits = _checked_limits(max_length, max_per_payload, companions, distinct)
+        if limits.max_per_payload is None and not limits.companions:
+
+            def write(transaction: Transaction) -> Pending[int | None]:
+                return self._add_to_many(distinct, serialized, max_length, transaction)
+        else:
+
+            def write(transaction: Transaction) -> Pending[int | None]:
+                return self._add_to_each(dict.fromkeys(distinct, serialized), limits, transaction)
+
+        return self._fan_out("add_to_many", distinct, limits, write, len(serialized), batch_interface)
+
+    def add_to_each(
+        self,
+        deliveries: Mapping[str, Iterable[Any]],
+        *,
+        max_length: int | None = None,
+        max_per_payload: int | None = None,
+        companions: Iterable[str] = (),
+        batch_interface: Batch | None = None,
+    ) -> int | None:
+        """Add to each timeline activities of its own, ``{key: activities}``; return how many deliveries were new.
+
+        The options are those of :meth:`add_to_many` (T19). One bad item, and nothing is written (T13). A bounded number
+        of round trips, however many the keys.
+        """
+        if not isinstance(deliveries, Mapping):
+            raise InvalidTypeError(f"deliveries must be a mapping such as {{key: activities}}, not {shown(deliveries)}")
+        serialized = {check_key(key): self.serialize_activities(each) for key, each in deliveries.items()}
+        filled = {key: each for key, each in serialized.items() if each}
+        limits = _checked_limits(max_length, max_per_payload, companions, filled)
+        return self._fan_out(
+            "add_to_each",
+            list(filled),
+            limits,
+            lambda transaction: self._add_to_each(filled, limits, transaction),
+            sum(map(len, filled.values())),
+            batch_interface,
+        )
+
+    def _fan_out(
+        self,
+        operation: str,
+        keys: list[str],
+        limits: Limits,
+        write: Callable[[Transaction], Pending[int | None]],
+        activities: int,
+        batch_interface: Batch | None,
+    ) -> int | None:
+        """Write to the timelines and their companions, and announce and report it."""
+        changed = keys
+        if limits.companions:
+            changed = [key + suffix for key in keys for suffix in ("", *limits.companions)]
         result = self._write(
             batch_interface,
-            self._timed(
-                (lambda transaction: self._add_to_many(distinct, serialized, max_length, transaction))
-                if distinct and serialized
-                else self._write_nothing
-            ),
-            lambda: self.metrics.on_fanout(self.__class__, "add_to_many", len(serialized)),
-            distinct,
+            self._timed(write if keys and activities else self._write_nothing),
+            lambda: self.metrics.on_fanout(self.__class__, operation, activities),
+            changed,
             creates=True,
         )
-        if serialized:
-            self._announce(distinct, batch_interface)
+        if activities:
+            self._announce(changed, batch_interface)
         return result
 
     def _timed(
@@ -187,3 +246,19 @@ class TimelineWrites(TimelineHooks):
 
 def _distinct_keys(keys: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(map(check_key, checked_iterable(keys))))
+
+
+def _checked_limits(
+    max_length: int | None, max_per_payload: int | None, companions: Iterable[str], keys: Iterable[str]
+) -> Limits:
+    if max_length is not None:
+        check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
+    if max_per_payload is not None:
+        check_limit("max_per_payload", max_per_payload, "; None sets no limit")
+    suffixes = tuple(dict.fromkeys(check_key(one, "companion") for one in checked_iterable(companions)))
+    if suffixes:
+        known = set(keys)
+        for companion in (check_key(key + suffix, "companion") for key in known for suffix in suffixes):
+            if companion in known:
+                raise InvalidValueError(f"{shown(companion)} is both a timeline of this call and a companion of one")
+    return Limits(max_length, max_per_payload, suffixes)

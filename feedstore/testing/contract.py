@@ -9,6 +9,7 @@ from feedstore.testing.channel_repository_suite import ChannelRepositorySuite
 from feedstore.testing.collection_suite import CollectionSuite
 from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
+from feedstore.testing.delivery_suite import DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutSuite
 from feedstore.testing.hydrate_suite import HydrateSuite
 from feedstore.testing.key_suite import KeySuite
@@ -42,6 +43,8 @@ class TimelineContract(
     TimelineFloorSuite,
     TimelinePositionSuite,
     FanOutSuite,
+    DeliverySuite,
+    MergeReadsSuite,
     HydrateSuite,
 ):
     """The contract of timeline storages."""

@@ -102,7 +102,7 @@ class OracleMachine(RuleBasedStateMachine):
         self.reals = [[_RealSpace(handle.with_namespace(name)) for handle in self.handles] for name in names]
         self.models = [ModelSpace(abilities.exact_counts, ITEM_NAMES) for _ in names]
         self.can_be_atomic = abilities.atomic_scope in (AtomicScope.BACKEND, AtomicScope.EVENTUAL)
-        self.writes = draw.writes(abilities.exact_fan_out_length)
+        self.writes = draw.writes(abilities.exact_fan_out_length, abilities.atomic_deliveries)
         self.walks: list[_Walk] = []
 
     def teardown(self) -> None:
@@ -275,7 +275,7 @@ def outcome(space: Any, call: Call, **options: Any) -> Any:
     method: Callable[..., Any] = getattr(space.storages[call.storage], call.name)
     try:
         result = method(*call.arguments, **call.options, **options)
-        if call.name == "keys":
+        if call.name == "keys" or isinstance(result, set):
             return sorted(result)
         return list(result) if isinstance(result, Iterator) else result
     # Whatever the type is, it is compared with the model's.

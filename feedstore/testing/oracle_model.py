@@ -115,6 +115,35 @@ class ModelTimelines:
         """See the contract."""
         return self.add_to_many([key], activities)
 
+    def add_to_each(
+        self,
+        deliveries: Mapping[str, Sequence[Activity]],
+        max_length: int | None = None,
+        companions: Sequence[str] = (),
+    ) -> int | None:
+        """See the contract."""
+        counts = [self._deliver(key, each, max_length, companions) for key, each in deliveries.items() if each]
+        return sum(counts) if self._counts or not counts else None
+
+    def _deliver(self, key: str, activities: Sequence[Activity], max_length: int | None, companions: Any) -> int:
+        timeline = self._timeline(key)
+        delivered = {one.serialization_id: one if self._payloads else None for one in activities}
+        new = {one: entry for one, entry in delivered.items() if one not in timeline.entries}
+        timeline.entries.update(delivered)
+        before = set(timeline.entries)
+        if max_length is not None:
+            timeline.trim(max_length)
+        for suffix in companions:
+            companion = self._timeline(key + suffix).entries
+            companion.update(new)
+            for gone in before - timeline.entries.keys():
+                companion.pop(gone, None)
+        return len(new)
+
+    def contains_many(self, key: str, ids: Sequence[int]) -> set[int]:
+        """See the contract."""
+        return self._timeline(key).entries.keys() & set(ids)
+
     def remove_from_many(self, keys: Sequence[str], ids: Sequence[int]) -> int | None:
         """See the contract."""
         count = 0
@@ -189,7 +218,7 @@ class ModelTimelines:
         floor = self._timeline(key).floor()
         return ModelPage(items, next_id, next_id is None and floor is None, floor)
 
-    def _references(self, key: str, limit: int, bounds: Any, ordering_args: Any) -> list[ActivityRef]:
+    def _references(self, key: str, limit: int | None, bounds: Any, ordering_args: Any) -> list[ActivityRef]:
         references = ModelTimelines(self.timelines, payloads=False, counts=self._counts)
         return references.get_slice(key, 0, limit, bounds, ordering_args)
 
@@ -204,9 +233,9 @@ class ModelTimelines:
         """See the contract."""
         return activity_id in self._timeline(key).entries
 
-    def count(self, key: str) -> int:
+    def count(self, key: str, filter_kwargs: Mapping[str, int] | None = None) -> int:
         """See the contract."""
-        return len(self._timeline(key).entries)
+        return len(self._references(key, None, filter_kwargs, None))
 
     def keys(self) -> set[str]:
         """See the contract; the order is left open."""

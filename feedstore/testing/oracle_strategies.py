@@ -61,9 +61,11 @@ values = st.one_of(
 )
 
 
-def _timeline_writes(storage: str, keys: Any, max_lengths: Any) -> list[Any]:
+def _timeline_writes(storage: str, keys: Any, max_lengths: Any, companions: Any) -> list[Any]:
     many_keys = st.lists(keys, max_size=4)
+    deliveries = st.dictionaries(keys, many_activities, max_size=3)
     return [
+        call(storage, "add_to_each", deliveries, max_length=max_lengths, companions=companions),
         *[call(storage, "add_many", keys, many_activities)] * 3,
         *[call(storage, "add_to_many", many_keys, many_activities, max_length=max_lengths)] * 4,
         call(storage, "remove_many", keys, many_ids),
@@ -73,12 +75,15 @@ def _timeline_writes(storage: str, keys: Any, max_lengths: Any) -> list[Any]:
     ]
 
 
-def writes(exact_fan_out_length: bool) -> st.SearchStrategy[Call]:
-    """Draw a write of any storage; fan-outs have a maximum length where the backend keeps it exactly."""
+def writes(exact_fan_out_length: bool, atomic_deliveries: bool) -> st.SearchStrategy[Call]:
+    """Draw a write of any storage; fan-outs have a maximum length where the backend keeps it exactly, and companions
+    where deliveries to them join batches.
+    """
     max_lengths = st.one_of(st.none(), lengths.filter(bool)) if exact_fan_out_length else st.none()
+    companions = st.sampled_from(((), ("+",), ("+", "-"))) if atomic_deliveries else st.just(())
     kinds = [
-        *_timeline_writes("references", reference_keys, max_lengths),
-        *_timeline_writes("payloads", payload_keys, max_lengths),
+        *_timeline_writes("references", reference_keys, max_lengths, companions),
+        *_timeline_writes("payloads", payload_keys, max_lengths, companions),
         *[call("activities", "add_many", many_activities)] * 3,
         call("activities", "remove_many", many_ids),
         *[call(item_names, "upsert", item_keys, values)] * 5,
@@ -96,7 +101,8 @@ def _timeline_reads(storage: str, keys: Any) -> list[Any]:
         *[call(storage, "get_many_slices", st.lists(keys, max_size=4), positions, positions, filters, orderings)] * 2,
         call(storage, "index_of", keys, ids),
         call(storage, "contains", keys, ids),
-        call(storage, "count", keys),
+        call(storage, "contains_many", keys, many_ids),
+        call(storage, "count", keys, filters),
     ]
 
 

@@ -10,6 +10,7 @@ from dict_backend import DictActivityStorage, DictBackend, DictKvStorage, DictTi
 from feedstore.errors import AtomicityError
 from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
+from feedstore.storage.deliveries import Limits
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 EXCESS = 7
@@ -53,6 +54,13 @@ class ModestTimelineStorage(DictTimelineStorage):
             if max_length is not None and self._count(key) > max_length + EXCESS:
                 self._trim(key, max_length, transaction)
         return Pending(None)
+
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        with self.backend.locked_space():
+            return super()._add_to_each(deliveries, limits, transaction)
 
 
 def uncounted(counted: Pending[int | None]) -> Pending[int | None]:

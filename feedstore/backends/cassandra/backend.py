@@ -53,6 +53,7 @@ class CassandraBackend(StoreBackend[Store]):
         exact_counts=False,
         exact_fan_out_length=False,
         fan_out_excess=FAN_OUT_EXCESS,
+        atomic_deliveries=False,
         atomic_scope=AtomicScope.EVENTUAL,
     )
 

@@ -70,14 +70,14 @@ class RedisTimelineWrites(TimelineHooks):
         length = _NO_LENGTH if max_length is None else min(max_length, _MOST_LENGTH)
         is_plain = length and len(serialized) <= _MOST_FAN_OUT_IDS and not any(serialized.values())
         if transaction is not AUTOCOMMIT or not is_plain:
-            return self._add_to_each(keys, serialized, length, transaction)
+            return self._add_one_by_one(keys, serialized, length, transaction)
         ids = sorted(map(id_to_bytes, serialized))
-        added, left_alone = self._fan_out(keys, ids, length)
+        added, left_alone = self._fan_out_ids(keys, ids, length)
         if not left_alone:
             return Pending(added)
-        return all_of([Pending(added), self._add_to_each(left_alone, serialized, length, transaction)])
+        return all_of([Pending(added), self._add_one_by_one(left_alone, serialized, length, transaction)])
 
-    def _add_to_each(
+    def _add_one_by_one(
         self, keys: list[str], serialized: Mapping[int, bytes], length: int, transaction: Transaction
     ) -> Pending[int | None]:
         parts = in_parts(serialized)
@@ -89,7 +89,7 @@ class RedisTimelineWrites(TimelineHooks):
         ]
         return self.backend.write(transaction, writes, total)
 
-    def _fan_out(self, keys: list[str], ids: list[bytes], length: int) -> tuple[int, list[str]]:
+    def _fan_out_ids(self, keys: list[str], ids: list[bytes], length: int) -> tuple[int, list[str]]:
         """Return how many entries were new, and the keys of the timelines that need more than this script does."""
         store, names = self.backend.store, self.backend.keys_to_write()
         most = max(1, min(_MOST_TIMELINES, _MOST_DELIVERIES // len(ids)))

@@ -1,0 +1,259 @@
+"""The contract of deliveries with limits, and of the reads that merging and counting need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feedstore.activity import Activity
+from feedstore.errors import AtomicityError, InvalidValueError
+from feedstore.ids import MAX_ID
+from feedstore.serializers import Serializer
+from feedstore.storage import AtomicScope, Backend, TimelineStorage
+from feedstore.storage.page import encode_cursor
+from feedstore.testing.samples import OLDEST_FIRST, ids_of, make_activities, make_activity, with_id
+from feedstore.testing.suite import Suite, counted
+
+
+class GroupSerializer(Serializer):
+    """Keeps the actor of an activity as its payload, and reads the payload back."""
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the actor's bytes; a bare id has no payload."""
+        return str(activity.actor).encode() if isinstance(activity, Activity) else b""
+
+    def loads(self, data: bytes, activity_id: int) -> Any:
+        """Return the id and the actor."""
+        return activity_id, data.decode()
+
+
+def by(actor: str, *ids: int) -> list[Activity]:
+    """Return activities of an actor with the ids."""
+    return [Activity(actor, "like", "photo:7", id=activity_id) for activity_id in ids]
+
+
+class DeliverySuite(Suite):
+    """``add_to_each``, limits by payload, and companions."""
+
+    @pytest.fixture
+    def groups(self, backend: Backend) -> TimelineStorage:
+        """A timeline storage whose payloads are the actors."""
+        return backend.timeline_storage(serializer_class=GroupSerializer)
+
+    def test_each_timeline_gets_its_own(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """T19: the count is of new deliveries; an empty list makes no timeline."""
+        timelines.add("a", 1)
+        assert timelines.add_to_each({"a": [1, 2], "b": [3, 3], "c": []}) == counted(backend, 2)
+        assert [timelines.count(key) for key in "abc"] == [2, 1, 0]
+        assert sorted(timelines.keys()) == ["a", "b"]
+        assert timelines.add_to_each({}) == timelines.add_to_each({"a": []}) == 0
+
+    def test_each_of_many_timelines(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """T19: more timelines and entries than one request holds; each is trimmed."""
+        deliveries = {f"key:{number}": range(number, number + 3) for number in range(1_200)}
+        assert timelines.add_to_each(deliveries, max_length=2) == counted(backend, 3_600)
+        for number in (0, 1, 599, 1_199):
+            newest = ids_of(timelines.get_slice(f"key:{number}", 0, 2))
+            assert newest == [number + 2, number + 1]
+
+    def test_one_bad_delivery_and_nothing_is_written(self, timelines: TimelineStorage) -> None:
+        """T13: all deliveries of one call are checked before the first is sent."""
+        bad: Any
+        for bad in ({"a": [1], "b": [object()]}, {"a": [1], "": [2]}, {"a": [1], 7: [2]}, [("a", [1])], {"a": 1}):
+            with pytest.raises((ValueError, TypeError)):
+                timelines.add_to_each(bad)
+        assert list(timelines.keys()) == []
+
+    def test_the_newest_of_each_payload_stay(self, groups: TimelineStorage) -> None:
+        """T20: of the entries that share a payload the newest m stay, of the others all."""
+        groups.add_many("key", [*by("ann", 1, 2, 3), *by("bob", 4), 5])
+        groups.add_to_many(["key", "new"], [*by("ann", 6, 7), *by("eve", 8, 9, 10)], max_per_payload=2)
+        newest = [(10, "eve"), (9, "eve"), (7, "ann"), (6, "ann")]
+        assert groups.get_slice("key", 0, None) == [*newest, (5, ""), (4, "bob")]
+        assert groups.get_slice("new", 0, None) == newest
+        assert (groups.count("key"), groups.count("new")) == (6, 4)
+
+    def test_a_late_entry_of_a_full_payload_goes(self, groups: TimelineStorage) -> None:
+        """T20: an entry that is older than the newest m of its payload does not stay."""
+        groups.add_to_many(["key"], by("ann", 5, 6), max_per_payload=2)
+        groups.add_to_many(["key"], by("ann", 1), max_per_payload=2)
+        assert groups.get_slice("key", 0, None) == [(6, "ann"), (5, "ann")]
+
+    def test_entries_without_payload_all_stay(self, timelines: TimelineStorage) -> None:
+        """T20: references share no payload."""
+        timelines.add_to_many(["key"], [1, 2, 3, 4], max_per_payload=2)
+        assert timelines.count("key") == 4
+
+    def test_a_limit_by_payload_is_no_trim(self, groups: TimelineStorage) -> None:
+        """T20: what goes counts as removed: the floor stays, and the last page is complete."""
+        groups.add_to_many(["key"], by("ann", 1, 2, 3), max_per_payload=1)
+        page = groups.get_page("key", 5)
+        assert (page.items, page.floor, page.complete) == ([(3, "ann")], None, True)
+
+    def test_a_walk_misses_nothing_that_is_retained(self, groups: TimelineStorage) -> None:
+        """T16: with limits by payload too."""
+        groups.add_many("key", [*by("ann", *range(10, 20)), *by("bob", *range(30, 40))])
+        seen: list[Any] = []
+        cursor = None
+        for number in range(40, 60):
+            page = groups.get_page("key", 2, cursor)
+            seen += page.items
+            cursor = page.next_cursor
+            groups.add_to_many(["key"], by("ann", number), max_per_payload=3)
+            if cursor is None:
+                break
+        assert [entry for entry in seen if entry[1] == "bob"] == [(number, "bob") for number in range(39, 29, -1)]
+        assert len(seen) == len(set(seen))
+
+    def test_both_limits(self, backend: Backend, groups: TimelineStorage) -> None:
+        """T20, T17: the limit by payload is applied before the timeline is trimmed, so the newest others stay."""
+        groups.add_many("key", by("bob", 1, 2, 3))
+        added = groups.add_to_many(["key"], by("ann", 4, 5, 6), max_length=4, max_per_payload=2)
+        assert added == counted(backend, 3)
+        newest = groups.get_slice("key", 0, 4)
+        assert newest == [(6, "ann"), (5, "ann"), (3, "bob"), (2, "bob")]
+        if backend.abilities.exact_fan_out_length:
+            assert groups.count("key") == 4
+            assert groups.get_page("key", 9).floor == 2
+
+    def test_new_entries_reach_companions(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """T21: an entry that is new in a timeline is added to each companion in the same step."""
+        added = timelines.add_to_many(["a", "b"], [1, 2], companions=[":unseen", ":unread"])
+        assert added == counted(backend, 4)
+        for key in ("a", "a:unseen", "a:unread", "b", "b:unseen", "b:unread"):
+            assert ids_of(timelines.get_slice(key, 0, None)) == [2, 1]
+
+    def test_a_retry_brings_nothing_back(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """T21: an entry that was there already reaches no companion, also if the companion has lost it since."""
+        timelines.add_to_many(["a"], [1, 2], companions=[":unseen"])
+        timelines.remove("a:unseen", 1)
+        assert timelines.add_to_many(["a"], [1, 2, 3], companions=[":unseen"]) == counted(backend, 1)
+        assert ids_of(timelines.get_slice("a:unseen", 0, None)) == [3, 2]
+        assert timelines.add_to_each({"a": [1, 3]}, companions=[":unseen"]) == counted(backend, 0)
+        assert ids_of(timelines.get_slice("a:unseen", 0, None)) == [3, 2]
+
+    def test_companions_keep_payloads(self, groups: TimelineStorage) -> None:
+        """T21: an entry is the same in a companion."""
+        groups.add_to_each({"a": by("ann", 1), "b": by("bob", 2)}, companions=[":unseen"])
+        assert groups.get_slice("a:unseen", 0, None) == [(1, "ann")]
+        assert groups.get_slice("b:unseen", 0, None) == [(2, "bob")]
+
+    def test_companions_drop_what_goes(self, backend: Backend, groups: TimelineStorage) -> None:
+        """T21: what a delivery drops from a timeline, by length or by payload, it drops from its companions."""
+        if not backend.abilities.exact_fan_out_length:
+            pytest.skip("this backend may keep older entries until the next trim")
+        groups.add_to_many(["a"], [*by("ann", 1, 2), *by("bob", 3)], companions=[":unseen"])
+        groups.add_to_many(["a"], by("ann", 4, 5), companions=[":unseen"], max_per_payload=2)
+        assert [one for one, _ in groups.get_slice("a:unseen", 0, None)] == [5, 4, 3]
+        groups.add_to_many(["a"], by("eve", 6), companions=[":unseen"], max_length=2)
+        assert [one for one, _ in groups.get_slice("a", 0, None)] == [6, 5]
+        assert [one for one, _ in groups.get_slice("a:unseen", 0, None)] == [6, 5]
+
+    def test_wrong_limits(self, timelines: TimelineStorage) -> None:
+        """T5, T6: a limit that cannot be kept is refused, before anything is written."""
+        add: Any = timelines.add_to_many
+        refused: tuple[dict[str, Any], ...] = (
+            {"max_per_payload": 0},
+            {"max_per_payload": -1},
+            {"max_per_payload": "2"},
+            {"companions": [""]},
+            {"companions": "unseen"},
+            {"companions": [7]},
+            {"companions": ["x" * 1024]},
+        )
+        for options in refused:
+            with pytest.raises((ValueError, TypeError)):
+                add(["a"], [1], **options)
+        with pytest.raises(InvalidValueError, match="companion"):
+            add(["a", "a:unseen"], [1], companions=[":unseen"])
+        assert list(timelines.keys()) == []
+
+    def test_limits_in_a_batch(self, backend: Backend, groups: TimelineStorage) -> None:
+        """Decision 5: deliveries with limits join a batch, whose later writes see its earlier ones."""
+        if not backend.abilities.atomic_deliveries:
+            with pytest.raises(AtomicityError), backend.batch() as refused:
+                groups.add_to_many(["a"], by("ann", 1), max_per_payload=2, batch_interface=refused)
+            assert groups.count("a") == 0
+            return
+        with backend.batch(atomic=backend.abilities.atomic_scope == AtomicScope.BACKEND) as batch:
+            groups.add_to_many(["a"], by("ann", 1, 2), max_per_payload=2, batch_interface=batch)
+            groups.add_to_many(["a"], by("ann", 3), max_per_payload=2, batch_interface=batch)
+            groups.add_to_each({"a": by("bob", 4)}, companions=[":unseen"], batch_interface=batch)
+        assert groups.get_slice("a", 0, None) == [(4, "bob"), (3, "ann"), (2, "ann")]
+        assert groups.get_slice("a:unseen", 0, None) == [(4, "bob")]
+
+
+class MergeReadsSuite(Suite):
+    """``contains_many``, ``count`` within a filter, and ``get_many_pages``."""
+
+    def test_contains_many(self, timelines: TimelineStorage) -> None:
+        """T18: the ids that are there, as ints, whatever form they came in."""
+        timelines.add_many("key", [0, 2, 2**53, 2**53 + 1, MAX_ID])
+        assert timelines.contains_many("key", [0, 1, with_id(2), 2**53 + 1, 2**53 + 2, MAX_ID, 0]) == {
+            *(0, 2, 2**53 + 1, MAX_ID)
+        }
+        assert timelines.contains_many("key", []) == timelines.contains_many("never", [1]) == set()
+        with pytest.raises((ValueError, TypeError)):
+            timelines.contains_many("", [1])
+
+    def test_contains_many_of_many(self, timelines: TimelineStorage) -> None:
+        """T18: more ids than one request holds."""
+        timelines.add_many("key", range(0, 3_000, 3))
+        assert timelines.contains_many("key", range(2_500)) == set(range(0, 2_500, 3))
+
+    def test_counting_within_a_filter(self, timelines: TimelineStorage) -> None:
+        """T18: exact at both ends of the ids."""
+        timelines.add_many("key", [0, 1, 2**53, 2**53 + 1, MAX_ID - 1, MAX_ID])
+        assert timelines.count("key", {"activity_id__gt": 0}) == 5
+        assert timelines.count("key", {"activity_id__gte": 2**53, "activity_id__lt": MAX_ID}) == 3
+        assert timelines.count("key", {"activity_id__lte": 2**53}) == 3
+        for nothing in ({"activity_id__lt": 0}, {"activity_id__gt": MAX_ID}):
+            assert timelines.count("key", nothing) == 0
+        assert timelines.count("key", {}) == timelines.count("key", None) == 6
+        assert timelines.count("never", {"activity_id__gt": 0}) == 0
+        with pytest.raises(ValueError, match="actor"):
+            timelines.count("key", {"actor": "ann"})
+
+    def test_pages_of_many_timelines(self, timelines: TimelineStorage) -> None:
+        """T18: each page is that of ``get_page``, with its floor, in the order of the keys."""
+        timelines.add_many("long", range(1, 9))
+        timelines.add_many("short", [3, 5])
+        timelines.add_many("trimmed", [2, 4, 6])
+        timelines.trim("trimmed", 2)
+        keys = ["short", "long", "never", "trimmed"]
+        for ordering in (None, OLDEST_FIRST):
+            pages = timelines.get_many_pages(keys, 3, None, ordering)
+            assert list(pages) == keys
+            assert pages == {key: timelines.get_page(key, 3, None, ordering) for key in keys}
+        assert timelines.get_many_pages([], 3) == {}
+
+    def test_one_cursor_goes_for_all(self, timelines: TimelineStorage) -> None:
+        """T18: a cursor of one timeline continues every other, and merging them misses nothing."""
+        timelines.add_many("a", range(1, 30, 2))
+        timelines.add_many("b", range(2, 21, 2))
+        seen: list[int] = []
+        cursor = None
+        while True:
+            pages = timelines.get_many_pages(["a", "b"], 4, cursor)
+            merged = sorted({one for page in pages.values() for one in ids_of(page.items)}, reverse=True)[:4]
+            if not merged:
+                break
+            seen += merged
+            cursor = encode_cursor(merged[-1], descending=True)
+        assert seen == sorted([*range(1, 30, 2), *range(2, 21, 2)], reverse=True)
+
+    def test_hydrated_pages_of_many_timelines(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """T18, T12: activities that are gone are left out, and the cursor goes on behind them."""
+        activities = backend.activity_storage()
+        three = make_activities(3)
+        activities.add_many(three)
+        timelines.add_many("a", three)
+        timelines.add_many("b", three[:1])
+        activities.remove(three[2])
+        pages = timelines.get_many_pages(["a", "b"], 2, hydrate_from=activities)
+        assert pages["a"].items == [three[1]]
+        assert pages["a"].next_cursor is not None
+        assert pages["b"].items == [make_activity(0)]
+        rest = timelines.get_many_pages(["a", "b"], 2, pages["a"].next_cursor, hydrate_from=activities)
+        assert rest["a"].items == [three[0]]
