@@ -68,8 +68,8 @@ def test_a_floor_never_lies_above_the_oldest_entry_that_a_trim_kept(timelines: T
         models = {key: _Model() for key in keys}
         for _ in range(8):
             ids = chance.sample(range(_IDS), chance.choice([1, 1, 2, 3, 5]))
-            length = chance.choice([0, 1, 2, 3, 5, 800])
             kind = chance.choice(["fan out", "fan out", "fan out", "add", "remove", "trim"])
+            length = chance.choice([0 if kind == "trim" else 1, 1, 2, 3, 5, 800])
             if kind == "fan out":
                 timelines.add_to_many(keys, ids, max_length=length)
             elif kind == "add":
