@@ -32,7 +32,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.backends\.(store_backend|\w+\.store|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
     (r"py:class", r"feedstore\.storage\.(topic|transaction)\.\w+"),
-    (r"py:class", r"feedstore\.channels\.sse\.connection\.\w+"),
+    (r"py:class", r"feedstore\.live\.connection\.\w+"),
 ]
 
 myst_enable_extensions = ["deflist"]

@@ -21,8 +21,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
-from feedstore.channels.sse.event import new_retry_hint
+from feedstore.live import LiveTimelines, TimelineEndpoints
+from feedstore.live.event import new_retry_hint
 
 _TEXT = "What a view of the lake, and nobody else was there to see it this morning"
 

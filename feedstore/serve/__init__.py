@@ -7,7 +7,7 @@ from feedstore.errors import MissingDriverError
 if find_spec("uvicorn") is None or find_spec("itsdangerous") is None:
     raise MissingDriverError("feedstore.serve needs uvicorn and itsdangerous: pip install 'feedstore[sse]'")
 
-from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
+from feedstore.live import LiveTimelines, TimelineEndpoints
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.markup import Markup, fill
 from feedstore.serve.page import asset_route, render_page

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
+from feedstore.live import LiveTimelines, TimelineEndpoints
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.index import IndexQuery, render_index
 from feedstore.serve.markup import Markup, fill

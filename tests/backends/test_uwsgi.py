@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from feedstore import connect
+from live.http import ask
 from polling import poll_until
 from servers.uwsgi import WORKERS, UwsgiServer
-from sse.http import ask
 from stores import fresh_namespace
 
 REQUESTS = 160

@@ -15,10 +15,10 @@ import browser_programs
 from browser.cutting import CuttingProxy
 from feedstore import Activity, connect
 from feedstore.storage import Backend
+from live.http import ask
 from polling import poll_until
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError, ServerProcess
-from sse.http import ask
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

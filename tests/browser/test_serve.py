@@ -17,7 +17,7 @@ from browser.conftest import wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
 from feedstore.serve import new_viewer
-from sse.site import SiteServer
+from live.site import SiteServer
 
 NAMES = ["feed:bob", "feed:<b>eve</b>", "user:ann"]
 

@@ -15,7 +15,7 @@ LAYERS = (
     {"serializers"},
     {"storage"},
     {"backends"},
-    {"feeds", "events", "channels", "pubsub"},
+    {"feeds", "events", "channels", "live", "pubsub"},
     {"fanout", "ingest", "serve"},
     {"cli", "__main__"},
 )
@@ -95,6 +95,9 @@ def test_a_driver_is_imported_by_its_own_backend_alone() -> None:
         ("activity", "verbs", True),
         ("feeds", "backends", False),
         ("channels", "storage", True),
+        ("serve", "live", True),
+        ("live", "serve", False),
+        ("live", "backends", False),
         ("channels", "backends", False),
         ("storage", "channels", False),
         ("backends", "feeds", False),

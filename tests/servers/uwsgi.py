@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+from live.http import ask
 from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import ServerError, ServerProcess
-from sse.http import ask
 
 WORKERS = 4
 _RUN = "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from feedstore import Activity
-from feedstore.channels.sse import LiveTimelines
+from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
 from feedstore.testing.notify_suite import Told
 from feedstore.testing.processes import Child

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines
+from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
-from sse.http import Stream
-from sse.site import WHO, SiteServer
+from live.http import Stream
+from live.site import WHO, SiteServer
 
 KEY = "feed:bob"
 BOB = {WHO: "bob"}

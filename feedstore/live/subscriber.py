@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from feedstore.channels.sse.connection import ClientConnection
-from feedstore.channels.sse.event import HEARTBEAT, Packet
+from feedstore.live.connection import ClientConnection
+from feedstore.live.event import HEARTBEAT, Packet
 
 _BEAT = Packet(HEARTBEAT)
 

@@ -11,11 +11,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 import soak
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines, heartbeat
+from feedstore.live import LiveTimelines, heartbeat
+from live.conftest import BOB, KEY, NewScene, Scene
+from live.http import Stream
+from live.site import SiteServer, new_site
 from polling import poll_until
-from sse.conftest import BOB, KEY, NewScene, Scene
-from sse.http import Stream
-from sse.site import SiteServer, new_site
 
 SECONDS = 30.0
 LARGE = {"text": "x" * 20_000}

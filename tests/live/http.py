@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from sse.events import Event, EventParser
+from live.events import Event, EventParser
 
 _BYTES = 2**16
 _SECONDS = 20.0

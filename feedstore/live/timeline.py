@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from feedstore.channels.sse.event import Packet
-from feedstore.channels.sse.look import Look, Seen
-from feedstore.channels.sse.subscriber import Subscriber
-from feedstore.channels.sse.window import Window
+from feedstore.live.event import Packet
+from feedstore.live.reader import Look, Seen
+from feedstore.live.subscriber import Subscriber
+from feedstore.live.window import Window
 
 
 class LiveTimeline:

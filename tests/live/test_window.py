@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import soak
-from feedstore.channels.sse.position import Position, decode_position, encode_position
-from feedstore.channels.sse.resume import Gap, Resumption, resume
-from feedstore.channels.sse.window import Window, compare
 from feedstore.ids import MAX_ID
+from feedstore.live.position import Gap, Position, Resumption, decode_position, encode_position, resume
+from feedstore.live.window import Window, compare
 
 MOST = 5
 ids = st.sampled_from([0, 1, *range(100, 112), MAX_ID - 1, MAX_ID])

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from feedstore import connect
-from feedstore.channels.sse import LiveTimelines
 from feedstore.errors import InvalidTypeError, InvalidValueError, StorageUnavailableError
-from sse.conftest import BOB, NewScene, Scene
-from sse.http import ask
-from sse.site import WHO
+from feedstore.live import LiveTimelines
+from live.conftest import BOB, NewScene, Scene
+from live.http import ask
+from live.site import WHO
 
 
 @pytest.mark.parametrize("path", ["/timeline", "/events"])
@@ -119,7 +119,7 @@ def test_without_the_extra_the_command_names_it(package: str) -> None:
 
 @pytest.mark.parametrize("package", ["starlette", "sse_starlette"])
 def test_without_the_extra_it_is_named(package: str) -> None:
-    script = f"import sys; sys.modules[{package!r}] = None; import feedstore.channels.sse"
+    script = f"import sys; sys.modules[{package!r}] = None; import feedstore.live"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert printed.returncode == 1
     assert "MissingDriverError" in printed.stderr

@@ -9,12 +9,12 @@ import pytest
 import redis
 
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines
 from feedstore.errors import StorageError, StorageTimeoutError, StoredDataError
+from feedstore.live import LiveTimelines
+from live.conftest import BOB, KEY, NewScene
+from live.http import Stream, ask
+from live.site import WHO, SiteServer
 from polling import poll_until
-from sse.conftest import BOB, KEY, NewScene
-from sse.http import Stream, ask
-from sse.site import WHO, SiteServer
 
 EVE = "feed:eve"
 ENDING_ERRORS = [OverflowError("int too big"), StoredDataError("not 16 bytes"), StorageError("WRONGTYPE")]

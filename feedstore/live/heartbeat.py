@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from itertools import cycle, islice
 
-from feedstore.channels.sse.event import new_retry_hint
-from feedstore.channels.sse.subscriber import Subscriber
+from feedstore.live.event import new_retry_hint
+from feedstore.live.subscriber import Subscriber
 
 _TICK_SECONDS = 0.5
 # How long a stream that was ended may take to write what waits, before its connection is cut.

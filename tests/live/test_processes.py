@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines
+from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
+from live.conftest import BOB
+from live.http import Stream, ask
+from live.site import SiteServer
 from polling import poll_until
 from servers.ports import free_port
 from servers.process import ServerProcess
 from servers.redis import OwnRedisServer
-from sse.conftest import BOB
-from sse.http import Stream, ask
-from sse.site import SiteServer
 
 EACH = 25
 WRITER = """
@@ -40,8 +40,8 @@ SITE = """
 import sys
 import uvicorn
 from feedstore import connect
-from feedstore.channels.sse import LiveTimelines
-from sse.site import new_site
+from feedstore.live import LiveTimelines
+from live.site import new_site
 
 backend = connect(sys.argv[1])
 uvicorn.run(new_site(LiveTimelines(backend)), port=int(sys.argv[2]), log_level="warning", timeout_graceful_shutdown=5)
@@ -51,8 +51,8 @@ uvicorn.run(new_site(LiveTimelines(backend)), port=int(sys.argv[2]), log_level="
 APPLICATION = """
 import os
 from feedstore import connect
-from feedstore.channels.sse import LiveTimelines
-from sse.site import new_site
+from feedstore.live import LiveTimelines
+from live.site import new_site
 
 app = new_site(LiveTimelines(connect(os.environ["FEEDSTORE_URL"])))
 """

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from feedstore.channels.sse.live import LiveTimelines, TooManyClients
-from feedstore.channels.sse.response import TRY_AGAIN, TimelineStream
 from feedstore.errors import InvalidValueError, StorageError
+from feedstore.live.hub import LiveTimelines, TooManyClients
+from feedstore.live.response import TRY_AGAIN, TimelineStream
 from feedstore.storage.key import check_key
 
 Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]

@@ -7,17 +7,33 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from feedstore.channels.sse.connection import ClientConnection
-from feedstore.channels.sse.options import checked_option
-from feedstore.channels.sse.reader import Render, TimelineReader
-from feedstore.channels.sse.streams import StreamOptions, Streams
-from feedstore.channels.sse.subscriber import Subscriber
 from feedstore.errors import FeedstoreError, InvalidTypeError
+from feedstore.live.connection import ClientConnection
+from feedstore.live.position import MOST_ENTRIES
+from feedstore.live.reader import Render, TimelineReader
+from feedstore.live.streams import StreamOptions, Streams
+from feedstore.live.subscriber import Subscriber
 from feedstore.serializers.plain import activity_fields
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.notify import RECHECK_SECONDS, Notifier, checked_notifier
+from feedstore.storage.option_values import DAY_SECONDS, Reader, read_count, read_seconds
+
+_MOST_CLIENTS = 10_000_000
+_YEAR_SECONDS = 366 * DAY_SECONDS
+_READERS: dict[str, Reader] = {
+    "window": read_count(1, MOST_ENTRIES),
+    "most_missed": read_count(1, MOST_ENTRIES),
+    "most_waiting": read_count(1, MOST_ENTRIES),
+    "most_clients": read_count(1, _MOST_CLIENTS),
+    "settle_seconds": read_seconds(zero=True),
+    "heartbeat_seconds": read_seconds(_YEAR_SECONDS),
+    "longest_seconds": read_seconds(_YEAR_SECONDS),
+    "write_seconds": read_seconds(_YEAR_SECONDS),
+    "recheck_seconds": read_seconds(_YEAR_SECONDS),
+    "threads": read_count(1, 1_000),
+}
 
 
 class TooManyClients(FeedstoreError):
@@ -79,19 +95,19 @@ class LiveTimelines:
             raise InvalidTypeError(f"render is a function that takes an activity, not {shown(render)}")
         self._backend = checked_backend(backend)
         self._notifier = checked_notifier(notifier, backend)
-        window, most_missed = checked_option("window", window), checked_option("most_missed", most_missed)
+        window, most_missed = _checked_option("window", window), _checked_option("most_missed", most_missed)
         self._reader = TimelineReader(
             backend.timeline_storage(), backend.activity_storage(), render, window, most_missed
         )
         self._options = StreamOptions(
-            most_waiting=checked_option("most_waiting", most_waiting),
-            most_clients=checked_option("most_clients", most_clients),
-            settle_seconds=checked_option("settle_seconds", settle_seconds),
-            heartbeat_seconds=checked_option("heartbeat_seconds", heartbeat_seconds),
-            longest_seconds=checked_option("longest_seconds", longest_seconds),
-            write_seconds=checked_option("write_seconds", write_seconds),
-            recheck_seconds=checked_option("recheck_seconds", recheck_seconds),
-            threads=checked_option("threads", threads),
+            most_waiting=_checked_option("most_waiting", most_waiting),
+            most_clients=_checked_option("most_clients", most_clients),
+            settle_seconds=_checked_option("settle_seconds", settle_seconds),
+            heartbeat_seconds=_checked_option("heartbeat_seconds", heartbeat_seconds),
+            longest_seconds=_checked_option("longest_seconds", longest_seconds),
+            write_seconds=_checked_option("write_seconds", write_seconds),
+            recheck_seconds=_checked_option("recheck_seconds", recheck_seconds),
+            threads=_checked_option("threads", threads),
         )
         self._streams: Streams | None = None
         self._inherited: list[Streams] = []
@@ -181,7 +197,12 @@ class LiveTimelines:
         process = os.getpid()
         pool = self._pools.get(process)
         if pool is None:
-            new = ThreadPoolExecutor(self._options.threads, thread_name_prefix="feedstore-sse")
+            new = ThreadPoolExecutor(self._options.threads, thread_name_prefix="feedstore-live")
             # Of several threads' pools, all use the first; the others have started no thread yet.
             pool = self._pools.setdefault(process, new)
         return pool
+
+
+def _checked_option(name: str, value: object) -> Any:
+    """Return an option's number. Raises :class:`InvalidTypeError` or :class:`InvalidValueError`, which name it."""
+    return _READERS[name](name, value)

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from feedstore.channels.sse import LiveTimelines, TimelineEndpoints
+from feedstore.live import LiveTimelines, TimelineEndpoints
 from polling import poll_until
 
 WHO = "x-who"

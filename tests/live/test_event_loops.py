@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines, OtherEventLoopError, TooManyClients
+from feedstore.live import LiveTimelines, OtherEventLoopError, TooManyClients
 from feedstore.storage import Backend
 from feedstore.testing.processes import run_in_child
-from sse.conftest import KEY
-from sse.reading import Client
+from live.conftest import KEY
+from live.reading import Client
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import soak
 from feedstore import Activity, connect
-from feedstore.channels.sse import LiveTimelines, reader
 from feedstore.ids import MAX_ID
+from feedstore.live import LiveTimelines, reader
 from feedstore.storage import Backend
-from sse.reading import Client, ids_of
+from live.reading import Client, ids_of
 
 WINDOW = 5
 MOST_MISSED = 6

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from feedstore.activity import Activity
-from feedstore.channels.sse.event import ACTIVITY, new_event
-from feedstore.channels.sse.look import Look, Seen
-from feedstore.channels.sse.packets import PacketWriter
-from feedstore.channels.sse.position import Position, decode_position, encode_position
-from feedstore.channels.sse.resume import Gap, Resumption, resume
-from feedstore.channels.sse.window import Change, Window, compare
 from feedstore.errors import StoredDataError
 from feedstore.ids import id_to_text
+from feedstore.live.event import ACTIVITY, Packet, new_event
+from feedstore.live.packets import PacketWriter
+from feedstore.live.position import Gap, Position, Resumption, decode_position, encode_position, resume
+from feedstore.live.window import Change, Window, compare
 from feedstore.serializers.plain import activity_fields, plain_value
 from feedstore.storage import ActivityStorage, Page, TimelineStorage
 
@@ -24,11 +22,39 @@ _Made = TypeVar("_Made")
 Render = Callable[[Activity], dict[str, Any]]
 """What makes of an activity the document that a browser gets."""
 
-_logger = logging.getLogger("feedstore.sse")
+_logger = logging.getLogger("feedstore.live")
 _EXACT_IN_JAVASCRIPT = 2**53 - 1
 # News is at the top: the first look at a changed timeline goes no deeper. A thousand looks at 8 entries took 3 ms in
 # memory and 7 in SQLite, at 100 entries 37 and 117.
 FEW_ENTRIES = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """One timeline to look at.
+
+    - ``window``: what those who are live know of it; None if nobody is.
+    - ``is_deep``: whether to look at all of the newest entries, and not only at the first few.
+    - ``joining``: the ids of the last events of those who wait to become live, None for one who begins.
+    """
+
+    key: str
+    window: Window | None = None
+    is_deep: bool = False
+    joining: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen: the window as it is now, what is news to those who are live, and what each who joins is to get.
+
+    ``is_shallow`` if only the first few entries were looked at: one that was stored late may stand below.
+    """
+
+    window: Window
+    news: list[Packet] = field(default_factory=list)
+    answers: list[list[Packet]] = field(default_factory=list)
+    is_shallow: bool = False
 
 
 @dataclass(frozen=True)

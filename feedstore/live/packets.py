@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from feedstore.channels.sse.event import GAP, READY, REMOVED, Packet, new_event, with_id
-from feedstore.channels.sse.position import Position, encode_position
-from feedstore.channels.sse.resume import Gap, Resumption
-from feedstore.channels.sse.window import Change, Window
 from feedstore.ids import id_to_text
+from feedstore.live.event import GAP, READY, REMOVED, Packet, new_event, with_id
+from feedstore.live.position import Gap, Position, Resumption, encode_position
+from feedstore.live.window import Change, Window
 
 Events = Mapping[int, bytes]
 """The event that tells of each activity that there is, by id, without the event's id."""

@@ -11,11 +11,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from feedstore import Activity
 from feedstore.errors import StorageUnavailableError
 from feedstore.ids import MAX_ID, id_to_text
+from live.conftest import BOB, KEY, NewScene, Scene
+from live.events import Event
+from live.http import Stream, ask
+from live.site import SiteServer, new_site
 from polling import poll_until
-from sse.conftest import BOB, KEY, NewScene, Scene
-from sse.events import Event
-from sse.http import Stream, ask
-from sse.site import SiteServer, new_site
 
 
 def texts(events: list[Event]) -> list[int]:

@@ -11,13 +11,6 @@ from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from feedstore.channels.sse.connection import ClientConnection, is_server_leaving
-from feedstore.channels.sse.event import new_retry_hint
-from feedstore.channels.sse.heartbeat import Heartbeat
-from feedstore.channels.sse.look import Look
-from feedstore.channels.sse.reader import TimelineReader
-from feedstore.channels.sse.subscriber import Subscriber
-from feedstore.channels.sse.timeline import LiveTimeline
 from feedstore.errors import (
     BackendClosedError,
     StorageError,
@@ -25,9 +18,15 @@ from feedstore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
+from feedstore.live.connection import ClientConnection, is_server_leaving
+from feedstore.live.event import new_retry_hint
+from feedstore.live.heartbeat import Heartbeat
+from feedstore.live.reader import Look, TimelineReader
+from feedstore.live.subscriber import Subscriber
+from feedstore.live.timeline import LiveTimeline
 from feedstore.storage.notify import Notifier
 
-_logger = logging.getLogger("feedstore.sse")
+_logger = logging.getLogger("feedstore.live")
 # The clients of the first batch receive their events while the next batch is read.
 _MOST_IN_A_BATCH = 100
 _FIRST_PAUSE_SECONDS = 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from feedstore.channels.sse.heartbeat import Heartbeat
-from feedstore.channels.sse.subscriber import Subscriber
+from feedstore.live.heartbeat import Heartbeat
+from feedstore.live.subscriber import Subscriber
 
 SLOTS = 30
 

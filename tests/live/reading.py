@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from feedstore.channels.sse import LiveTimelines
-from feedstore.channels.sse.subscriber import Subscriber
 from feedstore.ids import parse_id
+from feedstore.live import LiveTimelines
+from feedstore.live.subscriber import Subscriber
 from feedstore.storage import TimelineStorage
-from sse.events import Event, EventParser
+from live.events import Event, EventParser
 
 
 class Client:

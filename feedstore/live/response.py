@@ -7,10 +7,10 @@ import asyncio
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from feedstore.channels.sse.connection import ClientConnection
-from feedstore.channels.sse.event import new_retry_hint
-from feedstore.channels.sse.live import LiveTimelines, TooManyClients
-from feedstore.channels.sse.subscriber import Subscriber
+from feedstore.live.connection import ClientConnection
+from feedstore.live.event import new_retry_hint
+from feedstore.live.hub import LiveTimelines, TooManyClients
+from feedstore.live.subscriber import Subscriber
 
 TRY_AGAIN = {"retry-after": "5"}
 """The header that says when to ask again."""

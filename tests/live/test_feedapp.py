@@ -11,8 +11,8 @@ from feedapp.application import new_application
 
 from feedstore import connect
 from feedstore.storage import Backend
-from sse.http import Answer, ask
-from sse.site import SiteServer
+from live.http import Answer, ask
+from live.site import SiteServer
 
 
 class Visitor:
