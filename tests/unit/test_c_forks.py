@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
 from feedstore.testing.notify_suite import Told
 from feedstore.testing.processes import Child
-from polling import poll_until
+from polling import all_threads_sleep, poll_until
 from stores import OpenBackend
 
 SECONDS = 20.0
@@ -25,21 +24,11 @@ KINDS = pytest.mark.parametrize("backend_kind", ["memory", "postgresql", "redis"
 
 @pytest.fixture(autouse=True)
 def fork_as_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let children be forked as uWSGI does it with threads: Python repairs its own locks, and calls no hook before.
-
-    While another thread is amid something, a child may find a lock of the C library or of a driver that no thread
-    holds any more. So the fork waits until all threads sleep.
-    """
+    """Let children be forked as uWSGI does it with threads: Python repairs its own locks, and calls no hook before."""
     fork = ctypes.PyDLL(None).fork
 
     def fork_as_uwsgi() -> int:
-        times = [-1.0]
-
-        def all_sleep() -> bool:
-            times.append(time.process_time())
-            return len(times) > 5 and times[-1] - times[-5] < 0.004
-
-        poll_until(all_sleep, SECONDS, "a moment in which all threads sleep")
+        all_threads_sleep(SECONDS)
         process: int = fork()
         if process == 0:
             ctypes.pythonapi.PyOS_AfterFork_Child()
