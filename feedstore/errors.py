@@ -14,6 +14,7 @@
     │   ├── InvalidListenerException                a channel has no such listener
     │   ├── NoMessagesException                     a queue has no message to give now
     │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
+    ├── ConditionFailedError                        a precondition of an atomic batch does not hold
     ├── QueueFull                                   a queue holds as many messages as it may
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
     ├── ForkedClientError            (RuntimeError) a client that was handed in is used after a fork
@@ -90,6 +91,10 @@ class NoMessagesException(NotFoundError):
 
 class ActivityNotFound(NotFoundError, ValueError):
     """A timeline holds no entry with the id."""
+
+
+class ConditionFailedError(FeedstoreError):
+    """A precondition of an atomic batch does not hold, so none of its writes happened."""
 
 
 class QueueFull(FeedstoreError):

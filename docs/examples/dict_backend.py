@@ -13,6 +13,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, ActivityStorage, Backend, Bounds, KvStorage, TimelineStorage
 from feedstore.storage.batch import Operation
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 
@@ -72,10 +73,10 @@ class DictActivityStorage(ActivityStorage):
         with self.backend.locked_space() as space:
             return Pending(sum(space.activities.pop(one, None) is not None for one in activity_ids))
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         with self.backend.locked_space() as space:
-            found = sorted(space.activities.items())
-        yield from (entry for entry in found if after is None or entry[0] > after)
+            found = sorted(space.activities.items(), reverse=descending)
+        yield from (entry for entry in found if bounds.lowest <= entry[0] <= bounds.highest)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
@@ -180,10 +181,22 @@ class DictKvStorage(KvStorage):
         with self.backend.locked_space() as space:
             return space.items.get(self.name, {}).get(key)
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        with self.backend.locked_space() as space:
+            items = space.items.setdefault(self.name, {})
+            is_as_expected = items.get(key) == expected
+            if is_as_expected and data is not None:
+                items[key] = data
+            return Pending(is_as_expected)
+
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
         with self.backend.locked_space() as space:
             found = sorted(space.items.get(self.name, {}).items())
-        yield from (item for item in found if item[0].startswith(prefix))
+        yield from in_range((item for item in found if item[0].startswith(prefix)), after, reverse)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         with self.backend.locked_space() as space:
@@ -199,7 +212,7 @@ class DictKvStorage(KvStorage):
 class DictBackend(Backend):
     """A store in plain dictionaries, at ``dict://``."""
 
-    abilities = Abilities(ordered_prefix_scans=False, shared_between_processes=False)
+    abilities = Abilities(conditional_batches=False, ordered_prefix_scans=False, shared_between_processes=False)
     activity_storage_class = DictActivityStorage
     timeline_storage_class = DictTimelineStorage
     kv_storage_class = DictKvStorage

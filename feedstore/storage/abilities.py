@@ -32,6 +32,9 @@ class Abilities:
     - ``atomic_deliveries``: a delivery with ``max_per_payload`` or ``companions`` is one step for each timeline, and
       joins batches. Without it the delivery reads before it writes, so two at the same time may keep more entries of a
       payload, or add an entry to a companion that the other has added already; and batches refuse it.
+    - ``conditional_writes``: key-value storages have ``insert`` and ``replace``, which change a key only if it is as
+      expected.
+    - ``conditional_batches``: they are preconditions of atomic batches too.
     - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
     - ``exclusive_claims``: two consumers of a queue never have the same message within its visibility timeout. Without
       it, two that receive in the same instant may both get it; it is still received at least once.
@@ -44,6 +47,8 @@ class Abilities:
     exact_floor: bool = True
     atomic_scope: AtomicScope = AtomicScope.BACKEND
     atomic_deliveries: bool = True
+    conditional_writes: bool = True
+    conditional_batches: bool = True
     ordered_prefix_scans: bool = True
     exclusive_claims: bool = True
     shared_between_processes: bool = True

@@ -6,8 +6,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer, Serializer
 from feedstore.storage.batch import Batch
+from feedstore.storage.bounds import Bounds
 from feedstore.storage.storage import Storage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -88,14 +90,16 @@ class ActivityStorage(Storage):
             lambda: self.metrics.on_feed_remove(self.__class__, len(ids)),
         )
 
-    def iterate(self, after: Any = None) -> Iterator[Any]:
-        """Yield every activity, oldest id first, beginning behind the id ``after``; for statistics, export and erasure.
+    def iterate(self, after: Any = None, before: Any = None, *, reverse: bool = False) -> Iterator[Any]:
+        """Yield every activity between the ids ``after`` and ``before``, both exclusive; for statistics, export and
+        erasure.
 
-        What is added or removed meanwhile may or may not come. Reads in chunks; the cost is that of the whole
-        namespace.
+        The oldest id comes first, with ``reverse`` the newest. What is added or removed meanwhile may or may not come.
+        Reads in chunks; the cost is that of the whole namespace.
         """
-        first = None if after is None else self.activity_to_id(after)
-        return self._decoded(self._iterate(first))
+        lowest = 0 if after is None else self.activity_to_id(after) + 1
+        highest = MAX_ID if before is None else self.activity_to_id(before) - 1
+        return self._decoded(self._iterate(Bounds(lowest, highest), bool(reverse)))
 
     def _decoded(self, entries: Iterator[tuple[int, bytes]]) -> Iterator[Any]:
         for entry in entries:
@@ -118,5 +122,16 @@ class ActivityStorage(Storage):
         """Remove distinct ids; return how many were there, None without exact counts."""
 
     @abstractmethod
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
-        """Yield ``(id, data)`` in the order of the ids, from the first above ``after``, in bounded memory."""
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        """Yield ``(id, data)`` within bounds in the order of the ids, in bounded memory."""
+
+
+def in_bounds(
+    found: Iterable[tuple[int, bytes]], bounds: Bounds, descending: bool
+) -> Iterator[tuple[int, bytes]]:
+    """Return the activities of an ascending walk that lie within bounds, in either direction.
+
+    For a store that only walks upwards: in descending order it keeps all of them in memory.
+    """
+    within = (entry for entry in found if bounds.lowest <= entry[0] <= bounds.highest)
+    return reversed(list(within)) if descending else within

@@ -77,6 +77,17 @@ class Batch:
         """Return the backend's key-value storage of that name, whose writes all join this batch."""
         return self.backend.kv_storage(name).bound_to(self)
 
+    def require(self, kv: KvStorage, key: str, value: Any) -> None:
+        """Make it a precondition of this atomic batch that a key of ``kv`` has ``value`` (K7).
+
+        If it does not hold when the block ends, :class:`ConditionFailedError` is raised and nothing is written.
+        """
+        kv.require(key, value, batch_interface=self)
+
+    def require_absent(self, kv: KvStorage, key: str) -> None:
+        """Make it a precondition of this atomic batch that a key of ``kv`` has no value."""
+        kv.require_absent(key, batch_interface=self)
+
     def enqueue(
         self,
         storage: Writer,

@@ -5,13 +5,21 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, ItemNotFound, StoredDataError
+from feedstore.errors import (
+    AtomicityError,
+    ConditionFailedError,
+    InvalidTypeError,
+    InvalidValueError,
+    ItemNotFound,
+    StoredDataError,
+)
 from feedstore.serializers.values import naming, pack_value, unpack_value
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
+from feedstore.storage.bounds import check_position
 from feedstore.storage.key import check_key, check_prefix
 from feedstore.storage.storage import checked_iterable
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
@@ -20,6 +28,7 @@ from feedstore.storage.writer import Writer
 FORMAT = 0x01
 _PREFIX = bytes([FORMAT])
 _DELETED_AT_ONCE = 256
+_Item = TypeVar("_Item")
 
 
 class KvStorage(Writer):
@@ -48,6 +57,70 @@ class KvStorage(Writer):
         check_key(key)
         data = encode_value(key, value)
         self._write(batch_interface, lambda transaction: self._upsert(key, data, transaction))
+
+    def insert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> bool | None:
+        """Store the value of ``key`` unless the key is there; return whether it was stored (K7).
+
+        Of several processes that insert one key, exactly one gets True. In an atomic batch it is a precondition of the
+        whole batch: if the key is there, the batch raises :class:`ConditionFailedError` and writes nothing. One round
+        trip.
+        """
+        check_key(key)
+        return self._write_conditionally(key, None, encode_value(key, value), batch_interface)
+
+    def replace(self, key: str, old: Any, new: Any, *, batch_interface: Batch | None = None) -> bool | None:
+        """Store ``new`` as the value of ``key`` if the value is ``old``; return whether it was stored (K7).
+
+        Values are compared as they are stored, so the order of a dict's keys matters: pass what :meth:`get` returned.
+        In an atomic batch it is a precondition, as :meth:`insert` is. One round trip.
+        """
+        check_key(key)
+        return self._write_conditionally(key, encode_value(key, old), encode_value(key, new), batch_interface)
+
+    def require(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
+        """Make it a precondition of an atomic batch that ``key`` has ``value``, without changing it (K7)."""
+        check_key(key)
+        expected = encode_value(key, value)
+        self._write_conditionally(key, expected, expected, self._checked_atomic(batch_interface))
+
+    def require_absent(self, key: str, *, batch_interface: Batch | None = None) -> None:
+        """Make it a precondition of an atomic batch that ``key`` has no value (K7)."""
+        self._write_conditionally(check_key(key), None, None, self._checked_atomic(batch_interface))
+
+    def _checked_atomic(self, batch_interface: Batch | None) -> Batch:
+        batch = self._batch_to_join(batch_interface)
+        if batch is None:
+            raise InvalidTypeError("a precondition belongs to an atomic batch; pass batch_interface=")
+        return batch
+
+    def _write_conditionally(
+        self, key: str, expected: bytes | None, data: bytes | None, batch_interface: Batch | None
+    ) -> bool | None:
+        abilities = self.backend.abilities
+        batch = self._batch_to_join(batch_interface)
+        if batch is None:
+            if not abilities.conditional_writes:
+                raise AtomicityError(f"{type(self.backend).__name__} has no conditional writes; use upsert")
+            return self._write(None, lambda transaction: self._compare_and_set(key, expected, data, transaction))
+        if not abilities.conditional_batches:
+            raise AtomicityError(f"{type(self.backend).__name__} has no conditional writes in batches")
+        if not batch.atomic:
+            raise InvalidValueError("a conditional write joins atomic batches alone; use backend.batch(atomic=True)")
+
+        def required(transaction: Transaction) -> Pending[bool]:
+            pending = self._compare_and_set(key, expected, data, transaction)
+            if pending.is_settled and not pending.result:
+                raise self._condition_error(key)
+            return pending
+
+        return self._write(batch, required)
+
+    def _condition_error(self, key: str) -> ConditionFailedError:
+        """Return the error for a precondition of a batch that does not hold."""
+        return ConditionFailedError(
+            f"the key {shown(key, WHOLE_KEY)} of the key-value storage {shown(self.name)} is not as required; read "
+            "it again. The batch wrote nothing"
+        )
 
     def fetch_one(self, key: str) -> Any:
         """Return the value of ``key``, or raise :class:`ItemNotFound` (K5). One round trip."""
@@ -89,9 +162,24 @@ class KvStorage(Writer):
         """Yield every value, in key order."""
         return self._values("")
 
-    def items(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield the ``(key, value)`` pairs whose keys start with ``prefix``, in key order. Costs what it returns."""
-        return self._decoded_items(check_prefix(prefix))
+    def items(
+        self, prefix: str = "", *, after: str | None = None, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield the ``(key, value)`` pairs whose keys start with ``prefix``, in key order. Costs what it returns.
+
+        Args:
+            after: begin behind this key, in the direction of the scan (K8).
+            reverse: yield the last key first.
+            limit: yield so many pairs at most.
+        """
+        found = self._items(check_prefix(prefix), _checked_after(after), bool(reverse))
+        return self._decoded_items(_limited(found, limit))
+
+    def keys(
+        self, prefix: str = "", *, after: str | None = None, reverse: bool = False, limit: int | None = None
+    ) -> Iterator[str]:
+        """Yield the keys that start with ``prefix``, in key order; the arguments are those of :meth:`items` (K8)."""
+        return _limited(self._keys(check_prefix(prefix), _checked_after(after), bool(reverse)), limit)
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Delete ``key`` and its value; deleting what is not there is no error (K4). One round trip."""
@@ -124,8 +212,8 @@ class KvStorage(Writer):
         for key, data in self._items(prefix):
             yield decode_value(key, data)
 
-    def _decoded_items(self, prefix: str) -> Iterator[tuple[str, Any]]:
-        for key, data in self._items(prefix):
+    def _decoded_items(self, found: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, Any]]:
+        for key, data in found:
             yield key, decode_value(key, data)
 
     @abstractmethod
@@ -148,13 +236,53 @@ class KvStorage(Writer):
         found = ((key, self._fetch_one(key)) for key in keys)
         return {key: data for key, data in found if data is not None}
 
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        """Set the bytes of a checked key to ``data`` if they are ``expected``; return whether they were.
+
+        ``expected`` is None for a key that must be absent. ``data`` is None, or equals ``expected``, where nothing is
+        to be changed. Write it, or set the ability ``conditional_writes`` to False. A transaction that settles its
+        results at its commit must itself raise ``self._condition_error(key)`` before its first write.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has not written _compare_and_set")
+
     @abstractmethod
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them."""
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them.
+
+        Begins behind the key ``after``, if any. With ``reverse`` the last key comes first.
+        """
+
+    def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
+        """Yield what :meth:`_items` does, the keys alone; override it where that costs less."""
+        return (key for key, _ in self._items(prefix, after, reverse))
 
     @abstractmethod
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Delete a checked key; one that is not there is no error."""
+
+
+def in_range(
+    found: Iterable[tuple[str, bytes]], after: str | None, reverse: bool
+) -> Iterator[tuple[str, bytes]]:
+    """Return the items of a forward scan behind ``after``, in either direction.
+
+    For a store that only scans forward: in reverse it keeps all of them in memory.
+    """
+    if not reverse:
+        return (item for item in found if after is None or item[0] > after)
+    return reversed([item for item in found if after is None or item[0] < after])
+
+
+def _checked_after(after: str | None) -> str | None:
+    return None if after is None else check_prefix(after, "key to begin after")
+
+
+def _limited(found: Iterator[_Item], limit: int | None) -> Iterator[_Item]:
+    return found if limit is None else islice(found, check_position("limit", limit))
 
 
 def encode_value(key: str, value: Any) -> bytes:

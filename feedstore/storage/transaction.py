@@ -31,6 +31,11 @@ class Pending(Generic[_Result]):
             raise InvalidValueError("this write has no result yet; read it after its batch has ended")
         return self._results[0]
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the result is known."""
+        return bool(self._results)
+
     def settle(self, result: _Result) -> None:
         """Set the result, once the transaction has committed."""
         self._results = (result,)

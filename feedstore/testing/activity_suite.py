@@ -232,6 +232,24 @@ class ActivityIterationSuite(Suite):
         with pytest.raises(ValueError, match="128"):
             activities.iterate(after=-1)
 
+    def test_iterate_within_bounds_in_both_directions(self, activities: ActivityStorage) -> None:
+        """T3: both bounds are exclusive; the newest first is the reverse of the oldest first."""
+        activities.add_many(with_id(activity_id) for activity_id in HARD_IDS)
+        assert ids_of(activities.iterate(reverse=True)) == list(HARD_IDS[::-1])
+        for first, last in ((0, 3), (1, len(HARD_IDS) - 1), (2, 2), (3, 1)):
+            between = list(HARD_IDS[first + 1 : last])
+            assert ids_of(activities.iterate(HARD_IDS[first], HARD_IDS[last])) == between
+            downwards = activities.iterate(after=HARD_IDS[first], before=HARD_IDS[last], reverse=True)
+            assert ids_of(downwards) == between[::-1]
+        assert ids_of(activities.iterate(before=with_id(HARD_IDS[2]))) == list(HARD_IDS[:2])
+
+    def test_iterate_many_newest_first(self, activities: ActivityStorage) -> None:
+        """T3: more activities than one round trip reads."""
+        given = make_activities(1_300)
+        activities.add_many(given)
+        assert list(activities.iterate(reverse=True)) == given[::-1]
+        assert list(activities.iterate(given[10], given[1_200], reverse=True)) == given[11:1_200][::-1]
+
     def test_iterate_while_all_is_removed(self, activities: ActivityStorage) -> None:
         """K3 for activities: removing what came works, and what stays is not missed or repeated."""
         given = make_activities(1_200)

@@ -13,6 +13,7 @@ from feedstore.testing.delivery_suite import DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutSuite
 from feedstore.testing.hydrate_suite import HydrateSuite
 from feedstore.testing.key_suite import KeySuite
+from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
 from feedstore.testing.kv_suite import KvSuite
 from feedstore.testing.kv_value_suite import KvValueSuite
 from feedstore.testing.notify_suite import NotifySuite
@@ -50,7 +51,7 @@ class TimelineContract(
     """The contract of timeline storages."""
 
 
-class KvContract(KvSuite, KvValueSuite, KeySuite):
+class KvContract(KvSuite, KvValueSuite, KvConditionSuite, KvRangeSuite, KeySuite):
     """The contract of key-value storages, and of keys."""
 
 

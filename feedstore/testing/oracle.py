@@ -103,6 +103,7 @@ class OracleMachine(RuleBasedStateMachine):
         self.models = [ModelSpace(abilities.exact_counts, ITEM_NAMES) for _ in names]
         self.can_be_atomic = abilities.atomic_scope in (AtomicScope.BACKEND, AtomicScope.EVENTUAL)
         self.writes = draw.writes(abilities.exact_fan_out_length, abilities.atomic_deliveries)
+        self.can_be_conditional = abilities.conditional_writes
         self.walks: list[_Walk] = []
 
     def teardown(self) -> None:
@@ -124,7 +125,8 @@ class OracleMachine(RuleBasedStateMachine):
     @rule(data=st.data(), space=SPACES, handle=HANDLES, twice=st.booleans())
     def write(self, data: Any, space: int, handle: int, twice: bool) -> None:
         """Carry out some writes, the last one perhaps again, which then counts what the first has left."""
-        calls = data.draw(st.lists(self.writes, min_size=1, max_size=5))
+        writes = self.writes | draw.conditional_writes if self.can_be_conditional else self.writes
+        calls = data.draw(st.lists(writes, min_size=1, max_size=5))
         for call in (*calls, *calls[-1:] * twice):
             self._compare(call, space, handle)
             self._compare_everything(space, handle)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from feedstore.activity import Activity, ActivityRef
 from feedstore.errors import ActivityNotFound, ItemNotFound, StoredDataError
+from feedstore.ids import MAX_ID
 from feedstore.testing.samples import OLDEST_FIRST
 
 HOLDS: dict[str, Callable[[int, int], bool]] = {
@@ -74,9 +75,11 @@ class ModelActivities:
         """See the contract."""
         return self.activities.get(activity_id)
 
-    def iterate(self, after: int | None = None) -> list[Activity]:
+    def iterate(self, after: int | None = None, before: int | None = None, reverse: bool = False) -> list[Activity]:
         """See the contract."""
-        return [self.activities[one] for one in sorted(self.activities) if after is None or one > after]
+        lowest, highest = -1 if after is None else after, MAX_ID + 1 if before is None else before
+        ids = sorted((one for one in self.activities if lowest < one < highest), reverse=reverse)
+        return [self.activities[one] for one in ids]
 
     def flush(self) -> None:
         """See the contract."""
@@ -279,9 +282,21 @@ class ModelItems:
         for key, _ in self.items(prefix):
             del self.values[key]
 
-    def items(self, prefix: str = "") -> list[tuple[str, Any]]:
+    def insert(self, key: str, value: Any) -> bool:
         """See the contract."""
-        return [(key, self.values[key]) for key in sorted(self.values) if key.startswith(prefix)]
+        is_new = key not in self.values
+        if is_new:
+            self.values[key] = value
+        return is_new
+
+    def keys(self, prefix: str = "", after: str | None = None, reverse: bool = False) -> list[str]:
+        """See the contract."""
+        keys = sorted((key for key in self.values if key.startswith(prefix)), reverse=reverse)
+        return [key for key in keys if after is None or (key < after if reverse else key > after)]
+
+    def items(self, prefix: str = "", **part: Any) -> list[tuple[str, Any]]:
+        """See the contract."""
+        return [(key, self.values[key]) for key in self.keys(prefix, **part)]
 
     def fetch_by_prefix(self, prefix: str) -> list[Any]:
         """See the contract."""

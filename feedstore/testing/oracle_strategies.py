@@ -95,6 +95,10 @@ def writes(exact_fan_out_length: bool, atomic_deliveries: bool) -> st.SearchStra
     return st.one_of(kinds)
 
 
+conditional_writes: st.SearchStrategy[Call] = call(item_names, "insert", item_keys, values)
+"""Writes that only atomic batches take."""
+
+
 def _timeline_reads(storage: str, keys: Any) -> list[Any]:
     return [
         *[call(storage, "get_slice", keys, positions, positions, filters, orderings)] * 4,
@@ -111,7 +115,8 @@ reads: st.SearchStrategy[Call] = st.one_of(
     *_timeline_reads("payloads", payload_keys),
     call("activities", "get", ids),
     call("activities", "get_many", many_ids),
-    call("activities", "iterate", st.one_of(st.none(), ids)),
+    call("activities", "iterate", st.one_of(st.none(), ids), st.one_of(st.none(), ids), reverse=st.booleans()),
+    call(item_names, "items", prefixes, after=st.one_of(st.none(), item_keys), reverse=st.booleans()),
     call(item_names, "fetch_one", item_keys),
     call(item_names, "get", item_keys),
     call(item_names, "exists", item_keys),

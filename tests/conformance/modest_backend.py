@@ -75,6 +75,8 @@ class ModestBackend(DictBackend):
         exact_fan_out_length=False,
         fan_out_excess=EXCESS,
         atomic_scope=AtomicScope.NONE,
+        conditional_writes=False,
+        conditional_batches=False,
         ordered_prefix_scans=False,
         exclusive_claims=False,
         shared_between_processes=False,

@@ -18,7 +18,7 @@ from feedstore.backends.memory import (
 from feedstore.backends.memory.store import Space
 from feedstore.errors import StoredDataError
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage import Batch
+from feedstore.storage import Batch, Bounds
 from feedstore.storage.batch import Operation
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.writer import Writer
@@ -59,16 +59,23 @@ class EachIsAskedForOnce(InMemoryActivityStorage):
 class IteratesInclusively(InMemoryActivityStorage):
     """Begins with the id that it should begin behind."""
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
-        return super()._iterate(None if after is None else after - 1)
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return super()._iterate(Bounds(bounds.lowest - 1, bounds.highest), descending)
 
 
 class IteratesOverTheLiveDictionary(InMemoryActivityStorage):
     """Breaks when something is added or removed meanwhile."""
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         activities = self.backend.space.activities
-        yield from ((one, data) for one, data in activities.items() if after is None or one > after)
+        yield from ((one, data) for one, data in activities.items() if bounds.lowest <= one <= bounds.highest)
+
+
+class IteratesUpwardsOnly(InMemoryActivityStorage):
+    """Ignores the direction."""
+
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return super()._iterate(bounds, False)
 
 
 class _LenientSerializer(MsgpackSerializer):
@@ -113,35 +120,35 @@ class CountsReadsTwice(InMemoryActivityStorage):
 class PrefixIsAGlob(InMemoryKvStorage):
     """Hands the prefix to a pattern matcher."""
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        return (item for item in super()._items("") if fnmatch.fnmatchcase(item[0], f"{prefix}*"))
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items("", *part) if fnmatch.fnmatchcase(item[0], f"{prefix}*"))
 
 
 class PrefixEndsAtFfff(InMemoryKvStorage):
     """Takes U+FFFF for the last character there is."""
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        return (item for item in super()._items(prefix) if item[0] <= f"{prefix}\uffff")
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items(prefix, *part) if item[0] <= f"{prefix}\uffff")
 
 
 class PrefixIgnoresCase(InMemoryKvStorage):
     """Compares as LIKE does in SQLite."""
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        return (item for item in super()._items("") if item[0].lower().startswith(prefix.lower()))
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        return (item for item in super()._items("", *part) if item[0].lower().startswith(prefix.lower()))
 
 
 class ScansInUtf16Order(InMemoryKvStorage):
     """Orders keys by their UTF-16 units, as some databases do."""
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        yield from sorted(super()._items(prefix), key=lambda item: item[0].encode("utf-16-be"))
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        yield from sorted(super()._items(prefix, *part), key=lambda item: item[0].encode("utf-16-be"))
 
 
 class ScansTheLiveDictionary(InMemoryKvStorage):
     """Breaks when something is deleted meanwhile."""
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
         yield from ((key, data) for key, data in self._items_here().values.items() if key.startswith(prefix))
 
 
@@ -159,6 +166,57 @@ class DeletingTwiceRaises(InMemoryKvStorage):
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         del self._items_here().values[key]
         return Pending(None)
+
+
+class ScansForwardOnly(InMemoryKvStorage):
+    """Ignores the direction of a scan."""
+
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        return super()._items(prefix, part[0] if part else None, False)
+
+
+class BeginsWithTheKey(InMemoryKvStorage):
+    """Begins a scan with the key that it should begin behind."""
+
+    def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
+        after = part[0] if part else None
+        if after is not None and after.startswith(prefix) and (found := self._fetch_one(after)) is not None:
+            yield after, found
+        yield from super()._items(prefix, *part)
+
+
+class InsertsAlways(InMemoryKvStorage):
+    """Stores a value whatever is there."""
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        if data is not None:
+            self._upsert(key, data, transaction)
+        return Pending(True)
+
+
+class SaysThatItInserted(InMemoryKvStorage):
+    """Returns True for a value that it has not stored."""
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        super()._compare_and_set(key, expected, data, transaction)
+        return Pending(True)
+
+
+class LosesConcurrentInserts(InMemoryKvStorage):
+    """Looks, and stores later, without a lock."""
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        found = self._fetch_one(key)
+        self.backend.yield_to_other_threads()  # type: ignore[attr-defined]
+        if found == expected and data is not None:
+            self._upsert(key, data, transaction)
+        return Pending(found == expected)
 
 
 class Broken(MemoryBackend):

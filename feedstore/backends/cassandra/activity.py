@@ -14,7 +14,8 @@ from feedstore.backends.cassandra.stored import stored_entries, stored_slices
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
 from feedstore.ids import ID_BYTES, id_to_bytes
-from feedstore.storage import ActivityStorage
+from feedstore.storage import ActivityStorage, Bounds
+from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -90,7 +91,10 @@ class CassandraActivityStorage(ActivityStorage):
         # In one partition, so that the slices come in the order of their ids.
         return Directory(self.backend.store, self.backend.namespace, _KIND, buckets=1)
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
+
+    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         self.backend.store_to_read()
         first = 0 if after is None else after >> SLICE_SHIFT
         last = b"" if after is None else id_to_bytes(after)

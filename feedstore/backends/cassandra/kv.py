@@ -13,6 +13,7 @@ from feedstore.backends.cassandra.tables import ITEM_BUCKETS
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
+from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -79,7 +80,12 @@ class CassandraKvStorage(KvStorage):
         ]
         return dict(self._read(*row) for rows in store.fetch_all(requests) for row in rows)
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
+        return in_range(self._scan(prefix), after, reverse)
+
+    def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         store = self.backend.store_to_read()
         start = prefix.encode()
         end = start + _BEHIND_EVERYTHING

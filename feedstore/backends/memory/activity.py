@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
-from feedstore.storage import ActivityStorage, Backend
+from feedstore.storage import ActivityStorage, Backend, Bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -55,12 +55,11 @@ class InMemoryActivityStorage(ActivityStorage):
     def _remove(self, journal: Journal, activity_ids: list[int]) -> int | None:
         return journal.remove_items(self.backend.space.activities, activity_ids)
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         with self.backend.lock:
-            ids = sorted(self.backend.space.activities)
-        for activity_id in ids:
-            if after is None or activity_id > after:
-                yield from self.get_from_storage([activity_id]).items()
+            ids = [one for one in self.backend.space.activities if bounds.lowest <= one <= bounds.highest]
+        for activity_id in sorted(ids, reverse=descending):
+            yield from self.get_from_storage([activity_id]).items()
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         return self.backend.write(self._remove_all)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.sorted_keys import SortedKeys
+from feedstore.storage.key import MAX_KEY_BYTES
+
+_LAST = chr(sys.maxunicode)
 
 
 class Items:
@@ -29,8 +34,21 @@ class Items:
             self._keys.discard(key)
             journal.remove_item(self.values, key)
 
-    def after(self, first: str, inclusive: bool, limit: int) -> list[tuple[str, bytes]]:
-        """Return the first items from ``first`` on, in the order of their keys."""
+    def scan(self, prefix: str, after: str | None, reverse: bool, limit: int) -> list[tuple[str, bytes]]:
+        """Return the first items of a prefix behind ``after``, in the order of their keys or in reverse."""
         keys = self._keys
-        start = keys.bisect_left(first) if inclusive else keys.bisect_right(first)
-        return [(key, self.values[key]) for key in keys.slice(start, start + limit)]
+        first, end = keys.bisect_left(prefix), keys.bisect_left(_behind(prefix)) if prefix else len(keys)
+        if after is not None and reverse:
+            end = max(first, min(end, keys.bisect_left(after)))
+        elif after is not None:
+            first = min(end, max(first, keys.bisect_right(after)))
+        chosen = keys.slice(max(first, end - limit), end) if reverse else keys.slice(first, min(end, first + limit))
+        return [(key, self.values[key]) for key in (reversed(chosen) if reverse else chosen)]
+
+
+def _behind(prefix: str) -> str:
+    """Return the least key that is greater than every key with the prefix; no key holds a lone surrogate."""
+    for position in range(len(prefix) - 1, -1, -1):
+        if prefix[position] != _LAST:
+            return prefix[:position] + chr(ord(prefix[position]) + 1)
+    return prefix + _LAST * MAX_KEY_BYTES

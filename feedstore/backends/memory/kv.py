@@ -59,18 +59,30 @@ class InMemoryKvStorage(KvStorage):
             values = self._items_here().values
             return {key: values[key] for key in keys if key in values}
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        chunk = self._chunk(prefix, inclusive=True)
-        while chunk:
-            for key, data in chunk:
-                if not key.startswith(prefix):
-                    return
-                yield key, data
-            chunk = self._chunk(chunk[-1][0], inclusive=False)
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        return self.backend.write(self._put_if, key, expected, data)
 
-    def _chunk(self, first: str, inclusive: bool) -> list[tuple[str, bytes]]:
-        with self.backend.lock:
-            return self._items_here().after(first, inclusive, _CHUNK)
+    def _put_if(self, journal: Journal, key: str, expected: bytes | None, data: bytes | None) -> bool:
+        items = self._items_here()
+        if items.values.get(key) != expected:
+            return False
+        if data is not None:
+            items.put(journal, key, data)
+        return True
+
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
+        last = after
+        while True:
+            with self.backend.lock:
+                chunk = self._items_here().scan(prefix, last, reverse, _CHUNK)
+            yield from chunk
+            if len(chunk) < _CHUNK:
+                return
+            last = chunk[-1][0]
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         return self.backend.write(self._remove, key)

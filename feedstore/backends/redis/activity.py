@@ -12,7 +12,8 @@ from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
 from feedstore.backends.redis.floor import check_ids
 from feedstore.ids import id_from_bytes, id_to_bytes
-from feedstore.storage import ActivityStorage
+from feedstore.storage import ActivityStorage, Bounds
+from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ class RedisActivityStorage(ActivityStorage):
             for first in range(0, len(group), _MOST_A_TRIP):
                 yield bucket, keys.activities[bucket], group[first : first + _MOST_A_TRIP]
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
+
+    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         last = None if after is None else id_to_bytes(after)
         keys = self.backend.keys()
         most = max(_MOST_A_PASS, sum(lengths_of(self.backend.store, keys, keys.activities)) // _MOST_PASSES)

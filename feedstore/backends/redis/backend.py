@@ -71,7 +71,13 @@ class RedisBackend(StoreBackend[Store]):
         super().__init__(store, namespace, metrics)
         reaches_everything = not store.is_cluster or store.settings.buckets == 1
         scope = AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT
-        self.abilities = Abilities(atomic_deliveries=False, exact_floor=False, atomic_scope=scope)
+        self.abilities = Abilities(
+            exact_floor=False,
+            atomic_scope=scope,
+            atomic_deliveries=False,
+            conditional_writes=False,
+            conditional_batches=False,
+        )
 
     def keys(self) -> Keys:
         """Return the names of the namespace's Redis keys, to read them."""

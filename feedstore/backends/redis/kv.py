@@ -13,6 +13,7 @@ from feedstore.backends.redis.scripts import SCAN
 from feedstore.errors import StoredDataError
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
+from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ class RedisKvStorage(KvStorage):
         bucket = keys.bucket_of(self.name)
         return keys.tag(bucket), *keys.of_items(bucket, self.name)
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
+        return in_range(self._scan(prefix), after, reverse)
+
+    def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         start = b"[" + prefix.encode()
         end = b"(" + prefix.encode() + _BEHIND_EVERYTHING
         while True:

@@ -9,7 +9,8 @@ from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.stored import read_ids
 from feedstore.ids import ID_BYTES, id_to_bytes
-from feedstore.storage import ActivityStorage
+from feedstore.storage import ActivityStorage, Bounds
+from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -64,7 +65,10 @@ class SqlActivityStorage(ActivityStorage):
         ids = [id_to_bytes(one) for one in activity_ids]
         return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
 
-    def _iterate(self, after: int | None) -> Iterator[tuple[int, bytes]]:
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
+
+    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time and holds no transaction between."""
         last = _BEFORE_ALL if after is None else id_to_bytes(after)
         while True:

@@ -10,6 +10,7 @@ from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
 from feedstore.backends.sql.stored import read_bytes, read_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
+from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -62,7 +63,12 @@ class SqlKvStorage(KvStorage):
         found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
-    def _items(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _items(
+        self, prefix: str, after: str | None = None, reverse: bool = False, /
+    ) -> Iterator[tuple[str, bytes]]:
+        return in_range(self._scan(prefix), after, reverse)
+
+    def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())
         rows = self._chunk(first, behind)
         while rows:
