@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from feedstore.backends.cassandra.deliveries import IDS_A_REQUEST, KEYS_A_REQUEST
 from feedstore.backends.cassandra.floor import floor_from_bytes
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import checked_ids, stored_entries, stored_key
 from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
-from feedstore.backends.cassandra.values import Rows, int_value, list_value
+from feedstore.backends.cassandra.values import Rows, int_value, list_value, list_values
 from feedstore.ids import id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import Bounds, TimelineStorage
@@ -17,7 +18,6 @@ from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_fi
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_ROWS = 2**31 - 1
-_KEYS_A_REQUEST = 25
 
 
 class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
@@ -62,16 +62,20 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
         """One request for each 25 keys, oldest first for each key; all are sent at once."""
-        store = self.backend.store_to_read()
+        self.backend.store_to_read()
         if bounds.is_empty:
             return {key: [] for key in keys}
         columns = "id, data" if self._reads_payloads else "id"
-        if not descending:
-            requests = [self._request(columns, key, stop, bounds, descending) for key in keys]
-            slices = dict(zip(keys, store.fetch_all(requests), strict=True))
-        else:
-            slices = self._newest_of_many(keys, columns, stop, bounds)
+        slices = self._slices_of_many(keys, columns, stop, bounds, descending)
         return {key: _entries_of(key, slices.get(key, []), start, self._reads_payloads) for key in keys}
+
+    def _slices_of_many(
+        self, keys: list[str], columns: str, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, Rows]:
+        if descending:
+            return self._newest_of_many(keys, columns, stop, bounds)
+        requests = [self._request(columns, key, stop, bounds, descending) for key in keys]
+        return dict(zip(keys, self.backend.store.fetch_all(requests), strict=True))
 
     def _newest_of_many(self, keys: list[str], columns: str, stop: int | None, bounds: Bounds) -> dict[str, Rows]:
         store = self.backend.store
@@ -88,8 +92,30 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return slices
 
     def _some_names(self, keys: Sequence[str]) -> Iterator[bytes]:
-        for first in range(0, len(keys), _KEYS_A_REQUEST):
-            yield list_value(self._names(keys[first : first + _KEYS_A_REQUEST]))
+        return list_values(self._names(keys), KEYS_A_REQUEST)
+
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[Entry], int | None]]:
+        """One request for each 25 keys, oldest first for each key; one more for each 25 keys without entries there."""
+        store = self.backend.store_to_read()
+        columns = "id, data, floor" if self._reads_payloads else "id, floor"
+        slices: dict[str, Rows] = {}
+        if not bounds.is_empty:
+            slices = self._slices_of_many(keys, columns, limit, bounds, descending)
+        # A request with bounds returns no row of a timeline without an entry within them, so no floor either.
+        without = [key for key in keys if not slices.get(key)] if not bounds.is_everything else []
+        requests = [(store.statements.select_floors, [some]) for some in self._some_names(without)]
+        length = len(self._prefix)
+        floors = {name[length:]: floor for rows in store.fetch_all(requests) for name, floor in rows}
+        floors.update((key, rows[0][-1]) for key, rows in slices.items() if rows)
+        return {
+            key: (
+                _entries_of(key, slices.get(key, []), 0, self._reads_payloads),
+                floor_from_bytes(floors.get(key)).lowest,
+            )
+            for key in keys
+        }
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One round trip; another one for the floor if there are no entries."""
@@ -99,7 +125,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
             columns = "id, data, floor" if self._reads_payloads else "id, floor"
             rows = store.fetch(*self._request(columns, key, limit, bounds, descending))
         if not rows:
-            return [], self._floor(key)
+            return [], None if bounds.is_everything else self._floor(key)
         return _entries_of(key, rows, 0, self._reads_payloads), floor_from_bytes(rows[0][-1]).lowest
 
     def _floor(self, key: str) -> int | None:
@@ -119,6 +145,22 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def _contains(self, key: str, activity_id: int) -> bool:
         statement = self.backend.store_to_read().statements.select_entry
         return bool(self._ask(statement, key, id_to_bytes(activity_id)))
+
+    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
+        """One request for each 100 ids, 16 of them concurrently."""
+        store, (name,) = self.backend.store_to_read(), self._names([key])
+        ids = [id_to_bytes(one) for one in activity_ids]
+        requests = [
+            (store.statements.select_entries_by_id, [list_value([name]), some])
+            for some in list_values(ids, IDS_A_REQUEST)
+        ]
+        return {int.from_bytes(row[1], "big") for rows in store.fetch_all(requests) for row in rows}
+
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """One round trip; O(what it counts)."""
+        self.backend.store_to_read()
+        count: int = self.backend.store.fetch(*self._request("COUNT(id)", key, None, bounds, True))[0][0]
+        return count
 
     def _count(self, key: str) -> int:
         """One round trip; O(n)."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
+from feedstore.backends.cassandra.deliveries import Group, Plan, groups_of, planned
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.lengths import look_at
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.transaction import CassandraTransaction
-from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch
+from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch, trims_with_companions
 from feedstore.backends.cassandra.values import bigint_value
+from feedstore.errors import AtomicityError
 from feedstore.ids import ID_BYTES, id_to_bytes
+from feedstore.storage.deliveries import Limits
 from feedstore.storage.timeline_hooks import TimelineHooks
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from feedstore.backends.cassandra.backend import CassandraBackend
 
 _KIND = "timelines"
+_NO_LIMITS = Limits()
 
 
 class CassandraTimelineWrites(TimelineHooks):
@@ -32,7 +37,7 @@ class CassandraTimelineWrites(TimelineHooks):
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One batch for each 500; all are sent at once."""
-        self._deliver(transaction, [key], serialized_activities)
+        self._deliver(transaction, [([key], serialized_activities)])
         store, namespace = self.backend.store, self.backend.namespace
         if store.memory.lengths.must_look(namespace, key, len(serialized_activities)):
             look_at(key, self._count)
@@ -62,16 +67,32 @@ class CassandraTimelineWrites(TimelineHooks):
         Timelines are trimmed when this process has delivered enough to them since it last did, and when it meets them
         for the first time: each costs a read of ``max_length + 1`` ids and one range tombstone.
         """
-        if max_length is None:
-            self._deliver(transaction, keys, serialized)
+        return self._deliver_within([(keys, serialized)], Limits(max_length), transaction)
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """As :meth:`_add_to_many`. With ``companions`` or ``max_per_payload`` it reads first, all timelines
+        concurrently: which of the ids they hold, and the ids of the delivered payloads.
+        """
+        if isinstance(transaction, CassandraTransaction) and _is_read_first(limits):
+            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
+        return self._deliver_within(groups_of(deliveries), limits, transaction)
+
+    def _deliver_within(self, groups: Sequence[Group], limits: Limits, transaction: Transaction) -> Pending[int | None]:
+        length = limits.max_length
+        if length is None:
+            self._deliver(transaction, groups, limits)
             return Pending(None)
         store, namespace = self.backend.store_to_write(), self.backend.namespace
         excess = store.memory.excess
-        due = excess.deliver(namespace, keys, len(serialized), max_length)
+        due: list[str] = []
+        for keys, serialized in groups:
+            due += excess.deliver(namespace, keys, len(serialized), length)
         try:
-            self._deliver(transaction, keys, serialized, is_counted=True)
+            self._deliver(transaction, groups, limits, is_counted=True)
             if due:
-                self._trim_all(transaction, due, max_length)
+                self._trim_all(transaction, due, length, limits.companions)
                 if isinstance(transaction, CassandraTransaction):
                     transaction.trimmed.append((namespace, due))
         except BaseException:
@@ -82,29 +103,51 @@ class CassandraTimelineWrites(TimelineHooks):
     def _deliver(
         self,
         transaction: Transaction,
-        keys: Sequence[str],
-        serialized: Mapping[int, bytes],
+        groups: Sequence[Group],
+        limits: Limits = _NO_LIMITS,
         is_counted: bool = False,
     ) -> None:
-        store = self.backend.store_to_write()
+        store, namespace = self.backend.store_to_write(), self.backend.namespace
+        if not is_counted:
+            for keys, serialized in groups:
+                store.memory.excess.add(namespace, keys, len(serialized))
+        keys_of_all = [key.encode() for keys, _ in groups for key in keys]
+        if _is_read_first(limits):
+            plan = planned(store, self._prefix, groups, limits)
+            if plan.companions:
+                self._fill(plan)
+            self._directory.write_with(AUTOCOMMIT, keys_of_all, plan.timelines)
+            return
         timestamp = bigint_value(store.clock.next())
+        writes = chain.from_iterable(self._additions(transaction, *group, timestamp) for group in groups)
+        self._directory.write_with(transaction, keys_of_all, writes)
+
+    def _fill(self, plan: Plan) -> None:
+        """Carry out the writes to companions."""
+        length = len(self._prefix.encode())
+        filled = [name[length:] for name in plan.filled]
+        self._directory.write_with(AUTOCOMMIT, filled, plan.companions)
+        excess = self.backend.store.memory.excess
+        for key, amount in zip(filled, plan.filled.values(), strict=True):
+            excess.add(self.backend.namespace, [key.decode()], amount)
+
+    def _additions(
+        self, transaction: Transaction, keys: Sequence[str], serialized: Mapping[int, bytes], timestamp: bytes
+    ) -> Iterator[Write]:
+        """Return the writes that add the same entries to timelines."""
+        statements, names = self.backend.store.statements, self._names(keys)
         ids = [one.to_bytes(ID_BYTES, "big") for one in serialized]
         size = (ROW_BYTES + ID_BYTES) * len(ids)
-        names = self._names(keys)
+        _note(transaction, names, Added(serialized.keys()))
         if any(serialized.values()):
-            statement, entries = store.statements.add_entry, list(zip(ids, serialized.values(), strict=True))
+            statement, entries = statements.add_entry, list(zip(ids, serialized.values(), strict=True))
             size += sum(map(len, serialized.values()))
-            writes = (
+            return (
                 Write((name,), [(statement, [timestamp, data, name, one]) for one, data in entries], size)
                 for name in names
             )
-        else:
-            statement = store.statements.add_reference
-            writes = (Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names)
-        _note(transaction, names, Added(serialized.keys()))
-        if not is_counted:
-            store.memory.excess.add(self.backend.namespace, keys, len(ids))
-        self._directory.write_with(transaction, [key.encode() for key in keys], writes)
+        statement = statements.add_reference
+        return (Write((name,), [(statement, [timestamp, name, one]) for one in ids], size) for name in names)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -131,14 +174,23 @@ class CassandraTimelineWrites(TimelineHooks):
         self._trim_all(transaction, [key], length)
         return Pending(None)
 
-    def _trim_all(self, transaction: Transaction, keys: Sequence[str], length: int) -> None:
+    def _trim_all(
+        self, transaction: Transaction, keys: Sequence[str], length: int, companions: Sequence[str] = ()
+    ) -> None:
         store, names = self.backend.store_to_write(), self._names(keys)
         if isinstance(transaction, CassandraTransaction) and transaction.is_atomic:
             for name in names:
                 transaction.add(trims_in_batch(store, name, length, transaction))
             return
         store.send_collected(transaction)
-        store.write_now(trims(store, names, length))
+        if companions:
+            suffixes = [suffix.encode() for suffix in companions]
+            of_each = {name: [name + suffix for suffix in suffixes] for name in names}
+            removals, dropping = trims_with_companions(store, of_each, length)
+            store.write_now(removals)
+            store.write_now(dropping)
+        else:
+            store.write_now(trims(store, names, length))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         self._delete_all(transaction, self.backend.store_to_write(), self._names([key]))
@@ -173,6 +225,11 @@ class CassandraTimelineWrites(TimelineHooks):
     @property
     def _directory(self) -> Directory:
         return Directory(self.backend.store, self.backend.namespace, _KIND)
+
+
+def _is_read_first(limits: Limits) -> bool:
+    """Return whether a delivery within limits must read the timelines before it writes."""
+    return limits.max_per_payload is not None or bool(limits.companions)
 
 
 def _note(transaction: Transaction, names: Sequence[bytes], change: Added | Removed | Deleted) -> None:

@@ -6,16 +6,16 @@ it and stays, and so does what is added after somebody deletes the timeline mean
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from feedstore.backends.cassandra.batches import Write
+from feedstore.backends.cassandra.batches import TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.stored import stored_id
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value
-from feedstore.ids import MAX_ID, id_to_bytes
+from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 
 _LONGEST = 2**31 - 2
@@ -32,12 +32,59 @@ def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
     if length > _LONGEST:
         return []
     timestamp = store.clock.next()
-    writes = []
-    for name, rows in zip(names, _newest(store, names, length + 1), strict=True):
-        if len(rows) > length and rows[length][0] is not None:
-            epoch = floor_from_bytes(rows[0][1]).epoch
-            writes.append(_drop(store, name, stored_id(rows[length][0], _named(name)), timestamp, epoch))
-    return writes
+    return [_drop(store, name, highest, timestamp, epoch) for name, highest, epoch in _cuts(store, names, length)]
+
+
+def trims_with_companions(
+    store: Store, companions: Mapping[bytes, Sequence[bytes]], length: int
+) -> tuple[list[Write], list[Write]]:
+    """Return the writes that remove from companions what a trim drops, and those that trim.
+
+    ``companions`` holds the companions of each timeline by its name. For each timeline that is too long, and each of
+    its companions, one more request reads the ids up to the newest that goes; all are sent concurrently.
+    """
+    if length > _LONGEST:
+        return [], []
+    timestamp = store.clock.next()
+    cuts = _cuts(store, list(companions), length)
+    groups = [[name, *companions[name]] for name, _, _ in cuts]
+    statement = store.statements.select_up_to
+    requests = [
+        (statement, [name, id_to_bytes(highest)])
+        for group, (_, highest, _) in zip(groups, cuts, strict=True)
+        for name in group
+    ]
+    pages = iter(store.fetch_all(requests, store.settings.trim_consistency))
+    removals = []
+    for group in groups:
+        dropped, *found = ({row[0] for row in next(pages)} for _ in group)
+        for name, ids in zip(group[1:], found, strict=True):
+            removals += _removal(store, name, ids, dropped, timestamp)
+    return removals, [_drop(store, name, highest, timestamp, epoch) for name, highest, epoch in cuts]
+
+
+def _removal(store: Store, name: bytes, ids: set[bytes], dropped: set[bytes], timestamp: int) -> list[Write]:
+    """Return the write that removes the dropped ids from a companion, of which ``ids`` lie in the range of the trim.
+
+    One range tombstone, unless the companion holds entries there that its timeline does not.
+    """
+    going, at = ids & dropped, bigint_value(timestamp)
+    if not going:
+        return []
+    if going == ids:
+        row = (store.statements.remove_up_to, [at, name, max(going)])
+        return [Write((name,), [row], TOMBSTONE_BYTES + ID_BYTES)]
+    rows = [(store.statements.remove_entry, [at, name, one]) for one in going]
+    return [Write((name,), rows, (TOMBSTONE_BYTES + ID_BYTES) * len(rows))]
+
+
+def _cuts(store: Store, names: Sequence[bytes], length: int) -> list[tuple[bytes, int, int]]:
+    """Return the timelines that are longer than ``length``, each with the newest id that goes and its epoch."""
+    return [
+        (name, stored_id(rows[length][0], _named(name)), floor_from_bytes(rows[0][1]).epoch)
+        for name, rows in zip(names, _newest(store, names, length + 1), strict=True)
+        if len(rows) > length and rows[length][0] is not None
+    ]
 
 
 def trims_in_batch(store: Store, name: bytes, length: int, transaction: CassandraTransaction) -> list[Write]:

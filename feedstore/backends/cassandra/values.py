@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 Rows = list[tuple[Any, ...]]
@@ -29,6 +29,12 @@ def list_value(elements: Sequence[bytes]) -> bytes:
     for element in elements:
         parts += (_INT.pack(len(element)), element)
     return b"".join(parts)
+
+
+def list_values(elements: Sequence[bytes], length: int) -> Iterator[bytes]:
+    """Yield lists of at most ``length`` of the elements, one for each request."""
+    for first in range(0, len(elements), length):
+        yield list_value(elements[first : first + length])
 
 
 def routing_key(parts: Sequence[bytes]) -> bytes:
