@@ -48,10 +48,11 @@ class ActivityStorage(Storage):
         or so.
         """
         serialized = self.serialize_activities(activities)
-        return self._write(
+        return self._write_measured(
             batch_interface,
+            "write",
+            len(serialized),
             (lambda transaction: self.add_to_storage(serialized, transaction)) if serialized else self._write_nothing,
-            lambda: self.metrics.on_feed_write(self.__class__, len(serialized)),
         )
 
     def get(self, activity_id: Any) -> Any | None:
@@ -65,8 +66,8 @@ class ActivityStorage(Storage):
         An id that is asked for twice comes twice. One round trip for each 500 or so.
         """
         ids = self.activities_to_ids(activity_ids)
-        found = self.get_from_storage(ids) if ids else self._read_nothing()
-        self.metrics.on_feed_read(self.__class__, len(found))
+        found = self._read(self.get_from_storage, ids) if ids else self._read_nothing()
+        self.metrics.on_storage_read(self.__class__, len(found))
         return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
 
     def _read_nothing(self) -> dict[int, bytes]:
@@ -84,10 +85,11 @@ class ActivityStorage(Storage):
         batch. One round trip for each 500 or so.
         """
         ids = list(dict.fromkeys(self.activities_to_ids(activities)))
-        return self._write(
+        return self._write_measured(
             batch_interface,
+            "remove",
+            len(ids),
             (lambda transaction: self.remove_from_storage(ids, transaction)) if ids else self._write_nothing,
-            lambda: self.metrics.on_feed_remove(self.__class__, len(ids)),
         )
 
     def iterate(self, after: Any = None, before: Any = None, *, reverse: bool = False) -> Iterator[Any]:

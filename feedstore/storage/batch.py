@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -129,9 +130,15 @@ class Batch:
         operations, self._operations = self._operations, []
         self._state = "ended"
         if error is None and operations:
-            self.results = [pending.result for pending in self.backend.transact(operations, self.atomic)]
+            self._commit(operations)
             for operation in operations:
                 if operation.report is not None:
                     operation.report()
             for notifier, keys in self._announcements.items():
                 notifier.announce_stored(keys)
+
+    def _commit(self, operations: list[Operation]) -> None:
+        """Commit the writes within the metrics' timer of batches, and keep their results."""
+        timer = self.backend.metrics.storage_timer(type(self.backend), "batch")
+        with nullcontext() if timer is None else timer:
+            self.results = [pending.result for pending in self.backend.transact(operations, self.atomic)]

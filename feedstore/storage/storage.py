@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
@@ -12,7 +13,11 @@ from feedstore.metrics import Metrics
 from feedstore.serializers import DummySerializer, Serializer
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
+from feedstore.storage.batch import Batch
+from feedstore.storage.transaction import Pending, Transaction
 from feedstore.storage.writer import Writer
+
+_Result = TypeVar("_Result")
 
 
 class Storage(Writer):
@@ -68,6 +73,41 @@ class Storage(Writer):
                 f"serializer_class is a subclass of feedstore.serializers.Serializer, not {shown(chosen)}"
             )
         return chosen(activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class)
+
+    def _write_measured(
+        self,
+        batch_interface: Batch | None,
+        operation: str,
+        activities_count: int,
+        write: Callable[[Transaction], Pending[_Result]],
+        keys: Sequence[str] = (),
+        creates: bool = False,
+    ) -> _Result | None:
+        """Call :meth:`_write`, and report the operation and how many activities it holds to the metrics."""
+        return self._write(
+            batch_interface,
+            write,
+            partial(self._report, operation, activities_count),
+            keys,
+            creates,
+            partial(self.metrics.storage_timer, self.__class__, operation),
+        )
+
+    def _read(self, hook: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Call a hook that reads, within the metrics' timer of reads."""
+        timer = self.metrics.storage_timer(self.__class__, "read")
+        if timer is None:
+            return hook(*arguments)
+        with timer:
+            return hook(*arguments)
+
+    def _report(self, operation: str, activities_count: int) -> None:
+        if operation == "write":
+            self.metrics.on_storage_write(self.__class__, activities_count)
+        elif operation == "remove":
+            self.metrics.on_storage_remove(self.__class__, activities_count)
+        else:
+            self.metrics.on_storage_fanout(self.__class__, operation, activities_count)
 
     @property
     def serializer(self) -> Serializer:

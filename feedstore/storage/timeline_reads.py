@@ -49,10 +49,10 @@ class TimelineReads(TimelineHooks):
             return self._get_hydrated(hydrate_from, key, first, last, bounds, descending)[0]
         entries: list[Entry] = []
         if last is None or first < last:
-            entries = self.get_slice_from_storage(key, first, last, bounds, ordering_of(descending))
+            entries = self._read(self.get_slice_from_storage, key, first, last, bounds, ordering_of(descending))
         else:
             self.backend.check_open()
-        self.metrics.on_feed_read(self.__class__, len(entries))
+        self.metrics.on_storage_read(self.__class__, len(entries))
         return self._serializer.loads_many(entries)
 
     def get_page(
@@ -76,12 +76,12 @@ class TimelineReads(TimelineHooks):
         check_key(key)
         if hydrate_from is not None:
             items, ids = self._get_hydrated(hydrate_from, key, 0, limit + 1, bounds, descending, limit)
-            floor = self._floor(key)
+            floor = self._read(self._floor, key)
         else:
-            entries, floor = self._get_page(key, limit + 1, bounds, descending)
+            entries, floor = self._read(self._get_page, key, limit + 1, bounds, descending)
             ids = [activity_id for activity_id, _ in entries]
             items = self._serializer.loads_many(entries[:limit])
-            self.metrics.on_feed_read(self.__class__, len(items))
+            self.metrics.on_storage_read(self.__class__, len(items))
         return _page_of(items, ids, limit, floor, descending)
 
     def get_many_pages(
@@ -105,9 +105,9 @@ class TimelineReads(TimelineHooks):
         if not distinct:
             self.backend.check_open()
             return {}
-        found = self._get_many_pages(distinct, limit + 1, bounds, descending)
+        found = self._read(self._get_many_pages, distinct, limit + 1, bounds, descending)
         slices = {key: found[key][0] for key in distinct}
-        self.metrics.on_feed_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
+        self.metrics.on_storage_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
         shown_entries = {key: entries[:limit] for key, entries in slices.items()}
         if hydrate_from is not None:
             shown_entries = _hydrate_slices(_checked_storage(hydrate_from), shown_entries)
@@ -139,10 +139,10 @@ class TimelineReads(TimelineHooks):
         distinct = list(dict.fromkeys(map(check_key, checked_iterable(keys))))
         slices: dict[str, list[Entry]] = {}
         if distinct and (last is None or first < last):
-            slices = self._get_many_slices(distinct, first, last, bounds, descending)
+            slices = self._read(self._get_many_slices, distinct, first, last, bounds, descending)
         else:
             self.backend.check_open()
-        self.metrics.on_feed_read(self.__class__, sum(map(len, slices.values())))
+        self.metrics.on_storage_read(self.__class__, sum(map(len, slices.values())))
         if hydrate_from is not None:
             slices = _hydrate_slices(_checked_storage(hydrate_from), slices)
         loads_many = (hydrate_from or self).serializer.loads_many
@@ -155,8 +155,8 @@ class TimelineReads(TimelineHooks):
         backend's: O(log n) in memory, O(position) elsewhere unless its documentation says better.
         """
         activity_id = self.activity_to_id(activity_or_id)
-        position = self.get_index_of(check_key(key), activity_id)
-        self.metrics.on_feed_read(self.__class__, 0 if position is None else 1)
+        position = self._read(self.get_index_of, check_key(key), activity_id)
+        self.metrics.on_storage_read(self.__class__, 0 if position is None else 1)
         if position is None:
             raise ActivityNotFound(f"the timeline {shown(key, WHOLE_KEY)} holds no activity {id_to_text(activity_id)}")
         return position
@@ -211,11 +211,11 @@ class TimelineReads(TimelineHooks):
         entries: list[tuple[int, bytes | None]] = []
         _checked_storage(activities)
         if stop is None or start < stop:
-            entries = self._get_hydrated_slice(activities, key, start, stop, bounds, descending)
+            entries = self._read(self._get_hydrated_slice, activities, key, start, stop, bounds, descending)
         else:
             self.backend.check_open()
         present = [(activity_id, data) for activity_id, data in entries[:limit] if data is not None]
-        self.metrics.on_feed_read(self.__class__, len(present))
+        self.metrics.on_storage_read(self.__class__, len(present))
         return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]
 
 
@@ -227,7 +227,7 @@ def _checked_storage(hydrate_from: Any) -> ActivityStorage:
 
 def _hydrate_slices(activities: ActivityStorage, slices: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
     ids = list({activity_id: None for entries in slices.values() for activity_id, _ in entries})
-    found = activities.get_from_storage(ids) if ids else {}
+    found = activities._read(activities.get_from_storage, ids) if ids else {}
     return {
         key: [(activity_id, found[activity_id]) for activity_id, _ in entries if activity_id in found]
         for key, entries in slices.items()

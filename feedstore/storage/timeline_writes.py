@@ -50,12 +50,13 @@ class TimelineWrites(TimelineHooks):
         """
         check_key(key)
         serialized = self.serialize_activities(activities)
-        result = self._write(
+        result = self._write_measured(
             batch_interface,
+            "write",
+            len(serialized),
             (lambda transaction: self.add_to_storage(key, serialized, transaction))
             if serialized
             else self._write_nothing,
-            lambda: self.metrics.on_feed_write(self.__class__, len(serialized)),
             [key],
             creates=True,
         )
@@ -143,27 +144,17 @@ class TimelineWrites(TimelineHooks):
         changed = keys
         if limits.companions:
             changed = [key + suffix for key in keys for suffix in ("", *limits.companions)]
-        result = self._write(
+        result = self._write_measured(
             batch_interface,
-            self._timed(write if keys and activities else self._write_nothing),
-            lambda: self.metrics.on_fanout(self.__class__, operation, activities),
+            operation,
+            activities,
+            write if keys and activities else self._write_nothing,
             changed,
             creates=True,
         )
         if activities:
             self._announce(changed, batch_interface)
         return result
-
-    def _timed(
-        self, write: Callable[[Transaction], Pending[int | None]]
-    ) -> Callable[[Transaction], Pending[int | None]]:
-        """Return ``write`` within the metrics' timer of fan-outs."""
-
-        def timed(transaction: Transaction) -> Pending[int | None]:
-            with self.metrics.fanout_timer(self.__class__):
-                return write(transaction)
-
-        return timed
 
     def _announce(self, keys: list[str], batch_interface: Batch | None) -> None:
         """Tell the notifier that was passed as an option what is stored now, or will be when the batch has ended."""
@@ -187,12 +178,13 @@ class TimelineWrites(TimelineHooks):
         """
         check_key(key)
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
-        result = self._write(
+        result = self._write_measured(
             batch_interface,
+            "remove",
+            len(serialized),
             (lambda transaction: self.remove_from_storage(key, serialized, transaction))
             if serialized
             else self._write_nothing,
-            lambda: self.metrics.on_feed_remove(self.__class__, len(serialized)),
             [key],
         )
         if serialized and result != 0:
@@ -207,14 +199,13 @@ class TimelineWrites(TimelineHooks):
         """
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
         distinct = _distinct_keys(keys)
-        result = self._write(
+        result = self._write_measured(
             batch_interface,
-            self._timed(
-                (lambda transaction: self._remove_from_many(distinct, serialized, transaction))
-                if distinct and serialized
-                else self._write_nothing
-            ),
-            lambda: self.metrics.on_fanout(self.__class__, "remove_from_many", len(serialized)),
+            "remove_from_many",
+            len(serialized),
+            (lambda transaction: self._remove_from_many(distinct, serialized, transaction))
+            if distinct and serialized
+            else self._write_nothing,
             distinct,
         )
         if serialized and result != 0:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
@@ -63,6 +64,7 @@ class Writer(ABC):
         report: Callable[[], None] | None = None,
         keys: Sequence[str] = (),
         creates: bool = False,
+        timer: Callable[[], AbstractContextManager[Any] | None] | None = None,
     ) -> _Result | None:
         """Call ``write`` now and return its result, or add it to the batch and return None.
 
@@ -72,12 +74,18 @@ class Writer(ABC):
             report: is called once the write has been committed, and never if it was not.
             keys: the timelines that the write changes. A store may lock them before the first write of a batch.
             creates: whether the write creates those of the timelines that are missing.
+            timer: returns a context manager that is open while an immediate write is committed, or None.
         """
         batch = self._batch_to_join(batch_interface)
         if batch is not None:
             batch.enqueue(self, write, report, keys, creates)
             return None
-        result = write(AUTOCOMMIT).result
+        opened = None if timer is None else timer()
+        if opened is None:
+            result = write(AUTOCOMMIT).result
+        else:
+            with opened:
+                result = write(AUTOCOMMIT).result
         if report is not None:
             report()
         return result

@@ -226,16 +226,47 @@ class MetricsSuite(Suite):
         timelines.get_many_slices(["key"], 0, 5, hydrate_from=activities)
         assert metrics.take() == [("read", type(timelines), 2)] * 3
 
-    def test_a_fan_out_is_timed_and_told_once(self, backend: Backend) -> None:
+    def test_a_fan_out_is_timed_and_reported_once(self, backend: Backend) -> None:
         """Metrics: with the activities that it was given, however many the timelines."""
         metrics = RecordingMetrics()
         storage = backend.timeline_storage(metrics=metrics)
         kind = type(storage)
-        timer = [("timer opens", kind), ("timer closes", kind)]
         storage.add_to_many(["a", "b", "c"], [1, 2, 1], max_length=1)
-        assert metrics.take() == [*timer, ("add_to_many", kind, 2)]
+        assert (metrics.take(), metrics.take_timed()) == ([("add_to_many", kind, 2)], [("add_to_many", kind)])
+        storage.add_to_each({"a": [3], "b": [4, 5]})
+        assert (metrics.take(), metrics.take_timed()) == ([("add_to_each", kind, 3)], [("add_to_each", kind)])
         storage.remove_from_many(["a", "b"], [1, 1])
-        assert metrics.take() == [*timer, ("remove_from_many", kind, 1)]
+        assert (metrics.take(), metrics.take_timed()) == ([("remove_from_many", kind, 1)], [("remove_from_many", kind)])
+
+    def test_a_timer_is_open_while_the_store_works(self, backend: Backend) -> None:
+        """Metrics: each read and write is timed, and the timer is closed when the count is reported."""
+        opened: list[int] = []
+
+        class Checking(RecordingMetrics):
+            def on_storage_read(self, storage_class: type, activities_count: int) -> None:
+                opened.append(self.open_timers)
+
+            on_storage_write = on_storage_remove = on_storage_read
+
+        metrics = Checking()
+        timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
+        of_timelines, of_activities = type(timelines), type(activities)
+        for make_call, expected in (
+            (lambda: activities.add(with_id(1)), [("write", of_activities)]),
+            (lambda: activities.get(1), [("read", of_activities)]),
+            (lambda: timelines.add("key", 1), [("write", of_timelines)]),
+            (lambda: timelines.get_slice("key", 0, 5), [("read", of_timelines)]),
+            (lambda: timelines.get_page("key", 5), [("read", of_timelines)]),
+            (lambda: timelines.get_many_slices(["key"], 0, 5), [("read", of_timelines)]),
+            (lambda: timelines.get_many_pages(["key"], 5), [("read", of_timelines)]),
+            (lambda: timelines.index_of("key", 1), [("read", of_timelines)]),
+            (lambda: timelines.remove("key", 1), [("remove", of_timelines)]),
+            (lambda: activities.remove(1), [("remove", of_activities)]),
+        ):
+            make_call()
+            assert metrics.take_timed() == expected
+        assert opened == [0] * 10
+        assert metrics.open_timers == 0
 
     def test_a_refused_call_is_not_told(self, backend: Backend) -> None:
         """Metrics: bad input is no read and no write."""
@@ -260,10 +291,10 @@ class MetricsSuite(Suite):
         seen: list[int] = []
 
         class Looking(Metrics):
-            def on_feed_write(self, feed_class: type, activities_count: int) -> None:
+            def on_storage_write(self, storage_class: type, activities_count: int) -> None:
                 seen.append(timelines.count("key"))
 
-            def on_feed_remove(self, feed_class: type, activities_count: int) -> None:
+            def on_storage_remove(self, storage_class: type, activities_count: int) -> None:
                 seen.append(timelines.count("key"))
 
         storage = backend.timeline_storage(metrics=Looking())
@@ -275,11 +306,14 @@ class MetricsSuite(Suite):
         """Metrics: the writes of a batch are reported after its commit, in order."""
         metrics = RecordingMetrics()
         timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
+        # A batch's commit is timed by the backend's metrics, and its writes are not timed separately.
+        backend.metrics = metrics
         with backend.batch() as batch:
             activities.add(with_id(1), batch_interface=batch)
             timelines.add("key", 1, batch_interface=batch)
             timelines.remove("key", 2, batch_interface=batch)
             assert metrics.take() == []
+        assert metrics.take_timed() == [("batch", type(backend))]
         assert metrics.take() == [
             ("write", type(activities), 1),
             ("write", type(timelines), 1),

@@ -109,11 +109,11 @@ class HandsOutWhatItStores(InMemoryActivityStorage):
 
 
 class CountsReadsTwice(InMemoryActivityStorage):
-    """Tells metrics of a single get as of many."""
+    """Reports a single get to the metrics twice."""
 
     def get(self, activity_id: Any) -> Any | None:
         found = super().get(activity_id)
-        self.metrics.on_feed_read(type(self), 1)
+        self.metrics.on_storage_read(type(self), 1)
         return found
 
 
