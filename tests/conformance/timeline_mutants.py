@@ -190,7 +190,7 @@ class CountGoesUpOnly(InMemoryTimelineStorage):
     """Keeps a counter that removals forget."""
 
     def _count(self, key: str) -> int:
-        return super()._count(key) + (1 if super()._floor(key) is None and not self._entries(key).ids else 0)
+        return super()._count(key) + (1 if super()._floor(key) is None and not len(self._entries(key)) else 0)
 
 
 class KeysOfEmptyTimelines(InMemoryTimelineStorage):

@@ -22,6 +22,7 @@ from feedstore.backends.memory import (
 )
 from feedstore.errors import InvalidTypeError
 from feedstore.serializers import JsonSerializer
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from feedstore.testing.processes import run_in_child, run_in_threads
 from feedstore.testing.samples import OLDEST_FIRST, ids_of, make_activity
 
@@ -47,6 +48,12 @@ class TestAMillionEntries:
         assert large.index_of("key", 1_000_000) == 499_999
         assert large.contains("key", 777_776) is True
         assert large.contains("key", 777_777) is False
+
+    def test_counts_and_pages_within_a_filter(self, large: Any) -> None:
+        assert large.count("key", {"activity_id__gte": 500_001, "activity_id__lt": 1_000_000}) == 249_999
+        assert large.contains_many("key", [7, 8, 1_999_998, 2_000_000]) == {8, 1_999_998}
+        pages = large.get_many_pages(["key", "never"], 2)
+        assert (ids_of(pages["key"].items), pages["never"].items) == ([1_999_998, 1_999_996], [])
 
     def test_single_changes_in_the_midst(self, large: Any) -> None:
         for number in range(1, 20_000, 2):
@@ -75,6 +82,35 @@ class TestAMillionEntries:
     def test_a_reference_costs_no_table_of_payloads(self, large: Any) -> None:
         entries = large.backend.space.timelines["key"]
         assert entries.payloads == {}
+
+
+class _KeepsObjects(JsonSerializer):
+    """Makes payloads that are no bytes, which memory keeps."""
+
+    def dumps(self, activity: Any) -> Any:
+        return [activity.actor]
+
+    def loads(self, data: Any, activity_id: int) -> Any:
+        return data
+
+
+class TestLimitsByPayload:
+    def test_only_bytes_are_compared(self) -> None:
+        timelines = InMemoryTimelineStorage(_KeepsObjects)
+        with pytest.raises(InvalidTypeError, match=r"payloads of bytes.*\['ann'\]"):
+            timelines.add_to_many(["a"], [make_activity()], max_per_payload=2)
+        assert list(timelines.keys()) == []
+        timelines.add("a", make_activity())
+        grouped = timelines.backend.timeline_storage(GroupSerializer)
+        assert grouped.add_to_many(["a"], by("ann", 1, 2, 3), max_per_payload=2) == 3
+        assert timelines.count("a") == 3
+
+    def test_timelines_without_a_limit_keep_no_groups(self) -> None:
+        backend = MemoryBackend()
+        grouped = backend.timeline_storage(GroupSerializer)
+        grouped.add_to_many(["a", "b"], by("ann", 1, 2, 3), max_length=2)
+        grouped.add_to_many(["a"], by("ann", 4), max_per_payload=1)
+        assert [backend.space.timelines[key].groups is None for key in "ab"] == [False, True]
 
 
 class TestPrivateStores:

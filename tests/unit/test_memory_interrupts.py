@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.backends.memory import MemoryBackend, sorted_keys
+from feedstore.backends.memory import MemoryBackend
+from feedstore.backends.memory.groups import Groups
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.sorted_keys import SortedKeys
 from feedstore.serializers import JsonSerializer
+from feedstore.testing.delivery_suite import GroupSerializer
 from interrupting import Interrupts, interrupts
 from soak import count
 
@@ -27,8 +31,7 @@ Call = Callable[[MemoryBackend], object]
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few keys fill several chunks."""
-    monkeypatch.setattr(sorted_keys, "_LONGEST", 8)
-    monkeypatch.setattr(sorted_keys, "_FILLED", 4)
+    monkeypatch.setattr(SortedKeys, "DEFAULT_LOAD_FACTOR", 4)
 
 
 @pytest.mark.soak
@@ -82,10 +85,14 @@ def test_an_interrupted_roll_back_is_finished_by_the_next_thread() -> None:
 
 def _random_call(choice: random.Random) -> Call:
     key, ids = choice.choice(["a", "b"]), [choice.randrange(60) for _ in range(choice.randrange(1, 9))]
-    text, activities = str(ids[0] % 30), [Activity("ann", "like", "photo:7", id=one) for one in ids]
+    text, activities = str(ids[0] % 30), [Activity(f"ann:{one % 3}", "like", "photo:7", id=one) for one in ids]
     calls: list[Call] = [
         lambda store: store.timeline_storage(JsonSerializer).add_many(key, activities),
         lambda store: store.timeline_storage().add_to_many(["a", "b", "c"], ids[:1], max_length=25),
+        lambda store: store.timeline_storage(GroupSerializer).add_to_many(
+            ["a", "b"], activities, max_length=25, max_per_payload=1 + ids[0] % 5, companions=["+"]
+        ),
+        lambda store: store.timeline_storage().add_to_each({"a": ids[:1], "c": ids}, companions=["+", "-"]),
         lambda store: store.timeline_storage().remove_from_many(["a", "b"], ids),
         lambda store: store.timeline_storage().trim(key, ids[0]),
         lambda store: store.timeline_storage().delete(key) if ids[0] % 10 == 0 else None,
@@ -112,8 +119,11 @@ def _batch(store: MemoryBackend, ids: list[int]) -> None:
 def _state(store: MemoryBackend) -> Any:
     """Return what the store holds, also inside its queue."""
     timelines, items, space = store.timeline_storage(), store.kv_storage(), store.space
+    for entries in space.timelines.values():
+        entries.ids._check()
+        assert entries.groups is None or entries.groups._ids == Groups(entries.ids, entries.payloads)._ids
     held = {
-        key: (entries.ids.slice(0, 10**6), entries.payloads, entries.floor(), len(entries))
+        key: (list(entries.ids), entries.payloads, entries.floor(), len(entries))
         for key, entries in space.timelines.items()
         if len(entries) or entries.floor() is not None
     }
@@ -128,30 +138,107 @@ def _state(store: MemoryBackend) -> Any:
     return held, list(items.items()), dict(space.activities), messages
 
 
+class _Interrupted(Exception):
+    """What :func:`_interrupted_at` raises."""
+
+
+def _interrupted_at(step: int, change: Callable[[], object]) -> bool:
+    """Call ``change`` and raise before its instruction of that number; return whether it came so far.
+
+    A signal handler may run at fewer places: between two instructions of which the first is a call or a jump.
+    """
+    left = step
+
+    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
+        nonlocal left
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            if left == 0:
+                raise _Interrupted
+            left -= 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        change()
+    except _Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
 @pytest.mark.usefixtures("small_chunks")
-def test_sorted_keys_are_those_of_a_sorted_list() -> None:
+@pytest.mark.parametrize("size", [0, 1, 8, 13])
+def test_no_step_of_a_change_loses_a_key(size: int) -> None:
+    """After every instruction of every change the lists of sortedcontainers hold the keys before or after it, so the
+    undo steps of the journal find them all.
+    """
+    keys = range(0, 2 * size, 2)
+    changes: list[tuple[Callable[[SortedKeys, int], object], int]] = [
+        *((SortedKeys.add, key) for key in (-1, 9, 99)),
+        *((SortedKeys.discard, key) for key in (0, 8, 2 * size - 2)),
+        *((SortedKeys.drop_first, number) for number in (1, 2, 3) if number < size),
+    ]
+    interrupts = 0
+    for change, argument in changes:
+        for is_indexed in (False, True):
+            step = 0
+            changed = _keys(keys, is_indexed)
+            change(changed, argument)
+            changed._check()
+            while _interrupted_at(step, partial(change, found := _keys(keys, is_indexed), argument)):
+                step += 1
+                assert list(found) in _between(list(keys), list(changed))
+                found.mend()
+                for key in set(found).difference(keys):
+                    found.discard(key)
+                for key in set(keys).difference(found):
+                    found.add(key)
+                assert list(found) == list(keys)
+                found._check()
+            interrupts += step
+    assert interrupts > 100
+
+
+def _keys(keys: range, is_indexed: bool) -> SortedKeys:
+    made = SortedKeys()
+    for key in keys:
+        made.add(key)
+    if is_indexed and len(made._lists) > 1:
+        made._build_index()
+    return made
+
+
+def _between(before: list[int], after: list[int]) -> list[list[int]]:
+    """Return the contents that a change may leave: keys go one after the other, from the least."""
+    gone = [key for key in before if key not in after]
+    return [after, *([key for key in before if key not in gone[:number]] for number in range(len(gone) + 1))]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_sorted_keys_are_those_of_a_set() -> None:
+    """The lists keep the invariants of sortedcontainers, which checks them itself, whatever is added and removed."""
     choice, keys, model = random.Random(2), SortedKeys(), set[int]()
-    for _ in range(count(1_500, 1_500)):
-        key, some = choice.randrange(100), choice.sample(range(100), choice.randrange(12))
-        match choice.randrange(5):
-            case 0 | 1:
+    for _ in range(count(1_500, 15_000)):
+        key = choice.randrange(100)
+        assert keys.is_new(key) == (key not in model)
+        match choice.randrange(9):
+            case 0 | 1 | 2 | 3 if keys.is_new(key):
                 keys.add(key)
                 model.add(key)
-            case 2:
+            case 4 | 5 | 6:
                 keys.discard(key)
                 model.discard(key)
-            case 3:
-                keys.add_missing(some)
-                model.update(some)
-            case _ if choice.randrange(4) == 0:
-                keys.drop_first(key % 7)
-                model.difference_update(sorted(model)[: key % 7])
-        expected, start = sorted(model), choice.randrange(60)
-        assert len(keys) == len(expected)
-        assert (key in keys) == (key in model)
-        assert keys.slice(start, start + 9) == expected[start : start + 9]
-        assert keys.bisect_left(key) == sum(other < key for other in expected)
-        assert keys.bisect_right(key) == sum(other <= key for other in expected)
+            case 7 if len(keys) > key % 9:
+                assert keys.first(key % 9) == sorted(model)[: key % 9]
+                keys.drop_first(key % 9)
+                model.difference_update(sorted(model)[: key % 9])
+            case 8:
+                assert keys.bisect_left(key) == sum(other < key for other in model)
+        keys._check()
+        assert list(keys) == sorted(model)
 
 
 def test_interrupts_end_calls() -> None:

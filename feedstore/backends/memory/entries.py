@@ -3,89 +3,152 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
+from feedstore.backends.memory.groups import Groups
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.sorted_keys import SortedKeys
 from feedstore.storage.bounds import Bounds
 
 _EMPTY = b""
+# A change of more than this part of the ids makes new ones: to sort them together costs less than to add each.
+_PART = 8
 
 
 class Entries:
     """Ids in ascending order, the payloads of those that have one, and the newest id that trimming dropped.
 
-    Timelines of references, the common kind, keep no payload at all: the table of payloads is made for the first one.
+    Timelines of references, the common kind, keep no payload at all. Timelines that were never given a limit by payload
+    keep no groups.
     """
 
-    __slots__ = ("ids", "newest_dropped", "payloads")
+    __slots__ = ("groups", "ids", "newest_dropped", "payloads")
 
     def __init__(self) -> None:
         self.ids = SortedKeys()
         self.payloads: dict[int, Any] = {}
+        self.groups: Groups | None = None
         self.newest_dropped: int | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, journal: Journal, serialized: Mapping[int, Any]) -> int:
-        """Add ``{id: payload}`` and return how many ids were new. O(log n) for each."""
+    def add(self, journal: Journal, serialized: Mapping[int, Any]) -> list[int]:
+        """Add ``{id: payload}`` and return the ids that were new. O(log n) for each."""
+        if len(serialized) == 1:
+            ((activity_id, payload),) = serialized.items()
+            return [activity_id] if self.add_one(journal, activity_id, payload) else []
         ids = self.ids
-        new = [activity_id for activity_id in serialized if activity_id not in ids] if ids else list(serialized)
+        new = [activity_id for activity_id in serialized if ids.is_new(activity_id)]
         if new:
-            journal.record((ids.discard_all, new))
-            ids.update(new)
-        self._keep_payloads(journal, serialized)
-        return len(new)
-
-    def add_one(self, journal: Journal, activity_id: int, payload: Any) -> int:
-        """Add one entry, as :meth:`add` does: the short way that a fan-out takes."""
-        ids = self.ids
-        is_new = activity_id not in ids
-        if is_new:
-            journal.record((ids.discard, activity_id))
-            ids.add(activity_id)
-        if self.payloads or payload != _EMPTY:
-            self._keep_payloads(journal, {activity_id: payload})
-        return is_new
-
-    def _keep_payloads(self, journal: Journal, serialized: Mapping[int, Any]) -> None:
-        payloads = self.payloads
+            journal.record((_take_back, self, *new))
+            self._insert(new)
         for activity_id, payload in serialized.items():
-            if payload.__class__ is not bytes or payload:
-                journal.set_item(payloads, activity_id, payload)
-            elif payloads:
-                journal.remove_item(payloads, activity_id)
+            if self.payloads or payload != _EMPTY:
+                self._keep_payload(journal, activity_id, payload)
+        return new
+
+    def add_one(self, journal: Journal, activity_id: int, payload: Any) -> bool:
+        """Add one entry and return whether it was new: the short way that a fan-out takes."""
+        ids = self.ids
+        if not ids.is_new(activity_id):
+            if self.payloads or payload != _EMPTY:
+                self._keep_payload(journal, activity_id, payload)
+            return False
+        journal.record((_take_back, self, activity_id))
+        ids.add(activity_id)
+        if payload != _EMPTY:
+            self.payloads[activity_id] = payload
+            if self.groups is not None:
+                self.groups.join(activity_id, payload)
+        return True
+
+    def _insert(self, new: list[int]) -> None:
+        """Add ids, none of which is there."""
+        if len(new) * _PART < len(self.ids) or len(new) == 1:
+            for activity_id in new:
+                self.ids.add(activity_id)
+        else:
+            self.ids = SortedKeys(chain(self.ids, new))
+
+    def _keep_payload(self, journal: Journal, activity_id: int, payload: Any) -> None:
+        before = self.payloads.get(activity_id, _EMPTY)
+        journal.record((_restore_payload, self, activity_id, before))
+        _set_payload(self.payloads, activity_id, payload)
+        if self.groups is not None:
+            self.groups.leave(activity_id, before)
+            self.groups.join(activity_id, payload)
 
     def remove(self, journal: Journal, activity_ids: Iterable[int]) -> int:
         """Remove ids and return how many were there. O(log n) for each."""
         ids = self.ids
         present = [activity_id for activity_id in activity_ids if activity_id in ids]
         if present:
-            journal.record((ids.add_missing, present))
-            ids.discard_all(present)
-            if self.payloads:
-                journal.remove_items(self.payloads, present)
+            payloads = self._payloads_of(present)
+            journal.record((_put_back, self, present, payloads, self.newest_dropped))
+            for activity_id in present:
+                ids.discard(activity_id)
+            self._forget_payloads(payloads)
         return len(present)
 
-    def trim(self, journal: Journal, length: int) -> int:
-        """Keep the newest ``length`` and return how many went."""
+    def trim(self, journal: Journal, length: int) -> list[int]:
+        """Keep the newest ``length`` and return the ids that went."""
         ids = self.ids
         surplus = len(ids) - length
         if surplus <= 0:
-            return 0
-        dropped = ids.slice(0, surplus)
-        journal.record((ids.add_missing, dropped))
-        ids.drop_first(surplus)
-        if self.newest_dropped is None or dropped[-1] > self.newest_dropped:
-            journal.replace(self, "newest_dropped", dropped[-1])
-        if self.payloads:
-            journal.remove_items(self.payloads, dropped)
-        return surplus
+            return []
+        dropped, newest_dropped = ids.first(surplus), self.newest_dropped
+        payloads = self._payloads_of(dropped) if self.payloads else None
+        journal.record((_put_back, self, dropped, payloads, newest_dropped))
+        if length and (surplus == 1 or surplus * _PART < length):
+            ids.drop_first(surplus)
+        else:
+            self.ids = SortedKeys(ids[surplus:])
+        if newest_dropped is None or dropped[-1] > newest_dropped:
+            self.newest_dropped = dropped[-1]
+        if payloads:
+            self._forget_payloads(payloads)
+        return dropped
+
+    def _payloads_of(self, activity_ids: list[int]) -> dict[int, Any]:
+        payloads = self.payloads
+        if len(activity_ids) == 1:
+            (activity_id,) = activity_ids
+            payload = payloads.get(activity_id, _EMPTY)
+            return {} if payload == _EMPTY else {activity_id: payload}
+        return {activity_id: payloads[activity_id] for activity_id in activity_ids if activity_id in payloads}
+
+    def _forget_payloads(self, payloads: dict[int, Any]) -> None:
+        groups, own = self.groups, self.payloads
+        for activity_id, payload in payloads.items():
+            del own[activity_id]
+            if groups is not None:
+                groups.leave(activity_id, payload)
+
+    def limit(self, journal: Journal, payloads: Iterable[bytes], most: int) -> list[int]:
+        """Keep, of the entries with each of the payloads, the newest ``most``; return the ids that went.
+
+        O(n) at the first limit of a timeline, afterwards O(log n) for each id that goes.
+        """
+        groups = self.groups
+        if groups is None:
+            groups = self.groups = Groups(self.ids, self.payloads)
+        dropped: list[int] = []
+        for payload in payloads:
+            surplus = groups.surplus(payload, most)
+            if surplus:
+                self.remove(journal, surplus)
+                dropped += surplus
+        return dropped
 
     def floor(self) -> int | None:
         """Return one more than the newest id that trimming dropped, None if it dropped none."""
         return None if self.newest_dropped is None else self.newest_dropped + 1
+
+    def page(self, limit: int, bounds: Bounds, descending: bool) -> tuple[list[tuple[int, Any]], int | None]:
+        """Return the first ``limit`` entries within the bounds, and the floor."""
+        return self.slice(0, limit, bounds, descending), self.floor()
 
     def slice(self, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[tuple[int, Any]]:
         """Return ``(id, payload)`` at positions within the bounds, in the direction. O(log n + what it returns)."""
@@ -93,14 +156,19 @@ class Entries:
         if stop is None:
             stop = behind - first
         if descending:
-            ids = self.ids.slice(max(behind - stop, first), max(behind - start, first))
+            ids = self.ids[max(behind - stop, first) : max(behind - start, first)]
             ids.reverse()
         else:
-            ids = self.ids.slice(min(first + start, behind), min(first + stop, behind))
+            ids = self.ids[min(first + start, behind) : min(first + stop, behind)]
         if not self.payloads:
             return [(activity_id, _EMPTY) for activity_id in ids]
         payloads = self.payloads
         return [(activity_id, payloads.get(activity_id, _EMPTY)) for activity_id in ids]
+
+    def count(self, bounds: Bounds) -> int:
+        """Return how many ids lie within the bounds. O(log n)."""
+        first, behind = self._range(bounds)
+        return behind - first
 
     def _range(self, bounds: Bounds) -> tuple[int, int]:
         """Return the positions, oldest first, at which the bounds begin and end."""
@@ -115,4 +183,38 @@ class Entries:
         """Return how many entries are newer than the id, None if it is not there. O(log n)."""
         if activity_id not in self.ids:
             return None
-        return len(self.ids) - self.ids.bisect_right(activity_id)
+        newer: int = len(self.ids) - self.ids.bisect_right(activity_id)
+        return newer
+
+
+def _set_payload(payloads: dict[int, Any], activity_id: int, payload: Any) -> None:
+    if payload.__class__ is not bytes or payload:
+        payloads[activity_id] = payload
+    else:
+        payloads.pop(activity_id, None)
+
+
+# The undo steps of a timeline. An interrupt may have torn what is derived, so each begins with mending it.
+
+
+def _take_back(entries: Entries, *activity_ids: int) -> None:
+    entries.groups = None
+    entries.ids.mend()
+    for activity_id in activity_ids:
+        entries.ids.discard(activity_id)
+        entries.payloads.pop(activity_id, None)
+
+
+def _put_back(
+    entries: Entries, activity_ids: list[int], payloads: dict[int, Any] | None, newest_dropped: int | None
+) -> None:
+    entries.groups = None
+    entries.ids.mend()
+    entries.newest_dropped = newest_dropped
+    entries._insert([activity_id for activity_id in activity_ids if activity_id not in entries.ids])
+    entries.payloads.update(payloads or {})
+
+
+def _restore_payload(entries: Entries, activity_id: int, before: Any) -> None:
+    entries.groups = None
+    _set_payload(entries.payloads, activity_id, before)

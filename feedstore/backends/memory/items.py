@@ -22,17 +22,19 @@ class Items:
 
     def put(self, journal: Journal, key: str, data: bytes) -> None:
         """Set the value of a key. O(log n) for a new key, else O(1)."""
-        if key not in self.values:
-            journal.record((self._keys.discard, key))
+        before = self.values.get(key)
+        journal.record((_restore, self, key, before))
+        if before is None:
             self._keys.add(key)
-        journal.set_item(self.values, key, data)
+        self.values[key] = data
 
     def remove(self, journal: Journal, key: str) -> None:
         """Remove a key; one that is not there is no error. O(log n)."""
-        if key in self.values:
-            journal.record((self._keys.add, key))
+        before = self.values.get(key)
+        if before is not None:
+            journal.record((_restore, self, key, before))
             self._keys.discard(key)
-            journal.remove_item(self.values, key)
+            self.values.pop(key, None)
 
     def scan(self, prefix: str, after: str | None, reverse: bool, limit: int) -> list[tuple[str, bytes]]:
         """Return the first items of a prefix behind ``after``, in the order of their keys or in reverse."""
@@ -42,7 +44,7 @@ class Items:
             end = max(first, min(end, keys.bisect_left(after)))
         elif after is not None:
             first = min(end, max(first, keys.bisect_right(after)))
-        chosen = keys.slice(max(first, end - limit), end) if reverse else keys.slice(first, min(end, first + limit))
+        chosen = keys[max(first, end - limit) : end] if reverse else keys[first : min(end, first + limit)]
         return [(key, self.values[key]) for key in (reversed(chosen) if reverse else chosen)]
 
 
@@ -52,3 +54,16 @@ def _behind(prefix: str) -> str:
         if prefix[position] != _LAST:
             return prefix[:position] + chr(ord(prefix[position]) + 1)
     return prefix + _LAST * MAX_KEY_BYTES
+
+
+def _restore(items: Items, key: str, before: bytes | None) -> None:
+    """Undo a change of one key, which an interrupt may have torn."""
+    keys = items._keys
+    keys.mend()
+    if before is None:
+        keys.discard(key)
+        items.values.pop(key, None)
+    else:
+        if key not in keys:
+            keys.add(key)
+        items.values[key] = before

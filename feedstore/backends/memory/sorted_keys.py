@@ -1,148 +1,82 @@
-"""Sorted keys whose every change is one step of the interpreter."""
+"""Sorted keys in memory, which an interrupt in the middle of a change leaves complete."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
-from itertools import accumulate, chain
-from operator import itemgetter
 from typing import Any
 
-_LONGEST = 2000
-_FILLED = _LONGEST // 2
-_last = itemgetter(-1)
+from sortedcontainers import SortedList
 
 
-class SortedKeys:
-    """Distinct keys in ascending order, in chunks of at most 2,000.
+class SortedKeys(SortedList):  # type: ignore[misc]
+    """Distinct keys in ascending order.
 
-    A signal handler may raise between any two steps of the interpreter. Every step here leaves keys that are whole: the
-    chunks are the only truth, none is empty, and each change of them is one call in C or one assignment. With n keys a
-    change costs O(log n + chunk), and the first look at positions after it O(n / chunk).
+    A signal handler may raise between any two steps of the interpreter. Every change here alters ``_lists``, the lists
+    that hold the keys, in one step, so that no key is lost and none comes twice. All other attributes are derived from
+    ``_lists``; after an interrupt :meth:`mend` computes them again. ``add``, ``discard`` and ``drop_first`` are safe in
+    this way. ``update``, ``clear`` and ``del keys[start:stop]`` of sortedcontainers are not: make new keys instead.
     """
 
-    __slots__ = ("_chunks", "_ends")
-
-    def __init__(self) -> None:
-        self._chunks: list[list[Any]] = []
-        self._ends: list[int] | None = None
-
-    def __len__(self) -> int:
-        chunks = self._chunks
-        if len(chunks) == 1:
-            return len(chunks[0])
-        return self._positions()[-1] if chunks else 0
-
-    def __bool__(self) -> bool:
-        return bool(self._chunks)
-
-    def __contains__(self, key: Any) -> bool:
-        chunks = self._chunks
-        place = bisect_left(chunks, key, key=_last)
-        if place == len(chunks):
-            return False
-        chunk = chunks[place]
-        return bool(chunk[bisect_left(chunk, key)] == key)
+    def is_new(self, key: Any) -> bool:
+        """Return whether the key is missing. O(1) for a key beyond the greatest, else O(log n)."""
+        maxes = self._maxes
+        return not maxes or key > maxes[-1] or key not in self
 
     def add(self, key: Any) -> None:
-        """Add a key; one that is there is no error."""
-        chunks = self._chunks
-        self._ends = None
-        if not chunks:
-            chunks.append([key])
-            return
-        place = bisect_left(chunks, key, key=_last)
-        if place == len(chunks):
-            place -= 1
-            chunks[place].append(key)
-        elif chunks[place][bisect_left(chunks[place], key)] == key:
-            return
-        else:
-            insort(chunks[place], key)
-        chunk = chunks[place]
-        if len(chunk) > _LONGEST:
-            chunks[place : place + 1] = [chunk[:_FILLED], chunk[_FILLED:]]
+        """Add a key that is missing. O(log n)."""
+        maxes = self._maxes
+        if maxes and key > maxes[-1] and not self._index:
+            last = self._lists[-1]
+            if len(last) < 2 * self._load:
+                last.append(key)
+                maxes[-1] = key
+                self._len += 1
+                return
+        super().add(key)
 
-    def update(self, keys: list[Any]) -> None:
-        """Add distinct keys, none of which is there."""
-        if len(keys) == 1 or len(keys) * 8 < len(self):
-            for key in keys:
-                self.add(key)
-            return
-        merged = sorted(chain(chain.from_iterable(self._chunks), keys))
-        self._ends = None
-        self._chunks = [merged[start : start + _FILLED] for start in range(0, len(merged), _FILLED)]
-
-    def add_missing(self, keys: Iterable[Any]) -> None:
-        """Add those of the keys that are not there."""
-        self.update([key for key in keys if key not in self])
-
-    def discard(self, key: Any) -> None:
-        """Remove a key; one that is not there is no error."""
-        chunks = self._chunks
-        place = bisect_left(chunks, key, key=_last)
-        if place == len(chunks):
-            return
-        chunk = chunks[place]
-        index = bisect_left(chunk, key)
-        if chunk[index] != key:
-            return
-        self._ends = None
-        if len(chunk) > 1:
-            del chunk[index]
-        else:
-            del chunks[place]
-
-    def discard_all(self, keys: Iterable[Any]) -> None:
-        """Remove those of the keys that are there."""
-        for key in keys:
-            self.discard(key)
+    def first(self, number: int) -> list[Any]:
+        """Return the least keys, so many of those that are there."""
+        least: list[Any] = self._lists[0]
+        return least[:number] if number <= len(least) else self[:number]
 
     def drop_first(self, number: int) -> None:
-        """Remove the least keys, so many of those that are there."""
-        if number <= 0:
+        """Remove the least keys, so many and fewer than are there. O(log n) for each."""
+        lists = self._lists
+        least = len(lists[0]) - number
+        if (least > self._load // 2 or (least > 0 and len(lists) == 1)) and not self._index:
+            del lists[0][:number]
+            self._len -= number
+        else:
+            for _ in range(number):
+                self._delete(0, 0)
+
+    def mend(self) -> None:
+        """Compute what is derived from the lists of keys. O(n / 1,000)."""
+        self._lists[:] = [keys for keys in self._lists if keys]
+        self._maxes[:] = [keys[-1] for keys in self._lists]
+        self._len = sum(map(len, self._lists))
+        self._index.clear()
+
+    def _expand(self, pos: int) -> None:
+        keys = self._lists[pos]
+        if len(keys) <= 2 * self._load:
+            super()._expand(pos)
+        else:
+            self._replace(pos, pos + 1, [keys[: self._load], keys[self._load :]])
+
+    def _delete(self, pos: int, idx: int) -> None:
+        lists = self._lists
+        if len(lists) == 1 or len(lists[pos]) > self._load // 2 + 1:
+            super()._delete(pos, idx)
             return
-        ends = self._positions()
-        whole = bisect_right(ends, number)
-        rest = number - (ends[whole - 1] if whole else 0)
-        self._ends = None
-        if whole:
-            del self._chunks[:whole]
-        if rest and self._chunks:
-            del self._chunks[0][:rest]
+        rest = lists[pos][:idx] + lists[pos][idx + 1 :]
+        first, merged = (pos - 1, lists[pos - 1] + rest) if pos else (0, rest + lists[1])
+        half = len(merged) // 2
+        is_long = len(merged) > 2 * self._load
+        self._replace(first, first + 2, [merged[:half], merged[half:]] if is_long else [merged])
+        self._len -= 1
 
-    def bisect_left(self, key: Any) -> int:
-        """Return how many keys are less than ``key``."""
-        return self._position(key, bisect_left)
-
-    def bisect_right(self, key: Any) -> int:
-        """Return how many keys are not greater than ``key``."""
-        return self._position(key, bisect_right)
-
-    def slice(self, start: int, stop: int) -> list[Any]:
-        """Return the keys at the positions from ``start`` to before ``stop``."""
-        chunks = self._chunks
-        if len(chunks) == 1:
-            return chunks[0][start:stop]
-        ends, found = self._positions(), []
-        place = bisect_right(ends, start)
-        while place < len(chunks) and (begin := ends[place] - len(chunks[place])) < stop:
-            found += chunks[place][max(0, start - begin) : stop - begin]
-            place += 1
-        return found
-
-    def _position(self, key: Any, bisect: Any) -> int:
-        chunks = self._chunks
-        place = bisect_left(chunks, key, key=_last)
-        if place == len(chunks):
-            return len(self)
-        before = self._positions()[place - 1] if place else 0
-        position: int = before + bisect(chunks[place], key)
-        return position
-
-    def _positions(self) -> list[int]:
-        """Return for each chunk the position behind its last key."""
-        ends = self._ends
-        if ends is None:
-            ends = self._ends = list(accumulate(map(len, self._chunks)))
-        return ends
+    def _replace(self, start: int, stop: int, lists: list[list[Any]]) -> None:
+        """Replace some of the lists, all of which are filled."""
+        self._lists[start:stop] = lists
+        self._maxes[start:stop] = [keys[-1] for keys in lists]
+        self._index.clear()

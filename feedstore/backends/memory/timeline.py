@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from feedstore.backends.memory.entries import Entries
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.private import new_private_backend
+from feedstore.errors import InvalidTypeError
+from feedstore.shown import shown
 from feedstore.storage import Backend, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.deliveries import Limits
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -78,10 +81,41 @@ class InMemoryTimelineStorage(TimelineStorage):
         added = 0
         for key in keys:
             entries = self._entries_to_write(key)
-            added += entries.add(journal, serialized)
+            added += len(entries.add(journal, serialized))
             if max_length is not None:
                 entries.trim(journal, max_length)
         return added
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """O(log n) for each delivery, under one lock; the first limit by payload of a timeline of n costs O(n)."""
+        if limits.max_per_payload is not None:
+            for serialized in {id(each): each for each in deliveries.values()}.values():
+                for payload in serialized.values():
+                    if payload.__class__ is not bytes:
+                        raise InvalidTypeError(
+                            f"max_per_payload compares payloads of bytes, and the serializer made {shown(payload)}"
+                        )
+        return self.backend.write(self._deliver_to_each, deliveries, limits)
+
+    def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
+        return sum(self._deliver(journal, key, serialized, limits) for key, serialized in deliveries.items())
+
+    def _deliver(self, journal: Journal, key: str, serialized: Mapping[int, bytes], limits: Limits) -> int:
+        max_length, max_per_payload, suffixes = limits
+        entries = self._entries_to_write(key)
+        new = entries.add(journal, serialized)
+        dropped: list[int] = []
+        if max_per_payload is not None:
+            dropped = entries.limit(journal, serialized.values(), max_per_payload)
+        if max_length is not None:
+            dropped += entries.trim(journal, max_length)
+        for suffix in suffixes if new or dropped else ():
+            companion = self._entries_to_write(key + suffix)
+            companion.add(journal, {activity_id: serialized[activity_id] for activity_id in new})
+            companion.remove(journal, dropped)
+        return len(new)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -116,6 +150,18 @@ class InMemoryTimelineStorage(TimelineStorage):
         with self.backend.lock:
             return {key: self._entries(key).slice(start, stop, bounds, descending) for key in keys}
 
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[tuple[int, bytes]], int | None]]:
+        with self.backend.lock:
+            return {key: self._entries(key).page(limit, bounds, descending) for key in keys}
+
+    def _get_page(
+        self, key: str, limit: int, bounds: Bounds, descending: bool
+    ) -> tuple[list[tuple[int, bytes]], int | None]:
+        with self.backend.lock:
+            return self._entries(key).page(limit, bounds, descending)
+
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """O(log n)."""
         with self.backend.lock:
@@ -125,15 +171,26 @@ class InMemoryTimelineStorage(TimelineStorage):
         with self.backend.lock:
             return activity_id in self._entries(key).ids
 
+    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
+        """O(log n) for each."""
+        with self.backend.lock:
+            ids = self._entries(key).ids
+            return {activity_id for activity_id in activity_ids if activity_id in ids}
+
     def _count(self, key: str) -> int:
         with self.backend.lock:
             return len(self._entries(key))
+
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """O(log n)."""
+        with self.backend.lock:
+            return self._entries(key).count(bounds)
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         return self.backend.write(self._trim_entries, key, length)
 
     def _trim_entries(self, journal: Journal, key: str, length: int) -> int:
-        return self._entries(key).trim(journal, length)
+        return len(self._entries(key).trim(journal, length))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         return self.backend.write(self._remove_timeline, key)
