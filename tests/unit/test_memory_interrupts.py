@@ -99,6 +99,7 @@ def _random_call(choice: random.Random) -> Call:
         lambda store: store.activity_storage().add_many(activities),
         lambda store: store.activity_storage().remove_many(ids),
         lambda store: store.kv_storage().upsert(text, ids),
+        lambda store: store.kv_storage().insert(text, ids),
         lambda store: store.kv_storage().delete(text),
         lambda store: store.queue("q", max_length=12, when_full="drop_oldest").push_many(ids),
         lambda store: store.queue("q", visibility_timeout=3600)._receive(3),
