@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
 
 _KEYS_AT_ONCE = 1000
+_IDS_AT_ONCE = 5000
 _BEFORE_ALL = b""
 
 
@@ -113,6 +114,22 @@ class SqlTimelineStorage(TimelineStorage):
             return [], self._floor(key)
         return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
 
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[Entry], int | None]]:
+        """One statement on PostgreSQL; on SQLite one or two for each timeline, in one transaction."""
+        namespace = self.backend.written_namespace()
+        if namespace is None:
+            return dict.fromkeys(keys, ([], None))
+        payloads = self._reads_payloads
+        # Within empty bounds the floors are read all the same.
+        part, parameters = part_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
+        pages = self._timeline_rows.fetch_pages(self.backend.store, namespace, keys, part, parameters)
+        return {
+            key: (_entries(key, rows, payloads), _floor_above(key, newest_dropped))
+            for key, (newest_dropped, rows) in zip(keys, pages, strict=True)
+        }
+
     def _get_hydrated_slice(
         self,
         activities: ActivityStorage,
@@ -144,6 +161,22 @@ class SqlTimelineStorage(TimelineStorage):
     def _contains(self, key: str, activity_id: int) -> bool:
         found = self._one_value(self.backend.statements.timelines.contains, key, id_to_bytes(activity_id))
         return found is not None
+
+    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
+        """One statement for each 5,000 ids, O(log n) for each."""
+        namespace = self.backend.written_namespace()
+        found: set[int] = set()
+        for start in range(0, len(activity_ids) if namespace is not None else 0, _IDS_AT_ONCE):
+            ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
+            rows = self.backend.store.fetch(*self._timeline_rows.contained_statement(namespace, key, ids))
+            found.update(read_ids([activity_id for (activity_id,) in rows], _timeline(key)))
+        return found
+
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """One statement; O(log n) and what it counts."""
+        part, parameters = part_of(bounds, 0, None, descending=True, payloads=False)
+        count: int = self._one_value(self.backend.statements.timelines.count_within(part), key, *parameters[:-2])
+        return count
 
     def _count(self, key: str) -> int:
         length = self._one_value(self.backend.statements.timelines.count, key)

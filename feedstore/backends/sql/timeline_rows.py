@@ -91,6 +91,16 @@ class TimelineRows(ABC):
         """
 
     @abstractmethod
+    def fetch_pages(
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
+        """Return the newest id that a trim dropped with the rows of :meth:`fetch_slices`, for every timeline."""
+
+    @abstractmethod
+    def contained_statement(self, namespace: str, key: str, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """Return the statement, with its parameters, that reads those of the ids that a timeline holds."""
+
+    @abstractmethod
     def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
         """Lock the headers of all timelines that a batch will write, before its first write; make those of
         ``new_keys`` that are missing.

@@ -79,6 +79,15 @@ class TimelineStatements:
         statement = select(entry_table.c.activity_id).where(*_one_entry())
         return self._compiler.text(statement, *_NAMESPACE_AND_KEY, "activity")
 
+    def count_within(self, part: Part) -> str:
+        """How many entries a part without a limit has."""
+        text = self._parts.get(("count", part))
+        if text is None:
+            counted = bounded(select(func.count()).where(entry_table.c.timeline_id == timeline_id()), part)
+            parameters = part.parameters[:-2]
+            text = self._parts["count", part] = self._compiler.text(counted, *_NAMESPACE_AND_KEY, *parameters)
+        return text
+
     @cached_property
     def count(self) -> str:
         """The length in the header."""
@@ -124,13 +133,19 @@ def entries_of(part: Part) -> Select[Any]:
 def rows_of(part: Part, columns: Select[Any], timeline: Any) -> Select[Any]:
     """Return a statement on entries with the rows of one timeline's part alone, ordered, and with its parameters."""
     activity_id = entry_table.c.activity_id
-    statement = columns.where(entry_table.c.timeline_id == timeline)
-    if part.has_lowest:
-        statement = statement.where(activity_id >= bindparam("lowest"))
-    if part.has_highest:
-        statement = statement.where(activity_id <= bindparam("highest"))
+    statement = bounded(columns.where(entry_table.c.timeline_id == timeline), part)
     statement = statement.order_by(activity_id.desc() if part.descending else activity_id.asc())
     if part.limit is not None:
         return statement.limit(literal_column(str(part.limit))).offset(literal_column("0"))
     limit, offset = (bindparam(name, type_=BigInteger) for name in ("limit", "offset"))
     return statement.limit(limit).offset(offset)
+
+
+def bounded(statement: Select[Any], part: Part) -> Select[Any]:
+    """Return a statement on entries with those within the bounds of a part alone."""
+    activity_id = entry_table.c.activity_id
+    if part.has_lowest:
+        statement = statement.where(activity_id >= bindparam("lowest"))
+    if part.has_highest:
+        statement = statement.where(activity_id <= bindparam("highest"))
+    return statement

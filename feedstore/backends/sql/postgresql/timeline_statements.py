@@ -21,7 +21,7 @@ from feedstore.backends.sql.postgresql.arrays import any_timeline, each_id, each
 from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_part import Part
-from feedstore.backends.sql.timeline_statements import entries_of, rows_of
+from feedstore.backends.sql.timeline_statements import entries_of, rows_of, timeline_id
 
 _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
@@ -39,6 +39,7 @@ class PostgresqlTimelineStatements:
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
         self._slices: dict[Part, str] = {}
+        self._pages: dict[Part, str] = {}
         self._find_headers()
         self._change_headers()
         self._insert_entries()
@@ -57,6 +58,24 @@ class PostgresqlTimelineStatements:
             activity_id = entries.c.activity_id
             ordered = statement.order_by(wanted.c.number, activity_id.desc() if part.descending else activity_id.asc())
             text = self._slices[part] = self._compiler.text(ordered, "keys", "namespace", *part.parameters)
+        return text
+
+    def pages(self, part: Part) -> str:
+        """The position of a key, the newest id that a trim dropped and the entries of its part, for each key; one row
+        with NULL for the entry where there are none.
+        """
+        text = self._pages.get(part)
+        if text is None:
+            wanted = each_key()
+            columns = timeline_table.alias("header").c
+            of_key = columns.namespace_id == _namespace, columns.key == wanted.c.key
+            header = looked_up(select(columns.id, columns.newest_dropped).where(*of_key), "found")
+            entries = rows_of(part, entries_of(part), header.c.id).lateral("slice")
+            joined = wanted.join(header, true()).outerjoin(entries, true())
+            statement = select(wanted.c.number, header.c.newest_dropped, *entries.columns).select_from(joined)
+            activity_id = entries.c.activity_id
+            ordered = statement.order_by(wanted.c.number, activity_id.desc() if part.descending else activity_id.asc())
+            text = self._pages[part] = self._compiler.text(ordered, "keys", "namespace", *part.parameters)
         return text
 
     def _find_headers(self) -> None:
@@ -108,6 +127,12 @@ class PostgresqlTimelineStatements:
         self.replace_rows = text(replaced, "timelines", "ids", "data")
         laden = _place == _any(_entries_of(these, bare, _held.data.is_not(None)))
         self.remove_data = text(update(entry_table).values(data=null()).where(laden), "timelines", "ids")
+
+        entry = looked_up(
+            select(_held.activity_id).where(_held.timeline_id == timeline_id(), _held.activity_id == bare.c.id), "entry"
+        )
+        contained = select(entry.c.activity_id).select_from(bare.join(entry, true()))
+        self.contained = text(contained, "ids", "namespace", "key")
 
     def _delete_entries(self) -> None:
         text = self._compiler.text

@@ -43,6 +43,25 @@ class PostgresqlTimelineRows(TimelineRows):
             slices[row[0] - 1].append(row[1:])
         return slices
 
+    def fetch_pages(
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
+        """One statement."""
+        dropped: list[bytes | None] = [None for _ in keys]
+        pages: list[list[tuple[Any, ...]]] = [[] for _ in keys]
+        for number, newest_dropped, *entry in store.fetch(
+            self._statements.pages(part), (_encoded(keys), namespace, *parameters)
+        ):
+            dropped[number - 1] = newest_dropped
+            # A timeline without entries in this part has one row, which brings the floor alone.
+            if entry[0] is not None:
+                pages[number - 1].append(tuple(entry))
+        return list(zip(dropped, pages, strict=True))
+
+    def contained_statement(self, namespace: str, key: str, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """One look-up for each id."""
+        return self._statements.contained, (activity_ids, namespace, key.encode())
+
     def array(self, timelines: list[int]) -> list[int]:
         """The list itself."""
         return timelines

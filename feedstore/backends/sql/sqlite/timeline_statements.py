@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_colu
 from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id, for_each
 from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
-from feedstore.backends.sql.timeline_statements import is_header
+from feedstore.backends.sql.timeline_statements import is_header, timeline_id
 
 _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
@@ -71,6 +71,9 @@ class SqliteTimelineStatements:
         present = select(_entry.timeline_id).select_from(for_each(entry_table))
         present = present.where(_entry.timeline_id == each.c.value, _entry.activity_id == _activity)
         self.holders = text(present, "array", "activity")
+        contained = select(_entry.activity_id).select_from(for_each(entry_table))
+        contained = contained.where(_entry.timeline_id == timeline_id(), _entry.activity_id == each_id)
+        self.contained = text(contained, "array", "namespace", "key", "ids")
 
     def _delete_entries(self) -> None:
         text = self._compiler.text

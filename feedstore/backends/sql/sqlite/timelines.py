@@ -45,6 +45,19 @@ class SqliteTimelineRows(TimelineRows):
         text = store.statements.timelines.slice(part)
         return store.read(_fetch_each, text, [(namespace, key.encode(), *parameters) for key in keys])
 
+    def fetch_pages(
+        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+    ) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
+        """One statement for each in one transaction; two where no entry brings the floor along."""
+        statements = store.statements.timelines
+        each = [(namespace, key.encode(), *parameters) for key in keys]
+        return store.read(_fetch_pages, statements.page(part), statements.newest_dropped, each)
+
+    def contained_statement(self, namespace: str, key: str, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """One look-up for each id."""
+        ids, array = b"".join(activity_ids), positions(len(activity_ids))
+        return self._statements.contained, (array, namespace, key.encode(), ids)
+
     def array(self, timelines: list[int]) -> str:
         """A JSON array."""
         return numbers(timelines)
@@ -165,3 +178,14 @@ def _checked(headers: list[Header]) -> list[Header]:
 
 def _fetch_each(connection: Connection, text: str, parameters: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
     return [connection.execute(text, each).fetchall() for each in parameters]
+
+
+def _fetch_pages(
+    connection: Connection, text: str, floor_text: str, parameters: list[tuple[Any, ...]]
+) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
+    pages: list[tuple[bytes | None, list[tuple[Any, ...]]]] = []
+    for each in parameters:
+        rows = connection.execute(text, each).fetchall()
+        header = rows[0] if rows else connection.execute(floor_text, each[:2]).fetchone()
+        pages.append((header[0] if header else None, [row[1:] for row in rows]))
+    return pages
