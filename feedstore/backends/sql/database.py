@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.delivery_rows import DeliveryRows
 from feedstore.backends.sql.message_rows import MessageRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import TimelineRows
@@ -32,6 +33,7 @@ class Database(ABC):
     driver_error: type[Exception]
     activity_rows: ActivityRows
     timeline_rows: TimelineRows
+    delivery_rows: DeliveryRows
     message_rows: MessageRows
     pushes = False
     """Whether :meth:`notify` reaches other processes, and this one."""

@@ -13,6 +13,7 @@ from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import Filter, is_descending, parse_filter
+from feedstore.storage.deliveries import Limits
 from feedstore.storage.timeline_hooks import Entry
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -55,6 +56,16 @@ class SqlTimelineStorage(TimelineStorage):
         return self.backend.write(
             transaction, self._timeline_rows.add_to_many, namespace, keys, _rows(serialized), max_length
         )
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """One transaction: every timeline and every companion gets its own or none. On PostgreSQL ten statements at
+        most for each 100,000 deliveries, and three more where headers are missing.
+        """
+        namespace = self.backend.namespace_to_write()
+        rows = {key: _rows(serialized) for key, serialized in deliveries.items()}
+        return self.backend.write(transaction, self.backend.database.delivery_rows.deliver, namespace, rows, limits)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -165,8 +176,10 @@ class SqlTimelineStorage(TimelineStorage):
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """One statement for each 5,000 ids, O(log n) for each."""
         namespace = self.backend.written_namespace()
+        if namespace is None:
+            return set()
         found: set[int] = set()
-        for start in range(0, len(activity_ids) if namespace is not None else 0, _IDS_AT_ONCE):
+        for start in range(0, len(activity_ids), _IDS_AT_ONCE):
             ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
             rows = self.backend.store.fetch(*self._timeline_rows.contained_statement(namespace, key, ids))
             found.update(read_ids([activity_id for (activity_id,) in rows], _timeline(key)))

@@ -121,6 +121,10 @@ class TimelineRows(ABC):
         """Do as :meth:`headers` for all keys, making headers that are missing."""
 
     @abstractmethod
+    def keyed_headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
+        """Do as :meth:`headers_to_write` and return each key's header."""
+
+    @abstractmethod
     def insert(
         self, connection: Connection, timelines: list[int], array: Any, entries: list[EntryRow]
     ) -> dict[int, int]:

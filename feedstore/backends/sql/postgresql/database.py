@@ -17,6 +17,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
 from feedstore.backends.sql.postgresql.client import Client, is_pooled
+from feedstore.backends.sql.postgresql.deliveries import PostgresqlDeliveryRows
 from feedstore.backends.sql.postgresql.errors import is_lost, may_retry, translate
 from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
@@ -51,6 +52,7 @@ class PostgresqlDatabase(Database):
         super().__init__(_BinaryCompiler(dialect), label)
         self.activity_rows = PostgresqlActivityRows(self.compiler)
         self.timeline_rows = PostgresqlTimelineRows(self.compiler)
+        self.delivery_rows = PostgresqlDeliveryRows(self.timeline_rows)
         self.message_rows = PostgresqlMessageRows(self.compiler)
 
     def make_source(self, backend: SqlBackend) -> TopicSource:

@@ -85,6 +85,8 @@ class PostgresqlTimelineStatements:
         locked = select(_header.id, _header.length).where(_header.id == _any(ids))
         locked = locked.order_by(_header.id).with_for_update()
         self.headers = text(locked, "keys", "namespace")
+        keyed = locked.with_only_columns(_header.key, _header.id, _header.length)
+        self.keyed_headers = text(keyed, "keys", "namespace")
         self.lock_headers = text(locked.with_only_columns(_header.key), "keys", "namespace")
         # In the order of the index on the keys: in that of the numbers, all other namespaces would be read too.
         some = select(_header.id).where(_header.namespace_id == _namespace).order_by(_header.key)

@@ -91,6 +91,15 @@ class PostgresqlTimelineRows(TimelineRows):
             headers = self.headers(connection, namespace, keys)
         return headers
 
+    def keyed_headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
+        """As :meth:`headers_to_write`."""
+        encoded = _encoded(keys)
+        rows = connection.execute(self._statements.keyed_headers, (encoded, namespace)).fetchall()
+        while len(rows) < len(keys):
+            self._create_unlocked(connection, namespace, keys)
+            rows = connection.execute(self._statements.keyed_headers, (encoded, namespace)).fetchall()
+        return {key.decode(): (timeline, length) for key, timeline, length in rows}
+
     def _create_unlocked(self, connection: Connection, namespace: str, keys: list[str]) -> None:
         """Make the headers that are missing. Where nothing was written yet, begin again without locks first: who waits
         for another's new header while he holds locks may wait in a circle.

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
+from feedstore.backends.sql.sqlite.deliveries import SqliteDeliveryRows
 from feedstore.backends.sql.sqlite.errors import translate
 from feedstore.backends.sql.sqlite.messages import SqliteMessageRows
 from feedstore.backends.sql.sqlite.rows import NamespaceGoneError
@@ -38,6 +39,7 @@ class SqliteDatabase(Database):
         super().__init__(Compiler(SQLiteDialect_pysqlite()), label)
         self.activity_rows = SqliteActivityRows(self.compiler)
         self.timeline_rows = SqliteTimelineRows(self.compiler)
+        self.delivery_rows = SqliteDeliveryRows(self.compiler, self.timeline_rows)
         self.message_rows = SqliteMessageRows(self.compiler)
 
     def make_source(self, backend: SqlBackend) -> TopicSource:

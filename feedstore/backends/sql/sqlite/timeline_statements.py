@@ -30,12 +30,16 @@ class SqliteTimelineStatements:
     def _find_headers(self) -> None:
         text = self._compiler.text
         columns = select(_header.id, _header.length)
+        keyed_columns = select(_header.key, _header.id, _header.length)
         self.header = text(columns.where(*is_header()), "namespace", "key")
         found = columns.select_from(for_each(timeline_table)).where(
             _header.namespace_id == this_namespace(), _header.key == each_bytes
         )
         self.headers = text(found.order_by(_header.id), "array", "namespace")
         some = select(_header.id).where(_header.namespace_id == this_namespace()).order_by(_header.key)
+        keyed = found.with_only_columns(_header.key, _header.id, _header.length)
+        self.keyed_headers = text(keyed, "array", "namespace")
+        self.keyed_header = text(keyed_columns.where(*is_header()), "namespace", "key")
         self.some_headers = text(limited(some), "namespace", "limit")
 
     def _change_headers(self) -> None:
@@ -62,6 +66,11 @@ class SqliteTimelineStatements:
         self.insert_ids = text(inserted.from_select(_ENTRY_COLUMNS, to_one), "timeline", "ids", "array")
         to_many = select(each.c.value, _activity, bindparam("data"))
         self.insert_into_many = text(inserted.from_select(_ENTRY_COLUMNS, to_many), "activity", "data", "array")
+        to_places = select(each.c.value, each_id, null())
+        self.insert_places = text(inserted.from_select(_ENTRY_COLUMNS, to_places), "ids", "array")
+        taken = select(each.c.key).select_from(for_each(entry_table))
+        taken = taken.where(_entry.timeline_id == each.c.value, _entry.activity_id == each_id)
+        self.held = text(taken, "array", "ids")
         one = _entry.timeline_id == bindparam("timeline"), _entry.activity_id == _activity
         replaced = update(entry_table).where(*one).values(data=bindparam("new_data"))
         self.replace = text(replaced, "new_data", "timeline", "activity")
@@ -87,6 +96,11 @@ class SqliteTimelineStatements:
         oldest = _nth_oldest(bindparam("same_timeline"))
         dropped = delete(entry_table).where(in_timeline, _entry.activity_id <= oldest)
         self.drop_oldest = text(dropped, "timeline", "same_timeline", "position")
+        of_timeline = select(_entry.activity_id).where(in_timeline)
+        self.oldest = text(limited(of_timeline.order_by(_entry.activity_id)), "timeline", "limit")
+        same = of_timeline.where(_entry.data == bindparam("data")).order_by(_entry.activity_id.desc())
+        beyond = same.limit(literal_column("-1")).offset(bindparam("newest", type_=BigInteger))
+        self.beyond_newest = text(beyond, "timeline", "data", "newest")
 
 
 def _nth_oldest(timeline_id: Any) -> Any:

@@ -34,7 +34,7 @@ class SqliteTimelineRows(TimelineRows):
     """
 
     def __init__(self, compiler: Compiler) -> None:
-        self._statements = SqliteTimelineStatements(compiler)
+        self.statements = SqliteTimelineStatements(compiler)
         self._inserts = RowInserts(compiler, entry_table)
         self._namespace_ids = NamespaceIds(compiler)
 
@@ -56,7 +56,7 @@ class SqliteTimelineRows(TimelineRows):
     def contained_statement(self, namespace: str, key: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """One look-up for each id."""
         ids, array = b"".join(activity_ids), positions(len(activity_ids))
-        return self._statements.contained, (array, namespace, key.encode(), ids)
+        return self.statements.contained, (array, namespace, key.encode(), ids)
 
     def array(self, timelines: list[int]) -> str:
         """A JSON array."""
@@ -69,8 +69,8 @@ class SqliteTimelineRows(TimelineRows):
         """One statement, or one for each key that holds NUL."""
         array = texts(keys)
         if len(keys) > 1 and _ESCAPED_NUL not in array:
-            return _checked(connection.execute(self._statements.headers, (array, namespace)).fetchall())
-        found = (connection.execute(self._statements.header, (namespace, key.encode())).fetchone() for key in keys)
+            return _checked(connection.execute(self.statements.headers, (array, namespace)).fetchall())
+        found = (connection.execute(self.statements.header, (namespace, key.encode())).fetchone() for key in keys)
         return sorted(_checked([header for header in found if header is not None]))
 
     def headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
@@ -78,9 +78,30 @@ class SqliteTimelineRows(TimelineRows):
         headers = self.headers(connection, namespace, keys)
         if len(headers) < len(keys):
             namespace_id = self._namespace_ids.find(connection, namespace)
-            connection.executemany(self._statements.create_header, [(namespace_id, key.encode()) for key in keys])
+            connection.executemany(self.statements.create_header, [(namespace_id, key.encode()) for key in keys])
             headers = self.headers(connection, namespace, keys)
         return headers
+
+    def keyed_headers_to_write(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
+        """As :meth:`headers_to_write`."""
+        headers = self._keyed_headers(connection, namespace, keys)
+        if len(headers) < len(keys):
+            namespace_id = self._namespace_ids.find(connection, namespace)
+            missing = [(namespace_id, key.encode()) for key in keys if key not in headers]
+            connection.executemany(self.statements.create_header, missing)
+            headers = self._keyed_headers(connection, namespace, keys)
+        return headers
+
+    def _keyed_headers(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
+        array = texts(keys)
+        if _ESCAPED_NUL not in array:
+            rows = connection.execute(self.statements.keyed_headers, (array, namespace)).fetchall()
+        else:
+            statement = self.statements.keyed_header
+            each = (connection.execute(statement, (namespace, key.encode())).fetchone() for key in keys)
+            rows = [row for row in each if row is not None]
+        _checked([(timeline, length) for _, timeline, length in rows])
+        return {key.decode(): (timeline, length) for key, timeline, length in rows}
 
     def insert(
         self, connection: Connection, timelines: list[int], array: str, entries: list[EntryRow]
@@ -92,8 +113,8 @@ class SqliteTimelineRows(TimelineRows):
                 held[timeline] = len(entries) - self._insert_into_one(connection, timeline, entries)
             return held
         for activity_id, data in entries:
-            holders = connection.execute(self._statements.holders, (array, activity_id)).fetchall()
-            connection.execute(self._statements.insert_into_many, (activity_id, data, array))
+            holders = connection.execute(self.statements.holders, (array, activity_id)).fetchall()
+            connection.execute(self.statements.insert_into_many, (activity_id, data, array))
             for (timeline,) in holders:
                 held[timeline] += 1
             if holders:
@@ -113,23 +134,23 @@ class SqliteTimelineRows(TimelineRows):
 
     def _insert_ids_into_one(self, connection: Connection, timeline: int, activity_ids: list[bytes]) -> int:
         parameters = (timeline, b"".join(activity_ids), positions(len(activity_ids)))
-        added: int = connection.execute(self._statements.insert_ids, parameters).rowcount
+        added: int = connection.execute(self.statements.insert_ids, parameters).rowcount
         if added < len(activity_ids):
-            connection.execute(self._statements.remove_data, parameters)
+            connection.execute(self.statements.remove_data, parameters)
         return added
 
     def _replace(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        connection.executemany(self._statements.replace, rows)
+        connection.executemany(self.statements.replace, rows)
 
     def lengthen(self, connection: Connection, more: int, array: str) -> None:
         """One statement."""
-        connection.execute(self._statements.lengthen, (more, array))
+        connection.execute(self.statements.lengthen, (more, array))
 
     def shorten(self, connection: Connection, length: int, surplus: int, timelines: list[int], array: str) -> None:
         """One statement, and one for each timeline."""
         last = surplus - 1
-        connection.execute(self._statements.shorten, (length, last, array))
-        connection.executemany(self._statements.drop_oldest, [(timeline, timeline, last) for timeline in timelines])
+        connection.execute(self.statements.shorten, (length, last, array))
+        connection.executemany(self.statements.drop_oldest, [(timeline, timeline, last) for timeline in timelines])
 
     def remove(self, connection: Connection, timelines: list[int], activity_ids: list[bytes]) -> dict[int, int]:
         """A bounded number of statements for each timeline or each id, whichever are fewer."""
@@ -141,15 +162,15 @@ class SqliteTimelineRows(TimelineRows):
         self, connection: Connection, timelines: list[int], activity_ids: list[bytes]
     ) -> dict[int, int]:
         ids, array = b"".join(activity_ids), positions(len(activity_ids))
-        statement = self._statements.delete_ids
+        statement = self.statements.delete_ids
         return {timeline: connection.execute(statement, (timeline, ids, array)).rowcount for timeline in timelines}
 
     def _remove_by_id(self, connection: Connection, timelines: list[int], activity_ids: list[bytes]) -> dict[int, int]:
         removed: dict[int, int] = defaultdict(int)
         array = numbers(timelines)
         for activity_id in activity_ids:
-            holders = [timeline for (timeline,) in connection.execute(self._statements.holders, (array, activity_id))]
-            connection.execute(self._statements.delete_from_many, (numbers(holders), activity_id))
+            holders = [timeline for (timeline,) in connection.execute(self.statements.holders, (array, activity_id))]
+            connection.execute(self.statements.delete_from_many, (numbers(holders), activity_id))
             for timeline in holders:
                 removed[timeline] += 1
         return removed
@@ -157,14 +178,14 @@ class SqliteTimelineRows(TimelineRows):
     def drop(self, connection: Connection, timelines: list[int]) -> None:
         """Two statements."""
         array = numbers(timelines)
-        connection.execute(self._statements.delete_all, (array,))
-        connection.execute(self._statements.delete_headers, (array,))
+        connection.execute(self.statements.delete_all, (array,))
+        connection.execute(self.statements.delete_headers, (array,))
 
     def drop_some(self, connection: Connection, namespace: str) -> bool:
         """A hundred timelines, in the order of the index on their keys: in that of their numbers SQLite would read and
         sort all of the namespace for each hundred.
         """
-        found = connection.execute(self._statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
+        found = connection.execute(self.statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
         self.drop(connection, [timeline for (timeline,) in found])
         return len(found) == _FLUSHED_AT_ONCE
 

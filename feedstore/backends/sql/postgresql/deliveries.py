@@ -1,0 +1,72 @@
+"""Deliveries with limits in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.delivery_rows import DeliveryRows, Place, Row, Size
+from feedstore.backends.sql.postgresql import delivery_statements as statements
+from feedstore.backends.sql.postgresql.arrays import in_parts
+
+_ROWS_AT_ONCE = 100_000
+
+
+class PostgresqlDeliveryRows(DeliveryRows):
+    """Each step is one statement for each 100,000 rows, which arrays bring."""
+
+    def add(self, connection: Connection, rows: list[Row]) -> set[Place]:
+        """One statement, and another one where some were there before."""
+        held: set[Place] = set()
+        for part in in_parts(rows, _ROWS_AT_ONCE):
+            held.update(self._add_part(connection, part))
+        return held
+
+    def _add_part(self, connection: Connection, rows: Sequence[Row]) -> set[Place]:
+        timelines = [timeline for timeline, _, _ in rows]
+        ids = [activity_id for _, activity_id, _ in rows]
+        data = [data for _, _, data in rows]
+        if any(data):
+            held = connection.execute(statements.INSERT_ROWS, (timelines, ids, data, len(rows))).fetchall()
+        else:
+            held = connection.execute(statements.INSERT_IDS, (timelines, ids, len(rows))).fetchall()
+        places = set(held)
+        if places:
+            replaced = [row for row in rows if row[:2] in places]
+            timelines, ids = [row[0] for row in replaced], [row[1] for row in replaced]
+            if any(data):
+                connection.execute(statements.REPLACE_ROWS, (timelines, ids, [row[2] for row in replaced]))
+            else:
+                connection.execute(statements.REMOVE_DATA, (timelines, ids))
+        return places
+
+    def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
+        """One statement."""
+        dropped: list[Place] = []
+        for part in in_parts(payloads, _ROWS_AT_ONCE):
+            parameters = ([timeline for timeline, _ in part], [data for _, data in part], limit)
+            dropped += connection.execute(statements.DROP_SAME, parameters).fetchall()
+        return dropped
+
+    def remove(self, connection: Connection, places: list[Place]) -> dict[int, int]:
+        """One statement."""
+        removed: dict[int, int] = {}
+        for part in in_parts(sorted(places), _ROWS_AT_ONCE):
+            parameters = ([timeline for timeline, _ in part], [activity_id for _, activity_id in part])
+            for timeline, count in connection.execute(statements.DELETE_PLACES, parameters).fetchall():
+                removed[timeline] = removed.get(timeline, 0) + count
+        return removed
+
+    def resize(self, connection: Connection, sizes: Mapping[int, Size], wanted: bool) -> list[Place]:
+        """One statement."""
+        if not sizes:
+            return []
+        lengths = [size.after for size in sizes.values()]
+        if not any(size.surplus for size in sizes.values()):
+            connection.execute(statements.SET_LENGTHS, (list(sizes), lengths))
+            return []
+        surplus = [size.surplus for size in sizes.values()]
+        dropped: list[Place] = connection.execute(
+            statements.DROP_OLDEST, (list(sizes), lengths, surplus, wanted)
+        ).fetchall()
+        return dropped

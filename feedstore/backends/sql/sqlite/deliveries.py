@@ -1,0 +1,96 @@
+"""Deliveries with limits in SQLite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.delivery_rows import DeliveryRows, Place, Row, Size
+from feedstore.backends.sql.sqlite.arrays import numbers, positions
+from feedstore.backends.sql.sqlite.rows import RowInserts
+from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
+from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.tables import entry_table
+
+_WIDELY_SHARED = 8
+
+
+class SqliteDeliveryRows(DeliveryRows):
+    """Adding is a few statements for all timelines; dropping runs once for each timeline, which is no round trip
+    away.
+    """
+
+    def __init__(self, compiler: Compiler, timelines: SqliteTimelineRows) -> None:
+        super().__init__(timelines)
+        self._statements = timelines.statements
+        self._inserts = RowInserts(compiler, entry_table)
+
+    def add(self, connection: Connection, rows: list[Row]) -> set[Place]:
+        """Which are there is asked first."""
+        timelines, ids = numbers([row[0] for row in rows]), b"".join([row[1] for row in rows])
+        found = connection.execute(self._statements.held, (timelines, ids)).fetchall()
+        held = [rows[position] for (position,) in found]
+        places = {(timeline, activity_id) for timeline, activity_id, _ in held}
+        new = [row for row in rows if row[:2] not in places] if places else rows
+        self._insert(connection, new)
+        replaced = ((data, timeline, activity_id) for timeline, activity_id, data in held)
+        connection.executemany(self._statements.replace, replaced)
+        return places
+
+    def _insert(self, connection: Connection, rows: list[Row]) -> None:
+        """Insert entries, in one of three ways: one statement for each entry that many timelines get, one for all that
+        are mere references, or one for each 250.
+        """
+        shared: dict[tuple[bytes, bytes | None], list[int]] = defaultdict(list)
+        for timeline, activity_id, data in rows:
+            shared[activity_id, data].append(timeline)
+        if len(shared) * _WIDELY_SHARED <= len(rows):
+            statement = self._statements.insert_into_many
+            for entry, timelines in shared.items():
+                connection.execute(statement, (*entry, numbers(timelines)))
+        elif any(data for _, _, data in rows):
+            self._inserts.insert(connection, rows)
+        else:
+            ids = b"".join([activity_id for _, activity_id, _ in rows])
+            connection.execute(self._statements.insert_places, (ids, numbers([timeline for timeline, _, _ in rows])))
+
+    def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
+        """One statement for each payload of each timeline, and one for each timeline that loses entries."""
+        dropped: list[Place] = []
+        for timeline, data in payloads:
+            found = connection.execute(self._statements.beyond_newest, (timeline, data, limit)).fetchall()
+            dropped += [(timeline, activity_id) for (activity_id,) in found]
+        self.remove(connection, dropped)
+        return dropped
+
+    def remove(self, connection: Connection, places: list[Place]) -> dict[int, int]:
+        """One statement for each timeline."""
+        doomed: dict[int, list[bytes]] = defaultdict(list)
+        for timeline, activity_id in places:
+            doomed[timeline].append(activity_id)
+        statement, removed = self._statements.delete_ids, {}
+        for timeline, ids in doomed.items():
+            count = connection.execute(statement, (timeline, b"".join(ids), positions(len(ids)))).rowcount
+            if count:
+                removed[timeline] = count
+        return removed
+
+    def resize(self, connection: Connection, sizes: Mapping[int, Size], wanted: bool) -> list[Place]:
+        """One statement for each of the different changes, and one for each timeline that loses entries."""
+        longer: dict[int, list[int]] = defaultdict(list)
+        shorter: dict[tuple[int, int], list[int]] = defaultdict(list)
+        dropped: list[Place] = []
+        for timeline, (before, after, surplus) in sizes.items():
+            if not surplus:
+                longer[after - before].append(timeline)
+                continue
+            shorter[after, surplus].append(timeline)
+            if wanted:
+                found = connection.execute(self._statements.oldest, (timeline, surplus))
+                dropped += [(timeline, activity_id) for (activity_id,) in found]
+        for more, timelines in longer.items():
+            self._timelines.lengthen(connection, more, numbers(timelines))
+        for (length, surplus), timelines in shorter.items():
+            self._timelines.shorten(connection, length, surplus, timelines, numbers(timelines))
+        return dropped
