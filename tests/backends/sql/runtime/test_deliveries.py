@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,7 +149,7 @@ def test_threads_and_processes_leave_what_one_thread_leaves(backend: SqlBackend,
     command = [sys.executable, "-c", PROGRAM, database_url]
     processes = [subprocess.Popen([*command, str(first), str(last)]) for first in (0, 16)]
     try:
-        run_in_threads([lambda first=first: deliver_all(groups_of(backend), first, last) for first in (0, 8, 16, 24)])
+        run_in_threads([partial(deliver_all, groups_of(backend), first, last) for first in (0, 8, 16, 24)])
         assert [process.wait(60) for process in processes] == [0, 0]
     finally:
         for process in processes:
