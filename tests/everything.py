@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feedstore import Activity
 from feedstore.storage import Backend
-from feedstore.testing.notify_suite import Told
+from feedstore.testing.notify_suite import Received
 
 
 def use_everything(backend: Backend) -> None:
@@ -30,13 +30,13 @@ def use_storages(backend: Backend) -> None:
 
 
 def use_queue_and_notifier(backend: Backend) -> None:
-    """Push a message and receive it; watch a timeline and be told of it."""
-    queue, told = backend.queue("q"), Told()
+    """Push a message and receive it; subscribe to a timeline and receive its change."""
+    queue, received = backend.queue("q"), Received()
     queue.push("hello")
     receipt, message = queue.receive()
     assert (message, queue.count(), queue.ack(receipt)) == ("hello", 1, True)
-    with backend.notifier().watch(told) as watch:
-        watch.add(["a"])
-        told.wait_for("a")
-        backend.notifier().announce(["a"])
-        told.wait_for("a")
+    with backend.notifier().subscribe(received) as subscription:
+        subscription.add(["a"])
+        received.wait_for("a")
+        backend.notifier().publish(["a"])
+        received.wait_for("a")

@@ -93,7 +93,7 @@ def _latency(url: str, times: int = 50) -> float:
     """Return the median of the seconds from the return of an add with its announcement to the callback elsewhere."""
     told = threading.Event()
     with connect(url) as reader, connect(url) as writer:
-        watch = reader.notifier().watch(lambda keys: told.set(), recheck_seconds=None)
+        watch = reader.notifier().subscribe(lambda keys: told.set(), recheck_seconds=None)
         watch.add([f"feed:{number}" for number in range(1000)])
         timelines = writer.timeline_storage(notifier=writer.notifier())
         timelines.add("feed:7", 0)

@@ -8,8 +8,8 @@ from typing import Any
 from feedstore.channels.message import MessageContract
 from feedstore.channels.message_codec import MessageCodec
 from feedstore.channels.queue import Queue
+from feedstore.storage.notify.registry import Kind
 from feedstore.storage.queue import QueueStorage, checked_queue
-from feedstore.storage.topic import Kind
 
 
 class DurableQueue(Queue):
@@ -58,14 +58,14 @@ class DurableQueue(Queue):
         return self.storage.ack(receipt)
 
     def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Told by the backend's notifier of pushes of any process, and when the backend is closed."""
+        """Call ``callback`` after a push of any process, and when the backend is closed."""
 
-        def tell(_: frozenset[str]) -> object:
+        def deliver(_: frozenset[str]) -> object:
             return callback()
 
-        watch = self.storage.backend.notifier().watch_kind(Kind.QUEUE, tell, callback)
-        watch.add([self.name])
-        return watch.close
+        subscription = self.storage.backend.notifier().subscribe_kind(Kind.QUEUE, deliver, callback)
+        subscription.add([self.name])
+        return subscription.close
 
     def seconds_to_next(self) -> float | None:
         """The visibility timeout while others have messages; one round trip."""

@@ -43,7 +43,7 @@ class Queue(ABC):
     def subscribe(self, callback: Callable[[], object]) -> Callable[[], None] | None:
         """Call ``callback`` after each push, from any thread, and return what ends that.
 
-        None, the default, means that this queue cannot tell: whoever waits for a message looks every second.
+        None, the default, means that the queue cannot notify: a receiver that waits polls every second.
         """
         return None
 

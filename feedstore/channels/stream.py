@@ -1,4 +1,4 @@
-"""The stream of a listener's messages, which waits where it can and looks again where it must."""
+"""The stream of a listener's messages: it waits for notifications if the queue sends them, else it polls."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 ERROR_TYPE = "error"
 """The type of the message that ends the stream of a listener that was removed."""
-LOOK_SECONDS = 1.0
-"""How often a queue that cannot tell of pushes is looked at."""
+POLL_SECONDS = 1.0
+"""The interval of polls of a queue that cannot notify of pushes."""
 
 _Result = TypeVar("_Result")
 
@@ -66,7 +66,7 @@ class _Subscription:
         self._unsubscribe: Callable[[], None] | None = None
 
     def begin(self, queue: Queue, callback: Callable[[], object]) -> bool:
-        """Subscribe; return whether the queue can tell of pushes."""
+        """Subscribe; return whether the queue can notify of pushes."""
         unsubscribe = queue.subscribe(callback)
         with self._lock:
             self._unsubscribe = unsubscribe
@@ -92,7 +92,7 @@ class _Wait:
         self._listener = connection.listener
         self._ending = ending
         self._woken = asyncio.Event()
-        self._is_told = False
+        self._is_notified = False
 
     async def subscribe(self) -> None:
         """Be woken by pushes and by the listener's stop."""
@@ -106,7 +106,7 @@ class _Wait:
         self._ending.callback(self._listener.subscribe(wake))
         subscription = _Subscription()
         self._ending.callback(subscription.end)
-        self._is_told = await self._call(subscription.begin, self._queue, wake)
+        self._is_notified = await self._call(subscription.begin, self._queue, wake)
 
     async def for_message(self) -> tuple[str, MessageContract] | None:
         """Return the next delivery, or None after having waited: for a push, a stop, or a message to fall due."""
@@ -114,7 +114,7 @@ class _Wait:
         try:
             return await self._call(self._queue.receive)
         except NoMessagesException:
-            pause = await self._call(self._queue.seconds_to_next) if self._is_told else LOOK_SECONDS
+            pause = await self._call(self._queue.seconds_to_next) if self._is_notified else POLL_SECONDS
         if self._listener.is_running():
             await self._sleep(pause)
         return None

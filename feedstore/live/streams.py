@@ -80,7 +80,7 @@ class Streams:
         self._changed: set[str] = set()
         self._changed_lock = threading.Lock()
         self._is_closed = False
-        self._watch = notifier.watch(
+        self._watch = notifier.subscribe(
             self._note_change, on_close=self._note_close, recheck_seconds=options.recheck_seconds
         )
         self._heartbeat.start(loop, self._is_leaving)

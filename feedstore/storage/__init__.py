@@ -9,7 +9,7 @@ from feedstore.storage.backend import Backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import Bounds
 from feedstore.storage.kv import KvStorage
-from feedstore.storage.notify import Notifier, Watch
+from feedstore.storage.notify import Notifier, Subscription
 from feedstore.storage.page import Page
 from feedstore.storage.queue import QueueStorage
 from feedstore.storage.storage import Storage
@@ -34,6 +34,6 @@ __all__ = [
     "Page",
     "QueueStorage",
     "Storage",
+    "Subscription",
     "TimelineStorage",
-    "Watch",
 ]

@@ -13,8 +13,14 @@ from feedstore.metrics import Metrics
 from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.batch import Batch, Operation
+from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
 from feedstore.storage.key import DEFAULT_NAME, check_key, check_namespace, collection_namespace
+from feedstore.storage.notify import Notifier
+from feedstore.storage.notify.dispatcher import Dispatcher
+from feedstore.storage.notify.polling import PollingSource
+from feedstore.storage.notify.registry import Kind, Topic
+from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.transaction import Pending
 
 if TYPE_CHECKING:
@@ -22,12 +28,8 @@ if TYPE_CHECKING:
     from feedstore.serializers import Serializer
     from feedstore.storage.activity import ActivityStorage
     from feedstore.storage.kv import KvStorage
-    from feedstore.storage.notify import Notifier
     from feedstore.storage.queue import QueueStorage
     from feedstore.storage.timeline import TimelineStorage
-    from feedstore.storage.topic import Kind, Topic
-    from feedstore.storage.topic_source import TopicSource
-    from feedstore.storage.watcher import Watcher
 
 DEFAULT_NAMESPACE = "default"
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
@@ -43,7 +45,7 @@ class Backend(ABC):
 
     Subclasses set :attr:`abilities` and the three storage classes, and write the hooks at the end. Queues and the
     notifier work over those; a store that does them better sets :attr:`queue_storage_class`, and overrides
-    :meth:`make_source` and :meth:`announce_topics`.
+    :meth:`make_source` and :meth:`publish_topics`.
     """
 
     abilities: Abilities
@@ -61,7 +63,7 @@ class Backend(ABC):
         self._root_namespace = self.namespace
         # By process: a forked child has no thread of its parent's, however it was forked, and must not wait for a lock
         # that one of them held.
-        self._watchers: dict[int, Watcher] = {}
+        self._dispatchers: dict[int, Dispatcher] = {}
 
     @classmethod
     @abstractmethod
@@ -108,7 +110,7 @@ class Backend(ABC):
             return self
         self.check_open()
         other = self._with_namespace(collection_namespace(self._root_namespace, name))
-        other._root_namespace, other._watchers = self._root_namespace, self._watchers
+        other._root_namespace, other._dispatchers = self._root_namespace, self._dispatchers
         return other
 
     def kv_storage(self, name: str = DEFAULT_NAME) -> KvStorage:
@@ -134,9 +136,6 @@ class Backend(ABC):
 
     def notifier(self, name: str = DEFAULT_NAME) -> Notifier:
         """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection. Costs nothing."""
-        # Both modules know what a backend is, so this one can reach them only when it is called.
-        from feedstore.storage.notify import Notifier
-
         self.check_open()
         return Notifier(self._collection(name))
 
@@ -151,7 +150,7 @@ class Backend(ABC):
         """
         self.check_open()
         other = self._with_namespace(check_namespace(namespace))
-        other._root_namespace, other._watchers = other.namespace, self._watchers
+        other._root_namespace, other._dispatchers = other.namespace, self._dispatchers
         return other
 
     def ping(self) -> None:
@@ -166,14 +165,15 @@ class Backend(ABC):
 
     def close(self) -> None:
         """Close what the backend opened, and nothing that it was given. Closing twice is no error; any later use is a
-        :class:`BackendClosedError`. Waits for a watch's callback that is under way, and for a :meth:`receive` never.
+        :class:`BackendClosedError`. Waits for a running callback of a subscription to finish, but not for a blocked
+        ``receive()``.
         """
         if not self.closed:
             self._close()
-        # Afterwards, so that whoever is woken by it finds the backend closed.
-        watcher = self._watchers.get(os.getpid())
-        if watcher is not None:
-            watcher.close()
+        # After the store, so that a thread that this wakes finds the backend closed.
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is not None:
+            dispatcher.close()
 
     def check_open(self) -> None:
         """Raise :class:`BackendClosedError` once the backend was closed."""
@@ -218,44 +218,47 @@ class Backend(ABC):
         self.check_open()
         return self._transact(operations, atomic)
 
-    def watcher(self) -> Watcher:
-        """Return what waits for changes of this store: one for all its namespaces and this process, and one thread at
-        most.
-        """
-        from feedstore.storage.watcher import Watcher
-
+    def dispatcher(self) -> Dispatcher:
+        """Return the dispatcher of notifications: one for each store and process, with one thread at most."""
         self.check_open()
-        watcher = self._watchers.get(os.getpid())
-        if watcher is None:
-            watcher = self._watchers.setdefault(os.getpid(), Watcher(self.make_source))
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is None:
+            dispatcher = self._dispatchers.setdefault(os.getpid(), Dispatcher(self.make_source))
         if self.closed:
-            # By another thread since, which may have come too early to see this one.
-            watcher.close()
-        return watcher
+            # Another thread closed the backend meanwhile, perhaps before this dispatcher was there to be closed.
+            dispatcher.close()
+        return dispatcher
 
     def make_source(self) -> TopicSource:
-        """Return where the watcher learns of changes; by default it polls what is watched, once a second."""
-        from feedstore.storage.polling import PollingSource
+        """Return the source from which the dispatcher receives changes; by default it polls once a second."""
+        return PollingSource(self.newest_ids_in)
 
-        return PollingSource(self)
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        """Publish that topics have changed to the dispatchers of all processes. At most one round trip for each 1,000
+        topics or so.
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
-        """Tell the watchers of all processes that topics have changed; by default those of this one, for others poll.
-
-        At most one round trip for each 1,000 topics or so.
+        The default publishes to the dispatcher of this process, because the other processes poll.
         """
-        watcher = self._watchers.get(os.getpid())
-        if watcher is not None:
-            watcher.changed([topic.digest for topic in topics])
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is not None:
+            dispatcher.publish([topic.digest for topic in topics])
 
     def newest_ids(self, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
-        """Return ``{key: something that changes with each add}`` for timelines or queues, for a source that polls.
+        """Return ``{key: value}``, where the value changes with each add, for a source that polls.
 
-        A key that holds nothing may be left out. A bounded number of round trips.
+        Keys of empty timelines or queues may be left out. A bounded number of round trips.
         """
-        from feedstore.storage.polling import newest_entries
+        if kind is Kind.QUEUE:
+            # A queue over timelines imports this module.
+            from feedstore.storage.timeline_queue import newest_messages
 
-        return newest_entries(self, kind, keys)
+            return newest_messages(self, keys)
+        slices = self.timeline_storage()._get_many_slices(keys, 0, 1, EVERYTHING, True)
+        return {key: entries[0][0] for key, entries in slices.items() if entries}
+
+    def newest_ids_in(self, namespace: str, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """:meth:`newest_ids`, in another namespace of this store."""
+        return self.with_namespace(namespace).newest_ids(kind, keys)
 
     @abstractmethod
     def _store_identity(self) -> object:

@@ -61,7 +61,7 @@ class Batch:
         self.atomic = atomic
         self.results: list[Any] = []
         self._operations: list[Operation] = []
-        self._announcements: dict[Notifier, dict[str, None]] = {}
+        self._changed_keys: dict[Notifier, dict[str, None]] = {}
         self._state = "new"
 
     @property
@@ -110,9 +110,9 @@ class Batch:
             )
         self._operations.append(Operation(storage, write, report, keys, creates))
 
-    def announce_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
-        """Announce timelines once the batch has been committed, all of one notifier together."""
-        self._announcements.setdefault(notifier, {}).update(dict.fromkeys(keys))
+    def publish_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
+        """Publish changes of timelines once the batch has been committed, those of one notifier together."""
+        self._changed_keys.setdefault(notifier, {}).update(dict.fromkeys(keys))
 
     def __len__(self) -> int:
         return len(self._operations)
@@ -134,8 +134,8 @@ class Batch:
             for operation in operations:
                 if operation.report is not None:
                     operation.report()
-            for notifier, keys in self._announcements.items():
-                notifier.announce_stored(keys)
+            for notifier, keys in self._changed_keys.items():
+                notifier.publish_stored(keys)
 
     def _commit(self, operations: list[Operation]) -> None:
         """Commit the writes within the metrics' timer of batches, and keep their results."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable
 from hashlib import blake2b
+from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
@@ -80,3 +82,10 @@ def collection_namespace(namespace: str, name: str) -> str:
         return _CollectionNamespace(readable)
     digest = blake2b(readable.encode(), digest_size=_DIGEST_BYTES).digest()
     return _CollectionNamespace(f"{namespace[:_LONGEST_READABLE]}~{urlsafe_b64encode(digest).decode().rstrip('=')}")
+
+
+def checked_iterable(values: Any) -> Iterable[Any]:
+    """Return ``values``, or raise :class:`InvalidTypeError` for one activity, text or id where several are wanted."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
+    return values

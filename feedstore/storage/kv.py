@@ -20,8 +20,7 @@ from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import check_position
-from feedstore.storage.key import check_key, check_prefix
-from feedstore.storage.storage import checked_iterable
+from feedstore.storage.key import check_key, check_prefix, checked_iterable
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.writer import Writer
 

@@ -23,10 +23,9 @@ from feedstore.errors import (
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.bounds import check_position
-from feedstore.storage.key import check_key
+from feedstore.storage.key import check_key, checked_iterable
 from feedstore.storage.kv import decode_named, encode_named
-from feedstore.storage.storage import checked_iterable
-from feedstore.storage.topic import Kind, Topic
+from feedstore.storage.notify.registry import Kind, Topic
 
 _logger = logging.getLogger("feedstore.queue")
 VISIBILITY_TIMEOUT = 30.0
@@ -241,7 +240,7 @@ class QueueStorage(ABC):
     def _wait(self, limit: int, seconds: float) -> list[Delivery]:
         deadline = time.monotonic() + seconds
         woken = threading.Event()
-        watch = self.backend.notifier().watch_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
+        watch = self.backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
         with watch:
             watch.add([self.name])
             while True:

@@ -14,6 +14,7 @@ from feedstore.serializers import DummySerializer, Serializer
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
+from feedstore.storage.key import checked_iterable
 from feedstore.storage.transaction import Pending, Transaction
 from feedstore.storage.writer import Writer
 
@@ -180,10 +181,3 @@ class Storage(Writer):
 
 def _is_id(value: Any) -> bool:
     return value.__class__ is int and 0 <= value <= MAX_ID
-
-
-def checked_iterable(values: Any) -> Iterable[Any]:
-    """Return ``values``, or raise :class:`InvalidTypeError` for one activity, text or id where several are wanted."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
-    return values

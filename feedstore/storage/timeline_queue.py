@@ -68,7 +68,7 @@ class TimelineQueueStorage(QueueStorage):
         self._timelines.add_to_storage(key, {_message_id(first + i): body for i, body in enumerate(messages)})
         if self.when_full != REFUSE:
             self._timelines._trim(key, self.max_length)
-        self.backend.announce_topics([self.topic])
+        self.backend.publish_topics([self.topic])
 
     def _receive(self, limit: int) -> list[Delivery]:
         found: list[Delivery] = []

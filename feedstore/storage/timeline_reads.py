@@ -10,9 +10,8 @@ from feedstore.ids import id_to_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.bounds import Filter, check_limit, check_slice, is_descending, parse_filter
-from feedstore.storage.key import check_key
+from feedstore.storage.key import check_key, checked_iterable
 from feedstore.storage.page import Page, cursor_bounds, encode_cursor
-from feedstore.storage.storage import checked_iterable
 from feedstore.storage.timeline_hooks import Entry, TimelineHooks, ordering_of
 
 

@@ -12,18 +12,17 @@ from feedstore.shown import shown
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import check_limit, check_position
 from feedstore.storage.deliveries import Limits
-from feedstore.storage.key import check_key
+from feedstore.storage.key import check_key, checked_iterable
 from feedstore.storage.notify import Notifier, checked_notifier
-from feedstore.storage.storage import checked_iterable
 from feedstore.storage.timeline_hooks import TimelineHooks
 from feedstore.storage.transaction import Pending, Transaction
 
 
 class TimelineWrites(TimelineHooks):
     """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
-    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` what
-    was added, removed or trimmed is announced once it is stored, at the cost of one round trip more; a removal that is
-    known to have found nothing is not. A ``flush`` is never announced."""
+    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` each add,
+    removal and trim publishes the changed timelines once it is stored, which costs one more round trip. A removal that
+    is known to have removed nothing publishes nothing, and neither does a ``flush``."""
 
     notifier: Notifier | None = None
     option_names = (*TimelineHooks.option_names, "notifier")
@@ -61,7 +60,7 @@ class TimelineWrites(TimelineHooks):
             creates=True,
         )
         if serialized:
-            self._announce([key], batch_interface)
+            self._publish([key], batch_interface)
         return result
 
     def add_to_many(
@@ -140,7 +139,7 @@ class TimelineWrites(TimelineHooks):
         activities: int,
         batch_interface: Batch | None,
     ) -> int | None:
-        """Write to the timelines and their companions, and announce and report it."""
+        """Write to the timelines and their companions, then publish and report the write."""
         changed = keys
         if limits.companions:
             changed = [key + suffix for key in keys for suffix in ("", *limits.companions)]
@@ -153,18 +152,18 @@ class TimelineWrites(TimelineHooks):
             creates=True,
         )
         if activities:
-            self._announce(changed, batch_interface)
+            self._publish(changed, batch_interface)
         return result
 
-    def _announce(self, keys: list[str], batch_interface: Batch | None) -> None:
-        """Tell the notifier that was passed as an option what is stored now, or will be when the batch has ended."""
+    def _publish(self, keys: list[str], batch_interface: Batch | None) -> None:
+        """Publish changed timelines by the notifier option: now, or once the batch has been committed."""
         if self.notifier is None:
             return
         batch = self._batch_to_join(batch_interface)
         if batch is None:
-            self.notifier.announce_stored(keys)
+            self.notifier.publish_stored(keys)
         else:
-            batch.announce_later(self.notifier, keys)
+            batch.publish_later(self.notifier, keys)
 
     def remove(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""
@@ -188,7 +187,7 @@ class TimelineWrites(TimelineHooks):
             [key],
         )
         if serialized and result != 0:
-            self._announce([key], batch_interface)
+            self._publish([key], batch_interface)
         return result
 
     def remove_from_many(
@@ -209,7 +208,7 @@ class TimelineWrites(TimelineHooks):
             distinct,
         )
         if serialized and result != 0:
-            self._announce(distinct, batch_interface)
+            self._publish(distinct, batch_interface)
         return result
 
     def trim(self, key: str, length: int, *, batch_interface: Batch | None = None) -> int | None:
@@ -221,14 +220,14 @@ class TimelineWrites(TimelineHooks):
         check_key(key)
         result = self._write(batch_interface, lambda transaction: self._trim(key, length, transaction), keys=[key])
         if result != 0:
-            self._announce([key], batch_interface)
+            self._publish([key], batch_interface)
         return result
 
     def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
         """Remove a timeline, its floor included; one that is not there is no error. One round trip."""
         check_key(key)
         self._write(batch_interface, lambda transaction: self._delete(key, transaction), keys=[key])
-        self._announce([key], batch_interface)
+        self._publish([key], batch_interface)
 
     def get_batch_interface(self) -> Batch:
         """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""

@@ -73,8 +73,8 @@ class QueueConsumersSuite(Suite):
                 backend.queue().receive(3 * patience.seconds)
 
         def close() -> None:
-            # It waits when its watch is there.
-            while not backend.watcher().watched:
+            # The receiver waits once its subscription is there.
+            while not backend.dispatcher().registry:
                 continue
             backend.close()
 
@@ -140,7 +140,7 @@ class QueueConsumersSuite(Suite):
         assert sorted([queue.receive(patience.seconds)[1], queue.receive(patience.seconds)[1]]) == [1, 2]
 
     def test_a_child_goes_on_with_the_queue(self, backend: Backend) -> None:
-        """Decision 13: with waiting too, after a fork while the parent's watcher runs."""
+        """Decision 13: with waiting too, after a fork while the parent's dispatcher runs."""
         queue = backend.queue()
         with pytest.raises(NoMessagesException):
             queue.receive(0.05)

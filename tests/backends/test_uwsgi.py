@@ -27,14 +27,14 @@ from feedstore import Activity, connect
 backend = connect(os.environ["FEEDSTORE_URL"], namespace=os.environ["FEEDSTORE_NAMESPACE"])
 notifier = backend.notifier()
 timelines = backend.timeline_storage(notifier=notifier)
-told = threading.Event()
-watch = notifier.watch(lambda keys: told.set(), recheck_seconds=None)
+received = threading.Event()
+subscription = notifier.subscribe(lambda keys: received.set(), recheck_seconds=None)
 # Everything is used in the master: connections, the watcher's thread, and a queue.
 timelines.add_many("read", range(1, 101))
 backend.queue("read").push("from the master")
-watch.add(["read"])
-notifier.announce(["read"])
-assert told.wait(30)
+subscription.add(["read"])
+notifier.publish(["read"])
+assert received.wait(30)
 
 
 def read(query):
@@ -53,20 +53,20 @@ def receive(query):
 
 
 def watch_here(query):
-    # One watch that the master made, and one of this process.
+    # One subscription that the master made, and one of this process.
     heard = threading.Event()
     key = f"watched by {os.getpid()} {threading.get_ident()}"
-    with notifier.watch(lambda keys: heard.set(), recheck_seconds=None) as mine:
+    with notifier.subscribe(lambda keys: heard.set(), recheck_seconds=None) as mine:
         mine.add([key])
         timelines.add(key, int(query["id"]))
         found = heard.wait(30)
-    told.clear()
-    watch.add([key])
-    notifier.announce([key])
-    return [found, told.wait(30)]
+    received.clear()
+    subscription.add([key])
+    notifier.publish([key])
+    return [found, received.wait(30)]
 
 
-PATHS = {"/": lambda query: None, "/read": read, "/write": write, "/receive": receive, "/watch": watch_here}
+PATHS = {"/": lambda query: None, "/read": read, "/write": write, "/receive": receive, "/subscription": watch_here}
 
 
 def application(environ, start_response):
@@ -115,8 +115,8 @@ def test_workers_read_write_watch_and_receive(store_url: str) -> None:
         writes = application.get_many([f"/write?id={number}" for number in range(1, REQUESTS + 1)])
         assert differing(writes, lambda one: one is True) == []
         assert backend.timeline_storage().count("written") == REQUESTS
-        watches = application.get_many([f"/watch?id={number}" for number in range(1, 4 * WORKERS + 1)])
-        assert differing(watches, lambda one: one == [True, True]) == []
+        subscriptions = application.get_many([f"/subscription?id={number}" for number in range(1, 4 * WORKERS + 1)])
+        assert differing(subscriptions, lambda one: one == [True, True]) == []
         with ThreadPoolExecutor(WORKERS) as pool:
             waiting = [pool.submit(application.get, "/receive") for _ in range(WORKERS)]
             backend.queue("mails").push_many(list(range(WORKERS)))

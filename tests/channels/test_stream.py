@@ -25,7 +25,7 @@ from feedstore.storage import Backend
 from stores import OpenBackend, fresh_namespace
 
 SECONDS = 30
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 HELLO, BYE = Message("greeting", "hello"), Message("greeting", "bye")
 
 
@@ -97,7 +97,7 @@ def test_a_watcher_gets_what_comes() -> None:
 
 @pytest.fixture(autouse=True)
 def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feedstore.channels.stream.LOOK_SECONDS", LOOK_SECONDS)
+    monkeypatch.setattr("feedstore.channels.stream.POLL_SECONDS", POLL_SECONDS)
 
 
 def test_an_idle_stream_does_not_look() -> None:
@@ -109,7 +109,7 @@ def test_an_idle_stream_does_not_look() -> None:
         waiting = asyncio.ensure_future(rest_of(channel.message_stream(listener)))
         await turns()
         looks = queue.looks
-        done, _ = await asyncio.wait({waiting}, timeout=LOOK_SECONDS * 4)
+        done, _ = await asyncio.wait({waiting}, timeout=POLL_SECONDS * 4)
         assert not done
         assert queue.looks == looks == 1
         channel.dispatch(listener.id, HELLO)

@@ -55,7 +55,6 @@ class ModestTimelineStorage(DictTimelineStorage):
                 self._trim(key, max_length, transaction)
         return Pending(None)
 
-
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from conformance.mutants import Broken
 from feedstore.backends.memory import InMemoryQueueStorage
+from feedstore.storage import Subscription
+from feedstore.storage.notify.dispatcher import Dispatcher, Receiver
+from feedstore.storage.notify.registry import Topic
+from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.queue import Delivery
-from feedstore.storage.topic import Topic
-from feedstore.storage.topic_source import TopicSource
-from feedstore.storage.watcher import Watcher
 
 
 class NothingIsHidden(InMemoryQueueStorage):
@@ -98,55 +99,59 @@ class NumbersBeginAnew(InMemoryQueueStorage):
         self.backend.space.numbers = type(self.backend.space.numbers)(1)
 
 
-class AnnouncesNothing(Broken):
+class PublishesNothing(Broken):
     """Keeps every change to itself."""
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
         self.check_open()
 
 
-class AnnouncesTheFirst(Broken):
-    """Tells of one change of many."""
+class PublishesTheFirst(Broken):
+    """Publishes one change of many."""
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
-        super().announce_topics(topics[:1])
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        super().publish_topics(topics[:1])
 
 
-class AnnouncesToAllNamespaces(Broken):
+class PublishesToAllNamespaces(Broken):
     """Takes a key for the same in every namespace."""
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
-        watcher = self._watchers.get(os.getpid())
-        watched = None if watcher is None else watcher.watched
-        spaces = watched.namespaces() if watched is not None else set[str]()
-        super().announce_topics([topic._replace(namespace=space) for topic in topics for space in spaces])
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        dispatcher = self._dispatchers.get(os.getpid())
+        spaces = set[str]() if dispatcher is None else dispatcher.registry.namespaces()
+        super().publish_topics([topic._replace(namespace=space) for topic in topics for space in spaces])
 
 
-class _Deaf(Watcher):
-    def _tell(self, found: Any) -> None:
+class _Fragile(Dispatcher):
+    def _dispatch(self, found: Any) -> None:
         """Die of the first callback that fails."""
-        for watch, keys in self.watched.who_watches(self._local).items():
-            watch._callback(frozenset(keys))
-        self._local.clear()
-        for watch in self._due():
-            watch._callback(frozenset(watch.keys()))
+        for receiver, keys in self.registry.keys_by_subscriber(self._published).items():
+            _callback_of(receiver)(frozenset(keys))
+        self._published.clear()
+        for receiver in self._due():
+            _callback_of(receiver)(frozenset(receiver.keys()))
+
+
+def _callback_of(receiver: Receiver) -> Callable[[frozenset[str]], object]:
+    assert isinstance(receiver, Subscription)
+    return receiver._callback
 
 
 class DiesOfAFailure(Broken):
-    """Lets a callback's failure end the watcher's thread."""
+    """Lets a callback's failure end the dispatcher's thread."""
 
-    def watcher(self) -> Watcher:
+    def dispatcher(self) -> Dispatcher:
         self.check_open()
-        return self._watchers.setdefault(os.getpid(), _Deaf(self.make_source))
+        return self._dispatchers.setdefault(os.getpid(), _Fragile(self.make_source))
 
 
 class _Forgetful(TopicSource):
     def __init__(self, source: TopicSource) -> None:
         self._source = source
 
-    def wait(self, watched: Any, seconds: float) -> Any:
-        """Wait for longer than anybody asked for."""
-        return self._source.wait(watched, 3600.0)
+    def wait(self, registry: Any, seconds: float) -> Any:
+        """Wait for longer than was asked for."""
+        return self._source.wait(registry, 3600.0)
 
     def wake(self) -> None:
         """End the wait."""
@@ -157,7 +162,7 @@ class _Forgetful(TopicSource):
 
 
 class NeverRechecks(Broken):
-    """Waits for an announcement alone."""
+    """Waits for published changes and never rechecks."""
 
     def make_source(self) -> TopicSource:
         return _Forgetful(super().make_source())

@@ -41,7 +41,7 @@ def test_a_second_event_loop_follows_one_that_is_closed(backend: Backend, caplog
     for number in range(1, 4):
         assert len(asyncio.run(see_one(backend, live))) == 1
         # The watch's callback finds that its loop is gone.
-        backend.notifier().announce([KEY])
+        backend.notifier().publish([KEY])
         assert len(asyncio.run(live.read_page(KEY, 5))["items"]) == number
     asyncio.run(live.close())
     assert caplog.text == ""

@@ -12,7 +12,7 @@ import pytest
 from feedstore import Activity
 from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
-from feedstore.testing.notify_suite import Told
+from feedstore.testing.notify_suite import Received
 from feedstore.testing.processes import Child
 from polling import all_threads_sleep, poll_until
 from stores import OpenBackend
@@ -39,35 +39,35 @@ def fork_as_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @KINDS
 def test_a_child_watches_and_is_notified(backend: Backend) -> None:
-    told = Told()
+    received = Received()
     notifier = backend.notifier()
     timelines = backend.timeline_storage(notifier=notifier)
-    with notifier.watch(told, recheck_seconds=None) as watch:
-        watch.add(["parent"])
+    with notifier.subscribe(received, recheck_seconds=None) as subscription:
+        subscription.add(["parent"])
         for _ in range(2):
             # The second is for a thread that is connected and waits.
-            notifier.announce(["parent"])
-            told.wait_for("parent")
+            notifier.publish(["parent"])
+            received.wait_for("parent")
 
         def child() -> list[set[str]]:
-            mine = Told()
-            with notifier.watch(mine, recheck_seconds=None) as own:
+            mine = Received()
+            with notifier.subscribe(mine, recheck_seconds=None) as own:
                 own.add(["child"])
                 timelines.add("child", 1)
                 found = [mine.wait_for("child")]
-            # An inherited watch begins with no keys.
-            assert watch.keys() == set()
-            watch.add(["inherited"])
+            # An inherited subscription begins with no keys.
+            assert subscription.keys() == set()
+            subscription.add(["inherited"])
             timelines.add("inherited", 1)
-            # What the parent was told, and had not read, is in the child's copy of the list.
-            found.append(told.wait_for("inherited") - {"parent"})
-            watch.close()
+            # What the parent was received, and had not read, is in the child's copy of the list.
+            found.append(received.wait_for("inherited") - {"parent"})
+            subscription.close()
             return found
 
         assert Child(child).result() == [{"child"}, {"inherited"}]
         timelines.add("parent", 1)
-        told.wait_for("parent")
-        assert watch.keys() == {"parent"}
+        received.wait_for("parent")
+        assert subscription.keys() == {"parent"}
 
 
 @KINDS
@@ -77,7 +77,7 @@ def test_a_child_that_waits_for_a_message_gets_it(backend: Backend) -> None:
     waiting = threading.Thread(target=lambda: received.append(backend.queue("parent").receive(SECONDS)[1]))
     waiting.start()
     # A fork amid an import leaves the module's lock to no thread, whoever forks.
-    poll_until(lambda: bool(backend.watcher().watched), SECONDS, "the wait")
+    poll_until(lambda: bool(backend.dispatcher().registry), SECONDS, "the wait")
 
     def child() -> Any:
         queue = backend.queue("child")
@@ -117,13 +117,13 @@ def test_a_child_reads_pages_and_begins_streams(backend: Backend, backend_kind: 
 @KINDS
 def test_a_closed_backend_stays_closed_in_a_child(open_backend: OpenBackend) -> None:
     backend = open_backend()
-    watch = backend.notifier().watch(Told())
-    watch.add(["key"])
+    subscription = backend.notifier().subscribe(Received())
+    subscription.add(["key"])
 
     def child() -> bool:
-        watch.close()
+        subscription.close()
         backend.close()
-        return watch.closed
+        return subscription.closed
 
     assert Child(child).result() is True
-    assert watch.closed is False
+    assert subscription.closed is False

@@ -1,4 +1,4 @@
-"""Damaged rows of queues, and watches beside a timeline that cannot be read."""
+"""Damaged rows of queues, and subscriptions beside a timeline that cannot be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feedstore.errors import NoMessagesException, StoredDataError
 from feedstore.storage import Backend
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.timeline_queue import TimelineQueueStorage
-from feedstore.testing.notify_suite import Told
+from feedstore.testing.notify_suite import Received
 from stores import fresh_namespace
 
 SECONDS = 20.0
@@ -152,11 +152,11 @@ def test_a_timeline_that_cannot_be_read_hides_no_other_s_changes(
 
     monkeypatch.setattr(DictBackend, "newest_ids", newest_ids)
     with DictBackend() as backend:
-        told = Told()
+        received = Received()
         keys = [f"healthy {number}" for number in range(20)]
-        with backend.notifier().watch(told, recheck_seconds=None) as watch:
-            watch.add([*keys, "damaged"])
-            told.wait_for(*keys, "damaged")
+        with backend.notifier().subscribe(received, recheck_seconds=None) as subscription:
+            subscription.add([*keys, "damaged"])
+            received.wait_for(*keys, "damaged")
             backend.timeline_storage().add("healthy 7", 1)
-            assert told.wait_for("healthy 7") == {"healthy 7"}
+            assert received.wait_for("healthy 7") == {"healthy 7"}
         assert caplog.text.count("changes of the timeline 'damaged' are not noticed") == 1

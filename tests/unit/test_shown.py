@@ -149,7 +149,7 @@ def calls() -> dict[str, Any]:
         "max_length": lambda value: backend.queue(max_length=value),
         "when_full": lambda value: backend.queue(when_full=value),
         "timeout": lambda value: queue.receive(timeout=value),
-        "recheck_seconds": lambda value: backend.notifier().watch(print, recheck_seconds=listed(value)),
+        "recheck_seconds": lambda value: backend.notifier().subscribe(print, recheck_seconds=listed(value)),
         "actor": lambda value: Activity(listed(value), "v", "o"),
         "verb": lambda value: Activity("a", listed(value), "o"),
         "time": lambda value: Activity("a", "v", "o", time=listed(value)),

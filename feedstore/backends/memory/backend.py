@@ -18,7 +18,7 @@ from feedstore.shown import shown
 from feedstore.storage import Abilities
 from feedstore.storage.backend import DEFAULT_NAMESPACE, closed_error
 from feedstore.storage.batch import Operation
-from feedstore.storage.topic_source import LocalSource, TopicSource
+from feedstore.storage.notify.source import LocalSource, TopicSource
 from feedstore.storage.transaction import AUTOCOMMIT, Pending
 
 _BackendType = TypeVar("_BackendType", bound="MemoryBackend")

@@ -27,7 +27,7 @@ class InMemoryQueueStorage(QueueStorage):
 
     def _push(self, messages: list[bytes]) -> None:
         self.backend.write(self._add, messages)
-        self.backend.announce_topics([self.topic])
+        self.backend.publish_topics([self.topic])
 
     def _add(self, journal: Journal, messages: list[bytes]) -> None:
         space = self.backend.space

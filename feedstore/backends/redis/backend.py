@@ -20,8 +20,8 @@ from feedstore.errors import AtomicityError, InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, AtomicScope
 from feedstore.storage.batch import Operation
-from feedstore.storage.topic import Topic
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.notify.registry import Topic
+from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.transaction import Pending, Transaction
 
 _MOST_DIGESTS = 1000
@@ -99,7 +99,7 @@ class RedisBackend(StoreBackend[Store]):
         """Changes are published on a channel for each namespace."""
         return RedisSource(self.store)
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
         """One round trip."""
         digests = [topic.digest for topic in topics]
         messages = [b"".join(digests[first : first + _MOST_DIGESTS]) for first in range(0, len(digests), _MOST_DIGESTS)]

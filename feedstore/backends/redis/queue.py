@@ -37,7 +37,7 @@ class RedisQueueStorage(QueueStorage):
     500 messages is several. A push takes 5,000 messages at most. A push that is sent again
     because its answer was lost adds nothing twice; an ack that is sent again may return False although it removed the
     message; of a receive that is, the first answer's messages fall due again. Times are the server's. Who waits is
-    woken by the push itself, through the connection of the backend's watcher.
+    woken by the push itself, through the connection of the backend's dispatcher.
     """
 
     backend: RedisBackend

@@ -21,8 +21,8 @@ from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage import Abilities, Backend
 from feedstore.storage.batch import Operation
-from feedstore.storage.topic import Topic
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.notify.registry import Topic
+from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.transaction import Pending, Transaction
 
 _BackendType = TypeVar("_BackendType", bound="SqlBackend")
@@ -104,15 +104,15 @@ class SqlBackend(StoreBackend[Store]):
         return other._store_identity() is self._store
 
     def make_source(self) -> TopicSource:
-        """On PostgreSQL changes are notified; a SQLite file is looked at."""
+        """PostgreSQL sends notifications; a SQLite file is polled."""
         return self.database.make_source(self)
 
-    def announce_topics(self, topics: Sequence[Topic]) -> None:
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
         """One statement on PostgreSQL, none on SQLite."""
         if self.database.pushes:
             self.database.notify(self.store, self.namespace, [topic.digest for topic in topics])
         else:
-            super().announce_topics(topics)
+            super().publish_topics(topics)
 
     def write(self, transaction: Transaction, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
         """Call ``work(connection, *arguments)`` in the transaction of a batch, else in one of its own."""

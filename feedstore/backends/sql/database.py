@@ -14,7 +14,7 @@ from feedstore.backends.sql.delivery_rows import DeliveryRows
 from feedstore.backends.sql.message_rows import MessageRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.timeline_rows import TimelineRows
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.notify.source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -50,10 +50,10 @@ class Database(ABC):
 
     @abstractmethod
     def make_source(self, backend: SqlBackend) -> TopicSource:
-        """Return where the watcher learns of changes."""
+        """Return the source from which the dispatcher receives changes."""
 
     def notify(self, store: Store, namespace: str, digests: Sequence[bytes]) -> None:
-        """Tell every process of changes; inside a transaction when that commits. Only where :attr:`pushes`."""
+        """Publish changes to every process; inside a transaction, when it commits. Only where :attr:`pushes`."""
         raise NotImplementedError
 
     @abstractmethod

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.storage.topic import Topic
+from feedstore.storage.notify.registry import Topic
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store

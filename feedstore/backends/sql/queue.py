@@ -48,7 +48,7 @@ class SqlQueueStorage(QueueStorage):
                 raise self.full_error(len(messages))
         self.backend.store.write(self._add, queue, messages)
         if not self.backend.database.pushes:
-            self.backend.announce_topics([self.topic])
+            self.backend.publish_topics([self.topic])
 
     def _add(self, connection: Connection, queue: QueueKey, messages: list[bytes]) -> None:
         statements = self.backend.statements.queues
@@ -63,8 +63,8 @@ class SqlQueueStorage(QueueStorage):
             connection.execute(statements.drop, (queue_id, queue_id, surplus - 1))
             connection.execute(statements.shorten, (surplus, queue_id))
         if self.backend.database.pushes:
-            # In the transaction: whoever is told finds the message.
-            self.backend.announce_topics([self.topic])
+            # In the transaction: a receiver that is notified finds the message.
+            self.backend.publish_topics([self.topic])
 
     def _receive(self, limit: int) -> list[Delivery]:
         queue = self._queue()

@@ -1,4 +1,4 @@
-"""Queues and watches whose server is killed, cut off, or loses an answer."""
+"""Queues and subscriptions whose server is killed, cut off, or loses an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedstore import connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.errors import NoMessagesException
 from feedstore.storage import Backend
-from feedstore.testing.notify_suite import Told
+from feedstore.testing.notify_suite import Received
 from polling import poll_until
 from servers.ports import LOOPBACK
 from servers.proxy import Proxy
@@ -75,33 +75,33 @@ def test_a_waiting_receive_lives_through(
 def test_a_watch_is_told_of_everything_after_a_gap(
     own_redis_server: OwnRedisServer, backend: Backend, disturb: Callable[[OwnRedisServer], None]
 ) -> None:
-    told = Told()
-    with backend.notifier().watch(told, recheck_seconds=None) as watch:
-        watch.add(["a", "b"])
-        told.wait_for("a", "b")
+    received = Received()
+    with backend.notifier().subscribe(received, recheck_seconds=None) as subscription:
+        subscription.add(["a", "b"])
+        received.wait_for("a", "b")
         disturb(own_redis_server)
         # Nothing was announced: nobody can know that.
-        told.wait_for("a", "b")
-        backend.notifier().announce(["b"])
-        told.wait_for("b")
+        received.wait_for("a", "b")
+        backend.notifier().publish(["b"])
+        received.wait_for("b")
 
 
 def test_a_cluster_loses_the_node_that_a_wait_listens_to(own_redis_cluster: OwnRedisCluster) -> None:
-    told = Told()
+    received = Received()
     url = own_redis_cluster.url
     with connect(url) as backend, connect(url) as other, ThreadPoolExecutor() as pool:
         queue = backend.queue(visibility_timeout=10 * SECONDS)
-        watch = backend.notifier().watch(told, recheck_seconds=None)
-        watch.add(["a", "b"])
-        told.wait_for("a", "b")
+        subscription = backend.notifier().subscribe(received, recheck_seconds=None)
+        subscription.add(["a", "b"])
+        received.wait_for("a", "b")
         waiting = pool.submit(queue.receive, 2 * SECONDS)
         (listened_to,) = [server for server in own_redis_cluster.servers if subscribers(server)]
         listened_to.kill()
-        told.wait_for("a", "b")
+        received.wait_for("a", "b")
         other.queue().push("after")
         assert waiting.result(2 * SECONDS)[1] == "after"
-        other.notifier().announce(["b"])
-        told.wait_for("b")
+        other.notifier().publish(["b"])
+        received.wait_for("b")
 
 
 def test_a_push_whose_answer_is_lost_adds_nothing_twice(own_redis_server: OwnRedisServer) -> None:
@@ -137,11 +137,11 @@ def test_a_drained_queue_leaves_little_behind_and_that_expires(
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_a_client_that_was_handed_in_hears_too(own_redis_server: OwnRedisServer, protocol: int) -> None:
     client = redis.Redis(host=LOOPBACK, port=own_redis_server.port, protocol=protocol)
-    told = Told()
-    with RedisBackend(client=client) as backend, backend.notifier().watch(told) as watch:
-        watch.add(["a"])
+    received = Received()
+    with RedisBackend(client=client) as backend, backend.notifier().subscribe(received) as subscription:
+        subscription.add(["a"])
         backend.timeline_storage(notifier=backend.notifier()).add("a", 1)
-        told.wait_for("a")
+        received.wait_for("a")
         with pytest.raises(NoMessagesException):
             backend.queue().receive(0.05)
     client.close()

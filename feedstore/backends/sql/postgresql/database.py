@@ -23,7 +23,7 @@ from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
 from feedstore.backends.sql.postgresql.timelines import BEGIN_WRITE, PostgresqlTimelineRows
 from feedstore.backends.sql.statements import Compiler
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.notify.source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend

@@ -30,7 +30,7 @@ from feedstore.backends.sql.postgresql.source import notification
 from feedstore.backends.sql.queue_statements import queue_id
 from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import message_table, queue_table
-from feedstore.storage.topic import Topic
+from feedstore.storage.notify.registry import Topic
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store

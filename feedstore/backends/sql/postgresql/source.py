@@ -1,4 +1,4 @@
-"""Hearing of changes by PostgreSQL's LISTEN and NOTIFY."""
+"""Receiving changes by PostgreSQL's LISTEN."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from feedstore.storage.polling import PollingSource
-from feedstore.storage.topic import cut
-from feedstore.storage.topic_source import EVERYTHING, PushedSource
-from feedstore.storage.watched import Watched
+from feedstore.storage.notify.polling import PollingSource
+from feedstore.storage.notify.registry import TopicRegistry, split_digests
+from feedstore.storage.notify.source import ALL_TOPICS, PushedSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
@@ -24,16 +23,16 @@ _CHECK_SECONDS = 60.0
 # A payload ends below 8,000 bytes.
 _DIGESTS_AT_ONCE = 700
 NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
-"""The statement that announces; its parameters are those of :func:`notification`."""
+"""The statement that publishes changes; :func:`notification` returns its parameters."""
 
 
 class PostgresqlSource(PushedSource):
-    """One connection of its own, outside the pool, that listens to a channel for each namespace that is watched.
+    """One connection of its own, outside the pool, that listens to a channel for each namespace with subscriptions.
 
-    A notification holds the digests of what has changed, and reaches who listens when its transaction commits. After a
-    lost connection anything may have changed. A connection that has been silent for a minute is asked whether it still
-    works. Through a pooler that shares the server's connections no notification arrives: without a ``listen_url`` that
-    leads past it, what is watched is polled once a second.
+    A notification holds the digests of the topics that have changed, and arrives when its transaction commits. After a
+    lost connection all topics may have changed. After a minute without a notification the source sends a statement to
+    check the connection. Through a pooler that shares the server's connections no notification arrives: without a
+    ``listen_url`` that goes past the pooler, the source polls once a second.
     """
 
     def __init__(self, backend: SqlBackend) -> None:
@@ -46,20 +45,20 @@ class PostgresqlSource(PushedSource):
         self._checked = 0.0
         self._polling: PollingSource | None = None
 
-    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
-        """Connects when something is watched, and stays connected."""
+    def wait(self, registry: TopicRegistry[Any], seconds: float) -> Collection[bytes] | None:
+        """Connects when the registry has topics, and stays connected."""
         if self._polling is not None:
-            return self._polling.wait(watched, seconds)
-        if self._raw is None and not watched:
+            return self._polling.wait(registry, seconds)
+        if self._raw is None and not registry:
             self._waker.sleep(None, seconds)
             return ()
         try:
             if self._raw is None and not self._connect():
-                return EVERYTHING
-            if self._follow({channel_of(namespace) for namespace in watched.namespaces()}):
-                return EVERYTHING
+                return ALL_TOPICS
+            if self._listen({channel_of(namespace) for namespace in registry.namespaces()}):
+                return ALL_TOPICS
             if self._waker.sleep(self._raw.fileno(), seconds):
-                return self._heard()
+                return self._received()
             return self._still_works()
         except psycopg.Error as error:
             self._disconnect()
@@ -81,7 +80,7 @@ class PostgresqlSource(PushedSource):
                 "listen_url, the URL of the server itself, to receive them",
                 self._store.label,
             )
-            self._polling = PollingSource(self._backend)
+            self._polling = PollingSource(self._backend.newest_ids_in)
             return False
         raw.autocommit = True
         raw.add_notify_handler(lambda notify: self._late.update(_digests(notify.payload.encode())))
@@ -93,8 +92,8 @@ class PostgresqlSource(PushedSource):
         if raw is not None:
             raw.close()
 
-    def _follow(self, channels: set[str]) -> bool:
-        """Listen to these channels alone; return whether something may have been missed."""
+    def _listen(self, channels: set[str]) -> bool:
+        """Listen to these channels and no others; return whether notifications may have been missed."""
         changes = [("LISTEN", channels - self._channels), ("UNLISTEN", self._channels - channels)]
         for command, changed in changes:
             for channel in changed:
@@ -104,7 +103,7 @@ class PostgresqlSource(PushedSource):
         self._channels = channels
         return has_changed
 
-    def _heard(self) -> Collection[bytes]:
+    def _received(self) -> Collection[bytes]:
         found, self._late = self._late, set()
         connection = self._raw.pgconn
         connection.consume_input()
@@ -116,11 +115,11 @@ class PostgresqlSource(PushedSource):
         return found
 
     def _still_works(self) -> Collection[bytes]:
-        """Ask the server for an answer once a minute; return what it notified before that."""
+        """Check the connection once a minute; return the topics of notifications that arrived before the answer."""
         if time.monotonic() - self._checked < _CHECK_SECONDS:
             return ()
         self._raw.execute("SELECT 1")
-        return self._heard()
+        return self._received()
 
 
 def channel_of(namespace: str) -> str:
@@ -129,15 +128,15 @@ def channel_of(namespace: str) -> str:
 
 
 def notification(namespace: str, digests: Sequence[bytes]) -> tuple[str, list[str]]:
-    """Return the parameters of :data:`NOTIFY`: as many payloads as it takes."""
+    """Return the parameters of :data:`NOTIFY`, with as many payloads as the digests need."""
     starts = range(0, len(digests), _DIGESTS_AT_ONCE)
     payloads = [b64encode(b"".join(digests[start : start + _DIGESTS_AT_ONCE])).decode() for start in starts]
     return channel_of(namespace), payloads
 
 
 def _digests(payload: bytes) -> list[bytes]:
-    """Return the digests in a payload; none of what somebody else notifies on the channel."""
+    """Return the digests in a payload; none if another program sent it."""
     try:
-        return cut(b64decode(payload))
+        return split_digests(b64decode(payload))
     except ValueError:
         return []

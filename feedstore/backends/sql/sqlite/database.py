@@ -20,7 +20,7 @@ from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
 from feedstore.backends.sql.statements import Compiler
 from feedstore.errors import InvalidValueError
-from feedstore.storage.topic_source import TopicSource
+from feedstore.storage.notify.source import TopicSource
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend

@@ -1,4 +1,4 @@
-"""Hearing of what other processes write to a SQLite file."""
+"""Polling a SQLite file for the writes of other processes."""
 
 from __future__ import annotations
 
@@ -11,54 +11,53 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.statements import this_namespace
 from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.tables import entry_table, queue_table, timeline_table
-from feedstore.storage.polling import PollingSource
-from feedstore.storage.topic import Kind
-from feedstore.storage.watched import Watched
+from feedstore.storage.notify.polling import PollingSource
+from feedstore.storage.notify.registry import Kind, TopicRegistry
 
 if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
     from feedstore.backends.sql.statements import Compiler
     from feedstore.backends.sql.store import Store
-    from feedstore.storage.backend import Backend
 
 POLL_SECONDS = 0.1
 _SIZES = (1, 20, 500)
 
 
 class SqliteSource(PollingSource):
-    """Asks SQLite ten times a second whether anybody else has committed, which it knows without reading the file; only
-    then the headers of the timelines that are watched are compared with what they were.
+    """Asks SQLite ten times a second whether another connection has committed, which needs no read of the file. Only if
+    one has, the headers of the timelines with subscriptions are compared with those of the last poll.
 
-    It runs on a connection of the watcher's own thread, so that writes of this process's other threads are noticed too.
-    An entry that is added or dropped shows in its timeline's header, wherever it stands.
+    It uses the connection of the dispatcher's own thread, so it finds the writes of this process's other threads too.
+    Each added or removed entry changes its timeline's header, at any position.
     """
 
     def __init__(self, backend: SqlBackend) -> None:
-        super().__init__(backend, POLL_SECONDS)
+        super().__init__(backend.newest_ids_in, POLL_SECONDS)
         self._store: Store = backend.store
         self._heads = Heads(backend.database.compiler)
         self._seen: tuple[Any, ...] = ()
 
-    def look(self, watched: Watched[Any]) -> list[bytes]:
-        """One statement, and one more for each 500 keys if somebody has committed or keys were added."""
-        if not watched:
+    def poll(self, registry: TopicRegistry[Any]) -> list[bytes]:
+        """One statement, and one more for each 500 keys if another connection has committed or keys were added."""
+        if not registry:
             return []
-        seen = (watched.version, *self._store.read(_data_version))
+        seen = (registry.version, *self._store.read(_data_version))
         if seen == self._seen:
             return []
-        # Noted only after the look: if that fails, the next one has to see the change again.
-        found = super().look(watched)
+        # Only after the poll: if it fails, the next poll must find the change again.
+        found = super().poll(registry)
         self._seen = seen
         return found
 
-    def states_of(self, backend: Backend, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+    def fetch_states(self, namespace: str, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
         """One statement."""
-        namespace = self._store.namespaces.find(backend.namespace)
-        return {} if namespace is None else self._heads.fetch(self._store, kind, namespace, keys)
+        found = self._store.namespaces.find(namespace)
+        return {} if found is None else self._heads.fetch(self._store, kind, found, keys)
 
 
 class Heads:
-    """Statements that read what is newest in many timelines or queues, each compiled for a few numbers of keys."""
+    """Statements that read the newest entries or messages of many timelines or queues, compiled for some numbers of
+    keys."""
 
     def __init__(self, compiler: Compiler) -> None:
         self._texts = {
@@ -68,7 +67,7 @@ class Heads:
         }
 
     def fetch(self, store: Store, kind: Kind, namespace: str, keys: list[str]) -> dict[str, tuple[Any, ...]]:
-        """Return ``{key: what changes with each write}`` of up to 500 timelines or queues that are there."""
+        """Return ``{key: state}`` of up to 500 timelines or queues, without the missing ones; each write changes it."""
         size = next(size for size in _SIZES if size >= len(keys))
         padded = [key.encode() for key in keys] + [b""] * (size - len(keys))
         rows = store.fetch(self._texts[kind, size], (namespace, *padded))
@@ -94,5 +93,5 @@ def _of_many(columns: Select[Any], namespace: Any, key: Any, size: int) -> Any:
 
 
 def _data_version(connection: Connection) -> tuple[int, int]:
-    # Another connection counts from anew: after a fork, say.
+    # Each connection counts for itself, so a new one, after a fork for example, is a change.
     return id(connection.raw), connection.execute("PRAGMA data_version").fetchone()[0]

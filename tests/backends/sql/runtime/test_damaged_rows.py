@@ -19,7 +19,7 @@ from feedstore.backends.sql.tables import metadata
 from feedstore.errors import FeedstoreError, StoredDataError
 from feedstore.serializers import JsonSerializer
 from feedstore.storage import Backend
-from feedstore.storage.topic import Kind
+from feedstore.storage.notify.registry import Kind
 from soak import count
 
 DAMAGE: list[Any] = [b"\xb8\xb9", b"", b"x" * 20, "text", "1", 7, -1, 2**62, 0.5, None]
@@ -66,7 +66,7 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
         "seconds": lambda: queue._seconds_to_next(),
         "push": lambda: queue.push("three"),
         "receive": lambda: queue.receive(),
-        "newest": lambda: SqliteSource(backend).states_of(backend, Kind.TIMELINE, ["key"]),  # type: ignore[arg-type]
+        "newest": lambda: SqliteSource(backend).fetch_states(backend.namespace, Kind.TIMELINE, ["key"]),  # type: ignore[arg-type]
         "delete": lambda: timelines.delete("key"),
         "flush": lambda: [storage.flush() for storage in (timelines, activities, items, queue)],
     }

@@ -99,9 +99,9 @@ def test_a_listening_connection_that_is_swallowed_is_noticed(
     with (
         connect(url, **_OPTIONS) as backend,
         connect(postgresql_database) as writer,
-        backend.notifier().watch(lambda keys: heard.set(), recheck_seconds=0.5) as watch,
+        backend.notifier().subscribe(lambda keys: heard.set(), recheck_seconds=0.5) as subscription,
     ):
-        watch.add(["key"])
+        subscription.add(["key"])
         assert heard.wait(30)
         poll_until(lambda: proxy.connections >= 2, 30, "a connection that listens")
         proxy.cut_off_those_that_are_open()

@@ -123,14 +123,14 @@ def test_a_pooler_that_was_denied_refuses(make_pooler: MakePooler) -> None:
 
 
 def _watched(url: str, direct_url: str, **options: Any) -> None:
-    """What another process writes reaches a watch through the pooler."""
+    """What another process writes reaches a subscription through the pooler."""
     heard = threading.Event()
     with (
         connect(direct_url) as writer,
         connect(url, **options) as backend,
-        backend.notifier().watch(lambda keys: heard.set()) as watch,
+        backend.notifier().subscribe(lambda keys: heard.set()) as subscription,
     ):
-        watch.add(["key"])
+        subscription.add(["key"])
         assert heard.wait(30), "the first look"
         for number in range(3):
             heard.clear()

@@ -1,4 +1,4 @@
-"""Queues and watches whose PostgreSQL server is killed, or ends the connection that listens."""
+"""Queues and subscriptions whose PostgreSQL server is killed, or ends the connection that listens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from feedstore import connect
 from feedstore.storage import Backend
-from feedstore.testing.notify_suite import Told
+from feedstore.testing.notify_suite import Received
 from polling import poll_until
 from servers.postgresql import OwnPostgreSQLServer
 
@@ -60,20 +60,20 @@ def test_waits_and_watches_live_through(
     queue = backend.queue(visibility_timeout=10 * SECONDS)
     queue.push("before")
     receipt, _ = queue.receive()
-    told = Told()
-    with ThreadPoolExecutor() as pool, backend.notifier().watch(told, recheck_seconds=None) as watch:
-        watch.add(["a", "b"])
-        told.wait_for("a", "b")
+    received = Received()
+    with ThreadPoolExecutor() as pool, backend.notifier().subscribe(received, recheck_seconds=None) as subscription:
+        subscription.add(["a", "b"])
+        received.wait_for("a", "b")
         waiting = pool.submit(queue.receive, SECONDS)
         poll_until(lambda: asked(url, f"SELECT count(*) {LISTENING}") == 1, SECONDS, "listening")
         disturb(own_postgresql_server, url)
         # Nothing was announced: nobody can know that.
-        told.wait_for("a", "b")
+        received.wait_for("a", "b")
         with connect(url) as other:
             other.queue().push("after")
-            other.notifier().announce(["b"])
+            other.notifier().publish(["b"])
         assert waiting.result(SECONDS)[1] == "after"
-        told.wait_for("b")
+        received.wait_for("b")
     assert queue.ack(receipt) is True
     assert queue.count() == 1
 
@@ -94,13 +94,13 @@ def test_what_somebody_else_notifies_is_passed_over(
     url: str, backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Anybody may notify on a channel; it ends nothing, and tells nobody of anything."""
-    told = Told()
-    with backend.notifier().watch(told, recheck_seconds=None) as watch:
-        watch.add(["a", "b"])
-        told.wait_for("a", "b")
+    received = Received()
+    with backend.notifier().subscribe(received, recheck_seconds=None) as subscription:
+        subscription.add(["a", "b"])
+        received.wait_for("a", "b")
         with psycopg.connect(url, autocommit=True) as connection:
             for payload in ("", "x", "nothing of ours", "ä"):
                 connection.execute("SELECT pg_notify('feedstore_default', %s)", [payload])
-        backend.notifier().announce(["b"])
-        assert told.wait_for("b") == {"b"}
+        backend.notifier().publish(["b"])
+        assert received.wait_for("b") == {"b"}
     assert caplog.text == ""

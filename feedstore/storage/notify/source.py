@@ -1,4 +1,4 @@
-"""Where a watcher learns of changes: what a backend writes to be more than polled."""
+"""Sources of changes: the interface that a backend implements to push changes instead of polling for them."""
 
 from __future__ import annotations
 
@@ -11,43 +11,49 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any
 
-from feedstore.storage.watched import Watched
+from feedstore.storage.notify.registry import TopicRegistry
 
-EVERYTHING = None
-"""What a source returns when anything may have changed: messages may have been lost, or nobody listened before."""
+ALL_TOPICS = None
+"""The result of a source when any topic may have changed: messages may have been lost, or a topic is new."""
 
 
 class TopicSource(ABC):
-    """The way in which the changes of other processes reach this one. One thread waits at a time; any may wake it.
+    """Receives the changes that other processes publish. One thread waits at a time; any thread may wake it.
 
-    It connects in :meth:`wait`, never before. After an error the next :meth:`wait` begins anew, and once it listens
-    again, it returns :data:`EVERYTHING`: what happened meanwhile is unknown.
+    A source connects in :meth:`wait`, never earlier. After an error, the next :meth:`wait` connects again, and returns
+    :data:`ALL_TOPICS` once it receives changes again, because the changes between the two are unknown.
     """
 
     @abstractmethod
-    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
-        """Return the digests of topics that may have changed, at the latest after ``seconds`` or :meth:`wake`.
+    def wait(self, registry: TopicRegistry[Any], seconds: float) -> Collection[bytes] | None:
+        """Return the digests of topics that may have changed, after ``seconds`` or :meth:`wake` at the latest.
 
-        Returns :data:`EVERYTHING` where it cannot know, which includes topics that it did not listen to before. Costs
-        nothing while nothing happens, where the store can push. Raises feedstore's errors.
+        Where the store can push, an idle wait sends nothing.
+
+        Returns:
+            The digests, or :data:`ALL_TOPICS` if the source cannot know them. A topic that is new in the ``registry``
+            counts as changed.
+
+        Raises:
+            StorageError: The store does not answer. The dispatcher waits and calls again.
         """
 
     @abstractmethod
     def wake(self) -> None:
-        """Let the wait that is under way return, or the next one if there is none."""
+        """End the current wait, or the next one if no thread waits."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close what was opened here; called when nobody waits."""
+        """Close the connections of the source. Called when no thread waits."""
 
 
 class LocalSource(TopicSource):
-    """The source of a store that no other process sees: it only sleeps."""
+    """The source of a store that belongs to one process: it only sleeps until it is woken."""
 
     def __init__(self) -> None:
         self._woken = threading.Event()
 
-    def wait(self, watched: Watched[Any], seconds: float) -> Collection[bytes] | None:
+    def wait(self, registry: TopicRegistry[Any], seconds: float) -> Collection[bytes] | None:
         """Sleep."""
         self._woken.wait(seconds)
         self._woken.clear()
@@ -58,11 +64,11 @@ class LocalSource(TopicSource):
         self._woken.set()
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: the source has no connection."""
 
 
 class Waker:
-    """Sleeping until another thread calls, or until something comes in on a connection."""
+    """A sleep that ends when another thread wakes it, or when a connection becomes readable."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -72,15 +78,15 @@ class Waker:
         self._is_closed = False
 
     def wake(self) -> None:
-        """End the sleep that is under way, or the next one."""
+        """End the current sleep, or the next one."""
         with self._lock:
             if not self._is_closed:
-                # A pipe that is full holds a call already.
+                # A full pipe wakes the sleeper already.
                 with contextlib.suppress(BlockingIOError):
                     os.write(self._writer, b"!")
 
     def sleep(self, descriptor: int | None, seconds: float) -> bool:
-        """Sleep for at most ``seconds``, and return whether something has come in on the file ``descriptor``."""
+        """Sleep for at most ``seconds``, and return whether the file ``descriptor`` is readable."""
         poll = select.poll()
         poll.register(self._reader, select.POLLIN)
         if descriptor is not None:
@@ -92,7 +98,7 @@ class Waker:
         return descriptor in ready
 
     def close(self) -> None:
-        """Close the pipe; calls that come later do nothing."""
+        """Close the pipe. A later :meth:`wake` does nothing."""
         with self._lock:
             self._is_closed = True
             os.close(self._reader)
@@ -100,7 +106,7 @@ class Waker:
 
 
 class PushedSource(TopicSource):
-    """A source that sleeps until something comes in on a connection of its own, which is made in :meth:`wait`."""
+    """A source that sleeps until its own connection becomes readable. Subclasses connect in :meth:`wait`."""
 
     def __init__(self) -> None:
         self._waker = Waker()
