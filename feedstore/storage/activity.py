@@ -128,9 +128,7 @@ class ActivityStorage(Storage):
         """Yield ``(id, data)`` within bounds in the order of the ids, in bounded memory."""
 
 
-def in_bounds(
-    found: Iterable[tuple[int, bytes]], bounds: Bounds, descending: bool
-) -> Iterator[tuple[int, bytes]]:
+def in_bounds(found: Iterable[tuple[int, bytes]], bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
     """Return the activities of an ascending walk that lie within bounds, in either direction.
 
     For a store that only walks upwards: in descending order it keeps all of them in memory.

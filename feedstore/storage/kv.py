@@ -247,9 +247,7 @@ class KvStorage(Writer):
         raise NotImplementedError(f"{type(self).__name__} has not written _compare_and_set")
 
     @abstractmethod
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         """Yield ``(key, bytes)`` in key order, in bounded memory, holding no lock or cursor between two of them.
 
         Begins behind the key ``after``, if any. With ``reverse`` the last key comes first.
@@ -264,9 +262,7 @@ class KvStorage(Writer):
         """Delete a checked key; one that is not there is no error."""
 
 
-def in_range(
-    found: Iterable[tuple[str, bytes]], after: str | None, reverse: bool
-) -> Iterator[tuple[str, bytes]]:
+def in_range(found: Iterable[tuple[str, bytes]], after: str | None, reverse: bool) -> Iterator[tuple[str, bytes]]:
     """Return the items of a forward scan behind ``after``, in either direction.
 
     For a store that only scans forward: in reverse it keeps all of them in memory.

@@ -52,21 +52,21 @@ def receive(query):
     return [message, backend.queue("mails").ack(receipt)]
 
 
-def watch_here(query):
+def subscribe_here(query):
     # One subscription that the master made, and one of this process.
-    heard = threading.Event()
-    key = f"watched by {os.getpid()} {threading.get_ident()}"
-    with notifier.subscribe(lambda keys: heard.set(), recheck_seconds=None) as mine:
+    delivered = threading.Event()
+    key = f"subscribed by {os.getpid()} {threading.get_ident()}"
+    with notifier.subscribe(lambda keys: delivered.set(), recheck_seconds=None) as mine:
         mine.add([key])
         timelines.add(key, int(query["id"]))
-        found = heard.wait(30)
+        found = delivered.wait(30)
     received.clear()
     subscription.add([key])
     notifier.publish([key])
     return [found, received.wait(30)]
 
 
-PATHS = {"/": lambda query: None, "/read": read, "/write": write, "/receive": receive, "/subscription": watch_here}
+PATHS = {"/": lambda query: None, "/read": read, "/write": write, "/receive": receive, "/subscription": subscribe_here}
 
 
 def application(environ, start_response):

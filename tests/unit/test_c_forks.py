@@ -59,7 +59,7 @@ def test_a_child_watches_and_is_notified(backend: Backend) -> None:
             assert subscription.keys() == set()
             subscription.add(["inherited"])
             timelines.add("inherited", 1)
-            # What the parent was received, and had not read, is in the child's copy of the list.
+            # Keys that the parent had received but not read are in the child's copy of the list.
             found.append(received.wait_for("inherited") - {"parent"})
             subscription.close()
             return found

@@ -80,9 +80,7 @@ class CassandraKvStorage(KvStorage):
         ]
         return dict(self._read(*row) for rows in store.fetch_all(requests) for row in rows)
 
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         return in_range(self._scan(prefix), after, reverse)
 
     def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:

@@ -72,9 +72,7 @@ class InMemoryKvStorage(KvStorage):
             items.put(journal, key, data)
         return True
 
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         last = after
         while True:
             with self.backend.lock:

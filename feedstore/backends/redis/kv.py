@@ -72,9 +72,7 @@ class RedisKvStorage(KvStorage):
         bucket = keys.bucket_of(self.name)
         return keys.tag(bucket), *keys.of_items(bucket, self.name)
 
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         return in_range(self._scan(prefix), after, reverse)
 
     def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:

@@ -63,9 +63,7 @@ class SqlKvStorage(KvStorage):
         found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         return in_range(self._scan(prefix), after, reverse)
 
     def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:

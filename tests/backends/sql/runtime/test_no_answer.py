@@ -95,21 +95,21 @@ def test_a_listening_connection_that_is_swallowed_is_noticed(
     proxy: SwallowingProxy, url: str, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "_CHECK_SECONDS", 0.0)
-    heard = threading.Event()
+    received = threading.Event()
     with (
         connect(url, **_OPTIONS) as backend,
         connect(postgresql_database) as writer,
-        backend.notifier().subscribe(lambda keys: heard.set(), recheck_seconds=0.5) as subscription,
+        backend.notifier().subscribe(lambda keys: received.set(), recheck_seconds=0.5) as subscription,
     ):
         subscription.add(["key"])
-        assert heard.wait(30)
+        assert received.wait(30)
         poll_until(lambda: proxy.connections >= 2, 30, "a connection that listens")
         proxy.cut_off_those_that_are_open()
         before = proxy.connections
         poll_until(lambda: proxy.connections > before, 30, "another connection that listens")
-        heard.clear()
+        received.clear()
         writer.timeline_storage(notifier=writer.notifier()).add("key", 1)
-        assert heard.wait(30)
+        assert received.wait(30)
 
 
 @pytest.mark.parametrize(

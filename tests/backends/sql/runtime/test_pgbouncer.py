@@ -124,18 +124,18 @@ def test_a_pooler_that_was_denied_refuses(make_pooler: MakePooler) -> None:
 
 def _watched(url: str, direct_url: str, **options: Any) -> None:
     """What another process writes reaches a subscription through the pooler."""
-    heard = threading.Event()
+    received = threading.Event()
     with (
         connect(direct_url) as writer,
         connect(url, **options) as backend,
-        backend.notifier().subscribe(lambda keys: heard.set()) as subscription,
+        backend.notifier().subscribe(lambda keys: received.set()) as subscription,
     ):
         subscription.add(["key"])
-        assert heard.wait(30), "the first look"
+        assert received.wait(30), "the first look"
         for number in range(3):
-            heard.clear()
+            received.clear()
             writer.timeline_storage(notifier=writer.notifier()).add("key", number + 1)
-            assert heard.wait(30)
+            assert received.wait(30)
 
 
 def test_changes_are_polled_through_a_pooler(
