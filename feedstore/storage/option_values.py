@@ -23,7 +23,7 @@ DAY_SECONDS = 86_400.0
 def parse_query(query: str) -> dict[str, str]:
     """Return the options in a URL's query, percent-decoded; none of them may stand there twice."""
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
     except ValueError:
         raise InvalidValueError("cannot read the URL's query; it has the form ?option=value&option=value") from None
     options = dict(pairs)

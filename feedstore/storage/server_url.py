@@ -68,9 +68,9 @@ class ServerUrl:
         if "@" in before or "@" in path or "@" in query or "#" in body:
             raise form.unreadable()
         user, _, password = before.partition(":")
-        given = {"username": unquote(user), "password": unquote(password)}
+        given = {"username": percent_decoded(user), "password": percent_decoded(password)}
         credentials = {name: value for name, value in given.items() if value}
-        return cls(form, scheme, credentials, hosts, unquote(path), parse_query(query))
+        return cls(form, scheme, credentials, hosts, percent_decoded(path), parse_query(query))
 
     def places(self, port: int, host: str = "") -> list[Place]:
         """Return the hosts, which commas separate, with ``port`` and ``host`` for what is left out."""
@@ -83,10 +83,22 @@ class ServerUrl:
         given = int(parts["port"]) if parts["port"] else port
         if not 1 <= given <= _LAST_PORT:
             raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
-        name = unquote(parts["host"].strip("[]")) or host
+        name = percent_decoded(parts["host"].strip("[]")) or host
         if not _can_be_resolved(name):
             raise self.form.unreadable()
         return name, given
+
+
+def percent_decoded(text: str) -> str:
+    """Return a part of a URL, percent-decoded. Raises :class:`InvalidValueError` for bytes that are not UTF-8."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        # The part is not repeated: it may be the password.
+        raise InvalidValueError(
+            "a user, password, host or path of the URL is not UTF-8 once its percent signs are decoded; percent-encode "
+            "the bytes of its UTF-8 form, such as %C3%A9 for é"
+        ) from None
 
 
 def _can_be_resolved(host: str) -> bool:
@@ -104,7 +116,9 @@ def place_of_text(text: str) -> tuple[str, int | None] | None:
     if parts is None:
         return None
     port = int(parts["port"]) if parts["port"] else None
-    return None if port is not None and not 1 <= port <= _LAST_PORT else (unquote(parts["host"].strip("[]")), port)
+    if port is not None and not 1 <= port <= _LAST_PORT:
+        return None
+    return percent_decoded(parts["host"].strip("[]")), port
 
 
 def text_of_places(places: list[Place]) -> str:

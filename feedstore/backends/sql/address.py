@@ -13,7 +13,7 @@ from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
 from feedstore.errors import InvalidValueError
 from feedstore.shown import shown
 from feedstore.storage.option_values import parse_query
-from feedstore.storage.server_url import ServerUrl, UrlForm
+from feedstore.storage.server_url import ServerUrl, UrlForm, percent_decoded
 
 _DIALECTS = {
     "sqlite": SQLITE,
@@ -64,8 +64,7 @@ def _sqlite_address(body: str, query: dict[str, str]) -> Address:
     except UnicodeDecodeError:
         raise InvalidValueError(
             f"the path {shown(path)} in a SQLite URL is not UTF-8 once its percent signs are decoded; SQLite names "
-            "files in "
-            "UTF-8, so rename the file or open it through a link"
+            "files in UTF-8, so rename the file or open it through a link"
         ) from None
     if authority:
         raise InvalidValueError(f"a SQLite URL names no host: write three slashes, {_SQLITE_FORM}")
@@ -85,7 +84,7 @@ def _server_address(parts: ServerUrl) -> Address:
     found = [place for place in places if place is not None]
     if len(found) < len(places):
         raise _FORM.unreadable()
-    hosts = ",".join(unquote(place["host"].strip("[]")) for place in found) or None
+    hosts = ",".join(percent_decoded(place["host"].strip("[]")) for place in found) or None
     ports = [place["port"] or "" for place in found]
     if any(port and not 1 <= int(port) <= _LAST_PORT for port in ports):
         raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
