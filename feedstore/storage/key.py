@@ -57,6 +57,31 @@ def check_prefix(prefix: str, what: str = "prefix") -> str:
     return prefix
 
 
+def first_part(key: str, is_whole: bool = True) -> str | None:
+    """Return the part of an item's key that decides where a spread store keeps it.
+
+    It is what stands in braces that open before the first colon, else what stands before the first colon, else the
+    whole key. If ``is_whole`` is False, ``key`` is a prefix, and None means that keys with that prefix have different
+    first parts.
+
+    >>> first_part("{bob}:name"), first_part("bob:name"), first_part("bob")
+    ('bob', 'bob', 'bob')
+    >>> first_part("bob:", is_whole=False), first_part("{b", is_whole=False), first_part("bob", is_whole=False)
+    ('bob', None, None)
+    """
+    colon = key.find(":")
+    start = key.find("{", 0, None if colon < 0 else colon)
+    if start >= 0:
+        end = key.find("}", start)
+        if end > start + 1:
+            return key[start + 1 : end]
+        if end < 0 and not is_whole:
+            return None
+    if colon >= 0:
+        return key[:colon]
+    return key if is_whole else None
+
+
 def check_namespace(namespace: str) -> str:
     """Return ``namespace``, or raise unless it is 1 to 48 characters of ``A-Z a-z 0-9 _ -``."""
     if isinstance(namespace, _CollectionNamespace):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.directory import Directory
+from feedstore.backends.cassandra.ranges import KeyRange, following
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_entries, stored_slices
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -92,36 +92,45 @@ class CassandraActivityStorage(ActivityStorage):
         return Directory(self.backend.store, self.backend.namespace, _KIND, buckets=1)
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
-
-    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
         self.backend.store_to_read()
-        first = 0 if after is None else after >> SLICE_SHIFT
-        last = b"" if after is None else id_to_bytes(after)
-        for names in self._directory.names(_slice_name(first - 1) if first else b""):
+        if bounds.is_empty:
+            return
+        slices = KeyRange(
+            _slice_name(bounds.lowest >> SLICE_SHIFT), following(_slice_name(bounds.highest >> SLICE_SHIFT))
+        )
+        ids = KeyRange(id_to_bytes(bounds.lowest), following(id_to_bytes(bounds.highest)))
+        for names in self._directory.names_between(slices, descending):
             stored_slices(names, _SLICE_BYTES)
             for position in range(0, len(names), _SLICES_AT_ONCE):
-                yield from self._slices(names[position : position + _SLICES_AT_ONCE], last)
+                yield from self._slices(names[position : position + _SLICES_AT_ONCE], ids, descending)
 
-    def _slices(self, names: Sequence[bytes], last: bytes) -> Iterator[tuple[int, bytes]]:
+    def _slices(self, names: Sequence[bytes], ids: KeyRange, descending: bool) -> Iterator[tuple[int, bytes]]:
         store, namespace = self.backend.store, self.backend.namespace.encode()
         partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
-        firsts = store.fetch_all([self._page(partition, last) for partition in partitions])
+        firsts = store.fetch_all([self._page(partition, ids, descending) for partition in partitions])
         for position in range(0, len(partitions), SHARDS):
             some = slice(position, position + SHARDS)
-            shards = [self._rows(*shard) for shard in zip(partitions[some], firsts[some], strict=True)]
-            for row in heapq.merge(*shards, key=itemgetter(0)):
+            shards = [
+                self._rows(partition, ids, descending, rows)
+                for partition, rows in zip(partitions[some], firsts[some], strict=True)
+            ]
+            for row in heapq.merge(*shards, key=itemgetter(0), reverse=descending):
                 yield from stored_entries([row], _WHERE)
 
-    def _rows(self, partition: tuple[bytes, ...], rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+    def _rows(
+        self, partition: tuple[bytes, ...], ids: KeyRange, descending: bool, rows: Rows
+    ) -> Iterator[tuple[bytes, bytes]]:
         while True:
             yield from rows
             if len(rows) < _MOST_A_PAGE:
                 return
-            rows = self.backend.store.fetch(*self._page(partition, rows[-1][0]))
+            ids = ids.after(rows[-1][0], descending)
+            rows = self.backend.store.fetch(*self._page(partition, ids, descending))
 
-    def _page(self, partition: tuple[bytes, ...], after: bytes) -> Request:
-        return self.backend.store.statements.select_slice, [*partition, after, int_value(_MOST_A_PAGE)]
+    def _page(self, partition: tuple[bytes, ...], ids: KeyRange, descending: bool) -> Request:
+        statements = self.backend.store.statements
+        statement = statements.select_slice_descending if descending else statements.select_slice
+        return statement, [*partition, *ids, int_value(_MOST_A_PAGE)]
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One request for each 1,000 slices; one deletion for each of their partitions."""

@@ -54,7 +54,6 @@ class CassandraBackend(StoreBackend[Store]):
         exact_fan_out_length=False,
         fan_out_excess=FAN_OUT_EXCESS,
         atomic_deliveries=False,
-        conditional_writes=False,
         conditional_batches=False,
         atomic_scope=AtomicScope.EVENTUAL,
     )

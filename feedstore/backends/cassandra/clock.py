@@ -7,6 +7,9 @@ import threading
 import time
 from functools import cache
 
+_MILLISECOND, _SECOND = 1_000, 1_000_000
+_LONGEST_WAIT = 100_000
+
 
 class Clock:
     """Gives each write a timestamp of its own: the time, or one more than the last where the time has not moved on.
@@ -28,6 +31,18 @@ class Clock:
         with lock:
             self._last = max(now, self._last + 1)
             return self._last
+
+    def wait_for_next_millisecond(self) -> None:
+        """Return in a later millisecond than every timestamp that was given out before.
+
+        Servers date a lightweight transaction by their own clocks, in whole milliseconds. In the millisecond of an
+        earlier write it would count as the older of the two, and be applied without being visible. Waits for a tenth of
+        a second at most, also if the time was set back.
+        """
+        now = time.time_ns() // 1000
+        end = min((self.next() // _MILLISECOND + 1) * _MILLISECOND, now + _LONGEST_WAIT)
+        while (missing := end - time.time_ns() // 1000) > 0:
+            time.sleep(missing / _SECOND)
 
 
 @cache

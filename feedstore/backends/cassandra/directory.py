@@ -16,6 +16,7 @@ from zlib import crc32
 
 from feedstore.backends.cassandra.batches import NAME_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
+from feedstore.backends.cassandra.ranges import KeyRange
 from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
 from feedstore.backends.cassandra.transaction import CassandraTransaction
@@ -113,13 +114,11 @@ class Directory:
         """What all partitions have in common."""
         return self._namespace.encode(), self._kind.encode()
 
-    def names(self, after: bytes = b"") -> Iterator[Sequence[bytes]]:
-        """Yield the names above ``after`` in chunks: a round trip for each 16 partitions, all at once, and one for each
-        1,000 names.
-        """
+    def names(self) -> Iterator[Sequence[bytes]]:
+        """Yield all names in chunks: a round trip for each 16 partitions, all at once, and one for each 1,000 names."""
         parts = _chunks(range(self._buckets), _BUCKETS_A_REQUEST)
         pages: dict[int, list[bytes]] = {}
-        for rows in self._store.fetch_all([self._page(buckets, after) for buckets in parts]):
+        for rows in self._store.fetch_all([self._page(buckets, b"") for buckets in parts]):
             for bucket, name in rows:
                 pages.setdefault(bucket, []).append(name)
         yield from _chunks([name for names in pages.values() for name in names], _MOST_A_TRIP)
@@ -132,6 +131,21 @@ class Directory:
     def _page(self, buckets: Sequence[int], after: bytes) -> Request:
         some = list_value([int_value(bucket) for bucket in buckets])
         return self._store.statements.select_names, [*self._space, some, after, int_value(_MOST_A_TRIP)]
+
+    def names_between(self, names: KeyRange, descending: bool) -> Iterator[Sequence[bytes]]:
+        """Yield the names of a range in order, in chunks of 1,000: one round trip for each. The directory must have one
+        partition.
+        """
+        statements = self._store.statements
+        statement = statements.select_names_descending if descending else statements.select_names_between
+        while True:
+            values = [*self._partition(0), *names, int_value(_MOST_A_TRIP)]
+            found = [name for (name,) in self._store.fetch(statement, values)]
+            if found:
+                yield found
+            if len(found) < _MOST_A_TRIP:
+                return
+            names = names.after(found[-1], descending)
 
     def forget(self, transaction: Transaction) -> None:
         """Take out the names that were put there long ago, once what they name was deleted.

@@ -46,6 +46,8 @@ _UNAVAILABLE = (
 )
 _TIMEOUTS = (Timeout, OperationTimedOut)
 _PASSING = (*_UNAVAILABLE, *_TIMEOUTS, ReadFailure, WriteFailure, ServerError, TruncateError)
+# The code of a lightweight transaction whose outcome the servers do not know. The driver has no exception for it.
+_UNKNOWN_OUTCOME = 0x1700
 _GONE = ("unconfigured table", "does not exist")
 
 
@@ -59,7 +61,7 @@ def translated(error: Exception, label: str) -> FeedstoreError:
         return MissingSchemaError(f"{message}; the keyspace or feedstore's tables in it are gone")
     if isinstance(inner, OverloadedErrorMessage):
         return StorageUnavailableError(f"{message}; the cluster is overloaded, write more slowly")
-    if isinstance(inner, _TIMEOUTS):
+    if isinstance(inner, _TIMEOUTS) or _is_undecided(inner):
         return StorageTimeoutError(f"{message}; a write may have happened, and writing it again changes nothing twice")
     if isinstance(error, NoHostAvailable) or isinstance(inner, _UNAVAILABLE):
         return StorageUnavailableError(message)
@@ -81,7 +83,11 @@ def is_passing(error: Exception) -> bool:
     """
     if isinstance(error, NoHostAvailable):
         return not isinstance(_innermost(error), (AuthenticationFailed, InvalidRequest))
-    return isinstance(error, _PASSING)
+    return isinstance(error, _PASSING) or _is_undecided(error)
+
+
+def _is_undecided(error: Exception) -> bool:
+    return isinstance(error, ErrorMessage) and error.code == _UNKNOWN_OUTCOME
 
 
 def _is_gone(error: Exception) -> bool:

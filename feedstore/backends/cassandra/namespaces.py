@@ -6,15 +6,17 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, Write
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.values import bigint_value, int_value
-from feedstore.errors import NewerSchemaError, StoredDataError
+from feedstore.errors import NewerSchemaError, OutdatedSchemaError, StoredDataError
 from feedstore.shown import shown
 
-FORMAT = 1
-"""The format in which this release writes a namespace."""
+FORMAT = 2
+"""The format in which this release writes a namespace. In format 1 items lay elsewhere."""
 
 
 def check_namespace_format(store: Store, namespace: str) -> None:
-    """Raise :class:`NewerSchemaError` if a newer release has written the namespace. One round trip each ten minutes."""
+    """Raise :class:`NewerSchemaError` or :class:`OutdatedSchemaError` if another release has written the namespace in
+    its own format. One round trip each ten minutes.
+    """
     if not store.memory.knows(namespace):
         _found(store, namespace)
 
@@ -40,6 +42,11 @@ def _found(store: Store, namespace: str) -> bool:
             f"the namespace {shown(namespace)} was written in format {rows[0][0]} by a newer release of feedstore; "
             "this one "
             f"reads up to format {FORMAT}: upgrade feedstore"
+        )
+    if rows[0][0] < FORMAT:
+        raise OutdatedSchemaError(
+            f"the namespace {shown(namespace)} was written in format {rows[0][0]} by an older release of feedstore; "
+            f"this one reads format {FORMAT}: use another namespace, or export it with that release"
         )
     store.memory.remember(namespace)
     return True

@@ -24,6 +24,7 @@ from cassandra.policies import (
     ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
     ExponentialReconnectionPolicy,
+    FallthroughRetryPolicy,
     TokenAwarePolicy,
 )
 from cassandra.protocol import PrepareMessage
@@ -138,6 +139,15 @@ class Session:
         """Return a statement with its values, which are serialized already."""
         statement = BoundStatement(self.prepared(text), consistency_level=consistency)
         statement.values = values
+        return statement
+
+    def conditional(self, text: str, values: list[bytes]) -> Any:
+        """Return a lightweight transaction, which the driver sends once: carried out twice, it would not see that the
+        first has won.
+        """
+        statement = self.bound(text, values)
+        statement.is_idempotent = False
+        statement.retry_policy = FallthroughRetryPolicy()
         return statement
 
     def send(self, statement: Any) -> Any:

@@ -38,7 +38,10 @@ class Statements:
         self.remove_activity = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_SLICE} AND id = ?"
         self.remove_slice = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_SLICE}"
         self.select_activities = f"SELECT id, data FROM {table} WHERE {_SLICE} AND id IN ?"
-        self.select_slice = f"SELECT id, data FROM {table} WHERE {_SLICE} AND id > ? LIMIT ?"
+        self.select_slice = f"SELECT id, data FROM {table} WHERE {_SLICE} AND id >= ? AND id < ? LIMIT ?"
+        self.select_slice_descending = (
+            f"SELECT id, data FROM {table} WHERE {_SLICE} AND id >= ? AND id < ? ORDER BY id DESC LIMIT ?"
+        )
 
     def _write_timelines(self, table: str) -> None:
         self._timelines = table
@@ -63,20 +66,24 @@ class Statements:
         self.select_present = f"SELECT timeline, id FROM {table} WHERE timeline IN ? PER PARTITION LIMIT 1"
 
     def _write_items(self, table: str) -> None:
+        self._items = table
         self.upsert_item = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_BUCKET} AND key = ?"
         self.delete_item = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET} AND key = ?"
         self.delete_items = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET}"
         self.select_item = f"SELECT data FROM {table} WHERE {_BUCKET} AND key = ?"
         self.select_items_of = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key IN ?"
-        self.select_items = (
-            f"SELECT bucket, key, data FROM {table} WHERE {_BUCKETS} AND key >= ? AND key < ? PER PARTITION LIMIT ?"
-        )
-        self.select_further_items = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key > ? AND key < ? LIMIT ?"
+        # A comparison has the servers' timestamp, and none of its own.
+        self.insert_item = f"UPDATE {table} SET data = ? WHERE {_BUCKET} AND key = ? IF data = NULL"
+        self.replace_item = f"UPDATE {table} SET data = ? WHERE {_BUCKET} AND key = ? IF data = ?"
 
     def _write_directory(self, table: str) -> None:
         self.register = f"INSERT INTO {table} (namespace, kind, bucket, name) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
         self.forget = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_DIRECTORY} AND name >= 0x"
         self.select_name = f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name = ?"
+        self.select_names_between = f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name >= ? AND name < ? LIMIT ?"
+        self.select_names_descending = (
+            f"SELECT name FROM {table} WHERE {_DIRECTORY} AND name >= ? AND name < ? ORDER BY name DESC LIMIT ?"
+        )
         self.select_names = f"SELECT bucket, name FROM {table} WHERE {_DIRECTORIES} AND name > ? PER PARTITION LIMIT ?"
 
     def _write_journal(self, table: str) -> None:
@@ -98,6 +105,16 @@ class Statements:
             + ("" if descending else " ORDER BY id ASC")
             + (" LIMIT ?" if has_limit else "")
         )
+
+    def select_items_of_all(self, columns: str) -> str:
+        """Return the statement that reads the first items of a range in each of several partitions."""
+        condition = f"{_BUCKETS} AND key >= ? AND key < ?"
+        return f"SELECT bucket, {columns} FROM {self._items} WHERE {condition} PER PARTITION LIMIT ?"
+
+    def select_items(self, columns: str, descending: bool) -> str:
+        """Return the statement that reads the first items of a range in one partition."""
+        order = " ORDER BY key DESC" if descending else ""
+        return f"SELECT {columns} FROM {self._items} WHERE {_BUCKET} AND key >= ? AND key < ?{order} LIMIT ?"
 
     def select_entries_of_many(self, columns: str, has_lowest: bool, has_highest: bool, has_limit: bool) -> str:
         """Return the statement that reads the newest of a part of several timelines, each newest first."""

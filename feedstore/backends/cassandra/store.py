@@ -11,7 +11,7 @@ from typing import Any
 
 from cassandra import OperationTimedOut
 
-from feedstore.backends.cassandra.batches import Write, atomic_request, requests_of
+from feedstore.backends.cassandra.batches import Row, Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated, unreachable
 from feedstore.backends.cassandra.memory import Memory
@@ -21,7 +21,7 @@ from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import Rows
-from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError
+from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError, StorageTimeoutError
 from feedstore.storage.transaction import Transaction
 
 _MOST_AT_ONCE = 16
@@ -133,6 +133,34 @@ class Store:
                 return answers[0]
 
         return rows
+
+    def decide(self, row: Row, is_unchanged: Callable[[], bool]) -> bool:
+        """Carry out a lightweight transaction, and return whether its condition held.
+
+        If its outcome is unknown, ``is_unchanged`` reads whether the condition still holds: then the transaction has
+        changed nothing, and is sent again for ``retry_seconds``. Else the error is raised.
+        """
+        deadline = time.monotonic() + self.settings.retry_seconds
+        while True:
+            self.clock.wait_for_next_millisecond()
+            try:
+                session = self.session()
+                rows = _rows_of(session, None, session.send(session.conditional(*row)).result())
+            except DRIVER_ERRORS as error:
+                is_over = not is_passing(error) or time.monotonic() > deadline
+                if is_over or not is_unchanged():
+                    raise self._undecided(error) from error
+            else:
+                was_applied: bool = rows[0][0]
+                return was_applied
+
+    def _undecided(self, error: Exception) -> FeedstoreError:
+        translation = self._translated(error)
+        if not isinstance(translation, StorageTimeoutError):
+            return translation
+        return StorageTimeoutError(
+            f"{self.label}: a conditional write was not confirmed, and may have happened; read the key to find out"
+        )
 
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
         """Return all rows of each reading statement; up to 16 are under way at once."""

@@ -5,8 +5,9 @@
   a second make partitions of some 150 MB; 500 that are added together land in four partitions, and are four batches.
 - A timeline is one partition, newest first, with its floor in a static column. Its namespace and key are one column,
   ``namespace:key``: each entry of a batch repeats the partition key, and two columns took a tenth of the speed.
-- Key-value items of one name lie in sixteen partitions by hash of the key, which orders each: a prefix is a range of
-  all sixteen. A key in the partition key could not be found by its prefix.
+- Key-value items of one name lie in 64 partitions by a hash of the first part of the key (see
+  :func:`~feedstore.storage.key.first_part`), ordered by key in each. A prefix that holds a whole first part is a range
+  of one partition, any other prefix a range of all. A key in the partition key could not be found by its prefix.
 - The directory names the timelines and the slices of activities that a namespace has; its partitions are ranges too.
 - The journal holds atomic batches while they are carried out. What is removed from it is soon forgotten: a record that
   came back would be carried out once more, which changes nothing.
@@ -28,7 +29,7 @@ SLICE_SHIFT = 101
 """What an activity's id is shifted by to get its slice: 48 bits of milliseconds, of which 2**21 make a slice."""
 
 SHARDS = 4
-ITEM_BUCKETS = 16
+ITEM_BUCKETS = 64
 DIRECTORY_BUCKETS = 32
 JOURNAL_BUCKETS = 16
 

@@ -50,6 +50,7 @@ class CassandraTimelineWrites(TimelineHooks):
         its deadline.
         """
         store, (name,) = self.backend.store_to_write(), self._names([key])
+        store.clock.wait_for_next_millisecond()
         rows = store.ask(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
         self._directory.write_with(AUTOCOMMIT, [key.encode()], [])
         was_absent: bool = rows()[0][0]

@@ -23,6 +23,17 @@ def test_threads_never_get_one_twice() -> None:
     assert len({one for part in given for one in part}) == 4 * EACH
 
 
+def test_the_next_millisecond_is_waited_for() -> None:
+    clock = Clock()
+    for _ in range(20):
+        given = clock.next()
+        clock.wait_for_next_millisecond()
+        assert time.time_ns() // 10**6 > given // 1000
+    # After the time was set back by an hour, the wait ends.
+    clock._last += 3600 * 10**6
+    clock.wait_for_next_millisecond()
+
+
 def test_the_clock_goes_on_when_the_time_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     first = clock.next()

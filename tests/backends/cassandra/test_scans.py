@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from feedstore.backends.cassandra import directory, kv
-from feedstore.backends.cassandra.tables import ITEM_BUCKETS, SLICE_SHIFT
+from feedstore.backends.cassandra.tables import ITEM_BUCKETS, SHARDS, SLICE_SHIFT
 from feedstore.storage import Backend
 from feedstore.testing.samples import ids_of, make_activity
 
@@ -45,6 +45,39 @@ def test_more_items_of_a_partition_than_one_request_asks_for(backend: Backend, m
     assert items.fetch_many(KEYS) == {key: key for key in KEYS}
 
 
+def test_a_prefix_with_a_whole_first_part_reads_one_partition(backend: Backend, sent: list[Any]) -> None:
+    """K8: what stands before the first colon decides the partition, or what stands in braces that open before it."""
+    items = backend.kv_storage()
+    keys = sorted([*(f"{{bob}}:{number}" for number in range(70)), "bob:1", "bob:2", ":1", "{}:1", *KEYS])
+    with backend.batch() as batch:
+        for key in keys:
+            items.upsert(key, key, batch_interface=batch)
+    for prefix, reverse, requests in (
+        (":", False, 1),
+        ("{}:", True, 1),
+        ("{bob}", False, 2),
+        ("bob:", True, 1),
+        ("{bob}:1", True, 1),
+        ("b", False, 1),
+    ):
+        sent.clear()
+        found = list(items.keys(prefix, reverse=reverse))
+        assert found == sorted((key for key in keys if key.startswith(prefix)), reverse=reverse)
+        assert len(sent) == requests
+    assert list(items.keys(reverse=True)) == keys[::-1]
+
+
+def test_a_walk_reads_what_lies_within_its_bounds(backend: Backend, sent: list[Any]) -> None:
+    activities = backend.activity_storage()
+    ids = [number << (SLICE_SHIFT - 1) for number in range(60)]
+    activities.add_many([make_activity(id=one) for one in ids])
+    for reverse in (False, True):
+        sent.clear()
+        found = activities.iterate(after=ids[20], before=ids[25], reverse=reverse)
+        assert ids_of(found) == sorted(ids[21:25], reverse=reverse)
+        assert len(sent) <= 1 + 3 * SHARDS
+
+
 def test_few_timelines_are_three_requests(backend: Backend, sent: list[Any]) -> None:
     timelines = backend.timeline_storage()
     timelines.add_to_many(KEYS[:25], [1])
@@ -75,3 +108,4 @@ def test_names_of_several_pages(backend: Backend, monkeypatch: pytest.MonkeyPatc
     activities.add_many([make_activity(id=one) for one in ids])
     assert ids_of(activities.iterate()) == ids
     assert ids_of(activities.iterate(after=ids[20])) == ids[21:]
+    assert ids_of(activities.iterate(before=ids[30], reverse=True)) == ids[29::-1]

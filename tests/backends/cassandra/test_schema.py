@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from feedstore import connect
+from feedstore.backends.cassandra.namespaces import FORMAT
 from feedstore.backends.cassandra.tables import SCHEMA, TABLES, TIMELINES
-from feedstore.errors import FeedstoreError, MissingSchemaError, NewerSchemaError, SchemaError
+from feedstore.errors import FeedstoreError, MissingSchemaError, NewerSchemaError, OutdatedSchemaError, SchemaError
 from feedstore.storage import Backend
 from feedstore.testing.processes import Child
 from servers.cassandra import CassandraServer
@@ -154,16 +155,22 @@ def test_a_keyspace_dropped_under_the_backend_is_one_clear_error(
                 use()
 
 
-def test_a_namespace_of_a_newer_format_is_refused(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+@pytest.mark.parametrize(
+    ("written", "error", "advice"),
+    [(FORMAT - 1, OutdatedSchemaError, "another namespace"), (FORMAT + 1, NewerSchemaError, "upgrade")],
+)
+def test_a_namespace_of_another_format_is_refused(
+    cassandra_server: CassandraServer, cassandra_keyspace: str, written: int, error: type[SchemaError], advice: str
+) -> None:
     table = f"{name_of(cassandra_keyspace)}.feedstore_namespaces"
     with connect(cassandra_keyspace, namespace="app") as backend:
         backend.kv_storage().upsert("key", 1)
-    execute(cassandra_server, f"UPDATE {table} SET format = 2 WHERE namespace = 'app'")
+    execute(cassandra_server, f"UPDATE {table} SET format = {written} WHERE namespace = 'app'")
 
     def refused(backend: Backend) -> None:
-        with pytest.raises(NewerSchemaError, match=r"'app'.*format 2.*upgrade"):
+        with pytest.raises(error, match=rf"'app'.*format {written}.*{advice}"):
             backend.kv_storage().upsert("key", 1)
-        with pytest.raises(NewerSchemaError, match=r"'app'.*format 2.*upgrade"):
+        with pytest.raises(error, match=rf"'app'.*format {written}.*{advice}"):
             backend.timeline_storage().count("key")
 
     with connect(cassandra_keyspace, namespace="app") as backend:
