@@ -1,4 +1,4 @@
-# What every target needs: git, make and Python 3.10 or newer. Everything Python goes into .venv.
+# What every target needs: git, make and Python 3.11 or newer. Everything Python goes into .venv.
 # PYTHON=/path/to/python chooses the Python; ARGUMENTS="-k cursor" is handed to pytest, the benchmarks or the demo.
 
 .DEFAULT_GOAL := help

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Self
 from uuid import UUID
 
 from feedstore.activity_fields import checked_name, checked_text, copied_context, in_utc, parsed_time
@@ -24,7 +24,6 @@ from feedstore.verbs import Verb
 
 _EXACT_IN_JAVASCRIPT = 2**53 - 1
 _FIELDS = ("actor", "verb", "object", "target", "time", "extra_context", "id", "foreign_id")
-_ActivityType = TypeVar("_ActivityType", bound="Activity")
 
 
 class _Frozen:
@@ -178,7 +177,7 @@ class Activity(_Frozen):
 
     @classmethod
     def restore(
-        cls: type[_ActivityType],
+        cls,
         serialization_id: int,
         actor: str | int,
         verb: str,
@@ -187,9 +186,9 @@ class Activity(_Frozen):
         time: datetime,
         extra_context: dict[str, Any],
         foreign_id: str | int | None,
-    ) -> _ActivityType:
+    ) -> Self:
         """Return an activity from fields that an activity had: what serializers call. Nothing is checked or copied."""
-        activity: _ActivityType = _new_object(cls)
+        activity: Self = _new_object(cls)
         _fill(activity, serialization_id, actor, verb, object, target, time, extra_context, foreign_id)
         return activity
 
@@ -232,7 +231,7 @@ class Activity(_Frozen):
         }
 
     @classmethod
-    def from_dict(cls: type[_ActivityType], fields: Mapping[str, Any]) -> _ActivityType:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the activity of a mapping such as :meth:`to_dict` returns; ``actor``, ``verb`` and ``object`` suffice.
 
         ``time`` is an RFC 3339 str or an aware datetime. Values of ``extra_context`` stay as JSON carried them.

@@ -1,6 +1,6 @@
 """Writes constraints.txt: the newest versions that resolve together on each Python that is named.
 
-    python scripts/constraints.py python3.10 python3.11 python3.12 python3.13
+    python scripts/constraints.py python3.11 python3.12 python3.13
     python scripts/constraints.py --lowest FILE
 
 The last Python's versions are taken for all newer ones too, the first one's for older ones. With ``--lowest`` it writes

@@ -1,6 +1,6 @@
 """Fills .venv with feedstore's wheel, built from the files as they are now, and with what is asked for beside it.
 
-Does nothing where nothing changed. Runs on the standard library of Python 3.10 and newer alone.
+Does nothing where nothing changed. Runs on the standard library of Python 3.11 and newer alone.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _environment_works() -> bool:
         return False
     asked = "import sys, importlib.util as u; print(*sys.version_info[:2], bool(u.find_spec('pip')), sys.base_prefix)"
     answer = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, check=False).stdout.split(maxsplit=3)
-    if len(answer) != 4 or answer[2] != "True" or (int(answer[0]), int(answer[1])) < (3, 10):
+    if len(answer) != 4 or answer[2] != "True" or (int(answer[0]), int(answer[1])) < (3, 11):
         return False
     # A Python that was asked for by name is not to be answered with another one.
     return "PYTHON" not in os.environ or answer[3].strip() == sys.base_prefix

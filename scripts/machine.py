@@ -53,8 +53,6 @@ def virtual_environment_packages() -> dict[str, str]:
     missing = {}
     if importlib.util.find_spec("ensurepip") is None:
         missing[f"python3.{minor}-venv"] = f"for the virtual environment of Python 3.{minor}"
-    if minor < 11 and importlib.util.find_spec("distutils.core") is None:
-        missing["python3-distutils"] = "for the pip of Ubuntu 22.04"
     return missing
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from commands import run
 
-TARGETS = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
+TARGETS = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 _OPTIONS = (
     *("-o", "DPkg::Lock::Timeout=300"),
     # Keeps a configuration file that is already there, instead of asking about it.
@@ -31,7 +31,7 @@ def require_installable(packages: Mapping[str, str]) -> None:
     names = " ".join(packages)
     if not is_target_system():
         raise SystemPackageError(
-            f"missing: {_listed(packages)}. Only Debian 12 and 13 and Ubuntu 22.04 and 24.04 are installed to from "
+            f"missing: {_listed(packages)}. Only Debian 12 and 13 and Ubuntu 24.04 are installed to from "
             f"here: install what your system calls {names}, and try again."
         )
     if os.geteuid() != 0 and not _sudo_works():

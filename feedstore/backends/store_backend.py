@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from feedstore.metrics import Metrics
 from feedstore.storage.backend import Backend, closed_error
@@ -20,7 +20,6 @@ class ClosableStore(Protocol):
 
 
 _StoreType = TypeVar("_StoreType", bound=ClosableStore)
-_BackendType = TypeVar("_BackendType", bound="StoreBackend[Any]")
 
 
 class StoreBackend(Backend, Generic[_StoreType]):
@@ -31,9 +30,12 @@ class StoreBackend(Backend, Generic[_StoreType]):
         self._store = store
 
     @classmethod
-    def from_url(cls: type[_BackendType], url: str, **options: Any) -> _BackendType:
+    def from_url(cls, url: str, **options: Any) -> Self:
         """Return a backend for a URL; see the class for the options. Nothing is connected yet."""
-        return cls(url, **options)
+        # A subclass's constructor takes a URL, unlike the one above.
+        construct: Any = cls
+        backend: Self = construct(url, **options)
+        return backend
 
     @property
     def store(self) -> _StoreType:
@@ -50,7 +52,7 @@ class StoreBackend(Backend, Generic[_StoreType]):
     def _store_identity(self) -> object:
         return self._store
 
-    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+    def _with_namespace(self, namespace: str) -> Self:
         other = copy.copy(self)
         other.namespace = namespace
         return other

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from feedstore.channels.channel import AbstractChannel, Channel
 from feedstore.channels.connection_repository import ConnectionRepository
@@ -18,8 +18,6 @@ from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend
-
-_Repository = TypeVar("_Repository", bound="AbstractChannelRepository")
 
 
 class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
@@ -51,8 +49,8 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
 
     @classmethod
     def on_backend(
-        cls: type[_Repository], backend: Backend, name: str = "channels", **queue_options: Any
-    ) -> _Repository:
+        cls, backend: Backend, name: str = "channels", **queue_options: Any
+    ) -> Self:
         """Return a repository with everything it needs on one backend: ``backend.kv_storage(name)`` keeps all rows, and
         new connections get durable queues, with the options of ``backend.queue``. Costs nothing."""
         storage = backend.kv_storage(name)

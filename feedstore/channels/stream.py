@@ -126,7 +126,7 @@ class _Wait:
     async def _sleep(self, seconds: float | None) -> None:
         try:
             await asyncio.wait_for(self._woken.wait(), seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return
 
     async def _call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:

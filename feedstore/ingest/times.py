@@ -8,15 +8,12 @@ from datetime import datetime, timedelta, timezone
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
 
-_TIME = re.compile(
-    r"""
-    ([0-9]{4}-[0-9]{2}-[0-9]{2}) [Tt\ ]
-    ([0-9]{2}:[0-9]{2}) (?: : ([0-9]{2}) (?: [.,] ([0-9]+) )? )?
-    (?: ([Zz]) | ([+-][0-9]{2}) :? ([0-9]{2})? )?
-    """,
-    re.VERBOSE | re.ASCII,
+# Python reads many more forms of ISO 8601, among them any character between date and time.
+_FORM = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}:[0-9]{2})(?::([0-9]{2})(?:[.,][0-9]+)?)?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?",
+    re.ASCII,
 )
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _EXAMPLE = "2026-01-31T08:39:59Z"
 _LEAP_SECOND = "60"
 _MICROSECOND = timedelta(microseconds=1)
@@ -39,27 +36,21 @@ def parse_time(text: object) -> datetime:
     """
     if not isinstance(text, str):
         raise InvalidTypeError(f"the time {shown(text)} is no text; write it as in {_EXAMPLE}")
-    match = _TIME.fullmatch(text)
+    match = _FORM.fullmatch(text)
     if match is None:
-        return _midnight_of(text)
-    date, clock, seconds, fraction, zulu, hours, minutes = match.groups()
-    if not zulu and not hours:
-        raise InvalidValueError(
-            f"the time {shown(text)} has no offset from UTC; end it with Z or an offset such as +02:00"
-        )
-    offset = "+00:00" if zulu else f"{hours}:{minutes or '00'}"
-    if seconds == _LEAP_SECOND:
-        return _before_leap_second(text, f"{date}T{clock}:59.999999{offset}")
-    digits = f".{fraction[:6]:0<6}" if fraction else ""
-    return _datetime_of(text, f"{date}T{clock}:{seconds or '00'}{digits}{offset}")
-
-
-def _midnight_of(text: str) -> datetime:
-    if _DATE.fullmatch(text) is None:
         raise InvalidValueError(
             f"the time {shown(text, 64)} cannot be read; write it as in {_EXAMPLE}, or a date alone as in 2026-01-31"
         )
-    return _datetime_of(text, f"{text}T00:00:00+00:00")
+    date, clock, seconds, offset = match.groups()
+    if clock is None:
+        return _datetime_of(text, f"{date}T00:00Z")
+    if offset is None:
+        raise InvalidValueError(
+            f"the time {shown(text)} has no offset from UTC; end it with Z or an offset such as +02:00"
+        )
+    if seconds == _LEAP_SECOND:
+        return _before_leap_second(text, f"{date}T{clock}:59.999999{offset.upper()}")
+    return _datetime_of(text, text.upper())
 
 
 def _before_leap_second(text: str, last_microsecond: str) -> datetime:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from hashlib import blake2b
 
 from feedstore.live.window import Window
@@ -88,7 +88,7 @@ def _digest_of_key(key: str) -> bytes:
     return blake2b(key.encode(), digest_size=_KEY_BYTES).digest()
 
 
-class Gap(str, Enum):
+class Gap(StrEnum):
     """Why a client must read its timeline anew. The values are what the event says."""
 
     UNKNOWN_POSITION = "unknown position"

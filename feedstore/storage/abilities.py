@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 
-class AtomicScope(str, Enum):
+class AtomicScope(StrEnum):
     """How far an atomic batch reaches."""
 
     BACKEND = "backend"

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
 
 from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAMESPACE = "default"
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
-_BackendType = TypeVar("_BackendType", bound="Backend")
 
 
 class Backend(ABC):
@@ -67,7 +66,7 @@ class Backend(ABC):
 
     @classmethod
     @abstractmethod
-    def from_url(cls: type[_BackendType], url: str, **options: Any) -> _BackendType:
+    def from_url(cls, url: str, **options: Any) -> Self:
         """Return a backend for a URL of one of its schemes; what :func:`feedstore.connect` calls.
 
         Raises :class:`InvalidTypeError` for an unknown option and :class:`InvalidValueError` for a URL it cannot read;
@@ -104,7 +103,7 @@ class Backend(ABC):
         backend = self._collection(name)
         return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=backend, **options)
 
-    def _collection(self: _BackendType, name: str) -> _BackendType:
+    def _collection(self, name: str) -> Self:
         """Return the backend that the storages of a collection are on: this store, under a namespace of its own."""
         if check_key(name, "name") == DEFAULT_NAME:
             return self
@@ -143,7 +142,7 @@ class Backend(ABC):
         """Return a :class:`Batch`: a context manager whose writes are sent together when it ends."""
         return Batch(self, atomic=bool(atomic))
 
-    def with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+    def with_namespace(self, namespace: str) -> Self:
         """Return a backend on the same store and connections under another namespace.
 
         Closing any of them closes the store for all.
@@ -183,7 +182,7 @@ class Backend(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(namespace={self.namespace!r})"
 
-    def __copy__(self: _BackendType) -> _BackendType:
+    def __copy__(self) -> Self:
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
         return other
@@ -194,7 +193,7 @@ class Backend(ABC):
             "deep-copied: pass its URL on, and call feedstore.connect(url) there"
         )
 
-    def __enter__(self: _BackendType) -> _BackendType:
+    def __enter__(self) -> Self:
         self.check_open()
         return self
 
@@ -273,7 +272,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+    def _with_namespace(self, namespace: str) -> Self:
         """Return a backend on the same store under a checked namespace."""
 
     @abstractmethod

@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from feedstore.storage.batch import Batch
 
 _Result = TypeVar("_Result")
-_WriterType = TypeVar("_WriterType", bound="Writer")
 
 
 class Writer(ABC):
@@ -26,7 +25,7 @@ class Writer(ABC):
     backend: Backend
     _batch: Batch | None = None
 
-    def bound_to(self: _WriterType, batch: Batch) -> _WriterType:
+    def bound_to(self, batch: Batch) -> Self:
         """Return a storage of the same data whose writes all join ``batch``."""
         bound = copy.copy(self)
         bound._batch = batch

@@ -81,7 +81,7 @@ class _Colour(enum.IntEnum):
     RED = 1
 
 
-class _Word(str, enum.Enum):
+class _Word(str, enum.Enum):  # noqa: UP042 - applications have both kinds
     YES = "yes"
 
 

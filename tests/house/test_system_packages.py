@@ -31,7 +31,7 @@ def apt(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         ("debian", '"12"', True),
         ("debian", '"13"', True),
         ("debian", '"11"', False),
-        ("ubuntu", '"22.04"', True),
+        ("ubuntu", '"22.04"', False),
         ("ubuntu", '"24.04"', True),
         ("ubuntu", '"23.10"', False),
         ("fedora", "42", False),

@@ -88,7 +88,7 @@ class Scene:
         if self.is_connected:
             try:
                 await asyncio.wait_for(self.client.take(most_bytes), 0.005)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 return
 
     async def settle(self) -> None:

@@ -38,7 +38,7 @@ class Word(str):
     __slots__ = ()
 
 
-class Colour(str, enum.Enum):
+class Colour(str, enum.Enum):  # noqa: UP042 - applications have both kinds
     RED = "red"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from feedstore.backends.memory.activity import InMemoryActivityStorage
 from feedstore.backends.memory.journal import Journal
@@ -21,7 +21,6 @@ from feedstore.storage.batch import Operation
 from feedstore.storage.notify.source import LocalSource, TopicSource
 from feedstore.storage.transaction import AUTOCOMMIT, Pending
 
-_BackendType = TypeVar("_BackendType", bound="MemoryBackend")
 _Result = TypeVar("_Result")
 
 
@@ -76,7 +75,7 @@ class MemoryBackend(StoreBackend[Store]):
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         return self.write(_write_all, operations).result
 
-    def _with_namespace(self: _BackendType, namespace: str) -> _BackendType:
+    def _with_namespace(self, namespace: str) -> Self:
         other = super()._with_namespace(namespace)
         other._space = self._store.space(namespace)
         return other

@@ -25,7 +25,6 @@ from feedstore.storage.notify.registry import Topic
 from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.transaction import Pending, Transaction
 
-_BackendType = TypeVar("_BackendType", bound="SqlBackend")
 _Result = TypeVar("_Result")
 
 

@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from feedstore.backends.sql.backend import SqlBackend
     from feedstore.backends.sql.store import Store
 
-_DatabaseType = TypeVar("_DatabaseType", bound="Database")
 
 
 class Database(ABC):
@@ -42,7 +41,7 @@ class Database(ABC):
         self.compiler = compiler
         self.label = label
 
-    def at(self: _DatabaseType, label: str) -> _DatabaseType:
+    def at(self, label: str) -> Self:
         """Return this kind of database at another place, which errors then name."""
         other = copy.copy(self)
         other.label = label

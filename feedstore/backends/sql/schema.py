@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
@@ -25,7 +25,7 @@ _SELECT_REVISIONS = f"SELECT version_num FROM {VERSION_TABLE}"
 _logger = logging.getLogger("feedstore.backends.sql")
 
 
-class SchemaState(str, Enum):
+class SchemaState(StrEnum):
     """What is found in a database, compared with what this release needs."""
 
     EMPTY = "empty"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from enum import Enum
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
 
@@ -13,7 +13,7 @@ DIGEST_BYTES = 8
 _SubscriberType = TypeVar("_SubscriberType")
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """The kind of object that a topic's key belongs to."""
 
     TIMELINE = "timeline"

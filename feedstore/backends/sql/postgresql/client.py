@@ -6,12 +6,11 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 
 _Result = TypeVar("_Result")
-_Client = TypeVar("_Client", bound="Client")
 _MILLISECONDS = 1000
 _LONGEST_GRACE_SECONDS = 5.0
 _CANCEL_SECONDS = 1.0
@@ -54,7 +53,7 @@ class Client(psycopg.Connection[Any]):
     shares_server = False
 
     @classmethod
-    def open(cls: type[_Client], arguments: dict[str, Any], wishes: Wishes) -> _Client:
+    def open(cls, arguments: dict[str, Any], wishes: Wishes) -> Self:
         """Connect. Costs one more round trip where a pooler is to be detected."""
         if wishes.pooler in (DETECT, NONE):
             client = cls._open_with_settings(arguments, wishes)
@@ -73,7 +72,7 @@ class Client(psycopg.Connection[Any]):
         return client
 
     @classmethod
-    def _open_with_settings(cls: type[_Client], arguments: dict[str, Any], wishes: Wishes) -> _Client:
+    def _open_with_settings(cls, arguments: dict[str, Any], wishes: Wishes) -> Self:
         try:
             return cls.connect(**arguments, options=f"-c {wishes.setting}", autocommit=True)
         except psycopg.OperationalError as error:

@@ -70,7 +70,7 @@ class SqliteDatabase(Database):
             connection.execute("ROLLBACK")
 
     def translated(self, error: BaseException) -> Exception:
-        """By the text of SQLite's message: its codes are not visible before Python 3.11."""
+        """Translate by SQLite's result code."""
         return translate(error, self.label)
 
     def may_retry(self, error: Exception) -> bool:
@@ -79,8 +79,8 @@ class SqliteDatabase(Database):
 
     def lacks_namespace(self, error: Exception) -> bool:
         """Where the id is looked up first, and where the statement inserts it."""
-        is_missing = "NOT NULL" in str(error) and "namespace_id" in str(error)
-        return isinstance(error, NamespaceGoneError) or (isinstance(error, sqlite3.IntegrityError) and is_missing)
+        is_null = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_NOTNULL
+        return isinstance(error, NamespaceGoneError) or (is_null and "namespace_id" in str(error))
 
     def is_lost(self, error: Exception) -> bool:
         """Never: there is no server to lose."""
