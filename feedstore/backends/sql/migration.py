@@ -23,6 +23,7 @@ from feedstore.backends.sql.migrations.versions import (
     revision_0001_tables,
     revision_0002_timeline_length,
     revision_0003_queues,
+    revision_0004_fillfactor,
 )
 from feedstore.backends.sql.schema import BASE, VERSION_TABLE
 
@@ -37,6 +38,14 @@ CONTEXT_OPTIONS: Mapping[str, Any] = {"version_table": VERSION_TABLE, "transacti
 _ADVISORY_LOCK = int.from_bytes(b"feedstor", "big")
 
 
+_MODULES = (
+    revision_0001_tables,
+    revision_0002_timeline_length,
+    revision_0003_queues,
+    revision_0004_fillfactor,
+)
+
+
 class _Revisions(ScriptDirectory):
     """The shipped revisions, imported as modules: a zip archive and a frozen program have no folder of scripts."""
 
@@ -45,7 +54,7 @@ class _Revisions(ScriptDirectory):
         super().__init__(os.curdir)
 
     def _load_revisions(self) -> Iterator[Script]:
-        for module in (revision_0001_tables, revision_0002_timeline_length, revision_0003_queues):
+        for module in _MODULES:
             yield Script(module, module.revision, str(module.__file__))
 
 

@@ -17,7 +17,7 @@ from feedstore.shown import shown
 
 VERSION_TABLE = "feedstore_alembic_version"
 BASE = "base"
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 MODES = ("migrate", "check", "ignore")
 

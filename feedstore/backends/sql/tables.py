@@ -14,7 +14,7 @@ feedstore_message     a message of a queue: its place, from when on it is given,
 
 Ids are 16 big-endian bytes, and names and keys are UTF-8, so that both databases sort them as the contract does. A
 timeline's floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every
-entry written.
+entry written. On PostgreSQL revision 0004 leaves room for updates in the pages of ``feedstore_timeline``.
 The id of a timeline or a queue that is gone is never given to another (hence AUTOINCREMENT on SQLite), so whoever still
 holds it sees nothing rather than what is somebody else's. The migrations under ``migrations/versions`` make exactly
 these tables, and a test compares the two.

@@ -34,9 +34,9 @@ def alembic(
 def test_up_and_down_with_rows(database_url: str, engine: Engine) -> None:
     databases.make_older(engine)
     before = databases.contents(engine)
-    assert f"Running upgrade 0002 -> {HEAD}" in alembic(database_url, "upgrade", "head")
+    assert f"Running upgrade 0003 -> {HEAD}" in alembic(database_url, "upgrade", "head")
     assert f"{HEAD} (head)" in alembic(database_url, "current")
-    alembic(database_url, "downgrade", "-2")
+    alembic(database_url, "downgrade", "-3")
     assert databases.contents(engine) == before
     assert "feedstore_item holds rows" in alembic(database_url, "downgrade", "base", status=255)
     assert databases.contents(engine) == before
@@ -90,7 +90,7 @@ def test_types_and_defaults_are_compared(database_url: str, engine: Engine, chan
 
 def test_the_history_lists_every_revision() -> None:
     printed = alembic(None, "history")
-    assert re.findall(r"-> (\w+)", printed) == [HEAD, "0002", "0001"]
+    assert re.findall(r"-> (\w+)", printed) == [HEAD, "0003", "0002", "0001"]
 
 
 def test_the_environment_may_name_the_database(database_url: str, engine: Engine) -> None:
@@ -122,11 +122,11 @@ def test_a_new_revision_can_be_generated_and_run(database_url: str, engine: Engi
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     databases.upgrade(engine)
     databases.execute(engine, "CREATE TABLE feedstore_extra (number integer)")
-    alembic(database_url, "revision", "--autogenerate", "--rev-id", "0004", "-m", "Drop the extra", folder=folder)
-    written = (folder / "versions" / "revision_0004_drop_the_extra.py").read_text()
+    alembic(database_url, "revision", "--autogenerate", "--rev-id", "0005", "-m", "Drop the extra", folder=folder)
+    written = (folder / "versions" / "revision_0005_drop_the_extra.py").read_text()
     assert '"""Drop the extra"""' in written
     assert "operations.drop_table('feedstore_extra')" in written
     alembic(database_url, "upgrade", "head", folder=folder)
     assert "feedstore_extra" not in databases.contents(engine)
-    alembic(database_url, "downgrade", "0003", folder=folder)
+    alembic(database_url, "downgrade", HEAD, folder=folder)
     assert "feedstore_extra" in databases.contents(engine)

@@ -53,10 +53,11 @@ def test_up_and_down(database_url: str, engine: Engine, capsys: pytest.CaptureFi
         f"already at {HEAD}",
         "  0001  Create the five tables.",
         "  0002  Give a timeline's header its length and the newest id that a trim dropped.",
-        "* 0003  Create the tables of queues and their messages.",
-        f"downgraded from {HEAD} to 0002",
-        f"0002 (older; this release needs {HEAD})",
-        "downgraded from 0002 to base",
+        "  0003  Create the tables of queues and their messages.",
+        "* 0004  Leave room for updates in the pages of timelines' headers on PostgreSQL.",
+        f"downgraded from {HEAD} to 0003",
+        f"0003 (older; this release needs {HEAD})",
+        "downgraded from 0003 to base",
     ]
     assert list(databases.contents(engine)) == ["feedstore_alembic_version"]
 
@@ -70,6 +71,7 @@ def test_answers_for_programs(database_url: str, engine: Engine, capsys: pytest.
     assert [(entry["revision"], entry["current"]) for entry in revisions] == [
         ("0001", False),
         ("0002", False),
+        ("0003", False),
         (HEAD, True),
     ]
     assert answer(capsys, "downgrade", "0001", *store) == {"before": HEAD, "after": "0001", "backup": None}
@@ -102,10 +104,10 @@ def test_tables_of_something_else_are_not_touched(database_url: str, engine: Eng
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, 0003, head"),
-        (["upgrade", "--revision", "0001"], r"at 0003, above 0001: use `feedstore db downgrade 0001`"),
-        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002, 0003"),
-        (["downgrade", "-4"], "-4 leads beyond base, 0001, 0002, 0003"),
+        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, 0003, 0004, head"),
+        (["upgrade", "--revision", "0001"], r"at 0004, above 0001: use `feedstore db downgrade 0001`"),
+        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002, 0003, 0004"),
+        (["downgrade", "-5"], "-5 leads beyond base, 0001, 0002, 0003, 0004"),
         (["downgrade", "base"], "feedstore_item holds rows"),
     ],
 )
@@ -149,7 +151,7 @@ def test_a_downgrade_whose_copy_fails_changes_nothing(database_url: str, engine:
 def test_a_downgrade_does_not_go_up(database_url: str, engine: Engine) -> None:
     databases.make_older(engine)
     words = ("downgrade", "head", "--store", database_url)
-    refused(engine, InvalidValueError, "at 0001, below 0003: use `feedstore db upgrade`", *words)
+    refused(engine, InvalidValueError, "at 0001, below 0004: use `feedstore db upgrade`", *words)
 
 
 def test_there_is_nothing_below_an_empty_database(database_url: str, engine: Engine) -> None:

@@ -115,6 +115,32 @@ def test_messages_are_never_dropped(engine: Engine) -> None:
     assert databases.contents(engine)["feedstore_message"] == []
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"])
+def test_headers_leave_room_for_updates(engine: Engine) -> None:
+    """In both directions with rows in the tables, which stay as they are."""
+    databases.make_older(engine)
+    databases.upgrade(engine, "0003")
+    before = databases.contents(engine)
+    assert options_of_headers(engine) is None
+    databases.upgrade(engine)
+    assert options_of_headers(engine) == ["fillfactor=50"]
+    assert databases.contents(engine) == {**before, "feedstore_alembic_version": [{"version_num": HEAD}]}
+    databases.downgrade(engine, "0003")
+    assert options_of_headers(engine) is None
+    assert databases.contents(engine) == before
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_file_stays_as_it_is_where_headers_leave_room(engine: Engine) -> None:
+    databases.make_older(engine)
+    databases.upgrade(engine, "0003")
+    before, texts = databases.contents(engine), creation_texts(engine)
+    databases.upgrade(engine)
+    assert creation_texts(engine) == texts
+    databases.downgrade(engine, "0003")
+    assert (databases.contents(engine), creation_texts(engine)) == (before, texts)
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(engine: Engine) -> None:
     fail_at(engine, "UPDATE feedstore_timeline")
     with pytest.raises(RuntimeError, match="on purpose"):
@@ -174,6 +200,14 @@ def creation_texts(engine: Engine) -> dict[str, list[str]]:
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'feedstore%'").all()
     return {name: sorted(part.strip() for part in text.replace("\n", "").split(",")) for name, text in rows}
+
+
+def options_of_headers(engine: Engine) -> Any:
+    """The storage parameters of the table of headers, None if there are none."""
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(
+            "SELECT reloptions FROM pg_class WHERE oid = 'feedstore_timeline'::regclass"
+        ).scalar_one()
 
 
 def insert_timeline(engine: Engine) -> int:
