@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.batch import RedisTransaction, Write
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys, channel_of
+from feedstore.backends.redis.keys import Keys, channel_of, collection_part
 from feedstore.backends.redis.kv import RedisKvStorage
 from feedstore.backends.redis.opening import open_store
 from feedstore.backends.redis.queue import RedisQueueStorage
@@ -71,28 +71,26 @@ class RedisBackend(StoreBackend[Store]):
         super().__init__(store, namespace, metrics)
         reaches_everything = not store.is_cluster or store.settings.buckets == 1
         scope = AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT
-        self.abilities = Abilities(
-            exact_floor=False,
-            atomic_scope=scope,
-            atomic_deliveries=False,
-            conditional_writes=False,
-            conditional_batches=False,
-        )
+        self.abilities = Abilities(exact_floor=False, atomic_scope=scope)
 
     def keys(self) -> Keys:
-        """Return the names of the namespace's Redis keys, to read them."""
-        return self.store.keys(self.namespace)
+        """Return the names of the collection's Redis keys, to read them."""
+        return self.store.keys(self._root_namespace).of_collection(self._part)
 
     def keys_to_write(self) -> Keys:
-        """Return the names of the namespace's Redis keys; the namespace is marked now if it is new."""
-        return self.store.keys_to_write(self.namespace)
+        """Return the names of the collection's Redis keys; the namespace is marked now if it is new."""
+        return self.store.keys_to_write(self._root_namespace).of_collection(self._part)
+
+    @property
+    def _part(self) -> str:
+        return collection_part(self._root_namespace, self.namespace)
 
     def write(
         self, transaction: Transaction, writes: Sequence[Write], result: Callable[[list[Any]], _Result]
     ) -> Pending[_Result]:
         """Add writes to the transaction of a batch, else send them; ``result`` makes the result of their counts."""
         if isinstance(transaction, RedisTransaction):
-            return transaction.add(self.namespace, writes, result)
+            return transaction.add(writes, result)
         return Pending(result(self.store.carry_out(self.keys_to_write(), writes)))
 
     def make_source(self) -> TopicSource:
@@ -107,38 +105,24 @@ class RedisBackend(StoreBackend[Store]):
         self.store.send([Command(self.namespace, ("PUBLISH", channel, message)) for message in messages])
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        store, transaction = self.store, RedisTransaction()
+        transaction = RedisTransaction()
         results = [operation.write(transaction) for operation in operations]
         if not transaction.writes:
             return results
-        keys, *further = [store.keys_to_write(namespace) for namespace in dict.fromkeys(transaction.namespaces)]
+        keys = self.keys_to_write()
         if atomic:
             self._check_scope(transaction)
-            transaction.settle(store.carry_out_at_once(keys, transaction.writes, further))
-        elif len(set(transaction.namespaces)) > 1:
-            transaction.settle(self._sent_apart(transaction))
+            transaction.settle(self.store.carry_out_at_once(keys, transaction.writes))
         else:
-            transaction.settle(store.carry_out(keys, transaction.writes))
+            transaction.settle(self.store.carry_out(keys, transaction.writes))
         return results
 
-    def _sent_apart(self, transaction: RedisTransaction) -> list[Any]:
-        """Send the writes of each collection, whose buckets lie in slots of their own; return all counts in order."""
-        counts: list[Any] = [None] * len(transaction.writes)
-        for namespace in dict.fromkeys(transaction.namespaces):
-            places = [place for place, one in enumerate(transaction.namespaces) if one == namespace]
-            keys = self.store.keys_to_write(namespace)
-            found = self.store.carry_out(keys, [transaction.writes[place] for place in places])
-            for place, count in zip(places, found, strict=True):
-                counts[place] = count
-        return counts
-
     def _check_scope(self, transaction: RedisTransaction) -> None:
-        slots = {(name, write.bucket) for name, write in zip(transaction.namespaces, transaction.writes, strict=True)}
-        if self._store.is_cluster and len(slots) > 1:
+        if self._store.is_cluster and len({write.bucket for write in transaction.writes}) > 1:
             raise AtomicityError(
                 "an atomic batch on a Redis Cluster reaches one bucket of its namespace, and this one reaches several; "
-                "connect with colocate=True to a namespace whose batches must be atomic, and keep each batch to one "
-                "collection"
+                "put what the keys share in braces, such as {bob}:home and {bob}:unseen, or connect with colocate=True "
+                "to a namespace whose batches must be atomic"
             )
 
     def _ping(self) -> None:

@@ -1,15 +1,16 @@
-"""Writes of a batch: queued while the storages' hooks run, and sent together."""
+"""Writes: what the script of all writes is given, and how writes are parted into scripts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgpack
 
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys, marker_key
+from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import WRITE
+from feedstore.errors import FeedstoreError
 from feedstore.storage.transaction import Pending, Transaction
 
 _Result = TypeVar("_Result")
@@ -20,43 +21,86 @@ FLUSH = "flush"
 FORGET = "forget"
 """The write that removes the timelines, and payloads, whose keys it has."""
 
+FAN_OUT = "fan_out"
+"""The write that adds ids to many timelines, without payloads, and trims each."""
+
+DELIVER = "deliver"
+"""The write that adds entries to a timeline and its companions, within limits."""
+
+FINISH = "finish"
+"""The write that drops from a timeline what an earlier write could not."""
+
+COMPARE = "compare"
+"""The write of an item that is carried out only if the item has the bytes that are expected."""
+
 MOST_WORK = 4000
 """The work of a script that does not have to be atomic."""
 
+_OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
+_KEYS_OF_TIMELINE = 3
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
-_ITEM_KINDS = ("upsert", "discard")
+_ITEM_KINDS = ("upsert", "discard", COMPARE)
 _BYTES_A_UNIT = 500
+# A timeline of a fan-out takes so long in one script. Scripts that need not be atomic hold fewer of them, 250, or
+# 10,000 deliveries: while the server runs the first script, the next one is on its way.
+_WORK_OF_A_FAN_OUT = 5
+_SHARE_OF_A_FAN_OUT = 16
+_SHARE_OF_A_DELIVERY = 0.4
+# A delivery with a limit by payload reads the payloads of its timeline.
+_PAYLOADS_A_UNIT = 4
+_LIKELY_PAYLOADS = 200
 
 Items = tuple[list[bytes], list[bytes] | None]
 """Ids, and the bytes of each if there are any. Writes that share them are the same object."""
 
 
 class Write(NamedTuple):
-    """One write of the script: what it is called, the bucket and the keys it touches, its items and its arguments."""
+    """One write of the script: what it is called, the bucket and the keys it touches, its items and its arguments.
+
+    A fan-out may have a list of items, one for each timeline. ``unmet`` is the error to raise if the condition of this
+    write does not hold in an atomic batch.
+    """
 
     kind: str
     bucket: int
     keys: tuple[str | bytes, ...]
-    items: Items | None = None
+    items: Items | list[Items] | None = None
     arguments: tuple[Any, ...] = ()
+    unmet: FeedstoreError | None = None
+
+    @property
+    def is_of_timeline(self) -> bool:
+        """Whether the write reaches one timeline, and maybe its companions."""
+        return self.kind in _OF_TIMELINES
+
+    def timelines(self) -> Iterator[tuple[str | bytes, str | bytes, str | bytes | None]]:
+        """Yield the directory, the timeline, and the payloads if they are named, of each timeline that is written."""
+        if self.kind == FAN_OUT:
+            sizes = self.arguments[1]
+            position = len(sizes)
+            for directory, size in zip(self.keys, sizes, strict=False):
+                yield from ((directory, timeline, None) for timeline in self.keys[position : position + size])
+                position += size
+        elif self.is_of_timeline:
+            for first in range(0, len(self.keys), _KEYS_OF_TIMELINE):
+                directory, timeline, *payloads = self.keys[first : first + _KEYS_OF_TIMELINE]
+                yield directory, timeline, payloads[0] if payloads else None
 
 
 class RedisTransaction(Transaction):
     """The writes of one batch, in order, which its backend sends when all hooks have added theirs."""
 
-    __slots__ = ("_pending", "namespaces", "writes")
+    __slots__ = ("_pending", "writes")
 
     def __init__(self) -> None:
         self.writes: list[Write] = []
-        self.namespaces: list[str] = []
         self._pending: list[tuple[Pending[Any], slice, Callable[[list[Any]], Any]]] = []
 
-    def add(self, namespace: str, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
-        """Add writes of a namespace. Once they are sent, ``result`` makes the pending result of their counts."""
+    def add(self, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
+        """Add writes. Once they are sent, ``result`` makes the pending result of their counts."""
         first = len(self.writes)
         self.writes.extend(writes)
-        self.namespaces.extend([namespace] * len(writes))
         pending: Pending[_Result] = Pending()
         self._pending.append((pending, slice(first, len(self.writes)), result))
         return pending
@@ -67,27 +111,28 @@ class RedisTransaction(Transaction):
             pending.settle(result(counts[part]))
 
 
-def in_one_script(
-    keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True, further: Sequence[Keys] = ()
-) -> Command:
-    """Return the command that carries out writes of a namespace and of ``further`` ones, whose markers it checks; with
-    ``is_atomic`` all or none.
-    """
+def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True) -> Command:
+    """Return the command that carries out writes; with ``is_atomic`` all or none."""
     places: dict[int, int] = {}
     items: list[Items] = []
+
+    def place_of(one: Items) -> int:
+        place = places.get(id(one))
+        if place is None:
+            items.append(one)
+            place = places[id(one)] = len(items)
+        return place
+
     program = []
     for write in writes:
         words: list[Any] = [write.kind, len(write.keys)]
-        if write.items is not None:
-            place = places.get(id(write.items))
-            if place is None:
-                items.append(write.items)
-                place = places[id(write.items)] = len(items)
-            words.append(place)
+        if isinstance(write.items, list):
+            words.append([place_of(one) for one in write.items])
+        elif write.items is not None:
+            words.append(place_of(write.items))
         program.append([*words, *write.arguments])
-    packed = msgpack.packb([items, program, [str(one.buckets) for one in further]], use_bin_type=False)
-    touched: list[str | bytes] = [marker_key(one.namespace) for one in further]
-    touched += [key for write in writes for key in write.keys]
+    packed = msgpack.packb([items, program], use_bin_type=False)
+    touched = [key for write in writes for key in write.keys]
     return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry, int(is_atomic)))
 
 
@@ -113,11 +158,16 @@ def work_of(writes: Iterable[Write]) -> int:
     return sum(map(_work, writes))
 
 
+def most_of_a_fan_out(ids: int) -> int:
+    """Return how many timelines of a fan-out a script holds that does not have to be atomic."""
+    return max(1, int(MOST_WORK / max(_SHARE_OF_A_FAN_OUT, _SHARE_OF_A_DELIVERY * ids)))
+
+
 def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
     parts: list[list[int]] = [[]]
     size = 0
     for position in group:
-        work = _work(writes[position])
+        work = _share(writes[position])
         if parts[-1] and size + work > MOST_WORK:
             parts.append([])
             size = 0
@@ -126,14 +176,42 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
     return parts
 
 
+def _share(write: Write) -> int:
+    """Return how much of a script's work a write is, where the script does not have to be atomic."""
+    if write.kind != FAN_OUT:
+        return _work(write)
+    timelines, deliveries = _size_of_fan_out(write)
+    return int(max(_SHARE_OF_A_FAN_OUT * timelines, _SHARE_OF_A_DELIVERY * deliveries))
+
+
+def _size_of_fan_out(write: Write) -> tuple[int, int]:
+    """Return how many timelines a fan-out reaches, and how many deliveries it is."""
+    timelines = sum(write.arguments[1])
+    if isinstance(write.items, list):
+        return timelines, sum(len(ids) for ids, _ in write.items)
+    return timelines, timelines * len(write.items[0] if write.items else ())
+
+
 def _work(write: Write) -> int:
     if write.kind == FORGET:
         return _WORK_OF_A_WRITE + 5 * len(write.keys)
-    if write.items is None:
+    if write.kind == FAN_OUT:
+        timelines, deliveries = _size_of_fan_out(write)
+        return _WORK_OF_A_FAN_OUT * timelines + deliveries
+    if write.items is None or isinstance(write.items, list):
         length = sum(len(argument) for argument in write.arguments if isinstance(argument, (bytes, str)))
         base = _WORK_OF_AN_ITEM if write.kind in _ITEM_KINDS else _WORK_OF_A_WRITE
         return base + length // _BYTES_A_UNIT
     ids, data = write.items
-    if data is None:
+    if data is None and write.kind != DELIVER:
         return _WORK_OF_A_WRITE + len(ids)
-    return 2 * _WORK_OF_A_WRITE + 2 * len(ids) + sum(map(len, data)) // _BYTES_A_UNIT
+    work = 2 * _WORK_OF_A_WRITE + 2 * len(ids) + sum(map(len, data or ())) // _BYTES_A_UNIT
+    return work * len(write.keys) // _KEYS_OF_TIMELINE + _read_by(write) if write.kind == DELIVER else work
+
+
+def _read_by(write: Write) -> int:
+    """Return the work of reading the payloads of a delivery's timeline."""
+    most, length = write.arguments
+    if most < 0:
+        return 0
+    return int(min(_LIKELY_PAYLOADS if length < 0 else length, 10_000) // _PAYLOADS_A_UNIT)

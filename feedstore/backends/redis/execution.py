@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, cast
 
-from feedstore.backends.redis.batch import FLUSH, FORGET, Write, in_one_script, in_scripts, work_of
+from feedstore.backends.redis.batch import FAN_OUT, FINISH, FLUSH, FORGET, Write, in_one_script, in_scripts, work_of
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys
-from feedstore.errors import AtomicityError, StorageUnavailableError
+from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, with_payloads, without
+from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of, timelines_begin
+from feedstore.errors import AtomicityError, FeedstoreError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from feedstore.backends.redis.store import Store
@@ -21,10 +23,14 @@ MOST_FLUSHED_ATOMICALLY = 2000
 """How many timelines an atomic batch may flush."""
 
 _FLUSHED_PER_TRIP = 250
-_AGAIN, _TRIM, _TOO_MANY = b"AGAIN", b"TRIM", b"TOO_MANY"
-_TRIM_AFTER_ADD = "finish"
+_AGAIN, _TRIM, _TOO_MANY, _UNMET = b"AGAIN", b"TRIM", b"TOO_MANY", b"UNMET"
+_REASONS = {
+    b"trim": "it would trim {} entries, and 4,000 is the bound",
+    b"read": "it would read {} payloads to find those that are equal, and 40,000 is the bound",
+}
 _ATTEMPTS = 20
-_KEYS_OF_TIMELINE = 2
+_KEYS_WITHOUT_PAYLOADS = 2
+_Placed = tuple[int, Write]
 _States = dict["str | bytes", dict[bytes, bytes]]
 
 
@@ -44,114 +50,92 @@ class Execution:
         counts = [0] * len(writes)
         for is_flush, places in groupby(range(len(writes)), lambda place: writes[place].kind == FLUSH):
             if is_flush:
-                self._flush({writes[place].bucket for place in places})
+                self._flush({writes[place].keys[0]: writes[place].bucket for place in places})
             else:
-                self._run({place: writes[place] for place in places}, counts)
+                self._run([(place, writes[place]) for place in places], counts)
         return counts
 
-    def _run(self, pending: dict[int, Write], counts: list[int]) -> None:
+    def _run(self, pending: Sequence[_Placed], counts: list[int]) -> None:
         if len(pending) > 1:
-            self._declare_same_payloads(pending)
+            pending = _with_same_payloads(pending)
         while pending:
-            order = list(pending)
-            commands, places = in_scripts(self._keys, list(pending.values()), self._store.expiry)
+            commands, order = in_scripts(self._keys, [write for _, write in pending], self._store.expiry)
             answers = chain.from_iterable(self._store.write(self._keys, commands))
-            left: dict[int, Write] = {}
-            for place, answer in zip((order[place] for place in places), answers, strict=True):
-                write, count = pending[place], answer or 0
+            left: list[tuple[int, _Placed]] = []
+            for position, answer in zip(order, answers, strict=True):
+                place, write = pending[position]
+                count = answer or 0
                 if isinstance(answer, list):
-                    what, count = answer
-                    left[place] = _trimming(write) if what == _TRIM else self._with_payloads(write)
-                if write.kind != _TRIM_AFTER_ADD:
+                    count = answer[1]
+                    left += [(position, (place, one)) for one in _rest(write, answer)]
+                if write.kind != FINISH:
                     counts[place] += count
-            pending = {place: left[place] for place in sorted(left)}
+            pending = [placed for _, placed in sorted(left, key=itemgetter(0))]
 
-    def _declare_same_payloads(self, pending: dict[int, Write]) -> None:
-        """Let all writes of a timeline name its payloads if one does, so that all are carried out in their order."""
-        named = {write.keys[1] for write in pending.values() if _is_of_timeline(write) and _names_payloads(write)}
-        if named:
-            for place, write in pending.items():
-                if _is_of_timeline(write) and write.keys[1] in named:
-                    pending[place] = self._with_payloads(write)
-
-    def _with_payloads(self, write: Write) -> Write:
-        """Return a write with the payloads of its timelines among its keys."""
-        if _names_payloads(write):
-            return write
-        timelines = write.keys[1 : 1 + write.arguments[0]] if write.kind == FORGET else write.keys[1:2]
-        return write._replace(keys=(write.keys[0], *timelines, *(self._keys.payloads_of(key) for key in timelines)))
-
-    def _flush(self, buckets: set[int]) -> None:
-        cursors: dict[int, Any] = dict.fromkeys(sorted(buckets), b"0")
+    def _flush(self, buckets: dict[str | bytes, int]) -> None:
+        cursors: dict[str | bytes, Any] = dict.fromkeys(buckets, b"0")
         while cursors:
-            answers = self._store.send([self._scan(bucket, cursor) for bucket, cursor in cursors.items()])
+            answers = self._store.send(
+                [self._scan(buckets[directory], directory, cursor) for directory, cursor in cursors.items()]
+            )
             writes: list[Write] = []
-            for bucket, (_, found) in zip(cursors, answers, strict=True):
-                writes += self._forgetting(bucket, found)
-            self._run(dict(enumerate(writes)), [0] * len(writes))
+            for directory, (_, found) in zip(cursors, answers, strict=True):
+                writes += self._forgetting(buckets[directory], directory, found)
+            self._run(list(enumerate(writes)), [0] * len(writes))
             cursors = _unfinished(cursors, answers)
 
-    def _scan(self, bucket: int, cursor: Any) -> Command:
-        directory = self._keys.directories[bucket]
+    def _scan(self, bucket: int, directory: str | bytes, cursor: Any) -> Command:
         return Command(self._keys.tag(bucket), ("HSCAN", directory, cursor, "COUNT", _FLUSHED_PER_TRIP))
 
-    def _forgetting(self, bucket: int, found: list[bytes]) -> list[Write]:
+    def _forgetting(self, bucket: int, directory: str | bytes, found: list[bytes]) -> list[Write]:
         """Return the writes that remove the timelines of a part of a directory, given as fields and states."""
-        keys, directory = self._keys, self._keys.directories[bucket]
+        beginning = timelines_begin(directory)
         states = dict(zip(found[::2], found[1::2], strict=True))
-        damaged = [field for field in states if not keys.is_timeline(bucket, field)]
+        damaged = [field for field in states if not field.startswith(beginning)]
         if damaged:
-            self._store.ask(Command(keys.tag(bucket), ("HDEL", directory, *damaged), writes=True))
-        timelines = [field for field in states if keys.is_timeline(bucket, field)]
+            self._store.ask(Command(self._keys.tag(bucket), ("HDEL", directory, *damaged), writes=True))
+        timelines = [field for field in states if field.startswith(beginning)]
         writes = []
         for first in range(0, len(timelines), _FLUSHED_PER_TRIP):
             part = timelines[first : first + _FLUSHED_PER_TRIP]
-            payloads = [keys.payloads_of(field) for field in part if states[field].startswith(b"1")]
+            payloads = [payloads_of(directory, field) for field in part if states[field].startswith(b"1")]
             writes.append(Write(FORGET, bucket, (directory, *part, *payloads), None, (len(part), False)))
         return writes
 
-    def at_once(self, writes: Sequence[Write], further: Sequence[Keys] = ()) -> list[Any]:
+    def at_once(self, writes: Sequence[Write]) -> list[Any]:
         """Carry out writes in one script, all or none, and return what each counts.
 
-        On one server the writes may be of ``further`` namespaces too. One round trip; more where timelines have
-        payloads that their writes did not name, or something is flushed. Raises :class:`AtomicityError` for more work
-        than one script may be, before anything is written.
+        One round trip; more where timelines have payloads that their writes did not name, or something is flushed.
+        Raises :class:`AtomicityError` for more work than one script may be, before anything is written.
         """
         _check_work(work_of(writes))
         named: set[int] = set()
         for _ in range(_ATTEMPTS):
-            planned = {
-                place: self._with_payloads(write) if place in named and write.kind != FLUSH else write
-                for place, write in enumerate(writes)
-            }
-            self._declare_same_payloads(planned)
-            states = self._states_in({write.keys[0]: write.bucket for write in writes if write.kind == FLUSH})
-            planned = {place: self._named_flush(planned, place, states) for place in planned}
-            command = in_one_script(self._keys, list(planned.values()), self._store.expiry, True, further)
-            (counts,) = self._store.write(self._keys, [command], further)
-            if counts[0] == _TOO_MANY:
-                raise _too_much(f"it would trim {counts[1]} entries, and 4,000 is the bound")
-            if counts[0] != _AGAIN:
-                return list(counts)
-            named.update(counts[1])
+            planned = self._planned(writes, named)
+            command = in_one_script(self._keys, [write for _, write in planned], self._store.expiry)
+            (answer,) = self._store.write(self._keys, [command])
+            if answer[0] == _UNMET:
+                raise cast("FeedstoreError", planned[answer[1]][1].unmet)
+            if answer[0] == _TOO_MANY:
+                raise _too_much(_REASONS[answer[2]].format(answer[1]))
+            if answer[0] != _AGAIN:
+                counts = [0] * len(writes)
+                for (place, _), count in zip(planned, answer, strict=True):
+                    counts[place] += count or 0
+                return counts
+            named.update(planned[position][0] for position in answer[1])
         raise StorageUnavailableError(
             f"{self._store.label}: timelines changed {_ATTEMPTS} times while an atomic batch was to flush them"
         )
 
-    def _named_flush(self, planned: dict[int, Write], place: int, states_in: _States) -> Write:
-        """Return a flush of an atomic batch as the write that names all keys; another write as it is."""
-        flush = planned[place]
-        if flush.kind != FLUSH:
-            return flush
-        directory = flush.keys[0]
-        states = states_in[directory]
-        payloads = {self._keys.payloads_of(field) for field, state in states.items() if state.startswith(b"1")}
-        timelines: set[Any] = set(states)
-        for other, write in planned.items():
-            if other < place and _is_of_timeline(write) and write.keys[0] == directory:
-                timelines.add(_as_bytes(write.keys[1]))
-                payloads.update(map(_as_bytes, write.keys[_KEYS_OF_TIMELINE:]))
-        return Write(FORGET, flush.bucket, (directory, *timelines, *payloads), None, (len(timelines), True))
+    def _planned(self, writes: Sequence[Write], named: set[int]) -> list[_Placed]:
+        """Return the writes of an atomic batch with all their keys, given which of them need payloads."""
+        planned: list[_Placed] = []
+        for place, write in enumerate(writes):
+            planned += [(place, one) for one in (_declaring(write) if place in named else [write])]
+        planned = _with_same_payloads(planned)
+        states = self._states_in({write.keys[0]: write.bucket for write in writes if write.kind == FLUSH})
+        return [(place, _named_flush(planned, position, states)) for position, (place, _) in enumerate(planned)]
 
     def _states_in(self, buckets: dict[str | bytes, int]) -> _States:
         """Return the states of the timelines of directories. Raises if an atomic batch may not flush so many."""
@@ -179,9 +163,70 @@ def _unfinished(cursors: dict[Any, Any], answers: list[Any]) -> dict[Any, Any]:
     return {scanned: cursor for scanned, (cursor, _) in zip(cursors, answers, strict=True) if int(cursor) != 0}
 
 
-def _trimming(write: Write) -> Write:
-    kind = "trim" if write.kind == "trim" else _TRIM_AFTER_ADD
-    return write._replace(kind=kind, items=None, arguments=write.arguments[-1:])
+def _named_flush(planned: list[_Placed], position: int, states_in: _States) -> Write:
+    """Return a flush of an atomic batch as the write that names all keys; another write as it is."""
+    flush = planned[position][1]
+    if flush.kind != FLUSH:
+        return flush
+    directory = flush.keys[0]
+    states = states_in[directory]
+    payloads = {payloads_of(directory, field) for field, state in states.items() if state.startswith(b"1")}
+    timelines: set[bytes] = set(states)
+    for _, write in planned[:position]:
+        for place, timeline, its_payloads in write.timelines():
+            if place == directory:
+                timelines.add(as_bytes(timeline))
+                payloads.update({as_bytes(its_payloads)} if its_payloads is not None else ())
+    return Write(FORGET, flush.bucket, (directory, *timelines, *payloads), None, (len(timelines), True))
+
+
+def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
+    """Return the writes so that all of a timeline name its payloads if one does, and are carried out in their order."""
+    named = {
+        as_bytes(timeline)
+        for _, write in pending
+        if write.kind != FAN_OUT
+        for _, timeline, payloads in write.timelines()
+        if payloads is not None
+    }
+    if not named:
+        return list(pending)
+    result: list[_Placed] = []
+    for place, write in pending:
+        if write.kind == FAN_OUT:
+            result += [(place, one) for one in without(write, named)]
+        elif write.is_of_timeline and as_bytes(write.keys[1]) in named:
+            result.append((place, with_payloads(write) if len(write.keys) == _KEYS_WITHOUT_PAYLOADS else write))
+        else:
+            result.append((place, write))
+    return result
+
+
+def _declaring(write: Write) -> list[Write]:
+    """Return the writes that do what a write does, with the payloads of all its timelines among their keys."""
+    if write.kind == FAN_OUT:
+        return [with_payloads(one) for one in parts_of_fan_out(write)]
+    if write.kind == FORGET:
+        directory, *keys = write.keys
+        timelines = keys[: write.arguments[0]]
+        touched = (directory, *timelines, *(payloads_of(directory, key) for key in timelines))
+        return [write._replace(keys=touched)]
+    if write.is_of_timeline and len(write.keys) == _KEYS_WITHOUT_PAYLOADS:
+        return [with_payloads(write)]
+    return [write]
+
+
+def _rest(write: Write, answer: list[Any]) -> list[Write]:
+    """Return what is left to do of a write, by what stood in place of its count."""
+    if answer[0] == _TRIM:
+        return [finishing(write)]
+    if answer[0] == _AGAIN:
+        return _declaring(write)
+    singles = parts_of_fan_out(write)
+    return [
+        *(with_payloads(singles[position]) for position in answer[2]),
+        *(finishing(singles[position]) for position in answer[3]),
+    ]
 
 
 def _check_work(work: int) -> None:
@@ -196,17 +241,3 @@ def _too_much(reason: str) -> AtomicityError:
         "an atomic batch on Redis is one script, and the server answers no other client while it runs; "
         f"{reason}: make smaller batches, or leave atomic=True out"
     )
-
-
-def _is_of_timeline(write: Write) -> bool:
-    return write.kind in ("add", "remove", "trim", "delete", _TRIM_AFTER_ADD)
-
-
-def _names_payloads(write: Write) -> bool:
-    if write.kind == FORGET:
-        return len(write.keys) == 1 + 2 * int(write.arguments[0])
-    return len(write.keys) > _KEYS_OF_TIMELINE
-
-
-def _as_bytes(key: str | bytes) -> bytes:
-    return key if isinstance(key, bytes) else key.encode()

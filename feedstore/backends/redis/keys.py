@@ -1,12 +1,15 @@
-"""The names of the Redis keys of one namespace.
+"""The names of the Redis keys of one collection of a namespace.
 
-Every key begins with ``feedstore{namespace:bucket}``, whose braces are a hash tag: all keys of a bucket lie in one slot
-of a Cluster. A timeline's bucket is a hash of its name, an activity's the last byte of its id, which is a hash too.
+Every key begins with ``feedstore{namespace:bucket}``, whose braces are a hash tag: all keys of a bucket, of every
+collection, lie in one slot of a Cluster. What stands in braces in the key of a timeline decides its bucket, otherwise
+the whole key does; an item's bucket is decided by the first part of its key, and an activity's by the last byte of its
+id, which is a hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 from zlib import crc32
 
@@ -16,14 +19,14 @@ from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.shown import shown
 
-FORMAT = 1
+FORMAT = 2
 """The format in which this release writes a namespace."""
 
 MOST_BUCKETS = 256
 """An activity's bucket is taken from one byte."""
 
-_TIMELINE = "}t:"
-_PAYLOADS = "}p:"
+_TIMELINE, _PAYLOADS = "t:", "p:"
+_SEPARATOR = ":"
 
 
 def marker_key(namespace: str) -> str:
@@ -39,18 +42,91 @@ def channel_of(namespace: str) -> str:
     return f"feedstore{{{namespace}}}n"
 
 
-class Keys:
-    """The keys of one namespace, whose number of buckets is fixed. ``is_spread`` says that it lies on a Cluster."""
+def collection_part(namespace: str, collection: str) -> str:
+    """Return what stands behind the hash tag in the keys of a collection, given the namespace that stands for it.
 
-    def __init__(self, namespace: str, buckets: int, is_spread: bool) -> None:
+    It begins with a dot or a tilde, which no kind of key does, and is empty for the namespace's own collection.
+
+    >>> collection_part("app", "app"), collection_part("app", "app.events"), collection_part("app", "app~Zm9v")
+    ('', '.events:', '~Zm9v:')
+    """
+    if collection == namespace:
+        return ""
+    mark = "." if collection.startswith(f"{namespace}.") else "~"
+    return f"{mark}{collection.rpartition(mark)[2]}{_SEPARATOR}"
+
+
+def shared_part(key: str) -> str:
+    """Return the part of a timeline's key that decides its bucket: what stands in its first braces, else all of it.
+
+    >>> shared_part("{bob}:home"), shared_part("feed:bob"), shared_part("{}:x")
+    ('bob', 'feed:bob', '{}:x')
+    """
+    start = key.find("{")
+    if start >= 0:
+        end = key.find("}", start)
+        if end > start + 1:
+            return key[start + 1 : end]
+    return key
+
+
+def first_part(key: str, is_whole: bool = True) -> str | None:
+    """Return the part of an item's key that decides its bucket: what stands in braces that open before the first colon,
+    else what stands before the first colon, else all of it.
+
+    With ``is_whole`` False the key is a prefix, and None is returned where keys that begin with it have different parts.
+
+    >>> first_part("{bob}:name"), first_part("bob:name"), first_part("bob")
+    ('bob', 'bob', 'bob')
+    >>> first_part("bob:", is_whole=False), first_part("{b", is_whole=False), first_part("bob", is_whole=False)
+    ('bob', None, None)
+    """
+    colon = key.find(_SEPARATOR)
+    start = key.find("{")
+    if start >= 0 and (colon < 0 or start < colon):
+        end = key.find("}", start)
+        if end > start + 1:
+            return key[start + 1 : end]
+        if end < 0 and not is_whole:
+            return None
+    if colon >= 0:
+        return key[:colon]
+    return key if is_whole else None
+
+
+class Keys:
+    """The keys of one collection of a namespace, whose number of buckets is fixed.
+
+    ``is_spread`` says that the namespace lies on a Cluster. ``part`` names the collection, see :func:`collection_part`.
+    """
+
+    def __init__(self, namespace: str, buckets: int, is_spread: bool, part: str = "") -> None:
         self.namespace = namespace
         self.buckets = buckets
         self.is_spread = is_spread
         self.all_buckets = range(buckets)
-        self._prefixes = [f"feedstore{{{namespace}:{bucket}}}" for bucket in self.all_buckets]
-        self.directories = [f"{prefix}d" for prefix in self._prefixes]
-        self.activities = [f"{prefix}a" for prefix in self._prefixes]
-        self._timelines = [f"feedstore{{{namespace}:{bucket}{_TIMELINE}" for bucket in self.all_buckets]
+        self._prefixes = [f"feedstore{{{namespace}:{bucket}}}{part}" for bucket in self.all_buckets]
+        self._timelines = [prefix + _TIMELINE for prefix in self._prefixes]
+        self._mark = f"}}{part}{_TIMELINE}"
+        self._collections: dict[str, Keys] = {"": self}
+
+    def of_collection(self, part: str) -> Keys:
+        """Return the keys of a collection of the same namespace."""
+        found = self._collections.get(part)
+        if found is None:
+            made = Keys(self.namespace, self.buckets, self.is_spread, part)
+            found = self._collections.setdefault(part, made)
+        return found
+
+    @cached_property
+    def directories(self) -> list[str]:
+        """The directory of each bucket."""
+        return [f"{prefix}d" for prefix in self._prefixes]
+
+    @cached_property
+    def activities(self) -> list[str]:
+        """The hash of each bucket's activities."""
+        return [f"{prefix}a" for prefix in self._prefixes]
 
     def tag(self, bucket: int) -> str:
         """Return the hash tag of a bucket, which decides its slot."""
@@ -66,8 +142,17 @@ class Keys:
         return call_script(tag, script, every_key, (FORMAT, self.buckets, *arguments), writes=True)
 
     def bucket_of(self, key: str) -> int:
-        """Return the bucket of a timeline, a key-value storage or a queue."""
-        return crc32(key.encode()) % self.buckets
+        """Return the bucket of a timeline or a queue."""
+        return crc32((shared_part(key) if "{" in key else key).encode()) % self.buckets
+
+    def bucket_of_item(self, key: str) -> int:
+        """Return the bucket of a key-value item."""
+        return crc32(str(first_part(key)).encode()) % self.buckets
+
+    def buckets_of_items(self, prefix: str) -> Sequence[int]:
+        """Return the buckets in which items may lie whose keys begin with a prefix."""
+        part = first_part(prefix, is_whole=False)
+        return self.all_buckets if part is None else (crc32(part.encode()) % self.buckets,)
 
     def timeline(self, bucket: int, key: str) -> str:
         """Return the key of a timeline's sorted set of ids."""
@@ -75,15 +160,19 @@ class Keys:
 
     def payloads(self, bucket: int, key: str) -> str:
         """Return the key of a timeline's hash of payloads."""
-        return f"{self._prefixes[bucket]}p:{key}"
+        return f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
 
     def of_timeline(self, bucket: int, key: str) -> tuple[str, str, str]:
         """Return what a write of one timeline touches: the directory, the timeline, its payloads."""
-        return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}p:{key}"
+        return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
 
     def of_items(self, bucket: int, name: str) -> tuple[str, str]:
-        """Return what a key-value storage consists of: the index of its keys, and the values."""
+        """Return what a key-value storage has in a bucket: the index of its keys, and the values."""
         return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"
+
+    def tokens(self, bucket: int) -> str:
+        """Return the key of the conditional writes of the last minutes."""
+        return f"{self._prefixes[bucket]}c"
 
     def of_queue(self, bucket: int, name: str) -> tuple[str, str, str]:
         """Return what a queue consists of: its stream, what somebody has by the time at which it falls due, and the
@@ -92,12 +181,12 @@ class Keys:
         prefix = self._prefixes[bucket]
         return f"{prefix}q:{name}", f"{prefix}w:{name}", f"{prefix}k:{name}"
 
-    def grouped(self, keys: list[str]) -> dict[int, list[str]]:
+    def grouped(self, keys: Iterable[str]) -> dict[int, list[str]]:
         """Return the keys of timelines' sorted sets, by bucket."""
         buckets, prefixes = self.buckets, self._timelines
         groups: list[list[str]] = [[] for _ in prefixes]
         for key in keys:
-            bucket = crc32(key.encode()) % buckets
+            bucket = crc32((shared_part(key) if "{" in key else key).encode()) % buckets
             groups[bucket].append(prefixes[bucket] + key)
         return {bucket: group for bucket, group in enumerate(groups) if group}
 
@@ -113,10 +202,9 @@ class Keys:
         """Return whether a directory's field is the key of a timeline of its bucket."""
         return field.startswith(self._timelines[bucket].encode())
 
-    @staticmethod
-    def key_of(timeline: str) -> str:
+    def key_of(self, timeline: str) -> str:
         """Return the key of a timeline whose sorted set has the key ``timeline``."""
-        return timeline.partition(_TIMELINE)[2]
+        return timeline.partition(self._mark)[2]
 
     def key_of_field(self, bucket: int, field: bytes) -> str:
         """Return the key of the timeline that a directory's field names."""
@@ -131,9 +219,18 @@ class Keys:
             f"the directory {shown(self.directories[bucket])} has the field {shown(field)}; it is damaged"
         )
 
-    @staticmethod
-    def payloads_of(timeline: str | bytes) -> str | bytes:
-        """Return the key of the payloads of a timeline whose sorted set has the key ``timeline``."""
-        if isinstance(timeline, bytes):
-            return timeline.replace(_TIMELINE.encode(), _PAYLOADS.encode(), 1)
-        return timeline.replace(_TIMELINE, _PAYLOADS, 1)
+
+def timelines_begin(directory: str | bytes) -> bytes:
+    """Return what the keys of the timelines of a directory begin with."""
+    return as_bytes(directory)[:-1] + _TIMELINE.encode()
+
+
+def payloads_of(directory: str | bytes, timeline: str | bytes) -> bytes:
+    """Return the key of the payloads of a timeline, given the keys of its directory and of its sorted set."""
+    prefix = as_bytes(directory)[:-1]
+    return prefix + _PAYLOADS.encode() + as_bytes(timeline)[len(prefix) + len(_TIMELINE) :]
+
+
+def as_bytes(key: str | bytes) -> bytes:
+    """Return a key as the server keeps it."""
+    return key if isinstance(key, bytes) else key.encode()

@@ -2,99 +2,106 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from feedstore.backends.redis.batch import Write
-from feedstore.backends.redis.command import Command, call_script
+from feedstore.backends.redis.batch import COMPARE, Write
+from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing
+from feedstore.backends.redis.item_scan import ItemScan
 from feedstore.backends.redis.keys import Keys
-from feedstore.backends.redis.scripts import SCAN
-from feedstore.errors import StoredDataError
-from feedstore.shown import WHOLE_KEY, shown
+from feedstore.backends.redis.queue import AGAIN_SECONDS, MILLISECONDS
 from feedstore.storage import KvStorage
-from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
     from feedstore.backends.redis.backend import RedisBackend
 
-_CHUNK = 256
 _MOST_A_TRIP = 500
-# No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
-_BEHIND_EVERYTHING = b"\xff"
+_TOKEN_BYTES = 8
 
 
 class RedisKvStorage(KvStorage):
-    """Items in a hash, and their keys in a sorted set; both lie in the bucket of the storage's name.
+    """Items in hashes, and their keys in sorted sets, one of each for each bucket. The first part of an item's key
+    decides its bucket: what stands in braces that open before the first colon, else what stands before that colon.
 
-    A write and a read are one round trip, O(log n) and O(1); so is a read of up to 500 keys. A scan is one for each 256
-    items that it returns.
+    A write and a read are one round trip, O(log n) and O(1); so is a read of up to 500 keys. A scan whose prefix holds
+    a whole first part is one for each 256 items that it returns. Any other scan asks all buckets and merges what they
+    have: one round trip for each 500 items or so. A conditional write that is sent again because its answer was lost
+    returns what the first one did, for two minutes.
     """
 
     backend: RedisBackend
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self._write_one(transaction, "upsert", key.encode(), data)
+        return self._write_one(transaction, "upsert", key, data)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self._write_one(transaction, "discard", key.encode())
+        return self._write_one(transaction, "discard", key)
 
-    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self._write_one(transaction, "empty")
-
-    def _write_one(self, transaction: Transaction, kind: str, *arguments: bytes) -> Pending[None]:
-        keys = self.backend.keys_to_write()
-        bucket = keys.bucket_of(self.name)
-        write = Write(kind, bucket, keys.of_items(bucket, self.name), None, arguments)
+    def _write_one(self, transaction: Transaction, kind: str, key: str, *arguments: bytes) -> Pending[None]:
+        names = self.backend.keys_to_write()
+        bucket = names.bucket_of_item(key)
+        write = Write(kind, bucket, names.of_items(bucket, self.name), None, (key.encode(), *arguments))
         return self.backend.write(transaction, [write], nothing)
 
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        """One round trip."""
+        names = self.backend.keys_to_write()
+        writes = [Write("empty", bucket, names.of_items(bucket, self.name)) for bucket in names.all_buckets]
+        return self.backend.write(transaction, writes, nothing)
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        """One round trip; O(log n)."""
+        names = self.backend.keys_to_write()
+        bucket = names.bucket_of_item(key)
+        touched = (*names.of_items(bucket, self.name), names.tokens(bucket))
+        again = int(max(AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds) * MILLISECONDS)
+        values = [False if value is None else value for value in (expected, data)]
+        arguments = (key.encode(), *values, secrets.token_bytes(_TOKEN_BYTES), again)
+        write = Write(COMPARE, bucket, touched, None, arguments, self._condition_error(key))
+        return self.backend.write(transaction, [write], _is_done)
+
     def _fetch_one(self, key: str) -> bytes | None:
-        tag, _, values = self._place(self.backend.keys())
-        data: bytes | None = self.backend.store.ask(Command(tag, ("HGET", values, key.encode())))
+        data: bytes | None = self._ask_about("HGET", key)
         return data
 
     def _exists(self, key: str) -> bool:
-        tag, _, values = self._place(self.backend.keys())
-        return bool(self.backend.store.ask(Command(tag, ("HEXISTS", values, key.encode()))))
+        return bool(self._ask_about("HEXISTS", key))
+
+    def _ask_about(self, command: str, key: str) -> Any:
+        names = self.backend.keys()
+        bucket = names.bucket_of_item(key)
+        words = (command, names.of_items(bucket, self.name)[1], key.encode())
+        return self.backend.store.ask(Command(names.tag(bucket), words))
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One round trip for each 500; O(1) for each."""
-        tag, _, values = self._place(self.backend.keys())
         found: dict[str, bytes] = {}
         for first in range(0, len(keys), _MOST_A_TRIP):
-            part = keys[first : first + _MOST_A_TRIP]
-            answer = self.backend.store.ask(Command(tag, ("HMGET", values, *(key.encode() for key in part))))
-            found.update((key, data) for key, data in zip(part, answer, strict=True) if data is not None)
+            names = self.backend.keys()
+            groups: dict[int, list[str]] = {}
+            for key in keys[first : first + _MOST_A_TRIP]:
+                groups.setdefault(names.bucket_of_item(key), []).append(key)
+            answers = self.backend.store.send([self._many(names, bucket, group) for bucket, group in groups.items()])
+            for group, answer in zip(groups.values(), answers, strict=True):
+                found.update((key, data) for key, data in zip(group, answer, strict=True) if data is not None)
         return found
 
-    def _place(self, keys: Keys) -> tuple[str, str, str]:
-        bucket = keys.bucket_of(self.name)
-        return keys.tag(bucket), *keys.of_items(bucket, self.name)
+    def _many(self, names: Keys, bucket: int, keys: list[str]) -> Command:
+        values = names.of_items(bucket, self.name)[1]
+        return Command(names.tag(bucket), ("HMGET", values, *(key.encode() for key in keys)))
 
     def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
-        return in_range(self._scan(prefix), after, reverse)
+        return ItemScan(self.backend, self.name, prefix, after, reverse, has_values=True).items()
 
-    def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
-        start = b"[" + prefix.encode()
-        end = b"(" + prefix.encode() + _BEHIND_EVERYTHING
-        while True:
-            tag, index, values = self._place(self.backend.keys())
-            found, data = self.backend.store.ask(call_script(tag, SCAN, (index, values), (start, end, _CHUNK)))
-            for key, value in zip(found, data, strict=True):
-                yield _key_of(index, key, value), value
-            if len(found) < _CHUNK:
-                return
-            start = b"(" + found[-1]
+    def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
+        return ItemScan(self.backend, self.name, prefix, after, reverse, has_values=False).keys()
 
 
-def _key_of(index: str, key: bytes, value: bytes | None) -> str:
-    """Return the key of an item. Raises :class:`StoredDataError` for one that is damaged, or has lost its value."""
-    if value is None:
-        raise StoredDataError(f"the item {shown(key, WHOLE_KEY)} of {shown(index)} has lost its value")
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise StoredDataError(
-            f"{shown(index)} holds the key {shown(key, WHOLE_KEY)}, which is not UTF-8; it is damaged"
-        ) from None
+def _is_done(counts: list[Any]) -> bool:
+    """Return whether a conditional write was carried out."""
+    return counts == [1]

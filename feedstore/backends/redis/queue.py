@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _GROUP = "g"
 _TOKEN_BYTES = 8
-_MILLISECONDS = 1000
+MILLISECONDS = 1000
 # Far longer than any call goes on trying; the tokens of a push are kept as long.
-_AGAIN_SECONDS = 120
+AGAIN_SECONDS = 120
 _FIELDS = 4
 _NOT_YET = 2
 MOST_PUSHED = 5_000
@@ -51,13 +51,13 @@ class RedisQueueStorage(QueueStorage):
             )
         names = self.backend.keys_to_write()
         tag, keys = self._place(names)
-        again = max(_AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds)
+        again = max(AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds)
         arguments = (
             _GROUP,
             secrets.token_bytes(_TOKEN_BYTES),
             self.max_length,
             int(self.when_full != REFUSE),
-            int(again * _MILLISECONDS),
+            int(again * MILLISECONDS),
             channel_of(self.backend.namespace),
             self.topic.digest,
         )
@@ -75,7 +75,7 @@ class RedisQueueStorage(QueueStorage):
     def _receive(self, limit: int) -> list[Delivery]:
         """One round trip for each 500 messages."""
         tag, keys = self._place(self.backend.keys())
-        hidden = max(1, round(self.visibility_timeout * _MILLISECONDS))
+        hidden = max(1, round(self.visibility_timeout * MILLISECONDS))
         deliveries: list[Delivery] = []
         while True:
             wanted = min(limit - len(deliveries), _MOST_RECEIVED)
@@ -111,7 +111,7 @@ class RedisQueueStorage(QueueStorage):
         )
         if not first:
             return self.visibility_timeout
-        left = float(first[1]) / _MILLISECONDS - int(seconds) - int(microseconds) / 1_000_000
+        left = float(first[1]) / MILLISECONDS - int(seconds) - int(microseconds) / 1_000_000
         return min(max(0.0, left), self.visibility_timeout)
 
 

@@ -14,10 +14,18 @@ from feedstore.backends.redis.keys import FORMAT, MOST_BUCKETS, Keys, marker_key
 from feedstore.backends.redis.options import DEFAULT_BUCKETS, Settings
 from feedstore.backends.redis.scripts import NAMESPACE
 from feedstore.backends.redis.transport import Transport
-from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError, StoredDataError
+from feedstore.errors import (
+    AtomicityError,
+    ForkedClientError,
+    InvalidValueError,
+    NewerSchemaError,
+    OutdatedSchemaError,
+    StorageError,
+    StoredDataError,
+)
 from feedstore.shown import shown
 
-_UNMARKED, _DAMAGED = b"UNMARKED", b"DAMAGED "
+_UNMARKED, _DAMAGED, _LARGE = b"UNMARKED", b"DAMAGED ", b"LARGE "
 _REMEMBERED_SECONDS = 10.0
 _MOST_MARKINGS = 20
 _MOST_DIGITS = 9
@@ -76,24 +84,21 @@ class Store:
                 transport.close()
         return transport
 
-    def write(self, keys: Keys, commands: Sequence[Command], further: Sequence[Keys] = ()) -> list[Any]:
+    def write(self, keys: Keys, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to scripts that write, in one round trip.
 
         The scripts check that the namespace's marker still is what this process remembers. Where it is not, because the
         namespace is new or the store was emptied, nothing was written: the marker is written, and the scripts are sent
-        again. Raises :class:`StorageError` if it has another number of buckets now. ``further`` are other namespaces
-        whose markers the scripts check, on one server.
+        again. Raises :class:`StorageError` if it has another number of buckets now.
         """
         self._mark_before_waiting(keys, commands)
         answers = self.send(commands)
         for _ in range(_MOST_MARKINGS):
             pending = self._unmarked(commands, answers)
             if not pending:
-                _check_damage(answers)
+                _check_answers(answers)
                 return answers
             self._mark(keys, {commands[position].tag for position in pending})
-            for one in further:
-                self._mark(one, set())
             again = self.send([commands[position] for position in pending])
             for position, answer in zip(pending, again, strict=True):
                 answers[position] = answer
@@ -191,6 +196,12 @@ class Store:
             raise StoredDataError(
                 f"the marker of the namespace {shown(namespace)}, {shown(marker_key(namespace))}, is damaged"
             )
+        if stored_format < FORMAT:
+            raise OutdatedSchemaError(
+                f"the namespace {shown(namespace)} was written in format {stored_format} by an older release of "
+                f"feedstore, and this one reads format {FORMAT} alone: take another namespace, or delete the keys that "
+                f"begin with {shown('feedstore{' + namespace)}"
+            )
         if self.settings.buckets not in (None, buckets):
             raise InvalidValueError(
                 f"the namespace {shown(namespace)} has {buckets} buckets for good, and {self.settings.buckets} were "
@@ -216,9 +227,9 @@ class Store:
         """Carry out writes in order and return what each counts."""
         return Execution(self, keys).spread(writes)
 
-    def carry_out_at_once(self, keys: Keys, writes: Sequence[Write], further: Sequence[Keys] = ()) -> list[Any]:
-        """Carry out writes, of ``further`` namespaces too, all or none, and return what each counts."""
-        return Execution(self, keys).at_once(writes, further)
+    def carry_out_at_once(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
+        """Carry out writes, all or none, and return what each counts."""
+        return Execution(self, keys).at_once(writes)
 
     def close(self) -> None:
         """Close what this process opened."""
@@ -232,8 +243,14 @@ def _reading_marker(tag: str) -> Command:
     return Command(tag, ("HMGET", marker_key(tag), "format", "buckets"))
 
 
-def _check_damage(answers: list[Any]) -> None:
+def _check_answers(answers: list[Any]) -> None:
     for answer in answers:
+        if isinstance(answer, bytes) and answer.startswith(_LARGE):
+            _, size, timeline = answer.decode("utf-8", "backslashreplace").split(" ", 2)
+            raise AtomicityError(
+                f"max_per_payload reads the payloads of a timeline in one step, and {shown(timeline)} holds {size} of "
+                "them; 40000 is the bound: trim it, or pass max_length to each delivery"
+            )
         if isinstance(answer, bytes) and answer.startswith(_DAMAGED):
             timeline = answer[len(_DAMAGED) :].decode("utf-8", "backslashreplace")
             raise StoredDataError(

@@ -151,7 +151,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             return False
         if not ours.store.is_cluster:
             return True
-        return ours.namespace == theirs.namespace and ours.keys().buckets == 1
+        return ours._root_namespace == theirs._root_namespace and ours.keys().buckets == 1
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """One round trip; O(log n)."""

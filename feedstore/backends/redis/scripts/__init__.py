@@ -16,8 +16,7 @@ class Script:
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-WRITE = Script("marker", "timelines", "write")
-FAN_OUT = Script("marker", "timelines", "fan_out")
+WRITE = Script("marker", "timelines", "states", "single", "fan_out", "items", "write")
 SLICE = Script("values", "slice")
 PAGE = Script("values", "page")
 HYDRATE = Script("values", "hydrate")
@@ -26,5 +25,5 @@ NAMESPACE = Script("namespace")
 PUSH = Script("marker", "push")
 RECEIVE = Script("receive")
 ACK = Script("ack")
-_ALL = (WRITE, FAN_OUT, SLICE, PAGE, HYDRATE, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
+_ALL = (WRITE, SLICE, PAGE, HYDRATE, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
 SCRIPTS = {script.sha: script for script in _ALL}

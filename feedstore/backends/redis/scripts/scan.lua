@@ -1,5 +1,6 @@
--- Returns the next items in key order. KEYS: an index, the values. ARGV: the bounds of the keys, and how many.
-local keys = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
+-- Returns the next items in the order of their keys, or in reverse. KEYS: an index, the values. ARGV: the command that reads
+-- the keys, the bounds of the keys in its order, and how many.
+local keys = redis.call(ARGV[1], KEYS[1], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[4])
 if #keys == 0 then
   return {keys, keys}
 end

@@ -1,4 +1,4 @@
--- What the scripts that write timelines share.
+-- The states of timelines, and what the kinds of writes share.
 --
 -- A directory is a hash: key of a timeline -> its state. A state is '-': entries were trimmed, the oldest entry is the
 -- floor, and no entry has a payload. Otherwise it is a letter ('0' no payloads, '1' payloads, 'e' all entries are gone but

@@ -1,0 +1,173 @@
+"""Deliveries to many timelines as writes of the script."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from itertools import islice
+
+from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, Items, Write, most_of_a_fan_out
+from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
+from feedstore.errors import InvalidValueError
+from feedstore.ids import id_to_bytes
+from feedstore.shown import WHOLE_KEY, shown
+from feedstore.storage.deliveries import Limits
+
+NO_LIMIT = -1
+MOST_NUMBER = 2**53
+MOST_IDS = 1000
+"""Of more ids than these, a delivery is not a part of a fan-out but writes of its own."""
+
+_MOST_ITEMS = 2000
+_MOST_BYTES = 1_000_000
+
+
+def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
+    """Return what writes carry of ``{id: payload}``, each a part that keeps the server for a moment only."""
+    ids, payloads = list(map(id_to_bytes, serialized)), list(serialized.values())
+    if not any(payloads):
+        return [(ids[first : first + _MOST_ITEMS], None) for first in range(0, len(ids), _MOST_ITEMS)]
+    parts: list[tuple[list[bytes], list[bytes]]] = [([], [])]
+    size = 0
+    for activity_id, payload in zip(ids, payloads, strict=True):
+        if parts[-1][0] and (len(parts[-1][0]) == _MOST_ITEMS or size + len(payload) > _MOST_BYTES):
+            parts.append(([], []))
+            size = 0
+        parts[-1][0].append(activity_id)
+        parts[-1][1].append(payload)
+        size += len(payload)
+    return list(parts)
+
+
+def is_plain(parts: list[Items]) -> bool:
+    """Return whether entries are ids alone, few enough for a fan-out."""
+    return len(parts) == 1 and parts[0][1] is None and len(parts[0][0]) <= MOST_IDS
+
+
+def fan_out_writes(names: Keys, keys: Collection[str], items: Items, length: int) -> list[Write]:
+    """Return the writes that add the same ids to timelines and trim each.
+
+    On one server a write reaches several buckets, on a Cluster one.
+    """
+    ids = sorted(items[0])
+    return [
+        _fan_out(names, groups, (ids, None), length) for groups in _grouped(names, keys, most_of_a_fan_out(len(ids)))
+    ]
+
+
+def fan_out_each(names: Keys, plain: Mapping[str, Items], length: int) -> list[Write]:
+    """Return the writes that add to each timeline ids of its own and trim it."""
+    by_timeline = {names.timeline(names.bucket_of(key), key): (sorted(ids), None) for key, (ids, _) in plain.items()}
+    most = most_of_a_fan_out(max(len(ids) for ids, _ in by_timeline.values()))
+    writes = []
+    for groups in _grouped(names, plain, most):
+        each: list[Items] = [by_timeline[timeline] for group in groups.values() for timeline in group]
+        writes.append(_fan_out(names, groups, each, length))
+    return writes
+
+
+def _fan_out(names: Keys, groups: dict[int, list[str]], items: Items | list[Items], length: int) -> Write:
+    timelines = [timeline for group in groups.values() for timeline in group]
+    touched = (*(names.directories[bucket] for bucket in groups), *timelines)
+    return Write(FAN_OUT, next(iter(groups)), touched, items, (length, [len(group) for group in groups.values()]))
+
+
+def _grouped(names: Keys, keys: Collection[str], most: int) -> list[dict[int, list[str]]]:
+    """Return the timelines of one write each, by bucket."""
+    grouped = names.grouped(keys)
+    if len(keys) <= most and not names.is_spread:
+        return [grouped]
+    parts: list[dict[int, list[str]]] = []
+    room = 0
+    for bucket, group in grouped.items():
+        for first in range(0, len(group), most):
+            piece = group[first : first + most]
+            if names.is_spread or len(piece) > room:
+                parts.append({})
+                room = most
+            parts[-1][bucket] = piece
+            room -= len(piece)
+    return parts
+
+
+def add_writes(names: Keys, key: str, parts: list[Items], length: int, declares_payloads: bool) -> list[Write]:
+    """Return the writes that add entries to one timeline; the last one trims it."""
+    bucket = names.bucket_of(key)
+    touched = names.of_timeline(bucket, key)
+    with_payloads = declares_payloads or parts[0][1] is not None
+    lengths = [*[NO_LIMIT] * (len(parts) - 1), length]
+    return [
+        Write("add", bucket, touched if with_payloads else touched[:2], part, (most,))
+        for part, most in zip(parts, lengths, strict=True)
+    ]
+
+
+def deliver_writes(names: Keys, key: str, parts: list[Items], limits: Limits) -> list[Write]:
+    """Return the writes that add entries to one timeline and its companions within limits; the last one trims it.
+
+    Raises:
+        InvalidValueError: on a Cluster, if a companion lies in another bucket than its timeline.
+    """
+    bucket = names.bucket_of(key)
+    touched = list(names.of_timeline(bucket, key))
+    for suffix in limits.companions:
+        other = names.bucket_of(key + suffix)
+        if names.is_spread and other != bucket:
+            raise InvalidValueError(
+                f"the timeline {shown(key, WHOLE_KEY)} and its companion {shown(key + suffix, WHOLE_KEY)} may lie on "
+                "different nodes of the Redis Cluster, which cannot write both in one step: put what their keys share "
+                "in braces, such as {bob}:home and {bob}:home:unseen"
+            )
+        touched += names.of_timeline(other, key + suffix)
+    most = NO_LIMIT if limits.max_per_payload is None else min(limits.max_per_payload, MOST_NUMBER)
+    lengths = [*[NO_LIMIT] * (len(parts) - 1), length_of(limits.max_length)]
+    return [
+        Write(DELIVER, bucket, tuple(touched), part, (most, length))
+        for part, length in zip(parts, lengths, strict=True)
+    ]
+
+
+def length_of(max_length: int | None) -> int:
+    """Return a greatest length as the script reads it."""
+    return NO_LIMIT if max_length is None else min(max_length, MOST_NUMBER)
+
+
+def parts_of_fan_out(write: Write) -> list[Write]:
+    """Return the writes of one timeline each that a fan-out stands for."""
+    length = write.arguments[0]
+    singles = []
+    for position, (directory, timeline, _) in enumerate(write.timelines()):
+        items = write.items[position] if isinstance(write.items, list) else write.items
+        singles.append(Write("add", write.bucket, (directory, timeline), items, (length,)))
+    return singles
+
+
+def without(write: Write, named: set[bytes]) -> list[Write]:
+    """Return a fan-out without those timelines, and the writes of these alone."""
+    singles = [(one, as_bytes(one.keys[1]) in named) for one in parts_of_fan_out(write)]
+    apart = [with_payloads(one) for one, is_named in singles if is_named]
+    if not apart:
+        return [write]
+    stay = iter([not is_named for _, is_named in singles])
+    sizes = [sum(islice(stay, size)) for size in write.arguments[1]]
+    kept = [one for one, is_named in singles if not is_named]
+    if not kept:
+        return apart
+    used = [(directory, size) for directory, size in zip(write.keys, sizes, strict=False) if size]
+    rest = write._replace(
+        keys=(*(directory for directory, _ in used), *(one.keys[1] for one in kept)),
+        items=[one.items for one in kept] if isinstance(write.items, list) else write.items,
+        arguments=(write.arguments[0], [size for _, size in used]),
+    )
+    return [rest, *apart]
+
+
+def with_payloads(write: Write) -> Write:
+    """Return a write of one timeline with the payloads among its keys."""
+    directory, timeline, *named = write.keys
+    return write if named else write._replace(keys=(directory, timeline, payloads_of(directory, timeline)))
+
+
+def finishing(write: Write) -> Write:
+    """Return the write that drops what a write of one timeline could not."""
+    kind = "trim" if write.kind == "trim" else FINISH
+    return write._replace(kind=kind, items=None, arguments=write.arguments[-1:])
