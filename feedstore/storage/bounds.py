@@ -32,6 +32,10 @@ class Bounds(NamedTuple):
         """Whether every id lies inside."""
         return self.lowest <= 0 and self.highest >= MAX_ID
 
+    def after(self, last: int, descending: bool) -> Bounds:
+        """Return the bounds of what comes after the id ``last`` in a walk."""
+        return self._replace(highest=last - 1) if descending else self._replace(lowest=last + 1)
+
 
 EVERYTHING = Bounds()
 Filter = Mapping[str, object]

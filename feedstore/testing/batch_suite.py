@@ -301,6 +301,24 @@ class AtomicBatchSuite(Suite):
         assert ids_of(timelines.get_slice("a", 0, None)) == [2]
         assert kv.fetch_one("key") == 1
 
+    def test_keys_with_equal_braces_lie_together(self, backend: Backend) -> None:
+        """T22: an atomic batch over them works also where the scope is a slot, with timelines and items of any name."""
+        if backend.abilities.atomic_scope is AtomicScope.NONE:
+            pytest.skip("the backend has no atomic scope")
+        timelines, events = backend.timeline_storage(), backend.timeline_storage(name="events")
+        items, flags = backend.kv_storage(), backend.kv_storage("flags")
+        with backend.batch(atomic=True) as batch:
+            timelines.add_to_many(["{bob}:home", "unseen:{bob}"], [1, 2], max_length=1, batch_interface=batch)
+            events.add("{bob}", 3, batch_interface=batch)
+            items.upsert("{bob}:name", "Bob", batch_interface=batch)
+            flags.upsert("bob:{x}", 1, batch_interface=batch)
+        assert batch.results == [*(counted(backend, number) for number in (4, 1)), None, None]
+        assert [ids_of(timelines.get_slice(key, 0, 1)) for key in ("{bob}:home", "unseen:{bob}")] == [[2], [2]]
+        assert ids_of(events.get_slice("{bob}", 0, None)) == [3]
+        assert (items.fetch_one("{bob}:name"), flags.fetch_one("bob:{x}")) == ("Bob", 1)
+        for one in (timelines, events):
+            assert sorted(one.keys()) == (["{bob}"] if one is events else ["unseen:{bob}", "{bob}:home"])
+
     def test_beyond_the_scope_nothing_is_sent(
         self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage
     ) -> None:

@@ -119,36 +119,36 @@ class DeliverySuite(Suite):
 
     def test_new_entries_reach_companions(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T21: an entry that is new in a timeline is added to each companion in the same step."""
-        added = timelines.add_to_many(["a", "b"], [1, 2], companions=[":unseen", ":unread"])
+        added = timelines.add_to_many(["{a}", "{b}"], [1, 2], companions=[":unseen", ":unread"])
         assert added == counted(backend, 4)
-        for key in ("a", "a:unseen", "a:unread", "b", "b:unseen", "b:unread"):
+        for key in ("{a}", "{a}:unseen", "{a}:unread", "{b}", "{b}:unseen", "{b}:unread"):
             assert ids_of(timelines.get_slice(key, 0, None)) == [2, 1]
 
     def test_a_retry_brings_nothing_back(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T21: an entry that was there already reaches no companion, also if the companion has lost it since."""
-        timelines.add_to_many(["a"], [1, 2], companions=[":unseen"])
-        timelines.remove("a:unseen", 1)
-        assert timelines.add_to_many(["a"], [1, 2, 3], companions=[":unseen"]) == counted(backend, 1)
-        assert ids_of(timelines.get_slice("a:unseen", 0, None)) == [3, 2]
-        assert timelines.add_to_each({"a": [1, 3]}, companions=[":unseen"]) == counted(backend, 0)
-        assert ids_of(timelines.get_slice("a:unseen", 0, None)) == [3, 2]
+        timelines.add_to_many(["{a}"], [1, 2], companions=[":unseen"])
+        timelines.remove("{a}:unseen", 1)
+        assert timelines.add_to_many(["{a}"], [1, 2, 3], companions=[":unseen"]) == counted(backend, 1)
+        assert ids_of(timelines.get_slice("{a}:unseen", 0, None)) == [3, 2]
+        assert timelines.add_to_each({"{a}": [1, 3]}, companions=[":unseen"]) == counted(backend, 0)
+        assert ids_of(timelines.get_slice("{a}:unseen", 0, None)) == [3, 2]
 
     def test_companions_keep_payloads(self, groups: TimelineStorage) -> None:
         """T21: an entry is the same in a companion."""
-        groups.add_to_each({"a": by("ann", 1), "b": by("bob", 2)}, companions=[":unseen"])
-        assert groups.get_slice("a:unseen", 0, None) == [(1, "ann")]
-        assert groups.get_slice("b:unseen", 0, None) == [(2, "bob")]
+        groups.add_to_each({"{a}": by("ann", 1), "{b}": by("bob", 2)}, companions=[":unseen"])
+        assert groups.get_slice("{a}:unseen", 0, None) == [(1, "ann")]
+        assert groups.get_slice("{b}:unseen", 0, None) == [(2, "bob")]
 
     def test_companions_drop_what_goes(self, backend: Backend, groups: TimelineStorage) -> None:
         """T21: what a delivery drops from a timeline, by length or by payload, it drops from its companions."""
         if not backend.abilities.exact_fan_out_length:
             pytest.skip("this backend may keep older entries until the next trim")
-        groups.add_to_many(["a"], [*by("ann", 1, 2), *by("bob", 3)], companions=[":unseen"])
-        groups.add_to_many(["a"], by("ann", 4, 5), companions=[":unseen"], max_per_payload=2)
-        assert [one for one, _ in groups.get_slice("a:unseen", 0, None)] == [5, 4, 3]
-        groups.add_to_many(["a"], by("eve", 6), companions=[":unseen"], max_length=2)
-        assert [one for one, _ in groups.get_slice("a", 0, None)] == [6, 5]
-        assert [one for one, _ in groups.get_slice("a:unseen", 0, None)] == [6, 5]
+        groups.add_to_many(["{a}"], [*by("ann", 1, 2), *by("bob", 3)], companions=[":unseen"])
+        groups.add_to_many(["{a}"], by("ann", 4, 5), companions=[":unseen"], max_per_payload=2)
+        assert [one for one, _ in groups.get_slice("{a}:unseen", 0, None)] == [5, 4, 3]
+        groups.add_to_many(["{a}"], by("eve", 6), companions=[":unseen"], max_length=2)
+        assert [one for one, _ in groups.get_slice("{a}", 0, None)] == [6, 5]
+        assert [one for one, _ in groups.get_slice("{a}:unseen", 0, None)] == [6, 5]
 
     def test_wrong_limits(self, timelines: TimelineStorage) -> None:
         """T5, T6: a limit that cannot be kept is refused, before anything is written."""
@@ -173,15 +173,15 @@ class DeliverySuite(Suite):
         """Decision 5: deliveries with limits join a batch, whose later writes see its earlier ones."""
         if not backend.abilities.atomic_deliveries:
             with pytest.raises(AtomicityError), backend.batch() as refused:
-                groups.add_to_many(["a"], by("ann", 1), max_per_payload=2, batch_interface=refused)
-            assert groups.count("a") == 0
+                groups.add_to_many(["{a}"], by("ann", 1), max_per_payload=2, batch_interface=refused)
+            assert groups.count("{a}") == 0
             return
-        with backend.batch(atomic=backend.abilities.atomic_scope == AtomicScope.BACKEND) as batch:
-            groups.add_to_many(["a"], by("ann", 1, 2), max_per_payload=2, batch_interface=batch)
-            groups.add_to_many(["a"], by("ann", 3), max_per_payload=2, batch_interface=batch)
-            groups.add_to_each({"a": by("bob", 4)}, companions=[":unseen"], batch_interface=batch)
-        assert groups.get_slice("a", 0, None) == [(4, "bob"), (3, "ann"), (2, "ann")]
-        assert groups.get_slice("a:unseen", 0, None) == [(4, "bob")]
+        with backend.batch(atomic=backend.abilities.atomic_scope in (AtomicScope.BACKEND, AtomicScope.SLOT)) as batch:
+            groups.add_to_many(["{a}"], by("ann", 1, 2), max_per_payload=2, batch_interface=batch)
+            groups.add_to_many(["{a}"], by("ann", 3), max_per_payload=2, batch_interface=batch)
+            groups.add_to_each({"{a}": by("bob", 4)}, companions=[":unseen"], batch_interface=batch)
+        assert groups.get_slice("{a}", 0, None) == [(4, "bob"), (3, "ann"), (2, "ann")]
+        assert groups.get_slice("{a}:unseen", 0, None) == [(4, "bob")]
 
 
 class MergeReadsSuite(Suite):

@@ -98,16 +98,16 @@ class KvConditionSuite(Suite):
 
     @pytest.mark.usefixtures("conditional_batches")
     def test_a_batch_with_its_conditions_met(self, backend: Backend, timelines: TimelineStorage, kv: KvStorage) -> None:
-        """K7: conditional writes of an atomic batch happen with all its other writes."""
-        kv.upsert("state", "new")
+        """K7, T22: conditional writes of an atomic batch happen with all its other writes."""
+        kv.upsert("{a}:state", "new")
         with backend.batch(atomic=True) as batch:
-            batch.require(kv, "state", "new")
-            batch.require_absent(kv, "claim")
-            kv.insert("claim", 7, batch_interface=batch)
-            kv.replace("state", "new", "done", batch_interface=batch)
-            timelines.add("key", 1, batch_interface=batch)
+            batch.require(kv, "{a}:state", "new")
+            batch.require_absent(kv, "{a}:claim")
+            kv.insert("{a}:claim", 7, batch_interface=batch)
+            kv.replace("{a}:state", "new", "done", batch_interface=batch)
+            timelines.add("{a}:key", 1, batch_interface=batch)
         assert batch.results[:4] == [True] * 4
-        assert (kv.get("state"), kv.get("claim"), timelines.count("key")) == ("done", 7, 1)
+        assert (kv.get("{a}:state"), kv.get("{a}:claim"), timelines.count("{a}:key")) == ("done", 7, 1)
 
     @pytest.mark.usefixtures("conditional_batches")
     @pytest.mark.parametrize("condition", ["require", "require_absent", "insert", "replace"])
@@ -115,24 +115,24 @@ class KvConditionSuite(Suite):
         self, backend: Backend, timelines: TimelineStorage, kv: KvStorage, condition: str
     ) -> None:
         """K7: one precondition that does not hold, and none of the batch's writes happens, also those before it."""
-        kv.upsert("there", 1)
-        timelines.add("key", 1)
-        arguments = {"require": ("there", 2), "require_absent": ("there",), "insert": ("there", 2)}
+        kv.upsert("{a}:there", 1)
+        timelines.add("{a}:key", 1)
+        arguments = {"require": ("{a}:there", 2), "require_absent": ("{a}:there",), "insert": ("{a}:there", 2)}
         conditional = getattr(kv, condition)
 
         def write() -> None:
             with backend.batch(atomic=True) as batch:
-                timelines.add_to_many(["key", "new"], [2], max_length=1, batch_interface=batch)
-                kv.upsert("other", 2, batch_interface=batch)
-                conditional(*arguments.get(condition, ("there", 2, 3)), batch_interface=batch)
-                kv.upsert("last", 3, batch_interface=batch)
+                timelines.add_to_many(["{a}:key", "{a}:new"], [2], max_length=1, batch_interface=batch)
+                kv.upsert("{a}:other", 2, batch_interface=batch)
+                conditional(*arguments.get(condition, ("{a}:there", 2, 3)), batch_interface=batch)
+                kv.upsert("{a}:last", 3, batch_interface=batch)
 
         with pytest.raises(ConditionFailedError, match="there"):
             write()
-        assert list(kv.items()) == [("there", 1)]
-        assert timelines.get_many_pages(["key", "new"], 5)["key"].floor is None
-        assert [timelines.count(key) for key in ("key", "new")] == [1, 0]
-        assert timelines.contains("key", 1)
+        assert list(kv.items()) == [("{a}:there", 1)]
+        assert timelines.get_many_pages(["{a}:key", "{a}:new"], 5)["{a}:key"].floor is None
+        assert [timelines.count(key) for key in ("{a}:key", "{a}:new")] == [1, 0]
+        assert timelines.contains("{a}:key", 1)
 
     @pytest.mark.usefixtures("conditional_batches")
     def test_a_batch_that_is_not_atomic_has_no_conditions(self, backend: Backend, kv: KvStorage) -> None:

@@ -14,8 +14,9 @@ from feedstore.testing.samples import NEWEST_FIRST, OLDEST_FIRST, ids_of, of_one
 
 ITEM_NAMES = ("items", "items:*")
 IDS = (0, 1, *range(5, 9), 2**53, 2**53 + 1, 2**63, 2**127, *ids_of(of_one_millisecond(5)), MAX_ID - 1, MAX_ID)
-REFERENCE_KEYS = ("r", "r\0", "R%")
-PAYLOAD_KEYS = ("p", "p*")
+# The braces let companions be in one step with their timelines on a Cluster too (T22).
+REFERENCE_KEYS = ("{r}", "{r}\0", "{R}%")
+PAYLOAD_KEYS = ("{p}", "{p}*")
 ITEM_KEYS = ("k", "k:1", "k:10", "k:1:a", "K", "k*", "k\0", "ä", "\uffff", "\U0010ffff")
 
 

@@ -11,9 +11,8 @@ from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
 from feedstore.backends.redis.floor import check_ids
-from feedstore.ids import id_from_bytes, id_to_bytes
+from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -81,14 +80,11 @@ class RedisActivityStorage(ActivityStorage):
                 yield bucket, keys.activities[bucket], group[first : first + _MOST_A_TRIP]
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
-
-    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
-        last = None if after is None else id_to_bytes(after)
-        keys = self.backend.keys()
-        most = max(_MOST_A_PASS, sum(lengths_of(self.backend.store, keys, keys.activities)) // _MOST_PASSES)
-        while True:
-            found_ids = heapq.nsmallest(most, self._ids_after(last))
+        names = self.backend.keys()
+        most = max(_MOST_A_PASS, sum(lengths_of(self.backend.store, names, names.activities)) // _MOST_PASSES)
+        first_of = heapq.nlargest if descending else heapq.nsmallest
+        while not bounds.is_empty:
+            found_ids = first_of(most, self._ids_within(bounds))
             # A scan may return a field twice.
             ids = list(dict.fromkeys(found_ids))
             for first in range(0, len(ids), _MOST_A_TRIP):
@@ -97,14 +93,15 @@ class RedisActivityStorage(ActivityStorage):
                 yield from ((one, found[one]) for one in part if one in found)
             if len(found_ids) < most:
                 return
-            last = ids[-1]
+            bounds = bounds.after(id_from_bytes(ids[-1]), descending)
 
-    def _ids_after(self, last: bytes | None) -> Iterator[bytes]:
-        keys = self.backend.keys()
-        for part in fields_of(self.backend.store, keys, keys.activities):
+    def _ids_within(self, bounds: Bounds) -> Iterator[bytes]:
+        lowest, highest = id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID))
+        names = self.backend.keys()
+        for part in fields_of(self.backend.store, names, names.activities):
             for bucket, fields in part.items():
-                check_ids(keys.activities[bucket], fields)
-                yield from (field for field in fields if last is None or field > last)
+                check_ids(names.activities[bucket], fields)
+                yield from (field for field in fields if lowest <= field <= highest)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import islice
+from itertools import compress, islice
 
 from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, Items, Write, most_of_a_fan_out
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
@@ -142,20 +142,21 @@ def parts_of_fan_out(write: Write) -> list[Write]:
 
 
 def without(write: Write, named: set[bytes]) -> list[Write]:
-    """Return a fan-out without those timelines, and the writes of these alone."""
-    singles = [(one, as_bytes(one.keys[1]) in named) for one in parts_of_fan_out(write)]
-    apart = [with_payloads(one) for one, is_named in singles if is_named]
+    """Return a fan-out without the named timelines, and writes of these alone, which name their payloads."""
+    singles = parts_of_fan_out(write)
+    apart = [with_payloads(one) for one in singles if as_bytes(one.keys[1]) in named]
     if not apart:
         return [write]
-    stay = iter([not is_named for _, is_named in singles])
-    sizes = [sum(islice(stay, size)) for size in write.arguments[1]]
-    kept = [one for one, is_named in singles if not is_named]
-    if not kept:
+    is_kept = [as_bytes(one.keys[1]) not in named for one in singles]
+    if not any(is_kept):
         return apart
+    flags = iter(is_kept)
+    sizes = [sum(islice(flags, size)) for size in write.arguments[1]]
     used = [(directory, size) for directory, size in zip(write.keys, sizes, strict=False) if size]
+    timelines = compress((one.keys[1] for one in singles), is_kept)
     rest = write._replace(
-        keys=(*(directory for directory, _ in used), *(one.keys[1] for one in kept)),
-        items=[one.items for one in kept] if isinstance(write.items, list) else write.items,
+        keys=(*(directory for directory, _ in used), *timelines),
+        items=list(compress(write.items, is_kept)) if isinstance(write.items, list) else write.items,
         arguments=(write.arguments[0], [size for _, size in used]),
     )
     return [rest, *apart]

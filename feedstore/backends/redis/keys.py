@@ -74,7 +74,7 @@ def first_part(key: str, is_whole: bool = True) -> str | None:
     """Return the part of an item's key that decides its bucket: what stands in braces that open before the first colon,
     else what stands before the first colon, else all of it.
 
-    With ``is_whole`` False the key is a prefix, and None is returned where keys that begin with it have different parts.
+    With ``is_whole`` False the key is a prefix, and None is returned if keys that begin with it have different parts.
 
     >>> first_part("{bob}:name"), first_part("bob:name"), first_part("bob")
     ('bob', 'bob', 'bob')

@@ -11,7 +11,7 @@ from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
 from feedstore.backends.redis.floor import check_ids, floor_of
 from feedstore.backends.redis.keys import Keys
-from feedstore.backends.redis.scripts import HYDRATE, PAGE, SLICE
+from feedstore.backends.redis.scripts import CONTAINS, HYDRATE, PAGE, SLICE
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
 from feedstore.ids import id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
@@ -65,7 +65,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             if len(part) < _MOST_A_SCRIPT:
                 return
             start, left = 0, left - len(part)
-            bounds = bounds_after(bounds, part[-1][0], descending)
+            bounds = bounds.after(part[-1][0], descending)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -104,7 +104,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             found += entries_of(key, ids, payloads) if payloads else references_of(key, ids)
             if len(ids) < wanted or len(found) == limit:
                 return found, floor_of(key, state, oldest)
-            bounds = bounds_after(bounds, found[-1][0], descending)
+            bounds = bounds.after(found[-1][0], descending)
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
@@ -114,12 +114,25 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _page(
         self, key: str, words: tuple[Any, ...], with_payloads: bool
     ) -> tuple[list[bytes], list[bytes | None], bytes | None, list[bytes]]:
-        names = self.backend.keys()
-        bucket = names.bucket_of(key)
-        touched = names.of_timeline(bucket, key)
-        command = call_script(names.tag(bucket), PAGE, touched if with_payloads else touched[:2], words)
-        ids, payloads, state, oldest = self.backend.store.ask(command)
+        ids, payloads, state, oldest = self.backend.store.ask(_page(self.backend.keys(), key, words, with_payloads))
         return ids, payloads, state, oldest
+
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[Entry], int | None]]:
+        """One round trip for each 1,000 keys; of pages of more than 1,000 payloads one for each 1,000 entries."""
+        words = range_words(0, limit, bounds, descending) or ("ZREVRANGEBYLEX", b"-", b"+", "LIMIT", 0, 0)
+        if self._reads_payloads and limit > _MOST_A_SCRIPT:
+            return super()._get_many_pages(keys, limit, bounds, descending)
+        names = self.backend.keys()
+        pages: dict[str, tuple[list[Entry], int | None]] = {}
+        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
+            part = keys[first : first + _MOST_KEYS_A_TRIP]
+            answers = self.backend.store.send([_page(names, key, words, self._reads_payloads) for key in part])
+            for key, (ids, payloads, state, oldest) in zip(part, answers, strict=True):
+                entries = entries_of(key, ids, payloads) if payloads else references_of(key, ids)
+                pages[key] = entries, floor_of(key, state, oldest)
+        return pages
 
     def _get_hydrated_slice(
         self,
@@ -170,6 +183,23 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         bucket = names.bucket_of(key)
         return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
 
+    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
+        """One round trip; O(log n) for each."""
+        names = self.backend.keys()
+        bucket = names.bucket_of(key)
+        parts = [activity_ids[first : first + _MOST_A_SCRIPT] for first in range(0, len(activity_ids), _MOST_A_SCRIPT)]
+        touched = (names.timeline(bucket, key),)
+        answers = self.backend.store.send(
+            [call_script(names.tag(bucket), CONTAINS, touched, list(map(id_to_bytes, part))) for part in parts]
+        )
+        found = chain.from_iterable(answers)
+        return {activity_id for activity_id, is_there in zip(activity_ids, found, strict=True) if is_there}
+
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """One round trip; O(log n)."""
+        count: int = 0 if bounds.is_empty else self._ask_about("ZLEXCOUNT", key, *lexical_bounds(bounds))
+        return count
+
     def _keys(self) -> Iterator[str]:
         """One round trip, and two for each 10,000 keys or so, which are held; a third where some of them expired."""
         names = self.backend.keys()
@@ -211,6 +241,12 @@ def _slice_with_payloads(names: Keys, key: str, words: tuple[Any, ...]) -> Comma
     return call_script(names.tag(bucket), SLICE, names.of_timeline(bucket, key)[1:], words)
 
 
+def _page(names: Keys, key: str, words: tuple[Any, ...], with_payloads: bool) -> Command:
+    bucket = names.bucket_of(key)
+    touched = names.of_timeline(bucket, key)
+    return call_script(names.tag(bucket), PAGE, touched if with_payloads else touched[:2], words)
+
+
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
     """Return a slice as the command's name and what stands behind its key; None where nothing can be found.
 
@@ -222,16 +258,17 @@ def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) 
         return None
     if bounds.is_everything:
         return ("ZREVRANGE" if descending else "ZRANGE", start, -1 if stop is None else start + count - 1)
-    lowest = b"-" if bounds.lowest <= EVERYTHING.lowest else b"[" + id_to_bytes(bounds.lowest)
-    highest = b"+" if bounds.highest >= EVERYTHING.highest else b"[" + id_to_bytes(bounds.highest)
+    lowest, highest = lexical_bounds(bounds)
     if descending:
         return ("ZREVRANGEBYLEX", highest, lowest, "LIMIT", start, count)
     return ("ZRANGEBYLEX", lowest, highest, "LIMIT", start, count)
 
 
-def bounds_after(bounds: Bounds, last: int, descending: bool) -> Bounds:
-    """Return the bounds of what comes after the id ``last`` in a walk."""
-    return bounds._replace(highest=last - 1) if descending else bounds._replace(lowest=last + 1)
+def lexical_bounds(bounds: Bounds) -> tuple[bytes, bytes]:
+    """Return bounds that are not empty as a command's lowest and highest member."""
+    lowest = b"-" if bounds.lowest <= EVERYTHING.lowest else b"[" + id_to_bytes(bounds.lowest)
+    highest = b"+" if bounds.highest >= EVERYTHING.highest else b"[" + id_to_bytes(bounds.highest)
+    return lowest, highest
 
 
 def references_of(key: str, ids: list[bytes]) -> list[Entry]:
