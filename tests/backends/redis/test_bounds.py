@@ -43,7 +43,7 @@ def test_an_activity_to_more_followers_than_an_atomic_batch_holds_is_ingested(ba
 
 
 _TOO_MUCH: list[tuple[Callable[[RedisBackend, Batch], Any], str]] = [
-    (lambda b, batch: b.timeline_storage().add_to_many(map(str, range(2000)), [1], batch_interface=batch), "34 milli"),
+    (lambda b, batch: b.timeline_storage().add_to_many(map(str, range(5000)), [1], batch_interface=batch), "30 milli"),
     (lambda b, batch: b.timeline_storage().add_many("k", range(30_000), batch_interface=batch), "30 milliseconds"),
     (lambda b, batch: b.timeline_storage().remove_many("k", range(30_000), batch_interface=batch), "30 milliseconds"),
     (lambda b, batch: b.activity_storage().add_many(_activities(9000), batch_interface=batch), "milliseconds"),

@@ -99,12 +99,34 @@ def _use_the_rest(backend: RedisBackend) -> None:
         timelines.trim(_MANY[0], 1, batch_interface=batch)
         timelines.flush(batch_interface=batch)
         timelines.add(_MANY[0], 1, batch_interface=batch)
+    _use_limits(backend)
     queue = backend.queue("short", max_length=2, when_full="drop_oldest")
     queue.push_many([1, 2, 3])
     queue.receive()
     for storage in (backend.activity_storage(), backend.kv_storage(), timelines):
         storage.flush()
     queue.flush()
+
+
+def _use_limits(backend: RedisBackend) -> None:
+    """Deliver with companions and limits by payload, also in another collection, and write on conditions."""
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer, name="events")
+    timelines, items = backend.timeline_storage(name="events"), backend.kv_storage("conditions")
+    same = [Activity("ann", "like", "photo:7", id=number) for number in (9, 10)]
+    payloads.add_to_many(_MANY[:9], same, max_length=1, companions=["+", "-"])
+    payloads.add_to_many(_MANY[:9], same, max_per_payload=1, companions=["+"])
+    timelines.add_to_each({key: [number] for number, key in enumerate(_MANY)}, max_length=2)
+    assert timelines.contains_many(_MANY[0], [0, 7, 10]) == {10}
+    assert len(timelines.get_many_pages(_MANY[:3], 2)) == 3
+    items.insert("a", 1)
+    items.replace("a", 1, 2)
+    with backend.batch(atomic=True) as batch:
+        items.insert("b", 1, batch_interface=batch)
+        batch.require(items, "a", 2)
+        timelines.add_to_many(_MANY, [12], max_length=2, batch_interface=batch)
+        timelines.flush(batch_interface=batch)
+    assert list(items.keys(reverse=True)) == ["b", "a"]
+    items.flush()
 
 
 def test_no_script_touches_a_key_that_it_does_not_declare(server: OwnRedisServer) -> None:

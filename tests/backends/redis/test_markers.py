@@ -121,11 +121,11 @@ def _activities(keys: Keys, bucket: int) -> str:
 
 
 def _index(keys: Keys, bucket: int) -> str:
-    return keys.of_items(keys.bucket_of("default"), "default")[0]
+    return keys.of_items(keys.bucket_of_item("item"), "default")[0]
 
 
 def _values(keys: Keys, bucket: int) -> str:
-    return keys.of_items(keys.bucket_of("default"), "default")[1]
+    return keys.of_items(keys.bucket_of_item("item"), "default")[1]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ import redis
 from feedstore import connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.address import parse_address
-from feedstore.backends.redis.keys import marker_key
+from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.keys import FORMAT, marker_key
 from feedstore.backends.redis.options import OPTIONS
-from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, StorageError
+from feedstore.errors import ForkedClientError, InvalidValueError, NewerSchemaError, OutdatedSchemaError, StorageError
 from feedstore.testing.processes import run_in_child
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
@@ -151,10 +153,30 @@ def test_the_number_of_buckets_is_fixed_by_the_first_write(redis_url: str) -> No
 def test_a_newer_format_is_refused_by_name(redis_url: str) -> None:
     namespace = fresh_namespace()
     client = redis.Redis.from_url(redis_url, protocol=2)
-    client.hset(marker_key(namespace), mapping={"format": 2, "buckets": 64})
-    with connect(redis_url, namespace=namespace) as backend, pytest.raises(NewerSchemaError, match="format 2"):
+    client.hset(marker_key(namespace), mapping={"format": FORMAT + 1, "buckets": 64})
+    with connect(redis_url, namespace=namespace) as backend, pytest.raises(NewerSchemaError, match="format 3"):
         backend.timeline_storage().add("key", 1)
     client.close()
+
+
+@pytest.mark.parametrize("fixture", ["redis_url", "redis_cluster_url"])
+def test_an_older_format_is_refused_by_name_and_stays(request: pytest.FixtureRequest, fixture: str) -> None:
+    """It is not converted: reads and writes name the format, and nothing is changed."""
+    url, namespace = request.getfixturevalue(fixture), fresh_namespace()
+    with connect(url, namespace=namespace) as backend:
+        assert isinstance(backend, RedisBackend)
+        marker = marker_key(namespace)
+        backend.store.ask(Command(namespace, ("HSET", marker, "format", 1, "buckets", 64), writes=True))
+        timelines, items = backend.timeline_storage(name="events"), backend.kv_storage()
+        calls: list[Callable[[], Any]] = [
+            lambda: timelines.add("key", 1),
+            lambda: timelines.count("key"),
+            lambda: items.upsert("key", 1),
+        ]
+        for call in calls:
+            with pytest.raises(OutdatedSchemaError, match=f"{namespace}.*format 1"):
+                call()
+        assert backend.store.ask(Command(namespace, ("HGET", marker, "format"))) == b"1"
 
 
 def test_an_eviction_policy_that_drops_timelines_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
