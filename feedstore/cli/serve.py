@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until interrupted, and say where: whoever opens that address may look at every timeline."""
+    """Print the address and serve until interrupted. A visitor who opens that address may see every timeline."""
     # Here, so that the other commands need not have the extra.
     from feedstore.serve import LiveServer, new_viewer
 

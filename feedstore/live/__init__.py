@@ -1,4 +1,4 @@
-"""Timelines live in a browser, by server-sent events. Needs the extra ``sse``."""
+"""Live streams of timelines to browsers, by server-sent events. Needs the extra ``sse``."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""The connection under a stream: what the server shows of it, and how it is cut."""
+"""The connection under a stream: its state in the server, and cutting it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 class ClientConnection:
     """One client's connection, for the stream that is written to it. Belongs to the event loop.
 
-    ASGI has no message that cuts a connection, and a server that closes one first waits until the client has taken
-    everything. uvicorn's ``receive`` and ``send`` are methods of an object that holds the transport; where neither does
-    (another server, a middleware that wraps both), the task that writes is cancelled instead, and the server closes
-    the connection.
+    ASGI has no message that cuts a connection, and a server that closes one first waits until the client has read
+    everything. uvicorn's ``receive`` and ``send`` are methods of an object that holds the transport. If neither is
+    (another server, or a middleware that wraps both), the writing task is cancelled instead, and the server closes the
+    connection.
     """
 
     __slots__ = ("_is_cut", "_server_side", "_task", "_was_kept_alive")
@@ -32,15 +32,15 @@ class ClientConnection:
         return self._is_cut
 
     def note_start(self) -> None:
-        """Note that the response has begun: from here on a server that shuts down no longer keeps the connection."""
+        """Note that the response has started: a server that shuts down from now on no longer keeps the connection."""
         self._was_kept_alive = self._is_kept_alive()
 
     def is_asked_to_end(self) -> bool:
-        """Return whether the server shuts down and waits for this response; False where that does not show."""
+        """Return whether the server shuts down and waits for this response; False if that is unknown."""
         return self._was_kept_alive and not self._is_kept_alive()
 
     def cut(self) -> None:
-        """Drop the connection with everything that the client has not taken. A second call does nothing."""
+        """Drop the connection with all bytes that the client has not read. A second call does nothing."""
         if self._is_cut:
             return
         self._is_cut = True
@@ -51,11 +51,11 @@ class ClientConnection:
             self._task.cancel()
 
     def wait_for_every_byte(self) -> None:
-        """Let the next write wait until the client's operating system has taken all that was written before."""
+        """Make the next write wait until the client's operating system has received all earlier bytes."""
         self._limit_buffer(0)
 
     def wait_as_usual(self) -> None:
-        """Let writes wait as the server has it by default."""
+        """Restore the server's default limit for writes."""
         self._limit_buffer(None)
 
     def _limit_buffer(self, high: int | None) -> None:
@@ -68,10 +68,10 @@ class ClientConnection:
 
 
 def is_server_leaving() -> bool:
-    """Return whether the uvicorn server that handles this process's signals was asked to end.
+    """Return whether the uvicorn server of this process was asked to shut down.
 
-    It is found by its handler of SIGTERM, which it has also in a worker and where the application was imported after
-    the handler was set.
+    The server is found through its SIGTERM handler, which is also set in a worker, and if the application was imported
+    after the handler was set.
     """
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return getattr(server, "should_exit", False) is True
@@ -79,5 +79,5 @@ def is_server_leaving() -> bool:
 
 def _transport_of(side: object) -> asyncio.WriteTransport | None:
     transport: asyncio.WriteTransport | None = getattr(side, "transport", None)
-    # By its methods, for the transports of uvloop derive from none of asyncio's.
+    # By its methods, because uvloop's transports derive from none of asyncio's classes.
     return transport if hasattr(transport, "abort") and hasattr(transport, "set_write_buffer_limits") else None

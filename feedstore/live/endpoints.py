@@ -1,4 +1,4 @@
-"""The two addresses that a page needs: one for pages of a timeline, one for its stream."""
+"""The two endpoints of a page: one for pages of a timeline, one for its stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from feedstore.live.response import TRY_AGAIN, TimelineStream
 from feedstore.storage.key import check_key
 
 Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]
-"""Says who is asking: returns the key of the timeline that the request may see, None for none."""
+"""Returns the key of the timeline that a request may see, or None."""
 
 _DEFAULT_LIMIT = 25
 _HIGHEST_LIMIT = 100
@@ -25,10 +25,10 @@ _NO_STORE = {"cache-control": "no-store"}
 
 
 class TimelineEndpoints:
-    """Answers requests for the timeline that ``authorize`` gives for each, and for no other: no parameter of a request
-    names a timeline.
+    """Starlette endpoints for the timeline that ``authorize`` returns for a request.
 
-    Use the methods as Starlette endpoints, or :meth:`routes`.
+    No parameter of a request names a timeline, so a request reaches no other one. Use the methods as endpoints, or
+    :meth:`routes`.
     """
 
     def __init__(self, live: LiveTimelines, authorize: Authorize) -> None:
@@ -45,7 +45,7 @@ class TimelineEndpoints:
     async def timeline(self, request: Request) -> Response:
         """Answer with a page as JSON: ``?cursor=`` (none for the first) and ``?limit=`` (25; up to 100).
 
-        403 unless authorized, 400 for a cursor or limit that cannot be, 503 if the store does not answer.
+        403 unless authorized, 400 for an invalid cursor or limit, 503 if the store does not answer.
         """
         key = await self._key(request)
         limit = _limit(request.query_params.get("limit"))
@@ -60,7 +60,7 @@ class TimelineEndpoints:
         return JSONResponse(page, headers=_NO_STORE)
 
     async def events(self, request: Request) -> Response:
-        """Answer with the stream, behind the event that the header ``Last-Event-ID`` names, or else ``?position=``.
+        """Answer with the stream after the event in the header ``Last-Event-ID``, or else in ``?position=``.
 
         403 unless authorized, 503 if there are too many clients.
         """
@@ -74,7 +74,7 @@ class TimelineEndpoints:
         authorized = self._authorize(request)
         key = await authorized if isawaitable(authorized) else authorized
         if key is None:
-            raise HTTPException(403, "this request may see no timeline")
+            raise HTTPException(403, "this request is not authorized to see a timeline")
         try:
             return check_key(key)
         except InvalidValueError as error:
@@ -85,7 +85,7 @@ class _Streaming:
     """:meth:`TimelineEndpoints.events` as an application of its own.
 
     What Starlette wraps around a function, three coroutines and a request for each open stream, is a sixth of all that
-    a garbage collection looks through in a process with a thousand streams.
+    a garbage collection polls through in a process with a thousand streams.
     """
 
     def __init__(self, endpoints: TimelineEndpoints) -> None:
@@ -100,5 +100,5 @@ def _limit(text: str | None) -> int:
     if text is None:
         return _DEFAULT_LIMIT
     if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= _HIGHEST_LIMIT):
-        raise HTTPException(400, f"limit is a whole number from 1 to {_HIGHEST_LIMIT}")
+        raise HTTPException(400, f"limit must be a whole number from 1 to {_HIGHEST_LIMIT}")
     return int(text)

@@ -1,4 +1,4 @@
-"""What is sent: events in the format of the WHATWG's HTML standard, section "Server-sent events"."""
+"""Events in the format of the WHATWG's HTML standard, section "Server-sent events"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONG_RETRY_FACTOR = 12
 
 @dataclass(frozen=True)
 class Packet:
-    """Some events as bytes, how many they are, and where a client is that has received them; None: where it was."""
+    """Encoded events, their number, and the position of a client that received them (None: unchanged)."""
 
     data: bytes
     events: int = 0
@@ -28,19 +28,19 @@ class Packet:
 
 
 def new_event(name: str, data: str) -> bytes:
-    """Return one event as bytes, without an id."""
+    """Return one encoded event without an id."""
     return ServerSentEvent(data, event=name, sep=_NEWLINE).encode()
 
 
 def with_id(event: bytes, position: str) -> bytes:
-    """Return an event with its id: the client's position behind it, which is another in each timeline."""
+    """Return an event with its id: the client's position after it, which differs between timelines."""
     return b"id: %b\n%b" % (position.encode(), event)
 
 
 def new_retry_hint(is_long: bool = False) -> bytes:
-    """Return the line that says how long a client waits before it comes back: 1 to 5 seconds, 12 to 60 if ``is_long``.
+    """Return the line with the delay before a client reconnects: 1 to 5 seconds, or 12 to 60 if ``is_long``.
 
-    Each client gets another number, so that clients that were cut together do not come back together.
+    The delay is random, so that clients that were disconnected together do not reconnect together.
     """
     milliseconds = random.randint(_SOONEST_RETRY_MILLISECONDS, _LATEST_RETRY_MILLISECONDS)
     return ServerSentEvent(retry=milliseconds * (_LONG_RETRY_FACTOR if is_long else 1), sep=_NEWLINE).encode()

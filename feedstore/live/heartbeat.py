@@ -1,4 +1,4 @@
-"""The heartbeats of all streams, and their ends, from one timer."""
+"""The heartbeats of all streams, and their ends, on one timer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedstore.live.event import new_retry_hint
 from feedstore.live.subscriber import Subscriber
 
 _TICK_SECONDS = 0.5
-# How long a stream that was ended may take to write what waits, before its connection is cut.
+# The time that an ended stream has to write its waiting packets before its connection is cut.
 _FAREWELL_SECONDS = 3.0
 _ASKED_AT_A_TICK = 8
 
@@ -19,9 +19,9 @@ _ASKED_AT_A_TICK = 8
 class Heartbeat:
     """Sends each stream a comment every ``seconds``, spread evenly, and ends it after ``longest_seconds``.
 
-    A client is cut if it takes nothing of a write for ``write_seconds``, or not all of it within 3 seconds after its
-    stream was ended. ``cut`` is called with each. A timer for each stream, or a burst for all, would cost more and hold
-    up the news.
+    ``cut`` is called with each client that reads nothing of a write for ``write_seconds``, or not everything within 3
+    seconds after its stream was ended. A timer for each stream, or one burst for all, would cost more and delay the
+    events.
     """
 
     def __init__(
@@ -41,36 +41,36 @@ class Heartbeat:
         return len(self._places)
 
     def add(self, subscriber: Subscriber) -> None:
-        """Begin a stream's heartbeats, in the slot after that of the stream that began before it."""
-        # Not by how many there are: where each that goes makes room for one that comes, that is always the same slot.
+        """Start a stream's heartbeats, in the slot after that of the previous stream."""
+        # Not the slot len(self): if each new stream replaces one that ended, that is always the same slot.
         slot = next(self._next_slot)
         self._slots[slot][subscriber] = None
         self._places[subscriber] = (slot, self._ticks)
 
     def discard(self, subscriber: Subscriber) -> None:
-        """End a stream's heartbeats. Ending them twice is no error."""
+        """End a stream's heartbeats. A second call does nothing."""
         slot, _ = self._places.pop(subscriber, (0, 0))
         self._slots[slot].pop(subscriber, None)
         self._ending.pop(subscriber, None)
 
     def end(self, subscriber: Subscriber, farewell: bytes) -> None:
-        """End a stream with some last bytes, after what waits already."""
+        """End a stream with some last bytes, after its waiting packets."""
         subscriber.end(farewell)
         if subscriber in self._places:
             self._ending.setdefault(subscriber, time.monotonic() + _FAREWELL_SECONDS)
 
     def end_all(self) -> None:
-        """End every stream, each with a hint when to come back."""
+        """End every stream, each with a retry hint."""
         for subscriber in list(self._places):
             self.end(subscriber, new_retry_hint())
 
     def is_asked_to_end(self) -> bool:
-        """Return whether the server asks for the end of its connections; it asks all, so a few are looked at."""
+        """Return whether the server asks its connections to end. It asks all of them, so a few are checked."""
         some = islice(self._places, _ASKED_AT_A_TICK)
         return any(one.connection is not None and one.connection.is_asked_to_end() for one in some)
 
     def start(self, loop: asyncio.AbstractEventLoop, is_over: Callable[[], bool]) -> None:
-        """Begin to tick; ``is_over`` is called at each tick, and no tick follows once it is true and no stream left."""
+        """Start the timer; it stops at the first tick without streams at which ``is_over()`` is true."""
         self._timer = loop.call_later(_TICK_SECONDS, self._tick, loop, is_over)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, is_over: Callable[[], bool]) -> None:

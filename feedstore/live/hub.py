@@ -1,4 +1,4 @@
-"""Live timelines: what is stored, by whatever process, reaches the clients that watch it."""
+"""The hub of live timelines: it streams the changes of timelines, by any process, to browsers."""
 
 from __future__ import annotations
 
@@ -37,41 +37,50 @@ _READERS: dict[str, Reader] = {
 
 
 class TooManyClients(FeedstoreError):
-    """As many clients are connected as are allowed, or none is any more."""
+    """``most_clients`` clients are connected, or the live timelines are closed."""
 
 
 class OtherEventLoopError(FeedstoreError, RuntimeError):
-    """Streams were begun on one event loop, and are under way there, while another loop asks for one."""
+    """A stream was requested on one event loop while another loop has streams."""
 
 
 class LiveTimelines:
     """Streams timelines of a backend to any number of clients, on one event loop.
 
-    Nothing of the store is done on the loop: one watch, shared by all clients, tells which timelines may have changed;
-    ``threads`` threads read them, one read for a timeline however many watch it, and one for many that changed at once.
+    The loop never waits for the store. One subscription, shared by all clients, reports the timelines that may have
+    changed. ``threads`` threads read them: one read for a timeline with any number of clients, and one for many
+    timelines that changed together.
 
-    What a client is promised: it is told of every entry that comes to stand among the newest ``window`` of its
-    timeline, late ones too; or it gets a gap event, and reads the timeline anew. One that comes back is sent what it
-    missed, up to ``most_missed`` entries. An entry must be stored after its activity, or in one atomic batch with it.
+    A client receives every entry that enters the newest ``window`` entries of its timeline, including entries that are
+    stored late. Otherwise it receives a gap event and must reload the timeline. A client that reconnects receives the
+    entries that it missed, up to ``most_missed``. Store an entry after its activity, or in one atomic batch with it.
 
-    - ``window``: how many of the newest entries are compared with what was sent. What is stored below is history, which
-      pages show.
-    - ``settle_seconds``: how long after a change the entries below the first few are looked at.
-    - ``most_waiting``: how many events wait for a client that takes them too slowly, before they are dropped and it
-      goes on as one that was cut.
-    - ``heartbeat_seconds``: how often a comment is sent, so that nobody on the way takes the connection for dead.
-    - ``longest_seconds``: when a stream ends, so that its client comes back and is asked who it is again.
-    - ``write_seconds``: how long one write may wait for a client that takes nothing, before its connection is cut.
-    - ``most_clients``: how many streams there may be; another is :class:`TooManyClients`.
-    - ``recheck_seconds``: how often every timeline is looked at, whether it was announced or not.
-    - ``render``: what makes of an activity the document that is sent. One for which it raises is logged and passed
-      over, as one that is damaged or gone.
+    A process needs one instance. Nothing starts before the first stream. Streams belong to the event loop on which they
+    were started; another loop may start streams once those have ended or the first loop is closed. Pages are read on
+    any loop. A forked child starts without streams.
 
-    Raises :class:`InvalidTypeError` or :class:`InvalidValueError` for an option that cannot be.
+    Args:
+        backend: The backend that holds the timelines and activities.
+        notifier: The notifier to subscribe to; by default the backend's own.
+        render: The function that returns the document of an activity. If it raises, the activity is logged and left
+            out, like one that is damaged or missing.
+        window: The number of newest entries that are compared with those already sent. Entries below are history, which
+            pages show.
+        most_missed: The number of missed entries that are sent to a client that reconnects.
+        most_waiting: Maximum events buffered for a slow client. On overflow the buffer is dropped, and the client
+            resumes from its last delivered event as after a reconnect.
+        most_clients: The maximum number of streams. One more raises :class:`TooManyClients`.
+        settle_seconds: The delay after a change before the entries below the first few are compared.
+        heartbeat_seconds: The interval of comments that keep proxies from closing an idle connection.
+        longest_seconds: The duration after which a stream ends, so that its client reconnects and is authorized again.
+        write_seconds: The maximum time that one write may wait for a client that reads nothing; then its connection is
+            cut.
+        recheck_seconds: The interval at which every timeline is read, whether a change was published or not.
+        threads: The number of threads that read from the store.
 
-    A process needs one, and nothing begins before the first stream. Streams belong to the event loop that they are
-    begun on; another loop may follow once they have ended or the first loop is closed. Pages are read on any loop. A
-    forked child begins with no streams.
+    Raises:
+        InvalidTypeError: An option has the wrong type.
+        InvalidValueError: An option is out of range.
     """
 
     def __init__(
@@ -92,7 +101,7 @@ class LiveTimelines:
         threads: int = 4,
     ) -> None:
         if not callable(render):
-            raise InvalidTypeError(f"render is a function that takes an activity, not {shown(render)}")
+            raise InvalidTypeError(f"render must be a function that takes an activity, not {shown(render)}")
         self._backend = checked_backend(backend)
         self._notifier = checked_notifier(notifier, backend)
         window, most_missed = _checked_option("window", window), _checked_option("most_missed", most_missed)
@@ -116,42 +125,52 @@ class LiveTimelines:
         self._is_closed = False
 
     def __len__(self) -> int:
-        """Return how many streams there are."""
+        """Return the number of streams."""
         return 0 if self._streams is None else len(self._streams)
 
     @property
     def is_closed(self) -> bool:
-        """Whether the streams have ended, and no other begins."""
+        """Whether the streams have ended; then no new stream starts."""
         return self._is_closed or (self._streams is not None and self._streams.is_closed)
 
     def subscribe(self, key: str, position: str | None, connection: ClientConnection | None = None) -> Subscriber:
-        """Begin a stream of a timeline, after the event with the id ``position``, from now on for None.
+        """Start a stream of a timeline. Call :meth:`unsubscribe` at its end.
 
-        A ``connection`` is cut if its client takes nothing. Raises :class:`TooManyClients`, and
-        :class:`OtherEventLoopError` while another event loop has streams. Call :meth:`unsubscribe` at its end.
+        Args:
+            key: The key of the timeline.
+            position: The id of the client's last event, after which the stream continues. None: it starts now.
+            connection: The connection to cut if its client reads nothing.
+
+        Raises:
+            TooManyClients: ``most_clients`` streams are open, or the live timelines are closed.
+            OtherEventLoopError: Another event loop has streams.
         """
         streams = self._begin()
         if streams.is_closed:
-            raise TooManyClients("the streams have ended; no other begins")
+            raise TooManyClients("these live timelines are closed; no new stream starts")
         if len(streams) >= self._options.most_clients:
-            raise TooManyClients(f"{len(streams)} clients are connected, which is all that are allowed")
+            raise TooManyClients(f"{len(streams)} clients are connected, which is the maximum (most_clients)")
         return streams.subscribe(key, position, connection)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """End a stream. Ending it twice is no error."""
+        """End a stream. A second call does nothing."""
         if self._streams is not None:
             self._streams.unsubscribe(subscriber)
 
     async def read_page(self, key: str, limit: int, cursor: str | None = None) -> dict[str, Any]:
-        """Return a page of a timeline as a document: ``items``, ``next_cursor``, ``complete``, and ``position``, from
-        which a stream goes on, of the first page. Read in one of the threads; raises what the storage raises, and
-        :class:`TooManyClients` once closed.
+        """Return a page of a timeline as a document: ``items``, ``next_cursor``, ``complete``, and ``position``.
+
+        A stream continues from ``position``, which only the first page holds. The page is read on one of the threads.
+
+        Raises:
+            TooManyClients: The live timelines are closed.
+            StorageError: The storage cannot read the page.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool(), self._reader.read_page, key, limit, cursor)
 
     async def close(self) -> None:
-        """End all streams, each with a hint when to come back, and stop watching. Again is no error."""
+        """End all streams, each with a retry hint, and unsubscribe. A second call does nothing."""
         self._is_closed = True
         streams = self._streams
         if streams is not None and streams.process == os.getpid():
@@ -164,16 +183,17 @@ class LiveTimelines:
             pool.shutdown(wait=False)
 
     def end_streams(self) -> None:
-        """End all streams, each with a hint when to come back; no other begins. Call it on their event loop."""
+        """End all streams, each with a retry hint; no new stream starts. Call it on their event loop."""
         self._is_closed = True
         if self._streams is not None:
             self._streams.end_all()
 
     def _begin(self) -> Streams:
-        """Return the streams of the event loop that runs, and begin them if there are none."""
+        """Return the streams of the running event loop; make them if there are none."""
         loop, streams = asyncio.get_running_loop(), self._streams
         if streams is not None and streams.process != os.getpid():
-            # The parent's go on there. Their watch has no thread here, and is not closed, for that takes its lock.
+            # The parent's streams go on in the parent. Closing their subscription would take a lock that a thread of
+            # the parent may have held at the fork.
             self._inherited.append(streams)
             streams = None
         if streams is not None and streams.loop is not loop and not streams.is_closed:
@@ -186,23 +206,23 @@ class LiveTimelines:
             streams = None
         if streams is None:
             if self._is_closed:
-                raise TooManyClients("the streams have ended; no other begins")
+                raise TooManyClients("these live timelines are closed; no new stream starts")
             notifier = self._backend.notifier() if self._notifier is None else self._notifier
             streams = self._streams = Streams(loop, self._reader, notifier, self._pool, self._options)
         return streams
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._is_closed and os.getpid() not in self._pools:
-            raise TooManyClients("the streams have ended; no page is read any more")
+            raise TooManyClients("these live timelines are closed; no page can be read")
         process = os.getpid()
         pool = self._pools.get(process)
         if pool is None:
             new = ThreadPoolExecutor(self._options.threads, thread_name_prefix="feedstore-live")
-            # Of several threads' pools, all use the first; the others have started no thread yet.
+            # If several threads race, all use the first pool; the others have started no thread.
             pool = self._pools.setdefault(process, new)
         return pool
 
 
 def _checked_option(name: str, value: object) -> Any:
-    """Return an option's number. Raises :class:`InvalidTypeError` or :class:`InvalidValueError`, which name it."""
+    """Return the number of an option. Raises :class:`InvalidTypeError` or :class:`InvalidValueError`, which name it."""
     return _READERS[name](name, value)

@@ -1,4 +1,4 @@
-"""Turning what changed into packets of events, each with the position that its receiver is at behind it."""
+"""Packets of events for the changes of a timeline, each with the position of a client that received it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from feedstore.live.position import Gap, Position, Resumption, encode_position
 from feedstore.live.window import Change, Window
 
 Events = Mapping[int, bytes]
-"""The event that tells of each activity that there is, by id, without the event's id."""
+"""The encoded event of each activity by activity id, without the event's own id."""
 _EVENTS_IN_A_PACKET = 64
 
 
 class PacketWriter:
-    """Writes the packets of one timeline; ``most`` is how many of the newest entries a position covers."""
+    """Writes the packets of one timeline; ``most`` is the number of newest entries that a position covers."""
 
     def __init__(self, key: str, events: Events, most: int) -> None:
         self._key = key
@@ -24,16 +24,16 @@ class PacketWriter:
         self._most = most
 
     def news(self, old: Window, change: Change) -> list[Packet]:
-        """Return what tells of a change: first what went, then what came, oldest first.
+        """Return the packets of a change: first the removed entries, then the added ones, oldest first.
 
-        An entry whose activity is gone is passed over, as in pages.
+        An entry whose activity is missing is left out, as in pages.
         """
         events = list(self._removals(old, change.removed))
         events += self._additions(old.without(change.removed), change.added, change.window)
         return list(_packed(events))
 
     def answer(self, resumption: Resumption | Gap | None, window: Window) -> list[Packet]:
-        """Return what one who joins gets: what it missed, or that there is a gap, and that it is live from here on."""
+        """Return the packets for a joining subscriber: the missed entries or a gap event, and then a ready event."""
         position = self._position(window)
         events: list[tuple[bytes, str]] = []
         if isinstance(resumption, Gap):
@@ -43,7 +43,7 @@ class PacketWriter:
         return list(_packed([*events, self._event(READY, {}, position)]))
 
     def gap(self, reason: Gap, window: Window) -> list[Packet]:
-        """Return what tells those who are live that they must read the timeline anew."""
+        """Return the packets that make live subscribers reload the timeline."""
         return self.answer(reason, window)[:1]
 
     def _removals(self, window: Window, removed: list[int]) -> Iterator[tuple[bytes, str]]:
@@ -67,7 +67,7 @@ class PacketWriter:
 
 
 def _packed(events: list[tuple[bytes, str]]) -> Iterator[Packet]:
-    """Yield events some at a time, so that a slow receiver is not handed all of them at once."""
+    """Yield packets of up to 64 events, so that a slow client is not sent all of them in one write."""
     for start in range(0, len(events), _EVENTS_IN_A_PACKET):
         some = events[start : start + _EVENTS_IN_A_PACKET]
         yield Packet(b"".join(data for data, _ in some), len(some), some[-1][1])

@@ -14,7 +14,7 @@ from feedstore.live.window import Window
 
 _VERSION = 1
 _KEY_BYTES = 6
-# One byte more than an id: a floor, and with it the newest id known, may lie above every id.
+# One byte more than an id: a floor, and therefore the newest known id, may be above every id.
 _REACH_BYTES = 17
 _COUNT_BYTES = 2
 _DIGEST_BYTES = 8
@@ -24,10 +24,10 @@ MOST_ENTRIES: int = 2 ** (8 * _COUNT_BYTES) - 1
 
 @dataclass(frozen=True)
 class Position:
-    """What a client has been told of: everything from ``lowest`` to ``newest``, which was ``count`` entries.
+    """The range of a timeline that a client knows: all ``count`` entries from ``lowest`` to ``newest``.
 
-    ``digest`` is over their ids. Not only the newest id, because entries may be stored late, with an id below it: the
-    digest tells whether any were.
+    ``digest`` is a hash of their ids. The newest id alone is not enough: an entry may be stored late, with a lower id,
+    and changes the digest.
     """
 
     newest: int
@@ -37,16 +37,16 @@ class Position:
 
     @classmethod
     def of(cls, window: Window) -> Position:
-        """Return the position of a client that knows a window."""
+        """Return the position of a client that knows the window."""
         return cls(window.newest, window.lowest, len(window), _digest(window.packed))
 
     def is_of(self, window: Window) -> bool:
-        """Return whether a window that reaches as far down holds just what the client knows, and what is newer."""
+        """Return whether the client knows all entries of the window up to ``newest``, and no others."""
         return Position.of(window.known_at(self.newest, self.lowest)) == self
 
 
 def encode_position(position: Position, key: str) -> str:
-    """Return a position as 68 URL-safe characters, the same in every process; good for the timeline ``key`` alone."""
+    """Return a position as 68 URL-safe characters, valid in every process for the timeline ``key`` alone."""
     parts = (
         bytes([_VERSION]),
         _digest_of_key(key),
@@ -59,10 +59,10 @@ def encode_position(position: Position, key: str) -> str:
 
 
 def decode_position(text: str, key: str) -> Position | None:
-    """Return the position that ``text`` holds; None if it was altered, or is another timeline's or a newer release's.
+    """Return the position in ``text``; None if it was altered, or belongs to another timeline or a newer release.
 
-    What a client sends back is not to be trusted, and need not be: a wrong one finds a gap, and nothing that its client
-    may not see anyway.
+    A client can send any text. A wrong position causes a gap event, and never shows an entry that the client may not
+    see.
     """
     try:
         data = urlsafe_b64decode(text.encode("ascii"))
@@ -89,30 +89,30 @@ def _digest_of_key(key: str) -> bytes:
 
 
 class Gap(StrEnum):
-    """Why a client must read its timeline anew. The values are what the event says."""
+    """The reasons why a client must reload its timeline; the values are sent in the gap event."""
 
     UNKNOWN_POSITION = "unknown position"
-    """The id that it sent back cannot be read, or is another timeline's."""
+    """The id that the client sent cannot be decoded, or belongs to another timeline."""
     CHANGED = "changed"
-    """Among the entries that it knew, some were stored late or removed."""
+    """An entry was stored late or removed among those that the client knows."""
     TRIMMED = "trimmed"
-    """Some of what it missed may have been trimmed away."""
+    """Entries that the client missed may have been trimmed."""
     TOO_MANY = "too many"
-    """It missed more than is sent again."""
+    """The client missed more than ``most_missed`` entries."""
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """What a client missed, oldest first, and the window that it knew."""
+    """The ids of the entries that a client missed, oldest first, and the window that it knows."""
 
     missed: list[int]
     known: Window
 
 
 def resume(position: Position | None, window: Window, floor: int | None, most_missed: int) -> Resumption | Gap:
-    """Return what a client at ``position`` missed, or why that is not known.
+    """Return the entries that a client at ``position`` missed, or the reason why they are unknown.
 
-    ``window`` is the timeline as it is now, read as far down as the position reaches, or as deep as is read at all.
+    ``window`` is the current timeline, read down to the position's lowest id or to the maximum depth.
     """
     if position is None:
         return Gap.UNKNOWN_POSITION

@@ -1,4 +1,4 @@
-"""Reading from the store what live clients are to hear, for many timelines at once."""
+"""Polling many timelines with few reads, and rendering the changes as packets of events."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from feedstore.storage import ActivityStorage, Page, TimelineStorage
 
 _Made = TypeVar("_Made")
 Render = Callable[[Activity], dict[str, Any]]
-"""What makes of an activity the document that a browser gets."""
+"""The function that returns the document of an activity for the browser."""
 
 _logger = logging.getLogger("feedstore.live")
 _EXACT_IN_JAVASCRIPT = 2**53 - 1
-# News is at the top: the first look at a changed timeline goes no deeper. A thousand looks at 8 entries took 3 ms in
-# memory and 7 in SQLite, at 100 entries 37 and 117.
+# Most changes are at the top, so the first poll after a change reads no deeper. Measured: a thousand reads of 8 entries
+# took 3 ms in memory and 7 ms in SQLite; of 100 entries, 37 ms and 117 ms.
 FEW_ENTRIES = 8
 
 
 @dataclass(frozen=True)
-class Look:
-    """One timeline to look at.
+class Poll:
+    """One timeline to read.
 
-    - ``window``: what those who are live know of it; None if nobody is.
-    - ``is_deep``: whether to look at all of the newest entries, and not only at the first few.
-    - ``joining``: the ids of the last events of those who wait to become live, None for one who begins.
+    - ``window``: the window that its live subscribers know; None if there are none.
+    - ``is_deep``: whether to read the whole window, and not only the first few entries.
+    - ``joining``: for each subscriber that joins, the id of its last event; None if it is new.
     """
 
     key: str
@@ -45,10 +45,13 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What was seen: the window as it is now, what is news to those who are live, and what each who joins is to get.
+class PollResult:
+    """The result of a poll.
 
-    ``is_shallow`` if only the first few entries were looked at: one that was stored late may stand below.
+    - ``window``: the current window.
+    - ``news``: the packets for the live subscribers.
+    - ``answers``: the packets for each joining subscriber.
+    - ``is_shallow``: whether only the first few entries were read, so that an entry stored late may be missing.
     """
 
     window: Window
@@ -59,16 +62,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a look found, before the activities are loaded."""
+    """The changes that a poll found, before their activities are loaded."""
 
-    look: Look
+    poll: Poll
     window: Window
     change: Change | None
     answers: list[Resumption | Gap | None]
     is_shallow: bool = False
 
     def ids(self) -> Iterable[int]:
-        """Yield the activities that are to be told of."""
+        """Yield the ids of the activities to load."""
         if self.change is not None and self.change.reaches:
             yield from self.change.added
         for answer in self.answers:
@@ -77,10 +80,10 @@ class _Plan:
 
 
 class TimelineReader:
-    """Looks at timelines. Blocks: for a thread other than the event loop's.
+    """Reads timelines. Its methods block, so call them on a thread other than the event loop's.
 
-    ``window_size`` is how many of the newest entries are compared with what was sent, ``most_missed`` how many are sent
-    again to one who comes back.
+    ``window_size`` is the number of newest entries that are compared with those already sent, ``most_missed`` the
+    number of entries that are sent again to a client that reconnects.
     """
 
     def __init__(
@@ -97,20 +100,21 @@ class TimelineReader:
         self._window_size = window_size
         self._most_missed = most_missed
 
-    def read(self, looks: Sequence[Look]) -> dict[str, Seen]:
-        """Return what is seen of each timeline.
+    def read(self, polls: Sequence[Poll]) -> dict[str, PollResult]:
+        """Return the result of each poll by key.
 
-        One read for all timelines nobody joins, one or two for each that somebody joins, and one for all activities.
+        One read for all timelines without joining subscribers, one or two for each other timeline, and one for all
+        activities.
         """
-        plans = [*self._plan_news(looks), *(self._plan_joining(look) for look in looks if look.joining)]
+        plans = [*self._plan_news(polls), *(self._plan_joining(poll) for poll in polls if poll.joining)]
         events = self._load({activity_id for plan in plans for activity_id in plan.ids()})
-        return {plan.look.key: self._tell(plan, events) for plan in plans}
+        return {plan.poll.key: self._result(plan, events) for plan in plans}
 
     def read_page(self, key: str, limit: int, cursor: str | None) -> dict[str, Any]:
-        """Return a page as a document; the first one with the position that a stream goes on from."""
+        """Return a page as a document; the first page holds the position at which a stream continues."""
         position = None
         if cursor is None:
-            # Before the items: what comes in between is in both then, and in none of them otherwise.
+            # Before the items: an entry that is added in between is then in both the page and the stream.
             position = self._position(key)
         page, activities = self._read_page(key, limit, cursor)
         return {
@@ -132,51 +136,51 @@ class TimelineReader:
         window, _ = self._read_deep(key, self._window_size)
         return encode_position(Position.of(window), key)
 
-    def _plan_news(self, looks: Sequence[Look]) -> Iterable[_Plan]:
+    def _plan_news(self, polls: Sequence[Poll]) -> Iterable[_Plan]:
         for depth, is_deep in ((FEW_ENTRIES, False), (self._window_size, True)):
-            chosen = [look for look in looks if look.is_deep is is_deep and not look.joining]
-            read = self._timelines.get_many_slices([look.key for look in chosen], 0, depth) if chosen else {}
-            for look in chosen:
-                ids = [entry.serialization_id for entry in read[look.key]]
-                yield self._plan_one(look, Window.of(ids, len(ids) < depth))
+            chosen = [poll for poll in polls if poll.is_deep is is_deep and not poll.joining]
+            read = self._timelines.get_many_slices([poll.key for poll in chosen], 0, depth) if chosen else {}
+            for poll in chosen:
+                ids = [entry.serialization_id for entry in read[poll.key]]
+                yield self._plan_one(poll, Window.of(ids, len(ids) < depth))
 
-    def _plan_one(self, look: Look, read: Window) -> _Plan:
-        if look.window is None:
-            return _Plan(look, read, None, [])
-        change = compare(look.window, read, self._window_size)
+    def _plan_one(self, poll: Poll, read: Window) -> _Plan:
+        if poll.window is None:
+            return _Plan(poll, read, None, [])
+        change = compare(poll.window, read, self._window_size)
         if not change.reaches:
-            deeper, _ = self._read_deep(look.key, self._window_size + self._most_missed)
-            change = compare(look.window, deeper, self._window_size)
-        elif not look.is_deep and read.lowest > 0:
-            return _Plan(look, change.window, change, [], is_shallow=True)
-        return _Plan(look, change.window, change, [])
+            deeper, _ = self._read_deep(poll.key, self._window_size + self._most_missed)
+            change = compare(poll.window, deeper, self._window_size)
+        elif not poll.is_deep and read.lowest > 0:
+            return _Plan(poll, change.window, change, [], is_shallow=True)
+        return _Plan(poll, change.window, change, [])
 
-    def _plan_joining(self, look: Look) -> _Plan:
-        positions = [None if text is None else decode_position(text, look.key) for text in look.joining]
-        window, floor = self._read_deep(look.key, self._window_size + FEW_ENTRIES)
-        if not _reaches(window, look.window, positions):
-            window, floor = self._read_deep(look.key, self._window_size + self._most_missed + 1)
-        # All from one read: what one who joins is told begins where the news of those who are live ends.
+    def _plan_joining(self, poll: Poll) -> _Plan:
+        positions = [None if text is None else decode_position(text, poll.key) for text in poll.joining]
+        window, floor = self._read_deep(poll.key, self._window_size + FEW_ENTRIES)
+        if not _reaches(window, poll.window, positions):
+            window, floor = self._read_deep(poll.key, self._window_size + self._most_missed + 1)
+        # All from one read: the stream of a joining subscriber starts where the news of the live ones ends.
         answers = [
             None if text is None else resume(position, window, floor, self._most_missed)
-            for text, position in zip(look.joining, positions, strict=True)
+            for text, position in zip(poll.joining, positions, strict=True)
         ]
-        change = None if look.window is None else compare(look.window, window, self._window_size)
-        return _Plan(look, window.cut(self._window_size), change, answers)
+        change = None if poll.window is None else compare(poll.window, window, self._window_size)
+        return _Plan(poll, window.cut(self._window_size), change, answers)
 
     def _read_deep(self, key: str, depth: int) -> tuple[Window, int | None]:
         page = self._timelines.get_page(key, depth)
         ids = [entry.serialization_id for entry in page.items]
         return Window.of(ids, page.next_cursor is None, page.floor), page.floor
 
-    def _tell(self, plan: _Plan, events: dict[int, bytes]) -> Seen:
-        look, change = plan.look, plan.change
-        writer = PacketWriter(look.key, events, self._window_size)
+    def _result(self, plan: _Plan, events: dict[int, bytes]) -> PollResult:
+        poll, change = plan.poll, plan.change
+        writer = PacketWriter(poll.key, events, self._window_size)
         answers = [writer.answer(answer, plan.window) for answer in plan.answers]
-        if look.window is None or change is None:
-            return Seen(plan.window, [], answers)
-        news = writer.news(look.window, change) if change.reaches else writer.gap(Gap.TOO_MANY, plan.window)
-        return Seen(plan.window, news, answers, plan.is_shallow)
+        if poll.window is None or change is None:
+            return PollResult(plan.window, [], answers)
+        news = writer.news(poll.window, change) if change.reaches else writer.gap(Gap.TOO_MANY, plan.window)
+        return PollResult(plan.window, news, answers, plan.is_shallow)
 
     def _load(self, ids: Iterable[int]) -> dict[int, bytes]:
         wanted = sorted(ids)
@@ -190,7 +194,7 @@ class TimelineReader:
         return [activity for activity_id in ids for activity in self._load_one(activity_id)]
 
     def _load_one(self, activity_id: int) -> list[Activity]:
-        """Return an activity, nothing if it is gone or damaged: one that is must not silence a timeline."""
+        """Return an activity, or nothing if it is missing or damaged: it must not stop its timeline."""
         try:
             return self._activities.get_many([activity_id])
         except StoredDataError as error:
@@ -198,7 +202,7 @@ class TimelineReader:
             return []
 
     def _made(self, activities: Iterable[Activity], make: Callable[[Activity], _Made]) -> dict[int, _Made]:
-        """Return ``{id: what is made of the activity}`` of those that it can be made of."""
+        """Return ``{id: make(activity)}``, without the activities for which ``make`` raises."""
         made = ((activity.serialization_id, _attempted(make, activity)) for activity in activities)
         return {activity_id: one for activity_id, one in made if one is not None}
 
@@ -213,13 +217,13 @@ class TimelineReader:
 def _attempted(make: Callable[[Activity], _Made], activity: Activity) -> _Made | None:
     try:
         return make(activity)
-    # Whatever an application's `render` raises for one activity must not end everybody's streams.
+    # An error of the application's `render` for one activity, of any kind, must not end all streams.
     except Exception:
         _logger.exception("the activity %s cannot be sent", id_to_text(activity.serialization_id))
         return None
 
 
 def _reaches(window: Window, live: Window | None, positions: Iterable[Position | None]) -> bool:
-    """Return whether a window reaches down to what those who are live and those who join know."""
+    """Return whether a window reaches as far down as the live and the joining subscribers know."""
     lowest = [position.lowest for position in positions if position is not None]
     return all(window.lowest <= one for one in lowest) and (live is None or window.lowest <= live.newest + 1)

@@ -1,4 +1,4 @@
-"""A stream of events as an answer to a request."""
+"""The response that streams a timeline's events."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from feedstore.live.hub import LiveTimelines, TooManyClients
 from feedstore.live.subscriber import Subscriber
 
 TRY_AGAIN = {"retry-after": "5"}
-"""The header that says when to ask again."""
-# A proxy that compresses would hold events back until a block of them is full.
+"""The header with the delay before the next request."""
+# A proxy that compresses would delay events until a block is full.
 _HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 
 class TimelineStream(Response):
-    """Streams a timeline until its client goes, or the stream is ended.
+    """Streams a timeline until the client disconnects or the stream is ended.
 
-    Two tasks a stream, one of them waiting for the client to go, and no timer of its own: the heartbeat's timer cuts
-    the connection of a client that takes nothing.
+    Each stream has two tasks, one of which waits for the client to disconnect, and no timer of its own: the heartbeat's
+    timer cuts the connection of a client that reads nothing.
     """
 
     media_type = "text/event-stream"
@@ -37,7 +37,7 @@ class TimelineStream(Response):
         self._position = position
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer: the head, then what there is to send as it comes; 503 if there are too many clients."""
+        """Send the head, then the events as they arrive; 503 if there are too many clients."""
         connection = ClientConnection(receive, send)
         try:
             subscriber = self._live.subscribe(self._key, self._position, connection)
@@ -49,7 +49,7 @@ class TimelineStream(Response):
         try:
             await self._send_all(send, subscriber, connection)
         except asyncio.CancelledError:
-            # The heartbeat cancelled the write; the server's own cancellation goes on.
+            # The heartbeat cancelled the write. A cancellation by the server is raised again.
             if not connection.is_cut:
                 raise
         finally:
@@ -62,7 +62,7 @@ class TimelineStream(Response):
         await send(_body(new_retry_hint()))
         while (data := await subscriber.next()) is not None:
             await send(_body(data))
-        # A server closes a connection only when its client has taken everything: here that is still bounded.
+        # A server closes a connection only after the client has read everything; here the heartbeat still bounds that.
         connection.wait_for_every_byte()
         await send(_body(b"", more=False))
         connection.wait_as_usual()

@@ -1,4 +1,4 @@
-"""One client's stream: what waits to be sent to it, within a bound."""
+"""The stream of one client: a bounded buffer of packets to send."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BEAT = Packet(HEARTBEAT)
 
 
 class Subscriber:
-    """What a client is to be sent, in order. Belongs to the event loop.
+    """The packets for a client, in order. Belongs to the event loop.
 
-    A client that takes less than comes holds back at most ``most_waiting`` live events. Then they are dropped, and once
-    it takes again, it goes on from the last event that it took, as one that was cut: with all that it missed, or a gap.
+    At most ``most_waiting`` live events are buffered for a slow client. On overflow the buffer is dropped. Once the
+    client reads again, it resumes from its last delivered event as after a reconnect: with all missed events, or a gap.
     """
 
     def __init__(
@@ -36,26 +36,26 @@ class Subscriber:
         self._catch_up = catch_up
         self._packets: deque[Packet] = deque()
         self._waiting = 0
-        self._is_behind = False
+        self._is_lagging = False
         self._is_over = False
         self._woken = asyncio.Event()
         # The head of the response is written first.
         self._writing_since: float | None = time.monotonic()
 
     def answer(self, packets: list[Packet]) -> None:
-        """Send what one who joins gets; bounded by what is sent again at most."""
+        """Send the packets for a joining subscriber; ``most_missed`` bounds them."""
         self._packets.extend(packets)
         self._waiting += sum(packet.events for packet in packets)
         self._most_allowed = self._waiting + self._most_waiting
         self._woken.set()
 
     def push(self, packet: Packet) -> bool:
-        """Send news; False if too much waits already, and everything that waits was dropped."""
+        """Send live events; return False if the buffer overflowed and was dropped."""
         if self._waiting + packet.events > self._most_allowed:
             self._packets.clear()
             self._waiting = 0
-            self._is_behind = True
-            # One that waits already has nothing to finish first: it catches up now.
+            self._is_lagging = True
+            # A client that waits for the next packet has nothing left to write, and catches up now.
             self._woken.set()
             return False
         self._packets.append(packet)
@@ -64,24 +64,24 @@ class Subscriber:
         return True
 
     def beat(self) -> None:
-        """Send a heartbeat, unless something waits to be sent anyway."""
+        """Send a heartbeat, unless packets wait to be sent."""
         if not self._packets and not self._is_over:
             self._packets.append(_BEAT)
             self._woken.set()
 
     def end(self, farewell: bytes = b"") -> None:
-        """End the stream, with some last bytes after what waits already."""
+        """End the stream, with some last bytes after the waiting packets."""
         if not self._is_over:
             self._is_over = True
             self._packets.append(Packet(farewell))
             self._woken.set()
 
     def is_stuck(self, seconds: float) -> bool:
-        """Return whether the packet that was taken last is being written for longer than ``seconds``."""
+        """Return whether the write of the last packet has lasted longer than ``seconds``."""
         return self._writing_since is not None and time.monotonic() - self._writing_since > seconds
 
     def cut(self) -> None:
-        """End the stream without sending what waits, and drop the client's connection if there is one."""
+        """End the stream without sending the waiting packets, and cut the client's connection if there is one."""
         self._is_over = True
         self._packets.clear()
         self._woken.set()
@@ -89,7 +89,7 @@ class Subscriber:
             self.connection.cut()
 
     async def next(self) -> bytes | None:
-        """Wait for what is to be sent next; None at the end. The call says that the packet before was written."""
+        """Wait for the next bytes to send; None at the end. The call means that the previous packet was written."""
         self._writing_since = None
         while True:
             if self._packets:
@@ -98,8 +98,8 @@ class Subscriber:
             if self._is_over:
                 self._writing_since = time.monotonic()
                 return None
-            if self._is_behind:
-                self._is_behind = False
+            if self._is_lagging:
+                self._is_lagging = False
                 self._catch_up(self)
             self._woken.clear()
             await self._woken.wait()

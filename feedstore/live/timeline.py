@@ -1,15 +1,15 @@
-"""One timeline that somebody watches live: who does, and what they know of it."""
+"""A timeline with live streams: its subscribers, and the window that they know."""
 
 from __future__ import annotations
 
 from feedstore.live.event import Packet
-from feedstore.live.reader import Look, Seen
+from feedstore.live.reader import Poll, PollResult
 from feedstore.live.subscriber import Subscriber
 from feedstore.live.window import Window
 
 
 class LiveTimeline:
-    """The clients of a timeline. At most one look at it is under way, so that none overtakes another.
+    """The subscribers of a timeline. At most one poll of it runs at a time, so results arrive in order.
 
     Belongs to the event loop.
     """
@@ -17,79 +17,79 @@ class LiveTimeline:
     def __init__(self, key: str) -> None:
         self.key = key
         self.is_busy = False
-        self.is_alone = False
+        self.is_polled_alone = False
         self.is_settling = False
         self.failures = 0
         self._window: Window | None = None
         self._is_marked = False
         self._is_deep = False
         self._live: dict[Subscriber, None] = {}
-        self._behind: dict[Subscriber, None] = {}
+        self._lagging: dict[Subscriber, None] = {}
         self._joining: dict[Subscriber, None] = {}
-        self._asked: dict[Subscriber, int] = {}
+        self._answering: dict[Subscriber, int] = {}
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody watches."""
-        return not (self._live or self._behind or self._joining or self._asked)
+        """Whether the timeline has no subscribers."""
+        return not (self._live or self._lagging or self._joining or self._answering)
 
     def subscribers(self) -> list[Subscriber]:
-        """Return all who watch."""
-        return [*self._live, *self._behind, *self._joining, *self._asked]
+        """Return all subscribers."""
+        return [*self._live, *self._lagging, *self._joining, *self._answering]
 
     @property
     def is_marked(self) -> bool:
-        """Whether it is to be looked at."""
+        """Whether a poll of the timeline is due."""
         return bool(self._joining) or (self._is_marked and bool(self._live))
 
     def mark(self, is_deep: bool = False) -> None:
-        """Note that it may have changed."""
+        """Note that the timeline may have changed."""
         self._is_marked = True
         self._is_deep |= is_deep
 
     def join(self, subscriber: Subscriber) -> None:
-        """Let somebody become live, with the next look."""
-        self._behind.pop(subscriber, None)
+        """Add a subscriber, which becomes live with the next poll."""
+        self._lagging.pop(subscriber, None)
         self._joining[subscriber] = None
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget somebody."""
-        for group in (self._live, self._behind, self._joining):
+        """Remove a subscriber."""
+        for group in (self._live, self._lagging, self._joining):
             group.pop(subscriber, None)
-        self._asked.pop(subscriber, None)
+        self._answering.pop(subscriber, None)
 
-    def look(self) -> Look:
-        """Begin a look."""
+    def begin_poll(self) -> Poll:
+        """Start a poll, and return what to read."""
         self.is_busy = True
         joining, self._joining = list(self._joining), {}
-        self._asked = {subscriber: number for number, subscriber in enumerate(joining)}
+        self._answering = {subscriber: number for number, subscriber in enumerate(joining)}
         is_deep, self._is_deep, self._is_marked = self._is_deep, False, False
         window = self._window if self._live else None
-        return Look(self.key, window, is_deep, tuple(subscriber.position for subscriber in joining))
+        return Poll(self.key, window, is_deep, tuple(subscriber.position for subscriber in joining))
 
-    def take(self, seen: Seen) -> None:
-        """End a look, and hand out what was seen."""
-        self.is_busy = self.is_alone = False
+    def finish_poll(self, result: PollResult) -> None:
+        """End a poll, and send its result to the subscribers."""
+        self.is_busy = self.is_polled_alone = False
         self.failures = 0
-        self._window = seen.window
-        for packet in seen.news:
+        self._window = result.window
+        for packet in result.news:
             self._send(packet)
-        for subscriber, number in self._asked.items():
-            subscriber.answer(seen.answers[number])
+        for subscriber, number in self._answering.items():
+            subscriber.answer(result.answers[number])
             self._live[subscriber] = None
-        self._asked = {}
+        self._answering = {}
 
-    def give_up(self, alone: bool) -> None:
-        """End a look that failed; all of it is to be done again, ``alone`` if another timeline may be the cause."""
+    def fail_poll(self, alone: bool) -> None:
+        """End a poll that failed, and mark it for repetition: ``alone`` if another timeline may be the cause."""
         self.is_busy = False
-        self.is_alone = alone
+        self.is_polled_alone = alone
         self.failures += 1
-        self._joining = {**dict.fromkeys(self._asked), **self._joining}
-        self._asked = {}
+        self._joining = {**dict.fromkeys(self._answering), **self._joining}
+        self._answering = {}
         self.mark(is_deep=True)
 
     def _send(self, packet: Packet) -> None:
         too_slow = [subscriber for subscriber in self._live if not subscriber.push(packet)]
         for subscriber in too_slow:
             del self._live[subscriber]
-            self._behind[subscriber] = None
+            self._lagging[subscriber] = None

@@ -1,4 +1,4 @@
-"""The newest entries of a timeline, as they were at one moment."""
+"""Windows: the newest entries of a timeline at one moment, and the changes between two of them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 
 NOTHING = -1
-"""The newest id of a timeline that never held one: every id is newer."""
+"""The newest id of a timeline that never held an entry: every id is newer."""
 _PACKED_ID = struct.Struct(f"{ID_BYTES}s")
 
 
 @dataclass(frozen=True)
 class Window:
-    """What is known of the newest entries of a timeline: all of them from ``lowest`` on, and nothing of those below.
+    """The known entries of a timeline: all entries from the id ``lowest`` on, and none below it.
 
-    - ``packed``: the entries' ids as 16 bytes each, newest first; 1.6 kB for 100 of them.
-    - ``newest``: the highest id that is known of: what is higher is news. Beyond the highest entry where entries that
-      were trimmed are known to have been higher.
-    - ``lowest``: where knowledge ends; 0 if the whole timeline is known.
+    - ``packed``: the ids of the entries, newest first, 16 bytes each; 1.6 kB for 100 entries.
+    - ``newest``: the highest known id; an entry above it is new. It is above the highest entry if higher entries are
+      known to have been trimmed.
+    - ``lowest``: the id at which the known part ends; 0 if the whole timeline is known.
     """
 
     packed: bytes
@@ -29,7 +29,7 @@ class Window:
 
     @classmethod
     def of(cls, ids: Sequence[int], is_complete: bool, floor: int | None = None) -> Window:
-        """Return the window over ``ids``, newest first, which are the whole timeline if it ``is_complete``."""
+        """Return the window of ``ids``, newest first; ``is_complete`` says whether they are the whole timeline."""
         newest = ids[0] if ids else NOTHING if floor is None else floor - 1
         lowest = 0 if is_complete else ids[-1]
         return cls(b"".join(map(id_to_bytes, ids)), newest, lowest)
@@ -47,7 +47,7 @@ class Window:
         return Window(b"".join(known), newest, lowest)
 
     def with_entry(self, activity_id: int, most: int) -> Window:
-        """Return this window with one entry more, cut to the newest ``most``."""
+        """Return this window with one more entry, limited to the newest ``most``."""
         one = id_to_bytes(activity_id)
         if activity_id > self.newest:
             return Window(one + self.packed, activity_id, self.lowest).cut(most)
@@ -55,7 +55,7 @@ class Window:
         return Window(packed, self.newest, self.lowest).cut(most)
 
     def without(self, ids: Iterable[int]) -> Window:
-        """Return this window without some entries."""
+        """Return this window without the entries of these ids."""
         gone = set(map(id_to_bytes, ids))
         if not gone:
             return self
@@ -71,9 +71,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a window: the entries that came and went, both oldest first, and the window as it is now.
+    """The difference between two windows: the ids that were added and removed, oldest first, and the current window.
 
-    ``reaches`` is False if entries may have come between the two of which neither knows: read deeper.
+    ``reaches`` is False if entries may have been added between the two windows that are in neither; then read deeper.
     """
 
     added: list[int]
@@ -83,25 +83,26 @@ class Change:
 
 
 def compare(old: Window, read: Window, most: int) -> Change:
-    """Return what changed from ``old`` to ``read``, and the newest ``most`` entries that are known now.
+    """Return the change from ``old`` to ``read``, with the newest ``most`` entries as its window.
 
-    An entry that was stored late, in the middle, has come; one that a trim or a removal took has gone. Where so much
-    went that the newest ``most`` reach further down than before, those that stand there have come too: whether they
-    stood there before is not known.
+    An entry that was stored late, in the middle, counts as added; an entry that a trim or a removal took counts as
+    removed. If so many were removed that the newest ``most`` reach further down than before, the entries there count as
+    added, because it is unknown whether they were there before.
     """
     return _news_on_top(old, read, most) or _any_change(old, read, most)
 
 
 def _news_on_top(old: Window, read: Window, most: int) -> Change | None:
-    """Return the change if all that happened is that entries came on top: what nearly always happens, for a fifth of
-    the time. None if more may have happened.
+    """Return the change if entries were only added at the top, None if there may be other changes.
+
+    This is the usual case. Measured: it takes a fifth of the time of the general comparison.
     """
     came = read.packed.find(old.packed[:ID_BYTES])
     kept = len(read.packed) - came
     if came < 0 or came % ID_BYTES or read.lowest < old.lowest or read.packed[came:] != old.packed[:kept]:
         return None
     if old.packed[kept : kept + ID_BYTES] >= id_to_bytes(read.lowest):
-        # It would have been read if it were still there.
+        # If this entry still existed, it would have been read.
         return None
     added = [id_from_bytes(one) for one in reversed(_split(read.packed[:came]))]
     return Change(added, [], Window(read.packed[:came] + old.packed, read.newest, old.lowest).cut(most))
@@ -121,7 +122,7 @@ def _any_change(old: Window, read: Window, most: int) -> Change:
 
 
 def _merged(old: Window, read: Window) -> Window:
-    """Return what is read, and below it what was known before."""
+    """Return the window that was read, and the known entries below it."""
     if read.lowest <= old.lowest:
         return read
     below = id_to_bytes(read.lowest)

@@ -1,4 +1,4 @@
-"""A page that shows a timeline live, and what serves it. Needs the extra ``sse``."""
+"""A page that shows a timeline live, and the server for it. Needs the extra ``sse``."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""The headers that keep a page to itself."""
+"""Security headers of pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware that lets a page load nothing but its own files, and no other page embed it or read its answers."""
+    """Middleware that lets a page load only its own files, and keeps other sites from embedding it or reading its answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The index of a namespace's timelines: one page of it, searched and sorted."""
+"""The index of a namespace's timelines, with search and sorting, one page at a time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MORE = '<p class="more"><a href="$url">More</a></p>'
 
 @dataclass(frozen=True)
 class IndexQuery:
-    """What a page of the index shows: keys that hold ``search`` in any case, after the key ``after``."""
+    """The query of an index page: keys that contain ``search``, ignoring case, after the key ``after``."""
 
     search: str = ""
     is_descending: bool = False
@@ -55,14 +55,14 @@ def render_index(keys: Iterable[str], query: IndexQuery) -> Markup:
 
 @dataclass
 class _Matching:
-    """How many keys match, and how many of them stand on the pages before."""
+    """The number of keys that match, and of those on earlier pages."""
 
     total: int = 0
     before: int = 0
 
 
 def _page(keys: Iterable[str], query: IndexQuery) -> tuple[list[str], _Matching]:
-    """Return the keys of a page and one more, in order; memory is bounded by the page."""
+    """Return the keys of a page and one more, in order. The page bounds the memory."""
     matching, wanted = _Matching(), query.search.casefold()
 
     def later() -> Iterable[str]:
@@ -80,7 +80,7 @@ def _page(keys: Iterable[str], query: IndexQuery) -> tuple[list[str], _Matching]
 
 def _count(before: int, shown: int, total: int, is_search: bool, is_partial: bool) -> str:
     if not total:
-        text = "No timeline's key holds that." if is_search else "There is no timeline yet."
+        text = "No timeline's key contains that text." if is_search else "There is no timeline yet."
     elif shown == total:
         text = f"{total:,} timeline{'s' * (total > 1)}"
     else:

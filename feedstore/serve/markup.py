@@ -1,4 +1,4 @@
-"""HTML that is filled in with texts, every one of them escaped."""
+"""HTML templates whose parts are escaped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from string import Template
 
 
 class Markup(str):
-    """A text that is HTML already, and is not escaped again."""
+    """A str that is HTML already and is not escaped again."""
 
     __slots__ = ()
 
@@ -16,9 +16,9 @@ NOTHING = Markup()
 
 
 def fill(template: str, **parts: str) -> Markup:
-    """Return ``template`` with its ``$name`` replaced, each part escaped unless it is :class:`Markup`.
+    """Return ``template`` with each ``$name`` replaced by its part, escaped unless it is :class:`Markup`.
 
-    Raises ``KeyError`` for a name that no part is given for.
+    Raises ``KeyError`` for a name without a part.
 
     >>> fill("<b>$who</b>", who="<script>")
     '<b>&lt;script&gt;</b>'

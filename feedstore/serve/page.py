@@ -1,4 +1,4 @@
-"""The page that shows a timeline, and the files that belong to it."""
+"""The page that shows a timeline, and its asset files."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def render_page(
     controls: Markup = NOTHING,
     root: str = "",
 ) -> str:
-    """Return the page as HTML; it asks ``timeline_url`` for pages and ``events_url`` for the stream.
+    """Return the page as HTML; it requests pages from ``timeline_url`` and the stream from ``events_url``.
 
-    ``root`` is the path under which the application's own paths begin, ``.`` where that is the folder of this page.
-    ``account`` stands at the right end of the bar, ``controls`` above the timeline. A form in it with the attribute
-    ``data-post`` is sent as JSON, and shows what the answer's ``said`` or ``detail`` says in its element ``.said``.
+    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``account`` is placed at the right
+    end of the bar, ``controls`` above the timeline. A form in it with the attribute ``data-post`` is sent as JSON, and
+    shows the ``said`` or ``detail`` of the answer in its element ``.said``.
     """
     feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
     entry = fill(_template("entry.html"), assets=root + ASSETS)
@@ -46,7 +46,7 @@ def render_page(
 
 
 def render_plain_page(heading: str, subheading: str, content: Markup, root: str = "") -> str:
-    """Return a page of the same looks without a timeline; ``root`` is as in :func:`render_page`."""
+    """Return a page of the same design without a timeline; ``root`` is as in :func:`render_page`."""
     return _framed(heading, subheading, content, root)
 
 

@@ -1,4 +1,4 @@
-"""Serving under a path of another site."""
+"""Serving an application under a path of another site."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class RootPath:
-    """Middleware that lets an application answer under ``path``, whether a proxy strips the path or passes it on."""
+    """Middleware for an application that is served under ``path``, whether a proxy strips the path or passes it on."""
 
     def __init__(self, app: ASGIApp, path: str) -> None:
         self._app = app
         self._path = path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with its path as ASGI has it: the root path first."""
+        """Pass a request on with the root path at the start of its path, as ASGI requires."""
         if scope["type"] == "http":
             path: str = scope["path"]
             if path == self._path:

@@ -1,4 +1,4 @@
-"""A site for looking at a store: every timeline of a namespace, for whoever holds the token, and nothing to change."""
+"""A read-only site that shows all timelines of a namespace to visitors with the token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from feedstore.serve.root_path import RootPath
 from feedstore.storage import Backend
 
 _MAY_LOOK = "may_look"
-# Every address is relative to the one page, so that a proxy may serve the site under any path.
+# All URLs are relative to the page, so that a proxy may serve the site under any path.
 _ROOT = "."
 _CHOOSER = """
 <form class="card" method="get" action="./">
@@ -39,7 +39,7 @@ _LOCKED = '<p class="empty">Open the address that <b>feedstore serve</b> printed
 
 
 class Viewer:
-    """The pages of the site. Who shows the token once gets a signed cookie, and may then look at every timeline."""
+    """The pages of the site. A visitor who sends the token gets a signed cookie, and may then see every timeline."""
 
     def __init__(self, backend: Backend, live: LiveTimelines, token: str, about: str) -> None:
         self._backend = backend
@@ -48,14 +48,14 @@ class Viewer:
         self._about = about
 
     async def home(self, request: Request) -> Response:
-        """Show the timelines that there are, or the one that ``?key=`` names; ``?token=`` lets its holder in."""
+        """Show the index, or the timeline in ``?key=``. A valid ``?token=`` sets the cookie."""
         token = request.query_params.get("token")
         if token is not None and compare_digest(token.encode(), self._token.encode()):
             request.session[_MAY_LOOK] = True
             rest = {"key": request.query_params["key"]} if "key" in request.query_params else {}
             return RedirectResponse(f"./?{urlencode(rest)}" if rest else "./", status_code=303)
         if not request.session.get(_MAY_LOOK):
-            # Without a word about the store: anybody may see this page.
+            # The page says nothing about the store, because every visitor may see it.
             return HTMLResponse(render_plain_page("Locked", "", Markup(_LOCKED), _ROOT), status_code=403)
         key = request.query_params.get("key")
         if key is not None:
@@ -63,7 +63,7 @@ class Viewer:
         return HTMLResponse(await run_in_threadpool(self._list_page, _index_query(request)))
 
     def authorize(self, request: Request) -> str | None:
-        """Return the key that is asked for, if the request's sender was let in."""
+        """Return the requested key if the request has the cookie, else None."""
         return request.query_params.get("key") if request.session.get(_MAY_LOOK) else None
 
     def _timeline_page(self, key: str) -> str:
@@ -83,10 +83,10 @@ def _index_query(request: Request) -> IndexQuery:
 
 
 def new_viewer(backend: Backend, token: str, about: str, root_path: str = "") -> Starlette:
-    """Return the site as an application. Sessions are signed with a secret of this process's own, and end with it.
+    """Return the site as an application. Sessions are signed with a secret of this process, and end with it.
 
-    ``about`` describes the store to those who were let in. ``root_path`` is the path that the site stands under, such
-    as ``/feeds``; a proxy that strips the path needs none.
+    ``about`` describes the store to visitors with the token. ``root_path`` is the path of the site, such as
+    ``/feeds``; a proxy that strips the path needs none.
     """
     live = LiveTimelines(backend)
     viewer = Viewer(backend, live, token, about)
@@ -104,7 +104,7 @@ def new_viewer(backend: Backend, token: str, about: str, root_path: str = "") ->
     session = Middleware(
         SessionMiddleware,
         secret_key=secrets.token_urlsafe(),
-        # Cookies are not kept apart by port: two viewers on one machine must not sign each other out.
+        # Browsers do not separate cookies by port: two viewers on one machine must not sign each other out.
         session_cookie=f"feedstore_viewer_{secrets.token_hex(4)}",
         max_age=None,
         path=root_path or "/",

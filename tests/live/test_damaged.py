@@ -52,7 +52,7 @@ def test_a_timeline_that_cannot_be_read_ends_its_own_streams(
         scene.add(3)
         healthy.read_until_event("activity", 2)
     assert scene.live.is_closed is False
-    assert caplog.text.count(f"the streams of the timeline {EVE!r} end") == 1
+    assert caplog.text.count(f"the timeline {EVE!r} cannot be read; its streams end") == 1
     # Once it can be read, its clients are live again.
     repaired = scene.stream(who="eve")
     scene.add(4, key=EVE)
