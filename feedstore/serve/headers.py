@@ -19,7 +19,7 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """Middleware that lets a page load only its own files, and keeps other sites from embedding it or reading its answers."""
+    """Middleware that lets a page load only its own files, and no other site embed it or read its answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

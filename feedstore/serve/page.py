@@ -36,9 +36,9 @@ def render_page(
 ) -> str:
     """Return the page as HTML; it requests pages from ``timeline_url`` and the stream from ``events_url``.
 
-    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``account`` is placed at the right
-    end of the bar, ``controls`` above the timeline. A form in it with the attribute ``data-post`` is sent as JSON, and
-    shows the ``said`` or ``detail`` of the answer in its element ``.said``.
+    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``account`` is placed at the
+    right end of the bar, ``controls`` above the timeline. A form in it with the attribute ``data-post`` is sent as
+    JSON, and shows the ``said`` or ``detail`` of the answer in its element ``.said``.
     """
     feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
     entry = fill(_template("entry.html"), assets=root + ASSETS)

@@ -101,7 +101,7 @@ def test_the_index_shows_how_much_it_shows_and_is_searched(
     page.get_by_label("Search").fill("none such")
     page.get_by_role("button", name="Search").click()
     page.wait_for_url("**search=none**")
-    assert page.locator(".count").inner_text() == "No timeline's key holds that."
+    assert page.locator(".count").inner_text() == "No timeline's key contains that text."
 
 
 def _second_line(process: subprocess.Popen[str]) -> str:
