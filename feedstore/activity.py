@@ -123,7 +123,7 @@ class Activity(_Frozen):
     of one id may differ: compare :attr:`reference`, or call ``contains`` of a timeline storage. Raises
     :class:`InvalidTypeError` or :class:`InvalidValueError`, naming the field.
 
-    >>> from datetime import datetime
+    >>> from datetime import datetime, timezone
     >>> like = Activity("ann", "like", "photo:7", time=datetime(2026, 1, 1, tzinfo=timezone.utc))
     >>> like.serialization_id == Activity("ann", "like", "photo:7", time=like.time).serialization_id
     True

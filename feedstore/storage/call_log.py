@@ -18,9 +18,11 @@ logger = logging.getLogger("feedstore.calls")
 # Those that only call another one of these are left out: ``add`` and ``get``, for instance.
 LOGGED = (
     *("add_many", "get_many", "remove_many", "iterate", "flush", "add_to_many", "remove_from_many", "trim", "delete"),
-    *("get_slice", "get_page", "get_many_slices", "index_of", "contains", "count", "keys"),
+    *("add_to_each", "get_slice", "get_page", "get_many_slices", "get_many_pages"),
+    *("index_of", "contains", "contains_many", "count", "keys"),
     *("upsert", "get", "exists", "fetch_one", "fetch_many", "fetch_by_prefix", "fetch_all", "items"),
-    *("delete_by_prefix", "push_many", "receive_many", "ack"),
+    *("insert", "replace", "require", "require_absent", "delete_by_prefix"),
+    *("push_many", "receive_many", "ack"),
 )
 _LONGEST_KEY = 80
 _StorageType = TypeVar("_StorageType")

@@ -36,11 +36,13 @@ pytest.register_assert_rewrite(*(f"{__name__}.{path.stem}" for path in Path(__fi
 
 from feedstore.testing.contract import (  # noqa: E402
     ActivityContract,
+    ArgumentContract,
     BackendContract,
     KvContract,
     NotifyContract,
     QueueContract,
     RepositoryContract,
+    StoreContract,
     TimelineContract,
 )
 from feedstore.testing.repository_suite import OpenChannels  # noqa: E402
@@ -48,6 +50,7 @@ from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
 __all__ = [
     "ActivityContract",
+    "ArgumentContract",
     "BackendContract",
     "KvContract",
     "NotifyContract",
@@ -55,6 +58,7 @@ __all__ = [
     "OpenChannels",
     "QueueContract",
     "RepositoryContract",
+    "StoreContract",
     "Suite",
     "TimelineContract",
 ]

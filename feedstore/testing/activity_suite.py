@@ -121,22 +121,6 @@ class ActivitySuite(Suite):
             assert activities.remove(activity.serialization_id) == counted(backend, 1)
             assert activities.get(activity.serialization_id) is None
 
-    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
-    def test_activity_what_is_no_id_is_refused(
-        self, activities: ActivityStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T5: an id out of range or of another type is refused, and nothing else of the call happens (T13)."""
-        activities.add_many(make_activities(2))
-        with pytest.raises(error):
-            activities.get(refused)
-        with pytest.raises(error):
-            activities.get_many([make_activity(0), refused])
-        with pytest.raises(error):
-            activities.remove_many([make_activity(0), refused])
-        with pytest.raises((TypeError, ValueError)):
-            activities.add_many([make_activity(3), refused])
-        assert list(activities.iterate()) == make_activities(2)
-
     def test_get_many_keeps_the_order_asked_for(self, activities: ActivityStorage) -> None:
         """T12: unknown ids are left out, and one that is asked for twice comes twice."""
         zero, one, two = make_activities(3)
@@ -171,25 +155,6 @@ class ActivitySuite(Suite):
         assert activities.get_many(activity for activity in given) == given
         assert activities.remove_many(set(given[:2])) == counted(backend, 2)
         assert activities.remove_many(dict.fromkeys(given)) == counted(backend, 1)
-
-    def test_activity_one_where_many_are_wanted_is_refused(self, activities: ActivityStorage) -> None:
-        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
-        text = "00000000-0000-0000-0000-0000000000ff"
-        refused: Any
-        for call in (activities.add_many, activities.get_many, activities.remove_many):
-            for refused in (make_activity(), text, 7, None):
-                with pytest.raises(TypeError):
-                    call(refused)
-
-    def test_activity_one_bad_item_and_nothing_is_written(self, activities: ActivityStorage) -> None:
-        """T13: all are checked and serialized before the first is sent."""
-        unstorable = with_context({"set": {1, 2}})
-        for bad in (unstorable, object(), None, "text", make_activity(2).reference):
-            with pytest.raises(TypeError):
-                activities.add_many([make_activity(0), bad, make_activity(1)])
-        with pytest.raises(ValueError, match="surrogate"):
-            activities.add_many([make_activity(0), with_context({"text": "\ud800"})])
-        assert list(activities.iterate()) == []
 
     def test_activity_what_comes_back_is_not_what_is_stored(self, activities: ActivityStorage) -> None:
         """T11: changing what came back, or what was handed in, changes nothing that is stored."""
@@ -296,3 +261,42 @@ class ActivityIterationSuite(Suite):
         assert list(activities.iterate()) == []
         activities.add(make_activity())
         assert list(activities.iterate()) == [make_activity()]
+
+
+class ActivityArgumentSuite(Suite):
+    """Activity storages refuse what is no id, no activity or no list."""
+
+    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
+    def test_activity_what_is_no_id_is_refused(
+        self, activities: ActivityStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T5: an id out of range or of another type is refused, and nothing else of the call happens (T13)."""
+        activities.add_many(make_activities(2))
+        with pytest.raises(error):
+            activities.get(refused)
+        with pytest.raises(error):
+            activities.get_many([make_activity(0), refused])
+        with pytest.raises(error):
+            activities.remove_many([make_activity(0), refused])
+        with pytest.raises((TypeError, ValueError)):
+            activities.add_many([make_activity(3), refused])
+        assert list(activities.iterate()) == make_activities(2)
+
+    def test_activity_one_where_many_are_wanted_is_refused(self, activities: ActivityStorage) -> None:
+        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
+        text = "00000000-0000-0000-0000-0000000000ff"
+        refused: Any
+        for call in (activities.add_many, activities.get_many, activities.remove_many):
+            for refused in (make_activity(), text, 7, None):
+                with pytest.raises(TypeError):
+                    call(refused)
+
+    def test_activity_one_bad_item_and_nothing_is_written(self, activities: ActivityStorage) -> None:
+        """T13: all are checked and serialized before the first is sent."""
+        unstorable = with_context({"set": {1, 2}})
+        for bad in (unstorable, object(), None, "text", make_activity(2).reference):
+            with pytest.raises(TypeError):
+                activities.add_many([make_activity(0), bad, make_activity(1)])
+        with pytest.raises(ValueError, match="surrogate"):
+            activities.add_many([make_activity(0), with_context({"text": "\ud800"})])
+        assert list(activities.iterate()) == []

@@ -153,24 +153,6 @@ class BatchSuite(Suite):
         assert found.extra_context == {"list": [1]}
         assert kv.fetch_one("key") == [1]
 
-    def test_bad_input_is_refused_at_the_call(
-        self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
-    ) -> None:
-        """T13: the call that was given bad input raises and queues nothing; the others are sent."""
-        bad: Any = object()
-        with backend.batch() as batch:
-            activities.add(make_activity(), batch_interface=batch)
-            with pytest.raises(TypeError):
-                activities.add_many([make_activity(1), bad], batch_interface=batch)
-            with pytest.raises(ValueError, match="empty"):
-                timelines.add("", 1, batch_interface=batch)
-            with pytest.raises(ValueError, match="length"):
-                timelines.trim("key", -1, batch_interface=batch)
-            with pytest.raises(TypeError):
-                kv.upsert("key", bad, batch_interface=batch)
-        assert batch.results == [counted(backend, 1)]
-        assert list(activities.iterate()) == [make_activity()]
-
     @pytest.mark.parametrize("atomic", [False, True])
     def test_an_exception_inside_sends_nothing(
         self, backend: Backend, timelines: TimelineStorage, kv: KvStorage, atomic: bool
@@ -225,34 +207,6 @@ class BatchSuite(Suite):
         assert batch.results == [0] * 8 + [counted(backend, 1)]
         assert timelines.count("key") == 4
 
-    def test_a_batch_is_used_once(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """Decision 5: writes before or after the block, and a second block, are refused, and change nothing."""
-        batch = backend.batch()
-        with pytest.raises(ValueError, match="batch"):
-            timelines.add("key", 1, batch_interface=batch)
-        with batch:
-            timelines.add("key", 2, batch_interface=batch)
-            with pytest.raises(ValueError, match="batch"):
-                batch.__enter__()
-        with pytest.raises(ValueError, match="batch"):
-            timelines.add("key", 3, batch_interface=batch)
-        with pytest.raises(ValueError, match="batch"):
-            batch.__enter__()
-        assert ids_of(timelines.get_slice("key", 0, None)) == [2]
-
-    def test_another_backend_s_batch_is_refused(
-        self, open_backend: OpenBackend, backend: Backend, timelines: TimelineStorage, kv: KvStorage
-    ) -> None:
-        """Decision 5: another namespace's batch is a ValueError at the call, and nothing is queued."""
-        for other in (open_backend(), backend.with_namespace("elsewhere")):
-            with other.batch() as batch:
-                with pytest.raises(ValueError, match="batch"):
-                    timelines.add("key", 1, batch_interface=batch)
-                with pytest.raises(ValueError, match="batch"):
-                    kv.flush(batch_interface=batch)
-                assert len(batch) == 0
-        assert list(timelines.keys()) == []
-
     def test_storages_of_one_namespace_share_a_batch(self, backend: Backend) -> None:
         """Decision 5: so do storages of ``with_namespace`` of the same name, which stand on the same store."""
         same = backend.with_namespace(backend.namespace)
@@ -260,16 +214,6 @@ class BatchSuite(Suite):
             backend.timeline_storage().add("key", 1, batch_interface=batch)
             same.timeline_storage().add("key", 2, batch_interface=batch)
         assert backend.timeline_storage().count("key") == 2
-
-    def test_what_is_no_batch_is_refused(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
-        """T5: a TypeError names the argument, and nothing is written."""
-        refused: Any
-        for refused in (object(), "batch", timelines, True, 0):
-            with pytest.raises(TypeError, match="batch_interface"):
-                timelines.add("key", 1, batch_interface=refused)
-            with pytest.raises(TypeError, match="batch_interface"):
-                activities.add_many([], batch_interface=refused)
-        assert list(timelines.keys()) == []
 
     def test_a_large_batch(self, backend: Backend, timelines: TimelineStorage, kv: KvStorage) -> None:
         """Decision 5: thousands of writes are one batch."""
@@ -332,4 +276,64 @@ class AtomicBatchSuite(Suite):
         with pytest.raises(AtomicityError):
             batch.__exit__(None, None, None)
         assert list(activities.iterate()) == []
+        assert list(timelines.keys()) == []
+
+
+class BatchArgumentSuite(Suite):
+    """Batches refuse what does not belong to them."""
+
+    def test_bad_input_is_refused_at_the_call(
+        self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage
+    ) -> None:
+        """T13: the call that was given bad input raises and queues nothing; the others are sent."""
+        bad: Any = object()
+        with backend.batch() as batch:
+            activities.add(make_activity(), batch_interface=batch)
+            with pytest.raises(TypeError):
+                activities.add_many([make_activity(1), bad], batch_interface=batch)
+            with pytest.raises(ValueError, match="empty"):
+                timelines.add("", 1, batch_interface=batch)
+            with pytest.raises(ValueError, match="length"):
+                timelines.trim("key", -1, batch_interface=batch)
+            with pytest.raises(TypeError):
+                kv.upsert("key", bad, batch_interface=batch)
+        assert batch.results == [counted(backend, 1)]
+        assert list(activities.iterate()) == [make_activity()]
+
+    def test_a_batch_is_used_once(self, backend: Backend, timelines: TimelineStorage) -> None:
+        """Decision 5: writes before or after the block, and a second block, are refused, and change nothing."""
+        batch = backend.batch()
+        with pytest.raises(ValueError, match="batch"):
+            timelines.add("key", 1, batch_interface=batch)
+        with batch:
+            timelines.add("key", 2, batch_interface=batch)
+            with pytest.raises(ValueError, match="batch"):
+                batch.__enter__()
+        with pytest.raises(ValueError, match="batch"):
+            timelines.add("key", 3, batch_interface=batch)
+        with pytest.raises(ValueError, match="batch"):
+            batch.__enter__()
+        assert ids_of(timelines.get_slice("key", 0, None)) == [2]
+
+    def test_another_backend_s_batch_is_refused(
+        self, open_backend: OpenBackend, backend: Backend, timelines: TimelineStorage, kv: KvStorage
+    ) -> None:
+        """Decision 5: another namespace's batch is a ValueError at the call, and nothing is queued."""
+        for other in (open_backend(), backend.with_namespace("elsewhere")):
+            with other.batch() as batch:
+                with pytest.raises(ValueError, match="batch"):
+                    timelines.add("key", 1, batch_interface=batch)
+                with pytest.raises(ValueError, match="batch"):
+                    kv.flush(batch_interface=batch)
+                assert len(batch) == 0
+        assert list(timelines.keys()) == []
+
+    def test_what_is_no_batch_is_refused(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
+        """T5: a TypeError names the argument, and nothing is written."""
+        refused: Any
+        for refused in (object(), "batch", timelines, True, 0):
+            with pytest.raises(TypeError, match="batch_interface"):
+                timelines.add("key", 1, batch_interface=refused)
+            with pytest.raises(TypeError, match="batch_interface"):
+                activities.add_many([], batch_interface=refused)
         assert list(timelines.keys()) == []

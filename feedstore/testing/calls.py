@@ -25,11 +25,14 @@ TIMELINE_CALLS: Calls = {
     "add": ("key", _ACTIVITY),
     "add_many": ("key", [_ACTIVITY]),
     "add_to_many": (["key"], [_ACTIVITY]),
+    "add_to_each": ({"key": [_ACTIVITY]},),
     "get_slice": ("key", 0, 5),
     "get_page": ("key", 5),
     "get_many_slices": (["key"], 0, 5),
+    "get_many_pages": (["key"], 5),
     "index_of": ("key", _ACTIVITY),
     "contains": ("key", _ACTIVITY),
+    "contains_many": ("key", [_ACTIVITY]),
     "count": ("key",),
     "keys": (),
     "trim": ("key", 5),
@@ -48,15 +51,24 @@ KV_CALLS: Calls = {
     "fetch_by_prefix": ("",),
     "fetch_all": (),
     "items": (),
+    "keys": (),
     "delete": ("key",),
     "delete_by_prefix": ("ke",),
     "flush": (),
 }
+CONDITIONAL_CALLS: Calls = {
+    "insert": ("key", 1),
+    "replace": ("key", 1, 2),
+    "require": ("key", 1),
+    "require_absent": ("key",),
+}
+"""The calls of a key-value storage that need an ability, or an atomic batch."""
 BACKEND_CALLS: Calls = {"ping": (), "with_namespace": ("other",)}
 WRITES = {
     "add",
     "add_many",
     "add_to_many",
+    "add_to_each",
     "remove",
     "remove_many",
     "remove_from_many",

@@ -88,6 +88,10 @@ class CollectionSuite(Suite):
         assert timelines.get_slice("key", 0, 5, hydrate_from=activities) == two[::-1]
         assert timelines.get_slice("key", 0, 5, hydrate_from=backend.activity_storage()) == []
 
+
+class CollectionArgumentSuite(Suite):
+    """Names of collections."""
+
     def test_a_name_is_a_key(self, backend: Backend) -> None:
         """K2: what is no key is no name of a collection."""
         for wrong in ("", "x" * 1025, 7, "\ud800"):

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from feedstore.testing.activity_suite import ActivityIterationSuite, ActivitySuite
+from feedstore.testing.activity_suite import ActivityArgumentSuite, ActivityIterationSuite, ActivitySuite
 from feedstore.testing.backend_suite import BackendSuite
-from feedstore.testing.batch_suite import AtomicBatchSuite, BatchSuite
+from feedstore.testing.batch_suite import AtomicBatchSuite, BatchArgumentSuite, BatchSuite
 from feedstore.testing.channel_repository_suite import ChannelRepositorySuite
-from feedstore.testing.collection_suite import CollectionSuite
+from feedstore.testing.collection_suite import CollectionArgumentSuite, CollectionSuite
 from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
-from feedstore.testing.delivery_suite import DeliverySuite, MergeReadsSuite
-from feedstore.testing.fan_out_suite import FanOutSuite
-from feedstore.testing.hydrate_suite import HydrateSuite
-from feedstore.testing.key_suite import KeySuite
+from feedstore.testing.delivery_suite import DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
+from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
+from feedstore.testing.hydrate_suite import HydrateArgumentSuite, HydrateSuite
+from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
-from feedstore.testing.kv_suite import KvSuite
-from feedstore.testing.kv_value_suite import KvValueSuite
-from feedstore.testing.notify_suite import NotifySuite
+from feedstore.testing.kv_suite import KvArgumentSuite, KvSuite
+from feedstore.testing.kv_value_suite import KvCodecSuite, KvValueSuite
+from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
 from feedstore.testing.part_repository_suite import PartRepositorySuite
 from feedstore.testing.queue_consumers_suite import QueueConsumersSuite
-from feedstore.testing.queue_suite import QueueSuite
+from feedstore.testing.queue_suite import QueueArgumentSuite, QueueSuite
 from feedstore.testing.serializer_suite import SerializerSuite
 from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
-from feedstore.testing.timeline_add_suite import TimelineAddSuite, TimelineRemoveSuite
-from feedstore.testing.timeline_page_suite import TimelinePageSuite, TimelineWalkSuite
-from feedstore.testing.timeline_position_suite import TimelinePositionSuite
-from feedstore.testing.timeline_slice_suite import ManySlicesSuite, TimelineSliceSuite
-from feedstore.testing.timeline_trim_suite import TimelineFloorSuite, TimelineTrimSuite
+from feedstore.testing.timeline_add_suite import TimelineAddArgumentSuite, TimelineAddSuite, TimelineRemoveSuite
+from feedstore.testing.timeline_page_suite import TimelinePageArgumentSuite, TimelinePageSuite, TimelineWalkSuite
+from feedstore.testing.timeline_position_suite import TimelinePositionArgumentSuite, TimelinePositionSuite
+from feedstore.testing.timeline_slice_suite import ManySlicesSuite, TimelineSliceArgumentSuite, TimelineSliceSuite
+from feedstore.testing.timeline_trim_suite import TimelineFloorSuite, TimelineTrimArgumentSuite, TimelineTrimSuite
 
 
 class ActivityContract(ActivitySuite, ActivityIterationSuite):
@@ -63,13 +63,12 @@ class NotifyContract(NotifySuite):
     """The contract of notifiers."""
 
 
-class BackendContract(
+class StoreContract(
     ActivityContract,
     TimelineContract,
     KvContract,
     QueueContract,
     NotifyContract,
-    StorageSuite,
     MetricsSuite,
     SerializerSuite,
     BatchSuite,
@@ -80,6 +79,35 @@ class BackendContract(
     ForkSuite,
     ProcessSuite,
 ):
+    """The part of the contract that the hooks of a backend decide."""
+
+
+class ArgumentContract(
+    ActivityArgumentSuite,
+    TimelineAddArgumentSuite,
+    TimelineSliceArgumentSuite,
+    TimelinePageArgumentSuite,
+    TimelinePositionArgumentSuite,
+    TimelineTrimArgumentSuite,
+    FanOutArgumentSuite,
+    DeliveryArgumentSuite,
+    HydrateArgumentSuite,
+    KeyArgumentSuite,
+    KvArgumentSuite,
+    KvCodecSuite,
+    QueueArgumentSuite,
+    NotifyArgumentSuite,
+    BatchArgumentSuite,
+    CollectionArgumentSuite,
+    StorageSuite,
+):
+    """The part of the contract that the storages decide before they call a hook: arguments, options, codecs.
+
+    A backend that overrides no public method of the storages cannot break it.
+    """
+
+
+class BackendContract(StoreContract, ArgumentContract):
     """The whole contract of a backend. Inherit it, and provide the fixture ``open_backend``."""
 
 

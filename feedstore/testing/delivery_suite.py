@@ -57,14 +57,6 @@ class DeliverySuite(Suite):
             newest = ids_of(timelines.get_slice(f"key:{number}", 0, 2))
             assert newest == [number + 2, number + 1]
 
-    def test_one_bad_delivery_and_nothing_is_written(self, timelines: TimelineStorage) -> None:
-        """T13: all deliveries of one call are checked before the first is sent."""
-        bad: Any
-        for bad in ({"a": [1], "b": [object()]}, {"a": [1], "": [2]}, {"a": [1], 7: [2]}, [("a", [1])], {"a": 1}):
-            with pytest.raises((ValueError, TypeError)):
-                timelines.add_to_each(bad)
-        assert list(timelines.keys()) == []
-
     def test_the_newest_of_each_payload_stay(self, groups: TimelineStorage) -> None:
         """T20: of the entries that share a payload the newest m stay, of the others all."""
         groups.add_many("key", [*by("ann", 1, 2, 3), *by("bob", 4), 5])
@@ -149,25 +141,6 @@ class DeliverySuite(Suite):
         groups.add_to_many(["{a}"], by("eve", 6), companions=[":unseen"], max_length=2)
         assert [one for one, _ in groups.get_slice("{a}", 0, None)] == [6, 5]
         assert [one for one, _ in groups.get_slice("{a}:unseen", 0, None)] == [6, 5]
-
-    def test_wrong_limits(self, timelines: TimelineStorage) -> None:
-        """T5, T6: a limit that cannot be kept is refused, before anything is written."""
-        add: Any = timelines.add_to_many
-        refused: tuple[dict[str, Any], ...] = (
-            {"max_per_payload": 0},
-            {"max_per_payload": -1},
-            {"max_per_payload": "2"},
-            {"companions": [""]},
-            {"companions": "unseen"},
-            {"companions": [7]},
-            {"companions": ["x" * 1024]},
-        )
-        for options in refused:
-            with pytest.raises((ValueError, TypeError)):
-                add(["a"], [1], **options)
-        with pytest.raises(InvalidValueError, match="companion"):
-            add(["a", "a:unseen"], [1], companions=[":unseen"])
-        assert list(timelines.keys()) == []
 
     def test_limits_in_a_batch(self, backend: Backend, groups: TimelineStorage) -> None:
         """Decision 5: deliveries with limits join a batch, whose later writes see its earlier ones."""
@@ -257,3 +230,34 @@ class MergeReadsSuite(Suite):
         assert pages["b"].items == [make_activity(0)]
         rest = timelines.get_many_pages(["a", "b"], 2, pages["a"].next_cursor, hydrate_from=activities)
         assert rest["a"].items == [three[0]]
+
+
+class DeliveryArgumentSuite(Suite):
+    """Deliveries refuse wrong limits and wrong items."""
+
+    def test_one_bad_delivery_and_nothing_is_written(self, timelines: TimelineStorage) -> None:
+        """T13: all deliveries of one call are checked before the first is sent."""
+        bad: Any
+        for bad in ({"a": [1], "b": [object()]}, {"a": [1], "": [2]}, {"a": [1], 7: [2]}, [("a", [1])], {"a": 1}):
+            with pytest.raises((ValueError, TypeError)):
+                timelines.add_to_each(bad)
+        assert list(timelines.keys()) == []
+
+    def test_wrong_limits(self, timelines: TimelineStorage) -> None:
+        """T5, T6: a limit that cannot be kept is refused, before anything is written."""
+        add: Any = timelines.add_to_many
+        refused: tuple[dict[str, Any], ...] = (
+            {"max_per_payload": 0},
+            {"max_per_payload": -1},
+            {"max_per_payload": "2"},
+            {"companions": [""]},
+            {"companions": "unseen"},
+            {"companions": [7]},
+            {"companions": ["x" * 1024]},
+        )
+        for options in refused:
+            with pytest.raises((ValueError, TypeError)):
+                add(["a"], [1], **options)
+        with pytest.raises(InvalidValueError, match="companion"):
+            add(["a", "a:unseen"], [1], companions=[":unseen"])
+        assert list(timelines.keys()) == []

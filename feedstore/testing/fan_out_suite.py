@@ -37,14 +37,6 @@ class FanOutSuite(Suite):
         assert timelines.add_to_many(["a", "b"], range(5), max_length=2) == counted(backend, 10)
         assert timelines.add_to_many(["a", "b"], range(10), max_length=1) == counted(backend, 16)
 
-    def test_a_maximum_length_of_nothing_is_refused(self, timelines: TimelineStorage) -> None:
-        """T6: a fan-out that would empty timelines is a ValueError that names the calls which do that."""
-        timelines.add_to_many(["a"], [1, 2])
-        for refused in (0, -1):
-            with pytest.raises(ValueError, match=r"max_length is .*1 or more; trim\(key, 0\)"):
-                timelines.add_to_many(["a", "b"], [3], max_length=refused)
-        assert timelines.count("a") == 2
-
     def test_a_key_that_comes_twice_counts_once(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: of duplicates in one call, keys count once and the last activity wins."""
         assert timelines.add_to_many(["a", "b", "a"], [1, 2, 1]) == counted(backend, 4)
@@ -128,32 +120,6 @@ class FanOutSuite(Suite):
         assert timelines.add_to_many(iter("abc"), iter(range(4)), max_length=9) == counted(backend, 12)
         assert timelines.remove_from_many((key for key in "ab"), {0: None, 1: None}) == counted(backend, 4)
 
-    def test_fan_out_one_key_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: a text in the place of a list of keys is a TypeError, not its characters."""
-        keys: Any
-        for keys in ("abc", 7, None):
-            with pytest.raises(TypeError):
-                timelines.add_to_many(keys, [1])
-            with pytest.raises(TypeError):
-                timelines.remove_from_many(keys, [1])
-        activity: Any = make_activity()
-        with pytest.raises(TypeError):
-            timelines.add_to_many(["a"], activity)
-        assert list(timelines.keys()) == []
-
-    @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS)
-    def test_one_bad_key_and_nothing_is_written(
-        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T13: all keys are checked before the first is sent."""
-        timelines.add("a", 1)
-        with pytest.raises(error):
-            timelines.add_to_many(["b", refused, "c"], [2], max_length=5)
-        with pytest.raises(error):
-            timelines.remove_from_many(["a", refused], [1])
-        assert list(timelines.keys()) == ["a"]
-        assert timelines.count("a") == 1
-
     def test_remove_from_many_counts_what_was_there(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: ids and timelines that are not there are no error."""
         timelines.add_to_many(["a", "b"], range(5))
@@ -190,3 +156,41 @@ class FanOutSuite(Suite):
         keys = [f"feed:{number}" for number in range(60)]
         assert timelines.add_to_many(keys, range(700), max_length=650) == counted(backend, 60 * 700)
         assert ids_of(timelines.get_slice("feed:59", 0, 650)) == list(range(699, 49, -1))
+
+
+class FanOutArgumentSuite(Suite):
+    """Fan-outs refuse what is no list of keys and no length."""
+
+    def test_a_maximum_length_of_nothing_is_refused(self, timelines: TimelineStorage) -> None:
+        """T6: a fan-out that would empty timelines is a ValueError that names the calls which do that."""
+        timelines.add_to_many(["a"], [1, 2])
+        for refused in (0, -1):
+            with pytest.raises(ValueError, match=r"max_length is .*1 or more; trim\(key, 0\)"):
+                timelines.add_to_many(["a", "b"], [3], max_length=refused)
+        assert timelines.count("a") == 2
+
+    def test_fan_out_one_key_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
+        """T5: a text in the place of a list of keys is a TypeError, not its characters."""
+        keys: Any
+        for keys in ("abc", 7, None):
+            with pytest.raises(TypeError):
+                timelines.add_to_many(keys, [1])
+            with pytest.raises(TypeError):
+                timelines.remove_from_many(keys, [1])
+        activity: Any = make_activity()
+        with pytest.raises(TypeError):
+            timelines.add_to_many(["a"], activity)
+        assert list(timelines.keys()) == []
+
+    @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS)
+    def test_one_bad_key_and_nothing_is_written(
+        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T13: all keys are checked before the first is sent."""
+        timelines.add("a", 1)
+        with pytest.raises(error):
+            timelines.add_to_many(["b", refused, "c"], [2], max_length=5)
+        with pytest.raises(error):
+            timelines.remove_from_many(["a", refused], [1])
+        assert list(timelines.keys()) == ["a"]
+        assert timelines.count("a") == 1

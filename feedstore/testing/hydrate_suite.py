@@ -119,20 +119,6 @@ class HydrateSuite(Suite):
         for read in readers(timelines):
             assert read(hydrate_from=storage) == make_activities(3)[::-1]
 
-    def test_activities_of_another_namespace_or_backend(
-        self, open_backend: OpenBackend, backend: Backend, timelines: TimelineStorage
-    ) -> None:
-        """T10: the storage that is handed in is the one that is read, wherever it stands."""
-        mine, elsewhere = backend.activity_storage(), open_backend().activity_storage()
-        shared = backend.with_namespace(elsewhere.backend.namespace).activity_storage()
-        mine.add(with_id(5, "mine"))
-        elsewhere.add_many([with_id(5, "elsewhere"), with_id(6, "elsewhere")])
-        timelines.add_many("key", [5, 6, 7])
-        for read in readers(timelines):
-            assert read(hydrate_from=mine) == [with_id(5, "mine")]
-            assert read(hydrate_from=elsewhere) == [with_id(6, "elsewhere"), with_id(5, "elsewhere")]
-            assert read(hydrate_from=shared) == [with_id(6, "elsewhere"), with_id(5, "elsewhere")]
-
     def test_an_activity_that_cannot_be_decoded_is_named(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T14: damage is no absence, and the error says which activity it is."""
         backend.activity_storage(serializer_class=JsonSerializer).add(with_id(5))
@@ -152,13 +138,6 @@ class HydrateSuite(Suite):
             assert found.extra_context == {"list": [1]}
             found.stored_context["list"].append(2)
 
-    def test_what_is_no_activity_storage_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: the option is honoured or refused with an error that names it."""
-        for read in readers(timelines):
-            for refused in (timelines, object(), "activities", timelines.backend, True):
-                with pytest.raises(TypeError, match="hydrate_from"):
-                    read(hydrate_from=refused)
-
     def test_many_timelines_that_share_activities(
         self, timelines: TimelineStorage, activities: ActivityStorage
     ) -> None:
@@ -172,3 +151,28 @@ class HydrateSuite(Suite):
         assert found["some"] == found["same"] == given[109:99:-1]
         assert found["missing"] == []
         assert timelines.get_slice("all", 0, None, hydrate_from=activities) == given[::-1]
+
+
+class HydrateArgumentSuite(Suite):
+    """Reads hydrate from an activity storage of their own backend alone."""
+
+    def test_activities_of_another_namespace_or_backend(
+        self, open_backend: OpenBackend, backend: Backend, timelines: TimelineStorage
+    ) -> None:
+        """T10: the storage that is handed in is the one that is read, wherever it stands."""
+        mine, elsewhere = backend.activity_storage(), open_backend().activity_storage()
+        shared = backend.with_namespace(elsewhere.backend.namespace).activity_storage()
+        mine.add(with_id(5, "mine"))
+        elsewhere.add_many([with_id(5, "elsewhere"), with_id(6, "elsewhere")])
+        timelines.add_many("key", [5, 6, 7])
+        for read in readers(timelines):
+            assert read(hydrate_from=mine) == [with_id(5, "mine")]
+            assert read(hydrate_from=elsewhere) == [with_id(6, "elsewhere"), with_id(5, "elsewhere")]
+            assert read(hydrate_from=shared) == [with_id(6, "elsewhere"), with_id(5, "elsewhere")]
+
+    def test_what_is_no_activity_storage_is_refused(self, timelines: TimelineStorage) -> None:
+        """T5: the option is honoured or refused with an error that names it."""
+        for read in readers(timelines):
+            for refused in (timelines, object(), "activities", timelines.backend, True):
+                with pytest.raises(TypeError, match="hydrate_from"):
+                    read(hydrate_from=refused)

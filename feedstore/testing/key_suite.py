@@ -48,6 +48,10 @@ class KeySuite(Suite):
         left = [name for name in HARD_KEYS if list(backend.kv_storage(name).fetch_all())]
         assert left == [name for name in HARD_KEYS if name not in ("*", "%")]
 
+
+class KeyArgumentSuite(Suite):
+    """What is no key is refused."""
+
     @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS)
     def test_what_is_no_key_is_refused_everywhere(
         self, backend: Backend, timelines: TimelineStorage, kv: KvStorage, refused: Any, error: type[Exception]

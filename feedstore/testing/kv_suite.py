@@ -128,17 +128,6 @@ class KvSuite(Suite):
         for prefix in (*keys, "\uffff"):
             assert list(kv.fetch_by_prefix(prefix)) == sorted(key for key in keys if key.startswith(prefix)), prefix
 
-    @pytest.mark.parametrize(
-        ("refused", "error"),
-        [("\ud800", ValueError), ("x" * 1025, ValueError), (None, TypeError), (b"a", TypeError), (7, TypeError)],
-    )
-    def test_what_is_no_prefix_is_refused(self, kv: KvStorage, refused: Any, error: type[Exception]) -> None:
-        """K6: at the call, not at the first value."""
-        with pytest.raises(error, match="prefix"):
-            kv.fetch_by_prefix(refused)
-        with pytest.raises(error, match="prefix"):
-            kv.items(refused)
-
     def test_many_items(self, kv: KvStorage) -> None:
         """K6: a scan may be longer than any one answer."""
         with kv.backend.batch() as batch:
@@ -238,3 +227,18 @@ class KvSuite(Suite):
                 list(kv.fetch_by_prefix(key))
             kv.delete(key)
         assert list(kv.items()) == [("sound", 1)]
+
+
+class KvArgumentSuite(Suite):
+    """What is no prefix is refused."""
+
+    @pytest.mark.parametrize(
+        ("refused", "error"),
+        [("\ud800", ValueError), ("x" * 1025, ValueError), (None, TypeError), (b"a", TypeError), (7, TypeError)],
+    )
+    def test_what_is_no_prefix_is_refused(self, kv: KvStorage, refused: Any, error: type[Exception]) -> None:
+        """K6: at the call, not at the first value."""
+        with pytest.raises(error, match="prefix"):
+            kv.fetch_by_prefix(refused)
+        with pytest.raises(error, match="prefix"):
+            kv.items(refused)

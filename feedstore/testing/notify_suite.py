@@ -157,35 +157,6 @@ class NotifySuite(Suite):
             backend.timeline_storage(notifier=notifier).add_to_many(HARD_KEYS, [1])
             assert received.wait_for(*HARD_KEYS) == set(HARD_KEYS)
 
-    @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS, ids=repr)
-    def test_an_invalid_key_is_never_subscribed_to(
-        self, notifier: Notifier, refused: Any, error: type[Exception]
-    ) -> None:
-        """K2 for notifiers: with nothing published, added or discarded."""
-        subscription = notifier.subscribe(Received())
-        for call in (notifier.publish, subscription.add, subscription.discard):
-            with pytest.raises(error, match="key"):
-                call(["good", refused])
-            with pytest.raises(TypeError, match="pass a list"):
-                call("text")
-        assert subscription.keys() == set()
-
-    def test_bad_options_of_subscriptions(
-        self, open_backend: OpenBackend, backend: Backend, notifier: Notifier
-    ) -> None:
-        """T5 for notifiers: a callback, a number of seconds, and a notifier of the storage's own namespace."""
-        wrong: Any
-        for wrong in (None, "text"):
-            with pytest.raises(TypeError, match="callback"):
-                notifier.subscribe(wrong)
-        with pytest.raises(ValueError, match="recheck_seconds"):
-            notifier.subscribe(Received(), recheck_seconds=0)
-        wrong = "notifier"
-        with pytest.raises(TypeError, match="notifier"):
-            backend.timeline_storage(notifier=wrong)
-        with pytest.raises(ValueError, match="another"):
-            backend.timeline_storage(notifier=open_backend().notifier())
-
     def test_discarded_keys_are_not_delivered(self, backend: Backend, notifier: Notifier) -> None:
         """N1: nor is any key after the end of the subscription; others go on."""
         received, other = Received(), Received()
@@ -374,6 +345,39 @@ class NotifySuite(Suite):
         backend.timeline_storage(notifier=notifier).add("parent", 1)
         received.wait_for("parent")
         subscription.close()
+
+
+class NotifyArgumentSuite(Suite):
+    """Subscriptions refuse what is no key and what is no option."""
+
+    @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS, ids=repr)
+    def test_an_invalid_key_is_never_subscribed_to(
+        self, notifier: Notifier, refused: Any, error: type[Exception]
+    ) -> None:
+        """K2 for notifiers: with nothing published, added or discarded."""
+        subscription = notifier.subscribe(Received())
+        for call in (notifier.publish, subscription.add, subscription.discard):
+            with pytest.raises(error, match="key"):
+                call(["good", refused])
+            with pytest.raises(TypeError, match="pass a list"):
+                call("text")
+        assert subscription.keys() == set()
+
+    def test_bad_options_of_subscriptions(
+        self, open_backend: OpenBackend, backend: Backend, notifier: Notifier
+    ) -> None:
+        """T5 for notifiers: a callback, a number of seconds, and a notifier of the storage's own namespace."""
+        wrong: Any
+        for wrong in (None, "text"):
+            with pytest.raises(TypeError, match="callback"):
+                notifier.subscribe(wrong)
+        with pytest.raises(ValueError, match="recheck_seconds"):
+            notifier.subscribe(Received(), recheck_seconds=0)
+        wrong = "notifier"
+        with pytest.raises(TypeError, match="notifier"):
+            backend.timeline_storage(notifier=wrong)
+        with pytest.raises(ValueError, match="another"):
+            backend.timeline_storage(notifier=open_backend().notifier())
 
 
 __all__ = ["NotifySuite", "Received"]

@@ -131,44 +131,6 @@ class TimelineAddSuite(Suite):
         assert timelines.remove_many("key", (activity for activity in given[:1])) == counted(backend, 1)
         assert timelines.remove_many("key", set(given)) == counted(backend, 2)
 
-    def test_timeline_one_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
-        text = "00000000-0000-0000-0000-0000000000ff"
-        refused: Any
-        for refused in (make_activity(), text, 7, None):
-            with pytest.raises(TypeError):
-                timelines.add_many("key", refused)
-            with pytest.raises(TypeError):
-                timelines.remove_many("key", refused)
-        assert timelines.count("key") == 0
-
-    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
-    def test_timeline_one_bad_item_and_nothing_is_written(
-        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T13: all items are checked before the first is sent."""
-        timelines.add("key", 7)
-        with pytest.raises(error):
-            timelines.add_many("key", [1, refused, 2])
-        with pytest.raises(error):
-            timelines.remove_many("key", [7, refused])
-        with pytest.raises(error):
-            timelines.add_to_many(["key", "other"], [1, refused], max_length=1)
-        with pytest.raises(error):
-            timelines.remove_from_many(["key", "other"], [7, refused])
-        assert ids_of(timelines.get_slice("key", 0, None)) == [7]
-        assert list(timelines.keys()) == ["key"]
-
-    def test_one_item_that_cannot_be_serialized_and_nothing_is_written(self, payloads: TimelineStorage) -> None:
-        """T13: all items are serialized before the first is sent."""
-        unstorable = with_context({"set": {1, 2}})
-        for bad in (unstorable, make_activity(2).reference, 7):
-            with pytest.raises(TypeError):
-                payloads.add_many("key", [make_activity(0), bad, make_activity(1)])
-            with pytest.raises(TypeError):
-                payloads.add_to_many(["key", "other"], [make_activity(0), bad])
-        assert list(payloads.keys()) == []
-
     def test_timeline_what_comes_back_is_not_what_is_stored(self, payloads: TimelineStorage) -> None:
         """T11: changing what came back, or what was handed in, changes nothing that is stored."""
         given = make_activity(extra_context={"list": [1]})
@@ -248,3 +210,45 @@ class TimelineRemoveSuite(Suite):
         assert timelines.add_many("key", []) == 0
         assert timelines.remove_many("key", []) == 0
         assert list(timelines.keys()) == []
+
+
+class TimelineAddArgumentSuite(Suite):
+    """Additions and removals refuse what is no activity and no list."""
+
+    def test_timeline_one_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
+        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
+        text = "00000000-0000-0000-0000-0000000000ff"
+        refused: Any
+        for refused in (make_activity(), text, 7, None):
+            with pytest.raises(TypeError):
+                timelines.add_many("key", refused)
+            with pytest.raises(TypeError):
+                timelines.remove_many("key", refused)
+        assert timelines.count("key") == 0
+
+    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
+    def test_timeline_one_bad_item_and_nothing_is_written(
+        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T13: all items are checked before the first is sent."""
+        timelines.add("key", 7)
+        with pytest.raises(error):
+            timelines.add_many("key", [1, refused, 2])
+        with pytest.raises(error):
+            timelines.remove_many("key", [7, refused])
+        with pytest.raises(error):
+            timelines.add_to_many(["key", "other"], [1, refused], max_length=1)
+        with pytest.raises(error):
+            timelines.remove_from_many(["key", "other"], [7, refused])
+        assert ids_of(timelines.get_slice("key", 0, None)) == [7]
+        assert list(timelines.keys()) == ["key"]
+
+    def test_one_item_that_cannot_be_serialized_and_nothing_is_written(self, payloads: TimelineStorage) -> None:
+        """T13: all items are serialized before the first is sent."""
+        unstorable = with_context({"set": {1, 2}})
+        for bad in (unstorable, make_activity(2).reference, 7):
+            with pytest.raises(TypeError):
+                payloads.add_many("key", [make_activity(0), bad, make_activity(1)])
+            with pytest.raises(TypeError):
+                payloads.add_to_many(["key", "other"], [make_activity(0), bad])
+        assert list(payloads.keys()) == []

@@ -72,50 +72,6 @@ class TimelinePageSuite(Suite):
         assert len(set(cursors)) == 1
         assert re.fullmatch("[A-Za-z0-9_-]{1,128}", str(cursors[0]))
 
-    @pytest.mark.parametrize("ordering", [NEWEST_FIRST, OLDEST_FIRST])
-    def test_a_cursor_altered_anywhere_is_refused(self, timelines: TimelineStorage, ordering: tuple[str, ...]) -> None:
-        """T16: one character changed, left out, doubled or put in, at every position, is a ValueError."""
-        timelines.add_many("key", HARD_IDS)
-        cursor = str(timelines.get_page("key", 5, ordering_args=ordering).next_cursor)
-        for altered in altered_cursors(cursor):
-            with pytest.raises(ValueError, match="cursor"):
-                timelines.get_page("key", 5, altered, ordering)
-        assert timelines.get_page("key", 5, cursor, ordering).items
-
-    @pytest.mark.parametrize(
-        ("refused", "error"),
-        [
-            ("", ValueError),
-            ("None", ValueError),
-            ("ä" * 32, ValueError),
-            ("\ud800", ValueError),
-            ("\0", ValueError),
-            ("A" * 100_000, ValueError),
-            (urlsafe_b64encode(bytes(24)).decode(), ValueError),
-            (urlsafe_b64encode(b"\xff" * 24).decode(), ValueError),
-            (5, TypeError),
-            (b"AAAA", TypeError),
-        ],
-    )
-    def test_what_is_no_cursor_is_refused(
-        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T16: anything that no page gave is refused."""
-        with pytest.raises(error, match="cursor"):
-            timelines.get_page("key", 5, refused)
-
-    def test_a_cursor_of_the_other_ordering_is_refused(self, timelines: TimelineStorage) -> None:
-        """T16: a cursor belongs to its ordering; naming the default changes nothing."""
-        timelines.add_many("key", HARD_IDS)
-        newest = timelines.get_page("key", 5).next_cursor
-        oldest = timelines.get_page("key", 5, ordering_args=OLDEST_FIRST).next_cursor
-        with pytest.raises(ValueError, match="ordering"):
-            timelines.get_page("key", 5, newest, OLDEST_FIRST)
-        for ordering in (None, NEWEST_FIRST):
-            with pytest.raises(ValueError, match="ordering"):
-                timelines.get_page("key", 5, oldest, ordering)
-        assert timelines.get_page("key", 5, newest, NEWEST_FIRST) == timelines.get_page("key", 5, newest)
-
     def test_a_cursor_outlives_its_entry(self, timelines: TimelineStorage) -> None:
         """T16: the entry that a page ended with may go; the walk goes on behind its place."""
         timelines.add_many("key", range(10))
@@ -124,14 +80,6 @@ class TimelinePageSuite(Suite):
         assert ids_of(timelines.get_page("key", 3, cursor).items) == [4, 3, 2]
         timelines.delete("key")
         assert timelines.get_page("key", 3, cursor) == Page([], None, True, None)
-
-    @pytest.mark.parametrize(
-        ("limit", "error"), [(0, ValueError), (-1, ValueError), (None, TypeError), ("5", TypeError), (True, TypeError)]
-    )
-    def test_a_limit_below_one_is_refused(self, timelines: TimelineStorage, limit: Any, error: type[Exception]) -> None:
-        """T6: a page holds one entry or more."""
-        with pytest.raises(error, match="limit"):
-            timelines.get_page("key", limit)
 
     def test_a_limit_may_be_huge(self, timelines: TimelineStorage) -> None:
         """T16: a limit beyond every integer of a database means all."""
@@ -210,6 +158,62 @@ class TimelineWalkSuite(Suite):
         assert walk(timelines, "key", 1, OLDEST_FIRST, lambda number: timelines.add("key", MAX_ID)) == [5, 6, 7, MAX_ID]
         timelines.remove("key", MAX_ID)
         assert walk(timelines, "key", 1, None, lambda number: timelines.add("key", 0)) == [7, 6, 5, 0]
+
+
+class TimelinePageArgumentSuite(Suite):
+    """Pages refuse what is no cursor and no limit."""
+
+    @pytest.mark.parametrize("ordering", [NEWEST_FIRST, OLDEST_FIRST])
+    def test_a_cursor_altered_anywhere_is_refused(self, timelines: TimelineStorage, ordering: tuple[str, ...]) -> None:
+        """T16: one character changed, left out, doubled or put in, at every position, is a ValueError."""
+        timelines.add_many("key", HARD_IDS)
+        cursor = str(timelines.get_page("key", 5, ordering_args=ordering).next_cursor)
+        for altered in altered_cursors(cursor):
+            with pytest.raises(ValueError, match="cursor"):
+                timelines.get_page("key", 5, altered, ordering)
+        assert timelines.get_page("key", 5, cursor, ordering).items
+
+    @pytest.mark.parametrize(
+        ("refused", "error"),
+        [
+            ("", ValueError),
+            ("None", ValueError),
+            ("ä" * 32, ValueError),
+            ("\ud800", ValueError),
+            ("\0", ValueError),
+            ("A" * 100_000, ValueError),
+            (urlsafe_b64encode(bytes(24)).decode(), ValueError),
+            (urlsafe_b64encode(b"\xff" * 24).decode(), ValueError),
+            (5, TypeError),
+            (b"AAAA", TypeError),
+        ],
+    )
+    def test_what_is_no_cursor_is_refused(
+        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T16: anything that no page gave is refused."""
+        with pytest.raises(error, match="cursor"):
+            timelines.get_page("key", 5, refused)
+
+    def test_a_cursor_of_the_other_ordering_is_refused(self, timelines: TimelineStorage) -> None:
+        """T16: a cursor belongs to its ordering; naming the default changes nothing."""
+        timelines.add_many("key", HARD_IDS)
+        newest = timelines.get_page("key", 5).next_cursor
+        oldest = timelines.get_page("key", 5, ordering_args=OLDEST_FIRST).next_cursor
+        with pytest.raises(ValueError, match="ordering"):
+            timelines.get_page("key", 5, newest, OLDEST_FIRST)
+        for ordering in (None, NEWEST_FIRST):
+            with pytest.raises(ValueError, match="ordering"):
+                timelines.get_page("key", 5, oldest, ordering)
+        assert timelines.get_page("key", 5, newest, NEWEST_FIRST) == timelines.get_page("key", 5, newest)
+
+    @pytest.mark.parametrize(
+        ("limit", "error"), [(0, ValueError), (-1, ValueError), (None, TypeError), ("5", TypeError), (True, TypeError)]
+    )
+    def test_a_limit_below_one_is_refused(self, timelines: TimelineStorage, limit: Any, error: type[Exception]) -> None:
+        """T6: a page holds one entry or more."""
+        with pytest.raises(error, match="limit"):
+            timelines.get_page("key", limit)
 
 
 def altered_cursors(cursor: str) -> set[str]:

@@ -38,17 +38,6 @@ class TimelinePositionSuite(Suite):
         assert timelines.contains("key", 2**100) is False
         assert timelines.contains("missing", 0) is False
 
-    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
-    def test_position_what_is_no_id_is_refused(
-        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T5: an id out of range or of another type is no absent id."""
-        with pytest.raises(error):
-            timelines.contains("key", refused)
-        with pytest.raises(error) as caught:
-            timelines.index_of("key", refused)
-        assert not isinstance(caught.value, LookupError)
-
     def test_count_follows_every_change(self, timelines: TimelineStorage) -> None:
         """T1: count is exact after adds, edits, removals, trims, fan-outs and deletion."""
         changes: list[tuple[Any, int]] = [
@@ -126,3 +115,18 @@ class TimelinePositionSuite(Suite):
         timelines.add_many("key", range(3))
         assert ids_of(timelines.get_slice("key", 0, None)) == [2, 1, 0]
         assert list(timelines.keys()) == ["key"]
+
+
+class TimelinePositionArgumentSuite(Suite):
+    """Positions are asked for by ids."""
+
+    @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
+    def test_position_what_is_no_id_is_refused(
+        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T5: an id out of range or of another type is no absent id."""
+        with pytest.raises(error):
+            timelines.contains("key", refused)
+        with pytest.raises(error) as caught:
+            timelines.index_of("key", refused)
+        assert not isinstance(caught.value, LookupError)

@@ -119,6 +119,66 @@ class TimelineSliceSuite(Suite):
         for filter_kwargs, ordering in product(filters, (None, (), [], NEWEST_FIRST, ["-activity_id"])):
             assert ids_of(timelines.get_slice("key", 0, None, filter_kwargs, ordering)) == list(HARD_IDS[::-1])
 
+    def test_a_timeline_that_is_not_there_is_empty(self, timelines: TimelineStorage) -> None:
+        """T7: a missing key reads as an empty list, in every way of reading."""
+        assert timelines.get_slice("key", 0, None) == []
+        assert timelines.get_slice("key", 5, 9, {"activity_id__lt": 5}, OLDEST_FIRST) == []
+        assert timelines.get_many_slices(["key", "other"], 0, 5) == {"key": [], "other": []}
+
+    def test_a_deep_slice(self, timelines: TimelineStorage) -> None:
+        """T7: positions far into a timeline of 10,000 are exact in either ordering."""
+        ids = list(range(10_000))
+        timelines.add_many("key", ids)
+        assert ids_of(timelines.get_slice("key", 9_990, None)) == ids[9::-1]
+        assert ids_of(timelines.get_slice("key", 5_000, 5_003, ordering_args=OLDEST_FIRST)) == [5_000, 5_001, 5_002]
+        assert ids_of(timelines.get_slice("key", 4_000, 4_002, {"activity_id__lt": 9_000})) == [4_999, 4_998]
+
+
+class ManySlicesSuite(Suite):
+    """``get_many_slices``: the same slice of many timelines."""
+
+    def test_each_is_as_get_slice_gives_it(self, timelines: TimelineStorage) -> None:
+        """T7: every option holds for every timeline."""
+        for number in range(5):
+            timelines.add_many(f"key{number}", HARD_IDS[number : number + 8])
+        keys = [f"key{number}" for number in (3, 0, 4, 1, 9)]
+        bounds = {"activity_id__gte": 2, "activity_id__lt": MAX_ID}
+        for (start, stop), filter_kwargs, ordering in product(
+            ((0, 2), (1, None), (None, None), (3, 3), (7, 9)), (None, bounds), ORDERINGS
+        ):
+            found = timelines.get_many_slices(keys, start, stop, filter_kwargs, ordering)
+            expected = {key: timelines.get_slice(key, start, stop, filter_kwargs, ordering) for key in keys}
+            assert found == expected
+            assert list(found) == keys
+
+    def test_keys_keep_their_order_and_come_once(self, timelines: TimelineStorage) -> None:
+        """T7: the dictionary has the order of the keys; a key that comes twice is one."""
+        timelines.add_to_many(["b", "a"], [5])
+        assert list(timelines.get_many_slices(["b", "c", "a", "b"], 0, 5)) == ["b", "c", "a"]
+        assert timelines.get_many_slices([], 0, 5) == {}
+        assert list(timelines.get_many_slices(iter(["b", "a"]), 0, 5)) == ["b", "a"]
+
+    def test_slices_a_thousand_timelines(self, timelines: TimelineStorage) -> None:
+        """T7: the keys of one call may be more than any one statement or message can hold."""
+        keys = [f"key{number}" for number in range(1_500)]
+        timelines.add_to_many(keys, [1, 2, 3])
+        timelines.add(keys[700], 4)
+        found = timelines.get_many_slices(keys, 0, 2)
+        assert list(found) == keys
+        assert ids_of(found[keys[700]]) == [4, 3]
+        assert all(ids_of(found[key]) == [3, 2] for key in keys if key != keys[700])
+
+    def test_payloads_come_with_their_own_timeline(self, payloads: TimelineStorage) -> None:
+        """T1: the payload of an id may differ from timeline to timeline."""
+        first, second = (make_activity(id=5, extra_context={"note": note}) for note in (1, 2))
+        payloads.add("first", first)
+        payloads.add("second", second)
+        assert payloads.get_many_slices(["first", "second"], 0, 5) == {"first": [first], "second": [second]}
+
+
+class TimelineSliceArgumentSuite(Suite):
+    """Slices refuse what is no filter, no ordering and no position."""
+
     @pytest.mark.parametrize(
         ("refused", "error", "named"),
         [
@@ -179,62 +239,6 @@ class TimelineSliceSuite(Suite):
                 timelines.get_slice("key", start, stop)
             with pytest.raises(TypeError):
                 timelines.get_many_slices(["key"], start, stop)
-
-    def test_a_timeline_that_is_not_there_is_empty(self, timelines: TimelineStorage) -> None:
-        """T7: a missing key reads as an empty list, in every way of reading."""
-        assert timelines.get_slice("key", 0, None) == []
-        assert timelines.get_slice("key", 5, 9, {"activity_id__lt": 5}, OLDEST_FIRST) == []
-        assert timelines.get_many_slices(["key", "other"], 0, 5) == {"key": [], "other": []}
-
-    def test_a_deep_slice(self, timelines: TimelineStorage) -> None:
-        """T7: positions far into a timeline of 10,000 are exact in either ordering."""
-        ids = list(range(10_000))
-        timelines.add_many("key", ids)
-        assert ids_of(timelines.get_slice("key", 9_990, None)) == ids[9::-1]
-        assert ids_of(timelines.get_slice("key", 5_000, 5_003, ordering_args=OLDEST_FIRST)) == [5_000, 5_001, 5_002]
-        assert ids_of(timelines.get_slice("key", 4_000, 4_002, {"activity_id__lt": 9_000})) == [4_999, 4_998]
-
-
-class ManySlicesSuite(Suite):
-    """``get_many_slices``: the same slice of many timelines."""
-
-    def test_each_is_as_get_slice_gives_it(self, timelines: TimelineStorage) -> None:
-        """T7: every option holds for every timeline."""
-        for number in range(5):
-            timelines.add_many(f"key{number}", HARD_IDS[number : number + 8])
-        keys = [f"key{number}" for number in (3, 0, 4, 1, 9)]
-        bounds = {"activity_id__gte": 2, "activity_id__lt": MAX_ID}
-        for (start, stop), filter_kwargs, ordering in product(
-            ((0, 2), (1, None), (None, None), (3, 3), (7, 9)), (None, bounds), ORDERINGS
-        ):
-            found = timelines.get_many_slices(keys, start, stop, filter_kwargs, ordering)
-            expected = {key: timelines.get_slice(key, start, stop, filter_kwargs, ordering) for key in keys}
-            assert found == expected
-            assert list(found) == keys
-
-    def test_keys_keep_their_order_and_come_once(self, timelines: TimelineStorage) -> None:
-        """T7: the dictionary has the order of the keys; a key that comes twice is one."""
-        timelines.add_to_many(["b", "a"], [5])
-        assert list(timelines.get_many_slices(["b", "c", "a", "b"], 0, 5)) == ["b", "c", "a"]
-        assert timelines.get_many_slices([], 0, 5) == {}
-        assert list(timelines.get_many_slices(iter(["b", "a"]), 0, 5)) == ["b", "a"]
-
-    def test_slices_a_thousand_timelines(self, timelines: TimelineStorage) -> None:
-        """T7: the keys of one call may be more than any one statement or message can hold."""
-        keys = [f"key{number}" for number in range(1_500)]
-        timelines.add_to_many(keys, [1, 2, 3])
-        timelines.add(keys[700], 4)
-        found = timelines.get_many_slices(keys, 0, 2)
-        assert list(found) == keys
-        assert ids_of(found[keys[700]]) == [4, 3]
-        assert all(ids_of(found[key]) == [3, 2] for key in keys if key != keys[700])
-
-    def test_payloads_come_with_their_own_timeline(self, payloads: TimelineStorage) -> None:
-        """T1: the payload of an id may differ from timeline to timeline."""
-        first, second = (make_activity(id=5, extra_context={"note": note}) for note in (1, 2))
-        payloads.add("first", first)
-        payloads.add("second", second)
-        assert payloads.get_many_slices(["first", "second"], 0, 5) == {"first": [first], "second": [second]}
 
     def test_slices_one_key_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
         """T5: a text in the place of a list is a TypeError, not a list of its characters."""

@@ -68,30 +68,6 @@ class TimelineTrimSuite(Suite):
         assert timelines.trim("key", 7) == counted(backend, 9_993)
         assert ids_of(timelines.get_slice("key", 0, None)) == list(range(9_999, 9_992, -1))
 
-    @pytest.mark.parametrize(
-        ("refused", "error"),
-        [
-            *[(length, ValueError) for length in (-1, -(2**70))],
-            *[(length, TypeError) for length in (None, "5", 1.0, True)],
-        ],
-    )
-    def test_a_length_below_zero_is_refused(
-        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
-    ) -> None:
-        """T6: a length is an int of 0 or more, and nothing is trimmed by another."""
-        timelines.add_many("key", [1, 2, 3])
-        with pytest.raises(error, match="length"):
-            timelines.trim("key", refused)
-        assert timelines.count("key") == 3
-
-    def test_a_maximum_below_zero_is_refused(self, timelines: TimelineStorage) -> None:
-        """T6: so for the maximum length of a fan-out, which then delivers nothing."""
-        refused: Any
-        for refused, error in ((-1, ValueError), ("5", TypeError), (1.0, TypeError), (True, TypeError)):
-            with pytest.raises(error, match="max_length"):
-                timelines.add_to_many(["key"], [1], max_length=refused)
-        assert list(timelines.keys()) == []
-
 
 class TimelineFloorSuite(Suite):
     """A timeline knows what it has forgotten."""
@@ -201,3 +177,31 @@ class TimelineFloorSuite(Suite):
             assert ids_of(page.items) == newest_first(given[1:5])
             assert page.floor is not None
             assert ids_of(given)[0] < page.floor <= ids_of(given)[1]
+
+
+class TimelineTrimArgumentSuite(Suite):
+    """Trims refuse what is no length."""
+
+    @pytest.mark.parametrize(
+        ("refused", "error"),
+        [
+            *[(length, ValueError) for length in (-1, -(2**70))],
+            *[(length, TypeError) for length in (None, "5", 1.0, True)],
+        ],
+    )
+    def test_a_length_below_zero_is_refused(
+        self, timelines: TimelineStorage, refused: Any, error: type[Exception]
+    ) -> None:
+        """T6: a length is an int of 0 or more, and nothing is trimmed by another."""
+        timelines.add_many("key", [1, 2, 3])
+        with pytest.raises(error, match="length"):
+            timelines.trim("key", refused)
+        assert timelines.count("key") == 3
+
+    def test_a_maximum_below_zero_is_refused(self, timelines: TimelineStorage) -> None:
+        """T6: so for the maximum length of a fan-out, which then delivers nothing."""
+        refused: Any
+        for refused, error in ((-1, ValueError), ("5", TypeError), (1.0, TypeError), (True, TypeError)):
+            with pytest.raises(error, match="max_length"):
+                timelines.add_to_many(["key"], [1], max_length=refused)
+        assert list(timelines.keys()) == []

@@ -1,12 +1,12 @@
-"""The contract on Redis Cluster."""
+"""The contract on Redis Cluster, but for what the storages decide before they call a hook."""
 
 from __future__ import annotations
 
 import pytest
 
-from feedstore.testing import BackendContract
+from feedstore.testing import StoreContract
 
 
 @pytest.mark.parametrize("backend_kind", ["redis_cluster"])
-class TestRedisCluster(BackendContract):
+class TestRedisCluster(StoreContract):
     pass

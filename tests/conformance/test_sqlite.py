@@ -1,12 +1,12 @@
-"""The contract on SQLite."""
+"""The contract on SQLite, but for what the storages decide before they call a hook."""
 
 from __future__ import annotations
 
 import pytest
 
-from feedstore.testing import BackendContract
+from feedstore.testing import StoreContract
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite"])
-class TestSqlite(BackendContract):
+class TestSqlite(StoreContract):
     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -9,12 +10,27 @@ from typing import Any
 
 import pytest
 
+from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.memory import MemoryBackend
-from feedstore.storage import ActivityStorage, Backend, KvStorage, TimelineStorage
-from feedstore.testing.calls import ACTIVITY_CALLS, KV_CALLS, TIMELINE_CALLS, WRITES, Calls, call
+from feedstore.backends.memory.timeline import InMemoryTimelineStorage
+from feedstore.backends.redis import RedisBackend
+from feedstore.backends.sql import SqlBackend
+from feedstore.storage import ActivityStorage, Backend, KvStorage, QueueStorage, TimelineStorage
+from feedstore.testing.calls import (
+    ACTIVITY_CALLS,
+    CONDITIONAL_CALLS,
+    KV_CALLS,
+    TIMELINE_CALLS,
+    WRITES,
+    Calls,
+    call,
+)
 from feedstore.testing.processes import Child, ChildError, run_in_child, run_in_threads
 
 HOOKS = {"add_to_storage", "get_from_storage", "remove_from_storage", "get_slice_from_storage", "get_index_of"}
+BACKEND_HOOKS = {"from_url", "make_source", "announce_topics", "newest_ids"}
+BASES = (ActivityStorage, TimelineStorage, KvStorage, QueueStorage, Backend)
+STORAGE_CLASSES = ("activity_storage_class", "timeline_storage_class", "kv_storage_class", "queue_storage_class")
 WITHOUT_THE_STORE = {
     "bound_to",
     "serialize_activity",
@@ -28,12 +44,44 @@ WITHOUT_THE_STORE = {
 
 @pytest.mark.parametrize(
     ("kind", "table"),
-    [(ActivityStorage, ACTIVITY_CALLS), (TimelineStorage, TIMELINE_CALLS), (KvStorage, KV_CALLS)],
+    [(ActivityStorage, ACTIVITY_CALLS), (TimelineStorage, TIMELINE_CALLS), (KvStorage, KV_CALLS | CONDITIONAL_CALLS)],
 )
 def test_the_tables_name_every_public_call(kind: type[Any], table: Calls) -> None:
     public = {name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))}
     classes = {name for name in public if isinstance(getattr(kind, name), type)}
     assert set(table) == public - classes - HOOKS - WITHOUT_THE_STORE
+
+
+def overridden(kind: type[Any]) -> set[str]:
+    """Return the public methods that a backend's class overrides, hooks excepted."""
+    base = next(base for base in BASES if issubclass(kind, base))
+    public = {name for name in dir(base) if not name.startswith("_") and callable(getattr(base, name))}
+    return {
+        name
+        for name in public - HOOKS - BACKEND_HOOKS
+        if not isinstance(getattr(base, name), type)
+        and inspect.getattr_static(kind, name) is not inspect.getattr_static(base, name)
+    }
+
+
+def test_no_backend_overrides_a_public_method() -> None:
+    """What the storages refuse before they call a hook, they refuse on every backend. So `ArgumentContract` is run on
+    memory and on the example of "Writing a backend" alone.
+    """
+    backends: tuple[type[Backend], ...] = (MemoryBackend, SqlBackend, RedisBackend, CassandraBackend)
+    storages = [kind for backend in backends for name in STORAGE_CLASSES if (kind := getattr(backend, name))]
+    for kind in (*backends, *storages):
+        assert overridden(kind) == set(), kind
+    for base in BASES:
+        assert sum(issubclass(kind, base) for kind in (*backends, *storages)) >= 3
+
+
+def test_an_overridden_method_is_found() -> None:
+    class Overriding(InMemoryTimelineStorage):
+        def count(self, key: str, filter_kwargs: Any = None) -> int:
+            return 0
+
+    assert overridden(Overriding) == {"count"}
 
 
 def test_the_tables_hold_calls_that_work() -> None:

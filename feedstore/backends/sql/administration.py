@@ -170,9 +170,10 @@ def _warn_of_floors(connection: Connection, before: str, after: str, warn: Calla
     ).scalars()
     names = ", ".join(read_text(key, "the key of a timeline") for key in keys)
     more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    forgotten = "the floor of 1 timeline is" if count == 1 else f"the floors of {count:,} timelines are"
     warn(
-        f"revision {after} keeps no floors: the floors of {count} timelines are forgotten ({names}{more}), and their "
-        "pages will be complete though older entries were trimmed"
+        f"revision {after} keeps no floors: {forgotten} forgotten ({names}{more}), and every page will be complete "
+        "though older entries were trimmed"
     )
 
 
