@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.modest_backend import ModestBackend
-from feedstore.testing import BackendContract, OpenBackend
+from feedstore.testing import OpenBackend, StoreContract
 from stores import fresh_namespace
 
 
-class TestModest(BackendContract):
+class TestModest(StoreContract):
     @pytest.fixture
     def open_backend(self) -> Iterator[OpenBackend]:
         with ModestBackend() as first:

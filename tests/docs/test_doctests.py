@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
 from pathlib import Path
 
@@ -16,9 +17,19 @@ FACE = ["feedstore.activity", "feedstore.ids", "feedstore.registry", "feedstore.
 
 
 def module_names() -> list[str]:
-    """Every module of the package, but for those that do something when they are imported."""
-    found = [module.name for module in pkgutil.walk_packages(feedstore.__path__, "feedstore.")]
-    return ["feedstore", *(name for name in found if ".migrations" not in name and not name.endswith("__main__"))]
+    """Every module of the package with a prompt in it, but for those that do something when they are imported."""
+    found = ["feedstore", *(module.name for module in pkgutil.walk_packages(feedstore.__path__, "feedstore."))]
+    return [
+        name for name in found if ".migrations" not in name and not name.endswith("__main__") and ">>> " in source(name)
+    ]
+
+
+def source(name: str) -> str:
+    """The source text of a module."""
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", module_names())

@@ -6,14 +6,32 @@ import configparser
 from pathlib import Path
 
 import pytest
-from test_dict_backend import TestDictBackend
+import test_dict_backend
 
+import soak
 from docs.pages import DOCS, blocks
 from feedstore import Activity, connect
 from feedstore.errors import UnknownSchemeError
 from feedstore.registry import ENTRY_POINT_GROUP, known_schemes
+from feedstore.testing import ArgumentContract
+from feedstore.testing.batch_suite import AtomicBatchSuite
+from feedstore.testing.kv_condition_suite import KvConditionSuite
+from feedstore.testing.timeline_add_suite import TimelineAddSuite, TimelineRemoveSuite
 
-__all__ = ["TestDictBackend"]
+
+class TestDictBackend(ArgumentContract, TimelineAddSuite, TimelineRemoveSuite, KvConditionSuite, AtomicBatchSuite):
+    """Where hooks count and commit exactly; tests/conformance runs the other suites on the modest backend, which
+    inherits these hooks.
+    """
+
+    open_backend = test_dict_backend.TestDictBackend.open_backend
+
+
+if soak.SOAK:
+
+    @pytest.mark.soak
+    class TestTheWholeContract(test_dict_backend.TestDictBackend):
+        """The file of the page as it is, with the oracle."""
 
 
 @pytest.fixture

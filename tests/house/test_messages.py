@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
-
-import pytest
 
 from house import tree
 
@@ -37,9 +34,10 @@ def reprs_in(source: str) -> list[int]:
     ]
 
 
-@pytest.mark.parametrize("path", PACKAGE, ids=lambda path: str(path.relative_to(tree.ROOT)))
-def test_no_message_uses_repr(path: Path) -> None:
-    assert reprs_in(path.read_text(encoding="utf-8")) == []
+def test_no_message_uses_repr() -> None:
+    found = {str(path.relative_to(tree.ROOT)): reprs_in(path.read_text(encoding="utf-8")) for path in PACKAGE}
+    assert len(found) > 100
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 def test_the_check_bites() -> None:
