@@ -28,7 +28,7 @@ from feedstore.testing.calls import (
 from feedstore.testing.processes import Child, ChildError, run_in_child, run_in_threads
 
 HOOKS = {"add_to_storage", "get_from_storage", "remove_from_storage", "get_slice_from_storage", "get_index_of"}
-BACKEND_HOOKS = {"from_url", "make_source", "announce_topics", "newest_ids"}
+BACKEND_HOOKS = {"from_url", "make_source", "publish_topics", "newest_ids"}
 BASES = (ActivityStorage, TimelineStorage, KvStorage, QueueStorage, Backend)
 STORAGE_CLASSES = ("activity_storage_class", "timeline_storage_class", "kv_storage_class", "queue_storage_class")
 WITHOUT_THE_STORE = {
