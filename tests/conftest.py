@@ -8,6 +8,7 @@
 - ``own_postgresql_server``: a server that the test may kill and start again.
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 - ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
+- Under ``pytest -n`` the workers share the session's servers, which the controller starts (``servers/shared.py``).
 - ``cassandra_ring``: three nodes that the tests of a file share, and may kill; whoever needs all makes it whole first.
   ``cassandra_ring_url`` is the URL of a keyspace on it that those tests share, and all three keep.
 """
@@ -18,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -33,6 +35,7 @@ from servers.cassandra_ring import OwnCassandraRing
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
+from servers.shared import SharedServers, Stoppable, shared_address
 from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
@@ -53,6 +56,59 @@ def pytest_configure() -> None:
         print_blob=True,
     )
     hypothesis.settings.load_profile("feedstore")
+
+
+_SHARED = pytest.StashKey[SharedServers]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let a worker of pytest-xdist know where the session's servers can be had."""
+    if _SHARED not in node.config.stash:
+        node.config.stash[_SHARED] = SharedServers(
+            {
+                "postgresql": _start_postgresql,
+                "redis": _start_redis,
+                "redis_cluster": _start_redis_cluster,
+                "cassandra": _start_cassandra,
+            }
+        )
+    node.workerinput["servers"] = str(node.config.stash[_SHARED].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the servers that the workers shared."""
+    if _SHARED in config.stash:
+        config.stash[_SHARED].stop()
+
+
+def _start_postgresql() -> tuple[Stoppable, str]:
+    server = OwnPostgreSQLServer()
+    return server, server.url("postgres")
+
+
+def _start_redis() -> tuple[Stoppable, str]:
+    server = OwnRedisServer()
+    return server, server.url
+
+
+def _start_redis_cluster() -> tuple[Stoppable, str]:
+    cluster = OwnRedisCluster()
+    return cluster, cluster.url
+
+
+def _start_cassandra() -> tuple[Stoppable, str]:
+    server = OwnCassandraServer()
+    return server, f"{server.hosts[0]}:{server.port}"
+
+
+def _given(config: pytest.Config, kind: str, variable: str) -> str | None:
+    """Where a server is that this process need not start: the one that a variable names, or one that workers share."""
+    address = os.environ.get(variable)
+    if address or not hasattr(config, "workerinput"):
+        return address
+    shared: str = shared_address(Path(config.workerinput["servers"]), kind)
+    return shared
 
 
 @pytest.fixture(params=STORES)
@@ -99,9 +155,9 @@ def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgreSQLServer]:
+def postgresql_server(pytestconfig: pytest.Config) -> Iterator[PostgreSQLServer]:
     """The session's PostgreSQL server: one of its own, or the one that FEEDSTORE_TEST_POSTGRESQL names."""
-    url = os.environ.get(URL_VARIABLE)
+    url = _given(pytestconfig, "postgresql", URL_VARIABLE)
     server = PostgreSQLServer(url) if url else OwnPostgreSQLServer()
     yield server
     server.stop()
@@ -134,9 +190,9 @@ def _database(server: PostgreSQLServer) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_url() -> Iterator[str]:
+def redis_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """The URL of the session's Redis server: one of its own, or the one that FEEDSTORE_TEST_REDIS names."""
-    url = os.environ.get(redis_programs.URL_VARIABLE)
+    url = _given(pytestconfig, "redis", redis_programs.URL_VARIABLE)
     if url:
         yield url
         return
@@ -146,9 +202,9 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_cluster_url() -> Iterator[str]:
+def redis_cluster_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """The URL of the session's Redis Cluster: one of its own, or the one that FEEDSTORE_TEST_REDIS_CLUSTER names."""
-    url = os.environ.get(redis_programs.CLUSTER_URL_VARIABLE)
+    url = _given(pytestconfig, "redis_cluster", redis_programs.CLUSTER_URL_VARIABLE)
     if url:
         yield url
         return
@@ -174,9 +230,9 @@ def own_redis_cluster() -> Iterator[OwnRedisCluster]:
 
 
 @pytest.fixture(scope="session")
-def cassandra_server() -> Iterator[CassandraServer]:
+def cassandra_server(pytestconfig: pytest.Config) -> Iterator[CassandraServer]:
     """The session's Cassandra: a node of its own, or the cluster that FEEDSTORE_TEST_CASSANDRA leads to."""
-    address = os.environ.get(cassandra_programs.ADDRESS_VARIABLE)
+    address = _given(pytestconfig, "cassandra", cassandra_programs.ADDRESS_VARIABLE)
     server = CassandraServer.at(address) if address else OwnCassandraServer()
     yield server
     server.stop()
