@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable
 
 # To trim a timeline to n, n + 1 ids of it are read. Trimmed each time, fan-outs of one activity to timelines of 100
@@ -22,7 +23,7 @@ class Excess:
     """Counts deliveries to timelines. One that is new here, or whose length was lowered, is trimmed at once."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], list[int]] = {}
+        self._counts: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def limit(self, length: int) -> int:
@@ -43,7 +44,7 @@ class Excess:
                 # A first count at random keeps timelines that are delivered to together from being trimmed together.
                 self._counts[namespace, key] = [0 if state else random.randrange(limit), length]
             while len(self._counts) > _MOST_TIMELINES:
-                del self._counts[next(iter(self._counts))]
+                self._counts.popitem(last=False)
         return due
 
     def add(self, namespace: str, keys: Iterable[str], amount: int) -> None:

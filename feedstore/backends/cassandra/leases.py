@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 
 LEASE_SECONDS = 600.0
@@ -18,7 +19,7 @@ class Leases:
     """
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[str, str, bytes], float] = {}
+        self._ends: OrderedDict[tuple[str, str, bytes], float] = OrderedDict()
         self._newest: dict[tuple[str, str], bytes] = {}
         self._lock = threading.Lock()
 
@@ -35,7 +36,7 @@ class Leases:
                 self._ends[namespace, kind, name] = began + LEASE_SECONDS
                 self._newest[namespace, kind] = name
             while len(self._ends) > _MOST_NAMES:
-                del self._ends[next(iter(self._ends))]
+                self._ends.popitem(last=False)
 
     def newest(self, namespace: str, kind: str) -> bytes | None:
         """Return the name that was put there last. A directory that has it has all the others: one that was emptied or

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from feedstore.errors import StorageError
@@ -21,7 +22,7 @@ class Lengths:
     """Counts what this process adds to timelines in bulk, so that one that grows large is looked at now and then."""
 
     def __init__(self) -> None:
-        self._added: dict[tuple[str, str], int] = {}
+        self._added: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._lock = threading.Lock()
 
     def must_look(self, namespace: str, key: str, amount: int) -> bool:
@@ -32,7 +33,7 @@ class Lengths:
                 return True
             self._added[namespace, key] = added
             while len(self._added) > _MOST_TIMELINES:
-                del self._added[next(iter(self._added))]
+                self._added.popitem(last=False)
         return False
 
 

@@ -55,6 +55,9 @@ class Statements:
         self.raise_floor = f"UPDATE {table} USING TIMESTAMP ? SET floor = ? WHERE {_TIMELINE}"
         self.select_floor = f"SELECT floor FROM {table} WHERE {_TIMELINE} LIMIT 1"
         self.select_newest = f"SELECT id, floor FROM {table} WHERE {_TIMELINE} LIMIT ?"
+        self.select_newest_of_many = (
+            f"SELECT timeline, id, floor FROM {table} WHERE timeline IN ? PER PARTITION LIMIT ?"
+        )
         self.select_entry = f"SELECT id FROM {table} WHERE {_TIMELINE} AND id = ?"
         self.select_entries_by_id = f"SELECT timeline, id FROM {table} WHERE timeline IN ? AND id IN ?"
         self.select_up_to = f"SELECT id FROM {table} WHERE {_TIMELINE} AND id <= ?"

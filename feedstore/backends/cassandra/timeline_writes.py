@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _KIND = "timelines"
 _NO_LIMITS = Limits()
+# The ids that the trims of so many timelines read are kept in memory together.
+_TRIMS_A_TRIP = 1_000
 
 
 class CassandraTimelineWrites(TimelineHooks):
@@ -184,14 +186,16 @@ class CassandraTimelineWrites(TimelineHooks):
                 transaction.add(trims_in_batch(store, name, length, transaction))
             return
         store.send_collected(transaction)
-        if companions:
-            suffixes = [suffix.encode() for suffix in companions]
-            of_each = {name: [name + suffix for suffix in suffixes] for name in names}
+        suffixes = [suffix.encode() for suffix in companions]
+        for first in range(0, len(names), _TRIMS_A_TRIP):
+            some = names[first : first + _TRIMS_A_TRIP]
+            if not suffixes:
+                store.write_now(trims(store, some, length))
+                continue
+            of_each = {name: [name + suffix for suffix in suffixes] for name in some}
             removals, dropping = trims_with_companions(store, of_each, length)
             store.write_now(removals)
             store.write_now(dropping)
-        else:
-            store.write_now(trims(store, names, length))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         self._delete_all(transaction, self.backend.store_to_write(), self._names([key]))

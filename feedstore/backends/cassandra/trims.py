@@ -7,18 +7,21 @@ it and stays, and so does what is added after somebody deletes the timeline mean
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from feedstore.backends.cassandra.batches import TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
+from feedstore.backends.cassandra.deliveries import KEYS_A_REQUEST
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.stored import stored_id
 from feedstore.backends.cassandra.transaction import CassandraTransaction
-from feedstore.backends.cassandra.values import Rows, bigint_value, int_value
+from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_values
 from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 
 _LONGEST = 2**31 - 2
+_ROWS_A_PAGE = 5_000
 # What servers count for a floor and a range tombstone beside the floor's own bytes.
 _DROP_BYTES = 52
 _FLOOR_AT = bigint_value(FLOOR_TIMESTAMP)
@@ -110,9 +113,16 @@ def deletion(store: Store, name: bytes, epoch: int) -> Write:
 
 
 def _newest(store: Store, names: Sequence[bytes], limit: int) -> list[Rows]:
-    statement, asked = store.statements.select_newest, int_value(limit)
-    requests = [(statement, [name, asked]) for name in names]
-    return store.fetch_all(requests, store.settings.trim_consistency)
+    """Return the newest ids of each timeline; one request for several of them, as long as one page holds their ids."""
+    statements, asked, consistency = store.statements, int_value(limit), store.settings.trim_consistency
+    together = min(KEYS_A_REQUEST, _ROWS_A_PAGE // limit, len(names))
+    if together < 2:
+        return store.fetch_all([(statements.select_newest, [name, asked]) for name in names], consistency)
+    requests = [(statements.select_newest_of_many, [some, asked]) for some in list_values(names, together)]
+    found: dict[str, Rows] = {}
+    for name, *row in chain.from_iterable(store.fetch_all(requests, consistency)):
+        found.setdefault(name, []).append(tuple(row))
+    return [found.get(name.decode(), []) for name in names]
 
 
 def _drop(store: Store, name: bytes, highest: int, timestamp: int, epoch: int) -> Write:
