@@ -80,15 +80,19 @@ class CassandraBackend(StoreBackend[Store]):
     def store_to_read(self) -> Store:
         """Return the store; the namespace's format has been checked."""
         store = self.store
-        store.memory.journal.settle()
-        check_namespace_format(store, self.namespace)
+        memory = store.memory
+        memory.journal.settle()
+        if not memory.knows(self.namespace):
+            check_namespace_format(store, self.namespace)
         return store
 
     def store_to_write(self) -> Store:
         """Return the store; the namespace is marked now if it is new."""
         store = self.store
-        store.memory.journal.settle()
-        mark_namespace(store, self.namespace)
+        memory = store.memory
+        memory.journal.settle()
+        if not memory.knows(self.namespace):
+            mark_namespace(store, self.namespace)
         return store
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:

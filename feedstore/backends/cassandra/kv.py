@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import chain
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -117,10 +118,11 @@ class CassandraKvStorage(KvStorage):
             keys = keys.after(after.encode(), reverse)
         if keys.is_empty:
             return
-        parts = [
-            self._rows(partition, columns, keys, reverse, rows)
-            for partition, rows in self._first_rows(prefix, columns, keys, reverse).items()
-        ]
+        firsts = self._first_rows(prefix, columns, keys, reverse)
+        if all(len(rows) < _FIRST_PAGE for rows in firsts.values()):
+            yield from sorted(chain.from_iterable(firsts.values()), key=itemgetter(0), reverse=reverse)
+            return
+        parts = [self._rows(partition, columns, keys, reverse, rows) for partition, rows in firsts.items()]
         yield from heapq.merge(*parts, key=itemgetter(0), reverse=reverse)
 
     def _first_rows(self, prefix: str, columns: str, keys: KeyRange, reverse: bool) -> dict[Partition, Rows]:
@@ -134,10 +136,10 @@ class CassandraKvStorage(KvStorage):
         else:
             # One request takes half the time of one for each bucket, and a fifth of this process's.
             statement = store.statements.select_items_of_all(columns)
-            firsts: dict[Partition, Rows] = {}
-            for bucket, *row in store.fetch(statement, [*self._space, _ALL_BUCKETS, *keys, int_value(_FIRST_PAGE)]):
-                firsts.setdefault(self._partition(bucket), []).append(tuple(row))
-            return firsts
+            firsts: dict[int, Rows] = {}
+            for row in store.fetch(statement, [*self._space, _ALL_BUCKETS, *keys, int_value(_FIRST_PAGE)]):
+                firsts.setdefault(row[0], []).append(row[1:])
+            return {self._partition(bucket): rows for bucket, rows in firsts.items()}
         requests = [self._page(partition, columns, keys, reverse, _FIRST_PAGE) for partition in partitions]
         return dict(zip(partitions, store.fetch_all(requests), strict=True))
 

@@ -31,9 +31,14 @@ def stored_entries(rows: Rows, where: str) -> list[tuple[int, bytes]]:
 
 def checked_ids(rows: Rows, where: str) -> Rows:
     """Return rows, each of which begins with an id."""
-    if not {len(row[0]) for row in rows} <= _ID_LENGTHS:
+    if not have_ids(rows):
         raise _wrong_id(next(row[0] for row in rows if len(row[0]) != ID_BYTES), where)
     return rows
+
+
+def have_ids(rows: Rows) -> bool:
+    """Return whether each of the rows begins with an id."""
+    return {len(row[0]) for row in rows} <= _ID_LENGTHS
 
 
 def stored_key(data: bytes, where: str) -> str:

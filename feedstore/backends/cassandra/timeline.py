@@ -8,7 +8,7 @@ from typing import Any
 from feedstore.backends.cassandra.deliveries import IDS_A_REQUEST, KEYS_A_REQUEST
 from feedstore.backends.cassandra.floor import floor_from_bytes
 from feedstore.backends.cassandra.store import Request
-from feedstore.backends.cassandra.stored import checked_ids, stored_entries, stored_key
+from feedstore.backends.cassandra.stored import checked_ids, have_ids, stored_entries, stored_key
 from feedstore.backends.cassandra.timeline_writes import CassandraTimelineWrites
 from feedstore.backends.cassandra.values import Rows, int_value, list_value, list_values
 from feedstore.ids import id_to_bytes
@@ -194,8 +194,10 @@ def _entries_of(key: str, rows: Rows, start: int, has_payloads: bool) -> list[En
         return []
     if has_payloads:
         return stored_entries(chosen, _named(key))
+    if not have_ids(chosen):
+        checked_ids(chosen, _named(key))
     from_bytes = int.from_bytes
-    return [(from_bytes(row[0], "big"), b"") for row in checked_ids(chosen, _named(key))]
+    return [(from_bytes(row[0], "big"), b"") for row in chosen]
 
 
 def _named(key: str) -> str:

@@ -11,6 +11,7 @@ from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
+from feedstore.backends.cassandra.namespaces import FORMAT
 from feedstore.backends.cassandra.tables import SLICE_SHIFT, TABLES
 from feedstore.errors import MissingSchemaError, StorageError
 from feedstore.storage import Backend
@@ -244,7 +245,7 @@ def test_the_mark_of_a_namespace_is_written_again_within_ten_minutes(
     monkeypatch.setattr(time, "monotonic", lambda: later)
     backend.kv_storage().upsert("key", 2)
     rows = backend.store.fetch(backend.store.statements.select_format, [backend.namespace.encode()])
-    assert rows == [(1,)]
+    assert rows == [(FORMAT,)]
 
 
 def test_tables_that_were_dropped_and_made_again_are_used(cassandra_keyspace: str) -> None:
