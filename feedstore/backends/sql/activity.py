@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity_rows import ActivityRows
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.statements import next_after
 from feedstore.backends.sql.stored import read_ids
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.activity import in_bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _READ_AT_ONCE = 5000
 _ITERATED_AT_ONCE = 500
 _FLUSHED_AT_ONCE = 10_000
-_BEFORE_ALL = b""
 
 
 class SqlActivityStorage(ActivityStorage):
@@ -66,18 +65,21 @@ class SqlActivityStorage(ActivityStorage):
         return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        return in_bounds(self._upwards(bounds.lowest - 1 if bounds.lowest else None), bounds, descending)
-
-    def _upwards(self, after: int | None) -> Iterator[tuple[int, bytes]]:
-        """Reads 500 at a time and holds no transaction between."""
-        last = _BEFORE_ALL if after is None else id_to_bytes(after)
+        """Reads 500 at a time in either direction, and holds no transaction between."""
+        if bounds.is_empty:
+            return
+        statement = self.backend.statements.activities.between[descending]
+        first, behind = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
         while True:
-            parameters = (self.backend.written_namespace(), last, _ITERATED_AT_ONCE)
-            rows = self.backend.store.fetch(self.backend.statements.activities.after, parameters)
+            parameters = (self.backend.written_namespace(), first, behind, _ITERATED_AT_ONCE)
+            rows = self.backend.store.fetch(statement, parameters)
             yield from _pairs(rows)
             if len(rows) < _ITERATED_AT_ONCE:
                 return
-            last = rows[-1][0]
+            if descending:
+                behind = rows[-1][0]
+            else:
+                first = next_after(rows[-1][0])
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""

@@ -70,7 +70,7 @@ class SqlBackend(StoreBackend[Store]):
     that cannot be used, and :class:`MissingDriverError` without psycopg; no message holds a password.
     """
 
-    abilities = Abilities(conditional_writes=False, conditional_batches=False)
+    abilities = Abilities()
     activity_storage_class = SqlActivityStorage
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage

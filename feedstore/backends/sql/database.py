@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from feedstore.backends.sql.store import Store
 
 
-
 class Database(ABC):
     """One kind of database. Subclasses hold no connection and no state that a call changes."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, cast, column, delete, select, values
+from sqlalchemy import ColumnElement, LargeBinary, Select, bindparam, cast, column, delete, select, update, values
 
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.statements import limited, row_at, this_namespace
@@ -26,20 +26,33 @@ class ItemStatements:
         space = columns.namespace_id == this_namespace(), columns.name == bindparam("name")
         one = (*space, columns.key == bindparam("key"))
         new: dict[str, Any] = {name: bindparam(name) for name in ("name", "key", "value")}
-        replacing = database.insert(item_table).values(namespace_id=this_namespace(), **new)
-        replacing = replacing.on_conflict_do_update(
-            index_elements=[columns.namespace_id, columns.name, columns.key], set_={"value": replacing.excluded.value}
+        # Inline: SQLAlchemy else asks for the key of the row, and SQLite then counts no row until that was fetched.
+        inserted = database.insert(item_table).inline().values(namespace_id=this_namespace(), **new)
+        replacing = inserted.on_conflict_do_update(
+            index_elements=[columns.namespace_id, columns.name, columns.key], set_={"value": inserted.excluded.value}
         )
         self.upsert = text(replacing, "namespace", "name", "key", "value")
         self.fetch = text(select(columns.value).where(*one), *_KEY)
+        self.exists = text(select(columns.key).where(*one), *_KEY)
+        self.insert = text(inserted.on_conflict_do_nothing(), "namespace", "name", "key", "value")
+        replaced = update(item_table).where(*one, columns.value == bindparam("old")).values(value=bindparam("new"))
+        self.replace = text(replaced, "new", *_KEY, "old")
         self.fetch_many = {}
         for count in (FEW_KEYS, MANY_KEYS):
             names = [f"key_{number}" for number in range(count)]
             self.fetch_many[count] = text(_values_of(names, space), *names, "namespace", "name")
         self.delete = text(delete(item_table).where(*one), *_KEY)
         in_range = columns.key >= bindparam("first"), columns.key < bindparam("behind")
-        scan = select(columns.key, columns.value).where(*space, *in_range).order_by(columns.key)
-        self.scan = text(limited(scan), "namespace", "name", "first", "behind", "limit")
+        self.scan, self.scan_keys = (
+            {
+                reverse: text(
+                    limited(found.where(*space, *in_range).order_by(order)),
+                    *("namespace", "name", "first", "behind", "limit"),
+                )
+                for reverse, order in ((False, columns.key.asc()), (True, columns.key.desc()))
+            }
+            for found in (select(columns.key, columns.value), select(columns.key))
+        )
         keys = select(columns.key).where(*space).order_by(columns.key)
         self.key_at = text(row_at(keys), "namespace", "name", "position")
         up_to = (*space, columns.key <= bindparam("last"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
+from feedstore.backends.sql.statements import next_after
 from feedstore.backends.sql.stored import read_bytes, read_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
-from feedstore.storage.kv import in_range
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -63,23 +63,54 @@ class SqlKvStorage(KvStorage):
         found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
-    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
-        return in_range(self._scan(prefix), after, reverse)
+    def _exists(self, key: str) -> bool:
+        parameters = (self.backend.written_namespace(), self._name_bytes, key.encode())
+        return bool(self.backend.store.fetch(self.backend.statements.items.exists, parameters))
 
-    def _scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        """One statement. A key that must stay absent is inserted and deleted again: until the transaction ends, others
+        wait to insert it.
+        """
+        statements, namespace = self.backend.statements.items, self.backend.namespace_to_write()
+        place = (namespace, self._name_bytes, key.encode())
+        if expected is not None:
+            changed = self.backend.execute(transaction, statements.replace, (data, *place, expected))
+            return Pending(changed.result == 1)
+        inserted = self.backend.execute(transaction, statements.insert, (*place, data or b"")).result == 1
+        if inserted and data is None:
+            self.backend.execute(transaction, statements.delete, place)
+        return Pending(inserted)
+
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
+        for stored_key, data in self._scan(self.backend.statements.items.scan[reverse], prefix, after, reverse):
+            key = self._read_key(stored_key)
+            yield key, read_bytes(data, _item(key))
+
+    def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
+        for (key,) in self._scan(self.backend.statements.items.scan_keys[reverse], prefix, after, reverse):
+            yield self._read_key(key)
+
+    def _read_key(self, key: Any) -> str:
+        return read_text(key, f"a key of the key-value storage {shown(self.name)}")
+
+    def _scan(self, statement: str, prefix: str, after: str | None, reverse: bool) -> Iterator[tuple[Any, ...]]:
         first, behind = prefix.encode(), _first_behind(prefix.encode())
-        rows = self._chunk(first, behind)
-        while rows:
-            for stored_key, data in rows:
-                key = read_text(stored_key, f"a key of the key-value storage {shown(self.name)}")
-                yield key, read_bytes(data, _item(key))
+        if after is not None and reverse:
+            behind = min(behind, after.encode())
+        elif after is not None:
+            first = max(first, next_after(after.encode()))
+        while True:
+            parameters = (self.backend.written_namespace(), self._name_bytes, first, behind, _CHUNK)
+            rows = self.backend.store.fetch(statement, parameters)
+            yield from rows
             if len(rows) < _CHUNK:
                 return
-            rows = self._chunk(_next_after(rows[-1][0]), behind)
-
-    def _chunk(self, first: bytes, behind: bytes) -> list[tuple[bytes, bytes]]:
-        parameters = (self.backend.written_namespace(), self._name_bytes, first, behind, _CHUNK)
-        return self.backend.store.fetch(self.backend.statements.items.scan, parameters)
+            if reverse:
+                behind = rows[-1][0]
+            else:
+                first = next_after(rows[-1][0])
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         namespace = self.backend.written_namespace()
@@ -113,8 +144,3 @@ def _first_behind(prefix: bytes) -> bytes:
     """Return the least bytes that no UTF-8 text with the prefix reaches. No byte of UTF-8 is 0xff, so adding one to the
     last never overflows."""
     return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else _BEHIND_ALL
-
-
-def _next_after(key: bytes) -> bytes:
-    """Return the least bytes above ``key``."""
-    return key + b"\0"

@@ -42,6 +42,11 @@ def this_namespace(name: str = "namespace") -> Any:
     return found.scalar_subquery()
 
 
+def next_after(key: bytes) -> bytes:
+    """Return the least bytes above ``key``, where a range begins that leaves ``key`` out."""
+    return key + b"\0"
+
+
 def limited(statement: Select[Any], limit: str = "limit") -> Select[Any]:
     """Return the statement with its first rows alone; how many is the parameter ``limit``."""
     return statement.limit(bindparam(limit, type_=BigInteger)).offset(literal_column("0"))
