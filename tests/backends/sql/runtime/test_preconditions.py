@@ -20,7 +20,7 @@ _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_d
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 @pytest.mark.parametrize("value", [None, "held"])
-def test_who_would_break_a_precondition_waits(backend: SqlBackend, value: str | None) -> None:
+def test_a_write_against_a_precondition_waits(backend: SqlBackend, value: str | None) -> None:
     """A key that must be absent is not inserted, and one that must have a value is not changed, before the commit."""
     kv = backend.kv_storage()
     expected = None if value is None else encode_value("key", value)
@@ -28,14 +28,14 @@ def test_who_would_break_a_precondition_waits(backend: SqlBackend, value: str | 
         kv.upsert("key", value)
     required = threading.Event()
 
-    def somebody_waits() -> bool:
+    def another_waits() -> bool:
         with backend.store.engine.connect() as connection:
-            return connection.execute(_WAITING).scalar_one() > 0
+            return bool(connection.execute(_WAITING).scalar_one())
 
     def require_and_commit_late(connection: Connection) -> Any:
         held = kv._compare_and_set("key", expected, expected, SqlTransaction(connection)).result
         required.set()
-        poll_until(somebody_waits)
+        poll_until(another_waits, 30, "another transaction waits for a lock")
         return held, connection.execute("SELECT count(*) FROM feedstore_item").fetchone()[0]
 
     def break_it() -> bool | None:
