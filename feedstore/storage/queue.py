@@ -29,53 +29,55 @@ from feedstore.storage.notify.registry import Kind, Topic
 
 _logger = logging.getLogger("feedstore.queue")
 VISIBILITY_TIMEOUT = 30.0
-"""Seconds for which a message that was received is given to nobody else, unless the queue is told another number."""
+"""The default number of seconds for which a received message is hidden from other consumers."""
 MAX_LENGTH = 100_000
-"""How many messages a queue holds, unless it is told another number."""
+"""The default maximum number of messages in a queue."""
 MOST = 2**31 - 1
-"""The greatest ``max_length``, and the most messages that are received at once."""
+"""The greatest ``max_length``, and the greatest number of messages of one receive."""
 REFUSE, DROP_OLDEST = "refuse", "drop_oldest"
 LONGEST_SECONDS = 366 * 86_400.0
 _PAUSE_SECONDS = 0.5
-# What falls due now may be just in somebody else's hands: not to be asked for without a pause.
+# A message that is due now may just be received by another consumer; do not retry without a pause.
 _SHORTEST_PAUSE_SECONDS = 0.01
 _SHOWN_CHARACTERS = 80
-# Up to what a signed integer of 64 bits holds, and without a leading zero: one way to write each.
+# Numbers that fit a signed integer of 64 bits, without leading zeros: each number has one spelling.
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 Delivery = tuple[str, "bytes | None"]
-"""A receipt, and the bytes of a message; None for an entry of the store that is no message."""
+"""A receipt, and the bytes of the message; None for an entry of the store that is no message."""
 
 
 class QueueStorage(ABC):
     """A queue of messages that survives a restart and a crash of its consumer. Made by :meth:`Backend.queue`.
 
-    Options: ``visibility_timeout`` (seconds, 30) is how long a message that was received stays hidden from others;
-    ``max_length`` (100,000) how many messages the queue holds, those that were received and not acknowledged included;
-    ``when_full`` what a push does then: ``"refuse"`` raises :class:`QueueFull`, ``"drop_oldest"`` drops the oldest,
-    received or not. They belong to this object and not to the queue: others may push and receive with other ones.
+    Options: ``visibility_timeout`` (30) is the number of seconds for which a received message is hidden from other
+    consumers. ``max_length`` (100,000) is the maximum number of messages, including received ones that were not
+    acknowledged. ``when_full`` is the behaviour of a push to a full queue: ``"refuse"`` raises :class:`QueueFull`,
+    ``"drop_oldest"`` drops the oldest messages, received or not. The options belong to this object and not to the
+    queue: other objects may push and receive with other options.
 
-    - Q1 What was pushed is received at least once: :meth:`receive` gives a message and a receipt, and :meth:`ack`
-      removes it. Without an ack within the visibility timeout, the message is given again, under another receipt,
-      before those that nobody has received yet. A consumer that dies loses nothing.
-    - Q2 Two consumers never have the same message within the visibility timeout, in whatever threads or processes.
-      Without the ability of exclusive claims two that receive in the same instant may.
-    - Q3 First in, first out: a message is given before those that were pushed after it. Pushes at the same time have
-      some one order; the messages of one push stand together where the store can have it so.
-    - Q4 An ack under the last receipt removes the message and returns True, also after the visibility timeout as long
-      as nobody else has received it. Under any other (given again since, acknowledged, dropped, never given) it
+    - Q1 A pushed message is received at least once: :meth:`receive` returns a message and a receipt, and :meth:`ack`
+      removes the message. Without an ack within the visibility timeout, the message is delivered again, under another
+      receipt, before those that were never received. A consumer that dies loses nothing.
+    - Q2 Two consumers, in any threads or processes, never have the same message within the visibility timeout. Without
+      the ability of exclusive claims, two consumers that receive at the same moment may.
+    - Q3 First in, first out: a message is delivered before those that were pushed after it. Concurrent pushes have one
+      order for all consumers; the messages of one push stay together if the store can do that.
+    - Q4 An ack with the last receipt removes the message and returns True, also after the visibility timeout as long
+      as no other consumer has received it. With any other receipt (superseded, acknowledged, dropped, unknown) it
       returns False and changes nothing.
-    - Q5 A queue never holds more than ``max_length`` messages, by the count of whoever pushes. A push is all or
-      nothing. The default over timelines may exceed it by what others push at the same time.
+    - Q5 A queue never holds more than the ``max_length`` of the object that pushes. A push is all or nothing. The
+      default over timelines may exceed the maximum by the number of messages of concurrent pushes.
     - Q6 Messages are None, bool, int, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID, as
       the values of key-value storages are; each comes back as the type it went in, and anything else is an
       :class:`InvalidTypeError`.
-    - Q7 A :meth:`receive` that waits is woken by a push of any process where the store can push, and looks again when
-      a message of others falls due; meanwhile it costs nothing. Elsewhere the backend states at which delay it polls.
+    - Q7 If the store can push, a push of any process wakes a :meth:`receive` that waits, and the wait itself sends
+      nothing. Otherwise the dispatcher polls, at an interval that the backend states. A waiting receive also tries
+      again when a message of another consumer may be redelivered.
     - Q8 Each name is a queue of its own, and namespaces are apart. Pushing and receiving join no batch.
 
-    Safe to share between threads. The visibility timeout is measured by the store's clock on a server, and elsewhere by
-    that of the machine.
+    Safe to share between threads. On a server the visibility timeout is measured by the server's clock, and elsewhere
+    by the machine's.
 
     >>> from feedstore import connect
     >>> queue = connect("memory://").queue("mails", visibility_timeout=60)
@@ -100,7 +102,7 @@ class QueueStorage(ABC):
         self.name = check_key(name, "name")
         self.visibility_timeout = _check_seconds("visibility_timeout", visibility_timeout)
         if not self.visibility_timeout:
-            raise InvalidValueError("visibility_timeout is 0; a message is hidden for a while after it was received")
+            raise InvalidValueError("visibility_timeout is 0; it must be above 0 seconds")
         self.max_length, self.when_full = checked_bound(max_length, when_full)
 
     def push(self, message: Any) -> None:
@@ -108,11 +110,14 @@ class QueueStorage(ABC):
         self.push_many([message])
 
     def push_many(self, messages: Iterable[Any]) -> None:
-        """Add messages at the end, in their order, and wake those who wait; none at all is no error.
+        """Add messages at the end, in their order, and wake waiting receivers; an empty list is no error.
 
-        All are checked before the first is sent. Raises :class:`QueueFull` if they do not fit, and stores none of them
-        then; with ``when_full="drop_oldest"`` the oldest go instead, and of more than ``max_length`` messages the first
-        of them. A bounded number of round trips, O(1) for each message.
+        All messages are checked before the first is sent. With ``when_full="drop_oldest"`` the oldest messages are
+        dropped to make room; of more than ``max_length`` messages the first are dropped too. A bounded number of round
+        trips, O(1) for each message.
+
+        Raises:
+            QueueFull: The messages do not fit; none of them is stored.
         """
         what = f"a message of {self}"
         encoded = [encode_named(what, message) for message in checked_iterable(messages)]
@@ -121,21 +126,26 @@ class QueueStorage(ABC):
             self._push(encoded)
 
     def receive(self, timeout: float = 0.0) -> tuple[str, Any]:
-        """Return ``(receipt, message)`` of the oldest message that nobody else has, and hide it from others for the
-        visibility timeout.
+        """Return ``(receipt, message)`` of the oldest visible message, and hide it from other consumers.
 
-        If there is none, wait up to ``timeout`` seconds, and then raise :class:`NoMessagesException`. A server that
-        goes away while this waits is waited for too; if it stays away, its :class:`StorageError` is raised at the
-        end. Closing the backend ends the wait with a :class:`BackendClosedError`. One round trip if there is a
-        message; who waits costs nothing until something is pushed (Q7).
+        If there is none, wait up to ``timeout`` seconds. If the server becomes unavailable during the wait, retry until
+        the end of the wait. One round trip if there is a message; where the store can push, the wait sends nothing.
+
+        Raises:
+            NoMessagesException: There was no message within ``timeout`` seconds.
+            StorageError: The store was unavailable at the end of the wait.
+            BackendClosedError: The backend was closed, possibly during the wait.
         """
         return self.receive_many(1, timeout)[0]
 
     def receive_many(self, limit: int, timeout: float = 0.0) -> list[tuple[str, Any]]:
-        """Return up to ``limit`` deliveries, oldest first, as :meth:`receive` does; it waits for the first one only.
+        """Return up to ``limit`` deliveries, oldest first, as :meth:`receive` does; wait for the first one only.
 
-        A damaged message among them is logged and left out. Raises :class:`StoredDataError`, which names the receipt,
-        if there is no other; the messages after it are received next, and ``ack`` with that receipt removes it.
+        A damaged message among others is logged and left out.
+
+        Raises:
+            StoredDataError: All messages are damaged. The error names a receipt; ``ack`` with it removes the message.
+                The next call returns the messages after it.
         """
         if check_position("limit", limit) == 0:
             raise InvalidValueError("limit is 0; receive 1 message or more")
@@ -144,7 +154,7 @@ class QueueStorage(ABC):
         most = min(limit, MOST)
         found = self._receive(most) or (self._wait(most, seconds) if seconds else [])
         if not found:
-            raise NoMessagesException(f"{self} has no message to give")
+            raise NoMessagesException(f"{self} has no visible message")
         return self._decoded(found)
 
     def _decoded(self, found: list[Delivery]) -> list[tuple[str, Any]]:
@@ -162,60 +172,63 @@ class QueueStorage(ABC):
         return decoded
 
     def ack(self, receipt: str) -> bool:
-        """Remove a message that was received, and return whether it was there under this receipt (Q4).
+        """Remove a received message, and return whether this was its last receipt (Q4). One round trip.
 
-        Raises :class:`InvalidTypeError` for what is no text. One round trip.
+        Raises:
+            InvalidTypeError: The receipt is no str.
         """
         if not isinstance(receipt, str):
-            raise InvalidTypeError(f"a receipt is the text that receive() gave, not {shown(receipt)}")
+            raise InvalidTypeError(f"a receipt must be the str that receive() returned, not {shown(receipt)}")
         self.backend.check_open()
         return self._ack(receipt)
 
     def pop(self) -> Any:
-        """Receive the oldest message, acknowledge it, and return it: for whoever may lose it in a crash.
+        """Receive and acknowledge the oldest message, and return it. A crash after that loses the message.
 
-        Raises :class:`NoMessagesException` if there is none. Two round trips, or one where the store can.
+        Two round trips, or one if the store can do both.
+
+        Raises:
+            NoMessagesException: There is no visible message.
         """
         receipt, message = self.receive()
         self.ack(receipt)
         return message
 
     def count(self) -> int:
-        """Return how many messages the queue holds, received ones that were not acknowledged included. One round
-        trip.
-        """
+        """Return the number of messages, including received ones that were not acknowledged. One round trip."""
         self.backend.check_open()
         return self._count()
 
     def flush(self) -> None:
-        """Remove every message, received or not, and nothing else; an empty queue is no error. Receipts that were given
-        before are unknown from then on. Costs in proportion to what it holds.
+        """Remove every message, received or not; an empty queue is no error. Earlier receipts become unknown.
+
+        The cost is proportional to the number of messages.
         """
         self.backend.check_open()
         self._flush()
 
     @abstractmethod
     def _push(self, messages: list[bytes]) -> None:
-        """Add one or more messages at the end, or raise :class:`QueueFull`; then announce :attr:`topic`."""
+        """Add one or more messages at the end, or raise :class:`QueueFull`; then publish :attr:`topic`."""
 
     @abstractmethod
     def _receive(self, limit: int) -> list[Delivery]:
-        """Return the oldest messages that nobody has, hidden from now on; an empty list if there are none."""
+        """Return the oldest visible messages and hide them; an empty list if there are none."""
 
     @abstractmethod
     def _ack(self, receipt: str) -> bool:
-        """Remove the message whose last receipt this is; return whether there was one. Any text may come."""
+        """Remove the message with this last receipt; return whether there was one. The receipt may be any str."""
 
     @abstractmethod
     def _count(self) -> int:
-        """Return how many messages there are."""
+        """Return the number of messages."""
 
     @abstractmethod
     def _flush(self) -> None:
         """Remove every message."""
 
     def _seconds_to_next(self) -> float:
-        """Return after how many seconds a message that others have may fall due; at most the visibility timeout."""
+        """Return the seconds until a message of another consumer may be redelivered, at most the visibility timeout."""
         return self.visibility_timeout
 
     def full_error(self, count: int) -> QueueFull:
@@ -234,25 +247,25 @@ class QueueStorage(ABC):
 
     @property
     def topic(self) -> Topic:
-        """What is announced after a push."""
+        """The topic that a push publishes."""
         return Topic(self.backend.namespace, Kind.QUEUE, self.name)
 
     def _wait(self, limit: int, seconds: float) -> list[Delivery]:
         deadline = time.monotonic() + seconds
         woken = threading.Event()
-        watch = self.backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
-        with watch:
-            watch.add([self.name])
+        subscription = self.backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
+        with subscription:
+            subscription.add([self.name])
             while True:
                 woken.clear()
-                found, pause = self._look(limit, deadline)
+                found, pause = self._try_receive(limit, deadline)
                 left = deadline - time.monotonic()
                 if found or left <= 0:
                     return found
                 woken.wait(min(max(pause, _SHORTEST_PAUSE_SECONDS), left))
 
-    def _look(self, limit: int, deadline: float) -> tuple[list[Delivery], float]:
-        """Return what there is, and how long to wait before the next look."""
+    def _try_receive(self, limit: int, deadline: float) -> tuple[list[Delivery], float]:
+        """Return the visible messages, and the seconds to wait before the next try."""
         try:
             found = self._receive(limit)
             return found, 0.0 if found else self._seconds_to_next()
@@ -263,7 +276,7 @@ class QueueStorage(ABC):
 
 
 def _decode(what: str, data: object) -> tuple[Any, StoredDataError | None]:
-    """Return the value of a message, or the error for one that is damaged."""
+    """Return the value of a message, or the error if it is damaged."""
     if not isinstance(data, bytes):
         return None, StoredDataError(f"{what} is no bytes, but of type {type(data).__name__}")
     try:
@@ -273,33 +286,31 @@ def _decode(what: str, data: object) -> tuple[Any, StoredDataError | None]:
 
 
 def checked_bound(max_length: int, when_full: str) -> tuple[int, str]:
-    """Return how many messages a queue may hold and what a push does then, or raise: both as :class:`QueueStorage`
-    says.
-    """
+    """Return the options ``max_length`` and ``when_full`` of :class:`QueueStorage`, or raise if one is invalid."""
     if not 1 <= check_position("max_length", max_length) <= MOST:
-        raise InvalidValueError(f"max_length is {shown(max_length)}; it lies between 1 and {MOST}")
+        raise InvalidValueError(f"max_length is {shown(max_length)}; it must be between 1 and {MOST}")
     if when_full not in (REFUSE, DROP_OLDEST):
-        raise InvalidValueError(f"when_full is {shown(when_full)}; it is {shown(REFUSE)} or {shown(DROP_OLDEST)}")
+        raise InvalidValueError(f"when_full is {shown(when_full)}; it must be {shown(REFUSE)} or {shown(DROP_OLDEST)}")
     return max_length, when_full
 
 
 def _check_seconds(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidTypeError(f"{name} is a number of seconds, not {shown(value)} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be a number of seconds, not {shown(value)} of type {type(value).__name__}")
     if not 0 <= value <= LONGEST_SECONDS or math.isnan(value):
-        raise InvalidValueError(f"{name} is {shown(value)}; it lies between 0 and {LONGEST_SECONDS:g} seconds")
+        raise InvalidValueError(f"{name} is {shown(value)}; it must be between 0 and {LONGEST_SECONDS:g} seconds")
     return float(value)
 
 
 def checked_queue(storage: Any) -> QueueStorage:
     """Return ``storage``, or raise :class:`InvalidTypeError` unless it is a backend's queue."""
     if not isinstance(storage, QueueStorage):
-        raise InvalidTypeError(f"storage is what backend.queue(name) gives, not {shown(storage)}")
+        raise InvalidTypeError(f"storage must be the result of backend.queue(name), not {shown(storage)}")
     return storage
 
 
 def numbers_of(receipt: str, count: int) -> tuple[int, ...] | None:
-    """Return the numbers that a receipt is made of, None if it is not that many, joined by ``-``."""
+    """Return the ``count`` numbers of a receipt, which ``-`` joins; None if the receipt has another form."""
     parts = receipt.split("-")
     if len(parts) != count or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
