@@ -142,6 +142,8 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
     A script stays short enough not to keep the server from others. On a Cluster each reaches the keys of one bucket;
     the writes of one bucket keep their order.
     """
+    if len(writes) == 1:
+        return [in_one_script(keys, writes, expiry, is_atomic=False)], [0]
     groups: dict[int, list[int]] = {}
     for position, write in enumerate(writes):
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)

@@ -48,6 +48,9 @@ class Execution:
         to drop than one script may. A flush is two for each 250 timelines of a bucket.
         """
         counts = [0] * len(writes)
+        if len(writes) == 1 and writes[0].kind != FLUSH:
+            self._run([(0, writes[0])], counts)
+            return counts
         for is_flush, places in groupby(range(len(writes)), lambda place: writes[place].kind == FLUSH):
             if is_flush:
                 self._flush({writes[place].keys[0]: writes[place].bucket for place in places})

@@ -184,11 +184,15 @@ class Keys:
     def grouped(self, keys: Iterable[str]) -> dict[int, list[str]]:
         """Return the keys of timelines' sorted sets, by bucket."""
         buckets, prefixes = self.buckets, self._timelines
-        groups: list[list[str]] = [[] for _ in prefixes]
+        groups: dict[int, list[str]] = {}
         for key in keys:
             bucket = crc32((shared_part(key) if "{" in key else key).encode()) % buckets
-            groups[bucket].append(prefixes[bucket] + key)
-        return {bucket: group for bucket, group in enumerate(groups) if group}
+            group = groups.get(bucket)
+            if group is None:
+                groups[bucket] = [prefixes[bucket] + key]
+            else:
+                group.append(prefixes[bucket] + key)
+        return groups
 
     def grouped_ids(self, ids: Iterable[bytes]) -> dict[int, list[bytes]]:
         """Return the ids of activities, by bucket."""

@@ -4,12 +4,22 @@
 -- writes} is returned where keys are missing, and {'TOO_MANY', number, 'trim' or 'read'} where a script would have to drop or
 -- read more entries than it may, and {'UNMET', position of a write} whose condition does not hold; then nothing was written.
 local MOST_WORDS = 7
+local DEFINITIONS = {fan_out = define_fan_out, set = define_items, unset = define_items, clear = define_items,
+  upsert = define_items, discard = define_items, empty = define_items, compare = define_items}
+
+local function kind_of(name)
+  if not kinds[name] then
+    (DEFINITIONS[name] or define_single)()
+  end
+  return kinds[name]
+end
+
 local position, keys_of, again, is_refused = 1, {}, {}, {}
 for number, write in ipairs(writes) do
   local keys = {unpack(KEYS, position + 1, position + write[2])}
   position = position + write[2]
   keys_of[number] = keys
-  if not kinds[write[1]][1](keys, unpack(write, 3, MOST_WORDS)) then
+  if not kind_of(write[1])[1](keys, unpack(write, 3, MOST_WORDS)) then
     again[#again + 1] = number - 1
     is_refused[number] = true
   end
