@@ -14,7 +14,7 @@ from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_entries, stored_slices
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
-from feedstore.ids import ID_BYTES, id_to_bytes
+from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _KIND = "activities"
 _SLICE_BYTES = 4
+_BEYOND_ALL = b"\xff" * (_SLICE_BYTES + 1)
 _WHERE = "an activity storage"
 _MOST_IDS_A_REQUEST = 100
 _MOST_A_PAGE = 500
@@ -95,9 +96,10 @@ class CassandraActivityStorage(ActivityStorage):
         self.backend.store_to_read()
         if bounds.is_empty:
             return
-        slices = KeyRange(
-            _slice_name(bounds.lowest >> SLICE_SHIFT), following(_slice_name(bounds.highest >> SLICE_SHIFT))
-        )
+        last = bounds.highest >> SLICE_SHIFT
+        # A damaged name may lie beyond every slice, and is to be found by a walk without an upper bound.
+        end = following(_slice_name(last)) if last < MAX_ID >> SLICE_SHIFT else _BEYOND_ALL
+        slices = KeyRange(_slice_name(bounds.lowest >> SLICE_SHIFT), end)
         ids = KeyRange(id_to_bytes(bounds.lowest), following(id_to_bytes(bounds.highest)))
         for names in self._directory.names_between(slices, descending):
             stored_slices(names, _SLICE_BYTES)
