@@ -33,6 +33,9 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
     (r"py:class", r"feedstore\.storage\.(topic|transaction)\.\w+"),
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
+    # Variables of generic classes.
+    (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),
+    (r"py:.*", r"feedstore\.storage\.timeline_hooks\.TimelineItem"),
 ]
 
 myst_enable_extensions = ["deflist"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 from uuid import UUID
 
 from feedstore.activity_fields import checked_name, checked_text, copied_context, in_utc, parsed_time
@@ -65,11 +65,14 @@ class ActivityRef(_Frozen):
     def __hash__(self) -> int:
         return hash(self.serialization_id)
 
-    def __getattr__(self, name: str) -> NoReturn:
-        advice = ""
-        if name in _FIELDS:
-            advice = ": a reference holds an id alone; read with hydrate_from=, or get the activity from its storage"
-        raise AttributeError(f"{type(self).__name__} has no attribute {shown(name)}{advice}")
+    # Hidden from type checkers, which would take every name for an attribute.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            advice = ""
+            if name in _FIELDS:
+                advice = ": a reference holds an id alone; read with hydrate_from=, or get the activity from a storage"
+            raise AttributeError(f"{type(self).__name__} has no attribute {shown(name)}{advice}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({id_to_text(self.serialization_id)!r})"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
+from typing import Protocol
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -26,6 +27,18 @@ _TAIL_BITS = 62
 _MAX_TAIL: int = 2**_TAIL_BITS - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _FRACTIONS_PER_MILLISECOND = 4096
+
+
+class Identified(Protocol):
+    """An object with an id: an activity, a reference, or an object that a serializer of your own stores."""
+
+    @property
+    def serialization_id(self) -> int:
+        """The id."""
+
+
+ActivityLike = Identified | int | UUID | str
+"""What names an activity: the activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or its text."""
 
 
 def parse_id(value: object) -> int:

@@ -125,6 +125,7 @@ class TimelineReader:
         }
 
     def _read_page(self, key: str, limit: int, cursor: str | None) -> tuple[Page, list[Activity]]:
+        page: Page
         try:
             page = self._timelines.get_page(key, limit, cursor=cursor, hydrate_from=self._activities)
         except StoredDataError:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, StoredDataError
 from feedstore.ids import id_to_text
 from feedstore.shown import shown
 
+Item = TypeVar("Item", covariant=True, default=Any)
 
-class Serializer(ABC):
+
+class Serializer(ABC, Generic[Item]):
     """Turns an activity into bytes and back; a storage makes one instance of the class that it is given.
 
     ``activity_class`` is what :meth:`loads` makes, and what :meth:`dumps` takes. ``aggregated_activity_class`` is kept
@@ -37,7 +41,7 @@ class Serializer(ABC):
         """
 
     @abstractmethod
-    def loads(self, data: bytes, activity_id: int) -> Any:
+    def loads(self, data: bytes, activity_id: int) -> Item:
         """Return what :meth:`dumps` was given for ``activity_id``. Raises :class:`StoredDataError` for bytes of
         another kind.
         """
@@ -46,11 +50,11 @@ class Serializer(ABC):
         """Return the bytes of several activities, in their order. Override it where many at once are cheaper."""
         return [self.dumps(activity) for activity in activities]
 
-    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Item]:
         """Return the objects of ``(id, data)`` pairs, in their order. An error names the id that it belongs to."""
         return [self._loads_naming_id(data, activity_id) for activity_id, data in entries]
 
-    def _loads_naming_id(self, data: bytes, activity_id: int) -> Any:
+    def _loads_naming_id(self, data: bytes, activity_id: int) -> Item:
         try:
             return self.loads(data, activity_id)
         except StoredDataError:

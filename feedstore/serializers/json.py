@@ -16,7 +16,7 @@ _PREFIX = bytes([FORMAT])
 _PLAIN = (type(None), bool, int, float, str)
 
 
-class JsonSerializer(Serializer):
+class JsonSerializer(Serializer[Activity]):
     """Stores a whole activity as a JSON object in UTF-8.
 
     Format ``0x21``: that byte, then an object with ``actor``, ``verb``, ``object``, ``time`` (microseconds since

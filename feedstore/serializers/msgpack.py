@@ -15,7 +15,7 @@ FORMAT = 0x11
 _PREFIX = bytes([FORMAT])
 
 
-class MsgpackSerializer(Serializer):
+class MsgpackSerializer(Serializer[Activity]):
     """Stores a whole activity in the compact binary format of https://msgpack.org.
 
     Format ``0x11``: that byte, then the array ``[actor, verb, object, target, time, extra_context, foreign_id]`` with
@@ -49,7 +49,7 @@ class MsgpackSerializer(Serializer):
         except (ValueError, TypeError, OverflowError) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
 
-    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Activity]:
         """Return the activities of ``(id, data)`` pairs; every error of :meth:`loads` names its id already."""
         return [self.loads(data, activity_id) for activity_id, data in entries]
 

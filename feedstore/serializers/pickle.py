@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
 from feedstore.ids import id_to_text
 from feedstore.serializers.base import Serializer, wrong_format
@@ -13,7 +14,7 @@ FORMAT = 0x31
 _PREFIX = bytes([FORMAT])
 
 
-class PickleSerializer(Serializer):
+class PickleSerializer(Serializer[Activity]):
     """Stores any picklable activity; a subclass of :class:`~feedstore.Activity` comes back as itself.
 
     **Whoever can write to the store can run code in every process that reads it.** Choose it for stores that nobody

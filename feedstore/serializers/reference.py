@@ -9,7 +9,7 @@ from feedstore.activity import ActivityRef, reference_to
 from feedstore.serializers.base import Serializer
 
 
-class TimelineReferenceSerializer(Serializer):
+class TimelineReferenceSerializer(Serializer[ActivityRef]):
     """Stores nothing beside the id, and reads it back as an :class:`ActivityRef`: the default of timelines.
 
     What else may stand beside an id, a payload of another serializer, is left unread.
@@ -27,7 +27,7 @@ class TimelineReferenceSerializer(Serializer):
         """Return the reference to ``activity_id``."""
         return reference_to(activity_id)
 
-    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Any]:
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[ActivityRef]:
         """Return the references of ``(id, data)`` pairs."""
         return [reference_to(activity_id) for activity_id, _ in entries]
 

@@ -3,11 +3,12 @@
 ``BaseStorage``, ``BaseActivityStorage`` and ``BaseTimelineStorage`` are the names that users of stream_framework know.
 """
 
+from feedstore.ids import ActivityLike, Identified
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.backend import Backend
 from feedstore.storage.batch import Batch
-from feedstore.storage.bounds import Bounds
+from feedstore.storage.bounds import Bounds, Filter
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify import Notifier, Subscription
 from feedstore.storage.page import Page
@@ -21,6 +22,7 @@ BaseTimelineStorage = TimelineStorage
 
 __all__ = [
     "Abilities",
+    "ActivityLike",
     "ActivityStorage",
     "AtomicScope",
     "Backend",
@@ -29,6 +31,8 @@ __all__ = [
     "BaseTimelineStorage",
     "Batch",
     "Bounds",
+    "Filter",
+    "Identified",
     "KvStorage",
     "Notifier",
     "Page",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
-from feedstore.ids import MAX_ID
+from typing_extensions import TypeVar
+
+from feedstore.activity import Activity
+from feedstore.ids import MAX_ID, ActivityLike, Identified
 from feedstore.serializers import MsgpackSerializer, Serializer
 from feedstore.storage.batch import Batch
 from feedstore.storage.bounds import Bounds
 from feedstore.storage.storage import Storage
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
+Stored = TypeVar("Stored", covariant=True, default=Activity)
 
-class ActivityStorage(Storage):
+
+class ActivityStorage(Storage[Stored]):
     """A storage of whole activities: id → activity.
 
     Wherever it reads or removes, it takes an activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or
@@ -36,11 +40,11 @@ class ActivityStorage(Storage):
 
     default_serializer_class: type[Serializer] = MsgpackSerializer
 
-    def add(self, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+    def add(self, activity: Identified, *, batch_interface: Batch | None = None) -> int | None:
         """Store one activity; see :meth:`add_many`. One round trip."""
         return self.add_many([activity], batch_interface=batch_interface)
 
-    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def add_many(self, activities: Iterable[Identified], *, batch_interface: Batch | None = None) -> int | None:
         """Store activities and return how many ids were new (T1).
 
         An id that is there already gets its activity replaced, which is how an activity is edited, and counts 0; of a
@@ -55,12 +59,12 @@ class ActivityStorage(Storage):
             (lambda transaction: self.add_to_storage(serialized, transaction)) if serialized else self._write_nothing,
         )
 
-    def get(self, activity_id: Any) -> Any | None:
+    def get(self, activity_id: ActivityLike) -> Stored | None:
         """Return one activity, or None if the id is unknown (T12). One round trip."""
         found = self.get_many([activity_id])
         return found[0] if found else None
 
-    def get_many(self, activity_ids: Iterable[Any]) -> list[Any]:
+    def get_many(self, activity_ids: Iterable[ActivityLike]) -> list[Stored]:
         """Return the activities of the ids in the order asked for; unknown ids are left out (T12).
 
         An id that is asked for twice comes twice. One round trip for each 500 or so.
@@ -74,11 +78,11 @@ class ActivityStorage(Storage):
         self.backend.check_open()
         return {}
 
-    def remove(self, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+    def remove(self, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one activity; see :meth:`remove_many`. One round trip."""
         return self.remove_many([activity], batch_interface=batch_interface)
 
-    def remove_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def remove_many(self, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None) -> int | None:
         """Remove activities and return how many were there (T1); unknown ids are no error.
 
         Timelines keep their references: hydrated reads leave out activities that are gone. Returns None inside a
@@ -92,7 +96,9 @@ class ActivityStorage(Storage):
             (lambda transaction: self.remove_from_storage(ids, transaction)) if ids else self._write_nothing,
         )
 
-    def iterate(self, after: Any = None, before: Any = None, *, reverse: bool = False) -> Iterator[Any]:
+    def iterate(
+        self, after: ActivityLike | None = None, before: ActivityLike | None = None, *, reverse: bool = False
+    ) -> Iterator[Stored]:
         """Yield every activity between the ids ``after`` and ``before``, both exclusive; for statistics, export and
         erasure.
 
@@ -103,7 +109,7 @@ class ActivityStorage(Storage):
         highest = MAX_ID if before is None else self.activity_to_id(before) - 1
         return self._decoded(self._iterate(Bounds(lowest, highest), bool(reverse)))
 
-    def _decoded(self, entries: Iterator[tuple[int, bytes]]) -> Iterator[Any]:
+    def _decoded(self, entries: Iterator[tuple[int, bytes]]) -> Iterator[Stored]:
         for entry in entries:
             yield from self.deserialize_activities((entry,))
 

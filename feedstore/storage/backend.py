@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, overload
 
 from feedstore.errors import BackendClosedError, InvalidTypeError
 from feedstore.metrics import Metrics
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 DEFAULT_NAMESPACE = "default"
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
 
+_Item = TypeVar("_Item")
+_Activity = TypeVar("_Activity", bound="Activity")
+
 
 class Backend(ABC):
     """A store under one namespace: ``[A-Za-z0-9_-]``, 1 to 48 characters.
@@ -48,8 +51,8 @@ class Backend(ABC):
     """
 
     abilities: Abilities
-    activity_storage_class: type[ActivityStorage]
-    timeline_storage_class: type[TimelineStorage]
+    activity_storage_class: type[ActivityStorage[Any]]
+    timeline_storage_class: type[TimelineStorage[Any]]
     kv_storage_class: type[KvStorage]
     queue_storage_class: type[QueueStorage] | None = None
     options_to_read: ClassVar[Mapping[str, Any]] = {}
@@ -73,6 +76,37 @@ class Backend(ABC):
         neither message holds a password.
         """
 
+    @overload
+    def activity_storage(
+        self,
+        serializer_class: None = None,
+        activity_class: None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> ActivityStorage: ...
+
+    @overload
+    def activity_storage(
+        self,
+        serializer_class: type[Serializer[_Item]],
+        activity_class: None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> ActivityStorage[_Item]: ...
+
+    @overload
+    def activity_storage(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        *,
+        activity_class: type[_Activity],
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> ActivityStorage[_Activity]: ...
+
+    @overload
     def activity_storage(
         self,
         serializer_class: type[Serializer] | None = None,
@@ -80,13 +114,52 @@ class Backend(ABC):
         *,
         name: str = DEFAULT_NAME,
         **options: Any,
-    ) -> ActivityStorage:
+    ) -> ActivityStorage[Any]: ...
+
+    def activity_storage(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> ActivityStorage[Any]:
         """Return the storage of activities by id of that name; each name is a collection of its own. Costs nothing.
 
         Two storages of one name see the same activities (T10). A batch of this backend takes the writes of them all.
         """
         backend = self._collection(name)
         return logged_class(self.activity_storage_class)(serializer_class, activity_class, backend=backend, **options)
+
+    @overload
+    def timeline_storage(
+        self,
+        serializer_class: None = None,
+        activity_class: type[Activity] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> TimelineStorage: ...
+
+    @overload
+    def timeline_storage(
+        self,
+        serializer_class: type[Serializer[_Item]],
+        activity_class: None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> TimelineStorage[_Item]: ...
+
+    @overload
+    def timeline_storage(
+        self,
+        serializer_class: type[Serializer] | None = None,
+        activity_class: type[Activity] | None = None,
+        *,
+        name: str = DEFAULT_NAME,
+        **options: Any,
+    ) -> TimelineStorage[Any]: ...
 
     def timeline_storage(
         self,
@@ -95,7 +168,7 @@ class Backend(ABC):
         *,
         name: str = DEFAULT_NAME,
         **options: Any,
-    ) -> TimelineStorage:
+    ) -> TimelineStorage[Any]:
         """Return the storage of timelines by key of that name; each name is a collection of its own. Costs nothing.
 
         Two storages of one name see the same timelines (T10). A batch of this backend takes the writes of them all.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.ids import MAX_ID
+from feedstore.ids import MAX_ID, ActivityLike
 from feedstore.shown import shown
 
 NEWEST_FIRST = ("-activity_id",)
@@ -38,7 +38,15 @@ class Bounds(NamedTuple):
 
 
 EVERYTHING = Bounds()
-Filter = Mapping[str, object]
+
+
+class Filter(TypedDict, total=False):
+    """Bounds on the ids of a read, such as ``{"activity_id__lt": id}``; an entry must meet all that are given."""
+
+    activity_id__lt: ActivityLike
+    activity_id__lte: ActivityLike
+    activity_id__gt: ActivityLike
+    activity_id__gte: ActivityLike
 
 
 def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object], int]) -> Bounds:

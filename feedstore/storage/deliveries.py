@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from feedstore.storage.bounds import EVERYTHING, NEWEST_FIRST
 from feedstore.storage.transaction import Pending, Transaction
@@ -28,7 +28,7 @@ class Limits(NamedTuple):
 
 
 def deliver(
-    timelines: TimelineHooks, key: str, serialized: Mapping[int, bytes], limits: Limits, transaction: Transaction
+    timelines: TimelineHooks[Any], key: str, serialized: Mapping[int, bytes], limits: Limits, transaction: Transaction
 ) -> Pending[int | None]:
     """Add entries to one timeline within limits, and return how many were new before anything was dropped.
 
@@ -52,7 +52,7 @@ def deliver(
 
 
 def _beyond_payload_limit(
-    timelines: TimelineHooks, key: str, serialized: Mapping[int, bytes], limit: int | None
+    timelines: TimelineHooks[Any], key: str, serialized: Mapping[int, bytes], limit: int | None
 ) -> dict[int, bytes]:
     """Return the entries, with empty payloads, beyond the newest ``limit`` of those that share a delivered payload."""
     if limit is None:
@@ -66,7 +66,7 @@ def _beyond_payload_limit(
     return {activity_id: b"" for ids in same.values() for activity_id in ids[limit:]}
 
 
-def _trimmed(timelines: TimelineHooks, key: str, limits: Limits, transaction: Transaction) -> dict[int, bytes]:
+def _trimmed(timelines: TimelineHooks[Any], key: str, limits: Limits, transaction: Transaction) -> dict[int, bytes]:
     """Trim a timeline, and return what went, with empty payloads, where companions must drop it too."""
     if limits.max_length is None:
         return {}

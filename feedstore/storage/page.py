@@ -6,10 +6,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Generic
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.serializers.base import Item
 from feedstore.shown import shown
 from feedstore.storage.bounds import EVERYTHING, Bounds
 
@@ -20,7 +21,7 @@ _CURSOR_BYTES = _HEADER_BYTES + ID_BYTES + _CHECKSUM_BYTES
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[Item]):
     """Some entries of a timeline in one ordering, and what is known about the rest.
 
     Iterating over a page yields its items, and ``len`` counts them. A page is true even if it has no items, because
@@ -36,12 +37,12 @@ class Page:
       trimmed.
     """
 
-    items: list[Any]
+    items: list[Item]
     next_cursor: str | None
     complete: bool
     floor: int | None
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 
     def __len__(self) -> int:

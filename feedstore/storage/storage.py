@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
-from feedstore.ids import MAX_ID, parse_id
+from feedstore.ids import MAX_ID, ActivityLike, parse_id
 from feedstore.metrics import Metrics
 from feedstore.serializers import DummySerializer, Serializer
+from feedstore.serializers.base import Item
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, checked_backend
 from feedstore.storage.batch import Batch
@@ -21,7 +22,7 @@ from feedstore.storage.writer import Writer
 _Result = TypeVar("_Result")
 
 
-class Storage(Writer):
+class Storage(Writer, Generic[Item]):
     """A storage of activities behind a serializer.
 
     ``serializer_class`` decides what is stored for an activity (:attr:`default_serializer_class` if None),
@@ -67,13 +68,16 @@ class Storage(Writer):
     def _private_backend(self) -> Backend:
         raise InvalidTypeError(f"{type(self).__name__} needs its store; pass backend=connect(url)")
 
-    def _make_serializer(self) -> Serializer:
+    def _make_serializer(self) -> Serializer[Item]:
         chosen: Any = self.serializer_class
         if not (isinstance(chosen, type) and issubclass(chosen, Serializer)):
             raise InvalidTypeError(
                 f"serializer_class is a subclass of feedstore.serializers.Serializer, not {shown(chosen)}"
             )
-        return chosen(activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class)
+        serializer: Serializer[Item] = chosen(
+            activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class
+        )
+        return serializer
 
     def _write_measured(
         self,
@@ -111,7 +115,7 @@ class Storage(Writer):
             self.metrics.on_storage_fanout(self.__class__, operation, activities_count)
 
     @property
-    def serializer(self) -> Serializer:
+    def serializer(self) -> Serializer[Item]:
         """The serializer of this storage: one instance, shared by all calls."""
         return self._serializer
 
@@ -125,7 +129,7 @@ class Storage(Writer):
             return activity_id
         return parse_id(activity_id)
 
-    def activities_to_ids(self, activities_or_ids: Iterable[Any]) -> list[int]:
+    def activities_to_ids(self, activities_or_ids: Iterable[ActivityLike]) -> list[int]:
         """Return the ids of activities and ids, in their order, duplicates kept."""
         to_id = self.activity_to_id
         return [to_id(activity) for activity in checked_iterable(activities_or_ids)]
@@ -134,7 +138,7 @@ class Storage(Writer):
         """Return the bytes that this storage keeps for an activity."""
         return self._serializer.dumps(activity)
 
-    def serialize_activities(self, activities: Iterable[Any]) -> dict[int, bytes]:
+    def serialize_activities(self, activities: Iterable[ActivityLike]) -> dict[int, bytes]:
         """Return ``{id: bytes}``; of a duplicate id the last activity wins (T1). One bad item raises (T13)."""
         items = list(checked_iterable(activities))
         serialized = dict(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))
@@ -143,7 +147,7 @@ class Storage(Writer):
 
     def deserialize_activities(
         self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]] | None
-    ) -> list[Any]:
+    ) -> list[Item]:
         """Return the objects of ``{id: bytes}``, or of a list of ``(id, bytes)`` pairs, in their order; None is ``[]``.
 
         Raises:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from feedstore.serializers import Serializer, TimelineReferenceSerializer
+from feedstore.storage.timeline_hooks import TimelineItem
 from feedstore.storage.timeline_reads import TimelineReads
 from feedstore.storage.timeline_writes import TimelineWrites
 
 
-class TimelineStorage(TimelineReads, TimelineWrites):
+class TimelineStorage(TimelineReads[TimelineItem], TimelineWrites[TimelineItem]):
     """A storage of timelines: key → entries in the order of their ids, newest first.
 
     An entry is an id and a payload or nothing; the serializer decides. Under the default,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from typing_extensions import TypeVar
+
+from feedstore.activity import ActivityRef
 from feedstore.errors import AtomicityError
 from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.storage.abilities import AtomicScope
@@ -25,7 +28,10 @@ Entry = tuple[int, bytes]
 """One entry of a timeline: its id, and the payload beside it or ``b""``."""
 
 
-class TimelineHooks(Storage):
+TimelineItem = TypeVar("TimelineItem", covariant=True, default=ActivityRef)
+
+
+class TimelineHooks(Storage[TimelineItem]):
     """The hooks of a timeline storage. They get checked arguments: keys, ids and positions are valid, keys and ids
     distinct, payloads serialized. They do no checking, counting of metrics or decoding.
 
@@ -183,7 +189,7 @@ class TimelineHooks(Storage):
 
     def _get_hydrated_slice(
         self,
-        activities: ActivityStorage,
+        activities: ActivityStorage[Any],
         key: str,
         start: int,
         stop: int | None,

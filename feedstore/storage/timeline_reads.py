@@ -3,20 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from feedstore.errors import ActivityNotFound, InvalidTypeError
-from feedstore.ids import id_to_text
+from feedstore.ids import ActivityLike, id_to_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.bounds import Filter, check_limit, check_slice, is_descending, parse_filter
 from feedstore.storage.key import check_key, checked_iterable
 from feedstore.storage.page import Page, cursor_bounds, encode_cursor
-from feedstore.storage.timeline_hooks import Entry, TimelineHooks, ordering_of
+from feedstore.storage.timeline_hooks import Entry, TimelineHooks, TimelineItem, ordering_of
+
+_Hydrated = TypeVar("_Hydrated")
 
 
-class TimelineReads(TimelineHooks):
+class TimelineReads(TimelineHooks[TimelineItem]):
     """Slices, pages, positions. A key that is not there reads as an empty timeline."""
+
+    @overload
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: None = None,
+    ) -> list[TimelineItem]: ...
+
+    @overload
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        *,
+        hydrate_from: ActivityStorage[_Hydrated],
+    ) -> list[_Hydrated]: ...
+
+    @overload
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> list[Any]: ...
 
     def get_slice(
         self,
@@ -25,7 +61,7 @@ class TimelineReads(TimelineHooks):
         stop: int | None,
         filter_kwargs: Filter | None = None,
         ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
     ) -> list[Any]:
         """Return the entries at the positions from ``start`` to before ``stop``, as a Python list would slice them
         (T7).
@@ -54,14 +90,45 @@ class TimelineReads(TimelineHooks):
         self.metrics.on_storage_read(self.__class__, len(entries))
         return self._serializer.loads_many(entries)
 
+    @overload
     def get_page(
         self,
         key: str,
         limit: int,
         cursor: str | None = None,
         ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage | None = None,
-    ) -> Page:
+        hydrate_from: None = None,
+    ) -> Page[TimelineItem]: ...
+
+    @overload
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        *,
+        hydrate_from: ActivityStorage[_Hydrated],
+    ) -> Page[_Hydrated]: ...
+
+    @overload
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> Page[Any]: ...
+
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> Page[Any]:
         """Return up to ``limit`` entries behind ``cursor`` (None: from the start of the ordering) as a :class:`Page`.
 
         A walk by ``next_cursor`` returns exactly once every entry that is present throughout it and not older than the
@@ -83,14 +150,45 @@ class TimelineReads(TimelineHooks):
             self.metrics.on_storage_read(self.__class__, len(items))
         return _page_of(items, ids, limit, floor, descending)
 
+    @overload
     def get_many_pages(
         self,
         keys: Iterable[str],
         limit: int,
         cursor: str | None = None,
         ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage | None = None,
-    ) -> dict[str, Page]:
+        hydrate_from: None = None,
+    ) -> dict[str, Page[TimelineItem]]: ...
+
+    @overload
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        *,
+        hydrate_from: ActivityStorage[_Hydrated],
+    ) -> dict[str, Page[_Hydrated]]: ...
+
+    @overload
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> dict[str, Page[Any]]: ...
+
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> dict[str, Page[Any]]:
         """Return ``{key: page}`` in the order of the keys, each as :meth:`get_page` returns it, floors included (T18).
 
         One cursor goes for all timelines, because ids have one order everywhere: merge the pages, and go on with the
@@ -118,6 +216,7 @@ class TimelineReads(TimelineHooks):
             for key in distinct
         }
 
+    @overload
     def get_many_slices(
         self,
         keys: Iterable[str],
@@ -125,7 +224,40 @@ class TimelineReads(TimelineHooks):
         stop: int | None,
         filter_kwargs: Filter | None = None,
         ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage | None = None,
+        hydrate_from: None = None,
+    ) -> dict[str, list[TimelineItem]]: ...
+
+    @overload
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        *,
+        hydrate_from: ActivityStorage[_Hydrated],
+    ) -> dict[str, list[_Hydrated]]: ...
+
+    @overload
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> dict[str, list[Any]]: ...
+
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
     ) -> dict[str, list[Any]]:
         """Return ``{key: slice}`` in the order of the keys, each as :meth:`get_slice` returns it.
 
@@ -147,7 +279,7 @@ class TimelineReads(TimelineHooks):
         loads_many = (hydrate_from or self).serializer.loads_many
         return {key: loads_many(slices.get(key, ())) for key in distinct}
 
-    def index_of(self, key: str, activity_or_id: Any) -> int:
+    def index_of(self, key: str, activity_or_id: ActivityLike) -> int:
         """Return the position of an entry, newest first: how many are newer.
 
         Raises :class:`ActivityNotFound`, a ``ValueError``, if it is not there (T9). One round trip; the cost is the
@@ -160,11 +292,11 @@ class TimelineReads(TimelineHooks):
             raise ActivityNotFound(f"the timeline {shown(key, WHOLE_KEY)} holds no activity {id_to_text(activity_id)}")
         return position
 
-    def contains(self, key: str, activity_id: Any) -> bool:
+    def contains(self, key: str, activity_id: ActivityLike) -> bool:
         """Return whether a timeline holds an activity. One round trip."""
         return self._contains(check_key(key), self.activity_to_id(activity_id))
 
-    def contains_many(self, key: str, activity_ids: Iterable[Any]) -> set[int]:
+    def contains_many(self, key: str, activity_ids: Iterable[ActivityLike]) -> set[int]:
         """Return the ids of those activities that a timeline holds (T18). A bounded number of round trips."""
         distinct = list(dict.fromkeys(self.activities_to_ids(activity_ids)))
         check_key(key)
@@ -198,7 +330,7 @@ class TimelineReads(TimelineHooks):
 
     def _get_hydrated(
         self,
-        activities: ActivityStorage,
+        activities: ActivityStorage[Any],
         key: str,
         start: int,
         stop: int | None,
@@ -218,13 +350,13 @@ class TimelineReads(TimelineHooks):
         return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]
 
 
-def _checked_storage(hydrate_from: Any) -> ActivityStorage:
+def _checked_storage(hydrate_from: Any) -> ActivityStorage[Any]:
     if not isinstance(hydrate_from, ActivityStorage):
         raise InvalidTypeError(f"hydrate_from is an activity storage, not {shown(hydrate_from)}")
     return hydrate_from
 
 
-def _hydrate_slices(activities: ActivityStorage, slices: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
+def _hydrate_slices(activities: ActivityStorage[Any], slices: dict[str, list[Entry]]) -> dict[str, list[Entry]]:
     ids = list({activity_id: None for entries in slices.values() for activity_id, _ in entries})
     found = activities._read(activities.get_from_storage, ids) if ids else {}
     return {
@@ -233,7 +365,7 @@ def _hydrate_slices(activities: ActivityStorage, slices: dict[str, list[Entry]])
     }
 
 
-def _page_of(items: list[Any], ids: list[int], limit: int, floor: int | None, descending: bool) -> Page:
+def _page_of(items: list[Any], ids: list[int], limit: int, floor: int | None, descending: bool) -> Page[Any]:
     """Return the page of items that are the first ``limit`` of entries with ``ids``, one more of which may be there."""
     next_cursor = encode_cursor(ids[limit - 1], descending) if len(ids) > limit else None
     return Page(items, next_cursor, next_cursor is None and floor is None, floor)

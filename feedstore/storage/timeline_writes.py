@@ -7,6 +7,7 @@ from typing import Any
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage.batch import Batch
@@ -14,11 +15,11 @@ from feedstore.storage.bounds import check_limit, check_position
 from feedstore.storage.deliveries import Limits
 from feedstore.storage.key import check_key, checked_iterable
 from feedstore.storage.notify import Notifier, checked_notifier
-from feedstore.storage.timeline_hooks import TimelineHooks
+from feedstore.storage.timeline_hooks import TimelineHooks, TimelineItem
 from feedstore.storage.transaction import Pending, Transaction
 
 
-class TimelineWrites(TimelineHooks):
+class TimelineWrites(TimelineHooks[TimelineItem]):
     """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
     without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` each add,
     removal and trim publishes the changed timelines once it is stored, which costs one more round trip. A removal that
@@ -36,11 +37,13 @@ class TimelineWrites(TimelineHooks):
         super().__init__(serializer_class, activity_class, **options)
         self.notifier = checked_notifier(options.get("notifier"), self.backend)
 
-    def add(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+    def add(self, key: str, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
         """Add one activity to one timeline; see :meth:`add_many`. One round trip."""
         return self.add_many(key, [activity], batch_interface=batch_interface)
 
-    def add_many(self, key: str, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def add_many(
+        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
+    ) -> int | None:
         """Add activities to one timeline and return how many entries were new (T1).
 
         An id that is there keeps its place and gets the new payload, and counts 0; of a duplicate in the call the last
@@ -66,7 +69,7 @@ class TimelineWrites(TimelineHooks):
     def add_to_many(
         self,
         keys: Iterable[str],
-        activities: Iterable[Any],
+        activities: Iterable[ActivityLike],
         *,
         max_length: int | None = None,
         max_per_payload: int | None = None,
@@ -104,7 +107,7 @@ class TimelineWrites(TimelineHooks):
 
     def add_to_each(
         self,
-        deliveries: Mapping[str, Iterable[Any]],
+        deliveries: Mapping[str, Iterable[ActivityLike]],
         *,
         max_length: int | None = None,
         max_per_payload: int | None = None,
@@ -165,11 +168,13 @@ class TimelineWrites(TimelineHooks):
         else:
             batch.publish_later(self.notifier, keys)
 
-    def remove(self, key: str, activity: Any, *, batch_interface: Batch | None = None) -> int | None:
+    def remove(self, key: str, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
         """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""
         return self.remove_many(key, [activity], batch_interface=batch_interface)
 
-    def remove_many(self, key: str, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def remove_many(
+        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
+    ) -> int | None:
         """Remove entries, by activity or id, from one timeline and return how many were there (T1).
 
         Ids that are not there and a key that is not there are no error. The floor stays. One round trip for each 500
@@ -191,7 +196,7 @@ class TimelineWrites(TimelineHooks):
         return result
 
     def remove_from_many(
-        self, keys: Iterable[str], activities: Iterable[Any], *, batch_interface: Batch | None = None
+        self, keys: Iterable[str], activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
     ) -> int | None:
         """Remove the same entries from many timelines and return how many were there. A bounded number of round
         trips.

@@ -294,6 +294,7 @@ class ActivityArgumentSuite(Suite):
     def test_activity_one_bad_item_and_nothing_is_written(self, activities: ActivityStorage) -> None:
         """T13: all are checked and serialized before the first is sent."""
         unstorable = with_context({"set": {1, 2}})
+        bad: Any
         for bad in (unstorable, object(), None, "text", make_activity(2).reference):
             with pytest.raises(TypeError):
                 activities.add_many([make_activity(0), bad, make_activity(1)])

@@ -10,7 +10,7 @@ import pytest
 from feedstore.errors import StoredDataError
 from feedstore.ids import MAX_ID, id_to_text
 from feedstore.serializers import JsonSerializer
-from feedstore.storage import ActivityStorage, Backend, TimelineStorage
+from feedstore.storage import ActivityStorage, Backend, Filter, TimelineStorage
 from feedstore.testing.samples import (
     HARD_IDS,
     OLDEST_FIRST,
@@ -86,12 +86,12 @@ class HydrateSuite(Suite):
         assert timelines.get_slice("key", 2, 5, hydrate_from=activities) == given[::-1][2:5]
         assert timelines.get_slice("key", 5, 5, hydrate_from=activities) == []
         assert timelines.get_slice("key", 99, None, hydrate_from=activities) == []
-        bounds = {"activity_id__gte": 1, "activity_id__lt": MAX_ID}
+        bounds: Filter = {"activity_id__gte": 1, "activity_id__lt": MAX_ID}
         expected = given[1:-1][3:]
         assert timelines.get_slice("key", 3, None, bounds, OLDEST_FIRST, activities) == expected
         found = timelines.get_many_slices(["other", "key"], 3, None, bounds, OLDEST_FIRST, activities)
         assert found == {"other": expected, "key": expected}
-        nothing = {"activity_id__lt": 0}
+        nothing: Filter = {"activity_id__lt": 0}
         assert timelines.get_slice("key", 0, None, nothing, hydrate_from=activities) == []
 
     def test_a_timeline_that_is_not_there(self, timelines: TimelineStorage, activities: ActivityStorage) -> None:

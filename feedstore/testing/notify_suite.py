@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -140,7 +140,7 @@ class NotifySuite(Suite):
             subscription.add(["a", "b", "failed"])
             self.settle(backend, subscription, received)
             with pytest.raises(TypeError), backend.batch() as batch:
-                writes.add("failed", writes.add("failed", 1, batch_interface=batch), batch_interface=batch)
+                writes.add("failed", cast("Any", writes.add("failed", 1, batch_interface=batch)), batch_interface=batch)
             with backend.batch() as batch:
                 writes.add("a", 1, batch_interface=batch)
                 writes.add_to_many(["b"], [1], batch_interface=batch)

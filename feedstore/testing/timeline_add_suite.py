@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feedstore.activity import ActivityRef
+from feedstore.activity import Activity, ActivityRef
 from feedstore.storage import Backend, TimelineStorage
 from feedstore.testing.samples import (
     HARD_IDS,
@@ -46,12 +46,14 @@ class TimelineAddSuite(Suite):
         assert found == [activity.reference for activity in reversed(given)]
         assert all(type(one) is ActivityRef and type(one.serialization_id) is int for one in found)
 
-    def test_timeline_of_a_duplicate_the_last_wins(self, backend: Backend, payloads: TimelineStorage) -> None:
+    def test_timeline_of_a_duplicate_the_last_wins(self, backend: Backend, payloads: TimelineStorage[Activity]) -> None:
         """T1: an id that comes twice in one call counts once, and its last payload is kept."""
         assert payloads.add_many("key", [with_id(5, 1), with_id(6), with_id(5, 2)]) == counted(backend, 2)
         assert payloads.get_slice("key", 0, None) == [with_id(6), with_id(5, 2)]
 
-    def test_adding_again_replaces_the_payload_in_its_place(self, backend: Backend, payloads: TimelineStorage) -> None:
+    def test_adding_again_replaces_the_payload_in_its_place(
+        self, backend: Backend, payloads: TimelineStorage[Activity]
+    ) -> None:
         """T1: an edit counts 0, keeps its place and touches no other timeline."""
         payloads.add_many("key", [with_id(4, "old"), with_id(5, "old"), with_id(6, "old")])
         payloads.add("other", with_id(5, "old"))
@@ -80,7 +82,7 @@ class TimelineAddSuite(Suite):
         assert ids_of(timelines.get_slice("key", 0, None)) == newest_first(make_activities(3))
         assert payloads.get_slice("key", 1, 3) == make_activities(2)[::-1]
 
-    def test_a_large_payload(self, payloads: TimelineStorage) -> None:
+    def test_a_large_payload(self, payloads: TimelineStorage[Activity]) -> None:
         """T1: a megabyte beside an id is stored as it is."""
         large = make_activity(extra_context={"text": "ä" * 500_000})
         payloads.add("key", large)
@@ -111,7 +113,7 @@ class TimelineAddSuite(Suite):
             timelines.add(f"key{number}", form)
             assert timelines.get_slice(f"key{number}", 0, None) == [make_activity().reference]
 
-    def test_timeline_arguments_are_not_changed(self, payloads: TimelineStorage) -> None:
+    def test_timeline_arguments_are_not_changed(self, payloads: TimelineStorage[Activity]) -> None:
         """T4: what is handed in stays as it is."""
         given = [make_activity(0, extra_context={"list": [1, {"two": 2}]}), make_activity(1), make_activity(0)]
         copies = list(map(fresh_copy, given))
@@ -131,7 +133,7 @@ class TimelineAddSuite(Suite):
         assert timelines.remove_many("key", (activity for activity in given[:1])) == counted(backend, 1)
         assert timelines.remove_many("key", set(given)) == counted(backend, 2)
 
-    def test_timeline_what_comes_back_is_not_what_is_stored(self, payloads: TimelineStorage) -> None:
+    def test_timeline_what_comes_back_is_not_what_is_stored(self, payloads: TimelineStorage[Activity]) -> None:
         """T11: changing what came back, or what was handed in, changes nothing that is stored."""
         given = make_activity(extra_context={"list": [1]})
         expected = fresh_copy(given)
@@ -189,14 +191,14 @@ class TimelineRemoveSuite(Suite):
             assert timelines.remove("key", form) == counted(backend, 1)
             assert timelines.contains("key", form) is False
 
-    def test_what_was_removed_can_be_added_again(self, backend: Backend, payloads: TimelineStorage) -> None:
+    def test_what_was_removed_can_be_added_again(self, backend: Backend, payloads: TimelineStorage[Activity]) -> None:
         """T1: an entry that was removed and comes back is new, with its new payload."""
         payloads.add("key", with_id(5, "old"))
         payloads.remove("key", 5)
         assert payloads.add("key", with_id(5, "new")) == counted(backend, 1)
         assert payloads.get_slice("key", 0, None) == [with_id(5, "new")]
 
-    def test_a_removed_payload_is_gone(self, timelines: TimelineStorage, payloads: TimelineStorage) -> None:
+    def test_a_removed_payload_is_gone(self, timelines: TimelineStorage, payloads: TimelineStorage[Activity]) -> None:
         """T1: a reference that is added where an entry with a payload was removed has no payload."""
         payloads.add_many("key", [with_id(5, "old"), with_id(6, "old")])
         payloads.remove("key", 5)
@@ -243,7 +245,9 @@ class TimelineAddArgumentSuite(Suite):
         assert ids_of(timelines.get_slice("key", 0, None)) == [7]
         assert list(timelines.keys()) == ["key"]
 
-    def test_one_item_that_cannot_be_serialized_and_nothing_is_written(self, payloads: TimelineStorage) -> None:
+    def test_one_item_that_cannot_be_serialized_and_nothing_is_written(
+        self, payloads: TimelineStorage[Activity]
+    ) -> None:
         """T13: all items are serialized before the first is sent."""
         unstorable = with_context({"set": {1, 2}})
         for bad in (unstorable, make_activity(2).reference, 7):

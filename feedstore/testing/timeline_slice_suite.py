@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feedstore.ids import MAX_ID
-from feedstore.storage import TimelineStorage
+from feedstore.storage import Filter, TimelineStorage
 from feedstore.testing.samples import (
     HARD_IDS,
     NEWEST_FIRST,
@@ -47,7 +47,7 @@ class TimelineSliceSuite(Suite):
     ) -> None:
         """T7: a filter first chooses, then positions count."""
         timelines.add_many("key", HARD_IDS)
-        bounds = {"activity_id__gt": 1, "activity_id__lte": 2**127}
+        bounds: Filter = {"activity_id__gt": 1, "activity_id__lte": 2**127}
         model = in_order([one for one in HARD_IDS if 1 < one <= 2**127], ordering)
         for start, stop in product(POSITIONS, POSITIONS):
             found = ids_of(timelines.get_slice("key", start, stop, bounds, ordering))
@@ -61,15 +61,16 @@ class TimelineSliceSuite(Suite):
         for bound in BOUNDS:
             model = [one for one in HARD_IDS if holds(one, bound)]
             name = f"activity_id__{operator}"
-            assert ids_of(timelines.get_slice("key", 0, None, {name: bound})) == model[::-1], (name, bound)
-            assert ids_of(timelines.get_slice("key", 0, 2, {name: bound}, OLDEST_FIRST)) == model[:2], (name, bound)
+            bounds: Any = {name: bound}
+            assert ids_of(timelines.get_slice("key", 0, None, bounds)) == model[::-1], (name, bound)
+            assert ids_of(timelines.get_slice("key", 0, 2, bounds, OLDEST_FIRST)) == model[:2], (name, bound)
 
     @pytest.mark.parametrize(("below", "above"), list(product(("lt", "lte"), ("gt", "gte"))))
     def test_two_filters_are_both_honoured(self, timelines: TimelineStorage, below: str, above: str) -> None:
         """T3, T5: both ends at once, also where nothing lies between them."""
         timelines.add_many("key", HARD_IDS)
         for low, high in product(BOUNDS[::2], BOUNDS[1::2]):
-            bounds = {f"activity_id__{below}": high, f"activity_id__{above}": low}
+            bounds: Any = {f"activity_id__{below}": high, f"activity_id__{above}": low}
             model = [one for one in HARD_IDS if OPERATORS[below](one, high) and OPERATORS[above](one, low)]
             assert ids_of(timelines.get_slice("key", None, None, bounds)) == model[::-1], bounds
 
@@ -77,7 +78,7 @@ class TimelineSliceSuite(Suite):
         """T5: of two filters on one end the tighter one holds."""
         timelines.add_many("key", range(20))
         for lt_, lte, gt_, gte in product((5, 9, 12), (5, 9, 12), (2, 6, 11), (2, 6, 11)):
-            bounds = {
+            bounds: Filter = {
                 "activity_id__lt": lt_,
                 "activity_id__lte": lte,
                 "activity_id__gt": gt_,
@@ -90,7 +91,7 @@ class TimelineSliceSuite(Suite):
         """T3: paging by filter through five ids of one millisecond misses none."""
         five = of_one_millisecond(5)
         timelines.add_many("key", five)
-        bounds: dict[str, Any] = {}
+        bounds: Filter = {}
         seen = []
         while found := timelines.get_slice("key", 0, 1, bounds):
             seen += ids_of(found)
@@ -106,7 +107,8 @@ class TimelineSliceSuite(Suite):
 
     def test_filters_are_not_changed(self, timelines: TimelineStorage) -> None:
         """T4: the filter and the ordering stay as they were handed in."""
-        bounds, ordering = {"activity_id__gt": make_activity()}, ["activity_id"]
+        bounds: Filter = {"activity_id__gt": make_activity()}
+        ordering = ["activity_id"]
         timelines.get_slice("key", 0, 5, bounds, ordering)
         timelines.get_many_slices(["key"], 0, 5, bounds, ordering)
         assert bounds == {"activity_id__gt": make_activity()}
@@ -142,7 +144,7 @@ class ManySlicesSuite(Suite):
         for number in range(5):
             timelines.add_many(f"key{number}", HARD_IDS[number : number + 8])
         keys = [f"key{number}" for number in (3, 0, 4, 1, 9)]
-        bounds = {"activity_id__gte": 2, "activity_id__lt": MAX_ID}
+        bounds: Filter = {"activity_id__gte": 2, "activity_id__lt": MAX_ID}
         for (start, stop), filter_kwargs, ordering in product(
             ((0, 2), (1, None), (None, None), (3, 3), (7, 9)), (None, bounds), ORDERINGS
         ):

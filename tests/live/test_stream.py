@@ -322,7 +322,7 @@ def test_a_store_that_fails_for_a_while_delays_and_loses_nothing(
     def fail(*arguments: object, **options: object) -> object:
         if next(failures, None) is not None:
             raise StorageUnavailableError("it is away")
-        return real(*arguments, **options)  # type: ignore[arg-type]
+        return real(*arguments, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(reads, "get_many_slices", fail)
     scene.add(1)

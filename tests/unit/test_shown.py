@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -131,11 +131,11 @@ def calls() -> dict[str, Any]:
         "id": lambda value: timelines.contains("k", value),
         "ids": timelines.activity_to_id,
         "activities": activities.add_many,
-        "activity": lambda value: timelines.add("k", [value]),
+        "activity": lambda value: timelines.add("k", cast("Any", [value])),
         "cursor": lambda value: timelines.get_page("k", 5, value),
         "limit": lambda value: timelines.get_page("k", -abs(value) if isinstance(value, int) else value),
         "start": lambda value: timelines.get_slice("k", listed(value), None),
-        "filter": lambda value: timelines.get_slice("k", 0, 1, {"activity_id__lt": [value]}),
+        "filter": lambda value: timelines.get_slice("k", 0, 1, {"activity_id__lt": cast("Any", [value])}),
         "filter's name": lambda value: timelines.get_slice("k", 0, 1, named(value)),
         "ordering": lambda value: timelines.get_slice("k", 0, 1, None, [value]),
         "hydrate_from": lambda value: timelines.get_slice("k", 0, 1, hydrate_from=value),

@@ -11,7 +11,7 @@ import pytest
 from backends.sql.runtime.faulty import Fault
 from feedstore import Activity
 from feedstore.backends.sql import SqlBackend
-from feedstore.storage import TimelineStorage
+from feedstore.storage import Filter, TimelineStorage
 from feedstore.testing.samples import make_activities
 
 ACTIVITIES: list[Activity] = make_activities(3000)
@@ -35,7 +35,7 @@ def filled(fault: Fault, database_url: str) -> Iterator[SqlBackend]:
 def _calls(backend: SqlBackend) -> dict[str, Any]:
     timelines: TimelineStorage = backend.timeline_storage()
     activities, kv = backend.activity_storage(), backend.kv_storage()
-    bounds = {"activity_id__lt": ACTIVITIES[2000]}
+    bounds: Filter = {"activity_id__lt": ACTIVITIES[2000]}
     oldest_first = ("activity_id",)
     return {
         "newest": lambda: timelines.get_slice("long", 0, 25),
