@@ -27,7 +27,6 @@ class Ingestion:
     backend: str
     activities: int
     deliveries: int
-    too_old: int
     seconds: float
     peak_bytes: int
 
@@ -48,8 +47,7 @@ def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingest
     follows: FollowGraph = read_follows(Source(data / FOLLOWS), Problems())
     with connect(url) as store:
         summary = Loader(store, follows).load(_source(data / ACTIVITIES, most_rows))
-    counts = (summary.activities, summary.deliveries, summary.too_old)
-    return Ingestion(backend, *counts, summary.seconds, _peak_bytes())
+    return Ingestion(backend, summary.activities, summary.deliveries, summary.seconds, _peak_bytes())
 
 
 def _peak_bytes() -> int:

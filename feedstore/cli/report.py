@@ -76,10 +76,7 @@ def _stored_lines(loader: Loader) -> list[tuple[str, str]]:
     summary = loader.summary
     activities = f"{summary.activities:,} new, {summary.repeated_activities:,} stored before"
     deliveries = f"{summary.deliveries:,} new, {summary.repeated_deliveries:,} made before"
-    return [
-        ("activities", activities),
-        ("deliveries", f"{deliveries}, {summary.too_old:,} too old for a full timeline"),
-    ]
+    return [("activities", activities), ("deliveries", deliveries)]
 
 
 def _follows_text(loader: Loader) -> str:

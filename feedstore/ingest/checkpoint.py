@@ -15,7 +15,7 @@ from feedstore.storage import Backend, Batch
 KV_NAME = "ingest"
 """The key-value storage that holds the checkpoints."""
 
-_VERSION = 1
+_VERSION = 2
 _KEY_BYTES = 20
 
 
@@ -23,16 +23,14 @@ _KEY_BYTES = 20
 class Checkpoint:
     """How far the input ``source`` was ingested, over all runs that resumed one another.
 
-    ``rows`` of it were stored and make ``deliveries`` to followers' timelines, of which ``too_old`` were older than
-    the last entry of a full timeline; ``skipped`` rows were refused. ``position`` is where to go on. Nothing but these
-    is kept: no address of a store and no password.
+    ``rows`` of it were stored and make ``deliveries`` to followers' timelines; ``skipped`` rows were refused.
+    ``position`` is the place at which a later run goes on. A checkpoint holds no address of a store and no password.
     """
 
     source: str
     position: Position
     rows: int = 0
     deliveries: int = 0
-    too_old: int = 0
     skipped: int = 0
     has_follows: bool = False
     finished: bool = False

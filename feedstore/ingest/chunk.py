@@ -20,9 +20,15 @@ from feedstore.activity import Activity
 from feedstore.ingest.follows import FollowGraph
 from feedstore.timeline_keys import actor_key
 
+FanOut = tuple[tuple[str, ...], list[Activity]]
+"""The keys of timelines, and the activities that all of them get."""
+
 DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
-"""How many deliveries a chunk may hold, unless one activity alone makes more: what bounds its memory."""
+"""How many deliveries a chunk may hold, unless one activity alone makes more. This bounds the memory of a chunk."""
+
+LARGE_FAN_OUT = 100
+"""How many deliveries a fan-out needs to get a call of its own. The smaller ones share one call."""
 
 
 class Chunk:
@@ -67,13 +73,21 @@ class Chunk:
             groups.setdefault(actor_key(activity.actor), []).append(activity)
         return groups
 
-    def by_readers(self) -> list[tuple[tuple[str, ...], list[Activity]]]:
-        """Return what goes to followers' timelines: the keys of each set of followers, and the activities they get.
+    def deliveries_by_size(self) -> tuple[list[FanOut], dict[str, list[Activity]]]:
+        """Return what goes to followers' timelines: the large fan-outs, and all other deliveries by timeline.
 
-        Actors with the same followers are one group, so that few calls carry many activities each.
+        Actors with the same followers form one fan-out, so that few calls carry many activities each.
         """
-        groups: dict[int, tuple[tuple[str, ...], list[Activity]]] = {}
+        groups: dict[int, FanOut] = {}
         for activity, readers in self:
             if readers:
                 groups.setdefault(id(readers), (readers, []))[1].append(activity)
-        return list(groups.values())
+        large: list[FanOut] = []
+        small: dict[str, list[Activity]] = {}
+        for readers, activities in groups.values():
+            if len(readers) * len(activities) >= LARGE_FAN_OUT:
+                large.append((readers, activities))
+                continue
+            for key in readers:
+                small.setdefault(key, []).extend(activities)
+        return large, small

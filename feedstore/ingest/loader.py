@@ -148,17 +148,14 @@ class Loader:
         """Write a chunk and the checkpoint behind it, count what was new, and return the checkpoint as written."""
         summary = self.summary
         if self._writer is not None:
-            too_old = self._writer.count_too_old(chunk)
             checkpoint = replace(
                 checkpoint,
                 rows=checkpoint.rows + chunk.rows,
                 deliveries=checkpoint.deliveries + chunk.deliveries,
-                too_old=checkpoint.too_old + too_old,
             )
             activities, deliveries = self._writer.write(chunk, checkpoint)
             summary.activities += activities
-            summary.deliveries += deliveries - too_old
-            summary.too_old += too_old
+            summary.deliveries += deliveries
         summary.rows += chunk.rows
         summary.planned_deliveries += chunk.deliveries
         summary.skipped = self.problems.count

@@ -10,34 +10,34 @@ from typing import Any
 class Summary:
     """Counts of one run, over all its inputs.
 
-    - ``rows``: rows that this run read and could use. ``resumed_rows``: rows behind which it resumed.
-    - ``activities``: activities that were new to the store; the other rows were there already.
-    - ``deliveries``: entries that were new to followers' timelines. ``too_old``: deliveries that found a full timeline
-      of newer entries, and did not stay. ``planned_deliveries``: all that the rows make, those already there included.
+    - ``rows``: rows that this run read and could use. ``resumed_rows``: rows that earlier runs had stored.
+    - ``activities``: activities that were new to the store.
+    - ``deliveries``: entries that followers' timelines did not hold before. A full timeline drops an entry that is
+      older than all that it holds; the entry counts here too, each time that it is delivered.
+    - ``planned_deliveries``: all deliveries that the rows make, repeated ones included.
     - ``skipped``: rows that were refused and passed over.
-    - ``seconds``: how long it took.
+    - ``seconds``: how long the run took.
 
-    All counts are of what is stored for certain: a run that is broken off may have stored one chunk more.
+    The counts never exceed what is stored: a run that was interrupted may have stored one chunk more.
     """
 
     rows: int = 0
     resumed_rows: int = 0
     activities: int = 0
     deliveries: int = 0
-    too_old: int = 0
     planned_deliveries: int = 0
     skipped: int = 0
     seconds: float = 0.0
 
     @property
     def repeated_activities(self) -> int:
-        """Rows whose activity the store held already."""
+        """How many activities the store held already."""
         return self.rows - self.activities
 
     @property
     def repeated_deliveries(self) -> int:
         """Deliveries that the timelines held already."""
-        return self.planned_deliveries - self.deliveries - self.too_old
+        return self.planned_deliveries - self.deliveries
 
     @property
     def rows_per_second(self) -> float:
@@ -58,7 +58,6 @@ class Summary:
             "repeated_activities": self.repeated_activities,
             "deliveries": self.deliveries,
             "repeated_deliveries": self.repeated_deliveries,
-            "too_old": self.too_old,
             "planned_deliveries": self.planned_deliveries,
             "skipped": self.skipped,
             "seconds": round(self.seconds, 3),

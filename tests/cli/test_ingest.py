@@ -21,7 +21,7 @@ def test_the_report_for_people(feedstore: CommandLine, folder: Path) -> None:
     assert lines == [
         "rows        3",
         "activities  3 new, 0 stored before",
-        "deliveries  5 new, 0 made before, 0 too old for a full timeline",
+        "deliveries  5 new, 0 made before",
         "follows     4 edges from 3 readers to 3 users, 1 of whom does nothing in these rows",
         "skipped     0",
     ]
@@ -43,7 +43,6 @@ def test_the_report_for_programs(feedstore: CommandLine, folder: Path) -> None:
         "repeated_activities": 0,
         "deliveries": 5,
         "repeated_deliveries": 0,
-        "too_old": 0,
         "planned_deliveries": 5,
         "skipped": 0,
         "idle_followees": 1,

@@ -269,13 +269,13 @@ def test_a_checkpoint_of_another_format_is_refused() -> None:
         checkpoints.save(Checkpoint("-", Position(1, 2, b"3")))
         items = backend.kv_storage("ingest")
         ((key, value),) = items.items()
-        items.upsert(key, value | {"version": 2})
+        items.upsert(key, value | {"version": 3})
         with pytest.raises(StoredDataError, match="a newer one may have written it"):
             load(backend, source(TEXT), resume=True)
 
 
 def test_a_checkpoint_comes_back_as_it_was() -> None:
-    checkpoint = Checkpoint("/feeds/a.csv", Position(11, 1234, b"\0\xff"), 10, 33, 2, 1, True, False)
+    checkpoint = Checkpoint("/feeds/a.csv", Position(11, 1234, b"\0\xff"), 10, 33, 1, True, False)
     with connect("memory://") as backend:
         Checkpoints(backend).save(checkpoint)
         assert Checkpoints(backend).find("/feeds/a.csv") == checkpoint
@@ -287,5 +287,5 @@ def test_a_checkpoint_names_no_store(tmp_path: Path, path: Path) -> None:
         values = list(backend.kv_storage("ingest").fetch_all())
     assert "secret-password" not in str(values)
     assert set(values[0]) == {
-        "version", "source", "position", "rows", "deliveries", "too_old", "skipped", "has_follows", "finished",
+        "version", "source", "position", "rows", "deliveries", "skipped", "has_follows", "finished",
     }  # fmt: skip
