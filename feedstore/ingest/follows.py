@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
 from feedstore.ingest.columns import Columns
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.problems import Problems
+from feedstore.ingest.rows import SURELY_SHORT
 from feedstore.ingest.source import Source
 from feedstore.ingest.table import Table
 from feedstore.ingest.times import parse_time
@@ -21,6 +21,40 @@ FOLLOW_COLUMNS = Columns(
     ("follower", "followee", "time"), optional=("time",), aliases={"source": "follower", "target": "followee"}
 )
 _NOBODY: tuple[str, ...] = ()
+
+
+class Edges:
+    """Edges as they are read: ``followers`` holds the keys of each followee's followers, repeated ones included.
+
+    ``keys`` maps followers to their keys, so that memory holds each key once, however many edges have it.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[str | int, str | int]] = ()) -> None:
+        self.keys: dict[str, str] = {}
+        self.followers: dict[str, list[str]] = {}
+        for follower, followee in pairs:
+            self.add(str(follower), str(followee))
+
+    def add(self, follower: str, followee: str) -> None:
+        """Add one edge."""
+        key = self.keys.get(follower)
+        if key is None:
+            key = self.keys[follower] = reader_key(follower)
+        self.followers.setdefault(followee, []).append(key)
+
+    def add_columns(self, followers: Sequence[str], followees: Sequence[str]) -> list[int]:
+        """Add the edges whose users are both known already, and return the numbers of the others.
+
+        A million edges take most of their time here, so the loop does nothing but two look-ups for each.
+        """
+        keys, lists = self.keys, self.followers
+        others = []
+        for number, (follower, followee) in enumerate(zip(followers, followees, strict=True)):
+            try:
+                lists[followee].append(keys[follower])
+            except KeyError:  # noqa: PERF203
+                others.append(number)
+        return others
 
 
 class FollowGraph:
@@ -37,16 +71,11 @@ class FollowGraph:
     ('feed:bob', 'feed:eve')
     """
 
-    def __init__(self, pairs: Iterable[tuple[str | int, str | int]] = ()) -> None:
-        keys: dict[str, str] = {}
-        lists: dict[str, list[str]] = {}
-        given = 0
-        for follower, followee in pairs:
-            key = reader_key(follower)
-            lists.setdefault(str(followee), []).append(keys.setdefault(key, key))
-            given += 1
-        self._readers = _distinct_and_shared(lists)
-        self.readers = len(keys)
+    def __init__(self, pairs: Edges | Iterable[tuple[str | int, str | int]] = ()) -> None:
+        edges = pairs if isinstance(pairs, Edges) else Edges(pairs)
+        given = sum(map(len, edges.followers.values()))
+        self.readers = len(edges.keys)
+        self._readers = _distinct_and_shared(edges.followers)
         self.followees = len(self._readers)
         self.edges = sum(map(len, self._readers.values()))
         self.repeated = given - self.edges
@@ -69,50 +98,61 @@ def _distinct_and_shared(lists: dict[str, list[str]]) -> dict[str, tuple[str, ..
     return readers
 
 
-class FollowRows:
-    """An iterator over the ``(follower, followee)`` pairs of a table with :data:`FOLLOW_COLUMNS`.
-
-    The time may be empty or left out; it is checked, and otherwise means nothing. Errors are as for
-    :class:`~feedstore.ingest.rows.ActivityRows`.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-
-    def __iter__(self) -> FollowRows:
-        return self
-
-    def __next__(self) -> tuple[str, str]:
-        follower, followee, time = next(self.table)
-        try:
-            if time is not None:
-                parse_time(time)
-            return _user("follower", follower), _user("followee", followee)
-        except (InvalidValueError, InvalidTypeError) as error:
-            raise self.table.error(str(error)) from None
-
-
 def read_follows(source: Source, problems: Problems) -> FollowGraph:
     """Return the graph that an input with the columns ``follower,followee,time`` describes, or ``source,target``.
 
-    A malformed row is an :class:`InputError` with its line, which ``problems`` stops at or counts.
+    The time may be empty or left out; it is checked and otherwise ignored. A malformed row is an :class:`InputError`
+    with its line, which ``problems`` raises or counts.
     """
+    edges = Edges()
     with source.open() as lines:
-        return FollowGraph(_pairs(FollowRows(read_table(lines, FOLLOW_COLUMNS)), problems))
+        table = read_table(lines, FOLLOW_COLUMNS)
+        is_end = False
+        while not is_end:
+            try:
+                is_end = _read_some(table, edges, problems)
+            except InputError as error:  # noqa: PERF203
+                problems.note(error, table)
+    return FollowGraph(edges)
 
 
-def _pairs(rows: FollowRows, problems: Problems) -> Iterator[tuple[str, str]]:
-    with suppress(StopIteration):
-        while True:
-            pair = problems.next_usable(rows, rows.table)
-            if pair is not None:
-                yield pair
+def _read_some(table: Table, edges: Edges, problems: Problems) -> bool:
+    """Read a block of rows where the table has one, else one row; return whether the table has ended."""
+    columns = table.read_columns()
+    if columns is None:
+        values = next(table, None)
+        if values is not None:
+            _add_row(edges, table, *values)
+        return values is None
+    followers, followees, times = columns
+    if times and any(times):
+        rows: Iterable[int] = range(len(followers))
+    else:
+        rows = edges.add_columns(followers, followees)
+    for row in rows:
+        table.line = table.line_of(row)
+        try:
+            _add_row(edges, table, followers[row] or None, followees[row] or None, (times and times[row]) or None)
+        except InputError as error:
+            problems.note(error, table)
+    return False
+
+
+def _add_row(edges: Edges, table: Table, follower: Any, followee: Any, time: Any) -> None:
+    try:
+        if time is not None:
+            parse_time(time)
+        edges.add(_user("follower", follower), _user("followee", followee))
+    except (InvalidValueError, InvalidTypeError) as error:
+        raise table.error(str(error)) from None
 
 
 def _user(column: str, value: Any) -> str:
+    if value.__class__ is str and len(value) <= SURELY_SHORT:
+        return value
     if value is None:
         raise InvalidValueError(f"{column} is empty")
     if not isinstance(value, (str, int)) or isinstance(value, bool):
-        raise InvalidTypeError(f"{column} is a text or an int, not {shown(value)} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{column} must be a str or an int, not {shown(value)} of type {type(value).__name__}")
     check_key(reader_key(value), f"{column}'s key")
     return str(value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from hashlib import blake2b
-from typing import BinaryIO, NamedTuple, NoReturn
+from io import BufferedReader, BytesIO
+from typing import Any, NamedTuple, NoReturn
 
 from feedstore.errors import InputError
 
@@ -34,7 +35,7 @@ class Lines:
     about a record the iteration may go on; :attr:`damaged` says that the input itself cannot be read any further.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BufferedReader[Any], name: str) -> None:
         self.name = name
         self.damaged = False
         self._stream = stream
@@ -43,6 +44,8 @@ class Lines:
         self._last: list[bytes] = []
         self._rejected: list[bytes] = []
         self._is_inside_line = False
+        self._block: list[bytes] = []
+        self._block_accepted = 0
         self._line = 0
         self._byte = 0
         self._hash = blake2b(digest_size=_DIGEST_BYTES)
@@ -95,6 +98,45 @@ class Lines:
         error = self.reject(f"the row is longer than {MAX_RECORD_BYTES:,} bytes; is a quote or a line end missing?")
         self._is_inside_line = is_inside_line
         return error
+
+    def read_block(self) -> tuple[str, int] | None:
+        """Return further whole lines as one text, and how many lines lie before them; None if there is no block now.
+
+        A block is faster to read than single lines. It is what a buffer of the input holds, and it exists only between
+        two records. The caller reports its records with :meth:`accept_block` and ends it with :meth:`end_block` before
+        it iterates again.
+        """
+        if self._rejected or self._record or self._is_inside_line or self._byte + len(self._last) == 0:
+            return None
+        try:
+            buffered = self._stream.peek()
+        except (OSError, EOFError, zlib.error) as error:
+            self._raise_damaged(error)
+        data = buffered[: buffered.rfind(b"\n") + 1]
+        if not data or b"\0" in data:
+            return None
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return None
+        self._stream.read(len(data))
+        self._block = BytesIO(data).readlines()
+        return text, self._line + len(self._last)
+
+    def accept_block(self, first: int, end: int) -> None:
+        """Take the lines of the block up to ``end`` as records, of which the last begins at line ``first`` of it."""
+        if end > self._block_accepted:
+            self._finish_last()
+            self._count(b"".join(self._block[self._block_accepted : first]))
+            self._line += first - self._block_accepted
+            self._last = self._block[first:end]
+            self._block_accepted = end
+
+    def end_block(self) -> None:
+        """Leave the block; the lines of it that were not accepted are iterated over."""
+        self._rejected += self._block[: self._block_accepted - 1 if self._block_accepted else None : -1]
+        self._block = []
+        self._block_accepted = 0
 
     def peek(self) -> bytes:
         """Return the first line without taking it; empty at the end of the input. To be called before any other."""

@@ -117,7 +117,7 @@ class Loader:
 
     def _chunks(self, rows: ActivityRows, checkpoint: Checkpoint) -> Iterator[None]:
         """Read and store the rows chunk by chunk, and yield after each."""
-        lines = rows.table.lines
+        table = rows.table
         while not checkpoint.finished:
             chunk = Chunk(self.follows, self._chunk_rows)
             skipped_before = checkpoint.skipped - self.problems.count
@@ -125,23 +125,25 @@ class Loader:
                 is_end = self._fill(chunk, rows)
             except InputError:
                 skipped = skipped_before + self.problems.count
-                self._store(chunk, replace(checkpoint, position=lines.position_before_last(), skipped=skipped))
+                self._store(chunk, replace(checkpoint, position=table.position_before_last(), skipped=skipped))
                 raise
             skipped = skipped_before + self.problems.count
-            checkpoint = replace(checkpoint, position=lines.position(), skipped=skipped, finished=is_end)
+            checkpoint = replace(checkpoint, position=table.position(), skipped=skipped, finished=is_end)
             checkpoint = self._store(chunk, checkpoint)
             yield
 
     def _fill(self, chunk: Chunk, rows: ActivityRows) -> bool:
         """Read rows until the chunk is full or as many were passed over, and return whether the input has ended."""
         most_skipped = self.problems.count + self._chunk_rows
-        try:
-            while not chunk.is_full and self.problems.count < most_skipped:
-                activity = self.problems.next_usable(rows, rows.table)
-                if activity is not None:
+        while not chunk.is_full and self.problems.count < most_skipped:
+            try:
+                for activity in rows:
                     chunk.add(activity)
-        except StopIteration:
-            return True
+                    if chunk.is_full:
+                        return False
+                return True
+            except InputError as error:  # noqa: PERF203
+                self.problems.note(error, rows.table)
         return False
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
-
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.table import Table
 from feedstore.shown import shown
@@ -13,7 +10,6 @@ STOP = "stop"
 SKIP = "skip"
 ON_ERROR = (STOP, SKIP)
 _KEPT = 20
-_Row = TypeVar("_Row")
 
 
 class Problems:
@@ -29,18 +25,14 @@ class Problems:
         self.count = 0
         self.first: list[InputError] = []
 
-    def next_usable(self, rows: Iterator[_Row], table: Table) -> _Row | None:
-        """Return the next of the rows of a table, or None for one that is counted and passed over.
+    def note(self, error: InputError, table: Table) -> None:
+        """Count an error in a row of a table; the caller then goes on with the next row.
 
-        Raises the error if errors stop the run or if the input cannot be read any further, and ``StopIteration`` at
-        the end.
+        Raises:
+            InputError: The error itself, if errors stop the run or if the table cannot be read any further.
         """
-        try:
-            return next(rows)
-        except InputError as error:
-            if self.on_error == STOP or table.lines.damaged:
-                raise
-            self.count += 1
-            if len(self.first) < _KEPT:
-                self.first.append(error)
-            return None
+        if self.on_error == STOP or table.lines.damaged:
+            raise error
+        self.count += 1
+        if len(self.first) < _KEPT:
+            self.first.append(error)

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from feedstore.activity import Activity
+from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.ids import derive_id
 from feedstore.ingest.columns import Columns
 from feedstore.ingest.table import Table
 from feedstore.ingest.times import parse_time
@@ -15,13 +17,17 @@ from feedstore.storage.key import check_key
 from feedstore.timeline_keys import actor_key
 
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
+_STRS = (str, str, str)
+SURELY_SHORT = 250
+"""How many characters a name may have so that its key is never too long; UTF-8 has at most 4 bytes for each."""
+
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class ActivityRows:
     """An iterator over the activities of a table with :data:`ACTIVITY_COLUMNS`.
 
-    A row's ``id`` becomes the activity's ``foreign_id``, as a text: the same row is the same activity in CSV and in
+    A row's ``id`` becomes the activity's ``foreign_id``, as a str: the same row is the same activity in CSV and in
     NDJSON. A time more than ``max_future`` ahead of the clock is refused, for the activity would stay on top of every
     timeline.
 
@@ -52,17 +58,19 @@ class ActivityRows:
     ) -> Activity:
         if row_id is None or time is None or actor is None or verb is None or object_ is None:
             raise _empty_error(row_id, time, actor, verb, object_)
-        activity = Activity(
-            actor,
-            verb,
-            object_,
-            target,
-            parse_time(time),
-            extra if extra is None else self.table.read_object(extra),
-            foreign_id=row_id if row_id.__class__ is str else _text_of(row_id),
-        )
-        check_key(actor_key(actor), "actor's key")
-        return activity
+        when = parse_time(time)
+        context = {} if extra is None else self.table.read_object(extra)
+        if row_id.__class__ is not str:
+            row_id = _text_of(row_id)
+        kinds = (actor.__class__, verb.__class__, object_.__class__)
+        if kinds != _STRS or not (target is None or target.__class__ is str) or len(actor) > SURELY_SHORT:
+            activity = Activity(actor, verb, object_, target, when, context, foreign_id=row_id)
+            check_key(actor_key(actor), "actor's key")
+            return activity
+        # The table has checked all that the constructor checks of strs and of the context, which belongs to no caller.
+        when = when if when.tzinfo is timezone.utc else in_utc(when)
+        activity_id = derive_id(when, actor, verb, object_, target, row_id)
+        return Activity.restore(activity_id, actor, verb, object_, target, when, context, row_id)
 
     def _check_against_clock(self, activity: Activity) -> None:
         self._latest = self._latest_now()
@@ -97,7 +105,7 @@ def _duration_text(duration: timedelta) -> str:
 def _text_of(row_id: Any) -> str:
     """Return a row's id that is a number as the text that CSV would hold."""
     if not isinstance(row_id, int) or isinstance(row_id, bool):
-        raise InvalidTypeError(f"id is a text or an int, not {shown(row_id)} of type {type(row_id).__name__}")
+        raise InvalidTypeError(f"id must be a str or an int, not {shown(row_id)} of type {type(row_id).__name__}")
     if not -(2**63) <= row_id < 2**64:
-        raise InvalidValueError(f"id {row_id} does not fit into 64 bits; write it as a text")
+        raise InvalidValueError(f"id {row_id} does not fit into 64 bits; write it as a str")
     return str(row_id)

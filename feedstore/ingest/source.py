@@ -79,11 +79,11 @@ def _size_of(raw: BinaryIO) -> int | None:
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
-def _buffered(stream: CountingStream, is_compressed: bool) -> BinaryIO:
-    plain = cast(BinaryIO, io.BufferedReader(stream, _BUFFER_BYTES))
+def _buffered(stream: CountingStream, is_compressed: bool) -> io.BufferedReader[CountingStream]:
+    plain = io.BufferedReader(stream, _BUFFER_BYTES)
     if not is_compressed:
         return plain
     # A GzipFile is Python: a buffer of C around it reads lines several times as fast. The stream between them takes
     # what there is, so that all rows before a cut come out.
     unzipped = CountingStream(cast(BinaryIO, GzipFile(fileobj=plain, mode="rb")))
-    return cast(BinaryIO, io.BufferedReader(unzipped, _BUFFER_BYTES))
+    return io.BufferedReader(unzipped, _BUFFER_BYTES)

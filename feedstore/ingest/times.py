@@ -35,7 +35,7 @@ def parse_time(text: object) -> datetime:
     '2026-01-31T00:00:00+00:00'
     """
     if not isinstance(text, str):
-        raise InvalidTypeError(f"the time {shown(text)} is no text; write it as in {_EXAMPLE}")
+        raise InvalidTypeError(f"the time {shown(text)} must be a str; write it as in {_EXAMPLE}")
     match = _FORM.fullmatch(text)
     if match is None:
         raise InvalidValueError(

@@ -24,7 +24,10 @@ def decode_object(text: str) -> dict[str, Any]:
     that comes twice in one object, a lone surrogate, more levels than :data:`MAX_DEPTH`.
     """
     try:
-        value = _decoder.decode(text)
+        value, end = _decoder.raw_decode(text) if text[:1] == "{" else (None, 0)
+        if end != len(text):
+            # It allows white space around the object, and its errors name what is wrong.
+            value = _decoder.decode(text)
     except InvalidValueError:
         raise
     except json.JSONDecodeError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from feedstore import Activity
+from feedstore.errors import InputError
 from feedstore.ingest import Problems, Source
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE
@@ -42,16 +43,16 @@ def read(data: str | bytes, problems: Problems | None = None) -> list[Activity]:
     problems = problems or Problems()
     with source(data).open() as lines:
         rows = ActivityRows(read_table(lines, ACTIVITY_COLUMNS), DEFAULT_MAX_FUTURE)
-        return [activity for activity in _usable(rows, problems) if activity is not None]
+        return list(_usable(rows, problems))
 
 
-def _usable(rows: ActivityRows, problems: Problems) -> Iterable[Activity | None]:
+def _usable(rows: ActivityRows, problems: Problems) -> Iterable[Activity]:
     while True:
         try:
-            activity = problems.next_usable(rows, rows.table)
-        except StopIteration:
+            yield from rows
             return
-        yield activity
+        except InputError as error:  # noqa: PERF203
+            problems.note(error, rows.table)
 
 
 def compressed(data: str | bytes) -> bytes:

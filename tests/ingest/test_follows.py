@@ -78,7 +78,7 @@ def test_a_wrong_row_is_refused_with_its_line(row: str, reason: str) -> None:
 
 
 def test_users_of_other_types_are_refused() -> None:
-    with pytest.raises(InputError, match="followee is a text or an int, not True of type bool"):
+    with pytest.raises(InputError, match="followee must be a str or an int, not True of type bool"):
         read_follows(source('{"follower":"bob","followee":true}'), Problems())
 
 
