@@ -52,7 +52,7 @@ class Edges:
         for number, (follower, followee) in enumerate(zip(followers, followees, strict=True)):
             try:
                 lists[followee].append(keys[follower])
-            except KeyError:  # noqa: PERF203
+            except KeyError:
                 others.append(number)
         return others
 
@@ -111,7 +111,7 @@ def read_follows(source: Source, problems: Problems) -> FollowGraph:
         while not is_end:
             try:
                 is_end = _read_some(table, edges, problems)
-            except InputError as error:  # noqa: PERF203
+            except InputError as error:
                 problems.note(error, table)
     return FollowGraph(edges)
 

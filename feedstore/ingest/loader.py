@@ -142,7 +142,7 @@ class Loader:
                     if chunk.is_full:
                         return False
                 return True
-            except InputError as error:  # noqa: PERF203
+            except InputError as error:
                 self.problems.note(error, rows.table)
         return False
 

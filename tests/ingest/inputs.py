@@ -51,7 +51,7 @@ def _usable(rows: ActivityRows, problems: Problems) -> Iterable[Activity]:
         try:
             yield from rows
             return
-        except InputError as error:  # noqa: PERF203
+        except InputError as error:
             problems.note(error, rows.table)
 
 
