@@ -14,7 +14,8 @@ from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
 from feedstore.testing.notify_suite import Received
 from feedstore.testing.processes import Child
-from polling import all_threads_sleep, poll_until
+from forking import fork_in_c
+from polling import poll_until
 from stores import OpenBackend
 
 SECONDS = 20.0
@@ -25,11 +26,9 @@ KINDS = pytest.mark.parametrize("backend_kind", ["memory", "postgresql", "redis"
 @pytest.fixture(autouse=True)
 def fork_as_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let children be forked as uWSGI does it with threads: Python repairs its own locks, and calls no hook before."""
-    fork = ctypes.PyDLL(None).fork
 
     def fork_as_uwsgi() -> int:
-        all_threads_sleep(SECONDS)
-        process: int = fork()
+        process = fork_in_c()
         if process == 0:
             ctypes.pythonapi.PyOS_AfterFork_Child()
         return process

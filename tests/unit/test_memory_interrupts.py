@@ -40,7 +40,7 @@ def test_an_interrupted_call_happens_as_a_whole_or_not_at_all() -> None:
     """The same calls on a second store, which no interrupt reaches, say what each state may be."""
     choice, store, model = random.Random(1), MemoryBackend(), MemoryBackend()
     with interrupts(longest_seconds=2e-4) as interrupting:
-        while interrupting.count < count(2_000, 40_000):
+        while interrupting.count < count(500, 40_000):
             call = _random_call(choice)
             if interrupting.run(partial(call, store)):
                 call(model)

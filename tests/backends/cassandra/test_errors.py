@@ -157,7 +157,7 @@ def test_a_server_that_hangs_ends_every_call_by_its_time(guarded_server: OwnCass
     url = url_at(guarded_server, "cassandra:cassandra@")
     with connect(url) as patient:
         poll_until(lambda: works(patient.ping), SECONDS, "the first user and the tables")
-    with connect(url, timeout=1.0, retry_seconds=0.5, connect_timeout=1.0) as hasty:
+    with connect(url, timeout=0.5, retry_seconds=0.2, connect_timeout=1.0) as hasty:
         timelines = hasty.timeline_storage()
         poll_until(lambda: works(lambda: timelines.add_to_many(MANY, [1], max_length=5)), SECONDS, "the first answer")
         calls: list[Callable[[], object]] = [
@@ -174,7 +174,7 @@ def test_a_server_that_hangs_ends_every_call_by_its_time(guarded_server: OwnCass
                 with pytest.raises((StorageTimeoutError, StorageUnavailableError)):
                     call()
             with (
-                connect(url, timeout=1.0, retry_seconds=0.5, connect_timeout=1.0) as new,
+                connect(url, timeout=0.5, retry_seconds=0.2, connect_timeout=1.0) as new,
                 pytest.raises(StorageUnavailableError),
             ):
                 new.ping()

@@ -15,7 +15,7 @@ from cassandra.cluster import Cluster, NoHostAvailable, Session
 from cassandra.connection import ConnectionShutdown
 from cassandra.policies import RetryPolicy, WhiteListRoundRobinPolicy
 
-import polling
+import forking
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend, store
 from feedstore.errors import BackendClosedError, ForkedClientError
@@ -229,23 +229,21 @@ def test_a_missing_driver_is_told_with_its_extra() -> None:
 
 
 C_FORK = """
-import ctypes, os, signal, sys
+import os, signal, sys
 from feedstore import connect
 
 url, namespace, folder = sys.argv[1:]
 sys.path.append(folder)
-from polling import all_threads_sleep
+from forking import fork_in_c
 
 backend = connect(url, namespace=namespace)
 timelines = backend.timeline_storage()
 timelines.add_to_many([f"key{number}" for number in range(20)], [0])
 # As a server that is written in C forks: none of Python's hooks runs. The interpreter itself does not outlive such a
 # fork if another thread waits for its turn just then, so none does.
-fork = ctypes.PyDLL(None).fork
 children = []
 for number in range(1, 4):
-    all_threads_sleep(30)
-    child = fork()
+    child = fork_in_c()
     if child == 0:
         signal.alarm(60)
         try:
@@ -273,6 +271,6 @@ print("sound")
 
 
 def test_children_of_a_fork_without_hooks_have_sessions_of_their_own(cassandra_url: str) -> None:
-    command = [sys.executable, "-c", C_FORK, cassandra_url, fresh_namespace(), str(Path(polling.__file__).parent)]
+    command = [sys.executable, "-c", C_FORK, cassandra_url, fresh_namespace(), str(Path(forking.__file__).parent)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (0, "sound\n"), ended.stderr

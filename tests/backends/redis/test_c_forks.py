@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from everything import use_storages
 from feedstore import connect
 from feedstore.storage import Backend
 from feedstore.testing.processes import run_in_child
+from forking import fork_in_c
 from servers.redis_sentinel import OwnRedisSentinel
 from stores import fresh_namespace
 
@@ -47,7 +47,7 @@ def wrong_answers(backend: Backend, calls: int) -> int:
 
 def in_c_child(work: Callable[[], int]) -> int:
     """Fork as C does and return the child's process id; it ends with status 0 if ``work()`` returns 0."""
-    child: int = ctypes.PyDLL(None).fork()
+    child = fork_in_c()
     if child == 0:
         signal.alarm(60)
         status = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 from feedstore import connect
 from feedstore.errors import ForkedClientError
 from feedstore.testing.processes import run_in_child
+from forking import fork_in_c
 
 RunInChild = Callable[[Callable[[], Any]], Any]
 
@@ -21,7 +21,7 @@ RunInChild = Callable[[Callable[[], Any]], Any]
 @pytest.fixture
 def run_in_c_child(monkeypatch: pytest.MonkeyPatch) -> RunInChild:
     """Run a function in a child that C's fork makes: no hook of ``os.register_at_fork`` runs."""
-    monkeypatch.setattr("feedstore.testing.processes._fork", ctypes.PyDLL(None).fork)
+    monkeypatch.setattr("feedstore.testing.processes._fork", fork_in_c)
     return run_in_child
 
 

@@ -94,7 +94,7 @@ def test_any_value_in_any_column_of_sqlite_raises_errors_of_feedstore_alone(tmp_
         _fill(backend)
     cases = [(*place, value) for place in _places() for value in DAMAGE]
     damaged = tmp_path / "damaged.db"
-    for table, column, value in random.Random(3).sample(cases, count(25, len(cases))):
+    for table, column, value in random.Random(3).sample(cases, count(10, len(cases))):
         damaged.write_bytes(whole.read_bytes())
         with closing(sqlite3.connect(damaged, isolation_level=None)) as connection:
             try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sqlite3
 import threading
@@ -19,6 +18,7 @@ from feedstore.backends.sql import SqlBackend
 from feedstore.errors import ForkedClientError
 from feedstore.storage import TimelineStorage
 from feedstore.testing.processes import Child, run_in_child
+from forking import fork_in_c
 
 
 def test_what_the_child_commits_outlives_the_parents_connections(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_forks_of_forks(database_url: str, backend: SqlBackend) -> None:
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_forks_past_pythons_hooks(backend: SqlBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """uWSGI's prefork calls C's fork, after which no hook of ``os.register_at_fork`` runs."""
-    monkeypatch.setattr("feedstore.testing.processes._fork", ctypes.PyDLL(None).fork)
+    monkeypatch.setattr("feedstore.testing.processes._fork", fork_in_c)
     timelines = backend.timeline_storage()
     timelines.add_many("key", range(1, 101))
     children = [Child(partial(_count_wrong_answers, timelines)) for _ in range(4)]
@@ -160,7 +160,7 @@ def _count_wrong_answers(timelines: TimelineStorage) -> int:
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_an_engine_is_refused_past_pythons_hooks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feedstore.testing.processes._fork", ctypes.PyDLL(None).fork)
+    monkeypatch.setattr("feedstore.testing.processes._fork", fork_in_c)
     engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
     with SqlBackend(engine=engine) as backend:
         backend.ping()
