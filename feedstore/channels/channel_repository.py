@@ -48,9 +48,7 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
         self._connections_factory = connections_factory
 
     @classmethod
-    def on_backend(
-        cls, backend: Backend, name: str = "channels", **queue_options: Any
-    ) -> Self:
+    def on_backend(cls, backend: Backend, name: str = "channels", **queue_options: Any) -> Self:
         """Return a repository with everything it needs on one backend: ``backend.kv_storage(name)`` keeps all rows, and
         new connections get durable queues, with the options of ``backend.queue``. Costs nothing."""
         storage = backend.kv_storage(name)

@@ -58,15 +58,14 @@ class PostgresqlDeliveryRows(DeliveryRows):
         return removed
 
     def resize(self, connection: Connection, sizes: Mapping[int, Size], wanted: bool) -> list[Place]:
-        """One statement."""
-        if not sizes:
+        """One statement for the timelines that lose entries, and one for the others."""
+        longer = {timeline: size for timeline, size in sizes.items() if not size.surplus}
+        shorter = {timeline: size for timeline, size in sizes.items() if size.surplus}
+        if longer:
+            connection.execute(statements.SET_LENGTHS, (list(longer), [size.after for size in longer.values()]))
+        if not shorter:
             return []
-        lengths = [size.after for size in sizes.values()]
-        if not any(size.surplus for size in sizes.values()):
-            connection.execute(statements.SET_LENGTHS, (list(sizes), lengths))
-            return []
-        surplus = [size.surplus for size in sizes.values()]
-        dropped: list[Place] = connection.execute(
-            statements.DROP_OLDEST, (list(sizes), lengths, surplus, wanted)
-        ).fetchall()
+        lengths, surplus = [size.after for size in shorter.values()], [size.surplus for size in shorter.values()]
+        parameters = (list(shorter), lengths, surplus, wanted)
+        dropped: list[Place] = connection.execute(statements.DROP_OLDEST, parameters).fetchall()
         return dropped

@@ -2,7 +2,8 @@
 
 An entry is found by a subquery with a limit or an offset for each row: the planner then uses the primary key for each,
 also where its statistics know nothing yet of a new table. A row stays where ``ctid`` says as long as the header of its
-timeline is locked.
+timeline is locked. No two of the sets are joined to each other: the planner, which expects ten rows of an array, would
+take one set row by row for each row of the other (1.2 s for 1,000 timelines).
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ inserted AS (
     INSERT INTO feedstore_entry (timeline_id, activity_id{data}) SELECT {columns} FROM given
     ON CONFLICT DO NOTHING RETURNING timeline_id, activity_id
 )
-SELECT timeline, id FROM given
-WHERE (SELECT count(*) FROM inserted) < %b::bigint
-AND NOT EXISTS (SELECT FROM inserted WHERE timeline_id = timeline AND activity_id = id)
+SELECT timeline, id FROM given WHERE (SELECT count(*) FROM inserted) < %b::bigint
+EXCEPT SELECT timeline_id, activity_id FROM inserted
 """
 INSERT_ROWS = _INSERT.format(
     arrays="%b::bigint[], %b::bytea[], %b::bytea[]", columns="timeline, id, data", data=", data"
@@ -83,7 +83,7 @@ FROM unnest(%b::bigint[], %b::integer[]) AS these(id, length) WHERE feedstore_ti
 DROP_OLDEST = """
 WITH these AS (SELECT * FROM unnest(%b::bigint[], %b::integer[], %b::bigint[]) AS these(id, length, surplus)),
 doomed AS MATERIALIZED (
-    SELECT these.id, oldest.activity_id, oldest.ctid, oldest.number = these.surplus AS is_last
+    SELECT these.id, these.length, oldest.activity_id, oldest.ctid, oldest.number = these.surplus AS is_last
     FROM these CROSS JOIN LATERAL (
         SELECT entry.activity_id, entry.ctid, row_number() OVER (ORDER BY entry.activity_id) AS number
         FROM feedstore_entry AS entry WHERE entry.timeline_id = these.id
@@ -93,9 +93,8 @@ doomed AS MATERIALIZED (
 dropped AS (DELETE FROM feedstore_entry WHERE ctid = ANY(ARRAY(SELECT ctid FROM doomed))),
 resized AS (
     UPDATE feedstore_timeline
-    SET length = these.length, newest_dropped = greatest(newest_dropped, doomed.activity_id)
-    FROM these LEFT JOIN doomed ON doomed.id = these.id AND doomed.is_last
-    WHERE feedstore_timeline.id = these.id
+    SET length = doomed.length, newest_dropped = greatest(newest_dropped, doomed.activity_id)
+    FROM doomed WHERE feedstore_timeline.id = doomed.id AND doomed.is_last
 )
 SELECT id, activity_id FROM doomed WHERE %b::boolean
 """
