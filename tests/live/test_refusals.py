@@ -97,7 +97,6 @@ OTHERS = connect("memory://").notifier()
         {"notifier": "notifier"},
         {"notifier": OTHERS},
     ],
-    ids=repr,
 )
 def test_options_that_cannot_be_are_refused(scene: Scene, options: dict[str, Any]) -> None:
     """T5: at once, and not by the first client."""
