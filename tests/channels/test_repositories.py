@@ -135,11 +135,11 @@ def test_only_configuration_is_stored(backend: Backend) -> None:
     channels.persist(channel)
     rows = dict(backend.kv_storage("channels").items())
     (connection,) = channel.get_connections()
-    assert rows[f"listeners:{connection.id}:"]["value"] == {
+    assert rows[f"{{rows}}listeners:{connection.id}:"]["value"] == {
         "class": "MessageQueueListener",
         "configuration": {"listener_id": listener.id},
     }
-    assert rows[f"queues:{connection.id}:"]["value"] == {
+    assert rows[f"{{rows}}queues:{connection.id}:"]["value"] == {
         "class": "DurableQueue",
         "configuration": {
             "name": f"connection:{connection.id}",

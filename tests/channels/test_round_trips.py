@@ -77,7 +77,7 @@ def test_what_loading_a_channel_asks_the_server(
     channels.persist(channel)
     asked = Counted()
     store: Any = channels._rows.storage.backend.store  # type: ignore[attr-defined]
-    for name in ("fetch", "read", "ask"):
+    for name in ("fetch", "read", "ask", "send"):
         if hasattr(store, name):
             monkeypatch.setattr(store, name, asked.around(name, getattr(store, name)))
     assert len(channels.load_one("news").get_connections()) == count

@@ -83,7 +83,7 @@ def test_a_right_that_is_missing_is_one_clear_error(
 
 
 def test_a_wrong_password_is_refused_at_once(server: OwnRedisServer) -> None:
-    url = url_of(server, "known", *_DOCUMENTED).replace("%C3", "wrong")
+    url = url_of(server, "known", *_DOCUMENTED).replace("%C3%A9", "wrong")
     # Tried again for an hour it would be if it counted as passing trouble.
     with connect(url, retry_seconds=3600) as backend, pytest.raises(StorageError, match="invalid username") as caught:
         backend.ping()
