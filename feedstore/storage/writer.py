@@ -75,7 +75,7 @@ class Writer(ABC):
             creates: whether the write creates those of the timelines that are missing.
             timer: returns a context manager that is open while an immediate write is committed, or None.
         """
-        batch = self._batch_to_join(batch_interface)
+        batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
         if batch is not None:
             batch.enqueue(self, write, report, keys, creates)
             return None

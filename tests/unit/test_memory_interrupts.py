@@ -122,7 +122,7 @@ def _state(store: MemoryBackend) -> Any:
     timelines, items, space = store.timeline_storage(), store.kv_storage(), store.space
     for entries in space.timelines.values():
         entries.ids._check()
-        assert entries.groups is None or entries.groups._ids == Groups(entries.ids, entries.payloads)._ids
+        assert entries.groups is None or entries.groups.ids == Groups(entries.ids, entries.payloads).ids
     held = {
         key: (list(entries.ids), entries.payloads, entries.floor(), len(entries))
         for key, entries in space.timelines.items()

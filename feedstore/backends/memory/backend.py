@@ -59,9 +59,10 @@ class MemoryBackend(StoreBackend[Store]):
     @property
     def space(self) -> Space:
         """The data of this namespace, used under the lock. Raises :class:`BackendClosedError` once closed."""
-        if self._store.closed:
+        store = self._store
+        if store.closed:
             raise closed_error(self)
-        self._store.recover()
+        store.recover()
         return self._space
 
     def write(self, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:

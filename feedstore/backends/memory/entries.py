@@ -51,18 +51,15 @@ class Entries:
 
     def add_one(self, journal: Journal, activity_id: int, payload: Any) -> bool:
         """Add one entry and return whether it was new: the short way that a fan-out takes."""
-        ids = self.ids
-        if not ids.is_new(activity_id):
+        is_new = self.ids.add_recorded(activity_id, journal.record, (_take_back, self, activity_id))
+        if not is_new:
             if self.payloads or payload != _EMPTY:
                 self._keep_payload(journal, activity_id, payload)
-            return False
-        journal.record((_take_back, self, activity_id))
-        ids.add(activity_id)
-        if payload != _EMPTY:
+        elif payload != _EMPTY:
             self.payloads[activity_id] = payload
             if self.groups is not None:
                 self.groups.join(activity_id, payload)
-        return True
+        return is_new
 
     def _insert(self, new: list[int]) -> None:
         """Add ids, none of which is there."""
@@ -136,8 +133,9 @@ class Entries:
             groups = self.groups = Groups(self.ids, self.payloads)
         dropped: list[int] = []
         for payload in payloads:
-            surplus = groups.surplus(payload, most)
-            if surplus:
+            same = groups.ids.get(payload)
+            if same is not None and len(same) > most:
+                surplus = same[:-most]
                 self.remove(journal, surplus)
                 dropped += surplus
         return dropped

@@ -13,10 +13,10 @@ class Groups:
     It is derived from the entries of a timeline, which forget it when a write of theirs is undone.
     """
 
-    __slots__ = ("_ids",)
+    __slots__ = ("ids",)
 
     def __init__(self, ids: Iterable[int], payloads: Mapping[int, Any]) -> None:
-        self._ids: dict[bytes, list[int]] = {}
+        self.ids: dict[bytes, list[int]] = {}
         for activity_id in ids:
             if activity_id in payloads:
                 self.join(activity_id, payloads[activity_id])
@@ -25,9 +25,9 @@ class Groups:
         """Add an entry. O(1) for the newest of its group."""
         if payload.__class__ is not bytes or not payload:
             return
-        same = self._ids.get(payload)
+        same = self.ids.get(payload)
         if same is None:
-            self._ids[payload] = [activity_id]
+            self.ids[payload] = [activity_id]
         elif activity_id > same[-1]:
             same.append(activity_id)
         else:
@@ -37,12 +37,7 @@ class Groups:
         """Remove an entry that joined with the payload. O(log n) in a group of n."""
         if payload.__class__ is not bytes or not payload:
             return
-        same = self._ids[payload]
+        same = self.ids[payload]
         del same[0 if same[0] == activity_id else bisect_left(same, activity_id)]
         if not same:
-            del self._ids[payload]
-
-    def surplus(self, payload: bytes, most: int) -> list[int]:
-        """Return the ids of a group beyond the newest ``most``."""
-        same = self._ids.get(payload)
-        return same[:-most] if same is not None and len(same) > most else []
+            del self.ids[payload]

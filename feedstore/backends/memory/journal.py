@@ -14,23 +14,17 @@ class Journal:
     :meth:`roll_back` may itself be interrupted: a step is forgotten after it ran, and running it twice is harmless.
     """
 
-    __slots__ = ("_steps", "record")
+    __slots__ = ("record", "steps")
 
     def __init__(self) -> None:
-        self._steps: list[tuple[Any, ...]] = []
-        self.record: Callable[[tuple[Any, ...]], None] = self._steps.append
+        self.steps: list[tuple[Any, ...]] = []
+        """What was recorded; a call that has ended clears it, so that its writes stay."""
+        self.record: Callable[[tuple[Any, ...]], None] = self.steps.append
         """Record an undo step: a tuple of a function and its arguments."""
-
-    def __bool__(self) -> bool:
-        return bool(self._steps)
-
-    def commit(self) -> None:
-        """Forget every step: the call's writes stay."""
-        self._steps.clear()
 
     def roll_back(self) -> None:
         """Undo the steps, newest first."""
-        steps = self._steps
+        steps = self.steps
         while steps:
             undo, *arguments = steps[-1]
             undo(*arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sortedcontainers import SortedList
@@ -21,17 +22,20 @@ class SortedKeys(SortedList):  # type: ignore[misc]
         maxes = self._maxes
         return not maxes or key > maxes[-1] or key not in self
 
-    def add(self, key: Any) -> None:
-        """Add a key that is missing. O(log n)."""
+    def add_recorded(self, key: Any, record: Callable[[Any], None], step: Any) -> bool:
+        """Add a key unless it is there, and before that call ``record(step)``; return whether it was missing."""
         maxes = self._maxes
-        if maxes and key > maxes[-1] and not self._index:
-            last = self._lists[-1]
-            if len(last) < 2 * self._load:
-                last.append(key)
-                maxes[-1] = key
-                self._len += 1
-                return
-        super().add(key)
+        if maxes and key > maxes[-1] and not self._index and len(last := self._lists[-1]) < 2 * self._load:
+            record(step)
+            last.append(key)
+            maxes[-1] = key
+            self._len += 1
+            return True
+        if key in self:
+            return False
+        record(step)
+        self.add(key)
+        return True
 
     def first(self, number: int) -> list[Any]:
         """Return the least keys, so many of those that are there."""

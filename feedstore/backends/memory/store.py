@@ -51,23 +51,26 @@ class Store:
 
         Inside another write of the same thread it is a part of that.
         """
+        journal = self._journal
         with self.lock:
             if self._writing:
-                return work(self._journal, *arguments)
-            self.recover()
+                return work(journal, *arguments)
+            if journal.steps:
+                journal.roll_back()
             try:
                 self._writing = True
-                result = work(self._journal, *arguments)
-                self._journal.commit()
+                result = work(journal, *arguments)
+                journal.steps.clear()
             finally:
                 # An assignment comes first: no signal handler runs before it.
                 self._writing = False
-                self.recover()
+                if journal.steps:
+                    journal.roll_back()
             return result
 
     def recover(self) -> None:
         """Undo a write that was interrupted; called with the lock, before anything is read or written."""
-        if self._journal and not self._writing:
+        if self._journal.steps and not self._writing:
             self._journal.roll_back()
 
     def space(self, namespace: str) -> Space:

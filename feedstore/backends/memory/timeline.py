@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from feedstore.backends.memory.backend import MemoryBackend
 
 _NO_ENTRIES = Entries()
+_NONE: list[int] = []
 
 
 class InMemoryTimelineStorage(TimelineStorage):
@@ -67,11 +68,13 @@ class InMemoryTimelineStorage(TimelineStorage):
         self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None
     ) -> int:
         ((activity_id, payload),) = serialized.items()
-        added = 0
+        added, timelines = 0, self.backend.space.timelines
         for key in keys:
-            entries = self._entries_to_write(key)
+            entries = timelines.get(key)
+            if entries is None:
+                entries = timelines[key] = Entries()
             added += entries.add_one(journal, activity_id, payload)
-            if max_length is not None and len(entries.ids) > max_length:
+            if max_length is not None:
                 entries.trim(journal, max_length)
         return added
 
@@ -100,22 +103,25 @@ class InMemoryTimelineStorage(TimelineStorage):
         return self.backend.write(self._deliver_to_each, deliveries, limits)
 
     def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
-        return sum(self._deliver(journal, key, serialized, limits) for key, serialized in deliveries.items())
-
-    def _deliver(self, journal: Journal, key: str, serialized: Mapping[int, bytes], limits: Limits) -> int:
         max_length, max_per_payload, suffixes = limits
-        entries = self._entries_to_write(key)
-        new = entries.add(journal, serialized)
-        dropped: list[int] = []
-        if max_per_payload is not None:
-            dropped = entries.limit(journal, serialized.values(), max_per_payload)
-        if max_length is not None:
-            dropped += entries.trim(journal, max_length)
-        for suffix in suffixes if new or dropped else ():
-            companion = self._entries_to_write(key + suffix)
-            companion.add(journal, {activity_id: serialized[activity_id] for activity_id in new})
-            companion.remove(journal, dropped)
-        return len(new)
+        added, timelines = 0, self.backend.space.timelines
+        for key, serialized in deliveries.items():
+            entries = timelines.get(key)
+            if entries is None:
+                entries = timelines[key] = Entries()
+            new, dropped = entries.add(journal, serialized), _NONE
+            if max_per_payload is not None:
+                dropped = entries.limit(journal, serialized.values(), max_per_payload)
+            if max_length is not None:
+                dropped = dropped + entries.trim(journal, max_length)
+            added += len(new)
+            if suffixes and (new or dropped):
+                arrived = {activity_id: serialized[activity_id] for activity_id in new}
+                for suffix in suffixes:
+                    companion = self._entries_to_write(key + suffix)
+                    companion.add(journal, arrived)
+                    companion.remove(journal, dropped)
+        return added
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
