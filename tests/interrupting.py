@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ class Interrupts:
 @contextmanager
 def interrupts(seed: int = 1, longest_seconds: float = 2e-3) -> Iterator[Interrupts]:
     """Give what runs calls with interrupts; the signal's handler is put back at the end."""
+    # An interrupt inside this first question, whose answer the logger keeps, would leave the lock of `logging` held.
+    logging.getLogger("feedstore.calls").isEnabledFor(logging.DEBUG)
     made = Interrupts(seed, longest_seconds)
     before = signal.signal(signal.SIGALRM, made.handle)
     try:

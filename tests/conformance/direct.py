@@ -12,6 +12,7 @@ import pytest
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
 from feedstore.testing import Suite
+from feedstore.testing.delivery_suite import GroupSerializer
 from stores import fresh_namespace
 
 Case = tuple[str, Callable[..., Any], dict[str, Any]]
@@ -21,8 +22,11 @@ def first_failure(suite: type[Suite], make_backend: Callable[[], Backend]) -> st
     """Return the name of the first test of ``suite`` that fails, None if none does. Each has a store of its own."""
     for name, method, parameters in cases(suite):
         first = make_backend()
+        wanted = fixtures(method, first)
+        missing = inspect.signature(method).parameters.keys() - {"self", *parameters, *wanted}
+        assert not missing, f"no maker of the fixtures {missing}, which {name} asks for"
         try:
-            method(suite(), **parameters, **fixtures(method, first))
+            method(suite(), **parameters, **wanted)
         except pytest.skip.Exception:
             continue
         # Whatever way a broken backend fails in, it has failed; `pytest.raises` has one of its own.
@@ -64,6 +68,7 @@ def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
         "backend": lambda: backend,
         "activities": backend.activity_storage,
         "timelines": backend.timeline_storage,
+        "groups": lambda: backend.timeline_storage(serializer_class=GroupSerializer),
         "payloads": lambda: backend.timeline_storage(serializer_class=MsgpackSerializer),
         "kv": backend.kv_storage,
         "queue": backend.queue,

@@ -17,6 +17,7 @@ from feedstore.backends.memory import (
 )
 from feedstore.backends.memory.store import Space
 from feedstore.errors import StoredDataError
+from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch, Bounds
 from feedstore.storage.batch import Operation
@@ -61,6 +62,13 @@ class IteratesInclusively(InMemoryActivityStorage):
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         return super()._iterate(Bounds(bounds.lowest - 1, bounds.highest), descending)
+
+
+class IteratesToTheEnd(InMemoryActivityStorage):
+    """Ignores the id that it should end before."""
+
+    def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
+        return super()._iterate(Bounds(bounds.lowest, MAX_ID), descending)
 
 
 class IteratesOverTheLiveDictionary(InMemoryActivityStorage):
@@ -196,6 +204,32 @@ class InsertsAlways(InMemoryKvStorage):
         return Pending(True)
 
 
+class ReplacesAnything(InMemoryKvStorage):
+    """Replaces a value that is another than the expected one."""
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        found = self._fetch_one(key)
+        return super()._compare_and_set(key, found if expected is not None and found else expected, data, transaction)
+
+
+class RequiresNothing(InMemoryKvStorage):
+    """Takes every precondition that changes nothing for kept."""
+
+    def _compare_and_set(
+        self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[bool]:
+        return Pending(True) if expected == data else super()._compare_and_set(key, expected, data, transaction)
+
+
+class KeysFromTheStart(InMemoryKvStorage):
+    """Lists keys from the first, wherever it should begin."""
+
+    def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
+        return super()._keys(prefix, None, reverse)
+
+
 class SaysThatItInserted(InMemoryKvStorage):
     """Returns True for a value that it has not stored."""
 
@@ -299,6 +333,14 @@ class SendsWithoutTheLock(Broken):
             results.append(operation.write(AUTOCOMMIT))
             self.yield_to_other_threads()
         return results
+
+
+class KeepsWhatAFailedBatchWrote(Broken):
+    """Commits each write of an atomic batch, so that those before a failed precondition stay."""
+
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        with self.lock:
+            return [operation.write(AUTOCOMMIT) for operation in operations]
 
 
 class TakesAnyBatch(Broken):

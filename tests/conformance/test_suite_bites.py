@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from conformance import mutants
+from conformance.delivery_mutants import DELIVERIES
 from conformance.direct import cases, first_failure
 from conformance.mutants import BACKENDS, STORAGES, Broken, backend_with
 from conformance.queue_mutants import NOTIFIERS, QUEUES
@@ -31,12 +32,13 @@ from feedstore.testing.waiting import patience
 
 # Where to look first: a part of the contract is run sooner than all of it.
 FIRST: dict[type[Any], type[Suite]] = {
-    **dict.fromkeys(MUTANTS, TimelineContract),
+    **dict.fromkeys((*MUTANTS, *DELIVERIES), TimelineContract),
     **{each: ActivityContract if issubclass(each, InMemoryActivityStorage) else KvContract for each in STORAGES},
     **dict.fromkeys(QUEUES, QueueContract),
     **dict.fromkeys(NOTIFIERS, NotifyContract),
     **dict.fromkeys(BACKENDS, BackendSuite),
     **dict.fromkeys((mutants.SendsAtOnce, mutants.SendsByStorage, mutants.SendsAfterAnException), BatchSuite),
+    mutants.KeepsWhatAFailedBatchWrote: KvContract,
     **dict.fromkeys((mutants.HandsOutWhatItStores, mutants.DamageReadsAsAbsent), SerializerSuite),
     mutants.CountsReadsTwice: MetricsSuite,
     mutants.TakesAnyBatch: BatchSuite,
@@ -59,7 +61,7 @@ def test_what_is_not_broken_passes() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("mutant", [*MUTANTS, *STORAGES, *QUEUES], ids=lambda mutant: mutant.__name__)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *DELIVERIES, *STORAGES, *QUEUES], ids=lambda mutant: mutant.__name__)
 def test_a_broken_storage_fails(mutant: type[Any]) -> None:
     backend = backend_with(mutant)
     assert first_failure(FIRST.get(mutant, BackendContract), backend) or first_failure(BackendContract, backend)

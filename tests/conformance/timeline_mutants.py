@@ -8,7 +8,6 @@ from typing import Any
 from feedstore.backends.memory import InMemoryTimelineStorage
 from feedstore.storage import ActivityStorage, Bounds
 from feedstore.storage.bounds import is_descending, parse_filter
-from feedstore.storage.deliveries import Limits
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 Entry = tuple[int, bytes]
@@ -326,60 +325,6 @@ class LosesConcurrentAdds(InMemoryTimelineStorage):
             super().add_to_storage(key, {**entries, **serialized_activities})
             self._entries(key).newest_dropped = floor
         return Pending(new)
-
-
-class EachGetsTheFirst(InMemoryTimelineStorage):
-    """Delivers the entries of one timeline to all."""
-
-    def _add_to_each(
-        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
-    ) -> Pending[int | None]:
-        first = next(iter(deliveries.values()))
-        return super()._add_to_each(dict.fromkeys(deliveries, first), limits, transaction)
-
-
-class PayloadsAreNotLimited(InMemoryTimelineStorage):
-    """Ignores the limit by payload."""
-
-    def _add_to_each(
-        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
-    ) -> Pending[int | None]:
-        return super()._add_to_each(deliveries, limits._replace(max_per_payload=None), transaction)
-
-
-class CompanionsGetEverything(InMemoryTimelineStorage):
-    """Adds to companions what was there already."""
-
-    def _add_to_each(
-        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
-    ) -> Pending[int | None]:
-        for suffix in limits.companions:
-            for key, entries in deliveries.items():
-                self.add_to_storage(key + suffix, entries, transaction)
-        return super()._add_to_each(deliveries, limits, transaction)
-
-
-class FiltersAreNotCounted(InMemoryTimelineStorage):
-    """Counts everything whatever the filter."""
-
-    def _count_within(self, key: str, bounds: Bounds) -> int:
-        return self._count(key)
-
-
-class ContainsAnyOfMany(InMemoryTimelineStorage):
-    """Says that a timeline holds all ids that it was asked for if it holds one."""
-
-    def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        return set(activity_ids) if super()._contains_many(key, activity_ids) else set()
-
-
-class PagesWithoutFloors(InMemoryTimelineStorage):
-    """Leaves the floors out of the pages of many timelines."""
-
-    def _get_many_pages(
-        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
-    ) -> dict[str, tuple[list[Entry], int | None]]:
-        return {key: (page[0], None) for key, page in super()._get_many_pages(keys, limit, bounds, descending).items()}
 
 
 MUTANTS: tuple[type[InMemoryTimelineStorage], ...] = tuple(

@@ -144,10 +144,6 @@ class Entries:
         """Return one more than the newest id that trimming dropped, None if it dropped none."""
         return None if self.newest_dropped is None else self.newest_dropped + 1
 
-    def page(self, limit: int, bounds: Bounds, descending: bool) -> tuple[list[tuple[int, Any]], int | None]:
-        """Return the first ``limit`` entries within the bounds, and the floor."""
-        return self.slice(0, limit, bounds, descending), self.floor()
-
     def slice(self, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[tuple[int, Any]]:
         """Return ``(id, payload)`` at positions within the bounds, in the direction. O(log n + what it returns)."""
         first, behind = self._range(bounds)

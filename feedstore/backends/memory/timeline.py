@@ -160,13 +160,7 @@ class InMemoryTimelineStorage(TimelineStorage):
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[tuple[int, bytes]], int | None]]:
         with self.backend.lock:
-            return {key: self._entries(key).page(limit, bounds, descending) for key in keys}
-
-    def _get_page(
-        self, key: str, limit: int, bounds: Bounds, descending: bool
-    ) -> tuple[list[tuple[int, bytes]], int | None]:
-        with self.backend.lock:
-            return self._entries(key).page(limit, bounds, descending)
+            return {key: self._get_page(key, limit, bounds, descending) for key in keys}
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """O(log n)."""
