@@ -60,8 +60,9 @@ class SqlTimelineStorage(TimelineStorage):
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One transaction: every timeline and every companion gets its own or none. On PostgreSQL ten statements at
-        most for each 100,000 deliveries, and three more where headers are missing.
+        """One transaction: every timeline and every companion gets its own or none. The number of statements on
+        PostgreSQL depends on the limits and on how different the surplus of the timelines is, not on how many these
+        are.
         """
         namespace = self.backend.namespace_to_write()
         rows = {key: _rows(serialized) for key, serialized in deliveries.items()}

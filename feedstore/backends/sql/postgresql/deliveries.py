@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from feedstore.backends.sql.connection import Connection
@@ -41,8 +42,9 @@ class PostgresqlDeliveryRows(DeliveryRows):
         return places
 
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
-        """One statement."""
+        """Two statements."""
         dropped: list[Place] = []
+        connection.execute(statements.NO_COMPILER)
         for part in in_parts(payloads, _ROWS_AT_ONCE):
             parameters = ([timeline for timeline, _ in part], [data for _, data in part], limit)
             dropped += connection.execute(statements.DROP_SAME, parameters).fetchall()
@@ -58,14 +60,19 @@ class PostgresqlDeliveryRows(DeliveryRows):
         return removed
 
     def resize(self, connection: Connection, sizes: Mapping[int, Size], wanted: bool) -> list[Place]:
-        """One statement for the timelines that lose entries, and one for the others."""
-        longer = {timeline: size for timeline, size in sizes.items() if not size.surplus}
-        shorter = {timeline: size for timeline, size in sizes.items() if size.surplus}
-        if longer:
-            connection.execute(statements.SET_LENGTHS, (list(longer), [size.after for size in longer.values()]))
-        if not shorter:
-            return []
-        lengths, surplus = [size.after for size in shorter.values()], [size.surplus for size in shorter.values()]
-        parameters = (list(shorter), lengths, surplus, wanted)
-        dropped: list[Place] = connection.execute(statements.DROP_OLDEST, parameters).fetchall()
+        """One statement for the timelines that lose no entry, and one for those that lose a number of the same order of
+        magnitude, powers of two.
+        """
+        groups: dict[int, dict[int, Size]] = defaultdict(dict)
+        for timeline, size in sizes.items():
+            groups[size.surplus.bit_length()][timeline] = size
+        dropped: list[Place] = []
+        for magnitude, group in groups.items():
+            lengths = [size.after for size in group.values()]
+            if not magnitude:
+                connection.execute(statements.SET_LENGTHS, (list(group), lengths))
+                continue
+            surplus = [size.surplus for size in group.values()]
+            parameters = (list(group), lengths, surplus, max(surplus), wanted)
+            dropped += connection.execute(statements.DROP_OLDEST, parameters).fetchall()
         return dropped
