@@ -27,7 +27,7 @@ DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
 """How many deliveries a chunk may hold, unless one activity alone makes more. This bounds the memory of a chunk."""
 
-LARGE_FAN_OUT = 100
+LARGE_FAN_OUT = 400
 """How many deliveries a fan-out needs to get a call of its own. The smaller ones share one call."""
 
 
