@@ -16,7 +16,7 @@ author = "feedstore contributors"
 version = release = feedstore.__version__
 copyright = "2026, feedstore contributors"  # noqa: A001 - Sphinx's own name for it
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"feedstore {release}"
@@ -31,12 +31,16 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(store_backend|\w+\.store|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
-    (r"py:class", r"feedstore\.storage\.(topic|transaction)\.\w+"),
+    (r"py:class", r"feedstore\.storage\.(notify\.\w+|transaction)\.\w+"),
+    (r"py:class", r"feedstore\.metrics\.exporter\.Exporter"),
+    (r"py:class", r"feedstore\.ingest\.follows\.Edges"),
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),
     (r"py:.*", r"feedstore\.storage\.timeline_hooks\.TimelineItem"),
 ]
+
+napoleon_numpy_docstring = False
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

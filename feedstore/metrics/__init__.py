@@ -1,7 +1,7 @@
 """Metrics: the hooks that storages and feeds report to.
 
-Implementations are modules of their own, which import their packages: :mod:`feedstore.metrics.statsd`,
-:mod:`feedstore.metrics.prometheus` and :mod:`feedstore.metrics.opentelemetry`.
+Implementations are modules of their own, which import their packages: ``feedstore.metrics.statsd``,
+``feedstore.metrics.prometheus`` and ``feedstore.metrics.opentelemetry``.
 """
 
 from feedstore.metrics.base import Metrics, Timer
