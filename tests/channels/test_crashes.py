@@ -143,7 +143,7 @@ def test_dying_while_a_connection_is_saved(dying: tuple[DyingStorage, SSEChannel
         channels.connections_repository.persist("news", new_connection(channels, "one"))
     assert channels.load_one("news").get_connections() == []
     channels.delete("news")
-    rows = [key for key in storage.items if not key.startswith("listeners:")]
+    rows = [key for key in storage.items if not key.startswith("{rows}listeners:")]
     assert rows == []
 
 
