@@ -154,4 +154,6 @@ class SSEChannelRepository(AbstractChannelRepository):
 def _checked(channel_data: Any) -> dict[str, Any]:
     if not isinstance(channel_data, dict):
         raise InvalidTypeError(f"channel_data is a dictionary of the channel's arguments, not {shown(channel_data)}")
+    if "connections_factory" in channel_data:
+        raise InvalidTypeError("channel_data names no connections_factory; pass it to the repository")
     return channel_data

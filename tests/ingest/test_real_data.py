@@ -67,7 +67,7 @@ def test_the_whole_data_is_as_its_readme_says() -> None:
 
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     peaks = []
-    for rows in (2000, 8000):
+    for rows in (8000, 16_000):
         text = first_rows(rows).encode()
         with connect(f"sqlite:///{tmp_path / str(rows)}.db") as backend:
             loader = Loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=100)

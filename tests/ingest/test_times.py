@@ -82,5 +82,5 @@ def test_a_naive_time_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("value", [1769860799, None, True])
 def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(InvalidTypeError, match="is no text"):
+    with pytest.raises(InvalidTypeError, match="must be a str"):
         parse_time(value)

@@ -8,7 +8,7 @@ import soak
 from feedstore.testing import OpenBackend
 from feedstore.testing.oracle import run_oracle
 
-EXAMPLES = {"memory": 120, "sqlite": 80, "postgresql": 60, "redis": 40, "redis_cluster": 25, "cassandra": 12}
+EXAMPLES = {"memory": 80, "sqlite": 60, "postgresql": 30, "redis": 25, "redis_cluster": 20, "cassandra": 8}
 
 
 @pytest.mark.soak
