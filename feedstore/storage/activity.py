@@ -132,12 +132,3 @@ class ActivityStorage(Storage[Stored]):
     @abstractmethod
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         """Yield ``(id, data)`` within bounds in the order of the ids, in bounded memory."""
-
-
-def in_bounds(found: Iterable[tuple[int, bytes]], bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-    """Return the activities of an ascending walk that lie within bounds, in either direction.
-
-    For a store that only walks upwards: in descending order it keeps all of them in memory.
-    """
-    within = (entry for entry in found if bounds.lowest <= entry[0] <= bounds.highest)
-    return reversed(list(within)) if descending else within

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -282,47 +282,35 @@ def _limited(found: Iterator[_Item], limit: int | None) -> Iterator[_Item]:
 
 def encode_value(key: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error names the key (K6)."""
-    try:
-        return _PREFIX + pack_value(value)
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise naming(error, _named(key)) from None
+    return _encoded(value, lambda: f"the value of key {shown(key, WHOLE_KEY)}")
 
 
 def decode_value(key: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, naming the key (T14)."""
-    if data[:1] != _PREFIX:
-        raise _other_format(_named(key), data)
-    try:
-        return unpack_value(data[1:])
-    except (ValueError, TypeError, OverflowError) as error:
-        raise _undecodable(_named(key), error) from error
+    return _decoded(data, lambda: f"the value of key {shown(key, WHOLE_KEY)}")
 
 
 def encode_named(what: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error begins with ``what``, the name of the thing that is stored."""
-    try:
-        return _PREFIX + pack_value(value)
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise naming(error, what) from None
+    return _encoded(value, lambda: what)
 
 
 def decode_named(what: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, which begins with ``what``."""
+    return _decoded(data, lambda: what)
+
+
+def _encoded(value: Any, name: Callable[[], str]) -> bytes:
+    try:
+        return _PREFIX + pack_value(value)
+    except (InvalidTypeError, InvalidValueError) as error:
+        raise naming(error, name()) from None
+
+
+def _decoded(data: bytes, name: Callable[[], str]) -> Any:
     if data[:1] != _PREFIX:
-        raise _other_format(what, data)
+        raise StoredDataError(f"{name()} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
     try:
         return unpack_value(data[1:])
     except (ValueError, TypeError, OverflowError) as error:
-        raise _undecodable(what, error) from error
-
-
-def _named(key: str) -> str:
-    return f"the value of key {shown(key, WHOLE_KEY)}"
-
-
-def _other_format(what: str, data: bytes) -> StoredDataError:
-    return StoredDataError(f"{what} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
-
-
-def _undecodable(what: str, error: Exception) -> StoredDataError:
-    return StoredDataError(f"{what} cannot be decoded: {error}")
+        raise StoredDataError(f"{name()} cannot be decoded: {error}") from error
