@@ -119,8 +119,8 @@ class Activity(_Frozen):
       the same id.
     - ``foreign_id`` distinguishes two equal activities of one instant: the id of a row in your database, for instance.
       It is an idempotency key only together with ``time``, which is part of the id: pass the row's own time, because
-      the default differs from call to call. To identify an activity by time and ``foreign_id`` alone, whatever its
-      other fields are, pass ``id=derive_id(time, foreign_id)`` (:func:`feedstore.ids.derive_id`).
+      the default differs from call to call. To identify an activity by time and ``foreign_id`` alone, and
+      not by its other fields, pass ``id=derive_id(time, foreign_id)`` (:func:`feedstore.ids.derive_id`).
 
     Equal when all fields are, hashed by id. An activity is never equal to an :class:`ActivityRef`, because activities
     of one id may differ: compare :attr:`reference`, or call ``contains`` of a timeline storage. Raises

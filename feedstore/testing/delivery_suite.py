@@ -161,7 +161,7 @@ class MergeReadsSuite(Suite):
     """``contains_many``, ``count`` within a filter, and ``get_many_pages``."""
 
     def test_contains_many(self, timelines: TimelineStorage) -> None:
-        """T18: the ids that are there, as ints, whatever form they came in."""
+        """T18: the ids that are there, as ints, from every form of an id."""
         timelines.add_many("key", [0, 2, 2**53, 2**53 + 1, MAX_ID])
         assert timelines.contains_many("key", [0, 1, with_id(2), 2**53 + 1, 2**53 + 2, MAX_ID, 0]) == {
             *(0, 2, 2**53 + 1, MAX_ID)

@@ -99,7 +99,7 @@ class CompanionsKeepWhatGoes(InMemoryTimelineStorage):
 
 
 class FiltersAreNotCounted(InMemoryTimelineStorage):
-    """Counts everything whatever the filter."""
+    """Counts everything and ignores the filter."""
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         return self._count(key)

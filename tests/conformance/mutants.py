@@ -194,7 +194,7 @@ class BeginsWithTheKey(InMemoryKvStorage):
 
 
 class InsertsAlways(InMemoryKvStorage):
-    """Stores a value whatever is there."""
+    """Stores a value and ignores the condition."""
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT

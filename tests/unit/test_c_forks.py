@@ -75,7 +75,7 @@ def test_a_child_that_waits_for_a_message_gets_it(backend: Backend) -> None:
     received: list[Any] = []
     waiting = threading.Thread(target=lambda: received.append(backend.queue("parent").receive(SECONDS)[1]))
     waiting.start()
-    # A fork amid an import leaves the module's lock to no thread, whoever forks.
+    # A fork during an import leaves the module's lock to no thread.
     poll_until(lambda: bool(backend.dispatcher().registry), SECONDS, "the wait")
 
     def child() -> Any:

@@ -220,7 +220,7 @@ def _between(before: list[int], after: list[int]) -> list[list[int]]:
 
 @pytest.mark.usefixtures("small_chunks")
 def test_sorted_keys_are_those_of_a_set() -> None:
-    """The lists keep the invariants of sortedcontainers, which checks them itself, whatever is added and removed."""
+    """The lists keep the invariants of sortedcontainers, which checks them itself, after every addition and removal."""
     choice, keys, model = random.Random(2), SortedKeys(), set[int]()
     for _ in range(count(1_500, 15_000)):
         key = choice.randrange(100)

@@ -23,6 +23,6 @@ class Answer:
     def result(self) -> Any:
         """Wait for the answer and return it, or raise what went wrong. It ends when the request's time is up."""
         self._arrived.get()
-        # Whoever asks again finds it there.
+        # A second call finds the answer there.
         self._arrived.put(None)
         return self.future.result()

@@ -2,8 +2,8 @@
 
 A name is put there before or with the first write under it, and again by a process that still writes under it ten
 minutes later, or that finds the directory emptied or restored: each write sees to that. It stays when what it names
-becomes empty: readers look whether anything is there. A flush takes out the names that nobody has a lease on, with one
-range tombstone for each of the directory's partitions.
+becomes empty: readers check whether anything is there. A flush removes the names that no process holds a lease on,
+with one range tombstone for each of the directory's partitions.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Directory:
         return self._namespace.encode(), self._kind.encode()
 
     def names(self) -> Iterator[Sequence[bytes]]:
-        """Yield all names in chunks: a round trip for each 16 partitions, all at once, and one for each 1,000 names."""
+        """Yield all names in chunks: one concurrent request for each 16 partitions, and one for each 1,000 names."""
         parts = _chunks(range(self._buckets), _BUCKETS_A_REQUEST)
         pages: dict[int, list[bytes]] = {}
         for rows in self._store.fetch_all([self._page(buckets, b"") for buckets in parts]):

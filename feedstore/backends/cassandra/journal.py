@@ -1,8 +1,8 @@
 """The journal: what an atomic batch writes, written down before it is carried out.
 
 The servers' own logged batch is limited in size, and needs two other nodes, one of which may just be dying. A record of
-the journal is one row of one partition, so a majority of its replicas keeps it, or nobody has it. Every write has its
-own timestamp, so it does not matter how often, by how many processes or how late a record is carried out: what was
+the journal is one row of one partition, so either a majority of its replicas keeps it, or none has it. Every write has
+its own timestamp, so it does not matter how often, by how many processes or how late a record is carried out: what was
 written after the batch stays. Records of a process that died are carried out by the next process that looks.
 """
 
@@ -42,7 +42,7 @@ Place = tuple[bytes, bytes]
 
 
 class Journal:
-    """The batches that are under way, and when this process looks for those that nobody finishes."""
+    """The atomic batches that are under way, and the time at which this process next polls for unfinished ones."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class Journal:
         self._preferred_until = time.monotonic() + _PREFERRED_SECONDS
 
     def carry_out(self, writes: list[Write]) -> None:
-        """Write a batch down, carry it out, and remove it: three round trips, whatever its size.
+        """Write a batch of any size down, carry it out, and remove it: three round trips.
 
         Raises before anything is carried out where the batch could not be written down. If that timed out, either all
         of it happens or none.
@@ -116,7 +116,7 @@ class Journal:
         try:
             self._store.fetch_all([(self._store.statements.remove_batch, values)], _CONSISTENCY)
         except FeedstoreError as error:
-            # The batch has happened, and whoever finds it carries it out once more, which changes nothing.
+            # The batch has happened. A process that finds the record carries it out again, which changes nothing.
             _logger.warning("an atomic batch that was carried out could not be removed from the journal: %s", error)
 
 

@@ -11,7 +11,7 @@ _BUCKETS = "namespace = ? AND name = ? AND bucket IN ?"
 _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
 _DIRECTORIES = "namespace = ? AND kind = ? AND bucket IN ?"
 _BATCH = "bucket = ? AND record = ?"
-# A record that nobody carried out for a week is given up, before deletions that came after it can be forgotten.
+# A record that no process carried out for a week is given up, before deletions that came after it can be forgotten.
 _RECORD_SECONDS = 7 * 24 * 3600
 
 

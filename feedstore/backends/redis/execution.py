@@ -220,7 +220,7 @@ def _declaring(write: Write) -> list[Write]:
 
 
 def _rest(write: Write, answer: list[Any]) -> list[Write]:
-    """Return what is left to do of a write, by what stood in place of its count."""
+    """Return the write that finishes a write, by the marker in place of its count."""
     if answer[0] == _TRIM:
         return [finishing(write)]
     if answer[0] == _AGAIN:

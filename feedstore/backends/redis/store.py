@@ -204,16 +204,14 @@ class Store:
             )
         if self.settings.buckets not in (None, buckets):
             raise InvalidValueError(
-                f"the namespace {shown(namespace)} has {buckets} buckets for good, and {self.settings.buckets} were "
-                "asked "
-                "for; leave buckets and colocate out, or take another namespace"
+                f"the namespace {shown(namespace)} has {buckets} buckets, which cannot be changed, and not "
+                f"{self.settings.buckets}; leave buckets and colocate out, or take another namespace"
             )
         keys = self._keys.setdefault(namespace, Keys(namespace, buckets, self.is_cluster))
         if keys.buckets != buckets:
             raise StorageError(
-                f"the namespace {shown(namespace)} had {keys.buckets} buckets and was made anew with {buckets} while "
-                "this "
-                "backend was open; connect again"
+                f"the namespace {shown(namespace)} had {keys.buckets} buckets and was created again with {buckets} "
+                "while this backend was open; connect again"
             )
         self._read_again[namespace] = time.monotonic() + _REMEMBERED_SECONDS
         return keys

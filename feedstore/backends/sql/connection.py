@@ -13,8 +13,8 @@ class Connection:
     ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between;
     what ``execute`` returns is read before the next call, for on PostgreSQL it is the one ``cursor`` of all.
     ``in_transaction`` says that the thread that holds the connection is inside a transaction, which further writes
-    join; ``shared`` that several writes have the transaction together. ``lock`` is held for the length of a call by
-    whoever uses the connection. ``changed`` says that the driver's connection must be set back before the pool gets it.
+    join; ``shared`` that several writes have the transaction together. A call holds ``lock`` for as long
+    as it uses the connection. ``changed`` says that the driver's connection must be reset before the pool gets it.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class Connection:
 
     def close(self, invalid: bool = False) -> None:
         """Give the connection back to the pool, or close it if it is ``invalid``. Again is no error."""
-        # Whatever is let go of was closed before: where a signal handler raises in between, the next attempt closes it.
+        # Close before release: if a signal handler raises in between, the next attempt closes the connection.
         if self.pooled is not None:
             if invalid and self.pooled.dbapi_connection is not None:
                 self.pooled.invalidate()

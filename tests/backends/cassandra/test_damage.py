@@ -73,7 +73,7 @@ def test_the_mark_of_a_namespace_without_a_format(backend: Backend, store_url: s
 
 
 def test_a_flush_takes_damaged_names_away_and_ends(backend: Backend) -> None:
-    """Whoever empties a namespace is rid of the damage, and need not know what it is."""
+    """A flush removes the damage, without knowing what it is."""
     timelines, activities = backend.timeline_storage(), backend.activity_storage()
     timelines.add("key", 1)
     activities.add(make_activity(id=1))

@@ -199,7 +199,7 @@ WAYS: dict[str, Callable[[Backend, list[str]], object]] = {
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_what_is_written_after_the_tables_were_emptied_is_listed(open_backend: OpenBackend) -> None:
-    """A process holds leases on names that are no longer there, in whatever way it writes."""
+    """A process holds leases on names that are no longer there, for every kind of write."""
     backend = open_backend()
     keys = [f"key{number}" for number in range(50)]
     backend.timeline_storage().add_to_many(keys, [1])

@@ -119,7 +119,7 @@ def test_a_write_to_a_store_that_others_made_again_otherwise_is_refused(server: 
         client = server.client()
         before = sorted(client.scan_iter())
         for write, _, _ in _WRITES:
-            with pytest.raises(StorageError, match=f"had {_BUCKETS} buckets and was made anew with 64"):
+            with pytest.raises(StorageError, match=f"had {_BUCKETS} buckets and was created again with 64"):
                 write(backend)
         assert sorted(client.scan_iter()) == before
         client.close()
@@ -136,7 +136,7 @@ def test_a_restored_snapshot_with_another_number_of_buckets_is_refused(server: O
         client.flushall()
         for key, value in snapshot.items():
             client.restore(key, 0, value)
-        with pytest.raises(StorageError, match="had 64 buckets and was made anew with 4"):
+        with pytest.raises(StorageError, match="had 64 buckets and was created again with 4"):
             backend.timeline_storage().add("key0", 3)
     with RedisBackend(server.url) as backend:
         assert [one.serialization_id for one in backend.timeline_storage().get_slice("key0", 0, None)] == [1]
@@ -151,7 +151,7 @@ def test_a_read_after_a_new_connection_sees_that_the_store_was_made_again(server
         server.kill()
         server.start()
         other.timeline_storage().add("key0", 1)
-        with pytest.raises(StorageError, match=f"had {_BUCKETS} buckets and was made anew with 64"):
+        with pytest.raises(StorageError, match=f"had {_BUCKETS} buckets and was created again with 64"):
             # The first read finds that its connection was lost.
             _ = [backend.timeline_storage().count("key0") for _ in range(2)]
 

@@ -85,7 +85,7 @@ def test_a_namespace_that_was_made_anew_otherwise_is_one_clear_error() -> None:
             server.start()
             with connect(server.url) as other:
                 other.timeline_storage().add("key", 1)
-            with pytest.raises(StorageError, match=r"had 8 buckets and was made anew with 64.*connect again"):
+            with pytest.raises(StorageError, match=r"had 8 buckets and was created again with 64.*connect again"):
                 _read_and_write(backend)
     finally:
         server.stop()

@@ -43,7 +43,7 @@ class _Move:
         self._target = next(server for server in primaries if server is not self._source)
 
     def begin(self) -> None:
-        """Tell both that the slot moves; nothing has moved yet."""
+        """Announce the move of the slot to both nodes; no key has moved yet."""
         source, target = (_command(server, "MYID").decode() for server in (self._source, self._target))
         _command(self._target, "SETSLOT", self._slot, "IMPORTING", source)
         _command(self._source, "SETSLOT", self._slot, "MIGRATING", target)
@@ -96,7 +96,7 @@ def test_no_call_waits_for_a_slot_of_which_nothing_has_moved(shared_cluster: Own
         move = _move_of(shared_cluster, first)
     move.begin()
     try:
-        # Nobody ends the move: a call that was refused would fail, and not be late.
+        # The move does not end: a refused call would fail, and not be late.
         with RedisBackend(shared_cluster.url, namespace=namespace, colocate=True, retry_seconds=0) as backend:
             timelines = backend.timeline_storage()
             assert timelines.add_many("key0", range(4, 5000)) == 4996

@@ -98,7 +98,7 @@ class Client(psycopg.Connection[Any]):
                 # The server does not know the pooler's statement_timeout.
                 self.cancel_safe(timeout=_CANCEL_SECONDS)
         except psycopg.Error:
-            # The statement goes on; the client is told of the missing answer, which is the cause.
+            # The statement goes on; the client raises the error of the missing answer, which is the cause.
             return
         finally:
             self.close()

@@ -56,7 +56,7 @@ class WriteAheadLog:
             return 0
 
     def _empty(self) -> bool:
-        # A connection of its own, whose wait for locks is short whatever a signal handler raises.
+        # A connection of its own, whose wait for locks is short even if a signal handler raises.
         with closing(self._opener.open()) as pooled:
             execute = pooled.driver_connection.execute
             execute(f"PRAGMA busy_timeout={_LONGEST_WAIT_MILLISECONDS}")

@@ -50,7 +50,7 @@ class PinnedConnections(Connections):
     def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
         """Use this thread's connection, locked.
 
-        A native lock's ``with`` block never keeps the lock, whatever a signal handler raises. A lock that one function
+        A native lock's ``with`` block releases the lock even if a signal handler raises. A lock that one function
         acquires and another releases would be kept if the handler raised between the two.
         """
         if [os.getpid()] != self._process:
@@ -203,7 +203,7 @@ class _Pin:
 
 
 def _identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from another one of the same name, None if there is no file."""
+    """Return the identity that distinguishes a file from another one of the same name, None if there is no file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
