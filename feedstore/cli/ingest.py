@@ -14,8 +14,8 @@ from feedstore.cli.report import report
 from feedstore.errors import FeedstoreError, InvalidValueError
 from feedstore.ingest import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader, Problems, Source, read_follows
 from feedstore.ingest.chunk import DEFAULT_ROWS
-from feedstore.ingest.problems import ON_ERROR, STOP
 from feedstore.ingest.source import STANDARD_INPUT
+from feedstore.ingest.summary import ON_ERROR, STOP
 from feedstore.shown import shown
 
 NAME = "ingest"

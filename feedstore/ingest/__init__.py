@@ -13,10 +13,8 @@
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
 from feedstore.ingest.follows import FollowGraph, read_follows
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader
-from feedstore.ingest.problems import Problems
-from feedstore.ingest.progress import Progress
 from feedstore.ingest.source import Source
-from feedstore.ingest.summary import Summary
+from feedstore.ingest.summary import Problems, Progress, Summary
 
 __all__ = [
     "DEFAULT_MAX_FUTURE",

@@ -8,9 +8,8 @@ from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 from feedstore.errors import InputError, InvalidValueError
-from feedstore.ingest.columns import Columns
 from feedstore.ingest.lines import MAX_RECORD_BYTES, Lines, Position
-from feedstore.ingest.table import Table
+from feedstore.ingest.table import Columns, Table
 from feedstore.ingest.values import decode_object
 from feedstore.shown import shown
 

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
-from feedstore.ingest.columns import Columns
 from feedstore.ingest.formats import read_table
-from feedstore.ingest.problems import Problems
 from feedstore.ingest.rows import SURELY_SHORT
 from feedstore.ingest.source import Source
-from feedstore.ingest.table import Table
+from feedstore.ingest.summary import Problems
+from feedstore.ingest.table import Columns, Table
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
 from feedstore.storage.key import check_key

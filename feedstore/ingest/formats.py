@@ -1,15 +1,16 @@
-"""The formats of inputs, told apart by what they hold."""
+"""The formats of inputs: their detection, and tables in NDJSON."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from feedstore.errors import InputError
-from feedstore.ingest.columns import Columns
+from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.csv_table import CsvTable
 from feedstore.ingest.lines import Lines
-from feedstore.ingest.ndjson_table import NdjsonTable
-from feedstore.ingest.table import Table
+from feedstore.ingest.table import Columns, Table
+from feedstore.ingest.values import decode_object
+from feedstore.shown import shown
 
 _NDJSON_ENDINGS = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -25,6 +26,39 @@ _BINARY = {
 }
 # The first line of a text holds none of these control characters, and a text in UTF-8 begins with none of the bytes.
 _NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]|\A[\x80-\xc1\xf8-\xff]")
+
+
+class NdjsonTable(Table):
+    """One JSON object on each line, in UTF-8, with the columns as its names; null stands for empty.
+
+    Values keep the types they have in JSON. Empty lines are passed over.
+    """
+
+    def __next__(self) -> list[Any]:
+        while True:
+            text = next(self.lines)
+            self.line = self.lines.accept()
+            if not text.isspace():
+                return self._values_of(text)
+
+    def _values_of(self, text: str) -> list[Any]:
+        names = self.columns.names
+        try:
+            row = decode_object(text.strip())
+            if tuple(row) != names:
+                row = dict(zip(self.columns.resolve(list(row)), row.values(), strict=True))
+        except InvalidValueError as error:
+            hint = "; NDJSON has one whole object on each line" if text.strip() == "{" else ""
+            raise self.error(f"{error}{hint}") from None
+        return [None if row.get(name) == "" else row.get(name) for name in names]
+
+    def read_object(self, value: Any) -> dict[str, Any]:
+        """Return the object itself."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise InvalidValueError(f'{shown(value)} is no JSON object; write it as in {{"name":1}}')
+        return value
 
 
 def read_table(lines: Lines, columns: Columns) -> Table:

@@ -13,11 +13,9 @@ from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk
 from feedstore.ingest.follows import FollowGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
-from feedstore.ingest.problems import Problems
-from feedstore.ingest.progress import Progress
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityRows
 from feedstore.ingest.source import Source
-from feedstore.ingest.summary import Summary
+from feedstore.ingest.summary import Problems, Progress, Summary
 from feedstore.ingest.writer import ChunkWriter
 from feedstore.storage import Backend
 from feedstore.storage.bounds import check_position
@@ -155,9 +153,9 @@ class Loader:
                 rows=checkpoint.rows + chunk.rows,
                 deliveries=checkpoint.deliveries + chunk.deliveries,
             )
-            activities, deliveries = self._writer.write(chunk, checkpoint)
-            summary.activities += activities
-            summary.deliveries += deliveries
+            written = self._writer.write(chunk, checkpoint)
+            summary.activities += written.activities
+            summary.deliveries += written.deliveries
         summary.rows += chunk.rows
         summary.planned_deliveries += chunk.deliveries
         summary.skipped = self.problems.count

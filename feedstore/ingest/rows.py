@@ -9,8 +9,7 @@ from feedstore.activity import Activity
 from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import derive_id
-from feedstore.ingest.columns import Columns
-from feedstore.ingest.table import Table
+from feedstore.ingest.table import Columns, Table
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
 from feedstore.storage.key import check_key

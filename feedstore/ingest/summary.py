@@ -1,9 +1,19 @@
-"""What a run of ingestion did."""
+"""Results of a run of ingestion: its counts, its problems, and the callbacks for its progress."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from feedstore.errors import InputError, InvalidValueError
+from feedstore.ingest.source import Source
+from feedstore.ingest.table import Table
+from feedstore.shown import shown
+
+STOP = "stop"
+SKIP = "skip"
+ON_ERROR = (STOP, SKIP)
+_KEPT_PROBLEMS = 20
 
 
 @dataclass
@@ -64,3 +74,46 @@ class Summary:
             "rows_per_second": round(self.rows_per_second, 1),
             "deliveries_per_second": round(self.deliveries_per_second, 1),
         }
+
+
+class Problems:
+    """The errors in an input's rows: with ``on_error="stop"`` the first is raised, with ``"skip"`` all are counted.
+
+    ``count`` is how many were skipped; ``first`` holds the first 20 of them, however many there are.
+    """
+
+    def __init__(self, on_error: str = STOP) -> None:
+        if on_error not in ON_ERROR:
+            raise InvalidValueError(f"on_error is 'stop' or 'skip', not {shown(on_error)}")
+        self.on_error = on_error
+        self.count = 0
+        self.first: list[InputError] = []
+
+    def note(self, error: InputError, table: Table) -> None:
+        """Count an error in a row of a table; the caller then goes on with the next row.
+
+        Raises:
+            InputError: The error itself, if errors stop the run or if the table cannot be read any further.
+        """
+        if self.on_error == STOP or table.lines.damaged:
+            raise error
+        self.count += 1
+        if len(self.first) < _KEPT_PROBLEMS:
+            self.first.append(error)
+
+
+class Progress:
+    """Hears how far a run is; nothing is shown here.
+
+    Subclass it to show something. ``source.bytes_read`` of ``source.size`` says how far its input is, and ``summary``
+    what was done so far in the whole run.
+    """
+
+    def start(self, source: Source, summary: Summary) -> None:
+        """Hear that an input was opened."""
+
+    def advance(self, source: Source, summary: Summary) -> None:
+        """Hear that another chunk was stored."""
+
+    def finish(self, source: Source, summary: Summary) -> None:
+        """Hear that an input was closed, at its end or at an error."""

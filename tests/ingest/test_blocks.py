@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from feedstore.errors import InputError
 from feedstore.ingest import Problems, read_follows
 from feedstore.ingest import source as source_module
-from feedstore.ingest.columns import Columns
 from feedstore.ingest.follows import FollowGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
+from feedstore.ingest.table import Columns
 from ingest.inputs import FOLLOWS_HEADER, source
 
 COLUMNS = Columns(("a", "b"))
