@@ -1,4 +1,4 @@
-"""How far an input was ingested: kept in the store, beside what was ingested."""
+"""Checkpoints of ingestions, which are stored beside the ingested activities."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _KEY_BYTES = 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """How far the input ``source`` was ingested, over all runs that resumed one another.
+    """The state of the ingestion of the input ``source``, over all runs that resumed one another.
 
-    ``rows`` of it were stored and make ``deliveries`` to followers' timelines; ``skipped`` rows were refused.
-    ``position`` is the place at which a later run goes on. A checkpoint holds no address of a store and no password.
+    ``rows`` is the number of stored rows, ``deliveries`` the number of their deliveries to followers' timelines, and
+    ``skipped`` the number of refused rows. A later run resumes at ``position``. A checkpoint holds no address of a
+    store and no password.
     """
 
     source: str
@@ -68,7 +69,7 @@ def _key_of(source: str) -> str:
 
 
 def _storable(source: str) -> str:
-    """Return a path as text that UTF-8 carries, whatever bytes its name is made of."""
+    """Return a path as a str that UTF-8 can encode, with U+FFFD in place of bytes that are not UTF-8."""
     return os.fsencode(source).decode(errors="replace")
 
 

@@ -1,15 +1,15 @@
 """A chunk: the activities that are stored, delivered and checkpointed in one step.
 
-How they are grouped and how many a chunk holds was measured on SQLite, with the 236,741 activities and 7.8 million
-deliveries of ``examples/data/dev-review-feed`` (CPython 3.11; thousands of deliveries for each second of processor
-time, everything included)::
+Measured: the grouping and the number of rows, on SQLite, with the 236,741 activities and 7.8 million deliveries of
+``examples/data/dev-review-feed`` (CPython 3.11; thousands of deliveries for each second of processor time, of the whole
+ingestion)::
 
     rows in a chunk                                  500   2,000   5,000   20,000
     one call for each set of followers               410     524     594      649
     one call for each reader, or readers alike       379     487     535      548
 
-Many rows in a chunk save looking at the same timelines again and again; 5,000 still leave other writers the lock about
-three times a second. The process had 115 to 160 MB.
+With more rows in a chunk, the store visits the same timeline less often. With 5,000 rows, the lock is still free for
+other writers about three times a second. The process used 115 to 160 MB.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from feedstore.ingest.follows import FollowGraph
 from feedstore.timeline_keys import actor_key
 
 FanOut = tuple[tuple[str, ...], list[Activity]]
-"""The keys of timelines, and the activities that all of them get."""
+"""The keys of timelines, and the activities that are added to each of them."""
 
 DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
@@ -32,10 +32,10 @@ LARGE_FAN_OUT = 400
 
 
 class Chunk:
-    """Activities, and the timelines that each goes to.
+    """Activities, each with the timelines that it is delivered to.
 
-    ``rows`` counts what was added, ``deliveries`` what goes to followers' timelines. Of two activities with one id the
-    later replaces the earlier.
+    ``rows`` is the number of added activities, ``deliveries`` the number of their deliveries to followers' timelines.
+    If two activities have the same id, the later one replaces the earlier one.
     """
 
     def __init__(self, follows: FollowGraph, max_rows: int = DEFAULT_ROWS) -> None:
@@ -46,12 +46,12 @@ class Chunk:
         self.deliveries = 0
 
     def __iter__(self) -> Iterator[tuple[Activity, tuple[str, ...]]]:
-        """Yield each distinct activity with the keys of its readers' timelines, in the order they came."""
+        """Yield each distinct activity with the keys of its readers' timelines, in the order of :meth:`add`."""
         return iter(self._rows.values())
 
     @property
     def activities(self) -> list[Activity]:
-        """The distinct activities, in the order they came."""
+        """The distinct activities, in the order of :meth:`add`."""
         return [activity for activity, _ in self]
 
     @property
@@ -67,16 +67,16 @@ class Chunk:
         self._rows[activity.serialization_id] = activity, readers
 
     def by_actor(self) -> dict[str, list[Activity]]:
-        """Return what goes to the actors' own timelines: the key of each, and its activities."""
+        """Return the activities for the actors' own timelines, by the timeline's key."""
         groups: dict[str, list[Activity]] = {}
         for activity, _ in self:
             groups.setdefault(actor_key(activity.actor), []).append(activity)
         return groups
 
     def deliveries_by_size(self) -> tuple[list[FanOut], dict[str, list[Activity]]]:
-        """Return what goes to followers' timelines: the large fan-outs, and all other deliveries by timeline.
+        """Return the deliveries to followers' timelines: the large fan-outs, and all other deliveries by timeline.
 
-        Actors with the same followers form one fan-out, so that few calls carry many activities each.
+        Actors with the same followers form one fan-out, so that each call carries many activities.
         """
         groups: dict[int, FanOut] = {}
         for activity, readers in self:

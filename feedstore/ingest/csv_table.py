@@ -18,17 +18,17 @@ _BYTE_ORDER_MARK = "\ufeff"
 _SHOWN_HEADER_CHARACTERS = 80
 _REASONS = {
     "unexpected end of data": "the row is cut: a quoted field is still open at the end of the file",
-    "expected after": "a quoted field goes on behind its closing quote; double each quote inside it",
-    "new-line character seen": "a carriage return stands inside the row; end rows with LF or CR LF",
+    "expected after": "a quoted field continues after its closing quote; double each quote inside it",
+    "new-line character seen": "the row contains a carriage return; end rows with LF or CR LF",
 }
 
 
 class CsvTable(Table):
     """A table in CSV as RFC 4180 describes it, with a header, in UTF-8: each value is a str, or None if it is empty.
 
-    The table skips empty lines. The header decides what separates the fields: a comma, a semicolon or a tab.
-    Rows are read out of blocks of lines. Where a block ends inside a row, or a row is wrong, the lines are read one
-    by one: a wrong quoted field may have swallowed the rows after it, and they are read again on their own.
+    The table skips empty lines. The header decides which character separates the fields: a comma, a semicolon or a tab.
+    The table reads rows from blocks of lines. If a block ends inside a row, or if a row is malformed, the table reads
+    the lines one by one: a malformed quoted field may contain the rows after it, and the table reads those again.
     """
 
     def __init__(self, lines: Lines, columns: Columns) -> None:
@@ -38,7 +38,7 @@ class CsvTable(Table):
         self._lines_before_block = 0
         self._lines_before_record = 0
         header = self._first_line()
-        # On a tie max takes the first: a header without any separator is read as one with commas.
+        # On a tie max takes the first, so a header without any separator counts as separated by commas.
         delimiter = max(_DELIMITERS, key=header.count)
         self._delimiter = delimiter
         self._records = self._csv.reader(lines, delimiter=delimiter, strict=True)
@@ -71,17 +71,17 @@ class CsvTable(Table):
             next(self.lines)
             self.lines.accept()
         header = ",".join(self.columns.names)
-        raise InputError(f"the file is blank; it begins with the header {header}", self.lines.name)
+        raise InputError(f"the file holds blank lines only; begin it with the header {header}", self.lines.name)
 
     def _next_record(self) -> list[str] | None:
-        """Return the next record out of a block where that is possible, else from the lines one by one."""
+        """Return the next record, from a block if there is one, else from single lines."""
         while block := self._block or self._begin_block():
             # The reader counts lines itself, so no record needs a call of Python to be counted.
             self._lines_before_record = block.line_num
             try:
                 record: list[str] = next(block)
             except (StopIteration, self._csv.Error):
-                # The block ends inside the record, or the record is wrong. Iterating finds out.
+                # The block ends inside the record, or the record is malformed. Reading single lines decides it.
                 self._end_block()
                 return self._next_iterated()
             if record:
@@ -118,7 +118,7 @@ class CsvTable(Table):
         return [columns[index] if index is not None else () for index in self._order]
 
     def line_of(self, row: int) -> int:
-        """Return the line of a row that was read with others."""
+        """Return the line of a row that :meth:`read_columns` returned last, by its number from 0."""
         return self._lines_before_block + row + 1
 
     def _accept_block(self) -> None:
@@ -131,7 +131,7 @@ class CsvTable(Table):
         self._block = None
 
     def position(self) -> Position:
-        """Return the place behind the last row."""
+        """Return the place after the last row."""
         self._accept_block()
         return super().position()
 
@@ -141,7 +141,7 @@ class CsvTable(Table):
         return super().position_before_last()
 
     def error(self, reason: str) -> InputError:
-        """Return the error for something wrong in the last row."""
+        """Return the error for the last row, with its line."""
         if self._block is not None:
             self.line = self._lines_before_block + self._lines_before_record + 1
         return super().error(reason)
@@ -157,14 +157,15 @@ class CsvTable(Table):
                 return record
 
     def read_object(self, value: Any) -> dict[str, Any]:
-        """Return what a field of compact JSON holds."""
+        """Return the object that a field of compact JSON holds; for None, an empty one."""
         return {} if value is None else decode_object(value)
 
 
 def _own_csv_module() -> Any:
-    """Return an instance of the module behind ``csv`` whose limit on fields lets every row through.
+    """Return a separate instance of the C module of ``csv``, whose limit on the size of fields admits every row.
 
-    The limit belongs to a module and not to a reader. That of ``csv`` is the whole process's, so it stays as it is.
+    The limit belongs to the module, not to the reader. The limit of the shared module ``csv`` holds for the whole
+    process, so this function leaves it unchanged.
     """
     specification = find_spec("_csv")
     if specification is None or specification.loader is None:
@@ -180,4 +181,4 @@ def _reason_of(error: Exception) -> str:
     for beginning, reason in _REASONS.items():
         if beginning in message:
             return reason
-    return f"the row is no CSV: {message}"
+    return f"the row is not CSV: {message}"

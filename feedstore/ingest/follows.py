@@ -1,4 +1,4 @@
-"""Who follows whom."""
+"""Follow graphs, and their input files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from feedstore.timeline_keys import reader_key
 FOLLOW_COLUMNS = Columns(
     ("follower", "followee", "time"), optional=("time",), aliases={"source": "follower", "target": "followee"}
 )
-_NOBODY: tuple[str, ...] = ()
+_NO_READERS: tuple[str, ...] = ()
 
 
 class Edges:
-    """Edges as they are read: ``followers`` holds the keys of each followee's followers, repeated ones included.
+    """The edges of an input: ``followers`` holds the keys of each followee's followers, repeated ones included.
 
-    ``keys`` maps followers to their keys, so that memory holds each key once, however many edges have it.
+    ``keys`` maps each follower to its key, so that all edges of a follower share one key in memory.
     """
 
     def __init__(self, pairs: Iterable[tuple[str | int, str | int]] = ()) -> None:
@@ -42,9 +42,9 @@ class Edges:
         self.followers.setdefault(followee, []).append(key)
 
     def add_columns(self, followers: Sequence[str], followees: Sequence[str]) -> list[int]:
-        """Add the edges whose users are both known already, and return the numbers of the others.
+        """Add the edges whose users are both known already, and return the row numbers of the other edges.
 
-        A million edges take most of their time here, so the loop does nothing but two look-ups for each.
+        Reading a million edges spends most of its time here, so the loop makes two look-ups for each edge only.
         """
         keys, lists = self.keys, self.followers
         others = []
@@ -57,14 +57,13 @@ class Edges:
 
 
 class FollowGraph:
-    """The timelines that what an actor does is delivered to.
+    """The graph of followers and followees, which decides the timelines that an actor's activities are delivered to.
 
-    Made of ``(follower, followee)`` pairs; one that comes twice counts once. An edge is in force from the start,
-    whenever it was made: a new follower of old activities sees them. Users need not be known: a followee who never acts
-    delivers nothing, and a follower who never acts is a reader like any other. Memory: one reference for each edge, and
-    each reader's key once.
+    The graph consists of ``(follower, followee)`` pairs; a repeated pair counts once. An edge applies to all activities
+    of the followee, old ones included. A followee without activities delivers nothing, and a follower without
+    activities is a reader like any other. Memory: one reference for each edge, and one key for each reader.
 
-    - ``edges``, ``followees`` and ``readers`` are how many there are; ``repeated`` how many pairs came again.
+    - ``edges``, ``followees`` and ``readers`` are the numbers of each; ``repeated`` is the number of repeated pairs.
 
     >>> FollowGraph([("bob", "ann"), ("eve", "ann")]).readers_of("ann")
     ('feed:bob', 'feed:eve')
@@ -83,15 +82,15 @@ class FollowGraph:
         return str(actor) in self._readers
 
     def readers_of(self, actor: str | int) -> tuple[str, ...]:
-        """Return the keys of the timelines of an actor's followers; actors with the same ones share one tuple."""
-        return self._readers.get(str(actor), _NOBODY)
+        """Return the keys of the timelines of an actor's followers; actors with the same followers share one tuple."""
+        return self._readers.get(str(actor), _NO_READERS)
 
 
 def _distinct_and_shared(lists: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     readers: dict[str, tuple[str, ...]] = {}
     for followee in list(lists):
-        # Order tells nothing, and in one order equal sets are equal tuples.
+        # The order has no meaning; sorted, equal sets become equal tuples.
         distinct = tuple(sorted(set(lists.pop(followee))))
         readers[followee] = shared.setdefault(distinct, distinct)
     return readers
@@ -100,8 +99,8 @@ def _distinct_and_shared(lists: dict[str, list[str]]) -> dict[str, tuple[str, ..
 def read_follows(source: Source, problems: Problems) -> FollowGraph:
     """Return the graph that an input with the columns ``follower,followee,time`` describes, or ``source,target``.
 
-    The time may be empty or left out; it is checked and otherwise ignored. A malformed row is an :class:`InputError`
-    with its line, which ``problems`` raises or counts.
+    The time may be empty or left out; it is checked and otherwise ignored. A malformed row makes an
+    :class:`InputError` with its line, which ``problems`` raises or counts.
     """
     edges = Edges()
     with source.open() as lines:

@@ -24,14 +24,14 @@ _BINARY = {
     b"PAR1": "a Parquet file; export it as CSV or NDJSON",
     b"SQLite format 3\x00": "a SQLite database; export a table of it as CSV or NDJSON",
 }
-# The first line of a text holds none of these control characters, and a text in UTF-8 begins with none of the bytes.
+# The first line of CSV or NDJSON contains none of these control characters, and UTF-8 begins with none of these bytes.
 _NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]|\A[\x80-\xc1\xf8-\xff]")
 
 
 class NdjsonTable(Table):
     """One JSON object on each line, in UTF-8, with the columns as its names; null stands for empty.
 
-    Values keep the types they have in JSON. Empty lines are passed over.
+    Values keep their JSON types. The table skips empty lines.
     """
 
     def __next__(self) -> list[Any]:
@@ -57,12 +57,12 @@ class NdjsonTable(Table):
         if value is None:
             return {}
         if not isinstance(value, dict):
-            raise InvalidValueError(f'{shown(value)} is no JSON object; write it as in {{"name":1}}')
+            raise InvalidValueError(f'{shown(value)} is not a JSON object; write it as in {{"name":1}}')
         return value
 
 
 def read_table(lines: Lines, columns: Columns) -> Table:
-    """Return the table that an input holds: NDJSON if it starts with ``{`` or is called so, else CSV.
+    """Return the table of an input: NDJSON if it starts with ``{`` or if its name ends so, else CSV.
 
     Raises :class:`InputError` for an empty input, a binary one, a JSON array, and a CSV header without the columns.
     """
@@ -74,7 +74,7 @@ def read_table(lines: Lines, columns: Columns) -> Table:
     start = first.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if start.startswith(b"["):
         raise InputError(
-            "the file begins with [ as a JSON array does; write NDJSON, one object on each line without a comma behind "
+            "the file begins with [ as a JSON array does; write NDJSON, one object on each line without a comma after "
             "it, as `jq -c '.[]' FILE` does",
             lines.name,
         )

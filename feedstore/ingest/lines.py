@@ -1,4 +1,4 @@
-"""The physical lines of an input, and how far its records have been taken."""
+"""The physical lines of an input, and the position between its records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 from feedstore.errors import InputError
 
 MAX_RECORD_BYTES = 1 << 20
-"""How long one record may be: what is longer is no record, but a file of another kind."""
+"""The limit on the bytes of one record; a longer record means a missing quote or line end, or another kind of file."""
 
 _BLOCK_BYTES = 1 << 20
 _DIGEST_BYTES = 16
@@ -28,11 +28,11 @@ class Position(NamedTuple):
 class Lines:
     """An iterator over the lines of a byte stream, decoded from UTF-8, in bounded memory.
 
-    Whoever iterates tells when a record is whole with :meth:`accept`, or that it is none with :meth:`reject`; only
-    what was so dealt with lies before :meth:`position`. A byte order mark at the start is left out.
+    The caller ends each record with :meth:`accept`, or with :meth:`reject` if it is malformed; :meth:`position` lies
+    after the last record that was ended so. The iterator leaves out a byte order mark at the start.
 
-    Every error is an :class:`InputError` with the name of the input and the line where the record begins. After one
-    about a record the iteration may go on; :attr:`damaged` says that the input itself cannot be read any further.
+    Every error is an :class:`InputError` with the name of the input and the line where the record begins. After an
+    error in a record, the caller may continue to iterate. If :attr:`damaged` is true, the input cannot be read further.
     """
 
     def __init__(self, stream: BufferedReader[Any], name: str) -> None:
@@ -71,7 +71,7 @@ class Lines:
         except UnicodeDecodeError as error:
             raise self.reject(f"byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8") from None
         if "\0" in text:
-            raise self.reject("the row holds a NUL byte; the file was cut, or is no text")
+            raise self.reject("the row contains a NUL byte; the file was cut, or is binary")
         if line.startswith(_BYTE_ORDER_MARK) and self._byte + len(self._last) == 0 and len(self._record) == 1:
             return text[1:]
         return text
@@ -85,9 +85,10 @@ class Lines:
         return first
 
     def reject(self, reason: str) -> InputError:
-        """Return the error that the lines read since the last record are none.
+        """Reject the lines read since the last record, and return the error to raise.
 
-        The first of them is done with; the others are read again, for a record may begin with any of them.
+        The first of these lines is not read again. The iterator returns the others again, because a record may begin
+        with any of them.
         """
         self._rejected += self._record[:0:-1]
         del self._record[1:]
@@ -100,11 +101,11 @@ class Lines:
         return error
 
     def read_block(self) -> tuple[str, int] | None:
-        """Return further whole lines as one text, and how many lines lie before them; None if there is no block now.
+        """Return further whole lines as one str, and the number of lines before them; None if there is no block now.
 
-        A block is faster to read than single lines. It is what a buffer of the input holds, and it exists only between
-        two records. The caller reports its records with :meth:`accept_block` and ends it with :meth:`end_block` before
-        it iterates again.
+        A block is faster to read than single lines. It consists of the whole lines in the input's buffer, and it exists
+        only between two records. The caller reports its records with :meth:`accept_block` and ends it with
+        :meth:`end_block` before it iterates again.
         """
         if self._rejected or self._record or self._is_inside_line or self._byte + len(self._last) == 0:
             return None
@@ -124,7 +125,7 @@ class Lines:
         return text, self._line + len(self._last)
 
     def accept_block(self, first: int, end: int) -> None:
-        """Take the lines of the block up to ``end`` as records, of which the last begins at line ``first`` of it."""
+        """Accept the lines of the block up to ``end`` as records, the last of which begins at line ``first``."""
         if end > self._block_accepted:
             self._finish_last()
             self._count(b"".join(self._block[self._block_accepted : first]))
@@ -133,34 +134,35 @@ class Lines:
             self._block_accepted = end
 
     def end_block(self) -> None:
-        """Leave the block; the lines of it that were not accepted are iterated over."""
+        """Leave the block; the iterator returns those of its lines that were not accepted."""
         self._rejected += self._block[: self._block_accepted - 1 if self._block_accepted else None : -1]
         self._block = []
         self._block_accepted = 0
 
     def peek(self) -> bytes:
-        """Return the first line without taking it; empty at the end of the input. To be called before any other."""
+        """Return the first line without consuming it; empty at the end of the input. Call it before other methods."""
         line = self._rejected.pop() if self._rejected else self._read_line()
         if line:
             self._rejected.append(line)
         return line
 
     def position(self) -> Position:
-        """Return the place behind the last record, whether it was accepted or rejected."""
+        """Return the place after the last record, whether it was accepted or rejected."""
         self._finish_last()
         return Position(self._line, self._byte, self._hash.digest())
 
     def position_before_last(self) -> Position:
-        """Return the place before the last record: that which the last error was about, if one was raised since.
+        """Return the place before the last record, which is the record of the last error if one was raised since.
 
-        An error that damages the input is about no record; then it is the place behind the last one.
+        If the input itself is damaged, the error concerns no record, and this is the place after the last record.
         """
         return Position(self._line, self._byte, self._hash.digest())
 
     def skip_to(self, position: Position) -> None:
-        """Go on to a place that an earlier pass over the same input has reached.
+        """Skip to a position that an earlier pass over the same input has reached.
 
-        Raises :class:`InputError` if what lies before it is not what lay before it then.
+        Raises:
+            InputError: The bytes before the position are not those of the earlier pass.
         """
         self._finish_last()
         remaining = position.byte - self._byte
@@ -175,7 +177,7 @@ class Lines:
             self.damaged = True
             raise InputError(
                 f"the first {position.line:,} lines are not those that were ingested before, so the ingestion cannot "
-                "resume behind them; start over without resuming (nothing is stored twice)",
+                "resume after them; start over without resuming (nothing is stored twice)",
                 self.name,
             )
 

@@ -1,4 +1,4 @@
-"""The loader: from an input's rows to stored activities and timelines."""
+"""The loader, which makes stored activities and timelines of an input's rows."""
 
 from __future__ import annotations
 
@@ -27,19 +27,23 @@ DEFAULT_MAX_FUTURE = timedelta(days=1)
 class Loader:
     """Stores the activities of inputs, and delivers each to its actor's timeline and to those of its followers.
 
-    ``follows`` says who follows whom; without it the actors' own timelines are all that is written. A follower's
-    timeline is kept to its newest ``max_length`` entries; an actor's own is kept whole. What lies more than
-    ``max_future`` ahead of the clock is refused, for it would stay on top of every timeline. Rows go to the store in
-    chunks of ``chunk_rows``, fewer where they make very many deliveries; each chunk is one atomic batch with its
-    checkpoint, or comes before its checkpoint where no atomic batch reaches the whole store. Memory holds one chunk
-    and the graph, however large the inputs.
+    Ids derive from the contents of the rows. If an input is ingested twice, or by two loaders concurrently, nothing is
+    stored or delivered twice; only the later counts are smaller. Memory holds one chunk and the follow graph, for
+    inputs of any size.
 
-    Ids derive from what the rows say, so ingesting an input again, or by two loaders at once, stores and delivers
-    nothing twice; only the counts of the later one are smaller.
+    ``summary`` holds the counts of the run so far, also after an error.
 
-    With ``backend=None`` everything is read, checked and counted, and nothing is written. ``problems`` decides what an
-    error in a row does; ``progress`` hears how far the run is; ``summary`` is what was done so far, after an
-    error too.
+    Args:
+        backend: The backend to write to. With None the loader reads, checks and counts, and writes nothing.
+        follows: The follow graph. Without it the loader writes the actors' own timelines only.
+        max_length: The number of newest entries that a follower's timeline keeps. An actor's own timeline keeps all.
+        max_future: The loader refuses activities that lie further ahead of the clock, because they would stay on top
+            of every timeline.
+        chunk_rows: The number of rows in a chunk, which has fewer if they make very many deliveries. Each chunk is one
+            atomic batch with its checkpoint. If no atomic batch reaches the whole store, the checkpoint is written
+            after its chunk.
+        problems: Decides whether an error in a row stops the run or is counted.
+        progress: Receives the callbacks of the run's progress.
 
     >>> from feedstore import connect
     >>> backend = connect("memory://")
@@ -72,17 +76,21 @@ class Loader:
 
     @property
     def idle_followees(self) -> int:
-        """How many users that somebody follows have done nothing in the rows of this run: misspelt, perhaps."""
+        """The number of followed users without a row in this run, whose names may be misspelt."""
         return self.follows.followees - len(self._acted)
 
     def load(self, source: Source, resume: bool = False) -> Summary:
         """Ingest an input, and return :attr:`summary`.
 
-        With ``resume`` it goes on behind the last chunk that an earlier run stored of the same input; one that was
-        never begun begins, and one that has grown goes on with what is new. Raises :class:`InputError` if what lies
-        before that place has changed, and, unless ``problems`` skips it, for a row that is wrong: all rows before it
-        are stored then, and a resume begins with it. Errors of the store are :class:`StorageError`: whole chunks are
-        stored then.
+        Args:
+            source: The input.
+            resume: Continue after the last chunk of the same input that an earlier run stored. If there was no earlier
+                run, the ingestion begins at the start. If the input has grown, it continues with the new rows.
+
+        Raises:
+            InputError: A row is malformed and ``problems`` does not skip it. All rows before it are stored, and a
+                resumed run begins with it. Also raised if the input has changed before the place to resume at.
+            StorageError: The store failed. Whole chunks are stored.
         """
         started = time.monotonic() - self.summary.seconds
         with source.open() as lines:
@@ -99,7 +107,7 @@ class Loader:
         return self.summary
 
     def _begin(self, source: Source, lines: Lines, resume: bool) -> Checkpoint:
-        """Return the checkpoint to go on from, with the lines taken up to its place."""
+        """Return the checkpoint to start from, and skip the lines before its position."""
         found = self._writer.checkpoints.find(source.identity) if self._writer and resume else None
         if found is None:
             return Checkpoint(source.identity, lines.position(), has_follows=self._has_follows)
@@ -131,7 +139,7 @@ class Loader:
             yield
 
     def _fill(self, chunk: Chunk, rows: ActivityRows) -> bool:
-        """Read rows until the chunk is full or as many were passed over, and return whether the input has ended."""
+        """Read rows until the chunk is full or as many rows were skipped; return whether the input has ended."""
         most_skipped = self.problems.count + self._chunk_rows
         while not chunk.is_full and self.problems.count < most_skipped:
             try:
@@ -145,7 +153,7 @@ class Loader:
         return False
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
-        """Write a chunk and the checkpoint behind it, count what was new, and return the checkpoint as written."""
+        """Write a chunk with its checkpoint, add to the summary, and return the checkpoint as written."""
         summary = self.summary
         if self._writer is not None:
             checkpoint = replace(

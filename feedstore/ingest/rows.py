@@ -1,4 +1,4 @@
-"""Activities, as the rows of a table describe them."""
+"""Activities from the rows of a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedstore.timeline_keys import actor_key
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
 _STRS = (str, str, str)
 SURELY_SHORT = 250
-"""How many characters a name may have so that its key is never too long; UTF-8 has at most 4 bytes for each."""
+"""Names of up to this many characters never make too long a key; UTF-8 has at most 4 bytes for each character."""
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
@@ -26,12 +26,12 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 class ActivityRows:
     """An iterator over the activities of a table with :data:`ACTIVITY_COLUMNS`.
 
-    A row's ``id`` becomes the activity's ``foreign_id``, as a str: the same row is the same activity in CSV and in
-    NDJSON. A time more than ``max_future`` ahead of the clock is refused, for the activity would stay on top of every
-    timeline.
+    A row's ``id`` becomes the activity's ``foreign_id``, as a str, so the same row makes the same activity in CSV and
+    in NDJSON. A time more than ``max_future`` ahead of the clock is an error, because the activity would stay on top of
+    every timeline.
 
-    Errors are those of the table, and :class:`InputError` for a row that describes no activity; after either the
-    iteration may go on unless ``table.lines.damaged``.
+    The iterator raises the errors of the table, and :class:`InputError` for a row that describes no activity. After an
+    error the caller may continue to iterate unless ``table.lines.damaged``.
     """
 
     def __init__(self, table: Table, max_future: timedelta) -> None:
@@ -66,7 +66,7 @@ class ActivityRows:
             activity = Activity(actor, verb, object_, target, when, context, foreign_id=row_id)
             check_key(actor_key(actor), "actor's key")
             return activity
-        # The table has checked all that the constructor checks of strs and of the context, which belongs to no caller.
+        # The table has made the constructor's checks of strs and of the context, and no caller holds the context.
         when = when if when.tzinfo is timezone.utc else in_utc(when)
         activity_id = derive_id(when, actor, verb, object_, target, row_id)
         return Activity.restore(activity_id, actor, verb, object_, target, when, context, row_id)
@@ -102,7 +102,7 @@ def _duration_text(duration: timedelta) -> str:
 
 
 def _text_of(row_id: Any) -> str:
-    """Return a row's id that is a number as the text that CSV would hold."""
+    """Return a row's numeric id as the str that CSV would contain."""
     if not isinstance(row_id, int) or isinstance(row_id, bool):
         raise InvalidTypeError(f"id must be a str or an int, not {shown(row_id)} of type {type(row_id).__name__}")
     if not -(2**63) <= row_id < 2**64:

@@ -1,4 +1,4 @@
-"""Where an input comes from: a file or standard input, plain or compressed with gzip."""
+"""Sources of inputs: files and standard input, plain or compressed with gzip."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BUFFER_BYTES = 1 << 16
 
 
 class CountingStream(io.RawIOBase):
-    """Reads ``source`` and counts the bytes; closing it leaves ``source`` open.
+    """A byte stream that reads ``source`` and counts the bytes; closing it leaves ``source`` open.
 
-    A pipe cannot be rewound: what :meth:`peek` took is handed out again.
+    A pipe cannot be rewound, so the stream returns the bytes that :meth:`peek` has read a second time.
     """
 
     def __init__(self, source: BinaryIO) -> None:
@@ -45,7 +45,7 @@ class CountingStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """Fill ``buffer`` with what is there, at least one byte before the end; return how many."""
+        """Fill ``buffer`` with the available bytes, at least one before the end; return their number."""
         count = self._take_head(buffer) if self._head else self._take_source(buffer)
         self.bytes_read += count
         return count
@@ -56,7 +56,7 @@ class CountingStream(io.RawIOBase):
         return len(data)
 
     def _take_source(self, buffer: bytearray | memoryview) -> int:
-        # read1 returns what a pipe holds instead of waiting until the buffer is full.
+        # read1 returns the available bytes of a pipe instead of waiting until the buffer is full.
         read = getattr(self._source, "read1", self._source.read)
         data = read(len(buffer))
         buffer[: len(data)] = data
@@ -66,11 +66,11 @@ class CountingStream(io.RawIOBase):
 class Source:
     """An input by its path; ``-`` is standard input, or the binary file ``standard_input`` in its place.
 
-    Whether it is compressed is told by its first bytes, not by its name. Standard input can be opened once.
+    The first bytes decide whether the input is compressed, not its name. Standard input can be opened once.
 
-    - ``name`` is how errors call it, ``identity`` what it is known by between two runs: the absolute path, or ``-``.
-    - ``size`` is the number of bytes to read, as they lie on the disk; None where that is not known, as for a pipe.
-    - ``bytes_read`` counts those that were read.
+    - ``name`` is the name in errors, and ``identity`` the name in checkpoints: the absolute path, or ``-``.
+    - ``size`` is the number of bytes on the disk; None if that is unknown, as for a pipe.
+    - ``bytes_read`` is the number of bytes that were read so far.
     """
 
     def __init__(self, path: str | os.PathLike[str], standard_input: BinaryIO | None = None) -> None:
@@ -86,7 +86,7 @@ class Source:
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes were read since the source was opened last; 0 before."""
+        """The number of bytes that were read since the source was opened last; 0 before."""
         return 0 if self._stream is None else self._stream.bytes_read
 
     @contextmanager
@@ -125,7 +125,7 @@ def _buffered(stream: CountingStream, is_compressed: bool) -> io.BufferedReader[
     plain = io.BufferedReader(stream, _BUFFER_BYTES)
     if not is_compressed:
         return plain
-    # A GzipFile is Python: a buffer of C around it reads lines several times as fast. The stream between them takes
-    # what there is, so that all rows before a cut come out.
+    # GzipFile is written in Python: a buffer in C around it reads lines several times as fast. The stream between them
+    # reads the available bytes only, so that the caller receives all rows before a cut.
     unzipped = CountingStream(cast(BinaryIO, GzipFile(fileobj=plain, mode="rb")))
     return io.BufferedReader(unzipped, _BUFFER_BYTES)

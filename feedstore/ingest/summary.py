@@ -20,15 +20,15 @@ _KEPT_PROBLEMS = 20
 class Summary:
     """Counts of one run, over all its inputs.
 
-    - ``rows``: rows that this run read and could use. ``resumed_rows``: rows that earlier runs had stored.
+    - ``rows``: well-formed rows of this run. ``resumed_rows``: rows that earlier runs had stored.
     - ``activities``: activities that were new to the store.
     - ``deliveries``: entries that followers' timelines did not hold before. A full timeline drops an entry that is
-      older than all that it holds; the entry counts here too, each time that it is delivered.
-    - ``planned_deliveries``: all deliveries that the rows make, repeated ones included.
-    - ``skipped``: rows that were refused and passed over.
-    - ``seconds``: how long the run took.
+      older than all its entries; such an entry counts here too, each time that it is delivered.
+    - ``planned_deliveries``: all deliveries of the rows, repeated ones included.
+    - ``skipped``: rows that were refused and skipped.
+    - ``seconds``: the duration of the run.
 
-    The counts never exceed what is stored: a run that was interrupted may have stored one chunk more.
+    The store holds at least as much as the counts say: an interrupted run may have stored one chunk more.
     """
 
     rows: int = 0
@@ -41,12 +41,12 @@ class Summary:
 
     @property
     def repeated_activities(self) -> int:
-        """How many activities the store held already."""
+        """The number of activities that the store held already."""
         return self.rows - self.activities
 
     @property
     def repeated_deliveries(self) -> int:
-        """Deliveries that the timelines held already."""
+        """The number of deliveries that the timelines held already."""
         return self.planned_deliveries - self.deliveries
 
     @property
@@ -79,12 +79,12 @@ class Summary:
 class Problems:
     """The errors in an input's rows: with ``on_error="stop"`` the first is raised, with ``"skip"`` all are counted.
 
-    ``count`` is how many were skipped; ``first`` holds the first 20 of them, however many there are.
+    ``count`` is the number of skipped rows; ``first`` holds the errors of the first 20.
     """
 
     def __init__(self, on_error: str = STOP) -> None:
         if on_error not in ON_ERROR:
-            raise InvalidValueError(f"on_error is 'stop' or 'skip', not {shown(on_error)}")
+            raise InvalidValueError(f"on_error must be 'stop' or 'skip', not {shown(on_error)}")
         self.on_error = on_error
         self.count = 0
         self.first: list[InputError] = []
@@ -103,17 +103,17 @@ class Problems:
 
 
 class Progress:
-    """Hears how far a run is; nothing is shown here.
+    """Callbacks for the progress of a run; this class shows nothing.
 
-    Subclass it to show something. ``source.bytes_read`` of ``source.size`` says how far its input is, and ``summary``
-    what was done so far in the whole run.
+    Subclass it to show progress. ``source.bytes_read`` of ``source.size`` is the progress in one input, and ``summary``
+    holds the counts of the whole run so far.
     """
 
     def start(self, source: Source, summary: Summary) -> None:
-        """Hear that an input was opened."""
+        """Handle the start of an input: it was opened."""
 
     def advance(self, source: Source, summary: Summary) -> None:
-        """Hear that another chunk was stored."""
+        """Handle the storing of another chunk."""
 
     def finish(self, source: Source, summary: Summary) -> None:
-        """Hear that an input was closed, at its end or at an error."""
+        """Handle the end of an input: it was closed, at its end or at an error."""

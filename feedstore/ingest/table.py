@@ -1,4 +1,4 @@
-"""A table: rows of values under known columns, whatever the format."""
+"""Tables of every format: rows of values under known columns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SHOWN_NAMES = 10
 
 
 class Columns:
-    """The names of an input's columns, in the order in which rows are handed on.
+    """The names of an input's columns, in the order of the values in a table's rows.
 
-    An input names its columns itself, in any order and in upper or lower case; ``optional`` ones it may leave out.
-    ``aliases`` maps other names to these: an input may use them if it uses all of them and no other name.
+    An input names its columns in any order and in upper or lower case; it may leave out ``optional`` ones. ``aliases``
+    maps other names to these: an input may use them if it uses all of them and no other name.
     """
 
     def __init__(
@@ -30,9 +30,9 @@ class Columns:
         self._aliases = dict(aliases or {})
 
     def resolve(self, given: Sequence[str]) -> list[str]:
-        """Return the columns that an input's names stand for: in lower case, without spaces around, aliases replaced.
+        """Return the columns for an input's names: in lower case, stripped of spaces, with aliases replaced.
 
-        Raises :class:`InvalidValueError` for a required one that is missing, an unknown one, and one that comes twice.
+        Raises :class:`InvalidValueError` for a missing required name, an unknown name and a repeated name.
         """
         given = [name.strip().lower() for name in given]
         if self._aliases and set(given) == set(self._aliases):
@@ -54,8 +54,8 @@ class Columns:
 class Table(ABC):
     """An iterator over the rows of an input, each a list of values in the order of the columns, None where empty.
 
-    An error is an :class:`InputError` with the line where the row begins. Unless ``lines.damaged`` the iteration may
-    go on after it, with the next row.
+    An error is an :class:`InputError` with the line where the row begins. Unless ``lines.damaged`` the caller may
+    continue with the next row.
     """
 
     def __init__(self, lines: Lines, columns: Columns) -> None:
@@ -72,10 +72,10 @@ class Table(ABC):
         """Return the values of the next row."""
 
     def read_columns(self) -> list[Sequence[str]] | None:
-        """Return the values of further rows, column by column, or None where the rows must be iterated over.
+        """Return the values of further rows, column by column, or None if the caller must iterate over the rows.
 
-        Each of the rows is one line. An empty str stands for an empty value, and an empty column for one that the input
-        leaves out. :meth:`line_of` returns the line of each row.
+        Each of the rows is one line. An empty value is an empty str; a column that the input leaves out is empty.
+        :meth:`line_of` returns the line of each row.
         """
         return None
 
@@ -85,13 +85,13 @@ class Table(ABC):
 
     @abstractmethod
     def read_object(self, value: Any) -> dict[str, Any]:
-        """Return the JSON object that a value holds; of None, an empty one.
+        """Return the JSON object that a value holds; for None, an empty one.
 
         Raises :class:`InvalidValueError` for anything else.
         """
 
     def position(self) -> Position:
-        """Return the place behind the last row; see :meth:`Lines.position`."""
+        """Return the place after the last row; see :meth:`Lines.position`."""
         return self.lines.position()
 
     def position_before_last(self) -> Position:
@@ -99,5 +99,5 @@ class Table(ABC):
         return self.lines.position_before_last()
 
     def error(self, reason: str) -> InputError:
-        """Return the error for something wrong in the last row."""
+        """Return the error for the last row, with its line."""
         return InputError(reason, self.lines.name, self.line)

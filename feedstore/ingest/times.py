@@ -20,13 +20,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_time(text: object) -> datetime:
-    """Return the aware datetime that ``text`` writes: a date, ``T`` or a space, the time, a fraction, and an offset.
+    """Return the aware datetime of a str: a date, ``T`` or a space, the time, a fraction, and an offset.
 
     The offset is ``Z``, ``+02:00``, ``+0200`` or ``+02``. Seconds may be left out. A fraction has any number of digits
-    after a point or a comma; those beyond the sixth, which neither datetimes nor ids hold, are cut. A date alone is its
-    midnight in UTC. A leap second, which no datetime holds, is the last microsecond of the second before it.
+    after a point or a comma; digits after the sixth are cut, because neither datetimes nor ids hold them. A date alone
+    is its midnight in UTC. A leap second becomes the last microsecond of the second before it, because no datetime
+    holds it.
 
-    Raises :class:`InvalidValueError` for a text without an offset, of another form, or with a month 13 in it, and
+    Raises :class:`InvalidValueError` for a str without an offset, of another form, or with a month 13, and
     :class:`InvalidTypeError` for a value that is not a str.
 
     >>> parse_time("2026-01-31T08:39:59.5Z").isoformat()
@@ -54,7 +55,7 @@ def parse_time(text: object) -> datetime:
 
 
 def _before_leap_second(text: str, last_microsecond: str) -> datetime:
-    """Return the instant before a leap second. There is none but at the end of a month in UTC."""
+    """Return the instant before a leap second, which exists at the end of a month in UTC only."""
     time = _datetime_of(text, last_microsecond)
     try:
         after = (time + _MICROSECOND).astimezone(timezone.utc)

@@ -18,15 +18,16 @@ MAX_DEPTH = 100
 
 
 def decode_object(text: str) -> dict[str, Any]:
-    """Return the object that a JSON text holds.
+    """Return the object that a str holds as JSON.
 
-    Raises :class:`InvalidValueError` for what is no JSON, no object, or cannot be stored: NaN and infinities, a name
-    that comes twice in one object, a lone surrogate, more levels than :data:`MAX_DEPTH`.
+    Raises:
+        InvalidValueError: The str is not JSON, not an object, or holds a value that cannot be stored: NaN, an infinity,
+            a repeated name in one object, a lone surrogate, or more levels than :data:`MAX_DEPTH`.
     """
     try:
         value, end = _decoder.raw_decode(text) if text[:1] == "{" else (None, 0)
         if end != len(text):
-            # It allows white space around the object, and its errors name what is wrong.
+            # decode() allows white space around the object, and its errors name the place.
             value = _decoder.decode(text)
     except InvalidValueError:
         raise
@@ -35,11 +36,11 @@ def decode_object(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InvalidValueError(f"{_shortened(text)} cannot be read: {error}") from None
     if not isinstance(value, dict):
-        raise InvalidValueError(f'{_shortened(text)} is JSON, but no object; write it as in {{"name":1}}')
+        raise InvalidValueError(f'{_shortened(text)} is JSON, but not an object; write it as in {{"name":1}}')
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value, text)
     if "\\u" in text:
-        # Only an escape makes a lone surrogate; without one there is nothing that cannot be stored.
+        # Only an escape makes a lone surrogate; every other value that the decoder returns can be stored.
         pack_value(value)
     return value
 
@@ -63,12 +64,12 @@ def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise InvalidValueError(f"the name {shown(repeated, _SHOWN_CHARACTERS)} comes twice in one JSON object")
+        raise InvalidValueError(f"the name {shown(repeated, _SHOWN_CHARACTERS)} is repeated in one JSON object")
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise InvalidValueError(f"{name} is no JSON value; leave it out or write null")
+    raise InvalidValueError(f"{name} is not a JSON value; leave it out or write null")
 
 
 def _shortened(text: str) -> str:
