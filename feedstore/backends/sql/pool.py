@@ -148,9 +148,7 @@ class ConnectionPool(HeldConnections):
         if self._closed:
             raise closed_store_error()
         while True:
-            try:
-                hand.append(process.idle.pop())
-            except IndexError:
+            if not _pop_idle(process, hand):
                 self._take_another(process, hand)
             if hand[0].raw is None:
                 self._open(hand[0])
@@ -181,8 +179,7 @@ class ConnectionPool(HeldConnections):
             _remove(process.waiting, waiter)
 
     def _has_taken(self, process: _Process, hand: list[Connection]) -> bool:
-        with suppress(IndexError):
-            hand.append(process.idle.pop())
+        if _pop_idle(process, hand):
             return True
         with process.lock:
             if process.count_open() < self._size:
@@ -267,6 +264,15 @@ class EngineConnections(HeldConnections):
     def close(self) -> None:
         """The pool stays open."""
         self._closed = True
+
+
+def _pop_idle(process: _Process, hand: list[Connection]) -> bool:
+    """Move the connection that was given back last into the hand; return False if none is idle."""
+    try:
+        hand.append(process.idle.pop())
+    except IndexError:
+        return False
+    return True
 
 
 def _remove(waiting: deque[threading.Lock], waiter: threading.Lock) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import soak
 from feedstore.backends.sql import SqlBackend
@@ -53,6 +54,7 @@ def test_an_interrupt_after_every_instruction(database_url: str) -> None:
             call(backend)
             position, kept = random.Random(call.__name__).randrange(step), []
             while (error := _interrupted_at(position, call, backend)) is not None:
+                assert sys.exc_info() == (None, None, None)
                 kept.append(error)
                 _assert_sound(backend)
                 position += step
@@ -85,10 +87,26 @@ def test_an_engine_that_was_handed_in(database_url: str) -> None:
         _write(backend)
         position = 0
         while _interrupted_at(position, _write, backend, ("sql/pool.py", "sql/store.py")) is not None:
+            assert sys.exc_info() == (None, None, None)
             _assert_sound(backend)
             position += 3
         assert position > 20
     engine.dispose()
+
+
+def test_an_error_of_a_full_pool_has_no_other_context(database_url: str) -> None:
+    with SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
+        backend.ping()
+        pool = backend.store._connections
+        assert isinstance(pool, ConnectionPool)
+        (process,) = pool._processes.values()
+        held: list[Any] = []
+        pool._take(process, held)
+        with pytest.raises(StorageTimeoutError) as caught:
+            pool._take(process, [])
+        assert isinstance(caught.value.__context__, PoolTimeoutError)
+        assert caught.value.__context__.__context__ is None
+        pool._put_back(process, held, True)
 
 
 def test_a_connection_whose_place_was_lost_is_replaced(database_url: str) -> None:
@@ -142,8 +160,10 @@ def _assert_sound(backend: SqlBackend) -> None:
 def _interrupted_at(
     position: int, call: Callable[[SqlBackend], None], backend: SqlBackend, files: tuple[str, ...] = _FILES
 ) -> Interrupt | None:
-    """Raise after one of the instructions of a call after which a signal handler may run; return
-    what was raised, None if the call has fewer.
+    """Raise an exception after one of the instructions of a call at which CPython runs signal handlers.
+
+    Returns:
+        The exception; None if the call runs fewer such instructions.
     """
     left = [position]
     last: dict[int, str] = {}
@@ -152,7 +172,9 @@ def _interrupted_at(
         if not frame.f_code.co_filename.endswith(files):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "call":
+        if event in ("call", "exception"):
+            # An instruction that raised is no checkpoint. To raise in the handler that CPython jumps to, before the
+            # handler has begun or after it has ended, would leave ``sys.exc_info()`` set for the rest of the thread.
             last.pop(id(frame), None)
         if event == "opcode":
             before, last[id(frame)] = last.get(id(frame), ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
@@ -192,6 +214,7 @@ def _alarm() -> Iterator[None]:
 def test_no_more_connections_are_open_than_the_pool_holds(database_url: str) -> None:
     with SqlBackend(database_url, pool_size=2, pool_timeout=5) as backend, psycopg.connect(database_url) as observer:
         kept = [_interrupted_at(position, _write, backend) for position in range(5, 60, 5)]
+        assert sys.exc_info() == (None, None, None)
         _assert_sound(backend)
         counted = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         ((count,),) = observer.execute(counted).fetchall()
