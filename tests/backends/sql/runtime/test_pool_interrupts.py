@@ -104,8 +104,8 @@ def test_an_error_of_a_full_pool_has_no_other_context(database_url: str) -> None
         pool._take(process, held)
         with pytest.raises(StorageTimeoutError) as caught:
             pool._take(process, [])
-        assert isinstance(caught.value.__context__, PoolTimeoutError)
-        assert caught.value.__context__.__context__ is None
+        assert isinstance(caught.value.__cause__, PoolTimeoutError)
+        assert caught.value.__context__ is None
         pool._put_back(process, held, True)
 
 
