@@ -30,11 +30,12 @@ class MsgpackSerializer(Serializer[Activity]):
 
     def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
         """Return the bytes of several activities, in their order."""
-        packer = new_packer()
-        return [self._dumps_with(packer, activity) for activity in activities]
+        packer, dumps_with = new_packer(), self._dumps_with
+        return [dumps_with(packer, activity) for activity in activities]
 
     def _dumps_with(self, packer: Any, activity: Any) -> bytes:
-        self.check_activity(activity)
+        if activity.__class__ is not self.activity_class:
+            self.check_activity(activity)
         try:
             return _PREFIX + pack_with(packer, activity_fields(activity))
         except (InvalidTypeError, InvalidValueError) as error:
@@ -63,10 +64,11 @@ def activity_fields(activity: Activity) -> list[Any]:
         activity.target,
         microseconds_of(activity.time),
     ]
-    if activity.foreign_id is not None:
-        fields += [activity.stored_context, activity.foreign_id]
-    elif activity.stored_context:
-        fields.append(activity.stored_context)
+    context, foreign_id = activity.stored_context, activity.foreign_id
+    if foreign_id is not None:
+        fields += (context, foreign_id)
+    elif context:
+        fields.append(context)
     return fields
 
 
