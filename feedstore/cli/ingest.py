@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import re
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 from feedstore.cli import progress
@@ -21,6 +23,7 @@ from feedstore.shown import shown
 NAME = "ingest"
 HELP = "store activities from files, and deliver them to timelines"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_COLLECTION_THRESHOLDS = (100_000, 50, 100)
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
@@ -94,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ingest the files one after the other, and report what was done, after an error too."""
     _check(arguments)
     problems = Problems(arguments.on_error)
-    with ExitStack() as opened:
+    with _rare_collections(), ExitStack() as opened:
         loader = _new_loader(arguments, problems, opened)
         try:
             _load(arguments, loader)
@@ -103,6 +106,21 @@ def run(arguments: argparse.Namespace) -> int:
             raise
     report(arguments, loader)
     return 0
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python's garbage collector run rarely inside the block.
+
+    Rows hold no reference cycles, and each full collection visits the whole graph of followers. With Python's own
+    thresholds, the collector took a quarter of the time of an ingestion.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*_COLLECTION_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _check(arguments: argparse.Namespace) -> None:

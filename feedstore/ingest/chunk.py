@@ -14,8 +14,6 @@ other writers about three times a second. The process used 115 to 160 MB.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from feedstore.activity import Activity
 from feedstore.ingest.follows import FollowGraph
 from feedstore.timeline_keys import actor_key
@@ -32,7 +30,7 @@ LARGE_FAN_OUT = 400
 
 
 class Chunk:
-    """Activities, each with the timelines that it is delivered to.
+    """Activities, and the timelines of their actors and followers that they are delivered to.
 
     ``rows`` is the number of added activities, ``deliveries`` the number of their deliveries to followers' timelines.
     If two activities have the same id, the later one replaces the earlier one.
@@ -41,18 +39,20 @@ class Chunk:
     def __init__(self, follows: FollowGraph, max_rows: int = DEFAULT_ROWS) -> None:
         self._follows = follows
         self._max_rows = max_rows
-        self._rows: dict[int, tuple[Activity, tuple[str, ...]]] = {}
+        self._activities: dict[int, Activity] = {}
+        self._by_actor: dict[str, FanOut] = {}
         self.rows = 0
         self.deliveries = 0
-
-    def __iter__(self) -> Iterator[tuple[Activity, tuple[str, ...]]]:
-        """Yield each distinct activity with the keys of its readers' timelines, in the order of :meth:`add`."""
-        return iter(self._rows.values())
 
     @property
     def activities(self) -> list[Activity]:
         """The distinct activities, in the order of :meth:`add`."""
-        return [activity for activity, _ in self]
+        return list(self._activities.values())
+
+    @property
+    def followed_actors(self) -> list[str]:
+        """The actors of the activities that followers' timelines get."""
+        return [actor for actor, (readers, _) in self._by_actor.items() if readers]
 
     @property
     def is_full(self) -> bool:
@@ -61,27 +61,30 @@ class Chunk:
 
     def add(self, activity: Activity) -> None:
         """Add one activity."""
-        readers = self._follows.readers_of(activity.actor)
+        actor = activity.actor
+        if actor.__class__ is not str:
+            actor = str(actor)
+        fan_out = self._by_actor.get(actor)
+        if fan_out is None:
+            fan_out = self._by_actor[actor] = self._follows.readers_of(actor), []
+        fan_out[1].append(activity)
+        self._activities[activity.serialization_id] = activity
         self.rows += 1
-        self.deliveries += len(readers)
-        self._rows[activity.serialization_id] = activity, readers
+        self.deliveries += len(fan_out[0])
 
     def by_actor(self) -> dict[str, list[Activity]]:
-        """Return the activities for the actors' own timelines, by the timeline's key."""
-        groups: dict[str, list[Activity]] = {}
-        for activity, _ in self:
-            groups.setdefault(actor_key(activity.actor), []).append(activity)
-        return groups
+        """Return what goes to the actors' own timelines: the key of each, and its activities."""
+        return {actor_key(actor): activities for actor, (_, activities) in self._by_actor.items()}
 
     def deliveries_by_size(self) -> tuple[list[FanOut], dict[str, list[Activity]]]:
-        """Return the deliveries to followers' timelines: the large fan-outs, and all other deliveries by timeline.
+        """Return what goes to followers' timelines: the large fan-outs, and all other deliveries by timeline.
 
-        Actors with the same followers form one fan-out, so that each call carries many activities.
+        Actors with the same followers form one fan-out, so that few calls carry many activities each.
         """
         groups: dict[int, FanOut] = {}
-        for activity, readers in self:
+        for readers, activities in self._by_actor.values():
             if readers:
-                groups.setdefault(id(readers), (readers, []))[1].append(activity)
+                groups.setdefault(id(readers), (readers, []))[1].extend(activities)
         large: list[FanOut] = []
         small: dict[str, list[Activity]] = {}
         for readers, activities in groups.values():
@@ -89,5 +92,9 @@ class Chunk:
                 large.append((readers, activities))
                 continue
             for key in readers:
-                small.setdefault(key, []).extend(activities)
+                known = small.get(key)
+                if known is None:
+                    small[key] = activities.copy()
+                else:
+                    known += activities
         return large, small

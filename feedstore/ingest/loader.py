@@ -72,7 +72,7 @@ class Loader:
         self._max_future = max_future
         self._chunk_rows = chunk_rows
         self._progress = Progress() if progress is None else progress
-        self._acted: set[str | int] = set()
+        self._acted: set[str] = set()
 
     @property
     def idle_followees(self) -> int:
@@ -167,7 +167,7 @@ class Loader:
         summary.rows += chunk.rows
         summary.planned_deliveries += chunk.deliveries
         summary.skipped = self.problems.count
-        self._acted.update(activity.actor for activity, readers in chunk if readers)
+        self._acted.update(chunk.followed_actors)
         return checkpoint
 
 

@@ -140,10 +140,19 @@ class Storage(Writer, Generic[Item]):
 
     def serialize_activities(self, activities: Iterable[ActivityLike]) -> dict[int, bytes]:
         """Return ``{id: bytes}``; of a duplicate id the last activity wins (T1). One bad item raises (T13)."""
-        items = list(checked_iterable(activities))
-        serialized = dict(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))
-        self._check_payloads(serialized)
-        return serialized
+        return dict(self._serialized_entries(list(checked_iterable(activities))))
+
+    def serialize_each(self, lists: Iterable[Iterable[ActivityLike]]) -> list[dict[int, bytes]]:
+        """Return :meth:`serialize_activities` of each list. An object that stands in many lists is serialized once."""
+        items = [list(checked_iterable(each)) for each in lists]
+        distinct = {id(one): one for each in items for one in each}
+        entries = dict(zip(distinct, self._serialized_entries(list(distinct.values())), strict=True))
+        return [dict([entries[id(one)] for one in each]) for each in items]
+
+    def _serialized_entries(self, items: list[ActivityLike]) -> list[tuple[int, bytes]]:
+        entries = list(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))
+        self._check_payloads(entries)
+        return entries
 
     def deserialize_activities(
         self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]] | None
@@ -173,9 +182,9 @@ class Storage(Writer, Generic[Item]):
             )
         return self.activity_to_id(entry[0]), entry[1]
 
-    def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
+    def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Raise unless the store can keep these payloads. Stores keep bytes alone."""
-        for activity_id, data in serialized.items():
+        for activity_id, data in entries:
             if data.__class__ is not bytes:
                 raise InvalidTypeError(
                     f"{type(self._serializer).__name__} made {type(data).__name__} of activity {activity_id}, and this "

@@ -121,7 +121,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         """
         if not isinstance(deliveries, Mapping):
             raise InvalidTypeError(f"deliveries must be a mapping such as {{key: activities}}, not {shown(deliveries)}")
-        serialized = {check_key(key): self.serialize_activities(each) for key, each in deliveries.items()}
+        keys = list(map(check_key, deliveries))
+        serialized = dict(zip(keys, self.serialize_each(deliveries.values()), strict=True))
         filled = {key: each for key, each in serialized.items() if each}
         limits = _checked_limits(max_length, max_per_payload, companions, filled)
         return self._fan_out(

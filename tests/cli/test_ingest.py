@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 from pathlib import Path
 
@@ -158,3 +159,10 @@ def test_progress_in_plain_lines(folder: Path) -> None:
 
 def test_no_progress_unless_asked_for(feedstore: CommandLine, folder: Path) -> None:
     assert feedstore("ingest", "activities.csv").err == ""
+
+
+@pytest.mark.parametrize("name", ["activities.csv", "absent.csv"])
+def test_the_garbage_collector_has_its_thresholds_back(feedstore: CommandLine, folder: Path, name: str) -> None:
+    before = gc.get_threshold()
+    feedstore("ingest", name)
+    assert gc.get_threshold() == before

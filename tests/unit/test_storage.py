@@ -75,3 +75,36 @@ def test_the_contracts_are_abstract(kind: Any) -> None:
 def test_an_error_says_what_was_meant(call: Any, message: str) -> None:
     with connect("memory://") as backend, pytest.raises((InvalidTypeError, InvalidValueError), match=message):
         call(backend)
+
+
+class CountingSerializer(JsonSerializer):
+    """Counts the activities that it serializes."""
+
+    count = 0
+
+    def dumps(self, activity: Any) -> bytes:
+        type(self).count += 1
+        return super().dumps(activity)
+
+
+def test_add_to_each_serializes_each_activity_once() -> None:
+    with DictBackend() as backend:
+        timelines = backend.timeline_storage(CountingSerializer)
+        older, newer = make_activity(1), make_activity(2)
+        CountingSerializer.count = 0
+        deliveries = {"feed:bob": [older, newer], "feed:eve": iter([newer, newer]), "feed:dan": [older]}
+        assert timelines.add_to_each(deliveries) == 4
+        assert CountingSerializer.count == 2
+        assert timelines.get_slice("feed:bob", 0, 9) == [newer, older]
+        assert timelines.get_slice("feed:eve", 0, 9) == [newer]
+
+
+def test_of_two_activities_with_one_id_each_timeline_of_a_call_keeps_its_own() -> None:
+    with DictBackend() as backend:
+        timelines = backend.timeline_storage(JsonSerializer)
+        like = make_activity()
+        edited = Activity(like.actor, like.verb, like.object, like.target, like.time, {"edited": True}, id=like.id)
+        timelines.add_to_each({"feed:bob": [like], "feed:eve": [edited], "feed:dan": [like, edited]})
+        assert timelines.get_slice("feed:bob", 0, 9) == [like]
+        assert timelines.get_slice("feed:eve", 0, 9) == [edited]
+        assert timelines.get_slice("feed:dan", 0, 9) == [edited]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.memory.journal import Journal
@@ -25,7 +25,7 @@ class InMemoryActivityStorage(ActivityStorage):
     def _private_backend(self) -> Backend:
         return new_private_backend()
 
-    def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
+    def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Memory keeps whatever the serializer makes."""
 
     def add_to_storage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.memory.entries import Entries
@@ -34,7 +34,7 @@ class InMemoryTimelineStorage(TimelineStorage):
     def _private_backend(self) -> Backend:
         return new_private_backend()
 
-    def _check_payloads(self, serialized: Mapping[int, Any]) -> None:
+    def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Memory keeps whatever the serializer makes."""
 
     def _entries(self, key: str) -> Entries:

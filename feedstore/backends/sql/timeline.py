@@ -65,7 +65,7 @@ class SqlTimelineStorage(TimelineStorage):
         are.
         """
         namespace = self.backend.namespace_to_write()
-        rows = {key: _rows(serialized) for key, serialized in deliveries.items()}
+        rows = _rows_of_each(deliveries)
         return self.backend.write(transaction, self.backend.database.delivery_rows.deliver, namespace, rows, limits)
 
     def remove_from_storage(
@@ -240,6 +240,22 @@ class SqlTimelineStorage(TimelineStorage):
 
 def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
+
+
+def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[EntryRow]]:
+    """Return the rows of each timeline. Timelines that get the same mapping share one list, and equal ids their bytes.
+
+    A mapping is as good as another where it is the same object: ``add_to_many`` hands in one for all.
+    """
+    distinct = {id(serialized): serialized for serialized in deliveries.values()}
+    ids = {activity_id: b"" for serialized in distinct.values() for activity_id in serialized}
+    for activity_id in ids:
+        ids[activity_id] = activity_id.to_bytes(ID_BYTES, "big")
+    rows = {
+        number: [(ids[activity_id], data or None) for activity_id, data in serialized.items()]
+        for number, serialized in distinct.items()
+    }
+    return {key: rows[id(serialized)] for key, serialized in deliveries.items()}
 
 
 def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:

@@ -87,9 +87,9 @@ class SqliteTimelineRows(TimelineRows):
         headers = self._keyed_headers(connection, namespace, keys)
         if len(headers) < len(keys):
             namespace_id = self._namespace_ids.find(connection, namespace)
-            missing = [(namespace_id, key.encode()) for key in keys if key not in headers]
-            connection.executemany(self.statements.create_header, missing)
-            headers = self._keyed_headers(connection, namespace, keys)
+            missing = [key for key in keys if key not in headers]
+            connection.executemany(self.statements.create_header, [(namespace_id, key.encode()) for key in missing])
+            headers |= self._keyed_headers(connection, namespace, missing)
         return headers
 
     def _keyed_headers(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
