@@ -77,7 +77,7 @@ def test_a_name_says_what_the_first_byte_does_not() -> None:
         (json.dumps(ROW | {"extra": "{}"}), "'{}' is not a JSON object"),
         (json.dumps(ROW | {"extra": {"a": "\udc00"}}), "lone surrogate"),
         (json.dumps(ROW)[:-1] + ',"extra":{"a":-Infinity}}', "-Infinity is not a JSON value"),
-        ("\0", "the row holds a NUL byte"),
+        ("\0", "the row contains a NUL byte"),
         ('{"a":' * 60000 + "1" + "}" * 60000, "cannot be read"),
         ('{"a":' + "9" * 5000 + "}", "cannot be read"),
     ],
