@@ -191,9 +191,7 @@ class DictKvStorage(KvStorage):
                 items[key] = data
             return Pending(is_as_expected)
 
-    def _items(
-        self, prefix: str, after: str | None = None, reverse: bool = False, /
-    ) -> Iterator[tuple[str, bytes]]:
+    def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         with self.backend.locked_space() as space:
             found = sorted(space.items.get(self.name, {}).items())
         yield from in_range((item for item in found if item[0].startswith(prefix)), after, reverse)

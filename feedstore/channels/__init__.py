@@ -1,22 +1,20 @@
-"""Channels and connections: messages that are dispatched to one listener or broadcast to all, and what keeps them.
+"""Channels and connections: messages that are dispatched to one listener or broadcast to all, and their repositories.
 
-Every name of eric-sse's persistence is here, over feedstore's own backends; :mod:`feedstore.channels.eric` makes these
+The names are those of eric-sse's persistence, over feedstore's own backends. :mod:`feedstore.compat.eric` makes these
 backends the storage of eric-sse itself.
 """
 
-from feedstore.backends.memory import InMemoryStorage
-from feedstore.channels.channel import AbstractChannel, Channel
+from feedstore.channels.channel import AbstractChannel, Channel, SSEChannel
 from feedstore.channels.channel_repository import AbstractChannelRepository, ChannelRepository, SSEChannelRepository
-from feedstore.channels.class_registry import ClassRegistry
-from feedstore.channels.connection import Connection
-from feedstore.channels.connection_repository import ConnectionRepository
-from feedstore.channels.connections_factory import (
+from feedstore.channels.class_registry import ClassRegistry, listener_classes, queue_classes
+from feedstore.channels.connection import (
+    Connection,
     ConnectionsFactory,
     DurableConnectionsFactory,
     InMemoryConnectionsFactory,
 )
+from feedstore.channels.connection_repository import ConnectionRepository, ListenerRepository, QueueRepository
 from feedstore.channels.durable_queue import DurableQueue
-from feedstore.channels.in_memory_queue import InMemoryQueue
 from feedstore.channels.interfaces import (
     ChannelRepositoryInterface,
     ConnectionRepositoryInterface,
@@ -25,13 +23,9 @@ from feedstore.channels.interfaces import (
     QueueRepositoryInterface,
 )
 from feedstore.channels.listener import MessageQueueListener
-from feedstore.channels.listener_repository import ListenerRepository
 from feedstore.channels.message import Message, MessageContract, SignedMessage, UniqueMessage
-from feedstore.channels.queue import Queue
-from feedstore.channels.queue_repository import QueueRepository
-from feedstore.channels.registered import listener_classes, queue_classes
-from feedstore.channels.sse_channel import SSEChannel
-from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
+from feedstore.channels.queue import InMemoryQueue, Queue
+from feedstore.channels.rows import KeyValueStorage
 from feedstore.errors import InvalidListenerException, ItemNotFound, NoMessagesException, QueueFull
 
 __all__ = [
@@ -49,7 +43,6 @@ __all__ = [
     "DurableQueue",
     "InMemoryConnectionsFactory",
     "InMemoryQueue",
-    "InMemoryStorage",
     "InvalidListenerException",
     "ItemNotFound",
     "KeyValueStorage",
@@ -68,7 +61,6 @@ __all__ = [
     "SSEChannelRepository",
     "SignedMessage",
     "UniqueMessage",
-    "UnitOfWork",
     "listener_classes",
     "queue_classes",
 ]

@@ -1,4 +1,4 @@
-"""Channels: what messages are dispatched through to those who listen."""
+"""Channels, which dispatch messages to listeners."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-from feedstore.channels.connection import Connection
-from feedstore.channels.connection_table import ConnectionTable
-from feedstore.channels.connections_factory import ConnectionsFactory, InMemoryConnectionsFactory
-from feedstore.channels.identity import given_or_new
-from feedstore.channels.in_memory_queue import check_message
-from feedstore.channels.listener import MessageQueueListener
+from feedstore.channels.connection import (
+    Connection,
+    ConnectionsFactory,
+    ConnectionTable,
+    InMemoryConnectionsFactory,
+)
+from feedstore.channels.listener import MessageQueueListener, given_or_new
 from feedstore.channels.message import MessageContract
-from feedstore.channels.queue import Queue
+from feedstore.channels.queue import Queue, check_message
 from feedstore.channels.stream import adapted_messages
 from feedstore.errors import (
     InvalidListenerException,
@@ -25,17 +26,21 @@ from feedstore.errors import (
     QueueFull,
 )
 from feedstore.shown import shown
+from feedstore.storage.bounds import check_position
+
+RETRY_TIMEOUT_MILLISECONDS = 5
+"""The default of the milliseconds after which a client reconnects that has lost its connection."""
 
 
 class AbstractChannel(ABC):
     """Connections, and the messages that are dispatched to one of them or broadcast to all.
 
     - ``stream_delay_seconds`` (0) is the pause between two messages of one stream.
-    - ``channel_id`` is a text of 1 to 1,024 bytes in UTF-8, and a random UUID's text unless it is given.
-    - ``connections_factory`` makes the connections of those who subscribe; by default their queues live in memory.
+    - ``channel_id`` is a str of 1 to 1,024 bytes in UTF-8; by default it is a random UUID.
+    - ``connections_factory`` makes the connections of new listeners; by default their queues are in memory.
 
-    Safe to share between threads. A message lies in each queue by itself: :meth:`broadcast` costs what the queues cost,
-    nothing but a few microseconds in memory, a round trip for each one that lies in a store.
+    Safe to share between threads. Each queue holds its own copy of a message: :meth:`broadcast` costs a few
+    microseconds for each queue in memory, and a round trip for each queue in a store.
     """
 
     def __init__(
@@ -56,12 +61,12 @@ class AbstractChannel(ABC):
 
     @property
     def connections_factory(self) -> ConnectionsFactory:
-        """What makes the connections of those who subscribe."""
+        """The factory of the new listeners' connections."""
         return self._connections_factory
 
     @abstractmethod
     def adapt(self, msg: MessageContract) -> Any:
-        """Return what a stream of this channel gives for a message."""
+        """Return the item that a stream of this channel yields for a message."""
 
     def add_listener(self) -> MessageQueueListener:
         """Make a connection, register it, and return its listener, which is not started."""
@@ -70,18 +75,18 @@ class AbstractChannel(ABC):
         return connection.listener
 
     def register_listener(self, listener: MessageQueueListener) -> None:
-        """Make a connection for a listener and register it, in the place of the one that the same id had."""
+        """Make a connection for a listener and register it; it replaces the connection of the same listener id."""
         self._connections.add(self._connections_factory.create(listener=listener))
 
     def register_connection(self, connection: Connection) -> None:
-        """Register a connection, in the place of the one that its listener's id had."""
+        """Register a connection; it replaces the connection of the same listener id."""
         self._connections.add(connection)
 
     def remove_listener(self, listener_id: str) -> None:
-        """Remove a listener and its connection from the channel; what waits in its queue stays there.
+        """Remove a listener and its connection from the channel; the messages stay in its queue.
 
-        A stream to it ends with a message of the type ``error``. Raises :class:`InvalidListenerException` for one that
-        is not there.
+        A stream to the listener ends with a message of the type ``error``. Raises :class:`InvalidListenerException` for
+        an unknown listener.
         """
         connection = self._connections.remove(listener_id)
         connection.listener.stop()
@@ -95,33 +100,34 @@ class AbstractChannel(ABC):
         return self._connections.get(listener_id)
 
     def get_connections(self) -> list[Connection]:
-        """Return the connections as they are now, in the order of their registration."""
+        """Return the connections at this moment, in the order of their registration."""
         return self._connections.all()
 
     def dispatch(self, listener_id: str, msg: MessageContract) -> None:
         """Add a message to the queue of one listener, started or not.
 
-        Raises :class:`InvalidListenerException` for one that is not there, and :class:`QueueFull` if its queue is.
+        Raises :class:`InvalidListenerException` for an unknown listener, and :class:`QueueFull` if its queue is full.
         """
         self._get_queue(listener_id).push(msg)
 
     def broadcast(self, msg: MessageContract) -> None:
-        """Add a message to the queue of every listener; of none it does nothing.
+        """Add a message to the queue of every listener; without listeners do nothing.
 
-        A full queue keeps no other listener from getting it: :class:`QueueFull`, which names those whose queues were
-        full, is raised when all others have it.
+        If some queues are full, all other queues get the message, and then :class:`QueueFull` is raised, which names
+        the listeners with full queues.
         """
         check_message(msg)
-        full = [one.listener.id for one in self._connections.all() if not _is_pushed(one.queue, msg)]
+        connections = self._connections.all()
+        full = [connection.listener.id for connection in connections if not _is_pushed(connection.queue, msg)]
         if full:
             raise QueueFull(f"the queues of these listeners are full, all others have the message: {full}")
 
     def deliver_next(self, listener_id: str) -> MessageContract:
         """Remove the oldest message of a listener's queue, call its ``on_message``, and return it.
 
-        A message whose ``on_message`` raises is not acknowledged, so a durable queue gives it again. Raises
-        :class:`NoMessagesException` if there is none or the listener is not started, and
-        :class:`InvalidListenerException` for one that is not there.
+        If ``on_message`` raises, the message is not acknowledged, so a durable queue redelivers it. Raises
+        :class:`NoMessagesException` if there is no message or the listener is not started, and
+        :class:`InvalidListenerException` for an unknown listener.
         """
         connection = self._connections.get(listener_id)
         if not connection.listener.is_running():
@@ -132,17 +138,18 @@ class AbstractChannel(ABC):
         return message
 
     def message_stream(self, listener: MessageQueueListener) -> AsyncIterator[Any]:
-        """Yield what :meth:`adapt` makes of each message of a listener's queue, until the listener is stopped.
+        """Yield the result of :meth:`adapt` for each message of a listener's queue, until the listener is stopped.
 
-        While there is none, it waits and costs nothing, where the queue tells of pushes. A message is acknowledged when
-        the next one is asked for, so one that was lost on its way to a client comes again from a durable queue. Its
-        reads run on the event loop's threads. A listener that is not the channel's raises
-        :class:`InvalidListenerException` at the first step; what ``on_message`` or a store raises ends the stream.
+        While the queue is empty, the stream waits for a notification if the queue can notify of pushes, else it polls.
+        The stream acknowledges a message when the consumer requests the next one, so a durable queue redelivers a
+        message that was lost on its way to a client. Reads run in threads of the event loop. An unknown listener raises
+        :class:`InvalidListenerException` at the first step. An exception of ``on_message`` or of a store ends the
+        stream.
         """
         return adapted_messages(self, listener)
 
     async def watch(self) -> AsyncIterator[Any]:
-        """Add a listener, start it, and return its stream; the listener is removed when the stream ends."""
+        """Add a listener, start it, and return its stream. The end of the stream removes the listener."""
         listener = self.add_listener()
         listener.start()
         return adapted_messages(self, listener, on_end=lambda: self._forget(listener.id))
@@ -156,7 +163,7 @@ class AbstractChannel(ABC):
 
 
 class Channel(AbstractChannel):
-    """A channel whose streams give the messages as they are, for consumers in Python.
+    """A channel whose streams yield the messages themselves, for consumers in Python.
 
     >>> from feedstore.channels import Message
     >>> channel = Channel(channel_id="news")
@@ -172,6 +179,32 @@ class Channel(AbstractChannel):
         return msg
 
 
+class SSEChannel(AbstractChannel):
+    """A channel whose streams yield the fields of server-sent events, as dictionaries.
+
+    A client that has lost its connection reconnects after ``retry_timeout_milliseconds`` (5). The other arguments are
+    those of :class:`AbstractChannel`.
+
+    >>> from feedstore.channels import Message
+    >>> SSEChannel(retry_timeout_milliseconds=3000).adapt(Message("greeting", "hello"))
+    {'event': 'greeting', 'retry': 3000, 'data': 'hello'}
+    """
+
+    def __init__(
+        self,
+        stream_delay_seconds: float = 0,
+        retry_timeout_milliseconds: int = RETRY_TIMEOUT_MILLISECONDS,
+        channel_id: str | None = None,
+        connections_factory: ConnectionsFactory | None = None,
+    ) -> None:
+        super().__init__(stream_delay_seconds, channel_id, connections_factory)
+        self.retry_timeout_milliseconds = check_position("retry_timeout_milliseconds", retry_timeout_milliseconds)
+
+    def adapt(self, msg: MessageContract) -> dict[str, Any]:
+        """Return ``{"event": type, "retry": milliseconds, "data": payload}``."""
+        return {"event": msg.type, "retry": self.retry_timeout_milliseconds, "data": msg.payload}
+
+
 def _is_pushed(queue: Queue, msg: MessageContract) -> bool:
     try:
         queue.push(msg)
@@ -182,9 +215,9 @@ def _is_pushed(queue: Queue, msg: MessageContract) -> bool:
 
 def _checked_number(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InvalidTypeError(f"{name} is a number, not {shown(value)} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be a number, not {shown(value)} of type {type(value).__name__}")
     if not 0 <= value < math.inf:
-        raise InvalidValueError(f"{name} is {shown(value)}; it is 0 or more")
+        raise InvalidValueError(f"{name} is {shown(value)}; pass 0 or more")
     return value
 
 
@@ -192,5 +225,5 @@ def _checked_factory(factory: ConnectionsFactory | None) -> ConnectionsFactory:
     if factory is None:
         return InMemoryConnectionsFactory()
     if not callable(getattr(factory, "create", None)):
-        raise InvalidTypeError(f"connections_factory has a method create(listener=None); {shown(factory)} has none")
+        raise InvalidTypeError(f"connections_factory must have a method create(listener=None), not {shown(factory)}")
     return factory

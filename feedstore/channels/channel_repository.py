@@ -1,4 +1,4 @@
-"""Where channels are kept."""
+"""Repositories of channels over key-value storages."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Self
 
-from feedstore.channels.channel import AbstractChannel, Channel
-from feedstore.channels.connection_repository import ConnectionRepository
-from feedstore.channels.connections_factory import ConnectionsFactory, DurableConnectionsFactory
+from feedstore.channels.channel import AbstractChannel, Channel, SSEChannel
+from feedstore.channels.connection import ConnectionsFactory, DurableConnectionsFactory
+from feedstore.channels.connection_repository import (
+    ConnectionRepository,
+    ListenerRepository,
+    QueueRepository,
+    call_in_batch,
+    storages_of,
+)
 from feedstore.channels.interfaces import ChannelRepositoryInterface, ConnectionRepositoryInterface
-from feedstore.channels.listener_repository import ListenerRepository
-from feedstore.channels.queue_repository import QueueRepository
-from feedstore.channels.rows import Rows
-from feedstore.channels.sse_channel import SSEChannel
-from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
+from feedstore.channels.rows import KeyValueStorage, RowBatch, Rows, write_together
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend
 
 
 class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
-    """Channels by id, in any key-value storage; their connections lie in a repository of their own.
+    """Stores channels by id, in any key-value storage; another repository stores their connections.
 
-    Subclasses write :meth:`create` and :meth:`_channel_to_dict`, which say how a channel is made of plain values.
-    ``name`` sets these rows apart from others in the same storage: give two repositories of different channels on one
-    storage different names, and channels of different ids.
+    Subclasses write :meth:`create` and :meth:`_channel_to_dict`, which make a channel of plain values and plain values
+    of a channel. ``name`` separates these rows from others in the same storage. If two repositories store different
+    channels in one storage, give them different names, and give their channels different ids.
 
-    A channel is visible when all of it is stored. Where the repositories share a backend, saving and deleting are one
-    batch, atomic as far as the backend's atomic scope reaches. Elsewhere connections are written first, then the
-    channel, and what it dropped is deleted last; deleting takes the channel last. So whoever is interrupted can do it
-    again. Of two processes that save one channel at the same time, the configuration is the one that was saved last,
-    and the connections are those of one of them or of both, each whole or not at all. To add a connection to a channel
-    that others save too, persist it in :attr:`connections_repository`.
+    A channel is visible when all of it is stored. If the repositories share a backend, saving and deleting are one
+    batch, which is atomic within the backend's atomic scope. Otherwise :meth:`persist` writes the connections first,
+    then the channel, and deletes the dropped connections last; :meth:`delete` deletes the channel last. So an
+    interrupted call can be repeated.
+
+    If two processes save one channel concurrently, the later configuration stays, and the connections are those of one
+    process or of both, each whole or not at all. To add a connection to a channel that others save too, persist it in
+    :attr:`connections_repository`.
     """
 
     def __init__(
@@ -49,20 +53,22 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
 
     @classmethod
     def on_backend(cls, backend: Backend, name: str = "channels", **queue_options: Any) -> Self:
-        """Return a repository with everything it needs on one backend: ``backend.kv_storage(name)`` keeps all rows, and
-        new connections get durable queues, with the options of ``backend.queue``. Costs nothing."""
+        """Return a repository with all its rows in ``backend.kv_storage(name)``. Costs nothing.
+
+        New connections get durable queues on the same backend, with the options of ``backend.queue``.
+        """
         storage = backend.kv_storage(name)
         connections = ConnectionRepository(storage, ListenerRepository(storage), QueueRepository(storage))
         return cls(storage, connections, DurableConnectionsFactory(backend, **queue_options))
 
     @property
     def connections_factory(self) -> ConnectionsFactory:
-        """What loaded channels make new connections with."""
+        """The factory with which loaded channels make new connections."""
         return self._connections_factory
 
     @property
     def connections_repository(self) -> ConnectionRepositoryInterface:
-        """What keeps the channels' connections."""
+        """The repository of the channels' connections."""
         return self._connections_repository
 
     @staticmethod
@@ -71,40 +77,48 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
         """Return the arguments of a channel as plain values, for :meth:`create`; without the connections factory."""
 
     def load_all(self) -> Iterator[AbstractChannel]:
-        """One scan, and for each channel what its connections cost."""
+        """One scan, and for each channel the costs of loading its connections."""
         for _, channel_data in self._rows.scan():
             yield self._with_connections(self.create(channel_data))
 
     def load_one(self, channel_id: str) -> AbstractChannel:
-        """One round trip, and what ``load_all`` of the connections costs: four in all for up to 256 connections, with
-        the repositories that are shipped (C1)."""
+        """One round trip, and the costs of ``load_all`` of the connections.
+
+        With the shipped repositories that is four round trips for up to 256 connections (C1).
+        """
         return self._with_connections(self.create(self._rows.get(channel_id)))
 
     def persist(self, channel: AbstractChannel) -> None:
-        """One scan of the connections that were stored before, and one batch where the repositories share a backend;
-        for each connection that was dropped what its deletion reads."""
+        """One scan of the stored connections, the reads of each dropped connection's deletion, and one batch if the
+        repositories share a backend."""
         if not isinstance(channel, AbstractChannel):
-            raise InvalidTypeError(f"a channel repository keeps channels, not {shown(channel)}")
+            raise InvalidTypeError(f"channel must be an AbstractChannel, not {shown(channel)}")
         channel_data = self._channel_to_dict(channel)
         kept = {connection.id: connection for connection in channel.get_connections()}
         stored = self._connections_repository.connection_ids(channel.id)
-        with UnitOfWork() as unit:
-            connections = self._connections_repository.joining(unit)
+
+        def collect(batch: RowBatch) -> None:
             for connection in kept.values():
-                connections.persist(channel.id, connection)
-            self._rows.joining(unit).put(channel_data, channel.id)
+                call_in_batch(self._connections_repository, "persist", batch, channel.id, connection)
+            self._rows.put(channel_data, channel.id, batch=batch)
             for dropped in set(stored) - kept.keys():
-                connections.delete(channel.id, dropped)
+                call_in_batch(self._connections_repository, "delete", batch, channel.id, dropped)
+
+        write_together(self._storages(), collect)
 
     def delete(self, channel_id: str) -> None:
-        """One scan, for each connection what its deletion reads, and one batch where the repositories share a
-        backend."""
+        """One scan, the reads of each connection's deletion, and one batch if the repositories share a backend."""
         stored = self._connections_repository.connection_ids(channel_id)
-        with UnitOfWork() as unit:
-            connections = self._connections_repository.joining(unit)
+
+        def collect(batch: RowBatch) -> None:
             for connection_id in stored:
-                connections.delete(channel_id, connection_id)
-            self._rows.joining(unit).drop(channel_id)
+                call_in_batch(self._connections_repository, "delete", batch, channel_id, connection_id)
+            self._rows.drop(channel_id, batch=batch)
+
+        write_together(self._storages(), collect)
+
+    def _storages(self) -> list[KeyValueStorage]:
+        return [self._rows.storage, *storages_of(self._connections_repository)]
 
     def _with_connections(self, channel: AbstractChannel) -> AbstractChannel:
         for connection in self._connections_repository.load_all(channel.id):
@@ -113,7 +127,7 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
 
 
 class ChannelRepository(AbstractChannelRepository):
-    """Keeps channels of the class :class:`Channel`."""
+    """A repository of channels of the class :class:`Channel`."""
 
     def create(self, channel_data: dict[str, Any]) -> Channel:
         """``channel_data`` holds arguments of :class:`Channel`, without ``connections_factory``. Any other name is a
@@ -126,7 +140,7 @@ class ChannelRepository(AbstractChannelRepository):
 
 
 class SSEChannelRepository(AbstractChannelRepository):
-    """Keeps channels of the class :class:`SSEChannel`.
+    """A repository of channels of the class :class:`SSEChannel`.
 
     >>> from feedstore import connect
     >>> channels = SSEChannelRepository.on_backend(connect("memory://"))
@@ -153,7 +167,7 @@ class SSEChannelRepository(AbstractChannelRepository):
 
 def _checked(channel_data: Any) -> dict[str, Any]:
     if not isinstance(channel_data, dict):
-        raise InvalidTypeError(f"channel_data is a dictionary of the channel's arguments, not {shown(channel_data)}")
+        raise InvalidTypeError(f"channel_data must be a dict of the channel's arguments, not {shown(channel_data)}")
     if "connections_factory" in channel_data:
-        raise InvalidTypeError("channel_data names no connections_factory; pass it to the repository")
+        raise InvalidTypeError("channel_data must not name a connections_factory; pass it to the repository")
     return channel_data

@@ -1,12 +1,16 @@
-"""Which classes of listeners and queues a repository knows, and how each is made again from its configuration."""
+"""Registries of the listener and queue classes that a repository stores by their configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from feedstore.channels.durable_queue import DurableQueue
+from feedstore.channels.listener import MessageQueueListener
+from feedstore.channels.queue import InMemoryQueue, Queue
 from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.shown import shown
+from feedstore.storage.backend import Backend
 
 _Thing = TypeVar("_Thing")
 Configuration = dict[str, Any]
@@ -19,10 +23,10 @@ class _Entry(NamedTuple):
 
 
 class ClassRegistry(Generic[_Thing]):
-    """Classes by name. What is stored of an object is the name of its class and its configuration, never the object.
+    """Classes by name. A repository stores the name of an object's class and its configuration, never the object.
 
-    ``what`` is what they are called in messages. Only classes that were registered are stored, and only those are ever
-    made again: a row in a store can name no other.
+    ``kind`` names the objects in errors. A repository stores and makes objects of registered classes only, so a stored
+    row cannot name any other class.
 
     >>> from feedstore.channels import MessageQueueListener
     >>> class Mailer(MessageQueueListener):
@@ -35,60 +39,88 @@ class ClassRegistry(Generic[_Thing]):
     'ann'
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._by_class: dict[type[Any], _Entry] = {}
         self._by_name: dict[str, _Entry] = {}
 
     def register(
         self,
-        kind: type[Any],
+        cls: type[Any],
         configuration: Callable[[Any], Configuration],
         make: Callable[..., _Thing] | None = None,
         name: str | None = None,
     ) -> None:
-        """Know a class from now on.
+        """Register a class. Its subclasses are not registered with it.
 
-        ``configuration`` returns the keyword arguments that make an object like the given one, all of them plain
-        values; ``make`` takes them, and is the class itself unless it is given; ``name``, by default the class's own,
-        is what is stored, so it must not change later. A class or name that is known already is an
-        :class:`InvalidValueError`. Subclasses are not known with their class.
+        Args:
+            cls: The class.
+            configuration: Returns the keyword arguments, all plain values, that make an object equal to the given one.
+            make: Takes these arguments and returns an object; by default the class itself.
+            name: The stored name, which must not change later; by default the name of the class.
+
+        Raises:
+            InvalidValueError: The class or the name is registered already.
         """
-        if not isinstance(kind, type):
-            raise InvalidTypeError(f"what is registered is a class, not {shown(kind)}")
-        entry = _Entry(kind.__name__ if name is None else name, configuration, kind if make is None else make)
-        if kind in self._by_class or entry.name in self._by_name:
+        if not isinstance(cls, type):
+            raise InvalidTypeError(f"cls must be a class, not {shown(cls)}")
+        entry = _Entry(cls.__name__ if name is None else name, configuration, cls if make is None else make)
+        if cls in self._by_class or entry.name in self._by_name:
             raise InvalidValueError(
-                f"a {self._what} class {shown(entry.name)} is registered already; pass another name= for {shown(kind)}"
+                f"a {self._kind} class {shown(entry.name)} is registered already; pass another name= for {shown(cls)}"
             )
-        self._by_class[kind] = self._by_name[entry.name] = entry
+        self._by_class[cls] = self._by_name[entry.name] = entry
 
     def describe(self, thing: _Thing) -> Configuration:
-        """Return the plain value to store. Raises :class:`InvalidTypeError` for a class that was not registered."""
+        """Return the plain value to store. Raises :class:`InvalidTypeError` for a class that is not registered."""
         entry = self._by_class.get(type(thing))
         if entry is None:
             raise InvalidTypeError(
-                f"the {self._what} {shown(thing)} is of the class {type(thing).__qualname__}, which is not registered; "
-                f"known are {sorted(self._by_name)}: pass the repository a ClassRegistry that knows it"
+                f"the {self._kind} {shown(thing)} is of the class {type(thing).__qualname__}, which is not registered; "
+                f"registered are {sorted(self._by_name)}: pass the repository a ClassRegistry with this class"
             )
         return {"class": entry.name, "configuration": entry.configuration(thing)}
 
     def make(self, value: Any) -> _Thing:
         """Return the object that a stored value describes.
 
-        Raises :class:`StoredDataError` for a class that was not registered, and for what :meth:`describe` did not make.
+        Raises:
+            StoredDataError: The class is not registered, or :meth:`describe` did not return this value.
         """
         name, configuration = _parts(value)
         if not isinstance(name, str) or not isinstance(configuration, dict):
-            raise StoredDataError(f"a row holds {shown(value)}, which is no {self._what}'s configuration")
+            raise StoredDataError(f"a row holds {shown(value)}, which is not the configuration of a {self._kind}")
         entry = self._by_name.get(name)
         if entry is None:
             raise StoredDataError(
-                f"a row names the {self._what} class {shown(name)}; known are {sorted(self._by_name)}: pass "
-                f"the repository a ClassRegistry that knows it"
+                f"a row names the {self._kind} class {shown(name)}; registered are "
+                f"{sorted(self._by_name)}: pass the repository a ClassRegistry with this class"
             )
         thing: _Thing = entry.make(**configuration)
         return thing
+
+
+def listener_classes() -> ClassRegistry[MessageQueueListener]:
+    """Return a new registry with :class:`MessageQueueListener`; register your own classes with it."""
+    classes: ClassRegistry[MessageQueueListener] = ClassRegistry("listener")
+    classes.register(MessageQueueListener, lambda listener: {"listener_id": listener.id})
+    return classes
+
+
+def queue_classes(backend: Backend | None = None) -> ClassRegistry[Queue]:
+    """Return a new registry with :class:`InMemoryQueue`, and with :class:`DurableQueue` if a backend is given.
+
+    A loaded queue in memory is empty, with the options of the stored one.
+    """
+    classes: ClassRegistry[Queue] = ClassRegistry("queue")
+    classes.register(InMemoryQueue, lambda queue: {"max_length": queue.max_length, "when_full": queue.when_full})
+    if backend is not None:
+
+        def durable(**configuration: Any) -> DurableQueue:
+            return DurableQueue(backend.queue(**configuration))
+
+        classes.register(DurableQueue, DurableQueue.configuration, durable)
+    return classes
 
 
 def _parts(value: Any) -> tuple[Any, Any]:

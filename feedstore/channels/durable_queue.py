@@ -1,12 +1,11 @@
-"""A queue that survives a restart, and a crash of whoever consumes it."""
+"""Durable queues, which survive a restart and a crash of their consumers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from feedstore.channels.message import MessageContract
-from feedstore.channels.message_codec import MessageCodec
+from feedstore.channels.message import MessageCodec, MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.queue import QueueStorage, checked_queue
@@ -15,7 +14,7 @@ from feedstore.storage.queue import QueueStorage, checked_queue
 class DurableQueue(Queue):
     """Messages in a backend's queue; ``storage`` is what ``backend.queue(name)`` gives, with its options.
 
-    What was received and not acknowledged is given again after the visibility timeout, so delivery is at least once.
+    The queue redelivers an unacknowledged message after the visibility timeout, so delivery is at least once.
     Messages are :class:`Message`, :class:`SignedMessage` or :class:`UniqueMessage`, with payloads of plain values.
 
     >>> from feedstore import connect
@@ -39,17 +38,20 @@ class DurableQueue(Queue):
         return self.storage.name
 
     def push(self, message: MessageContract) -> None:
-        """One round trip. Raises :class:`InvalidTypeError` for a message of another class or a payload that is no plain
-        value, before anything is sent."""
+        """One round trip.
+
+        Raises :class:`InvalidTypeError` before the round trip if the message is of another class, or if its payload is
+        not a plain value.
+        """
         self.storage.push(self._codec.encode(message))
 
     def pop(self) -> MessageContract:
-        """Receive and acknowledge: for whoever may lose the message in a crash. Two round trips, or one."""
+        """Receive a message and acknowledge it, so a crash of the consumer loses it. Two round trips, or one."""
         message: MessageContract = self._codec.decode(self.storage.pop())
         return message
 
     def receive(self, timeout: float = 0.0) -> tuple[str, MessageContract]:
-        """Hidden from others for the visibility timeout; waits up to ``timeout`` seconds for a message."""
+        """Wait up to ``timeout`` seconds for a message, and hide it from others for the visibility timeout."""
         receipt, value = self.storage.receive(timeout)
         return receipt, self._codec.decode(value)
 
@@ -68,7 +70,7 @@ class DurableQueue(Queue):
         return subscription.close
 
     def seconds_to_next(self) -> float | None:
-        """The visibility timeout while others have messages; one round trip."""
+        """Return the visibility timeout if the queue holds messages of other consumers, else None. One round trip."""
         return self.storage.visibility_timeout if self.storage.count() else None
 
     def discard(self) -> None:
@@ -76,6 +78,6 @@ class DurableQueue(Queue):
         self.storage.flush()
 
     def configuration(self) -> dict[str, Any]:
-        """Return the arguments of ``backend.queue`` that lead to this queue again."""
+        """Return the arguments of ``backend.queue`` that open this queue."""
         names = ("name", "visibility_timeout", "max_length", "when_full")
         return {name: getattr(self.storage, name) for name in names}

@@ -1,18 +1,17 @@
-"""The contracts of the repositories: what keeps queues, listeners, connections and channels."""
+"""Contracts of the repositories, which store queues, listeners, connections and channels."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from feedstore.channels.channel import AbstractChannel
-from feedstore.channels.connection import Connection
-from feedstore.channels.connections_factory import ConnectionsFactory
+from feedstore.channels.connection import Connection, ConnectionsFactory
 from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.queue import Queue
-from feedstore.channels.unit_of_work import UnitOfWork
+from feedstore.channels.rows import KeyValueStorage
 from feedstore.errors import ItemNotFound
 from feedstore.storage import KvStorage as BackendKvStorage
 
@@ -37,19 +36,31 @@ class KvStorage(ABC):
 
     @abstractmethod
     def fetch_one(self, key: str) -> Any:
-        """Return the value of a key. Raises an exception, :class:`ItemNotFound` for instance, if it is absent."""
+        """Return the value of a key. Raises an exception, :class:`ItemNotFound` for instance, if the key is absent."""
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Delete a key; one that is not there is no error."""
+        """Delete a key; an absent key is no error."""
 
 
 KvStorage.register(BackendKvStorage)  # type: ignore[type-abstract]
 
 
-class QueueRepositoryInterface(ABC):
-    """Keeps the queue of each connection. Write the abstract methods; :meth:`load_many` and :meth:`joining` are
-    optional."""
+class BatchableRepository:
+    """The optional part of a repository's contract: its writes can join the batch that saves or deletes a channel."""
+
+    @property
+    def storages(self) -> Sequence[KeyValueStorage]:
+        """The storages whose writes join a batch; by default none, and each write is carried out immediately.
+
+        A repository that returns its storages here takes ``batch_interface=None`` in :meth:`persist` and
+        :meth:`delete`, and passes it to the writes of its storages.
+        """
+        return ()
+
+
+class QueueRepositoryInterface(BatchableRepository, ABC):
+    """A repository of the queues of connections. Write the abstract methods; :meth:`load_many` is optional."""
 
     @abstractmethod
     def load(self, connection_id: str) -> Queue:
@@ -57,26 +68,23 @@ class QueueRepositoryInterface(ABC):
 
     @abstractmethod
     def persist(self, connection_id: str, queue: Queue) -> None:
-        """Store what leads to the queue again, in the place of what was stored for the connection."""
+        """Store the configuration that :meth:`load` makes the queue from, and replace the connection's stored one."""
 
     @abstractmethod
     def delete(self, connection_id: str) -> None:
-        """Delete the queue of a connection with what waits in it; one that is not there is no error."""
+        """Delete the queue of a connection with its messages; an absent queue is no error."""
 
     def load_many(self, connection_ids: Iterable[str]) -> dict[str, Queue]:
-        """Return ``{connection id: queue}`` of those that are there. By default one :meth:`load` for each; in a bounded
-        number of round trips where a repository overrides it (C1)."""
+        """Return ``{connection id: queue}`` of the stored ones.
+
+        By default one :meth:`load` for each. Override it to load them in a bounded number of round trips, so that a
+        channel loads in a bounded number too (C1).
+        """
         return dict(_present(self, connection_ids))
 
-    def joining(self, unit: UnitOfWork) -> QueueRepositoryInterface:
-        """Return the same repository, with writes that are collected in ``unit``; by default itself, which writes at
-        once."""
-        return self
 
-
-class ListenerRepositoryInterface(ABC):
-    """Keeps the listener of each connection. Write the abstract methods; :meth:`load_many` and :meth:`joining` are
-    optional."""
+class ListenerRepositoryInterface(BatchableRepository, ABC):
+    """A repository of the listeners of connections. Write the abstract methods; :meth:`load_many` is optional."""
 
     @abstractmethod
     def load(self, connection_id: str) -> MessageQueueListener:
@@ -84,39 +92,38 @@ class ListenerRepositoryInterface(ABC):
 
     @abstractmethod
     def persist(self, connection_id: str, listener: MessageQueueListener) -> None:
-        """Store what makes the listener again, in the place of what was stored for the connection."""
+        """Store the configuration that :meth:`load` makes the listener from, and replace the connection's stored
+        one."""
 
     @abstractmethod
     def delete(self, connection_id: str) -> None:
-        """Delete the listener of a connection; one that is not there is no error."""
+        """Delete the listener of a connection; an absent listener is no error."""
 
     def load_many(self, connection_ids: Iterable[str]) -> dict[str, MessageQueueListener]:
-        """Return ``{connection id: listener}`` of those that are there. By default one :meth:`load` for each; in a
-        bounded number of round trips where a repository overrides it (C1)."""
+        """Return ``{connection id: listener}`` of the stored ones.
+
+        By default one :meth:`load` for each. Override it to load them in a bounded number of round trips, so that a
+        channel loads in a bounded number too (C1).
+        """
         return dict(_present(self, connection_ids))
 
-    def joining(self, unit: UnitOfWork) -> ListenerRepositoryInterface:
-        """Return the same repository, with writes that are collected in ``unit``; by default itself, which writes at
-        once."""
-        return self
 
-
-class ConnectionRepositoryInterface(ABC):
-    """Keeps which connections each channel has. Write the abstract members; the others are optional."""
+class ConnectionRepositoryInterface(BatchableRepository, ABC):
+    """A repository of the connections of channels. Write the abstract members; the others are optional."""
 
     @property
     @abstractmethod
     def queues_repository(self) -> QueueRepositoryInterface:
-        """What keeps the connections' queues."""
+        """The repository of the connections' queues."""
 
     @property
     @abstractmethod
     def listeners_repository(self) -> ListenerRepositoryInterface:
-        """What keeps the connections' listeners."""
+        """The repository of the connections' listeners."""
 
     @abstractmethod
     def load_all(self, channel_id: str) -> Iterable[Connection]:
-        """Return the connections of a channel; of one that is not there, none."""
+        """Return the connections of a channel; of an absent channel, none."""
 
     @abstractmethod
     def load_one(self, channel_id: str, connection_id: str) -> Connection:
@@ -124,35 +131,32 @@ class ConnectionRepositoryInterface(ABC):
 
     @abstractmethod
     def persist(self, channel_id: str, connection: Connection) -> None:
-        """Store a connection, its listener and its queue, and assign it to a channel."""
+        """Store a connection, its listener and its queue, and assign the connection to a channel."""
 
     @abstractmethod
     def delete(self, channel_id: str, connection_id: str) -> None:
-        """Delete a connection of a channel with its queue and its listener; one that the channel does not have is no
-        error, and another channel's is left alone (C2)."""
+        """Delete a connection of a channel with its queue and its listener.
+
+        If the channel has no such connection, nothing happens, and a connection of another channel stays (C2).
+        """
 
     def connection_ids(self, channel_id: str) -> list[str]:
-        """Return the ids of the connections that are stored for a channel. By default by loading them."""
+        """Return the ids of the connections that are stored for a channel. By default it loads them."""
         return [connection.id for connection in self.load_all(channel_id)]
-
-    def joining(self, unit: UnitOfWork) -> ConnectionRepositoryInterface:
-        """Return the same repository, with writes that are collected in ``unit``; by default itself, which writes at
-        once."""
-        return self
 
 
 class ChannelRepositoryInterface(ABC):
-    """Keeps channels, and loads them with their connections."""
+    """A repository of channels, which loads them with their connections."""
 
     @property
     @abstractmethod
     def connections_factory(self) -> ConnectionsFactory:
-        """What loaded channels make new connections with."""
+        """The factory with which loaded channels make new connections."""
 
     @property
     @abstractmethod
     def connections_repository(self) -> ConnectionRepositoryInterface:
-        """What keeps the channels' connections."""
+        """The repository of the channels' connections."""
 
     @abstractmethod
     def load_all(self) -> Iterable[AbstractChannel]:
@@ -164,12 +168,11 @@ class ChannelRepositoryInterface(ABC):
 
     @abstractmethod
     def persist(self, channel: AbstractChannel) -> None:
-        """Store a channel with its connections. Those that were stored before and that it has no longer are deleted
-        (C1)."""
+        """Store a channel with its connections, and delete the stored connections that it no longer has (C1)."""
 
     @abstractmethod
     def delete(self, channel_id: str) -> None:
-        """Delete a channel with its connections; one that is not there is no error (C2)."""
+        """Delete a channel with its connections; an absent channel is no error (C2)."""
 
     @abstractmethod
     def create(self, channel_data: dict[str, Any]) -> AbstractChannel:

@@ -1,19 +1,20 @@
-"""Whoever a channel delivers messages to."""
+"""Listeners, which receive the messages of a channel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from uuid import uuid4
 
-from feedstore.channels.identity import given_or_new
 from feedstore.channels.message import MessageContract
-from feedstore.channels.signal import Signal
+from feedstore.channels.queue import Signal
+from feedstore.storage.key import check_key
 
 
 class MessageQueueListener:
-    """A listener of a channel, known by its id. Override :meth:`on_message` to do something at each delivery.
+    """A listener of a channel, identified by its id. Override :meth:`on_message` to handle each delivery.
 
-    ``listener_id`` is a text of 1 to 1,024 bytes in UTF-8, and a random UUID's text unless it is given. A listener is
-    delivered to between :meth:`start` and :meth:`stop`; a new or loaded one is not started.
+    ``listener_id`` is a str of 1 to 1,024 bytes in UTF-8; by default it is a random UUID. A listener receives messages
+    between :meth:`start` and :meth:`stop`; a new or loaded one is not started.
     """
 
     def __init__(self, listener_id: str | None = None) -> None:
@@ -22,16 +23,16 @@ class MessageQueueListener:
         self._changed = Signal()
 
     def on_message(self, msg: MessageContract) -> None:
-        """Handle a message that is being delivered; by default there is nothing to do but to hand it on."""
+        """Handle a message that is being delivered; by default do nothing."""
         return
 
     def start(self) -> None:
-        """Be delivered to from now on. Starting twice is no error."""
+        """Start to receive messages. Starting twice is no error."""
         self._running = True
         self._changed.send()
 
     def stop(self) -> None:
-        """Be delivered to no longer: streams to this listener end. Stopping twice is no error."""
+        """Stop receiving messages: streams to this listener end. Stopping twice is no error."""
         self._running = False
         self._changed.send()
 
@@ -40,5 +41,13 @@ class MessageQueueListener:
         return self._running
 
     def subscribe(self, callback: Callable[[], object]) -> Callable[[], None]:
-        """Call ``callback`` after each start and stop, and return what ends that."""
+        """Call ``callback`` after each start and stop; return a function that ends the subscription."""
         return self._changed.subscribe(callback)
+
+
+def given_or_new(identifier: str | None, kind: str) -> str:
+    """Return the id of a channel, connection or listener, or a random UUID for None.
+
+    An id follows the rules of keys: 1 to 1,024 bytes in UTF-8. ``kind`` names the id in errors.
+    """
+    return str(uuid4()) if identifier is None else check_key(identifier, kind)

@@ -1,13 +1,18 @@
-"""What travels through a channel: a type, and a payload."""
+"""Messages, each a type and a payload, and their encoding as plain values."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, StoredDataError
 from feedstore.shown import shown
+
+_PLAIN = {"type", "payload"}
+_SIGNED = {*_PLAIN, "signed"}
+_UNIQUE = {*_PLAIN, "unique", "sender"}
 
 
 class MessageContract(ABC):
@@ -16,18 +21,18 @@ class MessageContract(ABC):
     @property
     @abstractmethod
     def type(self) -> str:
-        """What kind of message it is; on a browser's side, the name of the event."""
+        """The kind of the message; in a browser, the name of the event."""
 
     @property
     @abstractmethod
     def payload(self) -> Any:
-        """What it carries: plain values, where it travels through a durable queue."""
+        """The content of the message. A durable queue takes plain values only."""
 
 
 class Message(MessageContract):
-    """A message of a type, with a payload or none. Two are equal if both are.
+    """A message of a type, with or without a payload. Messages with equal types and payloads are equal.
 
-    Raises :class:`InvalidTypeError` for a type that is no text.
+    Raises :class:`InvalidTypeError` for a type that is not a str.
 
     >>> Message("comment", {"by": "ann"})
     Message('comment', {'by': 'ann'})
@@ -41,12 +46,12 @@ class Message(MessageContract):
 
     @property
     def type(self) -> str:
-        """The type that it was made with."""
+        """The type that was passed to the constructor."""
         return self._type
 
     @property
     def payload(self) -> Any:
-        """The payload that it was made with."""
+        """The payload that was passed to the constructor."""
         return self._payload
 
     def __repr__(self) -> str:
@@ -85,14 +90,14 @@ class SignedMessage(Message):
 
 
 class UniqueMessage(MessageContract):
-    """A message with an id of its own, which tells a second delivery from a second message.
+    """A message with its own id, which distinguishes a redelivery from a second message.
 
-    ``message_id`` is a random UUID's text unless it is given.
+    ``message_id`` is a random UUID by default.
     """
 
     def __init__(self, message: MessageContract, sender_id: str | None = None, message_id: str | None = None) -> None:
         if not isinstance(message, MessageContract):
-            raise InvalidTypeError(f"message is a message, not {shown(message)} of type {type(message).__name__}")
+            raise InvalidTypeError(f"message must be a message, not {shown(message)} of type {type(message).__name__}")
         self._message = message
         self._sender_id = sender_id
         self._id = str(uuid4()) if message_id is None else message_id
@@ -114,7 +119,7 @@ class UniqueMessage(MessageContract):
 
     @property
     def sender_id(self) -> str | None:
-        """The id of the listener that sent the message, if it is known."""
+        """The id of the listener that sent the message, or None if it is unknown."""
         return self._sender_id
 
     def __repr__(self) -> str:
@@ -132,3 +137,48 @@ class UniqueMessage(MessageContract):
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+class MessageCodec:
+    """Encodes messages of three classes (plain, signed, unique) as plain values, and decodes them.
+
+    The classes are feedstore's by default; classes with the same constructors work too. A unique message keeps its id,
+    type, payload and sender. The codec refuses other classes, because their further attributes would be lost.
+    """
+
+    def __init__(
+        self, plain: Callable[..., Any] = Message, signed: Callable[..., Any] = SignedMessage,
+        unique: Callable[..., Any] = UniqueMessage,
+    ) -> None:  # fmt: skip
+        self._plain = plain
+        self._signed = signed
+        self._unique = unique
+
+    def encode(self, message: Any) -> dict[str, Any]:
+        """Return the value of a message. Raises :class:`InvalidTypeError` for one of another class."""
+        kind = type(message)
+        value = {"type": message.type, "payload": message.payload} if kind in self._classes() else {}
+        if kind is self._signed:
+            return {**value, "signed": message.sender_id}
+        if kind is self._unique:
+            return {**value, "unique": message.id, "sender": message.sender_id}
+        if kind is self._plain:
+            return value
+        raise InvalidTypeError(
+            f"a durable queue takes messages of the classes Message, SignedMessage and UniqueMessage themselves, not "
+            f"{shown(message)} of type {kind.__name__}"
+        )
+
+    def decode(self, value: Any) -> Any:
+        """Return the message of a value. Raises :class:`StoredDataError` for a value of another program."""
+        names = value.keys() if isinstance(value, dict) and isinstance(value.get("type"), str) else ()
+        if names == _PLAIN:
+            return self._plain(value["type"], value["payload"])
+        if names == _SIGNED:
+            return self._signed(value["signed"], value["type"], value["payload"])
+        if names == _UNIQUE:
+            return self._unique(self._plain(value["type"], value["payload"]), value["sender"], value["unique"])
+        raise StoredDataError(f"a queue holds {shown(value)}, which is not a message; another program writes to it")
+
+    def _classes(self) -> tuple[Any, ...]:
+        return self._plain, self._signed, self._unique

@@ -1,38 +1,127 @@
-"""The rows of one repository in a key-value storage that it may share with others."""
+"""Rows of repositories in key-value storages: their keys, their values, and the batches that write them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from hashlib import sha256
+from typing import Any, Protocol, cast
 
-from feedstore.channels.row_key import row_key
-from feedstore.channels.unit_of_work import KeyValueStorage, UnitOfWork
-from feedstore.errors import InvalidTypeError, ItemNotFound, StoredDataError
+from feedstore.errors import AtomicityError, InvalidTypeError, ItemNotFound, StoredDataError
 from feedstore.shown import shown
-from feedstore.storage import KvStorage
+from feedstore.storage import Backend, Batch, KvStorage
 from feedstore.storage.key import check_key
+from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
 
 _METHODS = ("fetch_by_prefix", "fetch_all", "upsert", "fetch_one", "delete")
+_SEPARATOR = ":"
+_TOGETHER = "{rows}"
+_LONGEST_PART_BYTES = 300
+
+
+class KeyValueStorage(Protocol):
+    """The methods that a repository calls on its storage, which are those of eric-sse's ``KvStorage``.
+
+    If a storage also has ``fetch_many(keys) -> {key: value}``, which leaves absent keys out, a repository reads many
+    rows with one call.
+    """
+
+    def fetch_by_prefix(self, prefix: str) -> Any:
+        """Return the values whose keys start with ``prefix``."""
+
+    def fetch_all(self) -> Any:
+        """Return every value."""
+
+    def upsert(self, key: str, value: Any) -> Any:
+        """Insert or replace a value."""
+
+    def fetch_one(self, key: str) -> Any:
+        """Return the value of a key. Raise any exception if the key is absent."""
+
+    def delete(self, key: str) -> Any:
+        """Delete a key; an absent key is no error."""
+
+
+class OrderedWrites:
+    """Writes that no batch of one backend can hold: they are collected, and then carried out in their order.
+
+    A crash may leave the first of them.
+    """
+
+    def __init__(self) -> None:
+        self._writes: list[Callable[[], object]] = []
+
+    def add(self, write: Callable[[], object]) -> None:
+        """Collect a write."""
+        self._writes.append(write)
+
+    def enqueue(
+        self,
+        storage: Any,
+        write: Callable[[Transaction], Pending[Any]],
+        report: Callable[[], None] | None = None,
+        *_: Any,
+    ) -> None:
+        """Collect a write of a backend's storage, as :meth:`feedstore.storage.Batch.enqueue` does."""
+        self.add(partial(write, AUTOCOMMIT))
+        if report is not None:
+            self.add(report)
+
+    def carry_out(self) -> None:
+        """Carry out the collected writes in their order."""
+        for write in self._writes:
+            write()
+
+
+RowBatch = Batch | OrderedWrites
+"""The batch that a repository's ``persist`` and ``delete`` take as ``batch_interface``."""
+
+
+def write_together(storages: Iterable[KeyValueStorage], collect: Callable[[RowBatch], None]) -> None:
+    """Call ``collect`` with a batch that its writes join, and commit the batch.
+
+    If all storages are key-value storages of one backend, the writes are one atomic batch. If the backend cannot commit
+    that batch atomically, ``collect`` is called again and the batch is sent without atomicity, in the same order.
+    Otherwise the writes are carried out one after the other. If ``collect`` raises, nothing is written.
+    """
+    backend = _common_backend(list(storages))
+    if backend is None:
+        writes = OrderedWrites()
+        collect(writes)
+        writes.carry_out()
+        return
+    try:
+        with backend.batch(atomic=True) as batch:
+            collect(batch)
+    except AtomicityError:
+        with backend.batch() as batch:
+            collect(batch)
+
+
+def _common_backend(storages: Sequence[KeyValueStorage]) -> Backend | None:
+    """Return the backend whose batch can hold the writes of all storages, or None."""
+    backends = [storage.backend for storage in storages if isinstance(storage, KvStorage)]
+    if not backends or len(backends) < len(storages):
+        return None
+    return backends[0] if all(backends[0].shares_batches_with(other) for other in backends) else None
 
 
 class Rows:
-    """Plain values by one or more ids, under the ``name`` that sets them apart from other rows of the same storage.
+    """Plain values by one or more ids, under a ``name`` that separates them from other rows of the same storage.
 
-    A row holds its ids beside its value, so that a row is never taken for another's, whatever a storage makes of a
-    prefix. The storage is one of ours, or any object with the same five methods as eric-sse's.
+    A row holds its ids beside its value, so the rows of two names are never confused, however a storage compares
+    prefixes. The storage is a backend's, or any object with the five methods of eric-sse's.
     """
 
-    def __init__(self, storage: KeyValueStorage, name: str, unit: UnitOfWork | None = None) -> None:
+    def __init__(self, storage: KeyValueStorage, name: str) -> None:
         missing = [method for method in _METHODS if not callable(getattr(storage, method, None))]
         if missing:
-            raise InvalidTypeError(f"storage is a key-value storage; {shown(storage)} has no method {missing[0]}")
+            raise InvalidTypeError(
+                f"storage must be a key-value storage; {shown(storage)} has no method {missing[0]}; pass "
+                "backend.kv_storage(name), or an object with that method"
+            )
         self.storage = storage
         self.name = check_key(name, "name")
-        self._unit = unit
-
-    def joining(self, unit: UnitOfWork) -> Rows:
-        """Return the same rows, with writes that are collected in a unit of work."""
-        return Rows(self.storage, self.name, unit)
 
     def get(self, *ids: str) -> Any:
         """Return the value of a row, or raise :class:`ItemNotFound`. One round trip."""
@@ -42,9 +131,11 @@ class Rows:
         return self._opened(row)[1]
 
     def get_many(self, ids: Iterable[str]) -> dict[str, Any]:
-        """Return ``{id: value}`` of those rows that are there. A bounded number of round trips with a storage that has
-        ``fetch_many``, as ours have; one for each row with another."""
-        keys = {self._key((one,)): one for one in ids}
+        """Return ``{id: value}`` of the rows that exist.
+
+        A bounded number of round trips if the storage has ``fetch_many``, as a backend's has; else one for each row.
+        """
+        keys = {self._key((row_id,)): row_id for row_id in ids}
         fetch_many = getattr(self.storage, "fetch_many", None)
         if callable(fetch_many):
             rows = fetch_many(keys)
@@ -54,39 +145,43 @@ class Rows:
         return {keys[key]: self._opened(row)[1] for key, row in rows.items()}
 
     def scan(self, *ids: str) -> Iterator[tuple[list[str], Any]]:
-        """Yield ``(ids, value)`` of the rows whose first ids are these, in no order that means anything.
+        """Yield ``(ids, value)`` of the rows whose first ids are these, in undefined order.
 
-        Costs what it yields, with a storage of ours. Rows may be written and deleted meanwhile.
+        With a backend's storage the costs are proportional to the yielded rows. Rows may be written and deleted during
+        the scan.
         """
         rows = self.storage.fetch_by_prefix(self._key(ids))
-        # Another's storage need not bear to be written to while it is read.
+        # A foreign storage may not allow writes during a scan.
         for row in rows if isinstance(self.storage, KvStorage) else list(rows):
             found, value = self._opened(row)
             if found[: len(ids)] == list(ids):
                 yield found, value
 
-    def put(self, value: Any, *ids: str) -> None:
-        """Insert or replace a row. One round trip, or none if the rows join a unit of work."""
-        row = {"ids": list(ids), "value": value}
-        if self._unit is None:
-            self.storage.upsert(self._key(ids), row)
-        else:
-            self._unit.upsert(self.storage, self._key(ids), row)
+    def put(self, value: Any, *ids: str, batch: RowBatch | None = None) -> None:
+        """Insert or replace a row. One round trip, or none in a batch."""
+        self._write("upsert", batch, self._key(ids), {"ids": list(ids), "value": value})
 
-    def drop(self, *ids: str) -> None:
-        """Delete a row; one that is not there is no error. One round trip, or none inside a unit of work."""
-        if self._unit is None:
-            self.storage.delete(self._key(ids))
+    def drop(self, *ids: str, batch: RowBatch | None = None) -> None:
+        """Delete a row; an absent row is no error. One round trip, or none in a batch."""
+        self._write("delete", batch, self._key(ids))
+
+    def _write(self, method: str, batch: RowBatch | None, *arguments: Any) -> None:
+        write = getattr(self.storage, method)
+        if batch is None:
+            write(*arguments)
+        elif isinstance(self.storage, KvStorage):
+            write(*arguments, batch_interface=batch)
         else:
-            self._unit.delete(self.storage, self._key(ids))
+            # A batch of a backend is given only if the storage is a backend's: see write_together.
+            cast(OrderedWrites, batch).add(partial(write, *arguments))
 
     def _key(self, ids: tuple[str, ...]) -> str:
-        return row_key(self.name, *(check_key(one, "id") for one in ids))
+        return row_key(self.name, *(check_key(row_id, "id") for row_id in ids))
 
     def _opened(self, row: Any) -> tuple[list[str], Any]:
         if not isinstance(row, dict) or row.keys() != {"ids", "value"}:
             raise StoredDataError(
-                f"{shown(self.name)} holds {shown(row)}, which no repository wrote; something else writes there"
+                f"{shown(self.name)} holds {shown(row)}, which no repository wrote; another program writes there"
             )
         return row["ids"], row["value"]
 
@@ -96,9 +191,30 @@ class Rows:
             return self.storage.fetch_one(key)
         except ItemNotFound:
             return None
-        # How somebody else's storage says that a key is absent is not known, and may be any exception of its own. That
-        # the key is absent is known: no other key of ours begins with it.
+        # Foreign storages signal an absent key with exceptions of their own. A scan by prefix confirms that the key is
+        # absent, because no other key of these rows begins with it.
         except Exception:
             if isinstance(self.storage, KvStorage) or any(True for _ in self.storage.fetch_by_prefix(key)):
                 raise
             return None
+
+
+def row_key(*parts: str) -> str:
+    """Return the key of the given parts, with a separator after each.
+
+    Every key begins with the same braces, so a cluster keeps all keys in one bucket and one atomic batch can hold them
+    (T22: keys with equal text in braces lie together). A key is a prefix of exactly the keys that continue its parts
+    (K1: prefixes are compared literally): a part never contains the separator, and ``~`` begins an escape. A part that
+    would be longer than 300 bytes is replaced by its SHA-256, so keys of three parts are shorter than 1,024 bytes.
+
+    >>> row_key("connections", "news:today", "~ann")
+    '{rows}connections:news~1today:~0ann:'
+    """
+    return _TOGETHER + "".join(_escaped(part) + _SEPARATOR for part in parts)
+
+
+def _escaped(part: str) -> str:
+    escaped = part.replace("~", "~0").replace(_SEPARATOR, "~1")
+    if len(escaped.encode()) <= _LONGEST_PART_BYTES:
+        return escaped
+    return f"~2{sha256(part.encode()).hexdigest()}"

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from feedstore.channels.connection import Connection
 from feedstore.channels.listener import MessageQueueListener
@@ -14,9 +14,6 @@ from feedstore.channels.message import Message, MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.errors import InvalidListenerException, NoMessagesException
 from feedstore.shown import shown
-
-if TYPE_CHECKING:
-    from feedstore.channels.channel import AbstractChannel
 
 ERROR_TYPE = "error"
 """The type of the message that ends the stream of a listener that was removed."""
@@ -26,10 +23,26 @@ POLL_SECONDS = 1.0
 _Result = TypeVar("_Result")
 
 
+class StreamedChannel(Protocol):
+    """The members of a channel that a stream uses."""
+
+    stream_delay_seconds: float
+
+    @property
+    def id(self) -> str:
+        """The channel's id."""
+
+    def get_connection(self, listener_id: str) -> Connection:
+        """Return the connection of a listener's id, or raise :class:`InvalidListenerException`."""
+
+    def adapt(self, msg: MessageContract) -> Any:
+        """Return the item that a stream yields for a message."""
+
+
 async def adapted_messages(
-    channel: AbstractChannel, listener: MessageQueueListener, on_end: Callable[[], None] | None = None
+    channel: StreamedChannel, listener: MessageQueueListener, on_end: Callable[[], None] | None = None
 ) -> AsyncGenerator[Any, None]:
-    """Yield what the channel makes of each message until the listener stops; see ``AbstractChannel.message_stream``."""
+    """Yield the adapted messages until the listener stops; see ``AbstractChannel.message_stream``."""
     with ExitStack() as ending:
         if on_end is not None:
             ending.callback(on_end)
@@ -43,13 +56,13 @@ async def adapted_messages(
             listener.on_message(message)
             yield channel.adapt(message)
             await wait.ack(receipt)
-            # Also without a delay: a full queue must not keep the event loop from everything else.
+            # Even without a delay, the sleep lets the event loop run other tasks while the queue is full.
             await asyncio.sleep(channel.stream_delay_seconds)
         if not _is_registered(channel, listener.id):
             yield channel.adapt(Message(ERROR_TYPE, f"the channel has no listener {shown(listener.id)} any more"))
 
 
-def _is_registered(channel: AbstractChannel, listener_id: str) -> bool:
+def _is_registered(channel: StreamedChannel, listener_id: str) -> bool:
     try:
         channel.get_connection(listener_id)
     except InvalidListenerException:
@@ -58,7 +71,7 @@ def _is_registered(channel: AbstractChannel, listener_id: str) -> bool:
 
 
 class _Subscription:
-    """A queue's subscription, which ends also if its thread is still making it when the stream is cancelled."""
+    """A queue's subscription. It also ends if a thread is still making it when the stream is cancelled."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -76,7 +89,7 @@ class _Subscription:
         return unsubscribe is not None
 
     def end(self) -> None:
-        """Unsubscribe, now or as soon as there is something to end."""
+        """Unsubscribe now, or as soon as :meth:`begin` has subscribed."""
         with self._lock:
             self._is_over = True
             unsubscribe, self._unsubscribe = self._unsubscribe, None
@@ -95,11 +108,11 @@ class _Wait:
         self._is_notified = False
 
     async def subscribe(self) -> None:
-        """Be woken by pushes and by the listener's stop."""
+        """Subscribe to pushes and to the listener's stop."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            # A callback may come late, from a thread that does not know that the loop has ended, which raises this.
+            # A late callback may come from a thread after the loop has ended, which raises RuntimeError.
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._woken.set)
 
@@ -109,7 +122,7 @@ class _Wait:
         self._is_notified = await self._call(subscription.begin, self._queue, wake)
 
     async def for_message(self) -> tuple[str, MessageContract] | None:
-        """Return the next delivery, or None after having waited: for a push, a stop, or a message to fall due."""
+        """Return the next delivery, or None after a wait for a push, a stop, or the redelivery of a message."""
         self._woken.clear()
         try:
             return await self._call(self._queue.receive)
@@ -120,7 +133,7 @@ class _Wait:
         return None
 
     async def ack(self, receipt: str) -> None:
-        """Acknowledge what was delivered."""
+        """Acknowledge the delivered message."""
         await self._call(self._queue.ack, receipt)
 
     async def _sleep(self, seconds: float | None) -> None:

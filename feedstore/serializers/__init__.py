@@ -4,13 +4,12 @@ from feedstore.serializers.base import Serializer
 from feedstore.serializers.dummy import DummySerializer
 from feedstore.serializers.json import JsonSerializer
 from feedstore.serializers.msgpack import MsgpackSerializer
-from feedstore.serializers.reference import SimpleTimelineSerializer, TimelineReferenceSerializer
+from feedstore.serializers.reference import TimelineReferenceSerializer
 
 __all__ = [
     "DummySerializer",
     "JsonSerializer",
     "MsgpackSerializer",
     "Serializer",
-    "SimpleTimelineSerializer",
     "TimelineReferenceSerializer",
 ]

@@ -30,7 +30,3 @@ class TimelineReferenceSerializer(Serializer[ActivityRef]):
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[ActivityRef]:
         """Return the references of ``(id, data)`` pairs."""
         return [reference_to(activity_id) for activity_id, _ in entries]
-
-
-SimpleTimelineSerializer = TimelineReferenceSerializer
-"""The name that users of stream_framework know."""

@@ -1,7 +1,4 @@
-"""The contracts that every backend is held to, as abstract classes with concrete public methods.
-
-``BaseStorage``, ``BaseActivityStorage`` and ``BaseTimelineStorage`` are the names that users of stream_framework know.
-"""
+"""The contracts of backends, as abstract classes with concrete public methods."""
 
 from feedstore.ids import ActivityLike, Identified
 from feedstore.storage.abilities import Abilities, AtomicScope
@@ -16,19 +13,12 @@ from feedstore.storage.queue import QueueStorage
 from feedstore.storage.storage import Storage
 from feedstore.storage.timeline import TimelineStorage
 
-BaseStorage = Storage
-BaseActivityStorage = ActivityStorage
-BaseTimelineStorage = TimelineStorage
-
 __all__ = [
     "Abilities",
     "ActivityLike",
     "ActivityStorage",
     "AtomicScope",
     "Backend",
-    "BaseActivityStorage",
-    "BaseStorage",
-    "BaseTimelineStorage",
     "Batch",
     "Bounds",
     "Filter",

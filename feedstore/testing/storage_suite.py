@@ -12,16 +12,13 @@ from feedstore.metrics import Metrics
 from feedstore.serializers import (
     JsonSerializer,
     MsgpackSerializer,
-    SimpleTimelineSerializer,
     TimelineReferenceSerializer,
 )
 from feedstore.storage import (
     ActivityStorage,
     Backend,
-    BaseActivityStorage,
-    BaseStorage,
-    BaseTimelineStorage,
     KvStorage,
+    Storage,
     TimelineStorage,
 )
 from feedstore.testing.calls import ACTIVITY_CALLS, KV_CALLS, TIMELINE_CALLS, WRITES, call
@@ -39,13 +36,15 @@ class SpecialActivity(Activity):
 class StorageSuite(Suite):
     """What every storage is, whatever it stores."""
 
-    def test_the_names_that_ancestors_had(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
-        """Face: the base classes and the default serializers are known under the ancestors' names."""
-        assert isinstance(activities, BaseActivityStorage)
-        assert isinstance(timelines, BaseTimelineStorage)
-        assert isinstance(activities, BaseStorage)
-        assert isinstance(timelines, BaseStorage)
-        assert timelines.default_serializer_class is SimpleTimelineSerializer is TimelineReferenceSerializer
+    def test_base_classes_and_default_serializers(
+        self, activities: ActivityStorage, timelines: TimelineStorage
+    ) -> None:
+        """Face: storages derive from the contracts' classes and have their default serializers."""
+        assert isinstance(activities, ActivityStorage)
+        assert isinstance(timelines, TimelineStorage)
+        assert isinstance(activities, Storage)
+        assert isinstance(timelines, Storage)
+        assert timelines.default_serializer_class is TimelineReferenceSerializer
         assert activities.default_serializer_class is MsgpackSerializer
         for storage in (activities, timelines):
             assert storage.activity_class is Activity

@@ -202,7 +202,7 @@ def test_what_is_no_message_or_connection_is_refused() -> None:
         channel.dispatch(listener.id, "hello")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Message"):
         channel.broadcast("hello")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="connections"):
+    with pytest.raises(TypeError, match="Connection"):
         channel.register_connection(listener)  # type: ignore[arg-type]
 
 

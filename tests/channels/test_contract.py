@@ -7,7 +7,8 @@ import pytest
 from channels.repositories import repository_on
 from channels.storages import ForeignStorage, NoneForAbsent, SubclassStorage
 from conformance.modest_backend import ModestBackend
-from feedstore.channels import DurableConnectionsFactory, InMemoryStorage, KeyValueStorage, SSEChannelRepository
+from feedstore.channels import DurableConnectionsFactory, KeyValueStorage, SSEChannelRepository
+from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.testing import OpenChannels, RepositoryContract
 from stores import OpenBackend, fresh_namespace
 

@@ -15,13 +15,14 @@ from feedstore.channels import (
     ChannelRepositoryInterface,
     ConnectionRepository,
     InMemoryConnectionsFactory,
-    InMemoryStorage,
     ItemNotFound,
     ListenerRepository,
     QueueRepository,
     SSEChannelRepository,
     rows,
 )
+from feedstore.channels.rows import RowBatch
+from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.testing import RepositoryContract
 
 MakeChannels = Callable[[Any], ChannelRepositoryInterface]
@@ -79,16 +80,16 @@ class RaisesForAnAbsentChannel(SSEChannelRepository):
 
 
 class LeavesTheListener(ConnectionRepository):
-    def _drop(self, channel_id: str, connection_id: str) -> None:
-        self._rows.drop(channel_id, connection_id)
-        self._channels.drop(connection_id, channel_id)
+    def delete(self, channel_id: str, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+        self._rows.drop(channel_id, connection_id, batch=batch_interface)
+        self._channels.drop(connection_id, channel_id, batch=batch_interface)
 
 
 class TakesAnotherChannelsParts(ConnectionRepository):
-    def _drop(self, channel_id: str, connection_id: str) -> None:
+    def delete(self, channel_id: str, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
         self._queues.delete(connection_id)
         self._listeners.delete(connection_id)
-        self._rows.drop(channel_id, connection_id)
+        self._rows.drop(channel_id, connection_id, batch=batch_interface)
 
 
 class LoadsAnyChannelsConnection(ConnectionRepository):

@@ -15,7 +15,6 @@ from channels.storages import ForeignStorage
 from feedstore.channels import (
     ConnectionRepository,
     InMemoryConnectionsFactory,
-    InMemoryStorage,
     ListenerRepository,
     ListenerRepositoryInterface,
     MessageQueueListener,
@@ -23,6 +22,7 @@ from feedstore.channels import (
     SSEChannel,
     SSEChannelRepository,
 )
+from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.storage import Backend
 from feedstore.testing.processes import run_in_threads
 from feedstore.testing.repository_suite import new_channel, new_connection, seen

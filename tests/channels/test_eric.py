@@ -18,7 +18,7 @@ from eric_sse.queues import InMemoryQueue
 from eric_sse.repository import ConnectionRepository, InMemoryStorage, KvStorage
 
 from channels.repositories import repository_on
-from feedstore.channels import eric
+from feedstore.compat import eric
 from feedstore.errors import InvalidTypeError
 from feedstore.storage import Backend
 from feedstore.testing import OpenChannels, RepositoryContract
@@ -212,7 +212,7 @@ def test_a_machine_without_eric_sse() -> None:
         "import feedstore.channels\n"
         "from feedstore.errors import MissingDriverError\n"
         "try:\n"
-        "    import feedstore.channels.eric\n"
+        "    import feedstore.compat.eric\n"
         "except MissingDriverError as error:\n"
         "    print(error)\n"
     )

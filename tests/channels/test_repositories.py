@@ -20,7 +20,6 @@ from feedstore.channels import (
     DurableQueue,
     InMemoryConnectionsFactory,
     InMemoryQueue,
-    InMemoryStorage,
     ItemNotFound,
     ListenerRepository,
     Message,
@@ -32,6 +31,7 @@ from feedstore.channels import (
     listener_classes,
     queue_classes,
 )
+from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import StoredDataError
 from feedstore.storage import Backend
 from feedstore.testing import OpenChannels, RepositoryContract

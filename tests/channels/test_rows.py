@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.storages import AbsentKey, ForeignStorage
-from feedstore.channels import InMemoryStorage, ItemNotFound, ListenerRepository, MessageQueueListener, UnitOfWork
-from feedstore.channels.row_key import row_key
-from feedstore.channels.rows import Rows
+from feedstore.channels import ItemNotFound, ListenerRepository, MessageQueueListener
+from feedstore.channels.rows import RowBatch, Rows, row_key, write_together
+from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import StoredDataError
 from feedstore.storage.key import MAX_KEY_BYTES
 
@@ -109,15 +109,33 @@ def test_what_is_no_storage_is_refused(storage: Any) -> None:
         ListenerRepository(storage)
 
 
-def test_a_unit_that_fails_sends_nothing() -> None:
-    for storage in (InMemoryStorage(), ForeignStorage()):
-        rows = Rows(storage, "a")
-        with pytest.raises(ZeroDivisionError):
-            _put_and_fail(rows)
-        assert list(storage.fetch_all()) == []
+@pytest.mark.parametrize("make", [InMemoryStorage, ForeignStorage])
+def test_writes_that_fail_while_they_are_collected_send_nothing(make: type[Any]) -> None:
+    storage = make()
+    rows = Rows(storage, "a")
 
-
-def _put_and_fail(rows: Rows) -> None:
-    with UnitOfWork() as unit:
-        rows.joining(unit).put(1, "b")
+    def collect(batch: RowBatch) -> None:
+        rows.put(1, "b", batch=batch)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_together([storage], collect)
+    assert list(storage.fetch_all()) == []
+
+
+def test_writes_to_a_backend_and_to_a_foreign_storage_keep_their_order() -> None:
+    mine, foreign = InMemoryStorage(), ForeignStorage()
+    calls: list[str] = []
+
+    def collect(batch: RowBatch) -> None:
+        for storage in (mine, foreign):
+            Rows(storage, "a").put(1, "b", batch=batch)
+            Rows(storage, "a").put(2, "c", batch=batch)
+        Rows(mine, "a").drop("b", batch=batch)
+        calls.append("collected")
+        assert list(mine.fetch_all()) + list(foreign.fetch_all()) == []
+
+    write_together([mine, foreign], collect)
+    assert calls == ["collected"]
+    assert [row["value"] for row in mine.fetch_all()] == [2]
+    assert [row["value"] for row in foreign.fetch_all()] == [1, 2]

@@ -22,7 +22,6 @@ from feedstore.channels import (
     ConnectionRepositoryInterface,
     ConnectionsFactory,
     InMemoryConnectionsFactory,
-    InMemoryStorage,
     KvStorage,
     ListenerRepositoryInterface,
     Message,
@@ -31,6 +30,7 @@ from feedstore.channels import (
     QueueRepositoryInterface,
     SSEChannel,
 )
+from feedstore.compat.eric_sse import InMemoryStorage
 from seed_names import SeedMethod, seed_methods
 
 KV = {

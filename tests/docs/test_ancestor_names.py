@@ -9,10 +9,22 @@ import pytest
 
 from feedstore import connect
 from feedstore.activity import Activity
-from feedstore.backends import memory
+from feedstore.backends.memory import InMemoryKvStorage
+from feedstore.compat import eric_sse, stream_framework
+from feedstore.compat.stream_framework import (
+    BaseActivityStorage,
+    BaseStorage,
+    BaseTimelineStorage,
+    DummySerializer,
+    InMemoryActivityStorage,
+    InMemoryTimelineStorage,
+    SimpleTimelineSerializer,
+    compare,
+    reverse_bisect_left,
+)
 from feedstore.metrics import Metrics
-from feedstore.serializers import DummySerializer, Serializer, SimpleTimelineSerializer
-from feedstore.storage import BaseActivityStorage, BaseStorage, BaseTimelineStorage
+from feedstore.serializers import Serializer, TimelineReferenceSerializer
+from feedstore.storage import ActivityStorage, Storage, TimelineStorage
 from seed_names import SeedMethod, seed_methods
 
 STORAGE = {
@@ -57,8 +69,8 @@ CLASSES: list[tuple[type[Any], dict[str, list[str]]]] = [
     (BaseStorage, STORAGE),
     (BaseActivityStorage, ACTIVITY_STORAGE),
     (BaseTimelineStorage, TIMELINE_STORAGE),
-    (memory.InMemoryActivityStorage, ACTIVITY_STORAGE),
-    (memory.InMemoryTimelineStorage, TIMELINE_STORAGE),
+    (InMemoryActivityStorage, ACTIVITY_STORAGE),
+    (InMemoryTimelineStorage, TIMELINE_STORAGE),
 ]
 
 
@@ -67,7 +79,7 @@ def test_a_method_takes_the_arguments_it_had(method: SeedMethod) -> None:
     method.check()
 
 
-@pytest.mark.parametrize("owner", [memory.InMemoryActivityStorage, memory.InMemoryTimelineStorage])
+@pytest.mark.parametrize("owner", [InMemoryActivityStorage, InMemoryTimelineStorage])
 def test_a_storage_stands_on_its_own(owner: Any) -> None:
     storage = owner(serializer_class=None, activity_class=None)
     assert isinstance(storage, BaseStorage)
@@ -87,10 +99,10 @@ def test_the_default_serializers() -> None:
 
 def test_the_storage_package_s_example() -> None:
     activities = [Activity("ann", "like", f"photo:{number}") for number in range(5)]
-    storage = memory.InMemoryActivityStorage()
+    storage = InMemoryActivityStorage()
     storage.add_many(activities)
     assert storage.get_many([activity.serialization_id for activity in activities]) == activities
-    timelines = memory.InMemoryTimelineStorage()
+    timelines = InMemoryTimelineStorage()
     timelines.add_many("key", activities)
     assert timelines.get_slice("key", 0, 2) == [activities[4].reference, activities[3].reference]
     timelines.remove_many("key", activities)
@@ -106,6 +118,18 @@ def test_the_batch_interface_is_a_context_manager() -> None:
 
 
 def test_the_memory_module_s_helpers() -> None:
-    assert list(inspect.signature(memory.reverse_bisect_left).parameters) == ["a", "x", "lo", "hi"]
-    assert memory.reverse_bisect_left([9, 7, 5], 6) == 2
-    assert memory.compare(1, 2) == -1
+    assert list(inspect.signature(reverse_bisect_left).parameters) == ["a", "x", "lo", "hi"]
+    assert reverse_bisect_left([9, 7, 5], 6) == 2
+    assert compare(1, 2) == -1
+
+
+@pytest.mark.parametrize("module", [stream_framework, eric_sse])
+def test_every_name_of_compat_is_listed(module: Any) -> None:
+    assert sorted(module.__all__) == module.__all__
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+def test_aliases_are_the_classes_themselves() -> None:
+    assert eric_sse.InMemoryStorage is InMemoryKvStorage
+    assert (BaseStorage, BaseActivityStorage, BaseTimelineStorage) == (Storage, ActivityStorage, TimelineStorage)
+    assert SimpleTimelineSerializer is TimelineReferenceSerializer

@@ -16,7 +16,6 @@ from feedstore import connect
 from feedstore.backends.memory import (
     InMemoryActivityStorage,
     InMemoryKvStorage,
-    InMemoryStorage,
     InMemoryTimelineStorage,
     MemoryBackend,
 )
@@ -126,19 +125,18 @@ class TestPrivateStores:
 
     def test_items_are_copied(self) -> None:
         items = {"b": [1], "a": 2}
-        storage = InMemoryStorage(items)
+        storage = InMemoryKvStorage(items)
         storage.upsert("c", 3)
         items["b"].append(2)  # type: ignore[attr-defined]
         assert items == {"b": [1, 2], "a": 2}
         assert list(storage.items()) == [("a", 2), ("b", [1]), ("c", 3)]
-        assert list(InMemoryStorage().fetch_all()) == []
-        assert InMemoryStorage is InMemoryKvStorage
+        assert list(InMemoryKvStorage().fetch_all()) == []
 
     def test_items_are_checked(self) -> None:
         with pytest.raises(InvalidTypeError, match="'b'"):
-            InMemoryStorage({"a": 1, "b": {1, 2}})
+            InMemoryKvStorage({"a": 1, "b": {1, 2}})
         with pytest.raises(ValueError, match="empty"):
-            InMemoryStorage({"": 1})
+            InMemoryKvStorage({"": 1})
 
     def test_a_storage_on_a_backend_shares_it(self) -> None:
         with MemoryBackend() as backend:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from feedstore.backends.memory import compare, reverse_bisect_left
+from feedstore.compat.stream_framework import compare, reverse_bisect_left
 
 numbers = st.integers(-5, 5)
 

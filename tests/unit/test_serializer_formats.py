@@ -17,7 +17,6 @@ from feedstore.serializers import (
     JsonSerializer,
     MsgpackSerializer,
     Serializer,
-    SimpleTimelineSerializer,
     TimelineReferenceSerializer,
 )
 from feedstore.serializers.pickle import PickleSerializer
@@ -125,7 +124,6 @@ def test_values(value: Any, stored: str) -> None:
 
 
 def test_references() -> None:
-    assert SimpleTimelineSerializer is TimelineReferenceSerializer
     serializer = TimelineReferenceSerializer()
     for whatever in (PLAIN, PLAIN.reference, PLAIN.id):
         assert serializer.dumps(whatever) == b""

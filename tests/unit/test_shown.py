@@ -9,7 +9,7 @@ import pytest
 
 from feedstore import Activity, connect
 from feedstore.channels import Message
-from feedstore.channels.message_codec import MessageCodec
+from feedstore.channels.message import MessageCodec
 from feedstore.errors import FeedstoreError
 from feedstore.serializers.plain import plain_value
 from feedstore.shown import LONGEST, decimal_digits, shown

@@ -1,17 +1,17 @@
-"""eric-sse (2.1.1.2) over feedstore's backends: ``pip install "feedstore[eric]"``.
+"""Adapters that make a backend the storage of eric-sse (2.1.1.2): ``pip install "feedstore[eric]"``.
 
-:class:`EricKvStorage` is a storage that eric-sse's own repositories take. What those store themselves are plain
-dictionaries. Listeners and queues are kept by repositories that eric-sse leaves to its users; those here keep the name
-of a registered class and its configuration, and :class:`EricQueue` is a queue of eric-sse's that lies in a backend.
+:class:`EricKvStorage` is a storage for eric-sse's own repositories, which store plain dictionaries. eric-sse leaves the
+repositories of listeners and queues to its users; those here store the name of a registered class and its
+configuration. :class:`EricQueue` is an eric-sse queue whose messages are in a backend.
 
-Give each repository a key-value storage of its own, as below: eric-sse's repositories put no prefix before their keys,
-and its channel repository takes everything in its storage for a channel. Its connection repository finds a channel's
+Give each repository its own key-value storage, as below: eric-sse's repositories put no prefix before their keys, and
+its channel repository treats every value in its storage as a channel. Its connection repository finds a channel's
 connections by the channel's id as a prefix, so no channel's id may begin with another's.
 
 >>> from eric_sse.prefabs import SSEChannelRepository
 >>> from eric_sse.repository import ConnectionRepository
 >>> from feedstore import connect
->>> from feedstore.channels.eric import (
+>>> from feedstore.compat.eric import (
 ...     EricConnectionsFactory, EricKvStorage, EricListenerRepository, EricQueueRepository)
 >>> backend = connect("memory://")
 >>> connections = ConnectionRepository(
@@ -36,7 +36,7 @@ from uuid import uuid4
 
 from feedstore.channels.class_registry import ClassRegistry
 from feedstore.channels.durable_queue import DurableQueue
-from feedstore.channels.message_codec import MessageCodec
+from feedstore.channels.message import MessageCodec
 from feedstore.errors import InvalidTypeError, ItemNotFound, MissingDriverError, NoMessagesException
 from feedstore.shown import shown
 from feedstore.storage import Backend, KvStorage, QueueStorage
@@ -57,10 +57,10 @@ except ImportError as error:
 
 
 class EricKvStorage(EricStorage):  # type: ignore[misc]
-    """A key-value storage of ours as the storage of eric-sse's repositories.
+    """A backend's key-value storage as the storage of eric-sse's repositories.
 
-    Values are plain ones: anything else is an :class:`InvalidTypeError` that names the key, nothing is pickled. An
-    absent key raises eric-sse's own ``ItemNotFound``. Every call costs what it costs on the storage inside.
+    Values must be plain values: others raise an :class:`InvalidTypeError` that names the key, and nothing is pickled.
+    An absent key raises eric-sse's own ``ItemNotFound``. Every call costs the same as on ``storage``.
     """
 
     def __init__(self, storage: KvStorage) -> None:
@@ -86,14 +86,15 @@ class EricKvStorage(EricStorage):  # type: ignore[misc]
             raise EricItemNotFound(key) from error
 
     def delete(self, key: str) -> None:
-        """Delete ``key``; one that is not there is no error."""
+        """Delete ``key``; an absent key is no error."""
         self.storage.delete(key)
 
 
 class EricQueue(Queue):  # type: ignore[misc]
-    """A queue of eric-sse's whose messages lie in a backend; ``storage`` is what ``backend.queue(name)`` gives.
+    """An eric-sse queue whose messages are in a backend; ``storage`` is the result of ``backend.queue(name)``.
 
-    ``pop`` acknowledges what it returns, for eric-sse's queues know no receipts: what is lost behind it is lost.
+    ``pop`` acknowledges the message that it returns, because eric-sse's queues have no receipts. So a crash of the
+    consumer after ``pop`` loses the message.
     Messages are eric-sse's ``Message``, ``SignedMessage`` or ``UniqueMessage``, with payloads of plain values.
     """
 
@@ -103,7 +104,7 @@ class EricQueue(Queue):  # type: ignore[misc]
         self.storage = checked_queue(storage)
 
     def push(self, message: Any) -> None:
-        """One round trip. Raises :class:`QueueFull` where the queue holds as many as it may."""
+        """One round trip. Raises :class:`QueueFull` if the queue is full."""
         self.storage.push(self._codec.encode(message))
 
     def pop(self) -> Any:
@@ -115,7 +116,7 @@ class EricQueue(Queue):  # type: ignore[misc]
 
 
 class EricConnectionsFactory(ConnectionsFactory):  # type: ignore[misc]
-    """Makes eric-sse's connections with queues in a backend, each named ``eric:<connection id>``.
+    """A factory of eric-sse's connections with queues in a backend, each named ``eric:<connection id>``.
 
     The options are those of ``backend.queue``.
     """
@@ -133,10 +134,10 @@ class EricConnectionsFactory(ConnectionsFactory):  # type: ignore[misc]
 
 
 class EricListenerRepository(ListenerRepositoryInterface):  # type: ignore[misc]
-    """eric-sse's listeners as the name of their class and their configuration, by the connection's id.
+    """A repository of eric-sse's listeners, which stores the name of their class and their configuration.
 
-    ``classes`` says which classes there are: eric-sse's ``MessageQueueListener`` alone unless it is given, see
-    :func:`eric_listener_classes`. A loaded listener is a new object and is not started.
+    ``classes`` holds the known classes, by default those of :func:`eric_listener_classes`. A loaded listener is a new
+    object and is not started.
     """
 
     def __init__(self, storage: KvStorage, classes: ClassRegistry[Any] | None = None) -> None:
@@ -152,15 +153,15 @@ class EricListenerRepository(ListenerRepositoryInterface):  # type: ignore[misc]
         self._storage.upsert(connection_id, self._classes.describe(listener))
 
     def delete(self, connection_id: str) -> None:
-        """Delete the listener; one that is not there is no error."""
+        """Delete the listener; an absent listener is no error."""
         self._storage.delete(connection_id)
 
 
 class EricQueueRepository(QueueRepositoryInterface):  # type: ignore[misc]
-    """eric-sse's queues as the name of their class and their configuration, by the connection's id.
+    """A repository of eric-sse's queues, which stores the name of their class and their configuration.
 
-    ``classes`` says which classes there are: unless it is given, :class:`EricQueue` on the storage's backend, and
-    eric-sse's ``InMemoryQueue``, which comes back empty; see :func:`eric_queue_classes`.
+    ``classes`` holds the known classes, by default those of :func:`eric_queue_classes`: :class:`EricQueue` on the
+    storage's backend, and eric-sse's ``InMemoryQueue``, which is empty when it is loaded.
     """
 
     def __init__(self, storage: KvStorage, classes: ClassRegistry[Any] | None = None) -> None:
@@ -176,7 +177,7 @@ class EricQueueRepository(QueueRepositoryInterface):  # type: ignore[misc]
         self._storage.upsert(connection_id, self._classes.describe(queue))
 
     def delete(self, connection_id: str) -> None:
-        """Delete the queue, with its messages if it is an :class:`EricQueue`; one that is not there is no error."""
+        """Delete the queue, with its messages if it is an :class:`EricQueue`; an absent queue is no error."""
         try:
             queue = self.load(connection_id)
         except EricItemNotFound:
@@ -187,14 +188,14 @@ class EricQueueRepository(QueueRepositoryInterface):  # type: ignore[misc]
 
 
 def eric_listener_classes() -> ClassRegistry[Any]:
-    """Return a new registry that knows eric-sse's ``MessageQueueListener``; register your own classes with it."""
+    """Return a new registry with eric-sse's ``MessageQueueListener``; register your own classes with it."""
     classes: ClassRegistry[Any] = ClassRegistry("listener")
     classes.register(MessageQueueListener, lambda listener: {"listener_id": listener.id})
     return classes
 
 
 def eric_queue_classes(backend: Backend) -> ClassRegistry[Any]:
-    """Return a new registry that knows :class:`EricQueue` on a backend, and eric-sse's ``InMemoryQueue``."""
+    """Return a new registry with :class:`EricQueue` on a backend and with eric-sse's ``InMemoryQueue``."""
     classes: ClassRegistry[Any] = ClassRegistry("queue")
     classes.register(InMemoryQueue, lambda queue: {})
 
@@ -207,5 +208,5 @@ def eric_queue_classes(backend: Backend) -> ClassRegistry[Any]:
 
 def _checked_storage(storage: Any) -> KvStorage:
     if not isinstance(storage, KvStorage):
-        raise InvalidTypeError(f"storage is what backend.kv_storage(name) gives, not {shown(storage)}")
+        raise InvalidTypeError(f"storage must be the result of backend.kv_storage(name), not {shown(storage)}")
     return storage
