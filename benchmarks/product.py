@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from benchmarks.side import Side
 from feedstore import Activity, ActivityRef
-from feedstore.storage import Backend
+from feedstore.storage import AtomicScope, Backend
 
 
 class ProductSide(Side):
@@ -21,6 +21,7 @@ class ProductSide(Side):
         self._activities = backend.activity_storage()
         self._timelines = backend.timeline_storage()
         self._measure_bytes = measure_bytes
+        self._is_atomic = backend.abilities.atomic_scope is AtomicScope.BACKEND
         self.fan_out_excess = backend.abilities.fan_out_excess
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
@@ -34,6 +35,11 @@ class ProductSide(Side):
 
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
         self._timelines.add_to_many(keys, activities, max_length=max_length)
+
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        with self._backend.batch(atomic=self._is_atomic) as batch:
+            self._activities.add(activity, batch_interface=batch)
+            self._timelines.add_to_many(keys, [activity], max_length=max_length, batch_interface=batch)
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         return self._timelines.get_slice(key, 0, limit)

@@ -37,6 +37,12 @@ class Side(ABC):
         """Add the same activities to many timelines and trim each."""
 
     @abstractmethod
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        """Store one activity, add it to many timelines and trim each, all in one atomic step where the store has one
+        that reaches so far.
+        """
+
+    @abstractmethod
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         """Return the newest references of a timeline."""
 

@@ -27,6 +27,9 @@ class Recorder(Side):
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
         self.calls.append(("add_to_many", keys, activities, max_length))
 
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        raise NotImplementedError("stream_framework has no batches of several storages")
+
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         self.calls.append(("newest", key, limit))
         return []

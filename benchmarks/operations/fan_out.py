@@ -42,6 +42,38 @@ class FanOut(Operation):
         return side.kept(self._timelines[::10], self._max_length)
 
 
+class Publish(Operation):
+    """One new activity, stored and delivered to full timelines in one batch, each trimmed to its length again."""
+
+    unit = "deliveries"
+
+    def __init__(self, timelines: Sequence[str], max_length: int, calls: int, first: int) -> None:
+        self.name = f"publish_to_{max_length}"
+        self.title = f"one activity stored and fanned out to {len(timelines):,} timelines of {max_length}, one batch"
+        self.units = len(timelines)
+        self.calls: int = calls
+        self._timelines = timelines
+        self._max_length = max_length
+        self._first = first
+
+    @cached_property
+    def _activities(self) -> Sequence[Activity]:
+        return all_activities(self._first + self.calls)[self._first :]
+
+    def arguments(self, number: int) -> Activity:
+        return self._activities[number]
+
+    def perform(self, side: Side, arguments: Any) -> None:
+        side.publish(arguments, self._timelines, self._max_length)
+
+    def outcome(self, side: Side, calls: int) -> Any:
+        newest = min(calls, self._max_length)
+        hydrated = [side.newest_hydrated(key, newest) for key in self._timelines[::100]]
+        if any(len(activities) != newest for activities in hydrated):
+            return None
+        return side.kept(self._timelines[::10], self._max_length), hydrated
+
+
 class FanOutScenario(Scenario):
     """Timelines that are full."""
 
@@ -50,7 +82,8 @@ class FanOutScenario(Scenario):
         self._timelines = keys(timelines)
         one = FanOut(self._timelines, max_length, 1, calls, max_length)
         several = FanOut(self._timelines, max_length, 25, calls, max_length + calls)
-        self.operations = [one, several]
+        batched = Publish(self._timelines, max_length, calls, max_length + calls + 25 * calls)
+        self.operations = [one, several, batched]
 
     def fill(self, side: Side) -> None:
         side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)

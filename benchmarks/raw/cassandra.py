@@ -6,6 +6,7 @@ import logging
 import socket
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 from zlib import crc32
 
@@ -68,6 +69,9 @@ class RawCassandraSide(Side):
         self._activities = prepare("SELECT id, data FROM activities WHERE slice = ? AND shard = ? AND id IN ?")
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
+        self._write(self._activity_batches(activities))
+
+    def _activity_batches(self, activities: Sequence[Activity]) -> Iterator[BatchStatement]:
         dumps = self._serializer.dumps
         partitions: defaultdict[tuple[bytes, bytes], list[tuple[bytes, ...]]] = defaultdict(list)
         for activity in activities:
@@ -75,7 +79,7 @@ class RawCassandraSide(Side):
             partition = _partition(activity_id)
             partitions[partition].append((*partition, activity_id.to_bytes(ID_BYTES, "big"), dumps(activity)))
         add, most = self._add_activity, _ROWS_IN_A_PARTITION
-        self._write(batch for rows in partitions.values() for batch in _batches(add, rows, most))
+        return (batch for rows in partitions.values() for batch in _batches(add, rows, most))
 
     def add_many(self, key: str, activities: Sequence[Activity]) -> None:
         self.add_ids(key, [activity.serialization_id for activity in activities])
@@ -86,19 +90,30 @@ class RawCassandraSide(Side):
         self._write(_batches(self._add, rows, _ROWS_IN_A_PARTITION))
 
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
+        self._write(self._entry_batches(keys, activities))
+        self._trim_due(keys, len(activities), max_length)
+
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        # Not atomic, on either side: no batch of the server's reaches a thousand partitions.
+        self._write(chain(self._activity_batches([activity]), self._entry_batches(keys, [activity])))
+        self._trim_due(keys, 1, max_length)
+
+    def _entry_batches(self, keys: Sequence[str], activities: Sequence[Activity]) -> Iterator[BatchStatement]:
         ids = [activity.serialization_id.to_bytes(ID_BYTES, "big") for activity in activities]
         rows = ((name, activity_id) for name in [key.encode() for key in keys] for activity_id in ids)
-        self._write(_batches(self._add, rows, _ROWS_IN_A_BATCH))
+        return _batches(self._add, rows, _ROWS_IN_A_BATCH)
+
+    def _trim_due(self, keys: Sequence[str], added: int, max_length: int) -> None:
         untrimmed, most = self._untrimmed, min(self.fan_out_excess // 2, 2 * max_length)
         due = []
         for key in keys:
             known = untrimmed.get(key)
-            if known is None or known + len(ids) >= most:
+            if known is None or known + added >= most:
                 due.append(key)
                 # They are not all to be trimmed at the same call.
                 untrimmed[key] = 0 if known is not None else crc32(key.encode()) % most
             else:
-                untrimmed[key] = known + len(ids)
+                untrimmed[key] = known + added
         if due:
             self._trim_all(due, max_length)
 

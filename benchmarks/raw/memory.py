@@ -66,6 +66,10 @@ class RawMemorySide(Side):
                 if len(ids) > max_length:
                     ids.pop(0)
 
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        self._activities[activity.serialization_id] = self._serializer.dumps(activity)
+        self._add_one_to_many(keys, activity.serialization_id, max_length)
+
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         ids = self._timelines.get(key)
         return [] if ids is None else [reference_to(activity_id) for activity_id in islice(reversed(ids), limit)]

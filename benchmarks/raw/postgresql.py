@@ -81,14 +81,22 @@ class RawPostgresqlSide(Side):
 
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
         with self._connection.transaction():
-            headers = self._headers(keys)
-            ids = _packed([activity.serialization_id for activity in activities])
-            added = self._execute(_ADD_TO_MANY, ([timeline for timeline, _ in headers], ids)).rowcount
-            if added == len(headers) * len(ids):
-                lengths = [(timeline, before, before + len(ids)) for timeline, before in headers]
-            else:
-                lengths = self._counted(headers)
-            self._trim(lengths, max_length)
+            self._deliver(keys, _packed([activity.serialization_id for activity in activities]), max_length)
+
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        ids = _packed([activity.serialization_id])
+        with self._connection.transaction():
+            self._execute(_ADD_ACTIVITIES, (ids, [self._serializer.dumps(activity)]))
+            self._deliver(keys, ids, max_length)
+
+    def _deliver(self, keys: Sequence[str], ids: list[bytes], max_length: int) -> None:
+        headers = self._headers(keys)
+        added = self._execute(_ADD_TO_MANY, ([timeline for timeline, _ in headers], ids)).rowcount
+        if added == len(headers) * len(ids):
+            lengths = [(timeline, before, before + len(ids)) for timeline, before in headers]
+        else:
+            lengths = self._counted(headers)
+        self._trim(lengths, max_length)
 
     def _headers(self, keys: Sequence[str]) -> list[tuple[int, int]]:
         headers = self._execute(_HEADERS, (keys,)).fetchall()

@@ -25,6 +25,14 @@ _FAN_OUT = """
         call('ZREMRANGEBYRANK', KEYS[i], '0', surplus)
     end
 """
+_PUBLISH = """
+    local call, surplus = redis.call, string.format('%d', -(ARGV[1] + 1))
+    call('HSET', KEYS[1], ARGV[2], ARGV[3])
+    for i = 2, #KEYS do
+        call('ZADD', KEYS[i], '0', ARGV[2])
+        call('ZREMRANGEBYRANK', KEYS[i], '0', surplus)
+    end
+"""
 _NEWEST_HYDRATED = """
     local ids = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)
     return {ids, redis.call('HMGET', KEYS[2], unpack(ids))}
@@ -46,6 +54,7 @@ class RawRedisSide(Side):
         self._client = redis.Redis(unix_socket_path=socket, db=database, protocol=2)
         self._connection = self._client.connection_pool.get_connection()
         self._fan_out = self._load(_FAN_OUT)
+        self._publish = self._load(_PUBLISH)
         self._newest_hydrated = self._load(_NEWEST_HYDRATED)
 
     def _load(self, script: str) -> str:
@@ -78,6 +87,10 @@ class RawRedisSide(Side):
         for first in range(0, len(ids), _MOST_ARGUMENTS // 2):
             part = ids[first : first + _MOST_ARGUMENTS // 2]
             self._ask("EVALSHA", self._fan_out, len(keys), *keys, max_length, *part)
+
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        activity_id, data = activity.serialization_id.to_bytes(ID_BYTES, "big"), self._serializer.dumps(activity)
+        self._ask("EVALSHA", self._publish, len(keys) + 1, _ACTIVITIES, *keys, max_length, activity_id, data)
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         from_bytes = int.from_bytes

@@ -69,10 +69,13 @@ class RawSqliteSide(Side):
         ids = [activity.serialization_id.to_bytes(ID_BYTES, "big") for activity in activities]
         rows = list(zip(ids, self._serializer.dumps_many(activities), strict=True))
         with self._transaction():
-            for start in range(0, len(rows), _ROWS_A_STATEMENT):
-                part = rows[start : start + _ROWS_A_STATEMENT]
-                values = ",".join(["(?,?)"] * len(part))
-                self._execute(f"REPLACE INTO activity VALUES {values}", list(chain.from_iterable(part)))
+            self._replace_activities(rows)
+
+    def _replace_activities(self, rows: list[tuple[bytes, bytes]]) -> None:
+        for start in range(0, len(rows), _ROWS_A_STATEMENT):
+            part = rows[start : start + _ROWS_A_STATEMENT]
+            values = ",".join(["(?,?)"] * len(part))
+            self._execute(f"REPLACE INTO activity VALUES {values}", list(chain.from_iterable(part)))
 
     def add_many(self, key: str, activities: Sequence[Activity]) -> None:
         self.add_ids(key, [activity.serialization_id for activity in activities])
@@ -87,13 +90,22 @@ class RawSqliteSide(Side):
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
         ids = _joined([activity.serialization_id for activity in activities])
         with self._transaction():
-            headers = self._headers(keys)
-            added = self._add_to_headers(headers, ids)
-            if added == len(headers) * len(activities):
-                lengths = [(timeline, before, before + len(activities)) for timeline, before in headers]
-            else:
-                lengths = self._counted(headers)
-            self._trim(lengths, max_length)
+            self._deliver(keys, ids, max_length)
+
+    def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
+        activity_id, data = _joined([activity.serialization_id]), self._serializer.dumps(activity)
+        with self._transaction():
+            self._replace_activities([(activity_id, data)])
+            self._deliver(keys, activity_id, max_length)
+
+    def _deliver(self, keys: Sequence[str], ids: bytes, max_length: int) -> None:
+        headers, amount = self._headers(keys), len(ids) // ID_BYTES
+        added = self._add_to_headers(headers, ids)
+        if added == len(headers) * amount:
+            lengths = [(timeline, before, before + amount) for timeline, before in headers]
+        else:
+            lengths = self._counted(headers)
+        self._trim(lengths, max_length)
 
     def _headers(self, keys: Sequence[str]) -> list[tuple[int, int]]:
         wanted = json.dumps(keys)

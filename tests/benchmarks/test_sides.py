@@ -90,6 +90,20 @@ def test_a_fan_out_keeps_the_newest_and_no_more_than_it_may(sides: list[Side], l
         }
 
 
+def test_publishing_stores_the_activity_and_delivers_it(sides: list[Side]) -> None:
+    activities = all_activities(60)
+    for side in sides:
+        side.add_many("full", activities[30:50])
+        for activity in (*activities[50:], activities[55]):
+            side.publish(activity, ["full", "new"], 20)
+        assert side.kept(["full", "new"], 20) == {
+            "full": newest_first(activities)[:20],
+            "new": newest_first(activities[50:]),
+        }
+        assert side.newest_hydrated("full", 10) == list(activities[:49:-1])
+        assert side.newest_hydrated("new", 10) == list(activities[:49:-1])
+
+
 def test_reads_return_the_same_objects(sides: list[Side]) -> None:
     activities = all_activities(60)
     for side in sides:
