@@ -13,12 +13,12 @@ from feedstore.live.position import MOST_ENTRIES
 from feedstore.live.reader import Render, TimelineReader
 from feedstore.live.streams import StreamOptions, Streams
 from feedstore.live.subscriber import Subscriber
+from feedstore.options import DAY_SECONDS, Reader, read_count, read_seconds
 from feedstore.serializers.plain import activity_fields
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.notify import RECHECK_SECONDS, Notifier, checked_notifier
-from feedstore.storage.option_values import DAY_SECONDS, Reader, read_count, read_seconds
 
 _MOST_CLIENTS = 10_000_000
 _YEAR_SECONDS = 366 * DAY_SECONDS

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.storage.option_values import parse_query
+from feedstore.options import parse_query
 
 _PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\],]*)(?::(?P<port>[0-9]{1,5}))?")
 _LAST_PORT = 65_535

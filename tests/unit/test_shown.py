@@ -11,9 +11,9 @@ from feedstore import Activity, connect
 from feedstore.channels import Message
 from feedstore.channels.message import MessageCodec
 from feedstore.errors import FeedstoreError
+from feedstore.options import read_choice, read_count, read_flag, read_seconds
 from feedstore.serializers.plain import plain_value
 from feedstore.shown import LONGEST, decimal_digits, shown
-from feedstore.storage.option_values import read_choice, read_count, read_flag, read_seconds
 
 HUGE = 10**5000
 

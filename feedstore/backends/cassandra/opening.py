@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedstore.backends.cassandra.address import check_keyspace, parse_address
-from feedstore.backends.cassandra.options import read_options, refuse_connection_options, settings_of
+from feedstore.backends.cassandra.options import OPTIONS, read_options, settings_of
 from feedstore.backends.cassandra.session import check_session, own_session
 from feedstore.backends.cassandra.store import Store
 
@@ -22,7 +22,7 @@ def open_store(url: str, given: dict[str, Any]) -> tuple[Store, str]:
 def open_session(session: Any, keyspace: str | None, given: dict[str, Any]) -> tuple[Store, str]:
     """Return the store behind a ready session, in a keyspace or the session's own, and the namespace to use in it."""
     check_session(session)
-    refuse_connection_options(given)
+    OPTIONS.refuse_of_connection(given, "session")
     options = read_options({}, given)
     chosen = check_keyspace(session.keyspace if keyspace is None else keyspace)
     label = f"the session that was handed in, keyspace {chosen}"

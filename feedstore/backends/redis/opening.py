@@ -29,7 +29,6 @@ from feedstore.backends.redis.options import (
     Settings,
     connection_arguments,
     read_options,
-    refuse_connection_options,
     settings_of,
 )
 from feedstore.backends.redis.pool import OwnConnections
@@ -62,7 +61,7 @@ def open_store(url: str | None, client: Any, given: dict[str, Any]) -> tuple[Sto
         store = _store_at(address, options)
     else:
         options = read_options({}, given)
-        refuse_connection_options(options)
+        OPTIONS.refuse_of_connection(options, "client")
         store = _store_of(client, options)
     return store, options.get("namespace", OPTIONS["namespace"].default)
 

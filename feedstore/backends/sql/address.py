@@ -11,8 +11,8 @@ from sqlalchemy import URL
 
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
 from feedstore.errors import InvalidValueError
+from feedstore.options import parse_query
 from feedstore.shown import shown
-from feedstore.storage.option_values import parse_query
 from feedstore.storage.server_url import ServerUrl, UrlForm, percent_decoded
 
 _DIALECTS = {
