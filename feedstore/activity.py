@@ -107,7 +107,8 @@ _new_object = object.__new__
 class Activity(_Frozen):
     """What happened: somebody (``actor``) did something (``verb``) to something (``object``), at a ``time``.
 
-    - ``actor``, ``object`` and ``target`` are strs or ints (64 bits); an empty str is refused. ``target`` may be None.
+    - ``actor``, ``object`` and ``target`` are strs or ints (64 bits); an empty str is refused. ``object`` and
+      ``target`` may be None: "ann logged in" has neither.
     - ``verb`` is a str, or a :class:`~feedstore.verbs.Verb`, which is kept by its name.
     - ``time`` is a timezone-aware datetime from 1970 on, kept in UTC to the microsecond; None is now.
     - ``extra_context`` is a mapping of values that belong to the activity and are no part of its identity. It is
@@ -146,7 +147,7 @@ class Activity(_Frozen):
 
     actor: str | int
     verb: str
-    object: str | int
+    object: str | int | None
     target: str | int | None
     time: datetime
     foreign_id: str | int | None
@@ -156,7 +157,7 @@ class Activity(_Frozen):
         self,
         actor: str | int,
         verb: str | Verb,
-        object: str | int,
+        object: str | int | None = None,
         target: str | int | None = None,
         time: datetime | None = None,
         extra_context: Mapping[str, Any] | None = None,
@@ -165,7 +166,7 @@ class Activity(_Frozen):
     ) -> None:
         verb = checked_text("verb", verb.name if isinstance(verb, Verb) else verb)
         actor = checked_name("actor", actor)
-        named = checked_name("object", object)
+        named = None if object is None else checked_name("object", object)
         if target is not None:
             target = checked_name("target", target)
         if foreign_id is not None:
@@ -184,7 +185,7 @@ class Activity(_Frozen):
         serialization_id: int,
         actor: str | int,
         verb: str,
-        object: str | int,
+        object: str | int | None,
         target: str | int | None,
         time: datetime,
         extra_context: dict[str, Any],
@@ -235,7 +236,7 @@ class Activity(_Frozen):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the activity of a mapping such as :meth:`to_dict` returns; ``actor``, ``verb`` and ``object`` suffice.
+        """Return the activity of a mapping such as :meth:`to_dict` returns; ``actor`` and ``verb`` suffice.
 
         ``time`` is an RFC 3339 str or an aware datetime. Values of ``extra_context`` stay as JSON carried them.
         Raises :class:`InvalidTypeError` for a field of another name, and otherwise as the constructor does.
@@ -243,7 +244,7 @@ class Activity(_Frozen):
         if not isinstance(fields, Mapping):
             raise InvalidTypeError(f"from_dict takes a mapping such as to_dict() returns, not {shown(fields)}")
         unknown = [name for name in fields if name not in _FIELDS]
-        missing = [name for name in ("actor", "verb", "object") if name not in fields]
+        missing = [name for name in ("actor", "verb") if name not in fields]
         if unknown or missing:
             problem = f"has the unknown field {shown(unknown[0])}" if unknown else f"lacks the field {missing[0]!s}"
             raise InvalidTypeError(f"the mapping {problem}; the fields are {', '.join(_FIELDS)}")
@@ -283,7 +284,7 @@ class Activity(_Frozen):
         words = [f"{self.actor!r}, {self.verb!r}, {self.object!r}"]
         if self.target is not None:
             words.append(f"target={self.target!r}")
-        words.append(f"time={self.time.isoformat()!r}, id={id_to_text(self.serialization_id)!r}")
+        words.append(f"time={self.time!r}, id={id_to_text(self.serialization_id)!r}")
         if self.stored_context:
             try:
                 words.append(f"extra_context={self.stored_context!r}")
@@ -317,7 +318,7 @@ def _fill(
     activity_id: int,
     actor: str | int,
     verb: str,
-    object_: str | int,
+    object_: str | int | None,
     target: str | int | None,
     time: datetime,
     extra_context: dict[str, Any],

@@ -33,7 +33,7 @@ class Item(BaseModel):
     id: str
     actor: str | int
     verb: str
-    object: str | int
+    object: str | int | None
     time: datetime
 
 
