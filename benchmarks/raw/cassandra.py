@@ -17,7 +17,7 @@ from cassandra.query import BatchStatement, BatchType, BoundStatement, PreparedS
 
 from benchmarks.side import Side
 from feedstore import Activity, ActivityRef
-from feedstore.activity import reference_to
+from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
 from feedstore.serializers import MsgpackSerializer
 
@@ -128,7 +128,7 @@ class RawCassandraSide(Side):
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         from_bytes = int.from_bytes
         rows = self._ask(self._newest, [key.encode(), limit.to_bytes(4, "big")])
-        return [reference_to(from_bytes(row[0], "big")) for row in rows]
+        return references_to([from_bytes(row[0], "big") for row in rows])
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         ids = [row[0] for row in self._ask(self._newest, [key.encode(), limit.to_bytes(4, "big")])]
@@ -143,10 +143,10 @@ class RawCassandraSide(Side):
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         name, size = key.encode(), limit.to_bytes(4, "big")
         page = self._ask(self._newest, [name, size])
-        references = [reference_to(int.from_bytes(row[0], "big")) for row in page]
+        references = references_to([int.from_bytes(row[0], "big") for row in page])
         while len(page) == limit:
             page = self._ask(self._older, [name, page[-1][0], size])
-            references += [reference_to(int.from_bytes(row[0], "big")) for row in page]
+            references += references_to([int.from_bytes(row[0], "big") for row in page])
         return references
 
     def index_of(self, key: str, activity_id: int) -> int:

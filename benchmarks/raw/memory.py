@@ -10,7 +10,7 @@ from sortedcontainers import SortedList
 from benchmarks.side import Side
 from benchmarks.traced import traced_bytes
 from feedstore import Activity, ActivityRef
-from feedstore.activity import reference_to
+from feedstore.activity import references_to
 from feedstore.serializers import MsgpackSerializer
 
 
@@ -72,7 +72,7 @@ class RawMemorySide(Side):
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         ids = self._timelines.get(key)
-        return [] if ids is None else [reference_to(activity_id) for activity_id in islice(reversed(ids), limit)]
+        return [] if ids is None else references_to(list(islice(reversed(ids), limit)))
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         ids = self._timelines.get(key)
@@ -89,7 +89,7 @@ class RawMemorySide(Side):
         while True:
             older = ids.irange(maximum=last_id, inclusive=(True, last_id is None), reverse=True)
             page = list(islice(older, limit))
-            references += map(reference_to, page)
+            references += references_to(page)
             if len(page) < limit:
                 return references
             last_id = page[-1]

@@ -9,7 +9,7 @@ import psycopg
 
 from benchmarks.side import Side
 from feedstore import Activity, ActivityRef
-from feedstore.activity import reference_to
+from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
 from feedstore.serializers import MsgpackSerializer
 
@@ -167,4 +167,4 @@ def _packed(activity_ids: Iterable[int]) -> list[bytes]:
 
 
 def _references(rows: list[tuple[bytes]]) -> list[ActivityRef]:
-    return [reference_to(int.from_bytes(data, "big")) for (data,) in rows]
+    return references_to([int.from_bytes(data, "big") for (data,) in rows])

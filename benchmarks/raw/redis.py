@@ -9,7 +9,7 @@ import redis
 
 from benchmarks.side import Side
 from feedstore import Activity, ActivityRef
-from feedstore.activity import reference_to
+from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
 from feedstore.serializers import MsgpackSerializer
 
@@ -94,7 +94,7 @@ class RawRedisSide(Side):
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         from_bytes = int.from_bytes
-        return [reference_to(from_bytes(data, "big")) for data in self._ask("ZREVRANGE", key, 0, limit - 1)]
+        return references_to([from_bytes(data, "big") for data in self._ask("ZREVRANGE", key, 0, limit - 1)])
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         loads, from_bytes = self._serializer.loads, int.from_bytes
@@ -104,10 +104,10 @@ class RawRedisSide(Side):
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         page = self._ask("ZREVRANGE", key, 0, limit - 1)
-        references = [reference_to(int.from_bytes(data, "big")) for data in page]
+        references = references_to([int.from_bytes(data, "big") for data in page])
         while len(page) == limit:
             page = self._ask("ZREVRANGEBYLEX", key, b"(" + page[-1], "-", "LIMIT", 0, limit)
-            references += [reference_to(int.from_bytes(data, "big")) for data in page]
+            references += references_to([int.from_bytes(data, "big") for data in page])
         return references
 
     def index_of(self, key: str, activity_id: int) -> int:

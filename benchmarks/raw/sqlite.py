@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.side import Side
 from benchmarks.sqlite_file import stored_bytes
 from feedstore import Activity, ActivityRef
-from feedstore.activity import reference_to
+from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
 from feedstore.serializers import MsgpackSerializer
 
@@ -136,7 +136,7 @@ class RawSqliteSide(Side):
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         rows = self._execute(_NEWEST, (key, limit)).fetchall()
-        return [reference_to(int.from_bytes(data, "big")) for (data,) in rows]
+        return references_to([int.from_bytes(data, "big") for (data,) in rows])
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         rows = self._execute(_NEWEST_HYDRATED, (key, limit)).fetchall()
@@ -146,10 +146,10 @@ class RawSqliteSide(Side):
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
         page = self._execute(_NEWEST, (key, limit)).fetchall()
-        references = [reference_to(int.from_bytes(data, "big")) for (data,) in page]
+        references = references_to([int.from_bytes(data, "big") for (data,) in page])
         while len(page) == limit:
             page = self._execute(_OLDER, (key, page[-1][0], limit)).fetchall()
-            references += [reference_to(int.from_bytes(data, "big")) for (data,) in page]
+            references += references_to([int.from_bytes(data, "big") for (data,) in page])
         return references
 
     def index_of(self, key: str, activity_id: int) -> int:

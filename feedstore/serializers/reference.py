@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from feedstore.activity import ActivityRef, reference_to
+from feedstore.activity import ActivityRef, reference_to, references_to
 from feedstore.serializers.base import Serializer
 
 
@@ -29,4 +29,4 @@ class TimelineReferenceSerializer(Serializer[ActivityRef]):
 
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[ActivityRef]:
         """Return the references of ``(id, data)`` pairs."""
-        return [reference_to(activity_id) for activity_id, _ in entries]
+        return references_to([activity_id for activity_id, _ in entries])

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedstore import Activity, ActivityRef, Verb
+from feedstore.activity import references_to
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID, derive_id, id_to_text
 from feedstore.serializers import JsonSerializer, MsgpackSerializer
@@ -358,3 +359,9 @@ def test_a_reference_to_what_is_no_id_is_refused(refused: Any) -> None:
 def test_an_int_too_long_to_be_shown_is_refused_by_its_length() -> None:
     with pytest.raises(InvalidValueError, match=r"actor.*50001 bits"):
         like(actor=1 << 50_000)
+
+
+def test_many_references_are_those_made_one_by_one() -> None:
+    ids = [0, 7, 7, MAX_ID]
+    assert references_to(ids) == [ActivityRef(one) for one in ids]
+    assert references_to([]) == []

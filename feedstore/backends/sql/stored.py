@@ -10,20 +10,20 @@ from typing import Any
 
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
-from feedstore.shown import shown
+from feedstore.shown import WHOLE_KEY, shown
 
 _LENGTHS_OF_IDS = frozenset({ID_BYTES})
 
 
-def read_ids(values: Sequence[Any], what: str) -> list[int]:
-    """Return the ids of stored bytes. ``what`` names the place for the error."""
+def read_ids(values: Sequence[Any], what: str, key: str | None = None) -> list[int]:
+    """Return the ids of stored bytes. ``what`` names the place for the error, with the ``key`` if there is one."""
     from_bytes = int.from_bytes
     try:
         if _LENGTHS_OF_IDS.issuperset(map(len, values)):
             return [from_bytes(value, "big") for value in values]
     except TypeError as error:
-        raise _damaged_id(values, what) from error
-    raise _damaged_id(values, what)
+        raise _damaged_id(values, what, key) from error
+    raise _damaged_id(values, what, key)
 
 
 def read_id(value: Any, what: str) -> int:
@@ -61,7 +61,9 @@ def read_seconds(value: Any, what: str) -> float:
     return value
 
 
-def _damaged_id(values: Sequence[Any], what: str) -> StoredDataError:
+def _damaged_id(values: Sequence[Any], what: str, key: str | None) -> StoredDataError:
+    if key is not None:
+        what = f"{what} {shown(key, WHOLE_KEY)}"
     damaged = next(value for value in values if value.__class__ is not bytes or len(value) != ID_BYTES)
     return StoredDataError(f"{what} holds a damaged id: {_shown(damaged)} is not {ID_BYTES} bytes")
 

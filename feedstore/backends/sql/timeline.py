@@ -160,7 +160,7 @@ class SqlTimelineStorage(TimelineStorage):
         statement = self.backend.statements.timelines.hydrated_slice(part)
         namespaces = (activities.backend.written_namespace(), self.backend.written_namespace())
         rows = self.backend.store.fetch(statement, (*namespaces, key.encode(), *parameters))
-        ids = read_ids([activity_id for activity_id, _ in rows], _timeline(key))
+        ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
         return list(zip(ids, (data for _, data in rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
@@ -183,7 +183,7 @@ class SqlTimelineStorage(TimelineStorage):
         for start in range(0, len(activity_ids), _IDS_AT_ONCE):
             ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
             rows = self.backend.store.fetch(*self._timeline_rows.contained_statement(namespace, key, ids))
-            found.update(read_ids([activity_id for (activity_id,) in rows], _timeline(key)))
+            found.update(read_ids([activity_id for (activity_id,) in rows], "the timeline", key))
         return found
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
