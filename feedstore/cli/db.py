@@ -62,7 +62,7 @@ def _add_downgrade(parser: argparse.ArgumentParser) -> None:
 
 
 def _upgrade(arguments: argparse.Namespace) -> None:
-    from feedstore.backends.sql.administration import upgrade_database
+    from feedstore.backends.sql.schema.administration import upgrade_database
 
     change = upgrade_database(store_url(arguments), arguments.revision, arguments.backup)
     if arguments.backup and not arguments.json:
@@ -71,7 +71,7 @@ def _upgrade(arguments: argparse.Namespace) -> None:
 
 
 def _downgrade(arguments: argparse.Namespace) -> None:
-    from feedstore.backends.sql.administration import downgrade_database
+    from feedstore.backends.sql.schema.administration import downgrade_database
 
     def warn(message: str) -> None:
         print_error(f"feedstore: warning: {printable(message)}")
@@ -90,7 +90,7 @@ def _report(arguments: argparse.Namespace, deed: str, before: str, after: str, b
 
 
 def _current(arguments: argparse.Namespace) -> None:
-    from feedstore.backends.sql.administration import HEAD, current_schema
+    from feedstore.backends.sql.schema.administration import HEAD, current_schema
 
     schema = current_schema(store_url(arguments))
     if arguments.json:
@@ -100,7 +100,7 @@ def _current(arguments: argparse.Namespace) -> None:
 
 
 def _history(arguments: argparse.Namespace) -> None:
-    from feedstore.backends.sql.administration import current_schema, revision_titles
+    from feedstore.backends.sql.schema.administration import current_schema, revision_titles
 
     current = current_schema(store_url(arguments)).revision
     revisions = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from feedstore.backends.sql.activity_rows import ActivityRows
+from feedstore.backends.sql.compiler import next_after
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.statements import next_after
+from feedstore.backends.sql.dialect import ActivityRows
 from feedstore.backends.sql.stored import read_ids
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
@@ -32,7 +32,7 @@ class SqlActivityStorage(ActivityStorage):
 
     @property
     def _activity_rows(self) -> ActivityRows:
-        return self.backend.database.activity_rows
+        return self.backend.dialect.activities
 
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT

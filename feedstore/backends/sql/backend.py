@@ -11,10 +11,11 @@ from sqlalchemy import Engine
 from feedstore.backends.sql.activity import SqlActivityStorage
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import Dialect
 from feedstore.backends.sql.kv import SqlKvStorage
-from feedstore.backends.sql.opening import open_engine, open_store
+from feedstore.backends.sql.opening import open_url, use_engine
 from feedstore.backends.sql.queue import SqlQueueStorage
-from feedstore.backends.sql.store import Statements, Store
+from feedstore.backends.sql.shared_statements import Statements
 from feedstore.backends.sql.timeline import SqlTimelineStorage
 from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
@@ -37,7 +38,7 @@ class SqlTransaction(Transaction):
         self.connection = connection
 
 
-class SqlBackend(StoreBackend[Store]):
+class SqlBackend(StoreBackend[Database]):
     """A store in a SQLite file or a PostgreSQL database (it needs 12, and is tested with 15).
 
     ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
@@ -81,14 +82,14 @@ class SqlBackend(StoreBackend[Store]):
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any
     ) -> None:
         if url is not None and engine is None:
-            store, namespace = open_store(url, options)
+            opened = open_url(url, options)
         elif engine is not None and url is None:
-            store, namespace = open_engine(engine, options)
+            opened = use_engine(engine, options)
         else:
             raise InvalidTypeError("pass a URL or engine=, one of the two")
-        super().__init__(store, namespace, metrics)
-        self.database: Database = store.database
-        self.statements: Statements = store.statements
+        super().__init__(opened.database, opened.namespace, metrics)
+        self.dialect: Dialect = opened.dialect
+        self.statements: Statements = opened.dialect.statements
 
     def written_namespace(self) -> str | None:
         """Return the namespace's name, None while nothing was ever written to it."""
@@ -104,12 +105,12 @@ class SqlBackend(StoreBackend[Store]):
 
     def make_source(self) -> TopicSource:
         """PostgreSQL sends notifications; a SQLite file is polled."""
-        return self.database.make_source(self)
+        return self.dialect.make_source(self.store, self.newest_ids_in)
 
     def publish_topics(self, topics: Sequence[Topic]) -> None:
         """One statement on PostgreSQL, none on SQLite."""
-        if self.database.pushes:
-            self.database.notify(self.store, self.namespace, [topic.digest for topic in topics])
+        if self.dialect.pushes:
+            self.dialect.notify(self.store, self.namespace, [topic.digest for topic in topics])
         else:
             super().publish_topics(topics)
 
@@ -142,7 +143,7 @@ class SqlBackend(StoreBackend[Store]):
             there = collections[namespace]
             keys = dict.fromkeys(key for operation in there for key in operation.keys)
             new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
-            self.database.timeline_rows.lock(connection, namespace, list(keys), list(new_keys))
+            self.dialect.timelines.lock(connection, namespace, list(keys), list(new_keys))
         connection.shared = True
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]

@@ -1,20 +1,42 @@
-"""One connection of the driver's, as the statements use it."""
+"""Connections: one connection of the driver's, how its kind of driver behaves, and how a call gets a connection.
+
+Nothing here counts connections in a way that a call has to undo, and no process uses the state that another process
+left in its memory: a signal handler may raise between any two steps, and a process may be forked without Python's
+hooks.
+"""
 
 from __future__ import annotations
 
+import copy
 import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from os import getpid
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
+from sqlalchemy.pool import StaticPool
+
+from feedstore.backends.sql.schema.prepare import prepare_schema
+from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError
+
+_Result = TypeVar("_Result")
 
 
 class Connection:
     """A driver's connection while it is open.
 
-    ``execute`` and ``executemany`` are the driver's own bound methods, so that a hot read pays for nothing between;
-    what ``execute`` returns is read before the next call, for on PostgreSQL it is the one ``cursor`` of all.
-    ``in_transaction`` says that the thread that holds the connection is inside a transaction, which further writes
-    join; ``shared`` that several writes have the transaction together. A call holds ``lock`` for as long
-    as it uses the connection. ``changed`` says that the driver's connection must be reset before the pool gets it.
+    Attributes:
+        execute, executemany: The driver's own bound methods, so that a hot read calls nothing in between. On PostgreSQL
+            every ``execute`` returns the same ``cursor``: read its rows before the next call.
+        in_transaction: The thread that holds the connection is inside a transaction, which further writes join.
+        shared: Several writes have the transaction together.
+        lock: A call holds it for as long as it uses the connection.
+        changed: The driver's connection must be reset before it goes back to an engine's pool.
     """
 
     __slots__ = (
@@ -42,14 +64,14 @@ class Connection:
         self.raw: Any = None
 
     def open(self, pooled: Any) -> None:
-        """Begin to use what the engine's pool handed out."""
+        """Begin to use a connection of an engine's pool."""
         self.pooled = pooled
         self._use(pooled.driver_connection)
 
     def open_alone(self, pooled: Any) -> None:
-        """Begin to use the driver's connection that the engine's pool handed out, and let the pool forget it.
+        """Begin to use the driver's connection inside a connection of an engine's pool, and detach it from the pool.
 
-        The pool would end its transaction when nothing refers to it any more, in a forked child too.
+        The pool would end the connection's transaction when nothing refers to it any more, in a forked child too.
         """
         raw = pooled.driver_connection
         pooled.detach()
@@ -63,7 +85,7 @@ class Connection:
         self.raw = raw
 
     def close(self, invalid: bool = False) -> None:
-        """Give the connection back to the pool, or close it if it is ``invalid``. Again is no error."""
+        """Give the connection back to the pool, or close it if it is ``invalid``. A second call does nothing."""
         # Close before release: if a signal handler raises in between, the next attempt closes the connection.
         if self.pooled is not None:
             if invalid and self.pooled.dbapi_connection is not None:
@@ -74,3 +96,296 @@ class Connection:
             self.raw.close()
             self.cursor = self.raw = None
         self.closed = True
+
+
+class Driver(ABC):
+    """The behaviour of one kind of driver: how its transactions begin and end, and what its errors mean.
+
+    Subclasses hold no connection and no state that a call changes.
+    """
+
+    in_autocommit: bool
+    begin_read: str
+    begin_write: str
+    error: type[Exception]
+    """The base class of the driver's errors."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def at(self, label: str) -> Self:
+        """Return the same kind of driver for another place, which errors then name."""
+        other = copy.copy(self)
+        other.label = label
+        return other
+
+    @abstractmethod
+    def take(self, connection: Connection) -> None:
+        """Prepare a connection that was just opened for statements on the driver's own connection."""
+
+    @abstractmethod
+    def leave(self, connection: Connection) -> bool:
+        """Undo the changes of :meth:`take` before a pool gets the connection back; return whether it still works."""
+
+    @abstractmethod
+    def is_stale(self, raw: Any) -> bool:
+        """Return whether the server has closed an idle connection. Ask the server only if something seems wrong."""
+
+    def guard(self, connection: Connection) -> AbstractContextManager[Any]:
+        """Return a context manager that ends the transaction inside it if :meth:`roll_back` could not.
+
+        A signal handler may raise at any moment, also just before :meth:`roll_back`.
+        """
+        return nullcontext()
+
+    @abstractmethod
+    def roll_back(self, connection: Connection) -> None:
+        """End the transaction without its writes. Without a transaction it does nothing."""
+
+    @abstractmethod
+    def translated(self, error: BaseException) -> FeedstoreError:
+        """Return feedstore's error for an error of the driver's, or of SQLAlchemy's."""
+
+    @abstractmethod
+    def may_retry(self, error: Exception) -> bool:
+        """Return whether the server undid the transaction and asks to run it again."""
+
+    @abstractmethod
+    def lacks_namespace(self, error: Exception) -> bool:
+        """Return whether a write found no row of its namespace, though this process had made or seen the row."""
+
+    @abstractmethod
+    def is_lost(self, error: Exception) -> bool:
+        """Return whether the error says that the connection is gone."""
+
+
+class Opener:
+    """Opens connections through an engine, and prepares the schema before the first one.
+
+    Args:
+        engine: The engine.
+        driver: Translates the errors.
+        mode: The mode of :func:`~feedstore.backends.sql.schema.prepare_schema`.
+        set_up: Called once with the engine, after the schema was prepared.
+    """
+
+    def __init__(
+        self, engine: Engine, driver: Driver, mode: str | None, set_up: Callable[[Engine], None] | None = None
+    ) -> None:
+        self.engine = engine
+        self._driver = driver
+        self._mode = mode
+        self._set_up = set_up
+        self._prepared = False
+        # One for each process: a child may be forked while a thread of its parent holds the parent's.
+        self._locks: dict[int, threading.Lock] = {}
+
+    def open(self) -> Any:
+        """Return a connection of the engine's pool. The driver's errors are translated."""
+        try:
+            if not self._prepared:
+                self._prepare()
+            return self.engine.raw_connection()
+        except DBAPIError as error:
+            # SQLAlchemy's own exception repeats the statement and adds nothing to the driver's message.
+            raise self._driver.translated(error.orig or error) from error.orig
+        except StatementError as error:
+            # SQLAlchemy wraps an exception that a signal handler raised inside a statement.
+            raise (error.orig or error) from None
+        except (SQLAlchemyError, self._driver.error) as error:
+            raise self._driver.translated(error) from error
+
+    def _prepare(self) -> None:
+        with self._locks.setdefault(getpid(), threading.Lock()):
+            if self._prepared:
+                return
+            prepare_schema(self.engine, self._mode)
+            if self._set_up is not None:
+                self._set_up(self.engine)
+            self._prepared = True
+
+
+class Connections(ABC):
+    """The source of connections for the calls on one database.
+
+    A thread that makes a call inside another call uses the same connection.
+    """
+
+    @abstractmethod
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Return ``action(connection, *arguments)`` with a connection that no other thread uses during the call."""
+
+    def call_writing(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Do as :meth:`call` for an action that writes."""
+        return self.call(action, *arguments)
+
+    @abstractmethod
+    def discard(self, connection: Connection) -> None:
+        """Close a connection that the caller holds and that does not work any more."""
+
+    @abstractmethod
+    def open_one(self) -> Any:
+        """Return a connection of the engine's pool that :meth:`close` does not know of."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections that were opened here, after the calls that are under way."""
+
+
+class Process:
+    """The connections of one process. A child keeps its parent's here, and never touches them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.idle: deque[Connection] = deque()
+        self.opened: list[weakref.ref[Connection]] = []
+        self.waiting: deque[threading.Lock] = deque()
+        self.held: set[Connection] = set()
+        self.thread = _Thread()
+
+    def count_open(self) -> int:
+        """Return how many connections are open or being opened. O(that number); call it with the lock held."""
+        self.opened = [reference for reference in self.opened if _is_open(reference())]
+        return len(self.opened)
+
+    def wake_one(self) -> None:
+        """Wake one of the threads that wait for a connection."""
+        with suppress(IndexError):
+            self.waiting.popleft().release()
+
+
+class _Thread(threading.local):
+    """The connection on which a thread has a call under way."""
+
+    connection: Connection | None = None
+
+
+def _is_open(connection: Connection | None) -> bool:
+    """Return whether a connection counts for its pool: it was not closed, and something still refers to it."""
+    return connection is not None and not connection.closed
+
+
+class CallConnections(Connections):
+    """A connection for each outermost call. Subclasses take it from somewhere, and put it back afterwards.
+
+    A connection is put back only by a call that returned or raised one of feedstore's errors. After any other
+    exception, such as one that a signal handler raised, the state of the protocol and of the transaction is unknown,
+    and the connection is closed.
+    """
+
+    def __init__(self, opener: Opener, driver: Driver) -> None:
+        self._opener = opener
+        self._driver = driver
+        self._closed = False
+        self._processes: dict[int, Process] = {}
+
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Use the connection that this thread holds already, or take one for the call."""
+        process = self._processes.get(getpid()) or self._processes.setdefault(getpid(), Process())
+        held = process.thread.connection
+        if held is not None:
+            return action(held, *arguments)
+        hand: list[Connection] = []
+        usable = False
+        try:
+            self._take(process, hand)
+            process.thread.connection = hand[0]
+            try:
+                result = action(hand[0], *arguments)
+                usable = True
+            except FeedstoreError:
+                usable = True
+                raise
+            return result
+        finally:
+            # Both steps may be repeated: a signal handler that raises in the first attempt does not undo the second.
+            try:
+                self._give_back(process, hand, usable)
+            except BaseException:
+                self._give_back(process, hand, usable)
+                raise
+
+    def _give_back(self, process: Process, hand: list[Connection], usable: bool) -> None:
+        process.thread.connection = None
+        if hand:
+            self._put_back(process, hand, usable)
+
+    @abstractmethod
+    def _take(self, process: Process, hand: list[Connection]) -> None:
+        """Put a connection that works, and that no other thread has, into the hand."""
+
+    @abstractmethod
+    def _put_back(self, process: Process, hand: list[Connection], usable: bool) -> None:
+        """Put the connection in the hand back, unless it was discarded, and empty the hand."""
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise closed_during_call_error()
+
+    def open_one(self) -> Any:
+        """Return a new connection, or one of the pool of an engine that was handed in."""
+        self._check_usable()
+        return self._opener.open()
+
+    def discard(self, connection: Connection) -> None:
+        """Close a connection. Idle connections are checked before they are used."""
+        connection.close(invalid=True)
+
+
+class EngineConnections(CallConnections):
+    """A connection for each call, out of the pool of an engine that was handed in, and back.
+
+    Closing leaves the engine open. A forked child is refused. If the pool has one connection for all threads, the
+    threads take turns.
+    """
+
+    def __init__(self, opener: Opener, driver: Driver) -> None:
+        super().__init__(opener, driver)
+        self._turn = threading.RLock() if isinstance(opener.engine.pool, StaticPool) else nullcontext()
+        self._owner = getpid()
+        # Keeps the pool alive in a child: a connection that the parent had checked out must not go back to the pool,
+        # which would use it.
+        self._inherited = opener.engine.pool
+
+    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+        """Use the connection that this thread holds already, or one of the pool's."""
+        if getpid() != self._owner:
+            raise ForkedClientError(
+                "the SQLAlchemy engine was handed in before this process was forked, and its connections are shared "
+                "with the parent; make an engine and a backend in the child, or pass the URL instead"
+            )
+        with self._turn:
+            return super().call(action, *arguments)
+
+    def _take(self, process: Process, hand: list[Connection]) -> None:
+        self._check_usable()
+        hand.append(Connection())
+        process.held.add(hand[0])
+        try:
+            while not self._works(hand[0]):
+                hand[0].close(invalid=True)
+        except self._driver.error as error:
+            raise self._driver.translated(error) from error
+
+    def _works(self, connection: Connection) -> bool:
+        """Open a connection for the call; return whether the server still has its other end."""
+        connection.open(self._opener.open())
+        # Before the server may be asked: outside autocommit a question begins a transaction.
+        self._driver.take(connection)
+        return not self._driver.is_stale(connection.raw)
+
+    def _put_back(self, process: Process, hand: list[Connection], usable: bool) -> None:
+        """Give the connection to the engine's pool in the state in which it came."""
+        if hand[0].raw is not None:
+            hand[0].close(invalid=not (usable and self._driver.leave(hand[0])))
+        process.held.discard(hand[0])
+        hand.pop()
+
+    def close(self) -> None:
+        """Refuse further calls. The engine's pool stays open."""
+        self._closed = True
+
+
+def closed_during_call_error() -> BackendClosedError:
+    """Return the error for a call that was under way when the backend was closed."""
+    return BackendClosedError("the backend was closed during the call; connect again to go on")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from feedstore.backends.sql.compiler import next_after
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.item_statements import FEW_KEYS, MANY_KEYS
-from feedstore.backends.sql.statements import next_after
+from feedstore.backends.sql.shared_statements import FEW_KEYS, MANY_KEYS
 from feedstore.backends.sql.stored import read_bytes, read_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage

@@ -1,94 +1,123 @@
-"""Making a store of a URL or of a ready engine."""
+"""The opening of a database by its URL or through a ready engine."""
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
 from feedstore.backends.sql.address import Address, parse_address
+from feedstore.backends.sql.connection import Driver, EngineConnections, Opener
 from feedstore.backends.sql.database import Database
-from feedstore.backends.sql.opener import Opener
+from feedstore.backends.sql.dialect import Dialect
 from feedstore.backends.sql.options import ENGINE_OPTIONS, POSTGRESQL, SQLITE, read_options
-from feedstore.backends.sql.pool import ConnectionPool, EngineConnections
-from feedstore.backends.sql.postgresql.engine import make_engine as make_postgresql_engine
-from feedstore.backends.sql.sqlite.database import SqliteDatabase
+from feedstore.backends.sql.pools import LifoPool, PinnedPool
+from feedstore.backends.sql.sqlite.dialect import SqliteDialect
+from feedstore.backends.sql.sqlite.driver import SqliteDriver
 from feedstore.backends.sql.sqlite.engine import make_engine as make_sqlite_engine
 from feedstore.backends.sql.sqlite.engine import turn_on_write_ahead_log
-from feedstore.backends.sql.sqlite.pinned import PinnedConnections
-from feedstore.backends.sql.store import Store
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverError
 from feedstore.shown import shown
 
 _DRIVERS = {SQLITE: "pysqlite", POSTGRESQL: "psycopg"}
 
 
-def open_store(url: str, options: dict[str, Any]) -> tuple[Store, str]:
-    """Return the store at a URL, and the namespace to use in it. Nothing is connected yet."""
+class Opened(NamedTuple):
+    """A database, its dialect, and the namespace to use in it."""
+
+    database: Database
+    dialect: Dialect
+    namespace: str
+
+
+def open_url(url: str, options: dict[str, Any]) -> Opened:
+    """Return the database at a URL. It is not connected yet.
+
+    Raises :class:`MissingDriverError` for PostgreSQL without psycopg 3.
+    """
     address = parse_address(url)
     checked = read_options(address.dialect, address.query, options)
-    make_store = _sqlite_store if address.dialect == SQLITE else _postgresql_store
-    return make_store(address, checked), checked["namespace"]
+    open_address = _open_sqlite if address.dialect == SQLITE else _open_postgresql
+    return open_address(address, checked)
 
 
-def open_engine(engine: Engine, options: dict[str, Any]) -> tuple[Store, str]:
-    """Return the store behind a ready engine, and the namespace to use in it."""
+def use_engine(engine: Engine, options: dict[str, Any]) -> Opened:
+    """Return the database of an engine that was handed in. It is not connected yet."""
     if not isinstance(engine, Engine):
-        raise InvalidTypeError(f"engine is what sqlalchemy.create_engine() returns, not {type(engine).__name__}")
-    dialect = engine.dialect.name
-    if _DRIVERS.get(dialect) != engine.dialect.driver:
+        raise InvalidTypeError(f"engine must be the result of sqlalchemy.create_engine(), not {type(engine).__name__}")
+    name = engine.dialect.name
+    if _DRIVERS.get(name) != engine.dialect.driver:
         raise InvalidValueError(
-            f"the engine is one for {dialect} through {engine.dialect.driver}; feedstore works with sqlite through "
+            f"the engine is one for {name} through {engine.dialect.driver}; feedstore works with sqlite through "
             "pysqlite and with postgresql through psycopg"
         )
     refused = sorted(set(options) - set(ENGINE_OPTIONS))
     if refused:
         raise InvalidTypeError(
-            f"with engine= the options are {', '.join(ENGINE_OPTIONS)}; {shown(refused[0])} is set where the engine "
-            "is made"
+            f"with engine= the options are {', '.join(ENGINE_OPTIONS)}; set {shown(refused[0])} where you make the "
+            "engine"
         )
-    checked = read_options(dialect, {}, options)
-    database = _database(dialect, engine.url.render_as_string(hide_password=True))
-    opener = Opener(engine, database, checked["schema"])
-    return Store(engine, database, EngineConnections(opener, database)), checked["namespace"]
+    checked = read_options(name, {}, options)
+    label = engine.url.render_as_string(hide_password=True)
+    driver: Driver = SqliteDriver(label) if name == SQLITE else _Postgresql().driver_class(label)
+    dialect: Dialect = SqliteDialect() if name == SQLITE else _Postgresql().dialect_class()
+    connections = EngineConnections(Opener(engine, driver, checked["schema"]), driver)
+    return Opened(Database(engine, driver, dialect.compiler, connections), dialect, checked["namespace"])
 
 
-def _sqlite_store(address: Address, options: dict[str, Any]) -> Store:
+def _open_sqlite(address: Address, options: dict[str, Any]) -> Opened:
     engine = make_sqlite_engine(address, options)
-    database = _database(SQLITE, address.label)
+    driver, dialect = SqliteDriver(address.label), SqliteDialect()
     busy_timeout = options["busy_timeout"]
 
     def set_up(engine: Engine) -> None:
         turn_on_write_ahead_log(engine, busy_timeout)
 
-    opener = Opener(engine, database, options["schema"], set_up)
-    return Store(engine, database, PinnedConnections(opener, busy_timeout))
+    connections = PinnedPool(Opener(engine, driver, options["schema"], set_up), busy_timeout)
+    return Opened(Database(engine, driver, dialect.compiler, connections), dialect, options["namespace"])
 
 
-def _postgresql_store(address: Address, options: dict[str, Any]) -> Store:
-    engine = make_postgresql_engine(address, options)
-    database = _database(POSTGRESQL, address.label)
-    opener = Opener(engine, database, options["schema"])
-    connections = ConnectionPool(opener, database, options["pool_size"], options["pool_timeout"])
-    return Store(engine, database, connections, _listener(options, database))
+def _open_postgresql(address: Address, options: dict[str, Any]) -> Opened:
+    postgresql = _Postgresql()
+    engine = postgresql.make_engine(address, options)
+    driver, dialect = postgresql.driver_class(address.label), postgresql.dialect_class()
+    opener = Opener(engine, driver, options["schema"])
+    connections = LifoPool(opener, driver, options["pool_size"], options["pool_timeout"])
+    listener = _listener(postgresql, options, driver)
+    return Opened(Database(engine, driver, dialect.compiler, connections, listener), dialect, options["namespace"])
 
 
-def _listener(options: dict[str, Any], database: Database) -> Opener | None:
-    """Return what connects to ``listen_url``, if there is one."""
+def _listener(postgresql: _Postgresql, options: dict[str, Any], driver: Driver) -> Opener | None:
+    """Return the opener of connections to ``listen_url``; None without this option."""
     url = options["listen_url"]
     if url is None:
         return None
     address = parse_address(url)
     if address.dialect != POSTGRESQL:
-        raise InvalidValueError("the option listen_url is the URL of the PostgreSQL server behind the pooler")
+        raise InvalidValueError(
+            "listen_url must be the URL of the PostgreSQL server itself: postgresql://host/database"
+        )
     given = {**options, **read_options(POSTGRESQL, address.query, {}), "pooler": "detect"}
-    return Opener(make_postgresql_engine(address, given), database.at(address.label), "ignore")
+    return Opener(postgresql.make_engine(address, given), driver.at(address.label), "ignore")
 
 
-def _database(dialect: str, label: str) -> Database:
-    if dialect == SQLITE:
-        return SqliteDatabase(label)
-    # Only here: the driver need not be installed for SQLite.
-    from feedstore.backends.sql.postgresql.database import PostgresqlDatabase
+class _Postgresql:
+    """The parts of PostgreSQL, imported when a PostgreSQL database is opened: SQLite needs no psycopg.
 
-    return PostgresqlDatabase(label)
+    Raises :class:`MissingDriverError` without psycopg 3.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import_module("psycopg")
+            client, driver, dialect = (
+                import_module(f"feedstore.backends.sql.postgresql.{name}") for name in ("client", "driver", "dialect")
+            )
+        except ImportError as error:
+            raise MissingDriverError(
+                'PostgreSQL needs the driver psycopg 3: pip install "feedstore[postgresql]"'
+            ) from error
+        self.make_engine: Any = client.make_engine
+        self.driver_class: Any = driver.PostgresqlDriver
+        self.dialect_class: Any = dialect.PostgresqlDialect

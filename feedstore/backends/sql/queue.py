@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.message_rows import MessageRows, QueueKey
+from feedstore.backends.sql.dialect import MessageRows, QueueKey
 from feedstore.backends.sql.stored import read_count, read_seconds
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
@@ -29,7 +29,7 @@ class SqlQueueStorage(QueueStorage):
 
     @property
     def _rows(self) -> MessageRows:
-        return self.backend.database.message_rows
+        return self.backend.dialect.messages
 
     def _queue(self) -> QueueKey | None:
         namespace = self.backend.written_namespace()
@@ -47,7 +47,7 @@ class SqlQueueStorage(QueueStorage):
             if fitted is not None:
                 raise self.full_error(len(messages))
         self.backend.store.write(self._add, queue, messages)
-        if not self.backend.database.pushes:
+        if not self.backend.dialect.pushes:
             self.backend.publish_topics([self.topic])
 
     def _add(self, connection: Connection, queue: QueueKey, messages: list[bytes]) -> None:
@@ -62,7 +62,7 @@ class SqlQueueStorage(QueueStorage):
         if surplus > 0:
             connection.execute(statements.drop, (queue_id, queue_id, surplus - 1))
             connection.execute(statements.shorten, (surplus, queue_id))
-        if self.backend.database.pushes:
+        if self.backend.dialect.pushes:
             # In the transaction: a receiver that is notified finds the message.
             self.backend.publish_topics([self.topic])
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
 from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_text
-from feedstore.backends.sql.timeline_part import FURTHEST, part_of
-from feedstore.backends.sql.timeline_rows import EntryRow, TimelineRows
+from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
+from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
@@ -35,8 +35,8 @@ class SqlTimelineStorage(TimelineStorage):
     backend: SqlBackend
 
     @property
-    def _timeline_rows(self) -> TimelineRows:
-        return self.backend.database.timeline_rows
+    def _writer(self) -> TimelineWriter:
+        return self.backend.dialect.timelines
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -53,9 +53,7 @@ class SqlTimelineStorage(TimelineStorage):
     ) -> Pending[int | None]:
         """One transaction: every timeline gets them or none."""
         namespace = self.backend.namespace_to_write()
-        return self.backend.write(
-            transaction, self._timeline_rows.add_to_many, namespace, keys, _rows(serialized), max_length
-        )
+        return self.backend.write(transaction, self._writer.add_to_many, namespace, keys, _rows(serialized), max_length)
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
@@ -66,7 +64,7 @@ class SqlTimelineStorage(TimelineStorage):
         """
         namespace = self.backend.namespace_to_write()
         rows = _rows_of_each(deliveries)
-        return self.backend.write(transaction, self.backend.database.delivery_rows.deliver, namespace, rows, limits)
+        return self.backend.write(transaction, self.backend.dialect.deliveries.deliver, namespace, rows, limits)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -82,7 +80,7 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace is None:
             return Pending(0)
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.write(transaction, self._timeline_rows.remove_from_many, namespace, keys, ids)
+        return self.backend.write(transaction, self._writer.remove_from_many, namespace, keys, ids)
 
     def get_slice_from_storage(
         self,
@@ -97,8 +95,8 @@ class SqlTimelineStorage(TimelineStorage):
         if bounds.is_empty:
             return []
         payloads = self._reads_payloads
-        part, parameters = part_of(bounds, start, stop, is_descending(ordering_args), payloads)
-        statement = self.backend.statements.timelines.slice(part)
+        shape, parameters = shape_of(bounds, start, stop, is_descending(ordering_args), payloads)
+        statement = self.backend.statements.timelines.slice(shape)
         rows = self.backend.store.fetch(statement, (self.backend.written_namespace(), key.encode(), *parameters))
         return _entries(key, rows, payloads)
 
@@ -110,8 +108,8 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace is None or bounds.is_empty:
             return {}
         payloads = self._reads_payloads
-        part, parameters = part_of(bounds, start, stop, descending, payloads)
-        slices = self._timeline_rows.fetch_slices(self.backend.store, namespace, keys, part, parameters)
+        shape, parameters = shape_of(bounds, start, stop, descending, payloads)
+        slices = self._writer.fetch_slices(self.backend.store, namespace, keys, shape, parameters)
         return {key: _entries(key, rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
@@ -119,9 +117,9 @@ class SqlTimelineStorage(TimelineStorage):
         payloads = self._reads_payloads
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
-            part, parameters = part_of(bounds, 0, limit, descending, payloads)
+            shape, parameters = shape_of(bounds, 0, limit, descending, payloads)
             header = (self.backend.written_namespace(), key.encode())
-            rows = self.backend.store.fetch(self.backend.statements.timelines.page(part), (*header, *parameters))
+            rows = self.backend.store.fetch(self.backend.statements.timelines.page(shape), (*header, *parameters))
         if not rows:
             return [], self._floor(key)
         return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
@@ -135,8 +133,8 @@ class SqlTimelineStorage(TimelineStorage):
             return dict.fromkeys(keys, ([], None))
         payloads = self._reads_payloads
         # Within empty bounds the floors are read all the same.
-        part, parameters = part_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
-        pages = self._timeline_rows.fetch_pages(self.backend.store, namespace, keys, part, parameters)
+        shape, parameters = shape_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
+        pages = self._writer.fetch_pages(self.backend.store, namespace, keys, shape, parameters)
         return {
             key: (_entries(key, rows, payloads), _floor_above(key, newest_dropped))
             for key, (newest_dropped, rows) in zip(keys, pages, strict=True)
@@ -156,8 +154,8 @@ class SqlTimelineStorage(TimelineStorage):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         if bounds.is_empty:
             return []
-        part, parameters = part_of(bounds, start, stop, descending, payloads=False)
-        statement = self.backend.statements.timelines.hydrated_slice(part)
+        shape, parameters = shape_of(bounds, start, stop, descending, payloads=False)
+        statement = self.backend.statements.timelines.hydrated_slice(shape)
         namespaces = (activities.backend.written_namespace(), self.backend.written_namespace())
         rows = self.backend.store.fetch(statement, (*namespaces, key.encode(), *parameters))
         ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
@@ -182,14 +180,14 @@ class SqlTimelineStorage(TimelineStorage):
         found: set[int] = set()
         for start in range(0, len(activity_ids), _IDS_AT_ONCE):
             ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
-            rows = self.backend.store.fetch(*self._timeline_rows.contained_statement(namespace, key, ids))
+            rows = self.backend.store.fetch(*self._writer.contained_statement(namespace, key, ids))
             found.update(read_ids([activity_id for (activity_id,) in rows], "the timeline", key))
         return found
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """One statement; O(log n) and what it counts."""
-        part, parameters = part_of(bounds, 0, None, descending=True, payloads=False)
-        count: int = self._one_value(self.backend.statements.timelines.count_within(part), key, *parameters[:-2])
+        shape, parameters = shape_of(bounds, 0, None, descending=True, payloads=False)
+        count: int = self._one_value(self.backend.statements.timelines.count_within(shape), key, *parameters[:-2])
         return count
 
     def _count(self, key: str) -> int:
@@ -208,14 +206,14 @@ class SqlTimelineStorage(TimelineStorage):
         namespace = self.backend.written_namespace()
         if namespace is None:
             return Pending(0)
-        return self.backend.write(transaction, self._timeline_rows.trim, namespace, key, min(length, FURTHEST))
+        return self.backend.write(transaction, self._writer.trim, namespace, key, min(length, FURTHEST))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One transaction; O(n)."""
         namespace = self.backend.written_namespace()
         if namespace is None:
             return Pending(None)
-        return self.backend.write(transaction, self._timeline_rows.delete, namespace, key)
+        return self.backend.write(transaction, self._writer.delete, namespace, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
@@ -233,16 +231,16 @@ class SqlTimelineStorage(TimelineStorage):
         """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
         namespace = self.backend.written_namespace()
         if namespace is not None:
-            while self.backend.write(transaction, self._timeline_rows.drop_some, namespace).result:
+            while self.backend.write(transaction, self._writer.drop_some, namespace).result:
                 pass
         return Pending(None)
 
 
-def _rows(serialized: Mapping[int, bytes]) -> list[EntryRow]:
+def _rows(serialized: Mapping[int, bytes]) -> list[StoredEntry]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
 
 
-def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[EntryRow]]:
+def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[StoredEntry]]:
     """Return the rows of each timeline. Timelines that get the same mapping share one list, and equal ids their bytes.
 
     A mapping is as good as another where it is the same object: ``add_to_many`` hands in one for all.

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 
-from feedstore.backends.sql.activity_rows import ActivityRows
+from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.dialect import ActivityRows
 from feedstore.backends.sql.postgresql.arrays import each_id, each_row, in_parts, looked_up
-from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import activity_table
 
 _ROWS_AT_ONCE = 10_000

@@ -1,4 +1,4 @@
-"""A connection to a PostgreSQL server that does not wait for ever, and knows whether a pooler stands in between."""
+"""Connections to PostgreSQL servers with a timeout for every answer, and the engines that open them."""
 
 from __future__ import annotations
 
@@ -9,44 +9,52 @@ from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import psycopg
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from feedstore.backends.sql.address import Address, libpq_options
 
 _Result = TypeVar("_Result")
+# A connection to a server that vanished ends after a minute at most, if the operating system supports keepalives.
+_KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 _MILLISECONDS = 1000
 _LONGEST_GRACE_SECONDS = 5.0
 _CANCEL_SECONDS = 1.0
 DETECT, NONE, SESSION, TRANSACTION = "detect", "none", "session", "transaction"
 REFUSED_SETTINGS = "unsupported startup parameter"
-"""What pgbouncer says, in every language, when a connection begins with the parameter "options"."""
+"""Part of pgbouncer's error, in every language, for a connection that begins with the parameter "options"."""
 
 
 class NoAnswerError(psycopg.OperationalError):
-    """The server accepted a statement and gave no answer in time."""
+    """An error for a server that accepted a statement and gave no answer in time."""
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """How a connection is to behave: the seconds that a statement may take, and the pooler in front of the server."""
+    """The settings of a connection: the seconds that a statement may take, and the pooler in front of the server."""
 
     statement_timeout: float
     pooler: str
 
     @property
     def answer_seconds(self) -> float:
-        """How long the client waits for an answer: a little longer than the server lets a statement take."""
+        """The seconds that the client waits for an answer, a few more than a statement may take on the server."""
         return self.statement_timeout + min(self.statement_timeout, _LONGEST_GRACE_SECONDS)
 
     @property
     def setting(self) -> str:
-        """The setting that lets the server end a statement."""
+        """The setting with which the server ends a slow statement."""
         return f"statement_timeout={math.ceil(self.statement_timeout * _MILLISECONDS)}"
 
 
 class Client(psycopg.Connection[Any]):
     """A connection of psycopg's in autocommit.
 
-    A statement that is not answered within ``answer_seconds`` raises :class:`NoAnswerError` and closes the connection;
-    None waits for ever. ``shares_server`` says that a pooler may run each transaction on another connection to the
-    server: nothing that a session keeps may then be relied on.
+    Attributes:
+        answer_seconds: If a statement is not answered within so many seconds, :class:`NoAnswerError` is raised and the
+            connection is closed. None disables the timeout.
+        shares_server: A pooler may run each transaction on another connection to the server, so the state of a session
+            is not reliable.
     """
 
     answer_seconds: float | None = None
@@ -54,7 +62,7 @@ class Client(psycopg.Connection[Any]):
 
     @classmethod
     def open(cls, arguments: dict[str, Any], wishes: Wishes) -> Self:
-        """Connect. Costs one more round trip where a pooler is to be detected."""
+        """Connect. To detect a pooler costs one more round trip."""
         if wishes.pooler in (DETECT, NONE):
             client = cls._open_with_settings(arguments, wishes)
         else:
@@ -81,7 +89,7 @@ class Client(psycopg.Connection[Any]):
         return cls.connect(**arguments, autocommit=True)
 
     def wait(self, gen: Generator[Any, Any, _Result], *arguments: Any, **options: Any) -> _Result:
-        """Wait for an answer as psycopg does, but no longer than ``answer_seconds``."""
+        """Wait for an answer as psycopg does, but not longer than ``answer_seconds``."""
         seconds = self.answer_seconds
         if seconds is None:
             return super().wait(gen, *arguments, **options)
@@ -95,27 +103,27 @@ class Client(psycopg.Connection[Any]):
         self.answer_seconds = None
         try:
             if self.shares_server:
-                # The server does not know the pooler's statement_timeout.
+                # Behind a pooler the server has no statement_timeout.
                 self.cancel_safe(timeout=_CANCEL_SECONDS)
         except psycopg.Error:
-            # The statement goes on; the client raises the error of the missing answer, which is the cause.
+            # The statement goes on. The caller raises the error of the missing answer, which is the cause.
             return
         finally:
             self.close()
 
-    # psycopg's warns of a connection that nothing closed, such as one that a signal handler's exception left behind;
-    # libpq closes it. This is not written in Python: another such exception would be lost there.
+    # psycopg's own method warns of a connection that was not closed, such as one that an exception of a signal handler
+    # abandoned; libpq closes it. This method is not written in Python, where another such exception would be lost.
     __del__ = staticmethod(bool)  # type: ignore[assignment]
 
 
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
-    """Return whether a pooler stands before the server: it makes up the process id that a connection begins with."""
+    """Return whether a pooler stands before the server: a pooler invents the process id that it gives to a client."""
     row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     return row is None or row[0] != connection.info.backend_pid
 
 
 def _answered(gen: Generator[Any, Any, _Result], seconds: float) -> Generator[Any, Any, _Result]:
-    """Run a generator of psycopg's, and raise :class:`NoAnswerError` when it has waited for so long."""
+    """Run a generator of psycopg's, and raise :class:`NoAnswerError` after ``seconds``."""
     deadline = time.monotonic() + seconds
     try:
         wanted = next(gen)
@@ -127,3 +135,22 @@ def _answered(gen: Generator[Any, Any, _Result], seconds: float) -> Generator[An
     except StopIteration as end:
         result: _Result = end.value
         return result
+
+
+def make_engine(address: Address, options: dict[str, Any]) -> Engine:
+    """Return an engine whose connections are in autocommit and not pooled. It connects to nothing yet."""
+    arguments = {
+        "connect_timeout": math.ceil(options["connect_timeout"]),
+        "application_name": "feedstore",
+        **_KEEPALIVE,
+        **address.libpq,
+        **libpq_options(options),
+    }
+    engine = create_engine(address.url, isolation_level="AUTOCOMMIT", poolclass=NullPool, connect_args=arguments)
+    wishes = Wishes(options["statement_timeout"], options["pooler"])
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: object, record: object, positional: object, keywords: dict[str, Any]) -> Client:
+        return Client.open(keywords, wishes)
+
+    return engine

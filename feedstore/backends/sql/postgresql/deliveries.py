@@ -6,24 +6,24 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.delivery_rows import DeliveryRows, Place, Row, Size
 from feedstore.backends.sql.postgresql import delivery_statements as statements
 from feedstore.backends.sql.postgresql.arrays import in_parts
+from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size
 
 _ROWS_AT_ONCE = 100_000
 
 
-class PostgresqlDeliveryRows(DeliveryRows):
+class PostgresqlDeliveryWriter(DeliveryWriter):
     """Each step is one statement for each 100,000 rows, which arrays bring."""
 
-    def add(self, connection: Connection, rows: list[Row]) -> set[Place]:
+    def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
         """One statement, and another one where some were there before."""
         held: set[Place] = set()
         for part in in_parts(rows, _ROWS_AT_ONCE):
             held.update(self._add_part(connection, part))
         return held
 
-    def _add_part(self, connection: Connection, rows: Sequence[Row]) -> set[Place]:
+    def _add_part(self, connection: Connection, rows: Sequence[PlacedEntry]) -> set[Place]:
         timelines = [timeline for timeline, _, _ in rows]
         ids = [activity_id for _, activity_id, _ in rows]
         data = [data for _, _, data in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -24,16 +24,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import MessageRows, QueueKey, ReceivedMessage
 from feedstore.backends.sql.postgresql.source import notification
-from feedstore.backends.sql.queue_statements import queue_id
-from feedstore.backends.sql.statements import Compiler, this_namespace
+from feedstore.backends.sql.shared_statements import queue_id
 from feedstore.backends.sql.tables import message_table, queue_table
 from feedstore.storage.notify.registry import Topic
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.store import Store
 
 _message = message_table.c
 _now: Any = cast(extract("epoch", func.statement_timestamp()), Double)
@@ -56,25 +54,25 @@ class PostgresqlMessageRows(MessageRows):
         """One statement."""
         connection.execute(self._insert, (queue_id, first - 1, messages))
 
-    def append(self, store: Store, queue: QueueKey, messages: list[bytes], most: int, topic: Topic) -> bool:
+    def append(self, database: Database, queue: QueueKey, messages: list[bytes], most: int, topic: Topic) -> bool:
         """One statement; of a push that does not fit nothing is done, and nobody is told."""
         count = len(messages)
         channel, payloads = notification(topic.namespace, [topic.digest])
         parameters = (*queue, count, count, most, count, messages, channel, payloads[0])
-        return bool(store.write_and_fetch(self._append, parameters))
+        return bool(database.write_and_fetch(self._append, parameters))
 
-    def receive(self, store: Store, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
+    def receive(self, database: Database, queue: QueueKey, limit: int, hidden: float) -> list[ReceivedMessage]:
         """One statement."""
-        rows = store.write_and_fetch(self._receive, (*queue, limit, hidden))
-        return sorted((MessageRow(*row) for row in rows), key=attrgetter("position"))
+        rows = database.write_and_fetch(self._receive, (*queue, limit, hidden))
+        return sorted((ReceivedMessage(*row) for row in rows), key=attrgetter("position"))
 
-    def remove(self, store: Store, queue: QueueKey, row: tuple[int, int, int]) -> bool:
+    def remove(self, database: Database, queue: QueueKey, row: tuple[int, int, int]) -> bool:
         """One statement."""
-        return store.execute(self._remove, (*row, *queue)) > 0
+        return database.execute(self._remove, (*row, *queue)) > 0
 
-    def now(self, store: Store) -> float:
+    def now(self, database: Database) -> float:
         """The server's clock: one round trip."""
-        now: float = store.fetch(self._now, ())[0][0]
+        now: float = database.fetch(self._now, ())[0][0]
         return now
 
 

@@ -6,17 +6,15 @@ import logging
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import StatesReader
 from feedstore.storage.notify.polling import PollingSource
 from feedstore.storage.notify.registry import TopicRegistry, split_digests
 from feedstore.storage.notify.source import ALL_TOPICS, PushedSource
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
-    from feedstore.backends.sql.store import Store
 
 _logger = logging.getLogger("feedstore.backends.sql")
 _CHECK_SECONDS = 60.0
@@ -27,7 +25,7 @@ NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
 
 
 class PostgresqlSource(PushedSource):
-    """One connection of its own, outside the pool, that listens to a channel for each namespace with subscriptions.
+    """A source with a connection of its own, which listens to a channel for each namespace with subscriptions.
 
     A notification holds the digests of the topics that have changed, and arrives when its transaction commits. After a
     lost connection all topics may have changed. After a minute without a notification the source sends a statement to
@@ -35,10 +33,10 @@ class PostgresqlSource(PushedSource):
     ``listen_url`` that goes past the pooler, the source polls once a second.
     """
 
-    def __init__(self, backend: SqlBackend) -> None:
+    def __init__(self, database: Database, read_states: StatesReader) -> None:
         super().__init__()
-        self._backend = backend
-        self._store: Store = backend.store
+        self._database = database
+        self._read_states = read_states
         self._raw: Any = None
         self._channels: set[str] = set()
         self._late: set[bytes] = set()
@@ -46,7 +44,7 @@ class PostgresqlSource(PushedSource):
         self._polling: PollingSource | None = None
 
     def wait(self, registry: TopicRegistry[Any], seconds: float) -> Collection[bytes] | None:
-        """Connects when the registry has topics, and stays connected."""
+        """Wait for notifications. Connect once the registry has topics, and stay connected."""
         if self._polling is not None:
             return self._polling.wait(registry, seconds)
         if self._raw is None and not registry:
@@ -62,7 +60,7 @@ class PostgresqlSource(PushedSource):
             return self._still_works()
         except psycopg.Error as error:
             self._disconnect()
-            raise self._store.database.translated(error) from error
+            raise self._database.driver.translated(error) from error
 
     def wake(self) -> None:
         """End the sleep."""
@@ -72,15 +70,15 @@ class PostgresqlSource(PushedSource):
 
     def _connect(self) -> bool:
         """Connect; return False if a pooler stands in between, and polling begins."""
-        _, raw = self._store.new_connection()
+        _, raw = self._database.new_connection()
         if getattr(raw, "shares_server", False):
             raw.close()
             _logger.warning(
                 "%s: a connection pooler stands before the server, so that changes are polled once a second; pass "
                 "listen_url, the URL of the server itself, to receive them",
-                self._store.label,
+                self._database.label,
             )
-            self._polling = PollingSource(self._backend.newest_ids_in)
+            self._polling = PollingSource(self._read_states)
             return False
         raw.autocommit = True
         raw.add_notify_handler(lambda notify: self._late.update(_digests(notify.payload.encode())))

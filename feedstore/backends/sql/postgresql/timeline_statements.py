@@ -17,11 +17,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
+from feedstore.backends.sql.compiler import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.postgresql.arrays import any_timeline, each_id, each_key, each_row, each_timeline, looked_up
-from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
-from feedstore.backends.sql.timeline_part import Part
-from feedstore.backends.sql.timeline_statements import entries_of, rows_of, timeline_id
+from feedstore.backends.sql.timeline_statements import SliceShape, entries_of, rows_of, timeline_id
 
 _header, _entry = timeline_table.c, entry_table.c
 _ENTRY_COLUMNS = ["timeline_id", "activity_id", "data"]
@@ -38,44 +37,44 @@ class PostgresqlTimelineStatements:
 
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
-        self._slices: dict[Part, str] = {}
-        self._pages: dict[Part, str] = {}
+        self._slices: dict[SliceShape, str] = {}
+        self._pages: dict[SliceShape, str] = {}
         self._find_headers()
         self._change_headers()
         self._insert_entries()
         self._delete_entries()
         self._drop_few()
 
-    def slices(self, part: Part) -> str:
+    def slices(self, shape: SliceShape) -> str:
         """The position of a key and the entries of its part, for each key."""
-        text = self._slices.get(part)
+        text = self._slices.get(shape)
         if text is None:
             wanted = each_key()
             header = _header_of(wanted)
-            entries = rows_of(part, entries_of(part), header.c.id).lateral("slice")
+            entries = rows_of(shape, entries_of(shape), header.c.id).lateral("slice")
             joined = wanted.join(header, true()).join(entries, true())
             statement = select(wanted.c.number, *entries.columns).select_from(joined)
             activity_id = entries.c.activity_id
-            ordered = statement.order_by(wanted.c.number, activity_id.desc() if part.descending else activity_id.asc())
-            text = self._slices[part] = self._compiler.text(ordered, "keys", "namespace", *part.parameters)
+            ordered = statement.order_by(wanted.c.number, activity_id.desc() if shape.descending else activity_id.asc())
+            text = self._slices[shape] = self._compiler.text(ordered, "keys", "namespace", *shape.parameters)
         return text
 
-    def pages(self, part: Part) -> str:
+    def pages(self, shape: SliceShape) -> str:
         """The position of a key, the newest id that a trim dropped and the entries of its part, for each key; one row
         with NULL for the entry where there are none.
         """
-        text = self._pages.get(part)
+        text = self._pages.get(shape)
         if text is None:
             wanted = each_key()
             columns = timeline_table.alias("header").c
             of_key = columns.namespace_id == _namespace, columns.key == wanted.c.key
             header = looked_up(select(columns.id, columns.newest_dropped).where(*of_key), "found")
-            entries = rows_of(part, entries_of(part), header.c.id).lateral("slice")
+            entries = rows_of(shape, entries_of(shape), header.c.id).lateral("slice")
             joined = wanted.join(header, true()).outerjoin(entries, true())
             statement = select(wanted.c.number, header.c.newest_dropped, *entries.columns).select_from(joined)
             activity_id = entries.c.activity_id
-            ordered = statement.order_by(wanted.c.number, activity_id.desc() if part.descending else activity_id.asc())
-            text = self._pages[part] = self._compiler.text(ordered, "keys", "namespace", *part.parameters)
+            ordered = statement.order_by(wanted.c.number, activity_id.desc() if shape.descending else activity_id.asc())
+            text = self._pages[shape] = self._compiler.text(ordered, "keys", "namespace", *shape.parameters)
         return text
 
     def _find_headers(self) -> None:

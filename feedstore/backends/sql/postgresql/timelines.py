@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.postgresql.arrays import in_parts
 from feedstore.backends.sql.postgresql.timeline_statements import PostgresqlTimelineStatements
-from feedstore.backends.sql.statements import Compiler
-from feedstore.backends.sql.timeline_part import Part
-from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
+from feedstore.backends.sql.timeline_statements import SliceShape
+from feedstore.backends.sql.timeline_writer import Header, StoredEntry, TimelineWriter
 
-if TYPE_CHECKING:
-    from feedstore.backends.sql.store import Store
-
-# Each statement after the locks must see what was committed before them, whatever the database's default is.
-BEGIN_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _FLUSHED_AT_ONCE = 100
 _ROWS_AT_ONCE = 100_000
 _FEW_ENTRIES = 4
 
 
-class PostgresqlTimelineRows(TimelineRows):
+class PostgresqlTimelineWriter(TimelineWriter):
     """Each step is one statement, whatever the number of timelines and entries.
 
     Headers are locked in the order of their numbers by the statement that reads them; what comes after it sees all
@@ -35,22 +31,22 @@ class PostgresqlTimelineRows(TimelineRows):
         self._statements = PostgresqlTimelineStatements(compiler)
 
     def fetch_slices(
-        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, database: Database, namespace: str, keys: list[str], shape: SliceShape, parameters: tuple[Any, ...]
     ) -> list[list[tuple[Any, ...]]]:
         """One statement."""
         slices: list[list[tuple[Any, ...]]] = [[] for _ in keys]
-        for row in store.fetch(self._statements.slices(part), (_encoded(keys), namespace, *parameters)):
+        for row in database.fetch(self._statements.slices(shape), (_encoded(keys), namespace, *parameters)):
             slices[row[0] - 1].append(row[1:])
         return slices
 
     def fetch_pages(
-        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, database: Database, namespace: str, keys: list[str], shape: SliceShape, parameters: tuple[Any, ...]
     ) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
         """One statement."""
         dropped: list[bytes | None] = [None for _ in keys]
         pages: list[list[tuple[Any, ...]]] = [[] for _ in keys]
-        for number, newest_dropped, *entry in store.fetch(
-            self._statements.pages(part), (_encoded(keys), namespace, *parameters)
+        for number, newest_dropped, *entry in database.fetch(
+            self._statements.pages(shape), (_encoded(keys), namespace, *parameters)
         ):
             dropped[number - 1] = newest_dropped
             # A timeline without entries in this part has one row, which brings the floor alone.
@@ -110,7 +106,7 @@ class PostgresqlTimelineRows(TimelineRows):
         connection.execute(self._statements.create_headers, (namespace, _encoded(keys), namespace))
 
     def insert(
-        self, connection: Connection, timelines: list[int], array: Any, entries: list[EntryRow]
+        self, connection: Connection, timelines: list[int], array: Any, entries: list[StoredEntry]
     ) -> dict[int, int]:
         """One statement for each 100,000 rows, and another one where some were there before."""
         held: dict[int, int] = defaultdict(int)
@@ -121,7 +117,7 @@ class PostgresqlTimelineRows(TimelineRows):
         return held
 
     def _insert_part(
-        self, connection: Connection, timelines: Sequence[int], entries: Sequence[EntryRow]
+        self, connection: Connection, timelines: Sequence[int], entries: Sequence[StoredEntry]
     ) -> dict[int, int]:
         ids = [activity_id for activity_id, _ in entries]
         data = [data for _, data in entries]

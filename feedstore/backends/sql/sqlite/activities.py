@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
 
-from feedstore.backends.sql.activity_rows import ActivityRows
+from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.dialect import ActivityRows
 from feedstore.backends.sql.sqlite.arrays import each_id, for_each, positions
 from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
-from feedstore.backends.sql.statements import Compiler, this_namespace
 from feedstore.backends.sql.tables import activity_table
 
 

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.delivery_rows import DeliveryRows, Place, Row, Size
 from feedstore.backends.sql.sqlite.arrays import numbers, positions
 from feedstore.backends.sql.sqlite.rows import RowInserts
-from feedstore.backends.sql.sqlite.timelines import SqliteTimelineRows
-from feedstore.backends.sql.statements import Compiler
+from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWriter
 from feedstore.backends.sql.tables import entry_table
+from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size
 
 _WIDELY_SHARED = 8
 
 
-class SqliteDeliveryRows(DeliveryRows):
+class SqliteDeliveryWriter(DeliveryWriter):
     """Adding is a few statements for all timelines; dropping runs once for each timeline, which is no round trip
     away.
     """
 
-    def __init__(self, compiler: Compiler, timelines: SqliteTimelineRows) -> None:
+    def __init__(self, compiler: Compiler, timelines: SqliteTimelineWriter) -> None:
         super().__init__(timelines)
         self._statements = timelines.statements
         self._inserts = RowInserts(compiler, entry_table)
 
-    def add(self, connection: Connection, rows: list[Row]) -> set[Place]:
+    def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
         """Which are there is asked first."""
         timelines, ids = numbers([row[0] for row in rows]), b"".join([row[1] for row in rows])
         found = connection.execute(self._statements.held, (timelines, ids)).fetchall()
@@ -38,7 +38,7 @@ class SqliteDeliveryRows(DeliveryRows):
         connection.executemany(self._statements.replace, replaced)
         return places
 
-    def _insert(self, connection: Connection, rows: list[Row]) -> None:
+    def _insert(self, connection: Connection, rows: list[PlacedEntry]) -> None:
         """Insert entries, in one of three ways: one statement for each entry that many timelines get, one for all that
         are mere references, or one for each 250.
         """

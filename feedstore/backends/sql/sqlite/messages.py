@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import BigInteger, Double, bindparam, delete, insert, select, update
 
+from feedstore.backends.sql.compiler import Compiler, limited
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.message_rows import MessageRow, MessageRows, QueueKey
-from feedstore.backends.sql.queue_statements import queue_id
-from feedstore.backends.sql.statements import Compiler, limited
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import MessageRows, QueueKey, ReceivedMessage
+from feedstore.backends.sql.shared_statements import queue_id
 from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import message_table, queue_table
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.store import Store
 
 _message = message_table.c
 
@@ -49,25 +47,25 @@ class SqliteMessageRows(MessageRows):
         rows = [(queue_id, first + number, 0.0, 0, data) for number, data in enumerate(messages)]
         connection.executemany(self._insert, rows)
 
-    def receive(self, store: Store, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
+    def receive(self, database: Database, queue: QueueKey, limit: int, hidden: float) -> list[ReceivedMessage]:
         """One transaction; an empty queue is only read."""
-        if not store.fetch(self._find, (*queue, time.time(), 1)):
+        if not database.fetch(self._find, (*queue, time.time(), 1)):
             return []
-        return store.write(self._take, queue, limit, hidden)
+        return database.write(self._take, queue, limit, hidden)
 
-    def _take(self, connection: Connection, queue: QueueKey, limit: int, hidden: float) -> list[MessageRow]:
+    def _take(self, connection: Connection, queue: QueueKey, limit: int, hidden: float) -> list[ReceivedMessage]:
         now = time.time()
         found = connection.execute(self._find, (*queue, now, limit)).fetchall()
         rows = [
-            MessageRow(number, place, read_count(delivery, "a message's number of deliveries") + 1, data)
+            ReceivedMessage(number, place, read_count(delivery, "a message's number of deliveries") + 1, data)
             for number, place, delivery, data in found
         ]
         connection.executemany(self._hide, [(now + hidden, row.delivery, row.queue_id, row.position) for row in rows])
         return rows
 
-    def remove(self, store: Store, queue: QueueKey, row: tuple[int, int, int]) -> bool:
+    def remove(self, database: Database, queue: QueueKey, row: tuple[int, int, int]) -> bool:
         """One transaction."""
-        return store.write(self._take_away, queue, row)
+        return database.write(self._take_away, queue, row)
 
     def _take_away(self, connection: Connection, queue: QueueKey, row: tuple[int, int, int]) -> bool:
         was_there: bool = connection.execute(self._remove, (*row, *queue)).rowcount > 0
@@ -75,6 +73,6 @@ class SqliteMessageRows(MessageRows):
             connection.execute(self._shorten, (1, row[0]))
         return was_there
 
-    def now(self, store: Store) -> float:
+    def now(self, database: Database) -> float:
         """The machine's clock, which all processes share that write to the file."""
         return time.time()

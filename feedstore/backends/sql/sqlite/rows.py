@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Table, bindparam, insert, select
 
+from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.statements import Compiler, this_namespace
 
 _SIZES = (250, 50, 10)
 

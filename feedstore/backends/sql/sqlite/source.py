@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Select, bindparam, func, select
 
+from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.statements import this_namespace
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import StatesReader
 from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.tables import entry_table, queue_table, timeline_table
 from feedstore.storage.notify.polling import PollingSource
 from feedstore.storage.notify.registry import Kind, TopicRegistry
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
-    from feedstore.backends.sql.statements import Compiler
-    from feedstore.backends.sql.store import Store
 
 POLL_SECONDS = 0.1
 _SIZES = (1, 20, 500)
 
 
 class SqliteSource(PollingSource):
-    """Asks SQLite ten times a second whether another connection has committed, which needs no read of the file. Only if
-    one has, the headers of the timelines with subscriptions are compared with those of the last poll.
+    """A source that polls a file ten times a second.
 
-    It uses the connection of the dispatcher's own thread, so it finds the writes of this process's other threads too.
-    Each added or removed entry changes its timeline's header, at any position.
+    It asks SQLite whether another connection has committed, which needs no read of the file. Only if one has, it
+    compares the headers of the timelines with subscriptions with those of the last poll. It uses the connection of the
+    dispatcher's own thread, so it finds the writes of this process's other threads too. Each added or removed entry
+    changes its timeline's header, at any position.
     """
 
-    def __init__(self, backend: SqlBackend) -> None:
-        super().__init__(backend.newest_ids_in, POLL_SECONDS)
-        self._store: Store = backend.store
-        self._heads = Heads(backend.database.compiler)
+    def __init__(self, database: Database, compiler: Compiler, read_states: StatesReader) -> None:
+        super().__init__(read_states, POLL_SECONDS)
+        self._database = database
+        self._heads = Heads(compiler)
         self._seen: tuple[Any, ...] = ()
 
     def poll(self, registry: TopicRegistry[Any]) -> list[bytes]:
         """One statement, and one more for each 500 keys if another connection has committed or keys were added."""
         if not registry:
             return []
-        seen = (registry.version, *self._store.read(_data_version))
+        seen = (registry.version, *self._database.read(_data_version))
         if seen == self._seen:
             return []
         # Only after the poll: if it fails, the next poll must find the change again.
@@ -51,13 +49,12 @@ class SqliteSource(PollingSource):
 
     def fetch_states(self, namespace: str, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
         """One statement."""
-        found = self._store.namespaces.find(namespace)
-        return {} if found is None else self._heads.fetch(self._store, kind, found, keys)
+        found = self._database.namespaces.find(namespace)
+        return {} if found is None else self._heads.fetch(self._database, kind, found, keys)
 
 
 class Heads:
-    """Statements that read the newest entries or messages of many timelines or queues, compiled for some numbers of
-    keys."""
+    """The statements that read the states of many timelines or queues, compiled for a few numbers of keys."""
 
     def __init__(self, compiler: Compiler) -> None:
         self._texts = {
@@ -66,11 +63,11 @@ class Heads:
             for size in _SIZES
         }
 
-    def fetch(self, store: Store, kind: Kind, namespace: str, keys: list[str]) -> dict[str, tuple[Any, ...]]:
-        """Return ``{key: state}`` of up to 500 timelines or queues, without the missing ones; each write changes it."""
+    def fetch(self, database: Database, kind: Kind, namespace: str, keys: list[str]) -> dict[str, tuple[Any, ...]]:
+        """Return ``{key: state}`` of up to 500 timelines or queues that exist. Each write changes the state."""
         size = next(size for size in _SIZES if size >= len(keys))
         padded = [key.encode() for key in keys] + [b""] * (size - len(keys))
-        rows = store.fetch(self._texts[kind, size], (namespace, *padded))
+        rows = database.fetch(self._texts[kind, size], (namespace, *padded))
         return {read_text(row[0], "the key of a timeline or queue"): tuple(row[1:]) for row in rows}
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, bindparam, delete, func, insert, literal_column, null, select, update
 
+from feedstore.backends.sql.compiler import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.sqlite.arrays import each, each_bytes, each_id, for_each
-from feedstore.backends.sql.statements import Compiler, limited, row_at, this_namespace
 from feedstore.backends.sql.tables import entry_table, timeline_table
 from feedstore.backends.sql.timeline_statements import is_header, timeline_id
 

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.arrays import numbers, positions, texts
 from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
 from feedstore.backends.sql.sqlite.timeline_statements import SqliteTimelineStatements
-from feedstore.backends.sql.statements import Compiler
 from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import entry_table
-from feedstore.backends.sql.timeline_part import Part
-from feedstore.backends.sql.timeline_rows import EntryRow, Header, TimelineRows
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.store import Store
+from feedstore.backends.sql.timeline_statements import SliceShape, TimelineStatements
+from feedstore.backends.sql.timeline_writer import Header, StoredEntry, TimelineWriter
 
 _FLUSHED_AT_ONCE = 100
 _ONLY_INTS = frozenset({int})
 _ESCAPED_NUL = "\\u0000"
 
 
-class SqliteTimelineRows(TimelineRows):
+class SqliteTimelineWriter(TimelineWriter):
     """Each step of a fan-out is one statement over all its timelines; only dropping the oldest runs once for each.
 
     BEGIN IMMEDIATE has locked the database, which stands for the locks of all headers. A fan-out of one activity to
@@ -33,25 +31,25 @@ class SqliteTimelineRows(TimelineRows):
     1.7, dropping by a trigger 9 or by ``(timeline, id) IN (…)`` 10.
     """
 
-    def __init__(self, compiler: Compiler) -> None:
+    def __init__(self, compiler: Compiler, shared: TimelineStatements) -> None:
         self.statements = SqliteTimelineStatements(compiler)
+        self._shared = shared
         self._inserts = RowInserts(compiler, entry_table)
         self._namespace_ids = NamespaceIds(compiler)
 
     def fetch_slices(
-        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, database: Database, namespace: str, keys: list[str], shape: SliceShape, parameters: tuple[Any, ...]
     ) -> list[list[tuple[Any, ...]]]:
         """One statement for each in one transaction: to ask SQLite again costs no more than to ask for more."""
-        text = store.statements.timelines.slice(part)
-        return store.read(_fetch_each, text, [(namespace, key.encode(), *parameters) for key in keys])
+        text = self._shared.slice(shape)
+        return database.read(_fetch_each, text, [(namespace, key.encode(), *parameters) for key in keys])
 
     def fetch_pages(
-        self, store: Store, namespace: str, keys: list[str], part: Part, parameters: tuple[Any, ...]
+        self, database: Database, namespace: str, keys: list[str], shape: SliceShape, parameters: tuple[Any, ...]
     ) -> list[tuple[bytes | None, list[tuple[Any, ...]]]]:
         """One statement for each in one transaction; two where no entry brings the floor along."""
-        statements = store.statements.timelines
         each = [(namespace, key.encode(), *parameters) for key in keys]
-        return store.read(_fetch_pages, statements.page(part), statements.newest_dropped, each)
+        return database.read(_fetch_pages, self._shared.page(shape), self._shared.newest_dropped, each)
 
     def contained_statement(self, namespace: str, key: str, activity_ids: list[bytes]) -> tuple[str, Any]:
         """One look-up for each id."""
@@ -104,7 +102,7 @@ class SqliteTimelineRows(TimelineRows):
         return {key.decode(): (timeline, length) for key, timeline, length in rows}
 
     def insert(
-        self, connection: Connection, timelines: list[int], array: str, entries: list[EntryRow]
+        self, connection: Connection, timelines: list[int], array: str, entries: list[StoredEntry]
     ) -> dict[int, int]:
         """A bounded number of statements for each timeline or each entry, whichever are fewer."""
         held: dict[int, int] = defaultdict(int)
@@ -121,7 +119,7 @@ class SqliteTimelineRows(TimelineRows):
                 self._replace(connection, ((data, timeline, activity_id) for (timeline,) in holders))
         return held
 
-    def _insert_into_one(self, connection: Connection, timeline: int, entries: list[EntryRow]) -> int:
+    def _insert_into_one(self, connection: Connection, timeline: int, entries: list[StoredEntry]) -> int:
         """Add entries to one timeline and return how many were new. In their order: SQLite then finds each beside the
         one before."""
         if all(data is None for _, data in entries):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from feedstore import connect
-from feedstore.backends.sql.sqlite import log
+from feedstore.backends.sql.sqlite import engine
 from feedstore.storage import TimelineStorage
 from feedstore.testing.processes import CHILD_SECONDS, Child
 
@@ -23,9 +23,9 @@ KEYS = [f"key{number}" for number in range(300)]
 @pytest.fixture(autouse=True)
 def short_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the log be too long at one megabyte, and with as much more after a checkpoint that could not empty it."""
-    monkeypatch.setattr(log, "LONGEST_LOG_BYTES", MEGABYTE)
-    monkeypatch.setattr(log, "_MORE_BYTES", MEGABYTE)
-    monkeypatch.setattr(log, "_WRITES_PER_CHECK", 1)
+    monkeypatch.setattr(engine, "LONGEST_LOG_BYTES", MEGABYTE)
+    monkeypatch.setattr(engine, "_MORE_BYTES", MEGABYTE)
+    monkeypatch.setattr(engine, "_WRITES_PER_CHECK", 1)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _read_in_child(running: ExitStack, path: str) -> None:
 
 def test_writes_go_on_while_one_read_keeps_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is tried again only once it has grown, and emptied by a write after the read has ended."""
-    monkeypatch.setattr(log, "_LONGEST_WAIT_MILLISECONDS", 10)
+    monkeypatch.setattr(engine, "_LONGEST_WAIT_MILLISECONDS", 10)
     path = tmp_path / "feeds.db"
     with connect(f"sqlite:///{path}") as backend:
         timelines = backend.timeline_storage()

@@ -177,7 +177,7 @@ def test_a_flush_reads_its_own_namespace_alone(backend: SqlBackend) -> None:
     for name in ("neighbour", backend.namespace):
         backend.with_namespace(name).timeline_storage().add_to_many([f"{number}" for number in range(5000)], [1])
     backend.store.write(lambda connection: connection.execute("ANALYZE feedstore_timeline"))
-    statement = backend.database.timeline_rows._statements.some_headers  # type: ignore[attr-defined]
+    statement = backend.dialect.timelines._statements.some_headers  # type: ignore[attr-defined]
     rows = backend.store.fetch(f"EXPLAIN ANALYZE {statement}", (backend.namespace, 100))
     plan = "\n".join(row for (row,) in rows)
     assert "uq_feedstore_timeline_namespace_id_key" in plan, plan

@@ -21,12 +21,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 import soak
 from feedstore.backends.sql import SqlBackend
-from feedstore.backends.sql.pool import ConnectionPool
+from feedstore.backends.sql.pools import LifoPool
 from feedstore.errors import StorageTimeoutError
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
-_FILES = ("sql/pool.py", "sql/store.py", "sql/connection.py", "postgresql/client.py", "postgresql/database.py")
-
+_FILES = ("sql/pools.py", "sql/database.py", "sql/connection.py", "postgresql/client.py", "postgresql/driver.py")
+_ENGINE_FILES = ("sql/connection.py", "sql/database.py")
 
 # The instructions after which CPython runs signal handlers: calls, the beginning of a function, the end of a loop.
 _CHECKPOINTS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
@@ -86,7 +86,7 @@ def test_an_engine_that_was_handed_in(database_url: str) -> None:
     with SqlBackend(engine=engine) as backend:
         _write(backend)
         position = 0
-        while _interrupted_at(position, _write, backend, ("sql/pool.py", "sql/store.py")) is not None:
+        while _interrupted_at(position, _write, backend, _ENGINE_FILES) is not None:
             assert sys.exc_info() == (None, None, None)
             _assert_sound(backend)
             position += 3
@@ -98,7 +98,7 @@ def test_an_error_of_a_full_pool_has_no_other_context(database_url: str) -> None
     with SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
         backend.ping()
         pool = backend.store._connections
-        assert isinstance(pool, ConnectionPool)
+        assert isinstance(pool, LifoPool)
         (process,) = pool._processes.values()
         held: list[Any] = []
         pool._take(process, held)
@@ -114,7 +114,7 @@ def test_a_connection_whose_place_was_lost_is_replaced(database_url: str) -> Non
     with SqlBackend(database_url, pool_size=2, pool_timeout=0.1) as backend:
         backend.ping()
         pool = backend.store._connections
-        assert isinstance(pool, ConnectionPool)
+        assert isinstance(pool, LifoPool)
         (process,) = pool._processes.values()
         hands: list[list[Any]] = [[], []]
         for hand in hands:

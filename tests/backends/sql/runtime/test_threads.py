@@ -103,7 +103,7 @@ def test_closing_while_the_first_call_prepares_leaves_nothing_open(
         inside.set()
         assert closed.wait(30)
 
-    monkeypatch.setattr("feedstore.backends.sql.opener.prepare_schema", prepare)
+    monkeypatch.setattr("feedstore.backends.sql.connection.prepare_schema", prepare)
     thread = threading.Thread(target=backend.ping)
     thread.start()
     assert inside.wait(30)

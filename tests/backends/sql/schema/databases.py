@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, inspect, text
 
-from feedstore.backends.sql.migration import migration_transaction, run_downgrade, run_upgrade
 from feedstore.backends.sql.schema import VERSION_TABLE
+from feedstore.backends.sql.schema.migration import migration_transaction, run_downgrade, run_upgrade
 
 OTHER_TABLE = "other_application"
 _ROWS_AT_0001 = (

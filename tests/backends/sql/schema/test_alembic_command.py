@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import Engine
 
 from backends.sql.schema import databases
-from feedstore.backends.sql.migration import MIGRATIONS
 from feedstore.backends.sql.schema import HEAD
+from feedstore.backends.sql.schema.migration import MIGRATIONS
 
 
 def alembic(

@@ -15,10 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from backends.sql.schema import databases
 from feedstore import connect
-from feedstore.backends.sql import migration
 from feedstore.backends.sql.address import parse_address
-from feedstore.backends.sql.migration import migration_transaction
-from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema, prepare_schema
+from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema, migration, prepare_schema
+from feedstore.backends.sql.schema.migration import migration_transaction
 
 PROCESSES = 4
 SECONDS = 60

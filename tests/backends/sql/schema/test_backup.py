@@ -13,10 +13,9 @@ import pytest
 from sqlalchemy import Engine, create_engine
 
 from backends.sql.schema import databases
-from feedstore.backends.sql import backup
 from feedstore.backends.sql.address import parse_address
-from feedstore.backends.sql.administration import Change, upgrade_database
-from feedstore.backends.sql.schema import HEAD
+from feedstore.backends.sql.schema import HEAD, backup
+from feedstore.backends.sql.schema.administration import Change, upgrade_database
 from feedstore.errors import StorageError
 from postgresql_programs import find_programs
 from servers.postgresql import PostgreSQLServer

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event, inspect
 
 import feedstore
 from backends.sql.schema import databases
-from feedstore.backends.sql.migration import MIGRATIONS, revision_titles
 from feedstore.backends.sql.schema import HEAD, REVISIONS, SchemaState, detect_schema
+from feedstore.backends.sql.schema.migration import MIGRATIONS, revision_titles
 from feedstore.backends.sql.tables import metadata
 from feedstore.errors import InvalidValueError
 

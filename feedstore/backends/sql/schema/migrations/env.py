@@ -12,8 +12,8 @@ from alembic.util import CommandError
 from sqlalchemy import MetaData
 
 from feedstore.backends.sql.address import parse_address
-from feedstore.backends.sql.administration import database_engine
-from feedstore.backends.sql.migration import CONTEXT_OPTIONS, migration_transaction
+from feedstore.backends.sql.schema.administration import database_engine
+from feedstore.backends.sql.schema.migration import CONTEXT_OPTIONS, migration_transaction
 from feedstore.backends.sql.tables import TABLE_PREFIX, metadata
 from feedstore.errors import FeedstoreError, InvalidValueError
 

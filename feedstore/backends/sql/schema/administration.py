@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
-from feedstore.backends.sql.backup import back_up
-from feedstore.backends.sql.migration import migration_transaction, revision_titles, run_downgrade, run_upgrade
-from feedstore.backends.sql.opening import open_store
-from feedstore.backends.sql.schema import (
+from feedstore.backends.sql.opening import open_url
+from feedstore.backends.sql.schema.backup import back_up
+from feedstore.backends.sql.schema.migration import migration_transaction, revision_titles, run_downgrade, run_upgrade
+from feedstore.backends.sql.schema.states import (
     BASE,
     HEAD,
     REVISIONS,
@@ -122,15 +122,15 @@ def downgrade_database(
 @contextmanager
 def database_engine(url: str) -> Iterator[Engine]:
     """Give the engine of the backend that the URL describes. The driver's errors are translated."""
-    store, _ = open_store(url, {})
+    database = open_url(url, {}).database
     try:
-        yield store.engine
-    except (DBAPIError, store.database.driver_error) as error:
+        yield database.engine
+    except (DBAPIError, database.driver.error) as error:
         # SQLAlchemy's exception repeats the statement and adds nothing that the driver's does not say.
         cause = getattr(error, "orig", None) or error
-        raise store.database.translated(cause) from cause
+        raise database.driver.translated(cause) from cause
     finally:
-        store.close()
+        database.close()
 
 
 def _plan(engine: Engine, connection: Connection, revision: str) -> tuple[str, str]:

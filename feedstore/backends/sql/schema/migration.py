@@ -19,13 +19,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from feedstore.backends.sql.migrations.versions import (
+from feedstore.backends.sql.schema.migrations.versions import (
     revision_0001_tables,
     revision_0002_timeline_length,
     revision_0003_queues,
     revision_0004_fillfactor,
 )
-from feedstore.backends.sql.schema import BASE, VERSION_TABLE
+from feedstore.backends.sql.schema.states import BASE, VERSION_TABLE
 
 _alembic_logger = logging.getLogger("alembic.runtime.migration")
 MIGRATIONS = Path(__file__).parent / "migrations"

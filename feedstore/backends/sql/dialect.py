@@ -1,0 +1,106 @@
+"""The dialects of SQL: how each database reads and writes many rows, and how it announces changes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from feedstore.backends.sql.compiler import Compiler
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.shared_statements import Statements
+from feedstore.backends.sql.timeline_writer import DeliveryWriter, TimelineWriter
+from feedstore.storage.notify.registry import Kind, Topic
+from feedstore.storage.notify.source import TopicSource
+
+StatesReader = Callable[[str, Kind, list[str]], Mapping[str, Any]]
+"""Returns the states of a namespace's timelines or queues, by key: ``newest_ids_in`` of a backend."""
+
+
+class Dialect(ABC):
+    """The statements of one kind of database. Subclasses hold no connection and no state that a call changes."""
+
+    activities: ActivityRows
+    timelines: TimelineWriter
+    deliveries: DeliveryWriter
+    messages: MessageRows
+    pushes = False
+    """Whether :meth:`notify` reaches other processes, and this one."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self.compiler = compiler
+        self.statements = Statements(compiler)
+
+    @abstractmethod
+    def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:
+        """Return the source from which the dispatcher receives changes."""
+
+    def notify(self, database: Database, namespace: str, digests: Sequence[bytes]) -> None:
+        """Publish changes to every process. Inside a transaction they are published by its commit.
+
+        Only a dialect that :attr:`pushes` has this method.
+        """
+        raise NotImplementedError
+
+
+class ActivityRows(ABC):
+    """The rows of activities: reads of many ids, and bulk writes. A write runs inside a transaction."""
+
+    @abstractmethod
+    def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
+        """Store ``(id, data)`` and replace the data of stored ids; return how many ids were new."""
+
+    @abstractmethod
+    def remove_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """Return the statement, with its parameters, that removes ids."""
+
+    @abstractmethod
+    def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
+        """Return the statement, with its parameters, that reads ``(id, data)`` of the ids that are stored."""
+
+
+class QueueKey(NamedTuple):
+    """The namespace and the name of a queue."""
+
+    namespace: str
+    name: bytes
+
+
+class ReceivedMessage(NamedTuple):
+    """A message as a consumer receives it: its queue, its position, the number of the delivery, and its bytes."""
+
+    queue_id: int
+    position: int
+    delivery: int
+    data: bytes
+
+
+class MessageRows(ABC):
+    """The rows of messages. Two consumers never receive the same delivery, and do not wait for each other."""
+
+    @abstractmethod
+    def add(self, connection: Connection, queue_id: int, first: int, messages: list[bytes]) -> None:
+        """Insert messages at the positions from ``first`` on, visible to every consumer."""
+
+    def append(
+        self, database: Database, queue: QueueKey, messages: list[bytes], most: int, topic: Topic
+    ) -> bool | None:
+        """Add messages at the end and notify, in one statement.
+
+        Returns:
+            Whether they fitted; None, with nothing done, if this dialect needs a transaction.
+        """
+        return None
+
+    @abstractmethod
+    def receive(self, database: Database, queue: QueueKey, limit: int, hidden: float) -> list[ReceivedMessage]:
+        """Return the oldest visible messages, and hide them for ``hidden`` seconds."""
+
+    @abstractmethod
+    def remove(self, database: Database, queue: QueueKey, row: tuple[int, int, int]) -> bool:
+        """Remove the message with a queue's number, a position and a delivery; return whether it was there."""
+
+    @abstractmethod
+    def now(self, database: Database) -> float:
+        """Return the time of the clock that hides messages, in seconds since 1970."""
