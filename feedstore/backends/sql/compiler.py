@@ -6,13 +6,15 @@ Measured: the newest 25 of a timeline on SQLite reach 0.12 of the rate of bare s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Dialect, Select, String, Table, bindparam, literal_column, select
 from sqlalchemy.sql.expression import ClauseElement
 
 from feedstore.backends.sql.tables import namespace_table
+
+_Value = TypeVar("_Value")
 
 
 class Compiler:
@@ -50,6 +52,15 @@ def this_namespace(name: str = "namespace") -> Any:
     """
     found = select(namespace_table.c.id).where(namespace_table.c.name == bindparam(name, type_=String))
     return found.scalar_subquery()
+
+
+def in_parts(values: Sequence[_Value], size: int) -> Iterator[Sequence[_Value]]:
+    """Yield the values in parts of ``size``, so that each statement has a bounded length and time."""
+    if len(values) <= size:
+        yield values
+    else:
+        for start in range(0, len(values), size):
+            yield values[start : start + size]
 
 
 def next_after(key: bytes) -> bytes:

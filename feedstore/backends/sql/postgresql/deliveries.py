@@ -5,74 +5,80 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from feedstore.backends.sql.compiler import in_parts
 from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.postgresql import delivery_statements as statements
-from feedstore.backends.sql.postgresql.arrays import in_parts
-from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size
+from feedstore.backends.sql.postgresql.statements import load_statements
+from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size, TimelineWriter
 
-_ROWS_AT_ONCE = 100_000
+_ROWS_PER_STATEMENT = 100_000
 
 
 class PostgresqlDeliveryWriter(DeliveryWriter):
-    """Each step is one statement for each 100,000 rows, which arrays bring."""
+    """The deliveries with limits. Each step is one statement for each 100,000 rows, which it takes as arrays."""
+
+    def __init__(self, timelines: TimelineWriter) -> None:
+        super().__init__(timelines)
+        self._statements = load_statements("deliveries")
 
     def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
-        """One statement, and another one where some were there before."""
+        """Use one statement, and another one if some entries were stored before."""
         held: set[Place] = set()
-        for part in in_parts(rows, _ROWS_AT_ONCE):
+        for part in in_parts(rows, _ROWS_PER_STATEMENT):
             held.update(self._add_part(connection, part))
         return held
 
     def _add_part(self, connection: Connection, rows: Sequence[PlacedEntry]) -> set[Place]:
-        timelines = [timeline for timeline, _, _ in rows]
-        ids = [activity_id for _, activity_id, _ in rows]
-        data = [data for _, _, data in rows]
-        if any(data):
-            held = connection.execute(statements.INSERT_ROWS, (timelines, ids, data, len(rows))).fetchall()
-        else:
-            held = connection.execute(statements.INSERT_IDS, (timelines, ids, len(rows))).fetchall()
-        places = set(held)
+        has_data = any(data for _, _, data in rows)
+        insert, replace = ("insert_rows", "replace_rows") if has_data else ("insert_ids", "remove_data")
+        parameters = {**_arrays(rows, has_data), "count": len(rows)}
+        places: set[Place] = set(connection.execute(self._statements[insert], parameters).fetchall())
         if places:
             replaced = [row for row in rows if row[:2] in places]
-            timelines, ids = [row[0] for row in replaced], [row[1] for row in replaced]
-            if any(data):
-                connection.execute(statements.REPLACE_ROWS, (timelines, ids, [row[2] for row in replaced]))
-            else:
-                connection.execute(statements.REMOVE_DATA, (timelines, ids))
+            connection.execute(self._statements[replace], _arrays(replaced, has_data))
         return places
 
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
-        """Two statements."""
+        """Use two statements."""
         dropped: list[Place] = []
-        connection.execute(statements.NO_COMPILER)
-        for part in in_parts(payloads, _ROWS_AT_ONCE):
-            parameters = ([timeline for timeline, _ in part], [data for _, data in part], limit)
-            dropped += connection.execute(statements.DROP_SAME, parameters).fetchall()
+        connection.execute(self._statements["no_compiler"])
+        for part in in_parts(payloads, _ROWS_PER_STATEMENT):
+            parameters = {
+                "timelines": [timeline for timeline, _ in part],
+                "data": [data for _, data in part],
+                "newest": limit,
+            }
+            dropped += connection.execute(self._statements["drop_same"], parameters).fetchall()
         return dropped
 
     def remove(self, connection: Connection, places: list[Place]) -> dict[int, int]:
-        """One statement."""
+        """Use one statement."""
         removed: dict[int, int] = {}
-        for part in in_parts(sorted(places), _ROWS_AT_ONCE):
-            parameters = ([timeline for timeline, _ in part], [activity_id for _, activity_id in part])
-            for timeline, count in connection.execute(statements.DELETE_PLACES, parameters).fetchall():
+        for part in in_parts(sorted(places), _ROWS_PER_STATEMENT):
+            parameters = {"timelines": [timeline for timeline, _ in part], "ids": [each for _, each in part]}
+            for timeline, count in connection.execute(self._statements["delete_places"], parameters).fetchall():
                 removed[timeline] = removed.get(timeline, 0) + count
         return removed
 
     def resize(self, connection: Connection, sizes: Mapping[int, Size], wanted: bool) -> list[Place]:
-        """One statement for the timelines that lose no entry, and one for those that lose a number of the same order of
-        magnitude, powers of two.
+        """Use one statement for the timelines that lose no entry, and one for each magnitude of a loss.
+
+        Losses of the same magnitude lie between the same powers of two.
         """
         groups: dict[int, dict[int, Size]] = defaultdict(dict)
         for timeline, size in sizes.items():
             groups[size.surplus.bit_length()][timeline] = size
         dropped: list[Place] = []
         for magnitude, group in groups.items():
-            lengths = [size.after for size in group.values()]
+            lengths = {"timelines": list(group), "lengths": [size.after for size in group.values()]}
             if not magnitude:
-                connection.execute(statements.SET_LENGTHS, (list(group), lengths))
+                connection.execute(self._statements["set_lengths"], lengths)
                 continue
             surplus = [size.surplus for size in group.values()]
-            parameters = (list(group), lengths, surplus, max(surplus), wanted)
-            dropped += connection.execute(statements.DROP_OLDEST, parameters).fetchall()
+            parameters = {**lengths, "surplus": surplus, "largest": max(surplus), "wanted": wanted}
+            dropped += connection.execute(self._statements["drop_oldest"], parameters).fetchall()
         return dropped
+
+
+def _arrays(rows: Sequence[PlacedEntry], has_data: bool) -> dict[str, object]:
+    arrays: dict[str, object] = {"timelines": [row[0] for row in rows], "ids": [row[1] for row in rows]}
+    return {**arrays, "data": [row[2] for row in rows]} if has_data else arrays

@@ -28,10 +28,10 @@ class PostgresqlDialect(Dialect):
     def __init__(self) -> None:
         dialect: Any = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
         super().__init__(_BinaryCompiler(dialect, insert))
-        self.activities = PostgresqlActivityRows(self.compiler)
+        self.activities = PostgresqlActivityRows()
         self.timelines = PostgresqlTimelineWriter(self.compiler)
         self.deliveries = PostgresqlDeliveryWriter(self.timelines)
-        self.messages = PostgresqlMessageRows(self.compiler)
+        self.messages = PostgresqlMessageRows()
 
     def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:
         """Return a source that listens on a connection of its own."""

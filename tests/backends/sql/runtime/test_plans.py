@@ -11,6 +11,7 @@ import pytest
 from backends.sql.runtime.faulty import Fault
 from feedstore import Activity
 from feedstore.backends.sql import SqlBackend
+from feedstore.backends.sql.postgresql.statements import load_statements
 from feedstore.storage import Filter, TimelineStorage
 from feedstore.testing.samples import make_activities
 
@@ -177,8 +178,8 @@ def test_a_flush_reads_its_own_namespace_alone(backend: SqlBackend) -> None:
     for name in ("neighbour", backend.namespace):
         backend.with_namespace(name).timeline_storage().add_to_many([f"{number}" for number in range(5000)], [1])
     backend.store.write(lambda connection: connection.execute("ANALYZE feedstore_timeline"))
-    statement = backend.dialect.timelines._statements.some_headers  # type: ignore[attr-defined]
-    rows = backend.store.fetch(f"EXPLAIN ANALYZE {statement}", (backend.namespace, 100))
+    statement = load_statements("timelines")["some_headers"]
+    rows = backend.store.fetch(f"EXPLAIN ANALYZE {statement}", {"namespace": backend.namespace, "limit": 100})
     plan = "\n".join(row for (row,) in rows)
     assert "uq_feedstore_timeline_namespace_id_key" in plan, plan
     assert "Sort" not in plan, plan

@@ -98,7 +98,7 @@ def test_a_newer_schema_is_shown_and_not_touched(
 
 def test_tables_of_something_else_are_not_touched(database_url: str, engine: Engine) -> None:
     databases.make_foreign(engine)
-    refused(engine, SchemaError, "something else", "upgrade", "--store", database_url)
+    refused(engine, SchemaError, "another program", "upgrade", "--store", database_url)
 
 
 @pytest.mark.parametrize(

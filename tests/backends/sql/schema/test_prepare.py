@@ -95,7 +95,7 @@ def test_a_newer_database_is_refused(engine: Engine, mode: str | None) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_tables_of_something_else_are_refused(engine: Engine, mode: str | None) -> None:
     databases.make_foreign(engine)
-    assert_refused(engine, mode, SchemaError, "feedstore_timeline.*something else")
+    assert_refused(engine, mode, SchemaError, "feedstore_timeline.*another program")
 
 
 @pytest.mark.parametrize("make", [databases.make_older, databases.make_newer, databases.make_foreign])
