@@ -1,9 +1,9 @@
-"""An activity, and the reference that a timeline keeps of it.
+"""Activities, and the references to them that timelines hold.
 
 Both are frozen values in slots. Measured against the alternatives (CPython 3.11, creating all eight fields): slots
 filled through their descriptors 0.34 µs, frozen dataclass 0.59 µs, slots filled by ``object.__setattr__`` 0.67 µs. A
-tuple subclass takes 0.08 µs but is a sequence everywhere a value is wanted: ``"%s" % activity`` fails, and it
-serializes as a list.
+tuple subclass takes 0.08 µs, but it is a sequence for every function that accepts one: ``"%s" % activity`` fails, and
+it serializes as a list.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class ActivityRef(_Frozen):
     """A dehydrated activity: its id alone. Equal and hashed by id.
 
     A reference is never equal to an :class:`Activity`, because two different activities may have its id. A comparison
-    with the activity of the same id, such as ``activity in timelines.get_slice(…)``, warns and says what to compare.
+    with the activity of the same id, such as ``activity in timelines.get_slice(…)``, warns and names the right one.
 
-    ``serialization_id`` is an int, a :class:`uuid.UUID` or its text; it is kept as an int.
+    ``serialization_id`` is an int, a :class:`uuid.UUID` or a UUID as a str; it is stored as an int.
 
     >>> ActivityRef(255)
     ActivityRef('00000000-0000-0000-0000-0000000000ff')
@@ -66,7 +66,7 @@ class ActivityRef(_Frozen):
     def __hash__(self) -> int:
         return hash(self.serialization_id)
 
-    # Hidden from type checkers, which would take every name for an attribute.
+    # Hidden from type checkers, which would accept every name as an attribute.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
@@ -96,7 +96,7 @@ def _explain_comparison(reference: ActivityRef, activity: Activity) -> None:
 
 
 def reference_to(activity_id: int) -> ActivityRef:
-    """Return the reference to an id that is known to be one; the constructor's check is left out."""
+    """Return the reference to a valid id, without the check of the constructor."""
     reference = _new_object(ActivityRef)
     _set_reference_id(reference, activity_id)
     return reference
@@ -114,20 +114,20 @@ _new_object = object.__new__
 
 
 class Activity(_Frozen):
-    """What happened: somebody (``actor``) did something (``verb``) to something (``object``), at a ``time``.
+    """An activity: an ``actor`` did something (``verb``) to an ``object``, at a ``time``.
 
     - ``actor``, ``object`` and ``target`` are strs or ints (64 bits); an empty str is refused. ``object`` and
       ``target`` may be None: "ann logged in" has neither.
-    - ``verb`` is a str, or a :class:`~feedstore.verbs.Verb`, which is kept by its name.
+    - ``verb`` is a str, or a :class:`~feedstore.verbs.Verb`, of which the name is stored.
     - ``time`` is a timezone-aware datetime from 1970 on, kept in UTC to the microsecond; None is now.
-    - ``extra_context`` is a mapping of values that belong to the activity and are no part of its identity. It is
+    - ``extra_context`` is a mapping of values that belong to the activity, but not to its identity. It is
       copied, and the copy is read-only, at every depth. Values: None, bool, int, float, str, bytes, list, dict, aware
       datetime, date, Decimal, UUID; also tuples, which become lists, and members of str- and int-enumerations, which
       become their values. An error names the path of any other value.
-    - ``id`` is an id of the caller's own (an int below 2**128, a UUID or its text). Without one it is derived from
+    - ``id`` is the caller's own id (an int below 2**128, a UUID, or a UUID as a str). By default it is derived from
       time, actor, verb, object, target and ``foreign_id`` (see :mod:`feedstore.ids`), so the same activity always gets
       the same id.
-    - ``foreign_id`` distinguishes two equal activities of one instant: the id of a row in your database, for instance.
+    - ``foreign_id`` distinguishes two equal activities of one instant, for example by the id of a row in your database.
       It is an idempotency key only together with ``time``, which is part of the id: pass the row's own time, because
       the default differs from call to call. To identify an activity by time and ``foreign_id`` alone, and
       not by its other fields, pass ``id=derive_id(time, foreign_id)`` (:func:`feedstore.ids.derive_id`).
@@ -200,7 +200,7 @@ class Activity(_Frozen):
         extra_context: dict[str, Any],
         foreign_id: str | int | None,
     ) -> Self:
-        """Return an activity from fields that an activity had: what serializers call. Nothing is checked or copied."""
+        """Return an activity from the fields of another activity, without checks or copies; serializers call it."""
         activity: Self = _new_object(cls)
         _fill(activity, serialization_id, actor, verb, object, target, time, extra_context, foreign_id)
         return activity
@@ -212,7 +212,7 @@ class Activity(_Frozen):
 
     @property
     def extra_context(self) -> dict[str, Any]:
-        """The extra context: a dict that raises :class:`InvalidTypeError` if it is changed, and so do all inside it."""
+        """The extra context: a dict that, like its inner containers, raises :class:`InvalidTypeError` on a change."""
         try:
             context: dict[str, Any] = _get_frozen_context(self)
         except AttributeError:
@@ -222,15 +222,15 @@ class Activity(_Frozen):
 
     @property
     def stored_context(self) -> dict[str, Any]:
-        """The extra context as serializers read it: ordinary containers, which must not be changed."""
+        """The extra context in ordinary containers, for serializers, which must not change them."""
         context: dict[str, Any] = _get_context(self)
         return context
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name as JSON can carry them: ``id`` as the text of a UUID, ``time`` as RFC 3339.
+        """Return the fields by name as JSON values: ``id`` as a UUID in a str, ``time`` as RFC 3339.
 
-        In ``extra_context`` datetimes, dates, Decimals, UUIDs and NaN become strs, bytes base64, and ints beyond
-        2**53 - 1, which JavaScript rounds, decimal digits.
+        In ``extra_context`` datetimes, dates, Decimals, UUIDs and NaN become strs, bytes become base64, and ints beyond
+        2**53 - 1, which JavaScript rounds, become decimal digits.
         """
         return {
             "id": id_to_text(self.serialization_id),
@@ -245,13 +245,14 @@ class Activity(_Frozen):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the activity of a mapping such as :meth:`to_dict` returns; ``actor`` and ``verb`` suffice.
+        """Return the activity of a mapping such as a result of :meth:`to_dict`.
 
-        ``time`` is an RFC 3339 str or an aware datetime. Values of ``extra_context`` stay as JSON carried them.
-        Raises :class:`InvalidTypeError` for a field of another name, and otherwise as the constructor does.
+        Required are ``actor`` and ``verb``. ``time`` is an RFC 3339 str or an aware datetime. Values of
+        ``extra_context`` keep their JSON form. Raises :class:`InvalidTypeError` for an unknown field, and the errors of
+        the constructor.
         """
         if not isinstance(fields, Mapping):
-            raise InvalidTypeError(f"from_dict takes a mapping such as to_dict() returns, not {shown(fields)}")
+            raise InvalidTypeError(f"fields must be a mapping such as the result of to_dict(), not {shown(fields)}")
         unknown = [name for name in fields if name not in _FIELDS]
         missing = [name for name in ("actor", "verb") if name not in fields]
         if unknown or missing:
@@ -266,7 +267,7 @@ class Activity(_Frozen):
         return reference_to(self.serialization_id)
 
     def get_dehydrated(self) -> ActivityRef:
-        """Return :attr:`reference`, under the name that users of stream_framework know."""
+        """Return :attr:`reference`, under stream_framework's name."""
         return self.reference
 
     def _fields(self) -> tuple[Any, ...]:
@@ -297,7 +298,7 @@ class Activity(_Frozen):
         if self.stored_context:
             try:
                 words.append(f"extra_context={self.stored_context!r}")
-            # Such as for an int of more than 4,300 digits.
+            # An int of more than 4,300 digits, for example, has no repr.
             except (ValueError, RecursionError):
                 words.append(f"extra_context={shown(self.stored_context)}")
         if self.foreign_id is not None:

@@ -17,7 +17,7 @@ _MAX_INTEGER = 2**64 - 1
 
 
 def checked_name(field: str, value: object) -> str | int:
-    """Return an actor, an object, a target or a foreign id, or raise: a str, or an int of 64 bits."""
+    """Return an actor, an object, a target or a foreign id. Raises unless it is a str or an int of 64 bits."""
     if isinstance(value, str):
         return checked_text(field, value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -39,7 +39,7 @@ def checked_text(field: str, value: object) -> str:
         raise InvalidValueError(f"{field} is empty; pass a str of one character or more")
     if not value.isascii():
         _check_encodable(field, value)
-    # A subclass, such as a member of an enumeration, may show itself by another text than it is equal to.
+    # The str() of a subclass, such as a member of an enumeration, may differ from the str that it is equal to.
     return value if value.__class__ is str else str.__str__(value)
 
 
@@ -64,7 +64,7 @@ def in_utc(time: datetime | None) -> datetime:
 
 
 def parsed_time(text: str) -> datetime:
-    """Return the time of a text in RFC 3339."""
+    """Return the time that a str gives in RFC 3339."""
     try:
         return datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in ("Z", "z") else text)
     except ValueError:

@@ -7,7 +7,7 @@
     │   ├── InvalidCursorError                      a cursor was altered, or belongs to another ordering
     │   ├── UnknownSchemeError                      no backend serves this URL's scheme
     │   ├── AtomicityError                          an atomic batch reaches beyond the backend's atomic scope
-    │   └── InputError                              a file that is read holds something wrong; names file and line
+    │   └── InputError                              an input file is malformed; names file and line
     ├── InvalidTypeError             (TypeError)    an argument's type is not allowed
     ├── NotFoundError                (LookupError)
     │   ├── ItemNotFound                            a key-value storage has no such key
@@ -15,19 +15,19 @@
     │   ├── NoMessagesException                     a queue has no message to give now
     │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
     ├── ConditionFailedError                        a precondition of an atomic batch does not hold
-    ├── QueueFull                                   a queue holds as many messages as it may
+    ├── QueueFull                                   a queue holds its maximum of messages
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
-    ├── ForkedClientError            (RuntimeError) a client that was handed in is used after a fork
+    ├── ForkedClientError            (RuntimeError) an application's own client is used after a fork
     ├── MissingDriverError           (ImportError)  the backend's driver is not installed; names the extra
     ├── StoredDataError                             stored bytes cannot be decoded; names the id or key
-    ├── SchemaError                                 the database's schema is not what the backend needs
-    │   ├── MissingSchemaError                      there is none, and the backend was not asked to make one
+    ├── SchemaError                                 the backend needs another schema than the database has
+    │   ├── MissingSchemaError                      the database has none, and the backend may not create it
     │   ├── OutdatedSchemaError                     older than this release; names the command that upgrades it
     │   └── NewerSchemaError                        written by a newer release
     └── StorageError                                the store itself failed; the driver's exception is the cause
-        ├── StorageUnavailableError  (ConnectionError)  it cannot be reached, or the connection was lost
-        ├── StorageTimeoutError      (TimeoutError)     it did not answer, or stayed locked, for too long
-        └── StorageFullError                            it has no room left
+        ├── StorageUnavailableError  (ConnectionError)  the store cannot be reached, or the connection was lost
+        ├── StorageTimeoutError      (TimeoutError)     the store did not answer in time, or stayed locked
+        └── StorageFullError                            the store has no room left
 
 A usage error is also the built-in exception that a Python programmer expects, so ``except ValueError`` works.
 """
@@ -40,7 +40,7 @@ class FeedstoreError(Exception):
 
 
 class InvalidValueError(FeedstoreError, ValueError):
-    """An argument has the right type and a value that is not allowed."""
+    """An argument has the right type, but a value that is not allowed."""
 
 
 class InvalidCursorError(InvalidValueError):
@@ -48,17 +48,17 @@ class InvalidCursorError(InvalidValueError):
 
 
 class UnknownSchemeError(InvalidValueError):
-    """No installed backend serves the scheme of the URL that was given."""
+    """No installed backend serves the scheme of the URL."""
 
 
 class AtomicityError(InvalidValueError):
-    """An atomic batch holds writes that the backend cannot make all-or-nothing together."""
+    """An atomic batch holds writes that the backend cannot commit atomically together."""
 
 
 class InputError(InvalidValueError):
-    """A file that is being read holds something that cannot be used.
+    """An input file is malformed.
 
-    ``path`` and ``line`` say where, when they are known; ``reason`` says what.
+    ``path`` and ``line`` give the place, if it is known; ``reason`` describes the problem.
     """
 
     def __init__(self, reason: str, path: str | None = None, line: int | None = None) -> None:
@@ -74,7 +74,7 @@ class InvalidTypeError(FeedstoreError, TypeError):
 
 
 class NotFoundError(FeedstoreError, LookupError):
-    """Something that was asked for by name is not there."""
+    """No object of the given name or id exists."""
 
 
 class ItemNotFound(NotFoundError):
@@ -86,7 +86,7 @@ class InvalidListenerException(NotFoundError):
 
 
 class NoMessagesException(NotFoundError):
-    """A queue has no message to give now: it is empty, or others are at work on all that it holds."""
+    """A queue has no message to give now: it is empty, or other consumers have received all its messages."""
 
 
 class ActivityNotFound(NotFoundError, ValueError):
@@ -98,7 +98,7 @@ class ConditionFailedError(FeedstoreError):
 
 
 class QueueFull(FeedstoreError):
-    """A queue holds as many messages as it may, and drops none; nothing of the call was stored."""
+    """A queue holds its maximum of messages and drops none; the call stored nothing."""
 
 
 class BackendClosedError(FeedstoreError, ValueError):
@@ -106,11 +106,11 @@ class BackendClosedError(FeedstoreError, ValueError):
 
 
 class ForkedClientError(FeedstoreError, RuntimeError):
-    """A client that was handed in by the caller is used in a forked child process."""
+    """A client that the application passed to the backend is used in a forked child process."""
 
 
 class MissingDriverError(FeedstoreError, ImportError):
-    """The database driver of a backend is not installed; the message names the extra that brings it."""
+    """The database driver of a backend is not installed; the message names the extra that installs it."""
 
 
 class StoredDataError(FeedstoreError):
@@ -118,7 +118,7 @@ class StoredDataError(FeedstoreError):
 
 
 class SchemaError(FeedstoreError):
-    """The schema found in the database is not the one that the backend needs."""
+    """The backend needs another schema than the database has."""
 
 
 class MissingSchemaError(SchemaError):
@@ -142,7 +142,7 @@ class StorageUnavailableError(StorageError, ConnectionError):
 
 
 class StorageTimeoutError(StorageError, TimeoutError):
-    """The store did not answer in time, or a lock was not given in time."""
+    """The store did not answer in time, or a lock was not acquired in time."""
 
 
 class StorageFullError(StorageError):

@@ -1,4 +1,4 @@
-"""What has to happen around a fork, so that parent and child both go on with something whole (``os.fork``)."""
+"""Hooks around ``os.fork``, which keep the state of objects consistent in the parent and in the child."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def follow_forks(
 ) -> None:
     """Call ``before(owner)`` before each fork of this process, and ``in_parent(owner)`` and ``in_child(owner)`` after.
 
-    The owner is held weakly, and forks that come after its end call nothing. Owners that were given later are asked
-    first before a fork and last after it. One that is given while another thread forks hears nothing of that fork.
+    The registry holds the owner weakly, so a deleted owner gets no calls. The calls before a fork are in the reverse
+    order of registration, the calls after it in that order. If an owner is registered while another thread forks, it
+    gets no calls for that fork.
     """
     reference = weakref.ref(owner)
     told: list[_Owner] = []
@@ -32,7 +33,7 @@ def follow_forks(
 
     def calling(hook: Callable[[_Owner], object]) -> Callable[[], None]:
         def call() -> None:
-            # Whoever was not told before the fork has nothing to undo after it.
+            # An owner without a call before the fork has nothing to undo after it.
             if told:
                 hook(told.pop())
 

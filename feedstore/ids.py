@@ -2,7 +2,7 @@
 
 From the most significant bit: 48 bits of milliseconds since 1970, 4 bits of version (7), 12 bits of the millisecond's
 fraction (in 1/4096 ms, so that every microsecond keeps its place), 2 bits of variant (binary 10), and a tail of 62 bits
-that is a hash of what happened. The same activity therefore always gets the same id.
+that is a hash of the activity's fields. The same activity therefore always gets the same id.
 
 An id is an ``int`` everywhere in the interface; :func:`id_to_bytes` gives the 16 big-endian bytes that stores sort by,
 :func:`id_to_text` the UUID text that people read.
@@ -41,14 +41,14 @@ class Identified(Protocol):
 
 
 ActivityLike = Identified | int | UUID | str
-"""What names an activity: the activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or its text."""
+"""A name of an activity: the activity, its :class:`~feedstore.activity.ActivityRef`, an int, a UUID or a UUID's str."""
 
 
 def parse_id(value: object) -> int:
-    """Return the id that ``value`` stands for: an int below 2**128, a :class:`uuid.UUID`, or its text.
+    """Return the id of ``value``: an int below 2**128, a :class:`uuid.UUID`, a UUID as a str, or an object with an id.
 
-    Raises :class:`InvalidValueError` for an int out of range or a text that is no UUID, and :class:`InvalidTypeError`
-    for anything else (a bool included).
+    Raises :class:`InvalidValueError` for an int out of range or a str that is not a UUID, and :class:`InvalidTypeError`
+    for any other value (a bool included).
 
     >>> parse_id("00000000-0000-0000-0000-0000000000ff")
     255
@@ -76,7 +76,7 @@ def _parse_text(text: str) -> int:
 
 
 def id_to_bytes(activity_id: int) -> bytes:
-    """Return the 16 big-endian bytes of an id; they sort as the ids do."""
+    """Return the 16 big-endian bytes of an id; bytes and ids sort alike."""
     return activity_id.to_bytes(ID_BYTES, "big")
 
 
@@ -102,8 +102,8 @@ def id_to_text(activity_id: int) -> str:
 def microseconds_of(time: datetime) -> int:
     """Return the whole microseconds from 1970 to an aware ``time``.
 
-    Raises :class:`InvalidTypeError` for what is no datetime, and :class:`InvalidValueError` for a naive datetime or one
-    before 1970.
+    Raises :class:`InvalidTypeError` for a value that is not a datetime, and :class:`InvalidValueError` for a naive
+    datetime or one before 1970.
     """
     if not isinstance(time, datetime):
         raise InvalidTypeError(f"a time is a timezone-aware datetime, not {shown(time)} of type {type(time).__name__}")
@@ -111,7 +111,7 @@ def microseconds_of(time: datetime) -> int:
         raise InvalidValueError(
             f"the time {shown(time)} has no timezone; pass an aware datetime such as datetime.now(timezone.utc)"
         )
-    # Every id is derived from this number: the parts of the difference are read three times as fast as it is divided.
+    # Every id is derived from this number. Reading the parts of the difference is three times as fast as dividing it.
     since = time - _EPOCH
     microseconds = (since.days * _SECONDS_A_DAY + since.seconds) * 1_000_000 + since.microseconds
     if microseconds < 0:
@@ -121,7 +121,7 @@ def microseconds_of(time: datetime) -> int:
 
 def time_from_microseconds(microseconds: int) -> datetime:
     """Return the UTC datetime that lies ``microseconds`` after the start of 1970."""
-    # A timedelta of huge microseconds normalizes them itself, and slower; every hydrated read comes through here.
+    # Every hydrated read calls this function; a timedelta normalizes huge microseconds more slowly than divmod.
     seconds, rest = divmod(microseconds, 1_000_000)
     return _EPOCH + timedelta(0, seconds, rest)
 
@@ -140,7 +140,7 @@ def last_id_at(time: datetime) -> int:
 def time_of_id(activity_id: int) -> datetime:
     """Return the time that an id in UUIDv7 layout carries, to the microsecond, in UTC.
 
-    An id of the caller's own need not carry one; what comes back for it means nothing.
+    If an application's own id carries no time, the result is meaningless.
     """
     milliseconds = activity_id >> 80
     fraction = (activity_id >> 64) & 0xFFF
@@ -152,13 +152,13 @@ def time_of_id(activity_id: int) -> datetime:
 
 
 def derive_id(time: datetime, *parts: str | int | None) -> int:
-    """Return the id of what happened at ``time``: its time bits, and a hash of ``parts`` as the tail.
+    """Return the id of an event at ``time``: the bits of the time, and a hash of ``parts`` as the tail.
 
     The parts are tagged with their type and prefixed with their length before they are hashed, so that ``1`` is not
     ``"1"`` and ``("ab", "c")`` is not ``("a", "bc")``. Equal times and parts give equal ids, in every process and
     release.
     """
-    # Every new activity comes through here: one loop over strs takes a third less time than a call for each part.
+    # Every new activity calls this function: one loop over strs takes a third less time than a call for each part.
     hashed: list[bytes] = []
     for part in parts:
         if part.__class__ is str:

@@ -1,7 +1,7 @@
-"""Plain values: what an activity's extra context, an item and a message may hold, and their form in JSON.
+"""Plain values, the content of extra contexts, items and messages, and their form in JSON.
 
-None, bool, int, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID come back as the type they went
-in. A tuple becomes a list, and a member of an enumeration of texts or ints becomes its value.
+None, bool, int, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID keep their type. A tuple becomes
+a list, and a member of a str- or int-enumeration becomes its value.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LONGEST_PATH = 160
 
 
 def plain_copy(value: Any, name: str) -> Any:
-    """Return a copy of ``value`` that holds plain values alone, its tuples and enumeration members converted.
+    """Return a copy of ``value`` with plain values only; tuples and members of enumerations are converted.
 
     Raises:
         InvalidTypeError: For a value of another type. The message begins with ``name`` and the path to the value, and
@@ -47,11 +47,10 @@ def plain_copy(value: Any, name: str) -> Any:
 
 
 def plain_value(value: Any, exact_integers: int | None = None) -> Any:
-    """Return a value as JSON can carry it: times as ISO 8601, bytes as base64, NaN, infinities, Decimals and UUIDs as
-    texts.
+    """Return a value in types of JSON: times as ISO 8601, bytes as base64, NaN, infinities, Decimals and UUIDs as strs.
 
-    Integers beyond ``exact_integers`` become texts in decimal digits: JavaScript, for one, keeps none beyond 2**53 - 1.
-    So do those of more than 1,000 digits in any case: Python's own reader refuses numbers of more than 4,300.
+    Integers beyond ``exact_integers`` become strs of decimal digits, because JavaScript rounds those beyond 2**53 - 1.
+    Integers of more than 1,000 digits always become strs, because Python's own reader refuses more than 4,300 digits.
     """
     if isinstance(value, dict):
         return {_name_of(key): plain_value(item, exact_integers) for key, item in value.items()}
@@ -110,7 +109,7 @@ def _converted(value: Any) -> Any:
     if isinstance(value, Enum) and isinstance(value.value, (str, int)) and not isinstance(value.value, Enum):
         return _copied(value.value, 0)
     raise InvalidTypeError(
-        f"is {shown(value)} of type {type(value).__name__}{_advice(value)}; what is stored is {PLAIN_TYPES}"
+        f"is {shown(value)} of type {type(value).__name__}{_advice(value)}; plain values are {PLAIN_TYPES}"
     )
 
 
@@ -123,7 +122,7 @@ def _encodable(text: str) -> str:
 
 
 def _advice(value: object) -> str:
-    """Return how to convert a value that cannot be stored."""
+    """Return the advice how to convert a value that cannot be stored."""
     if isinstance(value, (set, frozenset)):
         return ": pass sorted(value) or list(value)"
     if isinstance(value, (bytearray, memoryview)):

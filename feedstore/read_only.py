@@ -1,4 +1,4 @@
-"""Read-only containers: a dict and a list that refuse every change, for what a frozen activity hands out."""
+"""Read-only containers: a dict and a list that refuse every change, for the context of a frozen activity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URL schemes, and the backends that serve them, loaded when they are first asked for."""
+"""URL schemes and their backends, which are loaded at their first use."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _BUILT_IN = {
 
 
 def connect(url: str, **options: Any) -> Backend:
-    """Return the backend that serves ``url``. Nothing is connected until it is first used.
+    """Return the backend for ``url``, which connects at its first use.
 
     The scheme chooses: ``memory://``, ``sqlite:///file.db``, ``postgresql://user@host/database``, ``redis://host``,
     ``redis+cluster://host,host``, ``cassandra://host,host/keyspace``, or one of an installed package's entry points in
     the group ``feedstore.backends``. Every backend takes ``namespace=`` (``"default"``) and ``metrics=``; further
-    options, which a URL may carry as a query too, are the backend's own and documented on its class.
+    options, which a URL may also carry as its query, are the backend's own; its class documents them.
 
     Raises :class:`UnknownSchemeError`, which lists the known ones, :class:`MissingDriverError`, which names the extra
     to install, and :class:`InvalidTypeError` for an unknown option.
@@ -48,7 +48,7 @@ def connect(url: str, **options: Any) -> Backend:
 
 
 def scheme_of(url: str) -> str:
-    """Return the scheme of a URL in lower case, or raise for what has none."""
+    """Return the scheme of a URL in lower case. Raises an error for a URL without a scheme."""
     if not isinstance(url, str):
         raise InvalidTypeError(f"a store's URL must be a str such as 'sqlite:///feeds.db', not {type(url).__name__}")
     scheme, separator, _ = url.partition("://")
@@ -58,7 +58,7 @@ def scheme_of(url: str) -> str:
 
 
 def load_backend(scheme: str) -> Any:
-    """Return the backend class of a scheme, importing it if need be. Built-in ones win over entry points."""
+    """Return the backend class of a scheme, and import it if necessary. Built-in classes win over entry points."""
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
         return getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""How a message shows a value that a caller passed or a store held: in bounded length, and without ever failing.
+"""The representation of values in messages, which is bounded in length and never raises.
 
 ``repr`` guarantees neither: it raises ``ValueError`` for an int of more than 4,300 digits, ``RecursionError`` for deep
 nesting and any exception for an object with a faulty ``__repr__``, and it returns megabytes for a large value. That
@@ -34,7 +34,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
     >>> shown("abc"), shown("a" * 300, 3), shown(2**20000)
     ("'abc'", "'aaa'…", '<int of 20001 bits>')
     """
-    # Reads of SQL name what they read before they know whether it is damaged.
+    # SQL reads build the name of a value before they check the value, so this function must be cheap.
     if type(value) is str and len(value) <= longest:
         return repr(value)
     if type(value) is str or type(value) is bytes:
@@ -44,7 +44,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
 
 
 def decimal_digits(value: int) -> str:
-    """Return an int of any size in decimal digits, also where ``str`` refuses it for its length."""
+    """Return an int of any size in decimal digits, even if ``str`` refuses it because of its length."""
     sign, rest, parts = "-" if value < 0 else "", abs(value), []
     base = 10**_DIGITS_AT_A_TIME
     while rest >= base:

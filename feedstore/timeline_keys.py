@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def actor_key(actor: str | int) -> str:
-    """Return the key of the timeline of what an actor did.
+    """Return the key of the timeline of an actor's own activities.
 
     >>> actor_key("ann")
     'user:ann'
@@ -13,7 +13,7 @@ def actor_key(actor: str | int) -> str:
 
 
 def reader_key(reader: str | int) -> str:
-    """Return the key of the timeline of what a reader sees.
+    """Return the key of the timeline that a reader sees.
 
     >>> reader_key("bob")
     'feed:bob'

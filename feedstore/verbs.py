@@ -1,4 +1,4 @@
-"""Verbs: what an actor did, by name, and a registry of the ones that an application knows."""
+"""Verbs of activities, and the registry of an application's verbs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from feedstore.shown import shown
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb with the words that a page needs to show it.
+    """A verb with the words that a page shows for it.
 
-    Activities store the ``name`` alone, so the words may change at any time. ``past_tense`` defaults to the name.
+    Activities store the ``name`` only, so the words may change at any time. ``past_tense`` defaults to the name.
 
     >>> str(Verb("comment", past_tense="commented on"))
     'comment'
@@ -33,7 +33,7 @@ class Verb:
 
     @property
     def infinitive(self) -> str:
-        """The name, under the word that users of stream_framework know."""
+        """The name, under stream_framework's name."""
         return self.name
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class VerbRegistry:
             self.register(verb)
 
     def register(self, verb: Verb) -> None:
-        """Add a verb; the same one twice is fine, another one of the same name is an :class:`InvalidValueError`."""
+        """Add a verb. Adding it twice is no error; another verb of the same name raises :class:`InvalidValueError`."""
         if not isinstance(verb, Verb):
             raise InvalidTypeError(f"register takes a Verb, not {shown(verb)} of type {type(verb).__name__}")
         known = self._verbs.setdefault(verb.name, verb)

@@ -12,7 +12,7 @@ from feedstore.storage.queue import QueueStorage, checked_queue
 
 
 class DurableQueue(Queue):
-    """Messages in a backend's queue; ``storage`` is what ``backend.queue(name)`` gives, with its options.
+    """Messages in a backend's queue; ``storage`` is the result of ``backend.queue(name)``, with its options.
 
     The queue redelivers an unacknowledged message after the visibility timeout, so delivery is at least once.
     Messages are :class:`Message`, :class:`SignedMessage` or :class:`UniqueMessage`, with payloads of plain values.

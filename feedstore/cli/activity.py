@@ -1,4 +1,4 @@
-"""``feedstore activity``: one activity."""
+"""``feedstore activity``: shows one activity."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HELP = "show one activity"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the id and the common options."""
-    parser.add_argument("id", metavar="ID", help="the activity's id, as the text of a UUID")
+    parser.add_argument("id", metavar="ID", help="the activity's id, as a UUID")
     add_common_options(parser)
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry out the action that was chosen, and return the exit status."""
+    """Carry out the chosen action, and return the exit status."""
     action: Callable[[argparse.Namespace], None] = arguments.db_action
     action(arguments)
     return 0

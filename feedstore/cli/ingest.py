@@ -1,4 +1,4 @@
-"""``feedstore ingest``: files of activities into a store."""
+"""``feedstore ingest``: stores the activities of files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the inputs, what to do with them, and the common options."""
+    """Declare the inputs, the options of the ingestion, and the common options."""
     parser.add_argument(
         "files",
         metavar="FILE",
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follows",
         metavar="FILE",
-        help="who follows whom: CSV or NDJSON with follower,followee,time or source,target. Edges are in force from "
-        "the start, whatever their time. Without it only the actors' own timelines are written",
+        help="the follow graph: CSV or NDJSON with follower,followee,time or source,target. Each edge applies to all "
+        "activities of its followee. Without it only the actors' own timelines are written",
     )
     parser.add_argument(
         "--max-length",
@@ -50,14 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many entries a follower's timeline keeps (default: %(default)s)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on behind what an earlier run stored of the same files"
+        "--resume", action="store_true", help="continue after the rows of the same files that an earlier run stored"
     )
     parser.add_argument("--dry-run", action="store_true", help="read, check and count everything, and write nothing")
     parser.add_argument(
         "--on-error",
         choices=ON_ERROR,
         default=STOP,
-        help="what a wrong row does: stop the run, or be counted, listed and passed over (default: %(default)s)",
+        help="at a malformed row stop the run, or count, list and skip the row (default: %(default)s)",
     )
     _add_tuning(parser)
     add_common_options(parser)
@@ -94,7 +94,7 @@ def _duration(text: str) -> timedelta:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Ingest the files one after the other, and report what was done, after an error too."""
+    """Ingest the files one after the other, and print the report, after an error too."""
     _check(arguments)
     problems = Problems(arguments.on_error)
     with _rare_collections(), ExitStack() as opened:

@@ -1,4 +1,4 @@
-"""``feedstore``: finds the sub-command, and turns what it raises into one line and an exit status."""
+"""``feedstore``: runs the sub-command, and turns its errors into one line and an exit status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMANDS = ("ingest", "timeline", "activity", "stats", "trim", "serve", "db")
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
 Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.
-With --json a command prints one JSON document on standard output: ids are texts, times are in ISO 8601.
+With --json a command prints one JSON document on standard output: ids are strings, times are in ISO 8601.
 Errors and progress go to standard error.
 
 exit status:

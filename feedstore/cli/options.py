@@ -20,7 +20,7 @@ _MASK = "***"
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
     """Declare ``--store URL``."""
-    parser.add_argument("--store", metavar="URL", help=f"the store's URL (default: what {URL_VARIABLE} holds)")
+    parser.add_argument("--store", metavar="URL", help=f"the store's URL (default: the value of {URL_VARIABLE})")
 
 
 def add_namespace_option(parser: argparse.ArgumentParser) -> None:
@@ -57,14 +57,14 @@ def store_url(arguments: argparse.Namespace) -> str:
 
 
 def open_backend(arguments: argparse.Namespace) -> Backend:
-    """Return the backend that ``--store`` and ``--namespace`` name; nothing is connected until it is first used."""
+    """Return the backend of ``--store`` and ``--namespace``, which connects at its first use."""
     return connect(store_url(arguments), namespace=arguments.namespace)
 
 
 def open_existing_backend(arguments: argparse.Namespace) -> Backend:
-    """Return the same for a command that only reads: it creates and migrates nothing, and refuses a missing store.
+    """Return the backend for a command that only reads: it creates and migrates nothing, and refuses a missing store.
 
-    An option that the URL carries itself wins.
+    The options in the URL have precedence.
     """
     url = store_url(arguments)
     given = parse_qs(url.partition("?")[2], keep_blank_values=True)
@@ -74,7 +74,7 @@ def open_existing_backend(arguments: argparse.Namespace) -> Backend:
 
 
 def masked(url: str) -> str:
-    """Return a URL that may be shown: without the password in it, wherever it stands."""
+    """Return a URL with every password in it masked."""
     parts = urlsplit(url)
     user, separator, host = parts.netloc.rpartition("@")
     name, has_password, _ = user.partition(":")
@@ -85,12 +85,12 @@ def masked(url: str) -> str:
 
 
 def at_least_one(text: str) -> int:
-    """Return the int that an option's text writes; argparse's error unless it is 1 or more."""
+    """Return the int of an option's value. Raises argparse's error unless it is 1 or more."""
     return _integer(text, 1)
 
 
 def zero_or_more(text: str) -> int:
-    """Return the int that an option's text writes; argparse's error unless it is 0 or more."""
+    """Return the int of an option's value. Raises argparse's error unless it is 0 or more."""
     return _integer(text, 0)
 
 

@@ -1,4 +1,4 @@
-"""What sub-commands print: JSON for programs, tables for people."""
+"""The output of sub-commands: JSON for programs, tables for people."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _MORE_THAN_ID = 2**128
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on one line: times as ISO 8601, bytes as base64, NaN and infinities as texts."""
+    """Print a value as JSON on one line: times as ISO 8601, bytes as base64, NaN and infinities as strings."""
     print(json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """Return a value as :func:`print_json` prints it, with escapes where standard output is not in Unicode."""
+    """Return a value as :func:`print_json` prints it, with escapes if standard output is not in Unicode."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return json.dumps(plain_value(value), ensure_ascii=not is_unicode)
 
 
 def floor_text(floor: int | None) -> str | None:
-    """Return a timeline's floor as the text of an id; that of a floor above every id has one digit more."""
+    """Return a timeline's floor in the form of an id; a floor above every id has one digit more."""
     if floor is None:
         return None
     return id_to_text(floor) if floor < _MORE_THAN_ID else "1" + id_to_text(0)
 
 
 def time_text(time: datetime) -> str:
-    """Return a time in UTC as people read it: to the second, and finer where it is finer."""
+    """Return a time in UTC for people: to the second, or to the microsecond if it has a fraction."""
     text = time.replace(tzinfo=None).isoformat(" ")
     return text.rstrip("0") if time.microsecond else text
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Return a count with its noun, which takes an s in the plural unless another one is given."""
+    """Return a count with its noun; the plural has an s by default."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    """Print rows under headers, aligned; the columns named in ``right`` to the right. None is left blank.
+    """Print rows under headers, aligned; the columns named in ``right`` to the right. None becomes an empty cell.
 
-    On a terminal, rich draws it if it is installed. A row that is wider than the terminal goes on in the next line with
-    its next cell, so that an id or a hash is never cut in two.
+    On a terminal, rich draws the table if it is installed. A row that is wider than the terminal continues on the next
+    line with its next cell, so that an id or a hash is never cut in two.
     """
     texts = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
     is_terminal = sys.stdout.isatty()
@@ -62,7 +62,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Se
     fits = sum(widths) + len(_GAP) * (len(widths) - 1) <= columns
     if is_terminal and fits and _print_rich_table(headers, texts, right):
         return
-    # A header stands in the line where the narrowest cell of its column stands.
+    # A header is in the same line as the narrowest cell of its column.
     narrowest = [min(map(_width, column), default=0) for column in zip(*texts, strict=True)] or widths
     aligned_right = [header in right for header in headers]
     for cells, needed in [(headers, narrowest), *((row, list(map(_width, row))) for row in texts)]:
@@ -73,7 +73,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Se
 def _lines_of(
     cells: Sequence[str], needed: Sequence[int], widths: Sequence[int], aligned_right: Sequence[bool], columns: int
 ) -> Iterator[str]:
-    """Yield the lines of a row: a cell that needs more than what its line has left begins an indented one."""
+    """Yield the lines of a row; a cell that does not fit into the rest of its line begins an indented line."""
     line, position = "", 0
     for cell, need, width, is_right in zip(cells, needed, widths, aligned_right, strict=True):
         if position and position + max(need, _width(cell)) > columns:
@@ -105,9 +105,9 @@ def _print_rich_table(headers: Sequence[str], rows: list[list[str]], right: Sequ
 
 
 def printable(text: str) -> str:
-    """Return a text with its control characters written as escapes: data must not command the terminal.
+    """Return a str with escapes for its control characters, because data must not control the terminal.
 
-    Joiners stay as they are: emoji are made with them, and words of Persian and of Indian languages.
+    Joiners stay unchanged: emoji contain them, and words of Persian and of Indian languages.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""How an ingestion's progress is shown."""
+"""The display of an ingestion's progress."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS_OF_SPEED = 10.0
 
 
 def new_progress(choice: str, stream: TextIO) -> Progress:
-    """Return what shows progress on ``stream``: a bar on a terminal, lines if ``plain``, otherwise nothing."""
+    """Return the progress display for ``stream``: a bar on a terminal, lines if ``plain``, otherwise nothing."""
     if choice == PLAIN:
         return LineProgress(stream, _SECONDS_BETWEEN_LINES, "\n")
     if choice == NONE or not stream.isatty():
@@ -33,7 +33,7 @@ def new_progress(choice: str, stream: TextIO) -> Progress:
 
 
 class Speed:
-    """Bytes and time over the last ten seconds: what the time left is estimated from."""
+    """The speed over the last ten seconds, from which the remaining time is estimated."""
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque()
@@ -45,7 +45,7 @@ class Speed:
             self._marks.popleft()
 
     def seconds_left(self, remaining: int) -> float | None:
-        """Return how long the remaining bytes take at this speed; None while that is not known."""
+        """Return the seconds that the remaining bytes take at this speed; None while the speed is unknown."""
         (first_time, first_done), (last_time, last_done) = self._marks[0], self._marks[-1]
         if last_done <= first_done:
             return None
@@ -64,13 +64,13 @@ class LineProgress(Progress):
         self._speed = Speed()
 
     def start(self, source: Source, summary: Summary) -> None:
-        """Begin to measure."""
+        """Start to measure."""
         self._speed = Speed()
         self._speed.add(time.monotonic(), 0)
         self._next = time.monotonic() + self._seconds_between
 
     def advance(self, source: Source, summary: Summary) -> None:
-        """Write a line if it is time to."""
+        """Write a line if the last one is old enough."""
         now = time.monotonic()
         self._speed.add(now, source.bytes_read)
         if now >= self._next:
@@ -78,7 +78,7 @@ class LineProgress(Progress):
             self._write(progress_text(source, summary, self._speed))
 
     def finish(self, source: Source, summary: Summary) -> None:
-        """Write the last line, and leave it."""
+        """Write the last line, which stays."""
         if self._ending == "\r":
             self._write(progress_text(source, summary, self._speed))
             self._stream.write("\n")
@@ -92,7 +92,7 @@ class LineProgress(Progress):
 
 
 def progress_text(source: Source, summary: Summary, speed: Speed) -> str:
-    """Return one line that says how far an input is, how fast it goes, and how long it will take."""
+    """Return one line with an input's progress, its speed, and the estimated remaining time."""
     words = [printable(os.path.basename(source.name))]
     if source.size:
         words.append(f"{min(source.bytes_read / source.size, 1):4.0%}")
@@ -107,7 +107,7 @@ def progress_text(source: Source, summary: Summary, speed: Speed) -> str:
 
 
 class BarProgress(Progress):
-    """A bar for each input, drawn by rich. Raises ``ImportError`` where rich is not installed."""
+    """A bar for each input, drawn by rich. Raises ``ImportError`` if rich is not installed."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -139,6 +139,6 @@ class BarProgress(Progress):
         self._bars.update(self._task, completed=source.bytes_read, done=done)
 
     def finish(self, source: Source, summary: Summary) -> None:
-        """Leave the bar as it is."""
+        """Do nothing, so that the bar stays."""
         self.advance(source, summary)
         self._bars.stop()

@@ -1,4 +1,4 @@
-"""What an ingestion reports at its end."""
+"""The report at the end of an ingestion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COUNTED_BY_DRY_RUN = ("rows", "planned_deliveries", "skipped", "seconds", "rows
 
 
 def report(arguments: argparse.Namespace, loader: Loader, error: BaseException | None = None) -> None:
-    """Print what a run did: lines for people, one JSON document for programs. ``error`` is what ended it early."""
+    """Print the report of a run: lines for people, one JSON document for programs. ``error`` ended the run early."""
     if arguments.json:
         print_json(_document(arguments, loader, error))
         return
@@ -24,7 +24,7 @@ def report(arguments: argparse.Namespace, loader: Loader, error: BaseException |
         print("nothing was read" if arguments.dry_run else "nothing was stored")
         return
     if error is not None:
-        print("what was done before the error:")
+        print("done before the error:")
     for name, text in _lines(arguments, loader):
         print(f"{name:{_NAME_WIDTH}}{text}")
     if error is not None and not arguments.dry_run:
@@ -86,7 +86,7 @@ def _follows_text(loader: Loader) -> str:
     if loader.summary.resumed_rows:
         return text
     idle = loader.idle_followees
-    return f"{text}, {idle:,} of whom {'does' if idle == 1 else 'do'} nothing in these rows"
+    return f"{text}, {idle:,} of them without an activity in these rows"
 
 
 def _speed_text(loader: Loader) -> str:

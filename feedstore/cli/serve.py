@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the address and serve until interrupted. A visitor who opens that address may see every timeline."""
-    # Here, so that the other commands need not have the extra.
+    # Imported here, because the other commands work without the extra.
     from feedstore.serve import LiveServer, new_viewer
 
     with open_existing_backend(arguments) as backend:

@@ -1,4 +1,4 @@
-"""``feedstore stats``: what a store holds."""
+"""``feedstore stats``: counts the contents of a store."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from feedstore.storage import TimelineStorage
 from feedstore.timeline_keys import actor_key, reader_key
 
 NAME = "stats"
-HELP = "count what a store holds, by reading all of it"
-_KINDS = {actor_key(""): "what actors did", reader_key(""): "what readers see"}
+HELP = "count the contents of a store, by reading all of it"
+_KINDS = {actor_key(""): "actors' own", reader_key(""): "readers' feeds"}
 _OTHER = ""
 
 
 @dataclass
 class Kind:
-    """The timelines whose keys begin alike."""
+    """Totals of the timelines with one prefix of their keys."""
 
     timelines: int = 0
     entries: int = 0
@@ -40,7 +40,7 @@ class Kind:
 
 @dataclass
 class Activities:
-    """How many activities there are, and the times of the first and the last by id."""
+    """The number of activities, and the times of the first and of the last one by id."""
 
     count: int = 0
     first: datetime | None = None

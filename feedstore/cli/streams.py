@@ -1,4 +1,4 @@
-"""The standard streams: closed ones, ones that cannot be written to, and characters that a terminal does not know."""
+"""The standard streams, which may be closed, not writable, or unable to show a character."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def prepare_streams() -> None:
 
 
 def flush_output() -> None:
-    """Write what standard output still holds.
+    """Write the buffer of standard output.
 
-    Raises ``BrokenPipeError`` if its reader has gone, and :class:`FeedstoreError` if it cannot be written to, as on a
-    full disk.
+    Raises ``BrokenPipeError`` if the reader has closed it, and :class:`FeedstoreError` if the write fails, as on a full
+    disk.
     """
     try:
         sys.stdout.flush()
@@ -45,9 +45,9 @@ def flush_output() -> None:
 
 
 def print_error(message: str) -> None:
-    """Print a line on standard error. Where it cannot be written to, the exit status alone says that a command failed.
+    """Print a line on standard error. If the write fails, only the exit status shows that the command failed.
 
-    Raises ``BrokenPipeError`` if its reader has gone.
+    Raises ``BrokenPipeError`` if the reader has closed it.
     """
     try:
         print(message, file=sys.stderr, flush=True)
@@ -58,7 +58,7 @@ def print_error(message: str) -> None:
 
 
 def abandon_output() -> None:
-    """Send what the standard streams cannot write to the null device; otherwise Python complains when it ends."""
+    """Redirect failing standard streams to the null device, because Python would print an error at its end."""
     for stream in (sys.stdout, sys.stderr):
         _abandon(stream)
 
@@ -74,5 +74,5 @@ def _abandon(stream: TextIO) -> None:
 
 
 def _null_stream() -> TextIO:
-    # It stays open to the end of the process, as the stream that it stands for would.
+    # The null device stays open to the end of the process, as the replaced stream would.
     return open(os.open(os.devnull, os.O_RDWR), "w", encoding="utf-8", closefd=False)

@@ -1,4 +1,4 @@
-"""``feedstore timeline``: a page of a timeline."""
+"""``feedstore timeline``: shows a page of a timeline."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _DEFAULT_LIMIT = 25
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the key, what to show of the timeline, and the common options."""
+    """Declare the key, the options of the page, and the common options."""
     parser.add_argument("key", metavar="KEY", help="the timeline's key, such as user:ann or feed:bob")
     parser.add_argument(
         "--limit", metavar="N", type=at_least_one, default=_DEFAULT_LIMIT, help="entries to show (default: %(default)s)"
     )
-    parser.add_argument("--cursor", metavar="CURSOR", help="go on behind an earlier page")
+    parser.add_argument("--cursor", metavar="CURSOR", help="continue after an earlier page")
     parser.add_argument("--oldest-first", action="store_true", help="begin with the oldest entry")
-    parser.add_argument("--ids", action="store_true", help="print the ids alone, of activities that are gone too")
+    parser.add_argument("--ids", action="store_true", help="print the ids only, also of activities that were removed")
     add_common_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the page, whether it is complete, and the cursor that leads to the next."""
+    """Print the page, whether it is complete, and the cursor of the next page."""
     with open_existing_backend(arguments) as backend:
         page = _read_page(backend, arguments)
     if arguments.json:
@@ -98,4 +98,4 @@ def _note(page: Page) -> str:
         return f"more: --cursor {page.next_cursor}"
     if page.complete:
         return "the end: nothing was ever trimmed from this timeline"
-    return "the end of what is kept: older entries were trimmed"
+    return "the end of the kept entries: older ones were trimmed"

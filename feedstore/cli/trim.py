@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trim, and print how many entries of how many timelines went."""
+    """Trim, and print the numbers of removed entries and of their timelines."""
     if arguments.all and arguments.keys:
         raise InvalidValueError("pass either timelines to trim or --all, which trims every timeline of the namespace")
     if not arguments.all and not arguments.keys:
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         return status.FAILED
     with open_existing_backend(arguments) as backend:
         counts = _trim(backend, arguments.keys, arguments.length)
-    # A store without exact counts does not say how many went.
+    # A store without exact counts does not return the number of removed entries.
     known = [count for count in counts if count is not None]
     is_known = len(known) == len(counts)
     trimmed, removed = sum(count > 0 for count in known), sum(known)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"removed {entries} from {trimmed:,} of {timelines}")
     else:
         were = "was" if len(counts) == 1 else "were"
-        print(f"{counted(len(counts), 'timeline')} {were} trimmed; this store does not count what went")
+        print(f"{counted(len(counts), 'timeline')} {were} trimmed; this store does not count removed entries")
     return 0
 
 
@@ -72,7 +72,7 @@ def _is_confirmed(arguments: argparse.Namespace) -> bool:
 
 
 def _trim(backend: Backend, keys: Iterable[str], length: int) -> list[int | None]:
-    """Trim timelines, all if none is named, and return how many entries each lost."""
+    """Trim timelines, all if none is named, and return the number of removed entries of each."""
     timelines = backend.timeline_storage()
     counts: list[int | None] = []
     for some in _batches(iter(dict.fromkeys(keys)) if keys else timelines.keys()):

@@ -23,10 +23,10 @@ FanOut = tuple[tuple[str, ...], list[Activity]]
 
 DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
-"""How many deliveries a chunk may hold, unless one activity alone makes more. This bounds the memory of a chunk."""
+"""The most deliveries of a chunk, unless one activity alone makes more. This bounds the memory of a chunk."""
 
 LARGE_FAN_OUT = 400
-"""How many deliveries a fan-out needs to get a call of its own. The smaller ones share one call."""
+"""The deliveries with which a fan-out gets its own call. The smaller ones share one call."""
 
 
 class Chunk:
@@ -73,11 +73,11 @@ class Chunk:
         self.deliveries += len(fan_out[0])
 
     def by_actor(self) -> dict[str, list[Activity]]:
-        """Return what goes to the actors' own timelines: the key of each, and its activities."""
+        """Return the activities for the actors' own timelines, by the timeline's key."""
         return {actor_key(actor): activities for actor, (_, activities) in self._by_actor.items()}
 
     def deliveries_by_size(self) -> tuple[list[FanOut], dict[str, list[Activity]]]:
-        """Return what goes to followers' timelines: the large fan-outs, and all other deliveries by timeline.
+        """Return the deliveries to followers' timelines: the large fan-outs, and all other deliveries by timeline.
 
         Actors with the same followers form one fan-out, so that few calls carry many activities each.
         """

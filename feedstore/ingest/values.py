@@ -14,7 +14,7 @@ from feedstore.shown import shown
 _SHOWN_CHARACTERS = 40
 
 MAX_DEPTH = 100
-"""How many levels of objects and lists one value may have."""
+"""The most levels of objects and lists in one value."""
 
 
 def decode_object(text: str) -> dict[str, Any]:

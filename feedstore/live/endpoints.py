@@ -84,8 +84,8 @@ class TimelineEndpoints:
 class _Streaming:
     """:meth:`TimelineEndpoints.events` as an application of its own.
 
-    What Starlette wraps around a function, three coroutines and a request for each open stream, is a sixth of all that
-    a garbage collection polls through in a process with a thousand streams.
+    Around a function, Starlette wraps three coroutines and a request for each open stream. With a thousand streams,
+    these are a sixth of all objects that a garbage collection visits.
     """
 
     def __init__(self, endpoints: TimelineEndpoints) -> None:

@@ -1,4 +1,4 @@
-"""The position of a client in a timeline, and what the client missed since then.
+"""The position of a client in a timeline, and the entries that the client missed since then.
 
 A position is sent as the id of each event. A client that reconnects sends the last one back.
 """

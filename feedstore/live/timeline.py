@@ -59,7 +59,7 @@ class LiveTimeline:
         self._answering.pop(subscriber, None)
 
     def begin_poll(self) -> Poll:
-        """Start a poll, and return what to read."""
+        """Start a poll, and return its request."""
         self.is_busy = True
         joining, self._joining = list(self._joining), {}
         self._answering = {subscriber: number for number, subscriber in enumerate(joining)}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from feedstore.metrics.base import Metrics
 
 Layer = Literal["storage", "feed"]
-"""Which layer a report comes from; the two count the same activities, so they are never added up."""
+"""The layer of a report; both layers count the same activities, so never add them up."""
 
 
 class Exporter(Metrics, ABC):

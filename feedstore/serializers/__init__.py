@@ -1,4 +1,4 @@
-"""Serializers: how an activity becomes bytes, and becomes an activity again."""
+"""Serializers, which turn activities into bytes and bytes into activities."""
 
 from feedstore.serializers.base import Serializer
 from feedstore.serializers.dummy import DummySerializer

@@ -1,4 +1,4 @@
-"""The serializer's contract: two methods over bytes."""
+"""The contract of serializers: two methods over bytes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ Item = TypeVar("Item", covariant=True, default=Any)
 
 
 class Serializer(ABC, Generic[Item]):
-    """Turns an activity into bytes and back; a storage makes one instance of the class that it is given.
+    """Turns an activity into bytes and back. A storage makes one instance of its serializer class.
 
-    ``activity_class`` is what :meth:`loads` makes, and what :meth:`dumps` takes. ``aggregated_activity_class`` is kept
-    for serializers of aggregated activities. An instance holds no state that a call changes, so threads share it.
+    ``activity_class`` is the class of the activities that :meth:`loads` returns and :meth:`dumps` accepts.
+    ``aggregated_activity_class`` is for serializers of aggregated activities. No call changes the state of an instance,
+    so threads share it.
 
-    Write one by overriding :meth:`dumps` and :meth:`loads`. Start the bytes with a byte of your own for format and
-    version: the shipped ones use ``0x11`` (msgpack), ``0x21`` (JSON), ``0x31`` (pickle), and ``0x01`` (values of
-    key-value storages).
+    To write a serializer, override :meth:`dumps` and :meth:`loads`. Start the bytes with a byte of your own for format
+    and version. The shipped serializers use ``0x11`` (msgpack), ``0x21`` (JSON) and ``0x31`` (pickle), and key-value
+    storages use ``0x01``.
     """
 
     def __init__(
@@ -35,19 +36,20 @@ class Serializer(ABC, Generic[Item]):
 
     @abstractmethod
     def dumps(self, activity: Any) -> bytes:
-        """Return the bytes to store for ``activity``; ``b""`` says that the id alone is enough.
+        """Return the bytes to store for ``activity``; ``b""`` means that the id suffices.
 
-        Raises :class:`InvalidTypeError` or :class:`InvalidValueError` for what cannot be stored.
+        Raises :class:`InvalidTypeError` or :class:`InvalidValueError` for an activity that cannot be stored.
         """
 
     @abstractmethod
     def loads(self, data: bytes, activity_id: int) -> Item:
-        """Return what :meth:`dumps` was given for ``activity_id``. Raises :class:`StoredDataError` for bytes of
-        another kind.
+        """Return the object of ``activity_id`` from the bytes of :meth:`dumps`.
+
+        Raises :class:`StoredDataError` for bytes of another format.
         """
 
     def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
-        """Return the bytes of several activities, in their order. Override it where many at once are cheaper."""
+        """Return the bytes of several activities, in their order. Override it if one call for many is cheaper."""
         return [self.dumps(activity) for activity in activities]
 
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Item]:
@@ -59,7 +61,7 @@ class Serializer(ABC, Generic[Item]):
             return self.loads(data, activity_id)
         except StoredDataError:
             raise
-        # Whatever somebody else's serializer raises on damaged bytes, the reader must learn which id is damaged.
+        # An application's serializer may raise any exception on damaged bytes; the error must name the damaged id.
         except Exception as error:
             raise undecodable(activity_id, f"{type(error).__name__}: {error}") from error
 
@@ -87,7 +89,7 @@ def _hint(activity: object) -> str:
 
 def undecodable(activity_id: int, reason: str) -> StoredDataError:
     """Return the error for stored bytes that cannot be decoded; it names the id."""
-    return StoredDataError(f"what is stored for activity {id_to_text(activity_id)} cannot be decoded: {reason}")
+    return StoredDataError(f"the stored bytes of activity {id_to_text(activity_id)} cannot be decoded: {reason}")
 
 
 def wrong_format(data: bytes, expected: int, activity_id: int) -> StoredDataError:

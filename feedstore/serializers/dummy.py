@@ -8,10 +8,10 @@ from feedstore.serializers.base import Serializer
 
 
 class DummySerializer(Serializer):
-    """Hands everything through unchanged, both ways.
+    """Returns every object unchanged, in both directions.
 
-    In memory that is any object, which is then shared with the store; every other backend stores bytes alone and
-    refuses anything else when it is added.
+    The memory backend stores any object, which the store then shares with the caller. Every other backend stores bytes
+    only, and refuses other objects when they are added.
     """
 
     def dumps(self, activity: Any) -> Any:

@@ -20,9 +20,9 @@ class JsonSerializer(Serializer[Activity]):
     """Stores a whole activity as a JSON object in UTF-8.
 
     Format ``0x21``: that byte, then an object with ``actor``, ``verb``, ``object``, ``time`` (microseconds since
-    1970), and where there are any ``target``, ``extra_context`` and ``foreign_id``. The extra context may hold None,
-    bool, int, finite float, str, list and dict with texts as keys; anything else is an :class:`InvalidTypeError`,
-    because it would not come back.
+    1970), and if they are set ``target``, ``extra_context`` and ``foreign_id``. The extra context may hold None,
+    bool, int, finite float, str, list and dict with strs as keys; any other value raises :class:`InvalidTypeError`,
+    because it would come back changed.
     """
 
     def dumps(self, activity: Any) -> bytes:

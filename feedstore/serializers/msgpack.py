@@ -20,8 +20,7 @@ class MsgpackSerializer(Serializer[Activity]):
 
     Format ``0x11``: that byte, then the array ``[actor, verb, object, target, time, extra_context, foreign_id]`` with
     the time in microseconds since 1970. Trailing fields that are empty (no foreign id, no context) are left out. The
-    id is not stored again. Values of the extra context come back as the type they went in (see
-    :mod:`feedstore.serializers.values`).
+    id is not stored again. Values of the extra context keep their types (see :mod:`feedstore.serializers.values`).
     """
 
     def dumps(self, activity: Any) -> bytes:
@@ -56,7 +55,7 @@ class MsgpackSerializer(Serializer[Activity]):
 
 
 def activity_fields(activity: Activity) -> list[Any]:
-    """Return the fields of an activity in their stored order, the empty ones at the end left out."""
+    """Return the fields of an activity in their stored order, without the empty ones at the end."""
     fields: list[Any] = [
         activity.actor,
         activity.verb,

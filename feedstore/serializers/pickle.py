@@ -1,4 +1,4 @@
-"""Activities as pickles. Import it by name; nothing in feedstore does."""
+"""Activities as pickles. Import this module by name; feedstore never does."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PREFIX = bytes([FORMAT])
 class PickleSerializer(Serializer[Activity]):
     """Stores any picklable activity; a subclass of :class:`~feedstore.Activity` comes back as itself.
 
-    **Whoever can write to the store can run code in every process that reads it.** Choose it for stores that nobody
-    else can reach. Format ``0x31``: that byte, then a pickle of protocol 4.
+    **A client that can write to the store can run code in every process that reads it.** Choose this serializer for
+    stores that no other client can reach. Format ``0x31``: that byte, then a pickle of protocol 4.
     """
 
     def dumps(self, activity: Any) -> bytes:
@@ -32,7 +32,7 @@ class PickleSerializer(Serializer[Activity]):
             raise InvalidTypeError(f"{what} cannot be pickled: {error}") from error
 
     def loads(self, data: bytes, activity_id: int) -> Any:
-        """Return the object that the bytes hold; runs whatever code they name."""
+        """Return the object that the bytes hold, and run any code that they name."""
         if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         return pickle.loads(data[1:])

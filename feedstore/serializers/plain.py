@@ -12,7 +12,7 @@ __all__ = ["activity_fields", "plain_value"]
 
 
 def activity_fields(activity: Activity) -> dict[str, Any]:
-    """Return an activity's fields by name, its id as text."""
+    """Return an activity's fields by name, its id as a str."""
     return {
         "id": id_to_text(activity.serialization_id),
         "time": activity.time,

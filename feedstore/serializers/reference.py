@@ -1,4 +1,4 @@
-"""The serializer of timelines that keep ids alone."""
+"""The serializer of timelines that store ids only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from feedstore.serializers.base import Serializer
 
 
 class TimelineReferenceSerializer(Serializer[ActivityRef]):
-    """Stores nothing beside the id, and reads it back as an :class:`ActivityRef`: the default of timelines.
+    """The default serializer of timelines: it stores the id only, and returns an :class:`ActivityRef`.
 
-    What else may stand beside an id, a payload of another serializer, is left unread.
+    It ignores the payload that another serializer may have stored beside an id.
     """
 
     def dumps(self, activity: Any) -> bytes:
-        """Return no bytes: the id says it all."""
+        """Return no bytes, because the id suffices."""
         return b""
 
     def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:

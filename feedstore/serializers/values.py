@@ -1,13 +1,13 @@
-"""The codec of plain values: what key-value storages keep, and what an activity carries in its extra context.
+"""The codec of plain values, which key-value storages and the extra context of activities hold.
 
-None, bool, int of any size, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID come back as the type
-they went in; a tuple comes back as a list, a member of a str- or int-enumeration as its value. The bytes are msgpack
-with five extension types:
+Values of None, bool, int of any size, float, str, bytes, list, dict, aware datetime, date, Decimal and UUID keep their
+type; a tuple comes back as a list, a member of a str- or int-enumeration as its value. The bytes are msgpack with five
+extension types:
 
 1. an aware datetime: microseconds since 1970 and UTC offset in microseconds, two big-endian signed 64-bit integers
 2. an int beyond 64 bits: big-endian two's complement
 3. a date: its proleptic ordinal, a big-endian unsigned 32-bit integer
-4. a Decimal: its text in ASCII
+4. a Decimal: its decimal digits in ASCII
 5. a UUID: its 16 bytes
 """
 
@@ -43,19 +43,19 @@ class _NotPacked(Exception):
 def pack_value(value: Any) -> bytes:
     """Return the msgpack bytes of ``value``.
 
-    Raises :class:`InvalidTypeError` for a type that would not come back as it went in (a set, a subclass), and
-    :class:`InvalidValueError` for a naive datetime, a str that UTF-8 cannot carry or nesting beyond 500 levels.
+    Raises :class:`InvalidTypeError` for a type that would come back changed (a set, a subclass), and
+    :class:`InvalidValueError` for a naive datetime, a str that UTF-8 cannot encode or nesting beyond 500 levels.
     """
     return pack_with(new_packer(), value)
 
 
 def new_packer() -> msgpack.Packer:
-    """Return a packer of plain values: a third of the cost of :func:`pack_value` where one thread packs many."""
+    """Return a packer of plain values: a third of the cost of :func:`pack_value` if one thread packs many values."""
     return msgpack.Packer(strict_types=True, default=_pack_extension)
 
 
 def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
-    """Return the bytes of ``value`` as :func:`pack_value` does, with a packer that no other thread uses meanwhile."""
+    """Return the bytes of ``value`` as :func:`pack_value` does, with a packer of this thread."""
     try:
         packed: bytes = packer.pack(value)
     except (_NotPacked, ValueError, RecursionError):
@@ -66,7 +66,7 @@ def pack_with(packer: msgpack.Packer, value: Any) -> bytes:
 
 
 def _packed_copy(packer: msgpack.Packer, value: Any) -> bytes:
-    """Return the bytes of a converted copy of ``value``, or raise with the path of what cannot be stored."""
+    """Return the bytes of a converted copy of ``value``. Raises an error with the path of a value of another type."""
     copied = plain_copy(value, "value")
     try:
         packed: bytes = packer.pack(copied)
@@ -76,9 +76,9 @@ def _packed_copy(packer: msgpack.Packer, value: Any) -> bytes:
 
 
 def _holds_buffer(value: Any) -> bool:
-    """Return whether a value holds a bytearray or a memoryview, which msgpack takes for bytes even in strict mode.
+    """Return whether a value holds a bytearray or a memoryview, which msgpack packs as bytes even in strict mode.
 
-    Only what was packed with one of the three marks of bytes need be searched.
+    The caller needs this search only if the packed bytes contain one of the three marks of bytes.
     """
     if type(value) is dict:
         return any(_holds_buffer(key) or _holds_buffer(item) for key, item in value.items())
@@ -93,7 +93,7 @@ def naming(error: FeedstoreError, what: str) -> FeedstoreError:
 
 
 def unpack_value(data: bytes) -> Any:
-    """Return the value of msgpack bytes. Raises ``ValueError`` or ``TypeError`` where they are none."""
+    """Return the value of msgpack bytes. Raises ``ValueError`` or ``TypeError`` if they are malformed."""
     return msgpack.unpackb(data, strict_map_key=False, ext_hook=_unpack_extension)
 
 
@@ -145,7 +145,7 @@ def _unpack_datetime(data: bytes) -> datetime:
     except struct.error as error:
         raise ValueError(str(error)) from error
     zone = timezone.utc if offset == 0 else timezone(offset * _MICROSECOND)
-    # By its own clock: in UTC the first and the last hours of the calendar lie outside it.
+    # In its own offset: in UTC the first and the last hours of the calendar are out of range.
     return (_EPOCH + timedelta(microseconds=microseconds + offset)).replace(tzinfo=zone)
 
 

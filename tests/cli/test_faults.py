@@ -59,7 +59,7 @@ def test_a_file_that_cannot_grow(feedstore: CommandLine, database: Path) -> None
 def test_what_was_stored_before_a_failure_is_told_to_people(database: Path) -> None:
     failed = run_process(*COMMAND, setup=FILES_END_AT)
     assert_failed(failed, "feeds.db: ")
-    assert failed.out.startswith("what was done before the error:\nrows        ")
+    assert failed.out.startswith("done before the error:\nrows        ")
     assert failed.out.endswith("run the same command with --resume to go on\n")
 
 

@@ -23,7 +23,7 @@ def test_the_report_for_people(feedstore: CommandLine, folder: Path) -> None:
         "rows        3",
         "activities  3 new, 0 stored before",
         "deliveries  5 new, 0 made before",
-        "follows     4 edges from 3 readers to 3 users, 1 of whom does nothing in these rows",
+        "follows     4 edges from 3 readers to 3 users, 1 of them without an activity in these rows",
         "skipped     0",
     ]
     assert time.startswith("time        ")
@@ -93,7 +93,7 @@ def test_a_wrong_row_is_one_error_with_file_and_line(feedstore: CommandLine, fol
         "feedstore: error: activities.csv:5: the time '2026-05-01T12:00:00' has no offset from UTC; "
         "end it with Z or an offset such as +02:00\n"
     )
-    assert result.out.startswith("what was done before the error:\nrows        3\n")
+    assert result.out.startswith("done before the error:\nrows        3\n")
     assert result.out.endswith("--on-error skip passes over rows that are wrong\n")
     path.write_text(csv_text(ROWS) + WRONG.replace("00,", "00Z,", 1))
     report = feedstore("ingest", "activities.csv", "--resume", "--json").json

@@ -17,8 +17,8 @@ def test_statistics_for_people(feedstore: CommandLine, filled: Path) -> None:
     assert lines[2] == "3 activities, 2026-05-01 12:00:00 to 2026-05-01 12:10:00 (UTC)"
     assert [line.split() for line in lines[4:7]] == [
         ["timelines", "count", "entries", "longest", "which"],
-        ["user:…", "what", "actors", "did", "2", "3", "2", "user:ann"],
-        ["feed:…", "what", "readers", "see", "2", "5", "3", "feed:bob"],
+        ["user:…", "actors'", "own", "2", "3", "2", "user:ann"],
+        ["feed:…", "readers'", "feeds", "2", "5", "3", "feed:bob"],
     ]
     assert lines[9].split()[-4:] == [str(filled / "activities.csv"), "3", "0", "all"]
 

@@ -63,7 +63,7 @@ def test_ids_alone(feedstore: CommandLine, filled: Path) -> None:
 
 def test_a_trimmed_timeline_says_so(feedstore: CommandLine, filled: Path) -> None:
     assert feedstore("trim", "feed:bob", "--length", "1").status == 0
-    assert feedstore("timeline", "feed:bob").out.endswith("the end of what is kept: older entries were trimmed\n")
+    assert feedstore("timeline", "feed:bob").out.endswith("the end of the kept entries: older ones were trimmed\n")
     page = feedstore("timeline", "feed:bob", "--json").json
     assert (page["complete"], len(page["floor"])) == (False, 36)
     feedstore("trim", "feed:bob", "--length", "0")

@@ -1,10 +1,14 @@
-"""What the project's files never name: the machine that they were written on, and where packages come from."""
+"""Words that the project's files never use: names of the machine and of registries, and words of unclear English."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
-from house import tree
+import pytest
+
+from house import prose, tree
 
 # Written in parts, so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.$}-])/(?:work|root|home)/\w|\.py" + r"env\b")
@@ -12,6 +16,28 @@ REGISTRY_HOSTS = re.compile(
     r"py" + r"pi\.org|python" + r"hosted|maven" + r"\.(?:apache|org)|deb\.deb" + r"ian|npm" + r"js\.(?:org|com)",
     re.IGNORECASE,
 )
+# Each word with the reason why the prose of the project avoids it.
+BANNED = {
+    r"what|whatever": "name the thing: 'the value that the caller passed', not 'what was passed'",
+    r"whom|whoever": "name the actor: the caller, the process, the reader",
+    r"nobody|somebody|anybody|everybody": "name the actor: the caller, the process, the reader",
+    r"anew": "write 'again'",
+    r"tells?|told|telling": "write notify, return, or say which part decides",
+    r"hears?|heard": "write receive, or 'is notified of'",
+    r"at once": "write immediately, concurrently, atomically or in one call",
+    r"for good": "write permanently",
+    r"a text|texts": "write str, or name the text",
+    r"behind": "write after; a client is behind a proxy only in quoted code",
+    r"meanwhile": "write 'during' and name the action",
+}
+# Files whose prose has not been rewritten; shorten this list, never extend it.
+NOT_REWRITTEN = (
+    "docs",
+    "feedstore/backends",
+    "feedstore/storage",
+    "feedstore/testing",
+)
+RIDDLES = {"What", "Where", "Who", "Whose", "How", "Which"}
 # Real data quotes what people wrote.
 DATA = tree.ROOT / "examples" / "data"
 
@@ -34,6 +60,70 @@ def test_the_patterns_find_what_they_are_for() -> None:
     assert not MACHINE_PATHS.search("docs/home/page and framework/main")
     assert REGISTRY_HOSTS.search("https://py" + "pi.org/simple")
     assert not REGISTRY_HOSTS.search("pip installs it from PyPI")
+
+
+def test_prose_is_plain_english() -> None:
+    found = [
+        f"{path.relative_to(tree.ROOT)}:{line}: {match[0]!r} ({reason})"
+        for path, line, text in prose_of_the_project()
+        for pattern, reason in BANNED.items()
+        for match in re.finditer(rf"\b(?:{pattern})\b", text, re.IGNORECASE)
+    ]
+    assert found == []
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    found = [
+        f"{path.relative_to(tree.ROOT)}:{line} begins with {word}"
+        for path, line, word in prose.first_words()
+        if word in RIDDLES and is_rewritten(path)
+    ]
+    assert found == []
+
+
+def test_the_files_that_were_not_rewritten_exist() -> None:
+    assert [name for name in NOT_REWRITTEN if not (tree.ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('"""Return what is stored."""', ["Return what is stored."]),
+        ('"""Quotes ``what`` is code."""', ["Quotes  is code."]),
+        ('"""Shows.\n\n>>> what\n1\n\nText."""', ["Shows.\n\n\n\n\nText."]),
+        ("x = 1  # what it is", ["# what it is"]),
+        ('raise ValueError("tell me what it is")', ["tell me what it is"]),
+        ('x = "what"', []),
+    ],
+)
+def test_prose_of_python(source: str, expected: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source, encoding="utf-8")
+    assert [text for _, text in prose.of_python(path)] == expected
+
+
+def test_prose_of_markdown(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("Text `what`.\n```\nwhat\n```\nMore.\n", encoding="utf-8")
+    assert list(prose.of_markdown(path)) == [(1, "Text ."), (2, ""), (3, ""), (4, ""), (5, "More.")]
+
+
+def prose_of_the_project() -> Iterator[tuple[Path, int, str]]:
+    """(path, line, text) of the prose of the package and of its documents."""
+    for path in tree.files():
+        name = path.relative_to(tree.ROOT)
+        if not is_rewritten(path) or DATA in path.parents:
+            continue
+        if path.suffix == ".py" and name.parts[0] == "feedstore":
+            yield from ((path, line, text) for line, text in prose.of_python(path))
+        elif path.suffix == ".md" and name.parts[0] in ("docs", "README.md", "CONTRIBUTING.md"):
+            yield from ((path, line, text) for line, text in prose.of_markdown(path))
+
+
+def is_rewritten(path: Path) -> bool:
+    """Whether a file is held to plain English."""
+    name = path.relative_to(tree.ROOT)
+    return not any(name.is_relative_to(excluded) for excluded in NOT_REWRITTEN)
 
 
 def _lines_with(pattern: re.Pattern[str]) -> list[str]:

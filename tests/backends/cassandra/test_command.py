@@ -41,7 +41,7 @@ def test_ingesting_showing_counting_and_trimming(feedstore: CommandLine, namespa
     assert (stats.status, stats.err) == (0, "")
     assert stats.out.splitlines()[2].startswith("3 activities")
     trimmed = feedstore("trim", "--all", "--yes", "--length", "1", *space)
-    assert trimmed.out == "4 timelines were trimmed; this store does not count what went\n"
+    assert trimmed.out == "4 timelines were trimmed; this store does not count removed entries\n"
     report = feedstore("trim", "--all", "--yes", "--length", "1", "--json", *space).json
     assert report == {"timelines": 4, "trimmed": None, "removed": None}
     page = feedstore("timeline", "feed:bob", *space)
