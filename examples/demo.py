@@ -1,8 +1,8 @@
-"""Ingests fifteen years of real code reviews into a SQLite file, and shows whose timelines came of it.
+"""Demo: ingest fifteen years of real code reviews into a SQLite file, and print timelines.
 
-``make demo`` runs it. Each run starts afresh, in ``build/demo/``. A machine that takes longer than 25 seconds stops
-there, shows what is stored by then, and names the command that ingests the rest. The data is described in
-``examples/data/dev-review-feed/README.md``.
+``make demo`` runs it. Each run starts with an empty folder ``build/demo/``. After 25 seconds the ingestion stops. The
+demo then prints the stored part, and the command that ingests the rest. ``examples/data/dev-review-feed/README.md``
+describes the data.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ NEWEST = 5
 
 
 class OutOfTimeError(Exception):
-    """The demo has lasted long enough."""
+    """Raised when the time limit of the demo is exceeded."""
 
 
 class LimitedProgress(Progress):
-    """Shows what another one shows, and ends the ingestion behind the first chunk that is stored too late."""
+    """Progress that delegates to another one, and stops the ingestion after the first chunk past a time limit."""
 
     def __init__(self, shown: Progress, seconds: float) -> None:
         self._shown = shown
         self._seconds = seconds
 
     def start(self, source: Source, summary: Summary) -> None:
-        """Show it."""
+        """Show the start."""
         self._shown.start(source, summary)
 
     def finish(self, source: Source, summary: Summary) -> None:
-        """Show it."""
+        """Show the end."""
         self._shown.finish(source, summary)
 
     def advance(self, source: Source, summary: Summary) -> None:
-        """Show it, then look at the clock."""
+        """Show the progress, and raise OutOfTimeError if the time limit is exceeded."""
         self._shown.advance(source, summary)
         if summary.seconds > self._seconds:
             raise OutOfTimeError
 
 
 def main() -> None:
-    """Ingest, show three timelines and the figures, and say what to type next."""
+    """Ingest, show three timelines and the figures, and print the next commands."""
     arguments = parse_arguments()
     database = fresh_database(arguments.folder)
     with connect(f"sqlite:///{database.resolve()}") as backend:
@@ -66,17 +66,17 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return what the command line says; by default the whole of the data, into ``build/demo``."""
+    """Return the arguments of the command line. The defaults ingest all data into ``build/demo``."""
     parser = argparse.ArgumentParser(description="Ingest real code reviews into a SQLite file and show timelines.")
     parser.add_argument("--activities", type=Path, default=DATA / "activities.csv.gz")
     parser.add_argument("--follows", type=Path, default=DATA / "follows.csv.gz")
-    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo", help="where the database goes")
-    parser.add_argument("--seconds", type=float, default=25, help="how long to ingest at most (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "demo", help="the folder of the database")
+    parser.add_argument("--seconds", type=float, default=25, help="time limit of the ingestion (default: %(default)s)")
     return parser.parse_args()
 
 
 def fresh_database(folder: Path) -> Path:
-    """Return where the database goes, with what an earlier run left there removed."""
+    """Remove the database of an earlier run, and return the path of the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("feeds.db", "feeds.db-wal", "feeds.db-shm"):
         folder.joinpath(name).unlink(missing_ok=True)
@@ -84,9 +84,9 @@ def fresh_database(folder: Path) -> Path:
 
 
 def ingest(backend: Backend, arguments: argparse.Namespace) -> tuple[Summary, bool]:
-    """Store the activities, and deliver them to the timelines of whoever follows their actors; tell whether all are."""
+    """Store the activities and deliver them to the followers. Return the summary, and whether all rows were read."""
     graph = read_follows(Source(arguments.follows), Problems())
-    print(f"Who follows whom: {graph.edges:,} edges from {graph.readers:,} readers to {graph.followees:,} developers.")
+    print(f"Follow graph: {graph.edges:,} edges from {graph.readers:,} readers to {graph.followees:,} developers.")
     progress = LimitedProgress(new_progress("auto", sys.stderr), arguments.seconds)
     loader = Loader(backend, graph, progress=progress)
     try:
@@ -98,20 +98,20 @@ def ingest(backend: Backend, arguments: argparse.Namespace) -> tuple[Summary, bo
 
 
 def lengths_of_feeds(backend: Backend) -> list[tuple[int, str]]:
-    """Return the length and the key of every timeline that a reader sees, the longest first."""
+    """Return the length and the key of every reader's timeline, the longest first."""
     timelines = backend.timeline_storage()
     lengths = [(timelines.count(key), key) for key in sorted(timelines.keys()) if key.startswith("feed:")]
     return sorted(lengths, key=lambda length: -length[0])
 
 
 def count_entries(backend: Backend) -> int:
-    """Return how many entries all timelines hold, the actors' own included."""
+    """Return the number of entries in all timelines, including those of actors."""
     timelines = backend.timeline_storage()
     return sum(map(timelines.count, timelines.keys()))
 
 
 def show_timeline(backend: Backend, key: str) -> None:
-    """Print the newest entries of a timeline, and whether it holds all that there ever was."""
+    """Print the newest entries of a timeline, and whether it was ever trimmed."""
     timelines = backend.timeline_storage()
     page: Page = timelines.get_page(key, NEWEST, hydrate_from=backend.activity_storage())
     forgotten = "nothing older" if page.floor is None else "older ones were trimmed"
@@ -125,7 +125,7 @@ def row_of(activity: Activity) -> tuple[object, ...]:
 
 
 def show_figures(summary: Summary, feeds: int, entries: int, size: int) -> None:
-    """Print how much was done, how fast, and how much room it takes."""
+    """Print the counts, the rates and the size of the file."""
     print(
         f"\n{summary.activities:,} activities were stored and {summary.deliveries:,} deliveries made to {feeds:,} "
         f"readers' timelines\nin {summary.seconds:.1f} seconds: {summary.rows_per_second:,.0f} activities and "
@@ -138,7 +138,7 @@ def show_figures(summary: Summary, feeds: int, entries: int, size: int) -> None:
 
 
 def show_next(arguments: argparse.Namespace, database: Path, key: str, is_whole: bool) -> None:
-    """Print commands that go on from here, as they can be typed in the current folder."""
+    """Print commands for the new database, relative to the current folder."""
     installed = Path(sys.executable).with_name("feedstore")
     feedstore = [shown_path(installed)] if installed.exists() else [shown_path(Path(sys.executable)), "-m", "feedstore"]
     store = ["--store", f"sqlite:///{shown_path(database)}"]
@@ -151,13 +151,13 @@ def show_next(arguments: argparse.Namespace, database: Path, key: str, is_whole:
     if not is_whole:
         inputs = [shown_path(arguments.activities), "--follows", shown_path(arguments.follows)]
         commands.insert(0, ["ingest", *inputs, "--resume", *store])
-    print("\nWhat to type next:\n")
+    print("\nNext commands:\n")
     for command in commands:
         print(f"  {shlex.join([*feedstore, *command])}")
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as it is typed in the current folder: relative if it lies below, else absolute."""
+    """Return a path relative to the current folder if it is below that folder, else the absolute path."""
     absolute = os.path.abspath(path)
     relative = os.path.relpath(absolute)
     return absolute if relative.startswith(os.pardir) else relative
@@ -167,4 +167,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("interrupted; the next run starts afresh")
+        sys.exit("interrupted; the next run starts with an empty database")

@@ -1,4 +1,4 @@
-"""Channels whose queues lie in a message broker that has a client of its own; see the page "Writing repositories"."""
+"""Channels with queues in a message broker with its own client: the example of "Writing repositories"."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from feedstore.storage import Backend, KvStorage
 
 
 class Broker:
-    """Stands for the client of a message broker. Like most clients it holds a lock, which nothing can store."""
+    """Stand-in for the client of a message broker. Like most clients it holds a lock, which cannot be serialized."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lists: dict[str, deque[tuple[str, object]]] = defaultdict(deque)
 
     def append(self, name: str, item: tuple[str, object]) -> None:
-        """Add an item at the end of a list."""
+        """Append an item to a list."""
         with self._lock:
             self._lists[name].append(item)
 
     def take(self, name: str) -> tuple[str, object] | None:
-        """Remove the first item of a list and return it, None if there is none."""
+        """Remove and return the first item of a list, or return None if the list is empty."""
         with self._lock:
             return self._lists[name].popleft() if self._lists[name] else None
 
@@ -48,7 +48,7 @@ class Broker:
 
 
 class BrokerQueue(Queue):
-    """A queue that is a list of the broker's."""
+    """Queue in a list of the broker."""
 
     blocking = True
 
@@ -73,7 +73,7 @@ class BrokerQueue(Queue):
 
 
 class BrokerQueueRepository(QueueRepositoryInterface):
-    """Keeps the name of each connection's list; the client comes from whoever makes the repository."""
+    """Repository that stores the name of each connection's list. The constructor takes the client."""
 
     def __init__(self, storage: KvStorage, broker: Broker) -> None:
         self._storage = storage
@@ -89,13 +89,13 @@ class BrokerQueueRepository(QueueRepositoryInterface):
         return {connection_id: BrokerQueue(self._broker, name) for connection_id, name in names.items()}
 
     def persist(self, connection_id: str, queue: Queue) -> None:
-        """One round trip. Only a queue of this broker's can be kept here."""
+        """One round trip. Accepts only queues of this broker."""
         if not isinstance(queue, BrokerQueue):
             raise TypeError(f"this repository keeps queues of the broker's, not {queue!r}")
         self._storage.upsert(connection_id, queue.name)
 
     def delete(self, connection_id: str) -> None:
-        """The messages first, then the name that leads to them."""
+        """Delete the messages first, then the name of their list."""
         try:
             queue = self.load(connection_id)
         except ItemNotFound:
@@ -105,19 +105,19 @@ class BrokerQueueRepository(QueueRepositoryInterface):
 
 
 class BrokerConnectionsFactory(ConnectionsFactory):
-    """Gives each new connection a list of its own."""
+    """Factory that gives each new connection a separate list."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
     def create(self, listener: MessageQueueListener | None = None) -> Connection:
-        """No request: a broker makes a list when something is added to it."""
+        """No request: the broker creates a list when an item is appended to it."""
         listener = Mailbox("nobody@example.org", self._broker) if listener is None else listener
         return Connection(listener, BrokerQueue(self._broker, f"listener:{listener.id}"))
 
 
 class Mailbox(MessageQueueListener):
-    """A listener that sends each delivery on through the broker."""
+    """Listener that forwards each delivery through the broker."""
 
     def __init__(self, address: str, broker: Broker, listener_id: str | None = None) -> None:
         super().__init__(listener_id)
@@ -130,7 +130,7 @@ class Mailbox(MessageQueueListener):
 
 
 def channels_on(backend: Backend, broker: Broker) -> SSEChannelRepository:
-    """Return a repository whose rows lie in a backend, and whose messages lie in the broker."""
+    """Return a repository that stores its rows in a backend and its messages in the broker."""
     mailboxes = listener_classes()
     mailboxes.register(
         Mailbox,

@@ -1,4 +1,4 @@
-"""A complete backend over plain dictionaries, in the fewest hooks: the example of "Writing a backend"."""
+"""Complete backend over plain dictionaries, with the fewest hooks: the example of "Writing a backend"."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Timeline:
 
 
 class Space:
-    """What one namespace holds."""
+    """The data of one namespace."""
 
     def __init__(self) -> None:
         self.activities: dict[int, bytes] = {}
@@ -35,13 +35,13 @@ class Space:
 
 
 class Store:
-    """What the backends of one family share: a lock, a space for each namespace, and whether it was closed."""
+    """State that related backends share: a lock, a space for each namespace, and a closed flag."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.spaces: dict[str, Space] = {}
         self.closed = False
-        # A child that is forked while another thread holds the lock would wait for it forever.
+        # If a process forks while another thread holds the lock, the child would wait for the lock forever.
         os.register_at_fork(
             before=self.lock.acquire, after_in_parent=self.lock.release, after_in_child=self.lock.release
         )
@@ -168,7 +168,7 @@ class DictTimelineStorage(TimelineStorage):
 
 
 class DictKvStorage(KvStorage):
-    """Items in a dictionary, sorted by every scan: a scan costs what the key space holds, not what it returns."""
+    """Items in a dictionary. Every scan sorts all keys, so its cost is that of the key space, not of its result."""
 
     backend: DictBackend
 
@@ -230,7 +230,7 @@ class DictBackend(Backend):
 
     @contextmanager
     def locked_space(self) -> Iterator[Space]:
-        """Give the data of this namespace, for as long as nobody else may touch it."""
+        """Lock the store, and yield the data of this namespace."""
         with self._store.lock:
             self.check_open()
             yield self._store.spaces.setdefault(self.namespace, Space())
@@ -244,7 +244,7 @@ class DictBackend(Backend):
         return self._store
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        # A checked write over dictionaries cannot fail half way, so the lock alone makes every batch all or nothing.
+        # A checked write to dictionaries cannot fail midway, so the lock alone makes every batch atomic.
         with self.locked_space():
             return [operation.write(AUTOCOMMIT) for operation in operations]
 

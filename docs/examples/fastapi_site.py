@@ -1,4 +1,4 @@
-"""A FastAPI site whose readers see what those they follow did: the example of the documentation's FastAPI page."""
+"""FastAPI site with a feed for each reader: the example of the documentation's FastAPI page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_TIMELINE = 800
 
 
 class Reader(BaseModel):
-    """Who does something. A real site would take this from a token."""
+    """The user of a request. A real site would take the name from a token."""
 
     name: str
 
@@ -65,13 +65,13 @@ site = FastAPI(lifespan=lifespan)
 
 @site.post("/users/{followee}/follow", status_code=204)
 def follow(followee: str, reader: Reader, backend: SiteBackend) -> None:
-    """Let the reader see what somebody does from now on."""
+    """Let the reader follow another user."""
     backend.kv_storage("follows").upsert(f"{quote(followee, safe='')}:{quote(reader.name, safe='')}", reader.name)
 
 
 @site.post("/photos/{photo}/like", status_code=201)
 def like(photo: str, reader: Reader, backend: SiteBackend) -> str:
-    """Store a like and deliver it to the reader's followers: both, or neither."""
+    """Store a like and deliver it to the reader's followers, atomically."""
     activity = Activity(reader.name, "like", f"photo:{photo}")
     followers = backend.kv_storage("follows").fetch_by_prefix(f"{quote(reader.name, safe='')}:")
     keys = [reader_key(follower) for follower in followers]
@@ -88,7 +88,7 @@ def timeline(
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
     cursor: str | None = None,
 ) -> TimelinePage:
-    """One page of a reader's timeline."""
+    """Return a page of a reader's timeline."""
     activities = backend.activity_storage()
     try:
         page = backend.timeline_storage().get_page(reader_key(reader), limit, cursor=cursor, hydrate_from=activities)
@@ -103,7 +103,7 @@ def timeline(
 
 @site.get("/health")
 def health(backend: SiteBackend) -> str:
-    """Whether the store answers."""
+    """Check that the store answers."""
     try:
         backend.ping()
     except StorageUnavailableError as error:

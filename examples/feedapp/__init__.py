@@ -1,1 +1,1 @@
-"""A feed application: people follow each other, and see live what those they follow do."""
+"""Feed application: users follow each other, and see the activities of the users that they follow live."""

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", metavar="PORT", type=int, default=8641, help="default: %(default)s")
     arguments = parser.parse_args()
-    # Without a secret of its own everybody is signed out whenever it starts.
+    # A random secret invalidates the cookies of all users at each start.
     secret = os.environ.get(SECRET_VARIABLE) or secrets.token_urlsafe()
     with connect(arguments.store, namespace="feedapp") as backend:
         server = LiveServer(new_application(backend, secret), arguments.host, arguments.port)

@@ -1,4 +1,4 @@
-"""The application: its addresses, and who may do what at them."""
+"""The application: its routes, and the access checks of each route."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LONGEST_TEXT = 2_000
 
 
 class FeedApplication:
-    """Answers requests. Somebody who is signed in has a signed cookie, and it alone says whose feed a request sees."""
+    """Request handlers. A signed cookie holds the user's name, and it alone decides which feed a request may read."""
 
     def __init__(self, backend: Backend) -> None:
         self._activities = backend.activity_storage()
@@ -37,56 +37,56 @@ class FeedApplication:
         self._follows = Follows(backend)
 
     def timeline_of(self, request: Request) -> str | None:
-        """Return the key of the feed that a request may see: that of whoever is signed in."""
+        """Return the key of the signed-in user's feed, or None without a signed-in user."""
         name = request.session.get("name")
         return None if name is None else reader_key(name)
 
     async def home(self, request: Request) -> Response:
-        """Show the feed, or ask who it is."""
+        """Return the feed page, or the sign-in page without a signed-in user."""
         name = request.session.get("name")
         return HTMLResponse(sign_in_page() if name is None else feed_page(name))
 
     async def sign_in(self, request: Request) -> Response:
-        """Believe a name. An application would ask for a password here."""
+        """Accept any name. A real application would check a password here."""
         _refuse_other_sites(request)
         form = dict(parse_qsl((await request.body()).decode(errors="replace")))
         request.session["name"] = _text(form.get("name"), "your name", _LONGEST_NAME)
         return RedirectResponse("/", status_code=303)
 
     async def sign_out(self, request: Request) -> Response:
-        """Forget who it is."""
+        """Sign the user out."""
         _refuse_other_sites(request)
         request.session.clear()
         return RedirectResponse("/", status_code=303)
 
     async def follow(self, request: Request) -> Response:
-        """Let whoever is signed in follow somebody from now on."""
+        """Let the signed-in user follow another user."""
         name, values = await _signed_in(request)
-        followee = _text(values.get("followee"), "whom to follow", _LONGEST_NAME)
+        followee = _text(values.get("followee"), "the name of the user to follow", _LONGEST_NAME)
         await run_in_threadpool(self._follows.add, name, followee)
         return JSONResponse({"said": f"You follow {followee} from now on."}, status_code=201)
 
     async def post(self, request: Request) -> Response:
-        """Store what somebody did, and put it into the feeds of all followers and their own."""
+        """Store an activity of the signed-in user, and fan it out to the user's own feed and those of all followers."""
         name, values = await _signed_in(request)
-        verb = _text(values.get("verb"), "what you did", _LONGEST_NAME)
-        what = _text(values.get("object"), "what you did it to", _LONGEST_TEXT)
-        comment = {"text": _text(values["text"], "no more about it", _LONGEST_TEXT)} if values.get("text") else None
-        activity = Activity(name, verb, what, extra_context=comment)
+        verb = _text(values.get("verb"), "the verb", _LONGEST_NAME)
+        thing = _text(values.get("object"), "the object", _LONGEST_TEXT)
+        comment = {"text": _text(values["text"], "the comment", _LONGEST_TEXT)} if values.get("text") else None
+        activity = Activity(name, verb, thing, extra_context=comment)
         followers = await run_in_threadpool(self._deliver, name, activity)
         return JSONResponse({"said": f"Posted to your feed and {followers} others."}, status_code=201)
 
     def _deliver(self, name: str, activity: Activity) -> int:
         followers = self._follows.followers(name)
         keys = [reader_key(reader) for reader in {*followers, name}]
-        # First the activity, so that nobody is told of one that is not there yet.
+        # Store the activity first, so that no timeline refers to an activity that is not stored yet.
         self._activities.add(activity)
         self._timelines.add_to_many(keys, [activity], max_length=LONGEST_TIMELINE)
         return len(keys) - 1
 
 
 def new_application(backend: Backend, secret: str) -> Starlette:
-    """Return the application. Whoever knows ``secret`` can sign in as anybody: keep it out of the code."""
+    """Return the application. ``secret`` signs the cookies: keep it out of the code."""
     live = LiveTimelines(backend)
     feeds = FeedApplication(backend)
 
@@ -109,7 +109,7 @@ def new_application(backend: Backend, secret: str) -> Starlette:
 
 
 async def _signed_in(request: Request) -> tuple[str, dict[str, Any]]:
-    """Return who is signed in and the JSON object that they sent."""
+    """Return the name of the signed-in user and the JSON object of the request's body."""
     _refuse_other_sites(request)
     name = request.session.get("name")
     if name is None:
@@ -124,15 +124,15 @@ async def _signed_in(request: Request) -> tuple[str, dict[str, Any]]:
 
 
 def _refuse_other_sites(request: Request) -> None:
-    """Refuse what another site's page sends with this site's cookie."""
+    """Refuse a request that a page of another site sends with this site's cookie."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise HTTPException(403, "this form belongs to another site")
 
 
-def _text(value: object, what: str, longest: int) -> str:
+def _text(value: object, field: str, longest: int) -> str:
     text = value.strip() if isinstance(value, str) else ""
-    # JSON can hold halves of characters, which no store keeps.
+    # JSON can hold lone surrogates, which no store accepts.
     if not 0 < len(text) <= longest or any("\ud800" <= character <= "\udfff" for character in text):
-        raise HTTPException(400, f"say {what}, in 1 to {longest} characters")
+        raise HTTPException(400, f"{field} must have 1 to {longest} characters")
     return text

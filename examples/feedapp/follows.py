@@ -1,4 +1,4 @@
-"""Who follows whom."""
+"""The follow graph of the application."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from feedstore.storage import Backend
 
 
 class Follows:
-    """Followers by whom they follow, in a key-value storage."""
+    """The followers of each user, in a key-value storage."""
 
     def __init__(self, backend: Backend) -> None:
         self._items = backend.kv_storage("follows")
 
     def add(self, follower: str, followee: str) -> None:
-        """Let somebody follow somebody; again is no error."""
+        """Let ``follower`` follow ``followee``. Repeating the call is not an error."""
         self._items.upsert(f"{_part(followee)}:{_part(follower)}", follower)
 
     def followers(self, followee: str) -> list[str]:
-        """Return who follows somebody."""
+        """Return the names of a user's followers."""
         return list(self._items.fetch_by_prefix(f"{_part(followee)}:"))
 
 

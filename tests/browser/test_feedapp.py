@@ -145,7 +145,7 @@ def test_a_removed_entry_goes(page: Page, application: Application) -> None:
 def test_what_people_wrote_is_shown_as_text(page: Page, application: Application, complaints: list[str]) -> None:
     for text in HOSTILE:
         page.get_by_label("what", exact=True).fill(text)
-        page.get_by_label("and say about it").fill(text)
+        page.get_by_label("Comment").fill(text)
         page.get_by_role("button", name="Post").click()
         wait_for(page, f"document.querySelector('.object')?.textContent === {json.dumps(text)}")
         assert page.locator(".text").first.inner_text() == text

@@ -37,7 +37,7 @@ def run_demo(folder: Path, *more: str) -> str:
 
 
 def test_the_demo_shows_timelines_and_figures(printed: str) -> None:
-    assert printed.startswith("Who follows whom: 14,577 edges from 1,109 readers to 2,876 developers.\n")
+    assert printed.startswith("Follow graph: 14,577 edges from 1,109 readers to 2,876 developers.\n")
     assert printed.count("time (UTC)") == 3
     assert "2,000 activities were stored and 26,080 deliveries made to " in printed
     assert " bytes for each, the activities included." in printed
@@ -61,7 +61,7 @@ def test_on_a_slow_machine_it_stops_and_names_the_command_for_the_rest(tmp_path:
 
 
 def type_what_is_said(printed: str, folder: Path) -> list[str]:
-    _, _, commands = printed.partition("What to type next:\n\n")
+    _, _, commands = printed.partition("Next commands:\n\n")
     return [
         subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
         for command in commands.splitlines()

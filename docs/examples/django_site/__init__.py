@@ -1,1 +1,1 @@
-"""A Django site whose readers see what those they follow did: the example of the documentation's Django page."""
+"""Django site with a feed for each reader: the example of the documentation's Django page."""

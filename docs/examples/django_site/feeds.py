@@ -1,4 +1,4 @@
-"""The feeds of the site: one backend for each process, and what the site does with it."""
+"""Feeds of the site: one backend for each process, and the site's operations on it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ LONGEST_TIMELINE = 800
 
 @cache
 def backend() -> Backend:
-    """The process's backend. It is shared by all threads, and nothing is connected until it is used."""
+    """Return the process's backend. All threads share it, and it connects at its first use."""
     return connect(settings.FEEDSTORE_URL, namespace="site")
 
 
 def activities() -> ActivityStorage:
-    """Every activity, by id."""
+    """Return the storage of activities."""
     return backend().activity_storage()
 
 
 def timelines() -> TimelineStorage:
-    """Every timeline, by key."""
+    """Return the storage of timelines."""
     return backend().timeline_storage()
 
 
 def follows() -> KvStorage:
-    """Who follows whom: one item for each pair, so that a prefix finds the followers of one."""
+    """Return the storage of follows: one item for each pair, so that a prefix scan finds the followers of a user."""
     return backend().kv_storage("follows")
 
 
 def follow(follower: str, followee: str) -> None:
-    """Let ``follower`` see what ``followee`` does from now on."""
+    """Let ``follower`` follow ``followee``."""
     # The parts of a key are quoted, so that the prefix of one name is not the prefix of another.
     follows().upsert(f"{quote(followee, safe='')}:{quote(follower, safe='')}", follower)
 
 
 def publish(activity: Activity) -> None:
-    """Store an activity and deliver it to the followers of its actor: both, or neither."""
+    """Store an activity and deliver it to the followers of its actor, atomically."""
     followers = follows().fetch_by_prefix(f"{quote(str(activity.actor), safe='')}:")
     keys = [reader_key(follower) for follower in followers]
     with backend().batch(atomic=True) as batch:
@@ -51,5 +51,5 @@ def publish(activity: Activity) -> None:
 
 
 def page_of(reader: str, limit: int, cursor: str | None) -> Page:
-    """One page of what a reader sees."""
+    """Return a page of a reader's feed."""
     return timelines().get_page(reader_key(reader), limit, cursor=cursor, hydrate_from=activities())

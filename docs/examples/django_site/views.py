@@ -20,7 +20,7 @@ PAGE_LENGTH = 25
 @csrf_exempt
 @require_POST
 def follow(request: HttpRequest, followee: str) -> HttpResponse:
-    """Let the reader follow somebody."""
+    """Let the reader follow another user."""
     feeds.follow(request.POST["reader"], followee)
     return HttpResponse(status=204)
 
@@ -29,7 +29,7 @@ def follow(request: HttpRequest, followee: str) -> HttpResponse:
 @require_POST
 @transaction.atomic
 def like(request: HttpRequest, photo: str) -> HttpResponse:
-    """Keep a like, and tell the followers once the site's own database has it."""
+    """Store a like in the site's database, and deliver it to the followers after the commit."""
     activity = Activity(request.POST["reader"], "like", f"photo:{photo}")
     transaction.on_commit(partial(feeds.publish, activity))
     return JsonResponse({"id": id_to_text(activity.id)}, status=201)
@@ -37,7 +37,7 @@ def like(request: HttpRequest, photo: str) -> HttpResponse:
 
 @require_GET
 def timeline(request: HttpRequest, reader: str) -> HttpResponse:
-    """One page of a reader's timeline."""
+    """Return a page of a reader's timeline."""
     try:
         page = feeds.page_of(reader, PAGE_LENGTH, request.GET.get("cursor"))
     except InvalidCursorError as error:

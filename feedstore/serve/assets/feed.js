@@ -1,5 +1,5 @@
-// A timeline: older entries by cursor as the reader scrolls, new ones live by server-sent events.
-// What people wrote is set as text, never as markup.
+// Timeline page: loads older entries by cursor when the reader scrolls, and new entries by server-sent events.
+// User content is inserted as text, never as markup.
 
 const TOP_PIXELS = 160;
 const RETRY_MILLISECONDS = 4000;
@@ -19,7 +19,7 @@ let loading = false;
 let generation = 0;
 let source = null;
 let lastPosition = null;
-let held = null; // what the stream says while the timeline is read anew, told once it is
+let held = null; // handlers of events that arrive during a reload of the timeline; the reload runs them at its end
 
 const withQuery = (url, parameters) => {
   const whole = new URL(url, location.href);
@@ -105,14 +105,14 @@ setInterval(() => {
   for (const time of list.querySelectorAll("time")) time.textContent = agoOf(time.dateTime);
 }, CLOCK_MILLISECONDS);
 
-// --- the list, newest first; an id's text sorts as the id does
+// --- the list, newest first; the strings of ids sort like the ids
 
 function place(activity, isFresh) {
   if (shown.has(activity.id)) return;
   const element = newEntry(activity);
   if (isFresh) element.classList.add("fresh");
   let below = list.firstElementChild;
-  // Almost always at one of the two ends.
+  // New elements are almost always at one of the two ends.
   if (list.lastElementChild && list.lastElementChild.dataset.id > activity.id) below = null;
   while (below && below.dataset.id > activity.id) below = below.nextElementSibling;
   list.insertBefore(element, below);
@@ -135,7 +135,7 @@ function receive(activity) {
   if (shown.has(activity.id) || waiting.has(activity.id)) return;
   const newest = list.firstElementChild?.dataset.id ?? "";
   const oldest = list.lastElementChild?.dataset.id ?? "";
-  // What is older than all that is shown comes with the pages.
+  // The pages return entries that are older than all shown entries.
   if (activity.id < oldest && nextCursor !== null) return;
   if (activity.id > newest && scrollY > TOP_PIXELS) {
     waiting.set(activity.id, activity);
@@ -191,11 +191,11 @@ async function loadOlder() {
   }
 }
 
-async function loadAnew() {
+async function reload() {
   const asked = ++generation;
   held ??= [];
   const page = await load(null);
-  // It was asked for again meanwhile, and that answer is newer, whichever comes first.
+  // Ignore this response if another reload has started since, because its response is newer.
   if (asked !== generation) return page.position;
   shown.clear();
   waiting.clear();
@@ -204,9 +204,9 @@ async function loadAnew() {
   complete = page.complete;
   for (const activity of page.items) place(activity, false);
   list.setAttribute("aria-busy", "false");
-  const told = held ?? [];
+  const handlers = held ?? [];
   held = null;
-  for (const tell of told) tell();
+  for (const handle of handlers) handle();
   offerNews();
   describeEnd();
   return page.position;
@@ -237,10 +237,10 @@ function listen(position) {
   on("activity", receive);
   on("removed", ({ id }) => withdraw(id));
   on("ready", () => say("live", "Live"));
-  on("gap", () => loadAnew().then(loadWhileInSight, () => begin()));
+  on("gap", () => reload().then(loadWhileInSight, () => begin()));
   source.onerror = () => {
     say("connecting", "Reconnecting");
-    // While it is CONNECTING the browser comes back by itself, behind the last event.
+    // In the state CONNECTING, the browser reconnects by itself and resumes after the last event.
     if (source.readyState === EventSource.CLOSED) setTimeout(resume, RETRY_MILLISECONDS);
   };
 }
@@ -267,7 +267,7 @@ function fail(error, again) {
 async function begin() {
   source?.close();
   try {
-    lastPosition = await loadAnew();
+    lastPosition = await reload();
     listen(lastPosition);
     loadWhileInSight();
   } catch (error) {
@@ -275,7 +275,7 @@ async function begin() {
   }
 }
 
-// --- forms that post what is in them as JSON
+// --- forms that post their fields as JSON
 
 for (const form of document.querySelectorAll("form[data-post]")) {
   const said = form.querySelector(".said");
@@ -295,7 +295,7 @@ for (const form of document.querySelectorAll("form[data-post]")) {
       if (answer.ok) form.reset();
     } catch {
       said.dataset.state = "bad";
-      said.textContent = "The server does not answer; what you wrote is still here.";
+      said.textContent = "The server does not answer. Your input is still here.";
     } finally {
       button.disabled = false;
     }
