@@ -1,7 +1,7 @@
-"""The contract suites: what every backend is held to, shipped so that other people's backends can run them.
+"""The contract as test suites, which are shipped so that third-party backends can run them.
 
-A backend's test is the suite and one fixture, ``open_backend``: a callable that opens backends on one shared store,
-under the namespace that it is given or a fresh one, and whose owner closes what it opened::
+A backend's test class inherits the suite and provides one fixture, ``open_backend``. The fixture is a callable that
+opens backends on one shared store, in the given namespace or in a fresh one. The fixture closes the backends::
 
     import contextlib
     import uuid
@@ -19,10 +19,10 @@ under the namespace that it is given or a fresh one, and whose owner closes what
                     connect(f"mine://{tmp_path}", namespace=namespace or f"test-{uuid.uuid4().hex}")
                 )
 
-Whoever writes repositories of channels, or of the listeners and queues behind them, runs :class:`RepositoryContract`
-in the same way, with the fixture ``open_channels``.
+To test repositories of channels, listeners and queues, inherit :class:`RepositoryContract` in the same way, and provide
+the fixture ``open_channels``.
 
-Each test cites the rule that it checks. The suites branch on ``backend.abilities`` alone, never on a type. They need
+Each test cites the rule that it checks. The suites branch only on ``backend.abilities``, never on a type. They need
 pytest (``pip install feedstore[test]``). :mod:`feedstore.testing.oracle` runs random sequences of operations against a
 model; it needs hypothesis too, and is imported by its own name.
 """

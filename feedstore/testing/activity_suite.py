@@ -99,7 +99,7 @@ class ActivitySuite(Suite):
         assert activities.get(large) == large
 
     def test_activity_every_form_of_an_id_is_taken(self, backend: Backend, activities: ActivityStorage) -> None:
-        """T2: an activity, a reference, an int, a UUID and its text stand for the same id, which comes back an int."""
+        """T2: an activity, a reference, an int, a UUID and its str name the same id, which is returned as an int."""
         activity = make_activity()
         for form in forms_of(activity):
             activities.add(activity)
@@ -111,7 +111,7 @@ class ActivitySuite(Suite):
             assert activities.get(form) is None
 
     def test_activity_the_highest_and_lowest_ids(self, backend: Backend, activities: ActivityStorage) -> None:
-        """T3: ids from 0 to 2**128 - 1 are told apart in every operation."""
+        """T3: every operation distinguishes ids from 0 to 2**128 - 1."""
         given = [with_id(activity_id, str(activity_id)) for activity_id in HARD_IDS]
         assert activities.add_many(given) == counted(backend, len(given))
         assert activities.get_many(HARD_IDS) == given
@@ -137,7 +137,7 @@ class ActivitySuite(Suite):
         assert activities.get_many([7]) == []
 
     def test_activity_arguments_are_not_changed(self, activities: ActivityStorage) -> None:
-        """T4: what is handed in stays as it is."""
+        """T4: a call does not change its arguments."""
         given = [make_activity(0, extra_context={"list": [1, {"two": 2}]}), make_activity(1), make_activity(0)]
         copies = list(map(fresh_copy, given))
         ids = ids_of(given)
@@ -157,7 +157,7 @@ class ActivitySuite(Suite):
         assert activities.remove_many(dict.fromkeys(given)) == counted(backend, 1)
 
     def test_activity_what_comes_back_is_not_what_is_stored(self, activities: ActivityStorage) -> None:
-        """T11: changing what came back, or what was handed in, changes nothing that is stored."""
+        """T11: changing a result or an argument changes no stored data."""
         given = make_activity(extra_context={"list": [1], "dict": {"one": 1}})
         expected = fresh_copy(given)
         activities.add(given)
@@ -182,7 +182,7 @@ class ActivityIterationSuite(Suite):
     """Walking through all activities, and flushing them."""
 
     def test_iterate_yields_all_oldest_first(self, activities: ActivityStorage) -> None:
-        """T3: everything comes once, in the order of the ids, whatever the order it was added in."""
+        """T3: every activity is returned once, in the order of the ids, after adds in any order."""
         given = make_activities(2_500)
         activities.add_many(given[::-1])
         assert list(activities.iterate()) == given
@@ -216,7 +216,7 @@ class ActivityIterationSuite(Suite):
         assert list(activities.iterate(given[10], given[1_200], reverse=True)) == given[11:1_200][::-1]
 
     def test_iterate_while_all_is_removed(self, activities: ActivityStorage) -> None:
-        """K3 for activities: removing what came works, and what stays is not missed or repeated."""
+        """K3 for activities: removing returned activities works, and the others are returned exactly once."""
         given = make_activities(1_200)
         activities.add_many(given)
         seen = []
@@ -227,7 +227,7 @@ class ActivityIterationSuite(Suite):
         assert list(activities.iterate()) == []
 
     def test_iterate_while_others_are_added(self, activities: ActivityStorage) -> None:
-        """T12: what was there throughout comes exactly once, and nothing comes twice."""
+        """T12: an activity that exists during the whole scan is returned exactly once, and none twice."""
         given = make_activities(600, first=1_000)
         activities.add_many(given)
         seen = []
@@ -264,7 +264,7 @@ class ActivityIterationSuite(Suite):
 
 
 class ActivityArgumentSuite(Suite):
-    """Activity storages refuse what is no id, no activity or no list."""
+    """Invalid ids, activities and lists, which activity storages refuse."""
 
     @pytest.mark.parametrize(("refused", "error"), REFUSED_IDS)
     def test_activity_what_is_no_id_is_refused(
@@ -283,7 +283,7 @@ class ActivityArgumentSuite(Suite):
         assert list(activities.iterate()) == make_activities(2)
 
     def test_activity_one_where_many_are_wanted_is_refused(self, activities: ActivityStorage) -> None:
-        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
+        """T5: an activity or a str in the place of a list raises a TypeError, and is not split into its parts."""
         text = "00000000-0000-0000-0000-0000000000ff"
         refused: Any
         for call in (activities.add_many, activities.get_many, activities.remove_many):

@@ -15,7 +15,7 @@ from feedstore.testing.suite import OpenBackend, Suite
 
 
 class BackendSuite(Suite):
-    """What a backend is, apart from its storages."""
+    """Backends without their storages: abilities, namespaces, closing."""
 
     def test_abilities_are_consistent(self, backend: Backend) -> None:
         """Abilities: an exact fan-out has no excess, and another states one."""
@@ -33,7 +33,7 @@ class BackendSuite(Suite):
             assert storage.backend is backend
 
     def test_two_storages_see_the_same(self, backend: Backend) -> None:
-        """T10: storages of one backend, and of two under one namespace, share what they hold."""
+        """T10: storages of one backend, and of two under one namespace, share their data."""
         same = backend.with_namespace(backend.namespace)
         backend.activity_storage().add(make_activity())
         backend.timeline_storage().add("key", 1)
@@ -156,7 +156,7 @@ class BackendSuite(Suite):
             pass
 
     def test_every_use_after_close_is_one_clear_error(self, open_backend: OpenBackend) -> None:
-        """Close: each public call of each storage raises BackendClosedError, whatever it is given."""
+        """Close: each public call of each storage raises BackendClosedError, with any arguments."""
         backend = open_backend()
         used, unused = (
             (each.activity_storage(), each.timeline_storage(), each.kv_storage(), each)
@@ -192,7 +192,7 @@ class BackendSuite(Suite):
                 use()
 
     def test_a_batch_that_outlives_its_backend(self, open_backend: OpenBackend) -> None:
-        """Close: what a batch has queued is refused at its end, entering another is refused at once."""
+        """Close: a batch raises at its end and sends none of its writes; entering another batch raises immediately."""
         backend = open_backend()
         batch = backend.batch()
         batch.__enter__()

@@ -13,7 +13,7 @@ from feedstore.testing.suite import OpenBackend, Suite, counted
 
 
 class _StopError(Exception):
-    """What a test raises inside a batch."""
+    """Exception that a test raises inside a batch."""
 
 
 class BatchSuite(Suite):
@@ -140,7 +140,7 @@ class BatchSuite(Suite):
         assert list(kv.items()) == [("key", 2)]
 
     def test_items_are_serialized_at_the_call(self, activities: ActivityStorage, kv: KvStorage) -> None:
-        """Decision 5: what changes between the call and the end of the batch is not stored."""
+        """Decision 5: changing an argument between the call and the end of the batch does not change the write."""
         changing = make_activity(extra_context={"list": [1]})
         value = [1]
         with activities.backend.batch() as batch:
@@ -173,7 +173,7 @@ class BatchSuite(Suite):
         raise error
 
     def test_only_calls_that_are_given_it_join(self, timelines: TimelineStorage) -> None:
-        """Decision 5: a plain call inside the block takes effect at once."""
+        """Decision 5: a call without ``batch_interface`` inside the block takes effect immediately."""
         with timelines.get_batch_interface() as batch:
             timelines.add("key", 1, batch_interface=batch)
             assert timelines.add("key", 2) == counted(timelines.backend, 1)
@@ -280,7 +280,7 @@ class AtomicBatchSuite(Suite):
 
 
 class BatchArgumentSuite(Suite):
-    """Batches refuse what does not belong to them."""
+    """Writes and arguments that batches refuse."""
 
     def test_bad_input_is_refused_at_the_call(
         self, backend: Backend, activities: ActivityStorage, timelines: TimelineStorage, kv: KvStorage

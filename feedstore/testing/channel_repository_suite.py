@@ -76,7 +76,7 @@ class ChannelRepositorySuite(RepositorySuite):
                 part.load(dropped.id)
 
     def test_another_object_of_the_same_channel(self, channels: ChannelRepositoryInterface) -> None:
-        """C1: the channel is what was saved last, whoever made it."""
+        """C1: the last saved channel is loaded, also if another process saved it."""
         channels.persist(new_channel(channels, "news", connections=2))
         last = new_channel(channels, "news", connections=1)
         channels.persist(last)
@@ -97,7 +97,7 @@ class ChannelRepositorySuite(RepositorySuite):
         assert seen(channels.load_one("a:").get_connections()) == seen(kept.get_connections())
 
     def test_all_channels(self, channels: ChannelRepositoryInterface, open_channels: OpenChannels) -> None:
-        """K1: every channel once, each with its own connections, whatever their ids."""
+        """K1: every channel is returned once, with its own connections, for any ids."""
         made = {one: new_channel(channels, one, connections=number % 3) for number, one in enumerate(HARD_IDS)}
         for channel in made.values():
             channels.persist(channel)
@@ -116,7 +116,7 @@ class ChannelRepositorySuite(RepositorySuite):
         assert list(channels.load_all()) == []
 
     def test_many_connections(self, channels: ChannelRepositoryInterface, open_channels: OpenChannels) -> None:
-        """C1: more than the shipped backends scan or read at once."""
+        """C1: more connections than the shipped backends scan or read in one call."""
         channel = new_channel(channels, "news", connections=MORE_THAN_ONE_SCAN)
         channels.persist(channel)
         assert seen(open_channels().load_one("news").get_connections()) == seen(channel.get_connections())

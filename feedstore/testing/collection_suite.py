@@ -93,7 +93,7 @@ class CollectionArgumentSuite(Suite):
     """Names of collections."""
 
     def test_a_name_is_a_key(self, backend: Backend) -> None:
-        """K2: what is no key is no name of a collection."""
+        """K2: an invalid key is an invalid name of a collection."""
         for wrong in ("", "x" * 1025, 7, "\ud800"):
             with pytest.raises((ValueError, TypeError), match="name"):
                 backend.timeline_storage(name=wrong)  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ class ThreadSuite(Suite):
             assert ids_of(found) == list(range(THREADS * EACH))[::-1]
 
     def test_trimmed_fan_outs(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T17: under eight writers at once, a timeline keeps exactly the newest, and knows its floor."""
+        """T17: with eight concurrent writers, a timeline keeps exactly the newest entries, and has the right floor."""
         keys = [f"key{number}" for number in range(5)]
 
         def add(thread: int) -> None:
@@ -68,7 +68,7 @@ class ThreadSuite(Suite):
                 assert floor == newest[-1]
 
     def test_adding_removing_and_trimming(self, timelines: TimelineStorage) -> None:
-        """Decision 7: each takes effect in some one order; nobody sees more than was ever there."""
+        """Decision 7: writes take effect in some serial order, and no reader gets an entry that was never there."""
 
         def churn(thread: int) -> None:
             for number in range(EACH):
@@ -85,7 +85,7 @@ class ThreadSuite(Suite):
         assert timelines.count("key") == 50
 
     def test_activities_items_and_namespaces(self, backend: Backend) -> None:
-        """Threads: they may use any storage, under any namespace, at once."""
+        """Threads: they may use any storage, in any namespace, concurrently."""
 
         def work(thread: int) -> None:
             space = backend.with_namespace(f"{backend.namespace[-32:]}-{thread % 4}")
@@ -104,7 +104,7 @@ class ThreadSuite(Suite):
             assert len(list(space.kv_storage().items())) == 2 * EACH
 
     def test_the_first_use_by_many_threads(self, open_backend: OpenBackend) -> None:
-        """Decision 13: a backend connects at its first use, which may be eight at once."""
+        """Decision 13: a backend connects at its first use, also if eight threads make it concurrently."""
         backend = open_backend()
 
         def use(thread: int) -> int | None:
@@ -154,7 +154,7 @@ class ForkSuite(Suite):
     def test_the_child_uses_what_it_inherited(
         self, open_backend: OpenBackend, backend: Backend, timelines: TimelineStorage
     ) -> None:
-        """Decision 13: the child reads what was there and writes, and neither disturbs the other."""
+        """Decision 13: the child reads stored data and writes, and parent and child do not disturb each other."""
         timelines.add_many("key", [1, 2, 3])
         backend.kv_storage().upsert("key", "parent")
 
@@ -186,7 +186,7 @@ class ForkSuite(Suite):
         assert backend.timeline_storage().count("key") == (2 if backend.abilities.shared_between_processes else 1)
 
     def test_a_fork_while_threads_write(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """Decision 13: no lock is inherited that nobody will release, and no half of a write."""
+        """Decision 13: the child inherits no locked lock and no half of a write."""
         forked = threading.Event()
 
         def write(thread: int) -> int:
@@ -212,7 +212,7 @@ class ForkSuite(Suite):
         assert timelines.count("key") == timelines.count("other") == sum(min(written, 500) for written in results[1:])
 
     def test_a_fork_amid_a_scan_and_a_batch(self, backend: Backend, kv: KvStorage) -> None:
-        """Decision 13: what the parent was in the midst of goes on in the parent."""
+        """Decision 13: calls that run in the parent during the fork complete in the parent."""
         for number in range(600):
             kv.upsert(f"{number:04}", number)
         scan = kv.fetch_all()
@@ -291,7 +291,7 @@ class ProcessSuite(Suite):
                 assert page.floor == newest[-1]
 
     def test_one_deletes_what_others_write(self, open_backend: OpenBackend, backend: Backend) -> None:
-        """Decision 7: deleting and flushing beside writers raises nowhere, and leaves what came after."""
+        """Decision 7: concurrent deletes, flushes and writes do not raise, and later writes stay."""
 
         def write(process: int) -> None:
             space = open_backend(backend.namespace)

@@ -71,13 +71,13 @@ class ConnectionRepositorySuite(RepositorySuite):
     def test_deleting_another_channel_s_connection(
         self, channels: ChannelRepositoryInterface, connections: ConnectionRepositoryInterface
     ) -> None:
-        """C2: it is none of that channel's, so nothing happens to it."""
+        """C2: a delete through another channel does not change the connection."""
         connections.persist("news", new_connection(channels, "one"))
         connections.delete("other", "one")
         assert connections.load_one("news", "one").id == "one"
 
     def test_hard_ids(self, channels: ChannelRepositoryInterface, connections: ConnectionRepositoryInterface) -> None:
-        """K1: no channel sees another's connections, however their ids begin and whatever they hold."""
+        """K1: no channel loads another's connections, for any ids."""
         made = {one: new_connection(channels, other) for one, other in zip(HARD_IDS, reversed(HARD_IDS), strict=True)}
         for channel_id, connection in made.items():
             connections.persist(channel_id, connection)
@@ -92,7 +92,7 @@ class ConnectionRepositorySuite(RepositorySuite):
     def test_one_id_in_two_channels(
         self, channels: ChannelRepositoryInterface, connections: ConnectionRepositoryInterface
     ) -> None:
-        """C2: what two channels share goes with the last of them."""
+        """C2: a shared connection is deleted with the last of its channels."""
         connection = new_connection(channels, "one")
         for channel_id in ("a", "a:b", "b"):
             connections.persist(channel_id, connection)
@@ -106,7 +106,7 @@ class ConnectionRepositorySuite(RepositorySuite):
     def test_deleting_while_iterating(
         self, channels: ChannelRepositoryInterface, connections: ConnectionRepositoryInterface
     ) -> None:
-        """K3: what was given may be deleted, and nothing is missed."""
+        """K3: returned connections may be deleted during the scan, and no other connection is missed."""
         made = [new_connection(channels) for _ in range(MORE_THAN_ONE_SCAN)]
         for connection in made:
             connections.persist("news", connection)

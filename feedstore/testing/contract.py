@@ -112,6 +112,6 @@ class BackendContract(StoreContract, ArgumentContract):
 
 
 class RepositoryContract(PartRepositorySuite, ConnectionRepositorySuite, ChannelRepositorySuite):
-    """The contract of a channel repository and of those behind it. Inherit it, and provide the fixture
-    ``open_channels``: a callable that makes the channel repository, on one store that was empty before the test.
+    """The contract of a channel repository and of its part repositories. Inherit it, and provide the fixture
+    ``open_channels``: a callable that creates the channel repository, on one store that was empty before the test.
     """

@@ -78,7 +78,7 @@ class DeliverySuite(Suite):
         assert timelines.count("key") == 4
 
     def test_a_limit_by_payload_is_no_trim(self, groups: TimelineStorage[Any]) -> None:
-        """T20: what goes counts as removed: the floor stays, and the last page is complete."""
+        """T20: dropped entries count as removed: the floor stays, and the last page is complete."""
         groups.add_to_many(["key"], by("ann", 1, 2, 3), max_per_payload=1)
         page = groups.get_page("key", 5)
         assert (page.items, page.floor, page.complete) == ([(3, "ann")], None, True)
@@ -132,7 +132,7 @@ class DeliverySuite(Suite):
         assert groups.get_slice("{b}:unseen", 0, None) == [(2, "bob")]
 
     def test_companions_drop_what_goes(self, backend: Backend, groups: TimelineStorage[Any]) -> None:
-        """T21: what a delivery drops from a timeline, by length or by payload, it drops from its companions."""
+        """T21: a delivery drops the same entries, by length or by payload, from a timeline and its companions."""
         if not backend.abilities.exact_fan_out_length:
             pytest.skip("this backend may keep older entries until the next trim")
         groups.add_to_many(["{a}"], [*by("ann", 1, 2), *by("bob", 3)], companions=[":unseen"])
@@ -218,7 +218,7 @@ class MergeReadsSuite(Suite):
         assert seen == sorted([*range(1, 30, 2), *range(2, 21, 2)], reverse=True)
 
     def test_hydrated_pages_of_many_timelines(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T18, T12: activities that are gone are left out, and the cursor goes on behind them."""
+        """T18, T12: removed activities are left out, and the cursor continues after them."""
         activities = backend.activity_storage()
         three = make_activities(3)
         activities.add_many(three)

@@ -26,14 +26,14 @@ class FanOutSuite(Suite):
     """``add_to_many`` and ``remove_from_many``."""
 
     def test_add_to_many_counts_deliveries(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T1: a delivery is one new entry in one timeline; what is there counts 0."""
+        """T1: a delivery is one new entry in one timeline; an existing entry counts 0."""
         assert timelines.add_to_many(["a", "b", "c"], make_activities(2)) == counted(backend, 6)
         assert timelines.add_to_many(["b", "c", "d"], make_activities(3)) == counted(backend, 5)
         assert timelines.add_to_many(["a", "b"], make_activities(2)) == counted(backend, 0)
         assert [timelines.count(key) for key in "abcd"] == [2, 3, 3, 3]
 
     def test_deliveries_are_counted_before_trimming(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T1: what the maximum length drops again was delivered."""
+        """T1: an entry that ``max_length`` drops in the same call counts as delivered."""
         assert timelines.add_to_many(["a", "b"], range(5), max_length=2) == counted(backend, 10)
         assert timelines.add_to_many(["a", "b"], range(10), max_length=1) == counted(backend, 16)
 
@@ -85,13 +85,13 @@ class FanOutSuite(Suite):
         assert all(ids_of(found) == expected for found in timelines.get_many_slices(keys, 0, None).values())
 
     def test_excess_goes_with_the_next_trim(self, timelines: TimelineStorage) -> None:
-        """T17: whatever a fan-out leaves, ``trim`` keeps exactly ``length``."""
+        """T17: after any fan-out, ``trim`` keeps exactly ``length`` entries."""
         timelines.add_to_many(["a", "b"], make_activities(30), max_length=10)
         timelines.trim("a", 10)
         assert timelines.count("a") == 10
 
     def test_timelines_of_different_lengths(self, timelines: TimelineStorage) -> None:
-        """T17: each timeline is trimmed by what it holds itself."""
+        """T17: each timeline is trimmed by its own length."""
         for number in range(8):
             timelines.add_many(f"key{number}", range(100, 100 + number))
         timelines.add_to_many([f"key{number}" for number in range(8)], [5, 300], max_length=4)
@@ -129,7 +129,7 @@ class FanOutSuite(Suite):
         assert "missing" not in list(timelines.keys())
 
     def test_hard_ids_and_keys(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T3, K2: every id into every key and out again, and nobody is mistaken for another."""
+        """T3, K2: every id is added to and removed from every key, and no two ids or keys are confused."""
         assert timelines.add_to_many(HARD_KEYS, HARD_IDS) == counted(backend, len(HARD_KEYS) * len(HARD_IDS))
         for key, activity_id in zip(HARD_KEYS, HARD_IDS * len(HARD_KEYS), strict=False):
             timelines.remove(key, activity_id)
@@ -159,7 +159,7 @@ class FanOutSuite(Suite):
 
 
 class FanOutArgumentSuite(Suite):
-    """Fan-outs refuse what is no list of keys and no length."""
+    """Invalid lists of keys and lengths, which fan-outs refuse."""
 
     def test_a_maximum_length_of_nothing_is_refused(self, timelines: TimelineStorage) -> None:
         """T6: a fan-out that would empty timelines is a ValueError that names the calls which do that."""
@@ -170,7 +170,7 @@ class FanOutArgumentSuite(Suite):
         assert timelines.count("a") == 2
 
     def test_fan_out_one_key_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: a text in the place of a list of keys is a TypeError, not its characters."""
+        """T5: a str in the place of a list of keys raises a TypeError, and is not read as a list of characters."""
         keys: Any
         for keys in ("abc", 7, None):
             with pytest.raises(TypeError):

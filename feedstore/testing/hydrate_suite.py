@@ -102,7 +102,7 @@ class HydrateSuite(Suite):
     def test_the_activity_storage_decides_and_not_the_payload(
         self, payloads: TimelineStorage, activities: ActivityStorage
     ) -> None:
-        """T12: what the activity storage holds is returned, whatever stands beside the id in the timeline."""
+        """T12: the stored activity is returned for any payload of the entry."""
         payloads.add_many("key", [with_id(5, "payload"), with_id(6, "payload")])
         activities.add(with_id(5, "activity"))
         for read in readers(payloads):

@@ -13,7 +13,7 @@ from feedstore.testing.suite import Suite
 
 
 class KeySuite(Suite):
-    """K2: what a key may be, in timelines and in key-value storages."""
+    """K2: valid keys of timelines and of key-value storages."""
 
     def test_every_key_names_a_timeline_of_its_own(self, timelines: TimelineStorage) -> None:
         """K2: glob characters, separators, quotes, NUL, spaces, cases and compositions mean nothing."""
@@ -50,7 +50,7 @@ class KeySuite(Suite):
 
 
 class KeyArgumentSuite(Suite):
-    """What is no key is refused."""
+    """Invalid keys, which all storages refuse."""
 
     @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS)
     def test_what_is_no_key_is_refused_everywhere(

@@ -40,7 +40,7 @@ class KvConditionSuite(Suite):
 
     @pytest.mark.usefixtures("conditional")
     def test_insert_stores_once(self, kv: KvStorage) -> None:
-        """K7: True for the first, and what is there stays."""
+        """K7: the first insert returns True, and an existing value stays."""
         assert kv.insert("key", "first") is True
         assert kv.insert("key", "second") is False
         assert kv.get("key") == "first"

@@ -52,7 +52,7 @@ class KvSuite(Suite):
                     read(refused)
 
     def test_fetch_many_leaves_absent_keys_out(self, kv: KvStorage) -> None:
-        """K5: what is there comes in the order asked for, each key once; none asked for and none there are no error."""
+        """K5: existing items are returned in the order of the keys, each once; no keys and absent keys are no error."""
         for key in HARD_KEYS:
             kv.upsert(key, [key])
         asked = [*reversed(HARD_KEYS), "never", HARD_KEYS[0]]
@@ -71,7 +71,7 @@ class KvSuite(Suite):
         assert kv.fetch_many(map(str, range(1_300))) == {f"{number}": number for number in range(0, 1_300, 2)}
 
     def test_deleting_twice_is_no_error(self, kv: KvStorage) -> None:
-        """K4: nor is deleting what was never there; delete returns None and touches one key."""
+        """K4: deleting an absent key is no error; delete returns None and changes one key."""
         kv.upsert("key", 1)
         kv.upsert("key2", 2)
         delete: Any = kv.delete
@@ -101,7 +101,7 @@ class KvSuite(Suite):
                 delete(refused)
 
     def test_scans_come_in_key_order(self, kv: KvStorage) -> None:
-        """K6: by code point, which is the order of the bytes in UTF-8, whatever the order of writing."""
+        """K6: by code point, which is the order of the bytes in UTF-8, for any order of writes."""
         for key in reversed(HARD_KEYS):
             kv.upsert(key, key)
         assert list(kv.fetch_all()) == sorted(HARD_KEYS)
@@ -139,7 +139,7 @@ class KvSuite(Suite):
         assert len(list(kv.fetch_all())) == 6_000
 
     def test_deleting_while_iterating(self, kv: KvStorage) -> None:
-        """K3: what a scan gave may be deleted, and what stays is not missed."""
+        """K3: returned items may be deleted during the scan, and the others are not missed."""
         keys = [f"key:{number:04}" for number in range(1_000)]
         with kv.backend.batch() as batch:
             for key in keys:
@@ -152,7 +152,7 @@ class KvSuite(Suite):
         assert list(kv.fetch_all()) == []
 
     def test_writing_while_iterating(self, kv: KvStorage) -> None:
-        """K3: what was there throughout comes once, and nothing comes twice."""
+        """K3: an item that exists during the whole scan is returned once, and no item twice."""
         keys = [f"key:{number:04}" for number in range(0, 1_000, 2)]
         for key in keys:
             kv.upsert(key, 0)
@@ -230,7 +230,7 @@ class KvSuite(Suite):
 
 
 class KvArgumentSuite(Suite):
-    """What is no prefix is refused."""
+    """Invalid prefixes, which key-value storages refuse."""
 
     @pytest.mark.parametrize(
         ("refused", "error"),

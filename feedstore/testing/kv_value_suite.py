@@ -145,7 +145,7 @@ class KvValueSuite(Suite):
         assert found != found
 
     def test_nesting_comes_back_as_deep_as_it_is_taken(self, kv: KvStorage) -> None:
-        """K6: what is accepted can be read again."""
+        """K6: every accepted value can be read again."""
         for depth in (100, 500):
             value: Any = "bottom"
             for _ in range(depth):
@@ -157,7 +157,7 @@ class KvValueSuite(Suite):
             assert found == "bottom"
 
     def test_value_what_comes_back_is_not_what_is_stored(self, kv: KvStorage) -> None:
-        """T4, T11: changing what was handed in, or what came back, changes nothing that is stored."""
+        """T4, T11: changing an argument or a result changes no stored data."""
         value = {"list": [1]}
         kv.upsert("key", value)
         assert value == {"list": [1]}
@@ -196,7 +196,7 @@ class KvCodecSuite(Suite):
 
     @pytest.mark.parametrize("refused", REFUSED_TYPES, ids=lambda value: type(value).__name__)
     def test_another_type_is_refused(self, kv: KvStorage, refused: Any) -> None:
-        """K6: a TypeError names the key, at any depth, and what was stored before stays (T13)."""
+        """K6: a TypeError names the key, at any depth, and the previous value stays (T13, nothing written)."""
         kv.upsert("the key", "before")
         for value in (refused, [refused], {"deep": [[refused]]}):
             with pytest.raises(TypeError, match="the key"):

@@ -348,7 +348,7 @@ class NotifySuite(Suite):
 
 
 class NotifyArgumentSuite(Suite):
-    """Subscriptions refuse what is no key and what is no option."""
+    """Invalid keys and options, which subscriptions refuse."""
 
     @pytest.mark.parametrize(("refused", "error"), REFUSED_KEYS, ids=repr)
     def test_an_invalid_key_is_never_subscribed_to(

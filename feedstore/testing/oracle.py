@@ -27,13 +27,13 @@ from feedstore.testing.samples import OLDEST_FIRST, with_id
 from feedstore.testing.suite import OpenBackend
 
 SPACES = st.sampled_from((0, 0, 0, 1))
-"""Which of two namespaces an operation is about."""
+"""The choice of one of two namespaces for an operation."""
 HANDLES = st.integers(0, 1)
 """Through which of two backends, opened apart on the same store, it goes."""
 
 
 class _StopError(Exception):
-    """What is raised inside a batch that must send nothing."""
+    """Exception that is raised inside a batch that must send nothing."""
 
 
 @dataclass
@@ -107,7 +107,7 @@ class OracleMachine(RuleBasedStateMachine):
         self.walks: list[_Walk] = []
 
     def teardown(self) -> None:
-        """Compare everything that is left, and leave nothing behind in the store."""
+        """Compare all remaining data with the model, and empty the store."""
         for space in range(2):
             self._compare_everything(space, 0)
             for storage in self.reals[space][0].storages.values():
@@ -124,7 +124,7 @@ class OracleMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), space=SPACES, handle=HANDLES, twice=st.booleans())
     def write(self, data: Any, space: int, handle: int, twice: bool) -> None:
-        """Carry out some writes, the last one perhaps again, which then counts what the first has left."""
+        """Carry out some writes, and perhaps repeat the last one to compare the counts of the repetition."""
         writes = self.writes | draw.conditional_writes if self.can_be_conditional else self.writes
         calls = data.draw(st.lists(writes, min_size=1, max_size=5))
         for call in (*calls, *calls[-1:] * twice):
@@ -273,14 +273,14 @@ def everything() -> Iterator[Call]:
 
 
 def outcome(space: Any, call: Call, **options: Any) -> Any:
-    """Return what a call gives, an iterator as a list, or the type of the exception that it raises."""
+    """Return the result of a call, an iterator as a list, or the type of the exception that it raises."""
     method: Callable[..., Any] = getattr(space.storages[call.storage], call.name)
     try:
         result = method(*call.arguments, **call.options, **options)
         if call.name == "keys" or isinstance(result, set):
             return sorted(result)
         return list(result) if isinstance(result, Iterator) else result
-    # Whatever the type is, it is compared with the model's.
+    # The caller compares the type with the model's.
     except Exception as error:  # noqa: BLE001
         return type(error)
 

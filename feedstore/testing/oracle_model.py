@@ -1,4 +1,4 @@
-"""What a backend must do, in dictionaries and sorted lists: the model that the oracle compares with."""
+"""Model of a backend in dictionaries and sorted lists, with which the oracle compares a real backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOLDS: dict[str, Callable[[int, int], bool]] = {
 
 
 class ModelPage(NamedTuple):
-    """A page, with the id that the next one begins behind in the place of a cursor."""
+    """Page of the model. Instead of a cursor it has the id after which the next page begins."""
 
     items: list[Any]
     next_id: int | None

@@ -1,4 +1,4 @@
-"""What the oracle draws: ids, keys, values, reads, writes, and bad input."""
+"""Hypothesis strategies of the oracle: ids, keys, values, reads, writes, and bad input."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class PartRepositorySuite(RepositorySuite):
         assert repository.load_many([]) == repository.load_many(["never"]) == {}
 
     def test_parts_are_apart(self, channels: ChannelRepositoryInterface) -> None:
-        """Parts: a listener and a queue of one connection are two things, whatever storage they share."""
+        """Parts: a listener and a queue of one connection are separate rows, also in a shared storage."""
         listeners = channels.connections_repository.listeners_repository
         queues = channels.connections_repository.queues_repository
         connection = new_connection(channels)

@@ -18,11 +18,11 @@ THREAD_SECONDS = 60.0
 
 
 class ChildError(AssertionError):
-    """What ran in a child process failed or did not end; the message holds its traceback."""
+    """Raised if the function in a child process failed or did not end. The message holds the traceback."""
 
 
 class Child:
-    """A forked process that runs ``function`` and hands back what it returns, which must be picklable.
+    """Forked process that runs ``function`` and returns its result, which must be picklable.
 
     It never returns into the caller's code: it ends with ``os._exit``, so no clean-up of the parent runs twice.
     """
@@ -60,7 +60,7 @@ class Child:
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside threads; a backend that lives through it is what is asked for here.
+        # Python 3.12 warns of a fork in a process with threads; the suites test that a backend survives it.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
@@ -71,7 +71,7 @@ def _run_and_exit(function: Callable[[], Any], writer: int) -> None:
         try:
             answer = b"+" + pickle.dumps(function())
             status = 0
-        except BaseException:  # noqa: BLE001 - whatever it is, the parent must hear of it
+        except BaseException:  # noqa: BLE001 - the parent must receive every exception
             answer = b"-" + traceback.format_exc().encode()
         with open(writer, "wb") as pipe:
             pipe.write(answer)
@@ -85,7 +85,7 @@ def run_in_child(function: Callable[[], Any]) -> Any:
 
 
 def run_in_threads(functions: Sequence[Callable[[], Any]], seconds: float = THREAD_SECONDS) -> list[Any]:
-    """Run each function in a thread of its own, all beginning at once, and return their results in order."""
+    """Run each function in a separate thread, start all of them together, and return their results in order."""
     barrier = threading.Barrier(len(functions))
 
     def run(function: Callable[[], Any]) -> Any:

@@ -34,7 +34,7 @@ class QueueConsumersSuite(Suite):
             looked.set()
             return waiting.visibility_timeout
 
-        setattr(waiting, "_seconds_to_next", seconds_to_next)  # noqa: B010 - it tells when the wait begins
+        setattr(waiting, "_seconds_to_next", seconds_to_next)  # noqa: B010 - it detects the begin of the wait
 
         def receive() -> Any:
             start = time.monotonic()
@@ -50,7 +50,7 @@ class QueueConsumersSuite(Suite):
         assert run_in_threads([receive, push])[0] == "woken"
 
     def test_many_wait_and_each_message_is_given_once(self, backend: Backend) -> None:
-        """Q2, Q7: whoever is woken for nothing waits on."""
+        """Q2, Q7: a consumer that is woken without a message continues to wait."""
         queue = backend.queue(visibility_timeout=3 * patience.seconds)
 
         def receive() -> Any:
@@ -66,7 +66,7 @@ class QueueConsumersSuite(Suite):
         assert set(found[:4]) <= {0, 1, 2, 3}
 
     def test_closing_ends_a_wait(self, backend: Backend) -> None:
-        """Close, Q7: at once, with the one clear error."""
+        """Close, Q7: a waiting receive raises BackendClosedError immediately."""
 
         def receive() -> None:
             with pytest.raises(BackendClosedError):
@@ -81,7 +81,7 @@ class QueueConsumersSuite(Suite):
         run_in_threads([receive, close])
 
     def test_threads_get_each_message_once(self, backend: Backend) -> None:
-        """Q2: nothing is lost and nothing comes twice while nobody dies."""
+        """Q2: without a dying consumer, every message is received exactly once."""
         if not backend.abilities.exclusive_claims:
             pytest.skip("two that receive in the same instant may get the same message")
         queue = backend.queue()
@@ -119,7 +119,7 @@ class QueueConsumersSuite(Suite):
         assert sorted(chain.from_iterable(found)) == list(range(300))
 
     def test_a_consumer_that_is_killed_loses_nothing(self, open_backend: OpenBackend, backend: Backend) -> None:
-        """Q1: what it had received is given to others."""
+        """Q1: the messages that a dead consumer had received are redelivered to others."""
         if not backend.abilities.shared_between_processes:
             pytest.skip("the store belongs to one process")
         backend.queue().push_many([1, 2])

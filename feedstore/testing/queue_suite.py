@@ -37,7 +37,7 @@ class QueueSuite(Suite):
         same(drained(queue), list(VALUES))
 
     def test_first_in_first_out(self, queue: QueueStorage) -> None:
-        """Q3: one by one and many at once."""
+        """Q3: messages keep their order, pushed singly and in one call."""
         for number in range(10):
             queue.push(number)
         queue.push_many(range(10, 150))
@@ -87,7 +87,7 @@ class QueueSuite(Suite):
         assert queue.count() == 0
 
     def test_many_deliveries_keep_their_order(self, backend: Backend) -> None:
-        """Q1: a message may be given again any number of times, before those behind it."""
+        """Q1: a message may be redelivered any number of times, before the messages after it."""
         queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
         queue.push_many([1, 2, 3])
         receipts: set[str] = set()
@@ -101,7 +101,7 @@ class QueueSuite(Suite):
         assert len(receipts) == 9
 
     def test_an_ack_counts_once(self, queue: QueueStorage) -> None:
-        """Q4: again, or for what was never given, it returns False."""
+        """Q4: a repeated ack, or an ack with an unknown receipt, returns False."""
         queue.push(1)
         receipt, _ = queue.receive()
         assert queue.ack(receipt) is True
@@ -113,7 +113,7 @@ class QueueSuite(Suite):
             queue.ack(refused)
 
     def test_an_ack_that_comes_late(self, backend: Backend) -> None:
-        """Q4: counts as long as nobody else has received the message."""
+        """Q4: a late ack removes the message as long as no other consumer has received it."""
         queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
         queue.push(1)
         receipt, _ = queue.receive()
@@ -125,7 +125,7 @@ class QueueSuite(Suite):
         assert queue.count() == 0
 
     def test_a_receipt_is_good_for_its_own_queue(self, backend: Backend) -> None:
-        """Q4, Q8: and for no other, whatever is in that."""
+        """Q4, Q8: a receipt is valid for its own queue only."""
         one, other = backend.queue("one"), backend.queue("other")
         one.push(1)
         other.push(2)
@@ -136,7 +136,7 @@ class QueueSuite(Suite):
         assert one.count() == 0
 
     def test_a_full_queue_refuses(self, backend: Backend) -> None:
-        """Q5: nothing of the call is stored; what was received still counts."""
+        """Q5: a refused call stores nothing; received messages still count."""
         queue = backend.queue(max_length=5)
         queue.push_many([1, 2, 3, 4])
         with pytest.raises(QueueFull, match="5 messages"):
@@ -165,7 +165,7 @@ class QueueSuite(Suite):
         assert drained(queue) == [7, 8, 9]
 
     def test_bounds_are_those_of_the_pusher(self, backend: Backend) -> None:
-        """Q5: a queue has no length of its own, only what is in it."""
+        """Q5: the bound belongs to the pushing object, and not to the stored queue."""
         backend.queue(max_length=5).push_many(range(5))
         backend.queue(max_length=7).push_many([5, 6])
         with pytest.raises(QueueFull):
@@ -191,7 +191,7 @@ class QueueSuite(Suite):
         assert queue.ack(receipt) is True
 
     def test_flush_empties_one_queue_alone(self, backend: Backend, queue: QueueStorage) -> None:
-        """T15: with what others have received of it; and no flush of another storage empties a queue."""
+        """T15: a flush also removes received messages, and no flush of another storage empties a queue."""
         backend.queue("other").push(1)
         backend.activity_storage().add(make_activity())
         backend.timeline_storage().add("key", make_activity())
@@ -238,7 +238,7 @@ class QueueSuite(Suite):
 
 
 class QueueArgumentSuite(Suite):
-    """Queues refuse what is no message, no name and no option; the codec, value by value."""
+    """Invalid messages, names and options, which queues refuse; the codec, value by value."""
 
     @pytest.mark.parametrize("message", VALUES, ids=lambda value: repr(value)[:40])
     def test_messages_come_back_as_they_went_in(self, queue: QueueStorage, message: Any) -> None:

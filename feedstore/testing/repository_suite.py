@@ -1,4 +1,4 @@
-"""What the suites of repositories have in common."""
+"""Base class and helpers of the suites of repositories."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from feedstore.testing.samples import HARD_KEYS
 HARD_IDS = (*HARD_KEYS, "~", "~0", "~1", "a~1b", ":", "a:", ":a", "a:b:c", "ab", "x" * 300, "x" * 301, "x" * 1022 + ":")
 """Ids that differ: prefixes of each other, with separators in them, as long as a key may be."""
 MORE_THAN_ONE_SCAN = 260
-"""More rows than a shipped backend scans at once."""
+"""More rows than a shipped backend scans in one call."""
 REFUSED = (("x" * 1025, ValueError), ("", ValueError), (7, TypeError), (None, TypeError))
 
 
 class OpenChannels(Protocol):
-    """What the fixture ``open_channels`` gives; whoever writes the fixture closes what it has opened."""
+    """Type of the fixture ``open_channels``, which closes the backends that it opens."""
 
     def __call__(self) -> ChannelRepositoryInterface:
         """Make a channel repository on one store, which was empty before the test, as another process would."""

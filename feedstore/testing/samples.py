@@ -15,7 +15,7 @@ OLDEST_FIRST = ("activity_id",)
 NEWEST_FIRST = ("-activity_id",)
 
 HARD_IDS = (0, 1, 2, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 2**127 - 1, 2**127, MAX_ID - 1, MAX_ID)
-"""Ids at which a float, a signed integer or a text in decimal digits goes wrong, in ascending order."""
+"""Ids at which a float, a signed integer or a str of decimal digits fails, in ascending order."""
 
 HARD_KEYS = (
     "a",
@@ -75,7 +75,7 @@ REFUSED_KEYS: tuple[tuple[Any, type[Exception]], ...] = (
     (7, TypeError),
     (("a", "b"), TypeError),
 )
-"""What is no key, with the error that it raises."""
+"""Invalid keys, with the error that each raises."""
 
 REFUSED_IDS: tuple[tuple[Any, type[Exception]], ...] = (
     (-1, ValueError),
@@ -88,7 +88,7 @@ REFUSED_IDS: tuple[tuple[Any, type[Exception]], ...] = (
     (b"\0" * 16, TypeError),
     (object(), TypeError),
 )
-"""What is no id, with the error that it raises."""
+"""Invalid ids, with the error that each raises."""
 
 
 def make_activity(number: int = 0, **fields: Any) -> Activity:
@@ -103,7 +103,7 @@ def make_activities(count: int, first: int = 0) -> list[Activity]:
 
 
 def with_id(activity_id: int, note: Any = None) -> Activity:
-    """Return an activity with an id of the caller's own; ``note`` tells versions of it apart."""
+    """Return an activity with the given id; ``note`` distinguishes versions of it."""
     return make_activity(id=activity_id, extra_context=None if note is None else {"note": note})
 
 

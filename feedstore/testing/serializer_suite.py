@@ -22,7 +22,7 @@ DAMAGED = (b"", b"\x00", b"\x11", b"\x11\xc1", b"\x11\x90", b"\x11\x95\xa3", b"\
 
 
 class HomemadeSerializer(Serializer):
-    """A backend user's own serializer, which raises whatever it meets."""
+    """Custom serializer that raises an exception for every value."""
 
     def dumps(self, activity: Any) -> bytes:
         """Return the object of the activity as text, refusing one that is called unstorable."""
@@ -38,7 +38,7 @@ class HomemadeSerializer(Serializer):
 
 
 class SerializerSuite(Suite):
-    """What is stored, and what happens when it cannot be read."""
+    """Stored bytes, and errors for bytes that cannot be decoded."""
 
     @pytest.mark.parametrize("serializer_class", [MsgpackSerializer, JsonSerializer, PickleSerializer])
     def test_activities_come_back(self, backend: Backend, serializer_class: type[Serializer]) -> None:
@@ -65,7 +65,7 @@ class SerializerSuite(Suite):
         assert kv.fetch_one("key") == ["ann", 7]
 
     def test_bytes_of_another_serializer_are_refused(self, backend: Backend) -> None:
-        """T14: an error that names the id, never an absence; reading what is sound still works."""
+        """T14: damage raises an error that names the id, and never reads as absent; undamaged data stays readable."""
         backend.activity_storage(serializer_class=JsonSerializer).add(with_id(5))
         backend.timeline_storage(serializer_class=JsonSerializer).add("key", with_id(5))
         activities = backend.activity_storage()
@@ -88,7 +88,7 @@ class SerializerSuite(Suite):
 
     @pytest.mark.parametrize("damaged", DAMAGED, ids=lambda data: data[:4].hex() or "empty")
     def test_damaged_bytes_are_refused(self, backend: Backend, damaged: bytes) -> None:
-        """T14: whatever the damage, the error names the id; removing and replacing still work."""
+        """T14: for every kind of damage, the error names the id; removing and replacing still work."""
         for serializer_class in (MsgpackSerializer, JsonSerializer, PickleSerializer):
             activities = backend.activity_storage(serializer_class=serializer_class)
             timelines = backend.timeline_storage(serializer_class=serializer_class)

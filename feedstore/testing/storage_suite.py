@@ -34,7 +34,7 @@ class SpecialActivity(Activity):
 
 
 class StorageSuite(Suite):
-    """What every storage is, whatever it stores."""
+    """Options, serializers and attributes of every storage."""
 
     def test_base_classes_and_default_serializers(
         self, activities: ActivityStorage, timelines: TimelineStorage
@@ -65,7 +65,7 @@ class StorageSuite(Suite):
             assert storage.activities_to_ids(iter([1])) == [1]
 
     def test_serializing_by_hand(self, activities: ActivityStorage, timelines: TimelineStorage) -> None:
-        """Face: what a storage keeps for activities can be had, and read again."""
+        """Face: the serialized form of activities can be obtained, and read again."""
         given = make_activities(2)
         serialized = activities.serialize_activities([*given, given[0]])
         assert list(serialized) == [one.serialization_id for one in given]
@@ -101,7 +101,7 @@ class StorageSuite(Suite):
                 activities.deserialize_activities([(7, damaged)])  # type: ignore[list-item]
 
     def test_options(self, backend: Backend) -> None:
-        """Face: each option does what it says, on either storage."""
+        """Face: each option has its documented effect, on either storage."""
         metrics = RecordingMetrics()
         for make in (backend.activity_storage, backend.timeline_storage):
             storage = make(JsonSerializer, SpecialActivity, metrics=metrics, aggregated_activity_class=dict)
@@ -175,7 +175,7 @@ class MetricsSuite(Suite):
     """Metrics hooks: once a public call, with how many items it was about."""
 
     def test_each_call_of_an_activity_storage_is_told_once(self, backend: Backend) -> None:
-        """Metrics: writes and removals tell the distinct items that they were given, reads what they found."""
+        """Metrics: writes and removals report the distinct items of their arguments, reads the returned items."""
         metrics = RecordingMetrics()
         storage = backend.activity_storage(metrics=metrics)
         kind = type(storage)
@@ -214,7 +214,7 @@ class MetricsSuite(Suite):
             assert metrics.take() == [expected]
 
     def test_a_hydrated_read_is_one_read(self, backend: Backend) -> None:
-        """Metrics: told by the timeline storage, once, whatever it took to hydrate."""
+        """Metrics: the timeline storage reports a hydrated read once, for any number of requests."""
         metrics = RecordingMetrics()
         timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
         activities.add_many([with_id(1), with_id(2)])
@@ -285,7 +285,7 @@ class MetricsSuite(Suite):
         assert metrics.take() == []
 
     def test_metrics_hear_after_the_store_has_answered(self, backend: Backend) -> None:
-        """Metrics: when a hook runs, what it is told has happened."""
+        """Metrics: a hook runs after the reported write has happened."""
         timelines = backend.timeline_storage()
         seen: list[int] = []
 
@@ -320,18 +320,18 @@ class MetricsSuite(Suite):
         ]
 
     def test_a_batch_that_raises_is_not_counted(self, backend: Backend) -> None:
-        """Metrics: what was never stored is not reported."""
+        """Metrics: writes that were not stored are not reported."""
         metrics = RecordingMetrics()
         timelines = backend.timeline_storage(metrics=metrics)
         batch = backend.batch()
         with batch:
             timelines.add("key", 1, batch_interface=batch)
             timelines.add_to_many(["key"], [1], batch_interface=batch)
-            # What an exception inside the block does.
+            # An exception inside the block drops the writes.
             batch.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
         assert metrics.take() == []
 
     def test_the_backend_s_metrics_are_the_default(self, backend: Backend) -> None:
-        """Metrics: a storage without its own tells the backend's."""
+        """Metrics: a storage without its own metrics reports to the backend's."""
         assert backend.activity_storage().metrics is backend.metrics
         assert backend.timeline_storage().metrics is backend.metrics

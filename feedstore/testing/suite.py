@@ -1,4 +1,4 @@
-"""What every suite has: a backend under a fresh namespace, and its storages."""
+"""Base class of the suites: a backend in a fresh namespace, and its storages."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from feedstore.storage import ActivityStorage, Backend, KvStorage, Notifier, Que
 
 
 class OpenBackend(Protocol):
-    """What the fixture ``open_backend`` gives; whoever writes the fixture closes what it has opened."""
+    """Type of the fixture ``open_backend``, which closes the backends that it opens."""
 
     def __call__(self, namespace: str | None = None) -> Backend:
-        """Open a backend on the shared store, under a namespace that nobody has used if none is given."""
+        """Open a backend on the shared store, in the given namespace or in an unused one."""
 
 
 class Suite:
@@ -47,7 +47,7 @@ class Suite:
 
     @pytest.fixture
     def queue(self, backend: Backend) -> QueueStorage:
-        """The backend's queue, which hides what was received for as long as a test takes."""
+        """The backend's queue, with a visibility timeout that is longer than a test."""
         return backend.queue()
 
     @pytest.fixture
@@ -57,5 +57,5 @@ class Suite:
 
 
 def counted(backend: Backend, number: int) -> int | None:
-    """Return what a write that touched ``number`` entries counts on this backend: None without exact counts."""
+    """Return ``number``, the expected count of a write, or None if the backend has no exact counts."""
     return number if backend.abilities.exact_counts else None

@@ -37,7 +37,7 @@ class TimelineAddSuite(Suite):
         assert timelines.add("other", make_activity(1)) == counted(backend, 1)
 
     def test_entries_come_newest_first(self, timelines: TimelineStorage) -> None:
-        """T3: whatever the order they were added in, entries stand in the order of their ids, as references."""
+        """T3: after adds in any order, entries are ordered by id, and returned as references."""
         given = make_activities(7)
         for activity in (given[3], given[6], given[0], given[5]):
             timelines.add("key", activity)
@@ -96,7 +96,7 @@ class TimelineAddSuite(Suite):
         assert [timelines.index_of("key", activity) for activity in five] == [4, 3, 2, 1, 0]
 
     def test_timeline_the_highest_and_lowest_ids(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T2, T3: ids from 0 to 2**128 - 1 are told apart and ordered in every operation."""
+        """T2, T3: every operation distinguishes and orders ids from 0 to 2**128 - 1."""
         assert timelines.add_many("key", HARD_IDS) == counted(backend, len(HARD_IDS))
         assert ids_of(timelines.get_slice("key", 0, None)) == list(HARD_IDS[::-1])
         for position, activity_id in enumerate(HARD_IDS[::-1]):
@@ -114,7 +114,7 @@ class TimelineAddSuite(Suite):
             assert timelines.get_slice(f"key{number}", 0, None) == [make_activity().reference]
 
     def test_timeline_arguments_are_not_changed(self, payloads: TimelineStorage[Activity]) -> None:
-        """T4: what is handed in stays as it is."""
+        """T4: a call does not change its arguments."""
         given = [make_activity(0, extra_context={"list": [1, {"two": 2}]}), make_activity(1), make_activity(0)]
         copies = list(map(fresh_copy, given))
         keys = ["b", "a", "b"]
@@ -134,7 +134,7 @@ class TimelineAddSuite(Suite):
         assert timelines.remove_many("key", set(given)) == counted(backend, 2)
 
     def test_timeline_what_comes_back_is_not_what_is_stored(self, payloads: TimelineStorage[Activity]) -> None:
-        """T11: changing what came back, or what was handed in, changes nothing that is stored."""
+        """T11: changing a result or an argument changes no stored data."""
         given = make_activity(extra_context={"list": [1]})
         expected = fresh_copy(given)
         payloads.add("key", given)
@@ -215,10 +215,10 @@ class TimelineRemoveSuite(Suite):
 
 
 class TimelineAddArgumentSuite(Suite):
-    """Additions and removals refuse what is no activity and no list."""
+    """Invalid activities and lists, which additions and removals refuse."""
 
     def test_timeline_one_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: an activity or a text in the place of a list is a TypeError, not a list of its parts."""
+        """T5: an activity or a str in the place of a list raises a TypeError, and is not split into its parts."""
         text = "00000000-0000-0000-0000-0000000000ff"
         refused: Any
         for refused in (make_activity(), text, 7, None):

@@ -26,7 +26,7 @@ ALPHABET = "AZaz09-_"
 
 
 class TimelinePageSuite(Suite):
-    """``get_page``: what a page says, and what a cursor is."""
+    """``get_page``: the contents of pages and the properties of cursors."""
 
     def test_a_page_of_a_timeline_that_is_not_there(self, timelines: TimelineStorage) -> None:
         """T16: nothing was ever there, and nothing was forgotten."""
@@ -59,7 +59,7 @@ class TimelinePageSuite(Suite):
         assert walk(timelines, "key", 2, OLDEST_FIRST) == ids_of(five)
 
     def test_payloads_come_with_pages(self, payloads: TimelineStorage) -> None:
-        """T16: items are what the serializer makes."""
+        """T16: the serializer creates the items."""
         given = make_activities(5)
         payloads.add_many("key", given)
         first, second = pages(payloads, "key", 3)
@@ -73,7 +73,7 @@ class TimelinePageSuite(Suite):
         assert re.fullmatch("[A-Za-z0-9_-]{1,128}", str(cursors[0]))
 
     def test_a_cursor_outlives_its_entry(self, timelines: TimelineStorage) -> None:
-        """T16: the entry that a page ended with may go; the walk goes on behind its place."""
+        """T16: if the last entry of a page is removed, the walk continues after its position."""
         timelines.add_many("key", range(10))
         cursor = timelines.get_page("key", 4).next_cursor
         timelines.remove_many("key", [6, 5])
@@ -91,10 +91,10 @@ class TimelinePageSuite(Suite):
 
 
 class TimelineWalkSuite(Suite):
-    """A walk through a timeline that changes meanwhile."""
+    """Walks through a timeline that changes during the walk."""
 
     def test_adding_above_and_below(self, timelines: TimelineStorage) -> None:
-        """T16: what is newer than the page is not repeated, what is older is still met, and nothing comes twice."""
+        """T16: entries added above the page are not returned, entries below it are, and no entry comes twice."""
         given = make_activities(40, first=100)
         timelines.add_many("key", given)
 
@@ -134,7 +134,7 @@ class TimelineWalkSuite(Suite):
         assert len(seen) == len(set(seen))
 
     def test_removing_meanwhile(self, timelines: TimelineStorage) -> None:
-        """T16: what goes before it is reached is not met; what stays is."""
+        """T16: an entry that is removed before the walk reaches it is not returned; all others are."""
         given = make_activities(30)
         timelines.add_many("key", given)
         order = newest_first(given)
@@ -142,7 +142,7 @@ class TimelineWalkSuite(Suite):
         assert seen == [*order[:5], *order[5:7], *order[8::2]]
 
     def test_deleting_meanwhile(self, timelines: TimelineStorage) -> None:
-        """T16: a walk through a timeline that is deleted and begun anew ends, and repeats nothing."""
+        """T16: a walk through a timeline that is deleted and filled again ends, and repeats no entry."""
         timelines.add_many("key", make_activities(20, first=100))
 
         def begin_anew(number: int) -> None:
@@ -161,7 +161,7 @@ class TimelineWalkSuite(Suite):
 
 
 class TimelinePageArgumentSuite(Suite):
-    """Pages refuse what is no cursor and no limit."""
+    """Invalid cursors and limits, which pages refuse."""
 
     @pytest.mark.parametrize("ordering", [NEWEST_FIRST, OLDEST_FIRST])
     def test_a_cursor_altered_anywhere_is_refused(self, timelines: TimelineStorage, ordering: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ class TimelinePositionSuite(Suite):
                 timelines.index_of(key, activity_id)
 
     def test_contains(self, timelines: TimelineStorage) -> None:
-        """T9: True for what is there, False for what is not, never an error."""
+        """T9: True for a present id, False for an absent id, never an error."""
         timelines.add_many("key", HARD_IDS)
         assert all(timelines.contains("key", one) is True for one in HARD_IDS)
         assert timelines.contains("key", 2**100) is False
@@ -81,7 +81,7 @@ class TimelinePositionSuite(Suite):
         assert list(timelines.keys()) == []
 
     def test_delete_removes_one_timeline(self, timelines: TimelineStorage) -> None:
-        """K4 for timelines: deleting what is not there is no error; a deleted key can be used again."""
+        """K4 for timelines: deleting an absent key is no error; a deleted key can be used again."""
         timelines.add_to_many(["key", "other"], make_activities(3))
         delete: Any = timelines.delete
         assert delete("key") is None

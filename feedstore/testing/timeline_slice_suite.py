@@ -67,7 +67,7 @@ class TimelineSliceSuite(Suite):
 
     @pytest.mark.parametrize(("below", "above"), list(product(("lt", "lte"), ("gt", "gte"))))
     def test_two_filters_are_both_honoured(self, timelines: TimelineStorage, below: str, above: str) -> None:
-        """T3, T5: both ends at once, also where nothing lies between them."""
+        """T3, T5: filters on both ends together, also if no id lies between them."""
         timelines.add_many("key", HARD_IDS)
         for low, high in product(BOUNDS[::2], BOUNDS[1::2]):
             bounds: Any = {f"activity_id__{below}": high, f"activity_id__{above}": low}
@@ -179,7 +179,7 @@ class ManySlicesSuite(Suite):
 
 
 class TimelineSliceArgumentSuite(Suite):
-    """Slices refuse what is no filter, no ordering and no position."""
+    """Invalid filters, orderings and positions, which slices refuse."""
 
     @pytest.mark.parametrize(
         ("refused", "error", "named"),
@@ -216,7 +216,7 @@ class TimelineSliceArgumentSuite(Suite):
         [("time",), ("-time",), ("activity_id", "-activity_id"), ("+activity_id",), ("",), "activity_id", (7,), 7, {7}],
     )
     def test_an_unknown_ordering_is_refused(self, timelines: TimelineStorage, refused: Any) -> None:
-        """T5: an ordering is honoured or refused with an error that shows what may be passed."""
+        """T5: an ordering is honoured, or refused with an error that lists the valid orderings."""
 
         def read_page(**options: Any) -> Any:
             return timelines.get_page("key", 5, **options)
@@ -243,7 +243,7 @@ class TimelineSliceArgumentSuite(Suite):
                 timelines.get_many_slices(["key"], start, stop)
 
     def test_slices_one_key_where_many_are_wanted_is_refused(self, timelines: TimelineStorage) -> None:
-        """T5: a text in the place of a list is a TypeError, not a list of its characters."""
+        """T5: a str in the place of a list raises a TypeError, and is not read as a list of characters."""
         for refused in ("key", 7, None):
             keys: Any = refused
             with pytest.raises(TypeError):

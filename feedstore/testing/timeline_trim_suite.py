@@ -44,7 +44,7 @@ class TimelineTrimSuite(Suite):
         assert timelines.get_page("other", 9).complete is True
 
     def test_trimmed_entries_are_gone(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """T8: what went is not contained, has no position, counts 0 when removed and 1 when added again."""
+        """T8: a trimmed entry is not contained, has no position, counts 0 when removed and 1 when added again."""
         timelines.add_many("key", [1, 2, 3])
         timelines.trim("key", 1)
         assert timelines.contains("key", 2) is False
@@ -70,7 +70,7 @@ class TimelineTrimSuite(Suite):
 
 
 class TimelineFloorSuite(Suite):
-    """A timeline knows what it has forgotten."""
+    """The floor, which records how far a timeline was trimmed."""
 
     def test_no_floor_before_the_first_trim(self, timelines: TimelineStorage) -> None:
         """Floor: None while nothing was trimmed, also after a trim that dropped nothing, or a removal."""
@@ -82,7 +82,7 @@ class TimelineFloorSuite(Suite):
         assert (page.floor, page.complete) == (None, True)
 
     def test_the_floor_lies_above_what_went_and_not_above_what_stayed(self, timelines: TimelineStorage) -> None:
-        """Floor: every entry that trimming dropped is older, and what is kept is not."""
+        """Floor: every trimmed entry is older than the floor, and no kept entry is."""
         for dropped, kept in pairwise(HARD_IDS):
             timelines.delete("key")
             timelines.add_many("key", HARD_IDS)
@@ -102,7 +102,7 @@ class TimelineFloorSuite(Suite):
         assert (ids_of(page.items), page.complete, page.floor) == ([5], False, 2**128)
 
     def test_every_page_tells_the_floor(self, timelines: TimelineStorage) -> None:
-        """Floor: with a cursor, in either ordering and hydrated, a page tells it, and none is complete."""
+        """Floor: every page has it, with a cursor, in either ordering and hydrated, and none is complete."""
         timelines.add_many("key", range(10))
         timelines.trim("key", 6)
         storage = timelines.backend.activity_storage()
@@ -161,7 +161,7 @@ class TimelineFloorSuite(Suite):
         assert [each.get_page(key, 9).floor for each in others for key in ("key", "other")] == [3, None, None, None]
 
     def test_a_fan_out_raises_the_floor(self, backend: Backend, timelines: TimelineStorage) -> None:
-        """Floor: trimming by ``max_length`` tells as ``trim`` does, for a late arrival that goes at once too."""
+        """Floor: ``max_length`` sets it like ``trim``, also for a late entry that the same call drops."""
         given = make_activities(6)
         timelines.add_to_many(["key"], given[:5], max_length=3)
         page = timelines.get_page("key", 9)
@@ -180,7 +180,7 @@ class TimelineFloorSuite(Suite):
 
 
 class TimelineTrimArgumentSuite(Suite):
-    """Trims refuse what is no length."""
+    """Invalid lengths, which trims refuse."""
 
     @pytest.mark.parametrize(
         ("refused", "error"),

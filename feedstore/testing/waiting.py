@@ -1,4 +1,4 @@
-"""How long a suite waits for what must happen."""
+"""Timeouts with which a suite waits for an expected event."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class Patience:
 
 
 patience = Patience(20.0)
-"""What the suites go by; a test of broken backends, which fail by waiting, may have less of it."""
+"""The timeout of the suites. Tests of broken backends, which fail by waiting, may shorten it."""

@@ -17,7 +17,7 @@ def pages(
     ordering_args: Sequence[str] | None = None,
     hydrate_from: ActivityStorage | None = None,
 ) -> Iterator[Page]:
-    """Yield the pages of a walk; what the caller does between two of them happens between their reads."""
+    """Yield the pages of a walk. The caller's actions between two pages happen between their reads."""
     cursor = None
     for _ in range(MOST_PAGES):
         page = timelines.get_page(key, limit, cursor, ordering_args, hydrate_from)
