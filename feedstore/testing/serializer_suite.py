@@ -22,7 +22,7 @@ DAMAGED = (b"", b"\x00", b"\x11", b"\x11\xc1", b"\x11\x90", b"\x11\x95\xa3", b"\
 
 
 class HomemadeSerializer(Serializer):
-    """Custom serializer that raises an exception for every value."""
+    """Custom serializer that raises its own exceptions for some objects and bytes."""
 
     def dumps(self, activity: Any) -> bytes:
         """Return the object of the activity as text, refusing one that is called unstorable."""
