@@ -1,5 +1,6 @@
 # What every target needs: git, make and Python 3.11 or newer. Everything Python goes into .venv.
 # PYTHON=/path/to/python chooses the Python; ARGUMENTS="-k cursor" is handed to pytest, the benchmarks or the demo.
+# WORKERS=0 runs the suite in one process, WORKERS=4 in four that share the servers.
 
 .DEFAULT_GOAL := help
 .PHONY: demo test soak lint types docs bench clean help
@@ -14,6 +15,7 @@ servers := --servers postgresql redis cassandra browser
 # Started in tests/, so that no process that a test starts finds feedstore in its working folder instead of the wheel.
 pytest := cd tests && ../.venv/bin/python -m pytest
 ARGUMENTS ?=
+WORKERS ?= 2
 
 demo: ## Ingest real data into a SQLite file and show timelines
 	@scripts/bootstrap --extras cli
@@ -22,7 +24,7 @@ demo: ## Ingest real data into a SQLite file and show timelines
 test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers
 	@scripts/bootstrap --extras cli docs test $(tools) $(frameworks) $(servers)
 	@$(MAKE) lint types docs
-	@$(pytest) $(ARGUMENTS)
+	@$(pytest) -n $(WORKERS) --dist loadfile $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
 	@scripts/bootstrap --extras cli test --tools $(frameworks) $(servers)
