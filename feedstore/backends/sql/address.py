@@ -1,4 +1,4 @@
-"""Where the database lies."""
+"""The address of a database: its URL, parsed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SQLITE_FORM = "'sqlite:///relative.db' or 'sqlite:////absolute.db'"
 _LAST_PORT = 65_535
 _SERVER_FORM = "'postgresql://user:password@host:port/database'"
 _FORM = UrlForm("SQL", f"{_SQLITE_FORM}, or {_SERVER_FORM}", frozenset(_DIALECTS))
-# libpq takes several of these with commas between them.
+# libpq takes several of these, separated by commas.
 _PLACE = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@\[\],]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -49,7 +49,7 @@ class Address:
 def parse_address(url: str) -> Address:
     """Return the address that a URL describes. Every part may be percent-encoded.
 
-    Raises what :meth:`ServerUrl.parse` does; no message holds a password.
+    It raises the errors of :meth:`ServerUrl.parse`. No message holds a password.
     """
     scheme, body, query = _FORM.split(url)
     if _DIALECTS[scheme] == SQLITE:
@@ -74,7 +74,7 @@ def _sqlite_address(body: str, query: dict[str, str]) -> Address:
         )
     if "\0" in path:
         raise InvalidValueError("the path in a SQLite URL holds a NUL character, which no file's name can")
-    # The folder of today: the file is opened at first use, when the process may stand elsewhere.
+    # Absolute: the file is opened at first use, when the process may have another working directory.
     file = str(Path(path).absolute())
     return Address(SQLITE, URL.create(_DRIVERS[SQLITE], database=file), file, query)
 
@@ -97,5 +97,5 @@ def _server_address(parts: ServerUrl) -> Address:
 
 
 def libpq_options(options: dict[str, object]) -> dict[str, object]:
-    """Return those options that are handed to the driver as they are."""
+    """Return the options that the driver takes as they are."""
     return {name: options[name] for name in LIBPQ_OPTIONS if name in options}

@@ -99,7 +99,7 @@ class Connection:
 
 
 class Driver(ABC):
-    """The behaviour of one kind of driver: how its transactions begin and end, and what its errors mean.
+    """The behaviour of one kind of driver: its transactions, and the meaning of its errors.
 
     Subclasses hold no connection and no state that a call changes.
     """

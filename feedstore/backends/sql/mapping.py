@@ -1,19 +1,19 @@
-"""The tables as objects: classes of SQLAlchemy's ORM, mapped on the very tables that the storages write.
+"""The tables as objects: classes of SQLAlchemy's ORM, mapped on the tables that the storages write.
 
-Made for looking, joining and reporting, in a Session on an engine of the application's own::
+Use them for queries and reports, in a Session on an engine of the application::
 
     with Session(engine) as session:
         longest = select(TimelineRow).order_by(TimelineRow.length.desc()).limit(10)
         for timeline in session.scalars(longest):
             print(timeline.namespace.name, timeline.key.decode(), timeline.length)
 
-Rows of activities and of key-value items may be added, changed and removed through a Session too; a storage sees them
-once they are committed. The bytes in ``data`` are those of the storage's ``serialize_activities`` and
+Rows of activities and of key-value items may be added, changed and removed through a Session too; a storage
+reads them once they are committed. The bytes in ``data`` are those of the storage's ``serialize_activities`` and
 ``deserialize_activities``, those in ``value`` of ``encode_value`` and ``decode_value`` in ``feedstore.storage.kv``.
-**Leave timelines and queues to the storages**: ``TimelineRow.length`` counts the entries, ``newest_dropped`` says
-what a trim dropped, ``QueueRow.length`` counts the messages, and none follows a change that is made here. Rows of
-namespaces are looked up once by each backend, so they must stay as they are. Relationships are for reading only;
-there are no foreign keys that a removal would follow.
+**Write timelines and queues only through the storages**: ``TimelineRow.length`` counts the entries, ``newest_dropped``
+is the newest id that a trim dropped, ``QueueRow.length`` counts the messages, and none of them follows a change that is
+made through a Session. Each backend looks the row of a namespace up once, so do not change these rows. Relationships
+are for reading only; there are no foreign keys that a removal would follow.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _HasId:
 
 
 class ActivityRow(_HasId, _InNamespace, Row):
-    """An activity: 16 bytes of id, and what its serializer made of the rest."""
+    """An activity: 16 bytes of id, and the serialized rest."""
 
     __table__ = activity_table
     if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class QueueRow(_InNamespace, Row):
 
 
 class MessageRow(Row):
-    """A message of a queue: from when on it is given, in seconds since 1970, how often it was, and its bytes."""
+    """A message of a queue: the time from which it is visible, in seconds since 1970, its deliveries, and its bytes."""
 
     __table__ = message_table
     if TYPE_CHECKING:

@@ -21,8 +21,8 @@ OPTIONS = OptionTable(
             "schema",
             None,
             read_choice("migrate", "check", "ignore"),
-            "what opening does about the schema: bring it up to date, only check it, or take it as it is; by default "
-            "SQLite is brought up to date, and a server only while its database has no schema yet",
+            "whether opening migrates the schema, only checks it, or ignores it; by default SQLite is migrated, and a "
+            "server only if its database has no schema yet",
             _BOTH,
         ),
         Option("busy_timeout", 30.0, read_seconds(), "seconds to wait for another writer's lock", (SQLITE,)),
@@ -30,35 +30,35 @@ OPTIONS = OptionTable(
             "synchronous",
             "normal",
             read_choice("normal", "full"),
-            "normal: the last commits before a power cut may be lost, never a part of one; full: none is, and each "
-            "waits for the disk; a process that is killed loses nothing either way",
+            "normal: a power cut may lose the last commits, never a part of one; full: it loses none, and each commit "
+            "waits for the disk; a killed process loses nothing in both modes",
             (SQLITE,),
         ),
         Option("cache_size", 64, read_count(1, 65_536), "MiB of pages that each connection may keep", (SQLITE,)),
-        Option("pool_size", 10, read_count(1, 10_000), "connections that may be open at once", (POSTGRESQL,)),
-        Option("pool_timeout", 30.0, read_seconds(), "seconds to wait for one of them to be free", (POSTGRESQL,)),
+        Option("pool_size", 10, read_count(1, 10_000), "the largest number of open connections", (POSTGRESQL,)),
+        Option("pool_timeout", 30.0, read_seconds(), "seconds to wait for a free connection", (POSTGRESQL,)),
         Option("connect_timeout", 10.0, read_seconds(), "seconds to wait for a new connection", (POSTGRESQL,)),
         Option("statement_timeout", 60.0, read_seconds(), "seconds that one statement may take", (POSTGRESQL,)),
         Option(
             "pooler",
             "detect",
             read_choice("detect", "none", "session", "transaction"),
-            "the pooler in front of the server and its mode: behind one in transaction mode nothing is prepared and "
-            "nothing is set for the session; detect: each new connection is asked, and behind any pooler used so",
+            "the pooler in front of the server and its mode; in transaction mode no statement is prepared and no "
+            "setting is made for the session; detect: each new connection is checked, and transaction mode is assumed",
             (POSTGRESQL,),
         ),
         Option(
             "listen_url",
             None,
             read_text,
-            "the URL of the server itself, at which changes are received where a pooler cannot pass them on",
+            "the URL of the server itself, for receiving changes if a pooler does not forward them",
             (POSTGRESQL,),
         ),
     ),
 )
-# What remains to be said where the engine was made by someone else.
+# The options that are allowed with an engine that was handed in.
 ENGINE_OPTIONS = ("namespace", "schema")
-# What names the server's address and its certificates is libpq's own and handed to it as it is.
+# The options of the server's address and certificates, which libpq gets as they are.
 LIBPQ_OPTIONS = (
     "application_name",
     "channel_binding",

@@ -9,15 +9,15 @@ feedstore_timeline    the header of a timeline: its key, how many entries it has
 feedstore_entry       an entry of a timeline: the activity's id and, unless it is a mere reference, a payload
 feedstore_item        an item of a key-value storage: the storage's name, the key, and the value's bytes
 feedstore_queue       the header of a queue: its name, how many messages it has, the position of the last one
-feedstore_message     a message of a queue: its place, from when on it is given, how often it was, and its bytes
+feedstore_message     a message of a queue: its place, the time from which it is visible, its deliveries, its bytes
 ====================  ==========================================================================================
 
 Ids are 16 big-endian bytes, and names and keys are UTF-8, so that both databases sort them as the contract does. A
-timeline's floor is ``newest_dropped`` + 1. There are no foreign keys: each would be looked up once more for every
-entry written. On PostgreSQL revision 0004 leaves room for updates in the pages of ``feedstore_timeline``.
-The id of a timeline or a queue that is gone is never given to another (hence AUTOINCREMENT on SQLite), so whoever still
-holds it sees nothing rather than what is somebody else's. The migrations under ``migrations/versions`` make exactly
-these tables, and a test compares the two.
+timeline's floor is ``newest_dropped`` + 1. There are no foreign keys: each would cost one more look-up for every
+written entry. On PostgreSQL revision 0004 leaves room for updates in the pages of ``feedstore_timeline``.
+The id of a deleted timeline or queue is never used again (hence AUTOINCREMENT on SQLite), so a process that still holds
+the id reads nothing instead of another timeline. The migrations under ``schema/migrations/versions`` make exactly these
+tables, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ metadata = MetaData(
     }
 )
 
-# On SQLite only a column that is called INTEGER is the row's own id; all its integers have 64 bits.
+# On SQLite only a column of the type INTEGER can be the row's id; all its integers have 64 bits.
 _ROW_ID = Integer().with_variant(BigInteger(), "postgresql")
 
 namespace_table = Table(

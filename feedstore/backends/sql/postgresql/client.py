@@ -103,7 +103,7 @@ class Client(psycopg.Connection[Any]):
         self.answer_seconds = None
         try:
             if self.shares_server:
-                # Behind a pooler the server has no statement_timeout.
+                # With a pooler in front, the server has no statement_timeout.
                 self.cancel_safe(timeout=_CANCEL_SECONDS)
         except psycopg.Error:
             # The statement goes on. The caller raises the error of the missing answer, which is the cause.

@@ -1,4 +1,4 @@
-"""What an administrator does with a database's schema: see it, upgrade it, downgrade it, keep a copy of it before."""
+"""The administration of a database's schema: its state, upgrades, downgrades, and the backup before a migration."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STEPS = re.compile(r"[+-][0-9]{1,9}")
 
 @dataclass(frozen=True)
 class Change:
-    """What a migration did: the revision before and after, and the file that holds the copy made before, if any."""
+    """The result of a migration: the revision before and after, and the path of the backup, if any."""
 
     before: str
     after: str
@@ -58,7 +58,7 @@ class Change:
 
 
 def current_schema(url: str) -> Schema:
-    """Return what the database at ``url`` holds. Writes nothing: a file that is not there is not made."""
+    """Return the state of the schema at ``url``. It writes nothing and creates no file."""
     with database_engine(url) as engine:
         if is_missing_file(engine):
             return Schema(SchemaState.EMPTY)
@@ -69,14 +69,21 @@ def current_schema(url: str) -> Schema:
 def upgrade_database(url: str, revision: str = "head", backup: bool = False) -> Change:
     """Migrate the database at ``url`` up to ``revision``: an id, ``"head"``, or steps such as ``"+1"``.
 
-    An empty database gets its tables; one that is there already is left alone. With ``backup`` what it holds is copied
-    first, unless it holds nothing or nothing is to be done: a SQLite file to ``FILE.backup-TIME`` beside it, a
-    PostgreSQL database with pg_dump to ``DATABASE.backup-TIME`` in the current folder. A file that exists is never
-    overwritten. All in one transaction, under the lock of :func:`~feedstore.backends.sql.schema.prepare_schema`.
+    An empty database gets its tables. If the database is at ``revision`` already, nothing is done. The migration is one
+    transaction, under the lock of :func:`~feedstore.backends.sql.schema.prepare_schema`.
 
-    Raises :class:`InvalidValueError` for a revision that there is not, or that lies below the database's own,
-    :class:`NewerSchemaError` and :class:`SchemaError` for a schema that is not this release's to change, and
-    :class:`StorageError` if the copy cannot be made; nothing is changed then.
+    Args:
+        url: The database.
+        revision: The revision at which to stop.
+        backup: Copy the data first, unless the database is empty or nothing is done. A SQLite file is copied to
+            ``FILE.backup-TIME`` beside it. A PostgreSQL database is copied by pg_dump to ``DATABASE.backup-TIME`` in
+            the current folder. An existing file is never overwritten.
+
+    Raises:
+        InvalidValueError: If there is no such revision, or it is older than the database's.
+        NewerSchemaError: If a newer release made the schema.
+        SchemaError: If another program made tables with feedstore's names.
+        StorageError: If the backup fails. Nothing is changed then.
     """
     with database_engine(url) as engine, migration_transaction(engine) as connection:
         before, after = _plan(engine, connection, revision)
@@ -90,15 +97,15 @@ def downgrade_database(
 ) -> Change:
     """Migrate the database at ``url`` down to ``revision``: an id, ``"base"``, or steps such as ``"-1"``.
 
-    A downgrade below 0002 forgets the floors of timelines. ``warn`` is called with a message that names these timelines
-    before anything is changed; without it the message is logged. Going down to ``"base"`` drops the tables and is
+    A downgrade below 0002 loses the floors of timelines. Before the migration ``warn`` is called with a message that
+    names these timelines; without ``warn`` the message is logged. A downgrade to ``"base"`` drops the tables, and is
     refused while they hold data.
 
     Args:
         url: The database.
-        revision: Where to stop.
-        backup: The path of a new file, to which the data is copied first as :func:`upgrade_database` does. It is not
-            written if nothing is to be done.
+        revision: The revision at which to stop.
+        backup: The path of a new file for the backup that :func:`upgrade_database` describes. It is not written if
+            nothing is done.
         warn: Receives the warning.
 
     Raises:
@@ -134,7 +141,7 @@ def database_engine(url: str) -> Iterator[Engine]:
 
 
 def _plan(engine: Engine, connection: Connection, revision: str) -> tuple[str, str]:
-    """Return the revision that the database is at, and the one that was asked for."""
+    """Return the database's revision and the requested revision."""
     found = detect_schema(connection)
     refuse_unknown(engine, found)
     before = found.revision or BASE
@@ -158,7 +165,7 @@ def _resolve(revision: str, before: str) -> str:
 
 
 def _warn_of_floors(connection: Connection, before: str, after: str, warn: Callable[[str], object]) -> None:
-    """Name the timelines whose floors the way down from ``before`` to ``after`` drops."""
+    """Warn of the timelines that lose their floors in a downgrade from ``before`` to ``after``."""
     if not _HISTORY.index(after) < _HISTORY.index(_FLOORS) <= _HISTORY.index(before):
         return
     trimmed = timeline_table.c.newest_dropped.is_not(None)

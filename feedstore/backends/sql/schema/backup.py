@@ -24,7 +24,7 @@ _WHERE = ("user", "dbname", *LIBPQ_OPTIONS)
 
 
 def back_up(connection: Connection, path: str | None = None) -> str:
-    """Copy what feedstore keeps in the connection's database to a new file, and return its path.
+    """Copy feedstore's tables of the connection's database to a new file, and return its path.
 
     Without ``path`` the file's name is made of the database's and the time.
 
@@ -32,7 +32,7 @@ def back_up(connection: Connection, path: str | None = None) -> str:
     feedstore go through pg_dump to the current folder, in its custom format, for pg_restore. Both copy one state of
     the database while others go on writing. Only the file's owner may read the copy.
 
-    Raises :class:`StorageError` if the file exists, if pg_dump is missing or if it fails; no half copy stays behind.
+    Raises :class:`StorageError` if the file exists, if pg_dump is missing or if it fails; no incomplete copy remains.
     """
     if connection.dialect.name == "sqlite":
         return _copy_file(connection.engine, path)
@@ -41,7 +41,7 @@ def back_up(connection: Connection, path: str | None = None) -> str:
 
 def _copy_file(engine: Engine, given: str | None) -> str:
     path = Path(given) if given is not None else _path_beside(Path(str(engine.url.database)))
-    # Another connection: one that is about to write cannot be copied from.
+    # Another connection: SQLite cannot copy from a connection that is about to write.
     with _new_file(path), closing(sqlite3.connect(path)) as target, engine.connect() as reader:
         driver: Any = reader.connection.driver_connection
         driver.backup(target)
@@ -62,7 +62,7 @@ def _dump(connection: Connection, given: str | None) -> str:
 
 def _run_dump(program: str, info: Any, file: IO[bytes]) -> None:
     command = [program, "--format=custom", "--no-password", f"--table={TABLE_PREFIX}*", f"--dbname={_conninfo(info)}"]
-    # A command line can be read by anybody on the machine, an environment cannot.
+    # Every user of the machine can read a command line, but not an environment.
     environment = {**os.environ, **({"PGPASSWORD": info.password} if info.password else {})}
     done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, env=environment, text=True, check=False)
     if done.returncode:
@@ -70,10 +70,10 @@ def _run_dump(program: str, info: Any, file: IO[bytes]) -> None:
 
 
 def _conninfo(info: Any) -> str:
-    """Return where an open connection leads to, as libpq reads it, without the password."""
+    """Return the address of an open connection in libpq's form, without the password."""
     from psycopg.conninfo import make_conninfo
 
-    # No more than this: the driver's libpq may be newer than pg_dump's and report options that the older one refuses.
+    # Only these options: the driver's libpq may be newer than pg_dump's and report options that pg_dump refuses.
     return make_conninfo(**{name: value for name, value in info.get_parameters().items() if name in _WHERE})
 
 
@@ -83,7 +83,7 @@ def _path_beside(path: Path) -> Path:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Give a new file, which only its owner may read and which is removed if what is written to it fails."""
+    """Give a new file that only its owner may read. If the block raises, the file is removed."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""Running the revisions: all of a migration in one transaction, under a lock that keeps other processes out.
+"""The runner of revisions: a migration is one transaction, under a lock that other processes wait for.
 
-Alembic's ``op`` and ``context`` are global to a process. They are not used here: the revisions are handed their
-operations, so several threads may open databases at once, and an application may open one in a migration of its own.
+Alembic's ``op`` and ``context`` are global to a process, so they are not used here. Each revision gets its operations
+as an argument: several threads may open databases concurrently, and an application may open one in its own migration.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from feedstore.backends.sql.schema.states import BASE, VERSION_TABLE
 _alembic_logger = logging.getLogger("alembic.runtime.migration")
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK_SECONDS = 60
-# A server that says nothing for so long does not answer any more.
+# A server that sends nothing for so long does not answer any more.
 _STATEMENT_SECONDS = 3600.0
-# Both databases can undo the creation of a table; of SQLite Alembic does not expect it.
+# Both databases can undo the creation of a table. By default Alembic assumes that SQLite cannot.
 CONTEXT_OPTIONS: Mapping[str, Any] = {"version_table": VERSION_TABLE, "transactional_ddl": True}
-# Any number will do that no other application of the database takes: these are the letters "feedstor".
+# Any number that no other application of the database uses: these are the letters "feedstor".
 _ADVISORY_LOCK = int.from_bytes(b"feedstor", "big")
 
 
@@ -59,19 +59,19 @@ class _Revisions(ScriptDirectory):
 
 
 def run_upgrade(connection: Connection, target: str) -> None:
-    """Run the revisions up to ``target``. Costs what they cost; nothing is committed here."""
+    """Run the revisions up to ``target``. The caller commits."""
     scripts = _Revisions()
     _run(connection, lambda current: scripts._upgrade_revs(target, current))
 
 
 def run_downgrade(connection: Connection, target: str) -> None:
-    """Undo the revisions above ``target``, or all for ``"base"``. Costs what they cost; nothing is committed here."""
+    """Undo the revisions above ``target``, or all for ``"base"``. The caller commits."""
     scripts = _Revisions()
     _run(connection, lambda current: scripts._downgrade_revs(target, current))
 
 
 def revision_titles() -> dict[str, str]:
-    """Return each shipped revision and what it does in one sentence, oldest first."""
+    """Return the title of each shipped revision, oldest first."""
     scripts = _Revisions()
     return {script.revision: script.doc for script in reversed(list(scripts.walk_revisions(BASE, "heads")))}
 
@@ -80,8 +80,8 @@ def revision_titles() -> dict[str, str]:
 def migration_transaction(engine: Engine) -> Iterator[Connection]:
     """Give a connection in one transaction that holds the lock of all migrations of this database.
 
-    It is committed at the end, or rolled back with everything that was created. The lock is waited for as long as the
-    engine's busy timeout says on SQLite, and for :data:`LOCK_SECONDS` on a server.
+    The transaction is committed at the end, or rolled back with all created tables if the block raises. The wait for
+    the lock ends after the engine's busy timeout on SQLite, and after :data:`LOCK_SECONDS` on a server.
     """
     begin = _sqlite_transaction if engine.dialect.name == "sqlite" else _postgresql_transaction
     with engine.connect() as connection, begin(connection):
@@ -98,10 +98,10 @@ def _run(connection: Connection, steps: Callable[[Any], Any]) -> None:
 
 @contextmanager
 def _quiet_alembic() -> Iterator[None]:
-    """Drop what Alembic logs of this thread's migration below a warning; the logger of the SQL backend names it.
+    """Drop Alembic's log records of this thread's migration below a warning.
 
-    An application that logs at INFO would otherwise read of Alembic when it opens a store. Its own migrations, in other
-    threads, are logged as before.
+    Otherwise an application that logs at INFO would get Alembic's records when it opens a backend. The SQL backend's
+    own logger reports the migration. Alembic's records of other threads are kept.
     """
     thread = threading.get_ident()
 
@@ -117,7 +117,7 @@ def _quiet_alembic() -> Iterator[None]:
 
 @contextmanager
 def _sqlite_transaction(connection: Connection) -> Iterator[None]:
-    # In its own mode the driver commits whenever it likes; without one it leaves every transaction to us.
+    # In its default mode the driver commits at times of its own choice; without a mode it leaves transactions to us.
     with _driver_setting(connection, "isolation_level", None) as driver, connection.begin():
         if driver.in_transaction:
             connection.exec_driver_sql("ROLLBACK")

@@ -1,4 +1,4 @@
-"""Bulk statements on activities in SQLite."""
+"""The rows of activities in SQLite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from feedstore.backends.sql.tables import activity_table
 
 
 class SqliteActivityRows(ActivityRows):
-    """Sets of rows where SQLite can take them at once."""
+    """The rows of activities. Each method uses a few statements for all rows."""
 
     def __init__(self, compiler: Compiler) -> None:
         columns, in_namespace = activity_table.c, activity_table.c.namespace_id == this_namespace()
@@ -31,7 +31,7 @@ class SqliteActivityRows(ActivityRows):
         )
 
     def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
-        """The rows are inserted where they are new; only where some were not are they replaced too."""
+        """Insert the new rows. Only if some ids were stored before, replace the data of all."""
         namespace_id = self._namespace_ids.find(connection, namespace)
         added = self._inserts.insert(connection, [(namespace_id, *activity) for activity in activities])
         if added < len(activities):
@@ -40,9 +40,9 @@ class SqliteActivityRows(ActivityRows):
         return added
 
     def remove_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """All in one statement."""
+        """Return a statement that takes a run of ids."""
         return self._remove, (namespace, b"".join(activity_ids), positions(len(activity_ids)))
 
     def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """One look-up for each id, all in one statement."""
+        """Return a statement that looks each id of a run up."""
         return self._find, (positions(len(activity_ids)), namespace, b"".join(activity_ids))

@@ -19,7 +19,7 @@ _message = message_table.c
 
 
 class SqliteMessageRows(MessageRows):
-    """Reading and changing in one transaction that begins IMMEDIATE, so that nobody else writes in between."""
+    """The rows of messages. A receive is one transaction that begins IMMEDIATE: it excludes other writers."""
 
     def __init__(self, compiler: Compiler) -> None:
         text = compiler.text
@@ -43,12 +43,12 @@ class SqliteMessageRows(MessageRows):
         self._shorten = text(shorter.values(length=queue_table.c.length - 1), "length_1", "queue")
 
     def add(self, connection: Connection, queue_id: int, first: int, messages: list[bytes]) -> None:
-        """One statement, run for each message."""
+        """Run one statement for each message."""
         rows = [(queue_id, first + number, 0.0, 0, data) for number, data in enumerate(messages)]
         connection.executemany(self._insert, rows)
 
     def receive(self, database: Database, queue: QueueKey, limit: int, hidden: float) -> list[ReceivedMessage]:
-        """One transaction; an empty queue is only read."""
+        """Use one transaction, or only a read if the queue is empty."""
         if not database.fetch(self._find, (*queue, time.time(), 1)):
             return []
         return database.write(self._take, queue, limit, hidden)
@@ -64,7 +64,7 @@ class SqliteMessageRows(MessageRows):
         return rows
 
     def remove(self, database: Database, queue: QueueKey, row: tuple[int, int, int]) -> bool:
-        """One transaction."""
+        """Use one transaction."""
         return database.write(self._take_away, queue, row)
 
     def _take_away(self, connection: Connection, queue: QueueKey, row: tuple[int, int, int]) -> bool:
@@ -74,5 +74,5 @@ class SqliteMessageRows(MessageRows):
         return was_there
 
     def now(self, database: Database) -> float:
-        """The machine's clock, which all processes share that write to the file."""
+        """Return the time of the machine's clock, which all processes that write to the file share."""
         return time.time()

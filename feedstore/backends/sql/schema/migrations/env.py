@@ -1,4 +1,4 @@
-"""What Alembic's own command runs: it finds the database, and leaves the tables of other applications alone."""
+"""The environment of Alembic's own command: it finds the database, and ignores the tables of other applications."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ URL_VARIABLE = "FEEDSTORE_URL"
 
 
 def database_url() -> str:
-    """Return where ``-x url=``, or else FEEDSTORE_URL, says that the database is."""
+    """Return the database's URL from ``-x url=``, or else from FEEDSTORE_URL."""
     given = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get(URL_VARIABLE)
     if not isinstance(given, str):
         raise InvalidValueError(f"name the database: alembic -x url=sqlite:///feeds.db …, or set {URL_VARIABLE}")
@@ -29,7 +29,7 @@ def database_url() -> str:
 
 
 def tables_on(dialect: str) -> MetaData:
-    """Return the tables as a database of that dialect holds them: SQLite numbers its rows without an identity."""
+    """Return the tables in the form of a dialect: SQLite numbers its rows without an identity."""
     if dialect != "sqlite":
         return metadata
     copied = MetaData(naming_convention=metadata.naming_convention)
@@ -41,12 +41,12 @@ def tables_on(dialect: str) -> MetaData:
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """Return whether autogenerate looks at a name that it found in the database."""
+    """Return whether autogenerate compares a name that it found in the database."""
     return kind != "table" or (name or "").startswith(TABLE_PREFIX)
 
 
 def run_revisions(**where: Any) -> None:
-    """Run what Alembic's command asks for, handing the revisions their operations."""
+    """Run the revisions that Alembic's command selects, and pass them their operations."""
     context.configure(
         include_name=is_ours,
         compare_type=True,
