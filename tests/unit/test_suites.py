@@ -35,6 +35,7 @@ WITHOUT_THE_STORE = {
     "bound_to",
     "serialize_activity",
     "serialize_activities",
+    "serialize_each",
     "deserialize_activities",
     "activity_to_id",
     "activities_to_ids",
