@@ -31,7 +31,7 @@ def find_browser() -> Path | None:
 
 
 def missing_packages() -> dict[str, str]:
-    """{package: what for} where there is no browser; empty with one."""
+    """Return {package: purpose} of a missing browser. Empty if a browser is installed."""
     if find_browser() is not None:
         return {}
     return {PACKAGE: f"for the tests of the page; {VARIABLE}=/path/to/chromium would replace it"}

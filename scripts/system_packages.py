@@ -1,4 +1,4 @@
-"""The operating system's packages: what is missing is installed through apt, or named in one error."""
+"""System packages: install missing packages with apt, or name them in one error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTS_LOCK_SECONDS = 300
 
 
 class SystemPackageError(Exception):
-    """Packages are missing and cannot be installed from here; the message says what to install."""
+    """Raised if missing packages cannot be installed automatically. The message names the packages."""
 
 
 def require_installable(packages: Mapping[str, str]) -> None:
@@ -54,7 +54,7 @@ def install_packages(packages: Mapping[str, str]) -> None:
 
 
 def is_target_system(path: str = "/etc/os-release") -> bool:
-    """Whether this is a system that the project installs packages to."""
+    """Return whether the project installs packages on this system."""
     try:
         with open(path, encoding="utf-8") as file:
             fields = dict(line.strip().split("=", 1) for line in file if "=" in line)

@@ -1,4 +1,4 @@
-"""What every test may ask for: real servers, and a backend of each kind.
+"""Fixtures of all tests: real servers, and a backend of each kind.
 
 - ``backend``: a backend under a fresh namespace; the test runs once for each kind in the backend table (``stores.py``).
 - ``open_backend(namespace=None)``: further ones on the same store, under a fresh or a given namespace; all get closed.

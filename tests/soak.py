@@ -1,4 +1,4 @@
-"""How far the sweeps go: small counts in the suite, large ones under ``make soak``."""
+"""Sizes of the sweeps: small counts in the suite, large counts under ``make soak``."""
 
 from __future__ import annotations
 

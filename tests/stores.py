@@ -29,7 +29,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close whatever :meth:`open` opened."""
+        """Close all backends that :meth:`open` opened."""
 
 
 class MemoryStore(Store):
@@ -74,12 +74,12 @@ STORES: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
 
 
 class OpenBackend(Protocol):
-    """What the fixture ``open_backend`` gives."""
+    """Type of the fixture ``open_backend``."""
 
     def __call__(self, namespace: str | None = None) -> Backend:
         """Open a backend on the test's store, under a fresh namespace if none is given."""
 
 
 def fresh_namespace() -> str:
-    """A namespace that nobody has used."""
+    """Return an unused namespace."""
     return f"test-{uuid.uuid4().hex}"

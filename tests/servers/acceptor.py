@@ -1,4 +1,4 @@
-"""Accepting connections at a port of the loopback address: what stands between a client and a server begins so."""
+"""Accept connections at a port of the loopback address, as the base of the proxies of the tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Acceptor(ABC):
         self._thread.start()
 
     def close(self) -> None:
-        """Accept nobody any more."""
-        # Closing alone would not wake who waits for the next connection.
+        """Stop accepting connections."""
+        # Closing alone would not wake the thread that waits for the next connection.
         shut(self._listener)
         self._thread.join()
         self._listener.close()
@@ -39,7 +39,7 @@ class Acceptor(ABC):
 
 
 def shut(connection: socket.socket) -> None:
-    """End a connection both ways; whoever reads from it or waits is woken. Again is no error."""
+    """Shut a connection down in both directions, which wakes waiting readers. A second call is no error."""
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:

@@ -79,7 +79,7 @@ class CassandraServer:
             cluster.shutdown()
 
     def stop(self) -> None:
-        """Leave the cluster as it is: somebody else started it."""
+        """Leave the cluster running, because the suite did not start it."""
 
 
 class OwnCassandraServer(CassandraServer):
@@ -117,11 +117,11 @@ class OwnCassandraServer(CassandraServer):
         self._process.wait_until_ready(lambda: _STARTED in self._log.read_bytes()[self._log_begin :], _START_SECONDS)
 
     def kill(self) -> None:
-        """End the node at once, as a crash would."""
+        """Kill the node immediately, as in a crash."""
         self._process.kill()
 
     def leave(self) -> None:
-        """Let the node end in order: first it tells the others of its ring, so that they need not find out."""
+        """Shut the node down in order: it notifies the other nodes of its ring first."""
         self._process.terminate()
 
     def pause(self) -> None:
@@ -159,7 +159,7 @@ class OwnCassandraServer(CassandraServer):
 
     def _begin(self, place: Place) -> None:
         write_configuration(self.folder, place, self._settings)
-        # What an earlier start left in the log says nothing about this one.
+        # Ignore log lines of an earlier start.
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
         java = command(self.java, self.jars, self.folder, self._options)
         # Its data is removed after it, so it need not write anything out at its end.

@@ -1,4 +1,4 @@
-"""How a small Cassandra node is configured, and the command that starts one."""
+"""Configuration of a small Cassandra node, and the command that starts it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
         "cassandra.triggers_dir": folder / "triggers",
         "cassandra-foreground": "yes",
         "cassandra.skip_wait_for_gossip_to_settle": 0,
-        # Nobody asks for roles, and a node that may not yet make them in its ring would try again without a pause.
+        # The tests use no roles, and a node that cannot yet create them in its ring would retry without a pause.
         "cassandra.superuser_setup_delay_ms": 3_600_000,
         "cassandra.shutdown_announce_in_ms": 100,
         "logback.configurationFile": folder / "logback.xml",

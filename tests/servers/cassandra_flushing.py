@@ -1,4 +1,4 @@
-"""A Cassandra node that can be told to write what it holds to its files, so that their size means something."""
+"""Cassandra node that flushes its memory to files on request, so that their size can be measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FlushingCassandraServer(OwnCassandraServer):
         super().__init__(options=(*options, f"-Dcassandra.jmx.local.port={self._tool_port}"))
 
     def flush(self) -> None:
-        """Write what all tables hold in memory to their files. Takes about a second."""
+        """Flush the memory of all tables to their files. This takes about a second."""
         # The tool keeps a history in the user's home.
         options = (SHORT_LIVED, "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
         asked = ("-p", str(self._tool_port), "flush")

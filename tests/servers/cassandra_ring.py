@@ -56,13 +56,13 @@ class OwnCassandraRing(CassandraServer):
         super().__init__([place.address for place in places], places[0].native_port)
 
     def kill(self, *nodes: OwnCassandraServer) -> None:
-        """End nodes at once, as a crash would, until :meth:`make_whole`."""
+        """Kill nodes immediately, as in a crash, until :meth:`make_whole`."""
         for node in nodes:
             node.kill()
         self._dead += nodes
 
     def dismiss(self, *nodes: OwnCassandraServer) -> None:
-        """Let nodes end in order, until :meth:`make_whole`; the others know it at once."""
+        """Shut nodes down in order, until :meth:`make_whole`. The other nodes are notified immediately."""
         for node in nodes:
             node.leave()
         self._dead += nodes

@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now. Somebody may before its user does: start again with another one then."""
+    """Return a free TCP port. Another process may take it before its user does: then retry with another port."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def start_on_a_free_port(start: Callable[[int], ServerProcess]) -> tuple[int, ServerProcess]:
-    """Start a server on a free port, and on another one if somebody was faster; return the port and the server."""
+    """Start a server on a free port, or on another if a process took the port first. Return the port and the server."""
     for attempt in range(1, _ATTEMPTS + 1):
         port = free_port()
         try:

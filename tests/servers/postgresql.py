@@ -45,11 +45,11 @@ class PostgreSQLServer:
         return name
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is still connected to it; none of that name is no error."""
+        """Remove a database and end its connections. A missing database is no error."""
         self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def stop(self) -> None:
-        """Leave the server as it is: somebody else started it."""
+        """Leave the server running, because the suite did not start it."""
 
     def _administer(self, statement: str) -> None:
         with psycopg.connect(self._administration_url, autocommit=True, connect_timeout=10) as connection:
@@ -77,7 +77,7 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         super().__init__(f"postgresql://feedstore@{LOOPBACK}:{self._port}/postgres")
 
     def kill(self) -> None:
-        """End the server at once, as a crash would; its data stays."""
+        """Kill the server immediately, as in a crash. Its data stays."""
         self._process.kill()
 
     def start(self) -> None:

@@ -15,7 +15,7 @@ _LOG_TAIL_CHARACTERS = 4000
 
 
 class ServerError(Exception):
-    """A server could not be had; the message says why, and what to do about it."""
+    """Raised if a server cannot be started. The message has the reason and a remedy."""
 
 
 class ServerProcess:
@@ -90,7 +90,7 @@ class ServerProcess:
         self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """End the process at once, as a crash would."""
+        """Kill the process immediately, as in a crash."""
         self._process.kill()
         self._process.wait()
 

@@ -58,7 +58,7 @@ class Forwarder(Acceptor):
         super().__init__()
 
     def forget(self) -> None:
-        """Swallow from now on what comes over the connections that are open, and leave them open."""
+        """Discard from now on all data of the open connections, and leave them open."""
         self._generation += 1
 
     def _serve(self, client: socket.socket) -> None:

@@ -23,7 +23,7 @@ class RedisServer:
         self.url = url
 
     def stop(self) -> None:
-        """Leave the server as it is: somebody else started it."""
+        """Leave the server running, because the suite did not start it."""
 
 
 class OwnRedisServer(RedisServer):
@@ -57,7 +57,7 @@ class OwnRedisServer(RedisServer):
         return redis.Redis(port=self.port, host=LOOPBACK, protocol=2)
 
     def kill(self) -> None:
-        """End the server at once, as a crash would."""
+        """Kill the server immediately, as in a crash."""
         self._process.kill()
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""A proxy in front of any server that passes everything on, until it swallows what is sent and answers nothing."""
+"""Proxy for any server, which forwards all data until it is switched to discard it without an answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SwallowingProxy(Acceptor):
         self._passes.set()
 
     def cut_off_those_that_are_open(self) -> None:
-        """Swallow what comes on the connections that are open, and serve new ones."""
+        """Discard the data of the open connections, and serve new connections."""
         self._deaf |= self._open
 
     def _serve(self, client: socket.socket) -> None:
