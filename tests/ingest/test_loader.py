@@ -174,7 +174,7 @@ def test_wrong_rows_are_passed_over_counted_and_the_first_of_them_kept() -> None
 
 
 def test_errors_stop_or_are_skipped() -> None:
-    with pytest.raises(InvalidValueError, match="on_error is 'stop' or 'skip', not 'ignore'"):
+    with pytest.raises(InvalidValueError, match="on_error must be 'stop' or 'skip', not 'ignore'"):
         Problems("ignore")
 
 
