@@ -16,7 +16,7 @@ from feedstore.channels.connection_repository import (
     storages_of,
 )
 from feedstore.channels.interfaces import ChannelRepositoryInterface, ConnectionRepositoryInterface
-from feedstore.channels.rows import KeyValueStorage, RowBatch, Rows, write_together
+from feedstore.channels.rows import KeyValueStorage, RepositoryRows, RowBatch, write_together
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend
@@ -47,7 +47,7 @@ class AbstractChannelRepository(ChannelRepositoryInterface, ABC):
         *,
         name: str = "channels",
     ) -> None:
-        self._rows = Rows(storage, name)
+        self._rows = RepositoryRows(storage, name)
         self._connections_repository = connections_repository
         self._connections_factory = connections_factory
 

@@ -15,7 +15,7 @@ from feedstore.channels.interfaces import (
 )
 from feedstore.channels.listener import MessageQueueListener
 from feedstore.channels.queue import Queue
-from feedstore.channels.rows import KeyValueStorage, RowBatch, Rows, write_together
+from feedstore.channels.rows import KeyValueStorage, RepositoryRows, RowBatch, write_together
 from feedstore.errors import InvalidTypeError, ItemNotFound
 from feedstore.shown import shown
 from feedstore.storage import KvStorage
@@ -37,7 +37,7 @@ class ListenerRepository(ListenerRepositoryInterface):
         *,
         name: str = "listeners",
     ) -> None:
-        self._rows = Rows(storage, name)
+        self._rows = RepositoryRows(storage, name)
         self._classes = listener_classes() if classes is None else classes
 
     @property
@@ -76,7 +76,7 @@ class QueueRepository(QueueRepositoryInterface):
     def __init__(
         self, storage: KeyValueStorage, classes: ClassRegistry[Queue] | None = None, *, name: str = "queues"
     ) -> None:
-        self._rows = Rows(storage, name)
+        self._rows = RepositoryRows(storage, name)
         backend = storage.backend if isinstance(storage, KvStorage) else None
         self._classes = queue_classes(backend) if classes is None else classes
 
@@ -137,8 +137,8 @@ class ConnectionRepository(ConnectionRepositoryInterface):
     ) -> None:
         self._listeners = listeners_repository
         self._queues = queues_repository
-        self._rows = Rows(storage, name)
-        self._channels = Rows(storage, f"channels of {name}")
+        self._rows = RepositoryRows(storage, name)
+        self._channels = RepositoryRows(storage, f"channels of {name}")
 
     @property
     def queues_repository(self) -> QueueRepositoryInterface:

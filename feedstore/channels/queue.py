@@ -12,7 +12,7 @@ from feedstore.errors import InvalidTypeError, NoMessagesException, QueueFull
 from feedstore.shown import shown
 from feedstore.storage.queue import MAX_LENGTH, REFUSE, checked_bound
 
-Callback = Callable[[], object]
+_Callback = Callable[[], object]
 
 
 class Signal:
@@ -20,9 +20,9 @@ class Signal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._callbacks: dict[object, Callback] = {}
+        self._callbacks: dict[object, _Callback] = {}
 
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, callback: _Callback) -> Callable[[], None]:
         """Call ``callback`` at each :meth:`send`; return a function that ends the subscription.
 
         Ending a subscription twice is no error.
@@ -76,7 +76,7 @@ class Queue(ABC):
         """
         return False
 
-    def subscribe(self, callback: Callback) -> Callable[[], None] | None:
+    def subscribe(self, callback: _Callback) -> Callable[[], None] | None:
         """Call ``callback`` after each push, from any thread; return a function that ends the subscription.
 
         None, the default, means that the queue cannot notify: a waiting receiver polls every second.
@@ -135,7 +135,7 @@ class InMemoryQueue(Queue):
             raise QueueFull(f"the queue is full: it holds {self.max_length} messages; receive some of them first")
         self._messages.popleft()
 
-    def subscribe(self, callback: Callback) -> Callable[[], None]:
+    def subscribe(self, callback: _Callback) -> Callable[[], None]:
         """Costs nothing until a message is pushed."""
         return self._pushed.subscribe(callback)
 

@@ -106,7 +106,7 @@ def _common_backend(storages: Sequence[KeyValueStorage]) -> Backend | None:
     return backends[0] if all(backends[0].shares_batches_with(other) for other in backends) else None
 
 
-class Rows:
+class RepositoryRows:
     """Plain values by one or more ids, under a ``name`` that separates them from other rows of the same storage.
 
     A row holds its ids beside its value, so the rows of two names are never confused, however a storage compares

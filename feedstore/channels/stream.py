@@ -17,7 +17,7 @@ from feedstore.shown import shown
 
 ERROR_TYPE = "error"
 """The type of the message that ends the stream of a listener that was removed."""
-POLL_SECONDS = 1.0
+QUEUE_POLL_SECONDS = 1.0
 """The interval of polls of a queue that cannot notify of pushes."""
 
 _Result = TypeVar("_Result")
@@ -127,7 +127,7 @@ class _Wait:
         try:
             return await self._call(self._queue.receive)
         except NoMessagesException:
-            pause = await self._call(self._queue.seconds_to_next) if self._is_notified else POLL_SECONDS
+            pause = await self._call(self._queue.seconds_to_next) if self._is_notified else QUEUE_POLL_SECONDS
         if self._listener.is_running():
             await self._sleep(pause)
         return None

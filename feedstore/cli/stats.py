@@ -22,7 +22,7 @@ _OTHER = ""
 
 
 @dataclass
-class Kind:
+class TimelineTotals:
     """Totals of the timelines with one prefix of their keys."""
 
     timelines: int = 0
@@ -86,8 +86,8 @@ def _count_activities(stored: Iterable[Activity]) -> Activities:
     return activities
 
 
-def _count_timelines(timelines: TimelineStorage) -> dict[str, Kind]:
-    kinds = {prefix: Kind() for prefix in (*_KINDS, _OTHER)}
+def _count_timelines(timelines: TimelineStorage) -> dict[str, TimelineTotals]:
+    kinds = {prefix: TimelineTotals() for prefix in (*_KINDS, _OTHER)}
     for key in timelines.keys():  # noqa: SIM118 - a storage's keys(), not a dictionary's
         prefix = next((prefix for prefix in _KINDS if key.startswith(prefix)), _OTHER)
         kinds[prefix].add(key, timelines.count(key))
@@ -101,7 +101,7 @@ def _print_activities(activities: Activities) -> None:
     print()
 
 
-def _print_timelines(kinds: dict[str, Kind]) -> None:
+def _print_timelines(kinds: dict[str, TimelineTotals]) -> None:
     rows: list[tuple[Any, ...]] = [
         (
             f"{prefix}… {_KINDS[prefix]}" if prefix else "others",

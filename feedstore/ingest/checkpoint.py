@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from feedstore.errors import ItemNotFound, StoredDataError
-from feedstore.ingest.lines import Position
+from feedstore.ingest.lines import InputPosition
 from feedstore.storage import Backend, Batch
 
 KV_NAME = "ingest"
@@ -29,7 +29,7 @@ class Checkpoint:
     """
 
     source: str
-    position: Position
+    position: InputPosition
     rows: int = 0
     deliveries: int = 0
     skipped: int = 0
@@ -79,4 +79,4 @@ def _checkpoint_of(value: Any) -> Checkpoint:
             "a checkpoint of an ingestion has another format than this release writes; a newer one may have written it"
         )
     fields = {name: field for name, field in value.items() if name != "version"}
-    return Checkpoint(**(fields | {"position": Position(*value["position"])}))
+    return Checkpoint(**(fields | {"position": InputPosition(*value["position"])}))

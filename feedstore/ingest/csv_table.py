@@ -8,8 +8,8 @@ from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 from feedstore.errors import InputError, InvalidValueError
-from feedstore.ingest.lines import MAX_RECORD_BYTES, Lines, Position
-from feedstore.ingest.table import Columns, Table
+from feedstore.ingest.lines import MAX_RECORD_BYTES, InputPosition, Lines
+from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.values import decode_object
 from feedstore.shown import shown
 
@@ -23,7 +23,7 @@ _REASONS = {
 }
 
 
-class CsvTable(Table):
+class CsvTable(InputTable):
     """A table in CSV as RFC 4180 describes it, with a header, in UTF-8: each value is a str, or None if it is empty.
 
     The table skips empty lines. The header decides which character separates the fields: a comma, a semicolon or a tab.
@@ -130,12 +130,12 @@ class CsvTable(Table):
         self.lines.end_block()
         self._block = None
 
-    def position(self) -> Position:
+    def position(self) -> InputPosition:
         """Return the place after the last row."""
         self._accept_block()
         return super().position()
 
-    def position_before_last(self) -> Position:
+    def position_before_last(self) -> InputPosition:
         """Return the place before the last row."""
         self._accept_block()
         return super().position_before_last()

@@ -10,7 +10,7 @@ from feedstore.ingest.formats import read_table
 from feedstore.ingest.rows import SURELY_SHORT
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems
-from feedstore.ingest.table import Columns, Table
+from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
 from feedstore.storage.key import check_key
@@ -114,7 +114,7 @@ def read_follows(source: Source, problems: Problems) -> FollowGraph:
     return FollowGraph(edges)
 
 
-def _read_some(table: Table, edges: Edges, problems: Problems) -> bool:
+def _read_some(table: InputTable, edges: Edges, problems: Problems) -> bool:
     """Read a block of rows where the table has one, else one row; return whether the table has ended."""
     columns = table.read_columns()
     if columns is None:
@@ -136,7 +136,7 @@ def _read_some(table: Table, edges: Edges, problems: Problems) -> bool:
     return False
 
 
-def _add_row(edges: Edges, table: Table, follower: Any, followee: Any, time: Any) -> None:
+def _add_row(edges: Edges, table: InputTable, follower: Any, followee: Any, time: Any) -> None:
     try:
         if time is not None:
             parse_time(time)

@@ -8,7 +8,7 @@ from typing import Any
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.csv_table import CsvTable
 from feedstore.ingest.lines import Lines
-from feedstore.ingest.table import Columns, Table
+from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.values import decode_object
 from feedstore.shown import shown
 
@@ -28,7 +28,7 @@ _BINARY = {
 _NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]|\A[\x80-\xc1\xf8-\xff]")
 
 
-class NdjsonTable(Table):
+class NdjsonTable(InputTable):
     """One JSON object on each line, in UTF-8, with the columns as its names; null stands for empty.
 
     Values keep their JSON types. The table skips empty lines.
@@ -61,7 +61,7 @@ class NdjsonTable(Table):
         return value
 
 
-def read_table(lines: Lines, columns: Columns) -> Table:
+def read_table(lines: Lines, columns: Columns) -> InputTable:
     """Return the table of an input: NDJSON if it starts with ``{`` or if its name ends so, else CSV.
 
     Raises :class:`InputError` for an empty input, a binary one, a JSON array, and a CSV header without the columns.

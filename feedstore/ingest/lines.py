@@ -17,7 +17,7 @@ _DIGEST_BYTES = 16
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Position(NamedTuple):
+class InputPosition(NamedTuple):
     """A place between two records: how many lines and bytes lie before it, and a digest of those bytes."""
 
     line: int
@@ -146,19 +146,19 @@ class Lines:
             self._rejected.append(line)
         return line
 
-    def position(self) -> Position:
+    def position(self) -> InputPosition:
         """Return the place after the last record, whether it was accepted or rejected."""
         self._finish_last()
-        return Position(self._line, self._byte, self._hash.digest())
+        return InputPosition(self._line, self._byte, self._hash.digest())
 
-    def position_before_last(self) -> Position:
+    def position_before_last(self) -> InputPosition:
         """Return the place before the last record, which is the record of the last error if one was raised since.
 
         If the input itself is damaged, the error concerns no record, and this is the place after the last record.
         """
-        return Position(self._line, self._byte, self._hash.digest())
+        return InputPosition(self._line, self._byte, self._hash.digest())
 
-    def skip_to(self, position: Position) -> None:
+    def skip_to(self, position: InputPosition) -> None:
         """Skip to a position that an earlier pass over the same input has reached.
 
         Raises:

@@ -13,7 +13,7 @@ from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk
 from feedstore.ingest.follows import FollowGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
-from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityRows
+from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
 from feedstore.ingest.writer import ChunkWriter
@@ -96,7 +96,7 @@ class Loader:
         with source.open() as lines:
             self._progress.start(source, self.summary)
             try:
-                rows = ActivityRows(read_table(lines, ACTIVITY_COLUMNS), self._max_future)
+                rows = ActivityReader(read_table(lines, ACTIVITY_COLUMNS), self._max_future)
                 checkpoint = self._begin(source, lines, resume)
                 for _ in self._chunks(rows, checkpoint):
                     self.summary.seconds = time.monotonic() - started
@@ -121,7 +121,7 @@ class Loader:
         self.summary.resumed_rows += found.rows
         return replace(found, finished=False)
 
-    def _chunks(self, rows: ActivityRows, checkpoint: Checkpoint) -> Iterator[None]:
+    def _chunks(self, rows: ActivityReader, checkpoint: Checkpoint) -> Iterator[None]:
         """Read and store the rows chunk by chunk, and yield after each."""
         table = rows.table
         while not checkpoint.finished:
@@ -138,7 +138,7 @@ class Loader:
             checkpoint = self._store(chunk, checkpoint)
             yield
 
-    def _fill(self, chunk: Chunk, rows: ActivityRows) -> bool:
+    def _fill(self, chunk: Chunk, rows: ActivityReader) -> bool:
         """Read rows until the chunk is full or as many rows were skipped; return whether the input has ended."""
         most_skipped = self.problems.count + self._chunk_rows
         while not chunk.is_full and self.problems.count < most_skipped:

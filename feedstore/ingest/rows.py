@@ -9,7 +9,7 @@ from feedstore.activity import Activity
 from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import derive_id
-from feedstore.ingest.table import Columns, Table
+from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
 from feedstore.storage.key import check_key
@@ -23,7 +23,7 @@ SURELY_SHORT = 250
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
-class ActivityRows:
+class ActivityReader:
     """An iterator over the activities of a table with :data:`ACTIVITY_COLUMNS`.
 
     A row's ``id`` becomes the activity's ``foreign_id``, as a str, so the same row makes the same activity in CSV and
@@ -34,12 +34,12 @@ class ActivityRows:
     error the caller may continue to iterate unless ``table.lines.damaged``.
     """
 
-    def __init__(self, table: Table, max_future: timedelta) -> None:
+    def __init__(self, table: InputTable, max_future: timedelta) -> None:
         self.table = table
         self._max_future = max_future
         self._latest = self._latest_now()
 
-    def __iter__(self) -> ActivityRows:
+    def __iter__(self) -> ActivityReader:
         return self
 
     def __next__(self) -> Activity:

@@ -7,7 +7,7 @@ from typing import Any
 
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.source import Source
-from feedstore.ingest.table import Table
+from feedstore.ingest.table import InputTable
 from feedstore.shown import shown
 
 STOP = "stop"
@@ -89,7 +89,7 @@ class Problems:
         self.count = 0
         self.first: list[InputError] = []
 
-    def note(self, error: InputError, table: Table) -> None:
+    def note(self, error: InputError, table: InputTable) -> None:
         """Count an error in a row of a table; the caller then goes on with the next row.
 
         Raises:

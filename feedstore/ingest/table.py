@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from feedstore.errors import InputError, InvalidValueError
-from feedstore.ingest.lines import Lines, Position
+from feedstore.ingest.lines import InputPosition, Lines
 from feedstore.shown import shown
 
 _SHOWN_CHARACTERS = 40
@@ -51,7 +51,7 @@ class Columns:
             raise InvalidValueError(f"{problem} {columns} {listed}{more}; the columns are {','.join(self.names)}")
 
 
-class Table(ABC):
+class InputTable(ABC):
     """An iterator over the rows of an input, each a list of values in the order of the columns, None where empty.
 
     An error is an :class:`InputError` with the line where the row begins. Unless ``lines.damaged`` the caller may
@@ -64,7 +64,7 @@ class Table(ABC):
         self.line = 0
         """The line where the last row began."""
 
-    def __iter__(self) -> Table:
+    def __iter__(self) -> InputTable:
         return self
 
     @abstractmethod
@@ -90,11 +90,11 @@ class Table(ABC):
         Raises :class:`InvalidValueError` for anything else.
         """
 
-    def position(self) -> Position:
+    def position(self) -> InputPosition:
         """Return the place after the last row; see :meth:`Lines.position`."""
         return self.lines.position()
 
-    def position_before_last(self) -> Position:
+    def position_before_last(self) -> InputPosition:
         """Return the place before the last row; see :meth:`Lines.position_before_last`."""
         return self.lines.position_before_last()
 

@@ -32,7 +32,7 @@ def new_event(name: str, data: str) -> bytes:
     return ServerSentEvent(data, event=name, sep=_NEWLINE).encode()
 
 
-def with_id(event: bytes, position: str) -> bytes:
+def with_event_id(event: bytes, position: str) -> bytes:
     """Return an event with its id: the client's position after it, which differs between timelines."""
     return b"id: %b\n%b" % (position.encode(), event)
 

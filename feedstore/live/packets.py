@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 
 from feedstore.ids import id_to_text
-from feedstore.live.event import GAP, READY, REMOVED, Packet, new_event, with_id
+from feedstore.live.event import GAP, READY, REMOVED, Packet, new_event, with_event_id
 from feedstore.live.position import Gap, Position, Resumption, encode_position
-from feedstore.live.window import Change, Window
+from feedstore.live.window import Window, WindowChange
 
 Events = Mapping[int, bytes]
 """The encoded event of each activity by activity id, without the event's own id."""
@@ -23,7 +23,7 @@ class PacketWriter:
         self._events = events
         self._most = most
 
-    def news(self, old: Window, change: Change) -> list[Packet]:
+    def news(self, old: Window, change: WindowChange) -> list[Packet]:
         """Return the packets of a change: first the removed entries, then the added ones, oldest first.
 
         An entry whose activity is missing is left out, as in pages.
@@ -57,10 +57,10 @@ class PacketWriter:
             event = self._events.get(activity_id)
             if event is not None:
                 position = self._position(window)
-                yield with_id(event, position), position
+                yield with_event_id(event, position), position
 
     def _event(self, name: str, value: dict[str, str], position: str) -> tuple[bytes, str]:
-        return with_id(new_event(name, json.dumps(value)), position), position
+        return with_event_id(new_event(name, json.dumps(value)), position), position
 
     def _position(self, window: Window) -> str:
         return encode_position(Position.of(window), self._key)

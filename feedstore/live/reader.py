@@ -14,7 +14,7 @@ from feedstore.ids import id_to_text
 from feedstore.live.event import ACTIVITY, Packet, new_event
 from feedstore.live.packets import PacketWriter
 from feedstore.live.position import Gap, Position, Resumption, decode_position, encode_position, resume
-from feedstore.live.window import Change, Window, compare
+from feedstore.live.window import Window, WindowChange, compare_windows
 from feedstore.serializers.plain import activity_fields, plain_value
 from feedstore.storage import ActivityStorage, Page, TimelineStorage
 
@@ -66,7 +66,7 @@ class _Plan:
 
     poll: Poll
     window: Window
-    change: Change | None
+    change: WindowChange | None
     answers: list[Resumption | Gap | None]
     is_shallow: bool = False
 
@@ -148,10 +148,10 @@ class TimelineReader:
     def _plan_one(self, poll: Poll, read: Window) -> _Plan:
         if poll.window is None:
             return _Plan(poll, read, None, [])
-        change = compare(poll.window, read, self._window_size)
+        change = compare_windows(poll.window, read, self._window_size)
         if not change.reaches:
             deeper, _ = self._read_deep(poll.key, self._window_size + self._most_missed)
-            change = compare(poll.window, deeper, self._window_size)
+            change = compare_windows(poll.window, deeper, self._window_size)
         elif not poll.is_deep and read.lowest > 0:
             return _Plan(poll, change.window, change, [], is_shallow=True)
         return _Plan(poll, change.window, change, [])
@@ -166,7 +166,7 @@ class TimelineReader:
             None if text is None else resume(position, window, floor, self._most_missed)
             for text, position in zip(poll.joining, positions, strict=True)
         ]
-        change = None if poll.window is None else compare(poll.window, window, self._window_size)
+        change = None if poll.window is None else compare_windows(poll.window, window, self._window_size)
         return _Plan(poll, window.cut(self._window_size), change, answers)
 
     def _read_deep(self, key: str, depth: int) -> tuple[Window, int | None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 
-NOTHING = -1
+EMPTY_TIMELINE = -1
 """The newest id of a timeline that never held an entry: every id is newer."""
 _PACKED_ID = struct.Struct(f"{ID_BYTES}s")
 
@@ -30,7 +30,7 @@ class Window:
     @classmethod
     def of(cls, ids: Sequence[int], is_complete: bool, floor: int | None = None) -> Window:
         """Return the window of ``ids``, newest first; ``is_complete`` says whether they are the whole timeline."""
-        newest = ids[0] if ids else NOTHING if floor is None else floor - 1
+        newest = ids[0] if ids else EMPTY_TIMELINE if floor is None else floor - 1
         lowest = 0 if is_complete else ids[-1]
         return cls(b"".join(map(id_to_bytes, ids)), newest, lowest)
 
@@ -70,7 +70,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Change:
+class WindowChange:
     """The difference between two windows: the ids that were added and removed, oldest first, and the current window.
 
     ``reaches`` is False if entries may have been added between the two windows that are in neither; then read deeper.
@@ -82,7 +82,7 @@ class Change:
     reaches: bool = True
 
 
-def compare(old: Window, read: Window, most: int) -> Change:
+def compare_windows(old: Window, read: Window, most: int) -> WindowChange:
     """Return the change from ``old`` to ``read``, with the newest ``most`` entries as its window.
 
     An entry that was stored late, in the middle, counts as added; an entry that a trim or a removal took counts as
@@ -92,7 +92,7 @@ def compare(old: Window, read: Window, most: int) -> Change:
     return _news_on_top(old, read, most) or _any_change(old, read, most)
 
 
-def _news_on_top(old: Window, read: Window, most: int) -> Change | None:
+def _news_on_top(old: Window, read: Window, most: int) -> WindowChange | None:
     """Return the change if entries were only added at the top, None if there may be other changes.
 
     This is the usual case. Measured: it takes a fifth of the time of the general comparison.
@@ -105,15 +105,15 @@ def _news_on_top(old: Window, read: Window, most: int) -> Change | None:
         # If this entry still existed, it would have been read.
         return None
     added = [id_from_bytes(one) for one in reversed(_split(read.packed[:came]))]
-    return Change(added, [], Window(read.packed[:came] + old.packed, read.newest, old.lowest).cut(most))
+    return WindowChange(added, [], Window(read.packed[:came] + old.packed, read.newest, old.lowest).cut(most))
 
 
-def _any_change(old: Window, read: Window, most: int) -> Change:
+def _any_change(old: Window, read: Window, most: int) -> WindowChange:
     lowest = max(read.lowest, min(old.lowest, read.cut(most).lowest))
     first = id_to_bytes(lowest)
     before = {one for one in _split(old.packed) if one >= first}
     now = {one for one in _split(read.packed) if one >= first}
-    return Change(
+    return WindowChange(
         [id_from_bytes(one) for one in sorted(now - before)],
         [id_from_bytes(one) for one in sorted(before - now)],
         _merged(old, read).cut(most),

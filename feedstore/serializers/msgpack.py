@@ -36,7 +36,7 @@ class MsgpackSerializer(Serializer[Activity]):
         if activity.__class__ is not self.activity_class:
             self.check_activity(activity)
         try:
-            return _PREFIX + pack_with(packer, activity_fields(activity))
+            return _PREFIX + pack_with(packer, field_values(activity))
         except (InvalidTypeError, InvalidValueError) as error:
             raise naming(error, f"activity {id_to_text(activity.serialization_id)}") from None
 
@@ -54,7 +54,7 @@ class MsgpackSerializer(Serializer[Activity]):
         return [self.loads(data, activity_id) for activity_id, data in entries]
 
 
-def activity_fields(activity: Activity) -> list[Any]:
+def field_values(activity: Activity) -> list[Any]:
     """Return the fields of an activity in their stored order, without the empty ones at the end."""
     fields: list[Any] = [
         activity.actor,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
 
-from feedstore.serve.markup import NOTHING, Markup, fill
+from feedstore.serve.markup import NO_MARKUP, Markup, fill
 
 _KEYS_ON_A_PAGE = 200
 # A namespace may hold millions: a page must not read them all.
@@ -43,13 +43,13 @@ def render_index(keys: Iterable[str], query: IndexQuery) -> Markup:
     shown = found[:_KEYS_ON_A_PAGE]
     before = matching.before
     items = Markup("".join(fill(_ITEM, url=_url(key=key), key=key) for key in shown))
-    more = NOTHING
+    more = NO_MARKUP
     if len(found) > len(shown):
         sort = "z" if query.is_descending else "a"
         more = fill(_MORE, url=_url(search=query.search, sort=sort, after=shown[-1]))
     is_partial = next(scanned, None) is not None
     count = _count(before, len(shown), matching.total, bool(query.search), is_partial)
-    form = fill(_FORM, search=query.search, z=Markup(" selected") if query.is_descending else NOTHING)
+    form = fill(_FORM, search=query.search, z=Markup(" selected") if query.is_descending else NO_MARKUP)
     return Markup(form + fill(_LIST, count=count, items=items, more=more))
 
 

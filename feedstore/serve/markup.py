@@ -12,7 +12,7 @@ class Markup(str):
     __slots__ = ()
 
 
-NOTHING = Markup()
+NO_MARKUP = Markup()
 
 
 def fill(template: str, **parts: str) -> Markup:

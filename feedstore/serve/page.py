@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from feedstore.serve.markup import NOTHING, Markup, fill
+from feedstore.serve.markup import NO_MARKUP, Markup, fill
 
 ASSETS = "/assets"
 _FOLDER = Path(__file__).parent / "assets"
@@ -30,8 +30,8 @@ def render_page(
     timeline_url: str,
     events_url: str,
     *,
-    account: Markup = NOTHING,
-    controls: Markup = NOTHING,
+    account: Markup = NO_MARKUP,
+    controls: Markup = NO_MARKUP,
     root: str = "",
 ) -> str:
     """Return the page as HTML; it requests pages from ``timeline_url`` and the stream from ``events_url``.
@@ -51,7 +51,7 @@ def render_plain_page(heading: str, subheading: str, content: Markup, root: str 
 
 
 def _framed(
-    heading: str, subheading: str, content: Markup, root: str, bar: Markup = NOTHING, behind: Markup = NOTHING
+    heading: str, subheading: str, content: Markup, root: str, bar: Markup = NO_MARKUP, behind: Markup = NO_MARKUP
 ) -> str:
     parts = {"heading": heading, "subheading": subheading, "content": content, "bar": bar, "behind": behind}
     return fill(_template("frame.html"), title=f"{heading} · feedstore", root=root, assets=root + ASSETS, **parts)

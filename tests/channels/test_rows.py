@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from channels.storages import AbsentKey, ForeignStorage
 from feedstore.channels import ItemNotFound, ListenerRepository, MessageQueueListener
-from feedstore.channels.rows import RowBatch, Rows, row_key, write_together
+from feedstore.channels.rows import RepositoryRows, RowBatch, row_key, write_together
 from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import StoredDataError
 from feedstore.storage.key import MAX_KEY_BYTES
@@ -48,7 +48,7 @@ def test_keys_do_not_change_from_release_to_release(given: list[str], key: str) 
 
 @pytest.mark.parametrize("storage", [InMemoryStorage(), ForeignStorage()])
 def test_rows_of_two_names_are_apart(storage: Any) -> None:
-    rows = {name: Rows(storage, name) for name in ("a", "a:b", "ab", "a:", "~1")}
+    rows = {name: RepositoryRows(storage, name) for name in ("a", "a:b", "ab", "a:", "~1")}
     for name, one in rows.items():
         one.put(name, "b")
         one.put([name], "b", "c")
@@ -112,7 +112,7 @@ def test_what_is_no_storage_is_refused(storage: Any) -> None:
 @pytest.mark.parametrize("make", [InMemoryStorage, ForeignStorage])
 def test_writes_that_fail_while_they_are_collected_send_nothing(make: type[Any]) -> None:
     storage = make()
-    rows = Rows(storage, "a")
+    rows = RepositoryRows(storage, "a")
 
     def collect(batch: RowBatch) -> None:
         rows.put(1, "b", batch=batch)
@@ -129,9 +129,9 @@ def test_writes_to_a_backend_and_to_a_foreign_storage_keep_their_order() -> None
 
     def collect(batch: RowBatch) -> None:
         for storage in (mine, foreign):
-            Rows(storage, "a").put(1, "b", batch=batch)
-            Rows(storage, "a").put(2, "c", batch=batch)
-        Rows(mine, "a").drop("b", batch=batch)
+            RepositoryRows(storage, "a").put(1, "b", batch=batch)
+            RepositoryRows(storage, "a").put(2, "c", batch=batch)
+        RepositoryRows(mine, "a").drop("b", batch=batch)
         calls.append("collected")
         assert list(mine.fetch_all()) + list(foreign.fetch_all()) == []
 

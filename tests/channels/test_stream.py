@@ -97,7 +97,7 @@ def test_a_watcher_gets_what_comes() -> None:
 
 @pytest.fixture(autouse=True)
 def frequent_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feedstore.channels.stream.POLL_SECONDS", POLL_SECONDS)
+    monkeypatch.setattr("feedstore.channels.stream.QUEUE_POLL_SECONDS", POLL_SECONDS)
 
 
 def test_an_idle_stream_does_not_look() -> None:

@@ -14,7 +14,7 @@ from feedstore.errors import InputError
 from feedstore.ingest import Problems, Source
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE
-from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityRows
+from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
 
 HEADER = "id,time,actor,verb,object,target,extra\n"
 FOLLOWS_HEADER = "follower,followee,time\n"
@@ -42,11 +42,11 @@ def read(data: str | bytes, problems: Problems | None = None) -> list[Activity]:
     """The activities that an input describes."""
     problems = problems or Problems()
     with source(data).open() as lines:
-        rows = ActivityRows(read_table(lines, ACTIVITY_COLUMNS), DEFAULT_MAX_FUTURE)
+        rows = ActivityReader(read_table(lines, ACTIVITY_COLUMNS), DEFAULT_MAX_FUTURE)
         return list(_usable(rows, problems))
 
 
-def _usable(rows: ActivityRows, problems: Problems) -> Iterable[Activity]:
+def _usable(rows: ActivityReader, problems: Problems) -> Iterable[Activity]:
     while True:
         try:
             yield from rows

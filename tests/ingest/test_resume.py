@@ -10,7 +10,7 @@ import pytest
 from feedstore import connect
 from feedstore.errors import InputError, InvalidValueError, StoredDataError
 from feedstore.ingest import Checkpoint, Checkpoints, FollowGraph, Loader, Problems, Progress, Source, Summary
-from feedstore.ingest.lines import Position
+from feedstore.ingest.lines import InputPosition
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv
 from ingest.inputs import HEADER, compressed, source
@@ -266,7 +266,7 @@ def test_a_path_may_be_of_any_bytes_and_length(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_format_is_refused() -> None:
     with connect("memory://") as backend:
         checkpoints = Checkpoints(backend)
-        checkpoints.save(Checkpoint("-", Position(1, 2, b"3")))
+        checkpoints.save(Checkpoint("-", InputPosition(1, 2, b"3")))
         items = backend.kv_storage("ingest")
         ((key, value),) = items.items()
         items.upsert(key, value | {"version": 3})
@@ -275,7 +275,7 @@ def test_a_checkpoint_of_another_format_is_refused() -> None:
 
 
 def test_a_checkpoint_comes_back_as_it_was() -> None:
-    checkpoint = Checkpoint("/feeds/a.csv", Position(11, 1234, b"\0\xff"), 10, 33, 1, True, False)
+    checkpoint = Checkpoint("/feeds/a.csv", InputPosition(11, 1234, b"\0\xff"), 10, 33, 1, True, False)
     with connect("memory://") as backend:
         Checkpoints(backend).save(checkpoint)
         assert Checkpoints(backend).find("/feeds/a.csv") == checkpoint

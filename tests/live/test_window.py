@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import soak
 from feedstore.ids import MAX_ID
 from feedstore.live.position import Gap, Position, Resumption, decode_position, encode_position, resume
-from feedstore.live.window import Window, compare
+from feedstore.live.window import Window, compare_windows
 
 MOST = 5
 ids = st.sampled_from([0, 1, *range(100, 112), MAX_ID - 1, MAX_ID])
@@ -26,7 +26,7 @@ def newest(timeline: set[int], depth: int) -> Window:
 @given(timelines, timelines, st.integers(1, 12))
 def test_both_know_the_same_afterwards(before: set[int], after: set[int], depth: int) -> None:
     old, read = newest(before, MOST), newest(after, depth)
-    change = compare(old, read, MOST)
+    change = compare_windows(old, read, MOST)
     lowest = max(read.lowest, change.window.lowest)
     known = {one for one in change.window.ids() if one >= lowest}
     assert known == {one for one in after if one >= lowest}
