@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import time
 
 from polling import poll_until
@@ -14,8 +15,15 @@ _QUIET_SECONDS = 0.004
 
 def fork_in_c() -> int:
     """Fork while no other thread runs, and return as ``os.fork`` does."""
-    all_threads_sleep()
-    process: int = ctypes.PyDLL(None).fork()
+    # A thread that waits for its turn in the interpreter asks for it after this interval. A child that finds such a
+    # request waits forever for the thread, which it does not have.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SECONDS)
+    try:
+        all_threads_sleep()
+        process: int = ctypes.PyDLL(None).fork()
+    finally:
+        sys.setswitchinterval(interval)
     return process
 
 
