@@ -48,7 +48,7 @@ def test_every_scenario_becomes_calls_that_json_can_carry(number: int) -> None:
     scenario, process = SCENARIOS[number](TINY), _Written()
     process.fill(scenario)
     for operation in scenario.operations:
-        if operation.name == "walk":
+        if operation.name.startswith(("walk", "publish_")):
             continue
         assert AncestorRunner(operation, process).run(0, 2) == 0.5
         assert len(process.requests[-1]["calls"]) == 2
