@@ -196,6 +196,7 @@ def test_every_way_to_run_uvicorn_ends_with_open_streams(
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process._process.pid, signal.SIGKILL)
+        process._process.wait()
     assert "Traceback" not in process.log_tail()
 
 
