@@ -69,7 +69,9 @@ server = uvicorn.Server(uvicorn.Config("application:app", port=int(sys.argv[1]),
 signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
 thread = threading.Thread(target=server.run)
 thread.start()
-thread.join()
+# A join without a timeout may sleep on if the signal reaches another thread; then Python runs no handler.
+while thread.is_alive():
+    thread.join(0.1)
 """
 SERVERS = {
     "workers": (UVICORN, ["--workers", "2"]),
