@@ -35,7 +35,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.metrics\.exporter\.Exporter"),
     (r"py:class", r"feedstore\.ingest\.follows\.Edges"),
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
-    (r"py:class", r"feedstore\.channels\.rows\.OrderedWrites"),
+    (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),

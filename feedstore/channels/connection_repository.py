@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from feedstore.channels.class_registry import ClassRegistry, listener_classes, queue_classes
@@ -18,7 +18,7 @@ from feedstore.channels.queue import Queue
 from feedstore.channels.rows import KeyValueStorage, RepositoryRows, RowBatch, write_together
 from feedstore.errors import InvalidTypeError, ItemNotFound
 from feedstore.shown import shown
-from feedstore.storage import KvStorage
+from feedstore.storage import Batch, KvStorage
 
 _CONNECTIONS_IN_ONE_READ = 1000
 
@@ -55,12 +55,12 @@ class ListenerRepository(ListenerRepositoryInterface):
         return {connection_id: self._classes.make(value) for connection_id, value in rows.items()}
 
     def persist(
-        self, connection_id: str, listener: MessageQueueListener, *, batch_interface: RowBatch | None = None
+        self, connection_id: str, listener: MessageQueueListener, *, batch_interface: Batch | RowBatch | None = None
     ) -> None:
         """One round trip, none in a batch. Raises :class:`InvalidTypeError` for a class that is not registered."""
         self._rows.put(self._classes.describe(listener), connection_id, batch=batch_interface)
 
-    def delete(self, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+    def delete(self, connection_id: str, *, batch_interface: Batch | RowBatch | None = None) -> None:
         """One round trip, none in a batch."""
         self._rows.drop(connection_id, batch=batch_interface)
 
@@ -94,11 +94,11 @@ class QueueRepository(QueueRepositoryInterface):
         rows = self._rows.get_many(connection_ids)
         return {connection_id: self._classes.make(value) for connection_id, value in rows.items()}
 
-    def persist(self, connection_id: str, queue: Queue, *, batch_interface: RowBatch | None = None) -> None:
+    def persist(self, connection_id: str, queue: Queue, *, batch_interface: Batch | RowBatch | None = None) -> None:
         """One round trip, none in a batch. Raises :class:`InvalidTypeError` for a class that is not registered."""
         self._rows.put(self._classes.describe(queue), connection_id, batch=batch_interface)
 
-    def delete(self, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+    def delete(self, connection_id: str, *, batch_interface: Batch | RowBatch | None = None) -> None:
         """Discard the queue's messages immediately, and then delete its row.
 
         If a crash interrupts the two, the row still leads to the queue, and it can be deleted again.
@@ -177,7 +177,9 @@ class ConnectionRepository(ConnectionRepositoryInterface):
         """One scan. The result includes connections whose writing was interrupted."""
         return [ids[1] for ids, _ in self._rows.scan(channel_id)]
 
-    def persist(self, channel_id: str, connection: Connection, *, batch_interface: RowBatch | None = None) -> None:
+    def persist(
+        self, channel_id: str, connection: Connection, *, batch_interface: Batch | RowBatch | None = None
+    ) -> None:
         """One batch if the repositories share a backend, else four writes; none in a given batch.
 
         The method changes no other connection, so processes can persist different connections of one channel
@@ -186,7 +188,7 @@ class ConnectionRepository(ConnectionRepositoryInterface):
         if not isinstance(connection, Connection):
             raise InvalidTypeError(f"connection must be a Connection, not {shown(connection)}")
 
-        def collect(batch: RowBatch) -> None:
+        def collect(batch: Batch | RowBatch) -> None:
             self._rows.put(None, channel_id, connection.id, batch=batch)
             self._channels.put(None, connection.id, channel_id, batch=batch)
             call_in_batch(self._listeners, "persist", batch, connection.id, connection.listener)
@@ -194,11 +196,11 @@ class ConnectionRepository(ConnectionRepositoryInterface):
 
         self._collect(collect, batch_interface)
 
-    def delete(self, channel_id: str, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+    def delete(self, channel_id: str, connection_id: str, *, batch_interface: Batch | RowBatch | None = None) -> None:
         """One scan, one read of the queue, and one batch if the repositories share a backend, else four writes."""
         is_last = {ids[1] for ids, _ in self._channels.scan(connection_id)} <= {channel_id}
 
-        def collect(batch: RowBatch) -> None:
+        def collect(batch: Batch | RowBatch) -> None:
             if is_last:
                 call_in_batch(self._queues, "delete", batch, connection_id)
                 call_in_batch(self._listeners, "delete", batch, connection_id)
@@ -207,7 +209,7 @@ class ConnectionRepository(ConnectionRepositoryInterface):
 
         self._collect(collect, batch_interface)
 
-    def _collect(self, collect: Any, batch: RowBatch | None) -> None:
+    def _collect(self, collect: Callable[[Batch | RowBatch], None], batch: Batch | RowBatch | None) -> None:
         """Collect writes in the given batch, or in one of their own."""
         if batch is None:
             write_together(self.storages, collect)
@@ -226,7 +228,7 @@ def storages_of(repository: BatchableRepository) -> Sequence[KeyValueStorage]:
     return getattr(repository, "storages", ())
 
 
-def call_in_batch(repository: BatchableRepository, method: str, batch: RowBatch, *arguments: Any) -> None:
+def call_in_batch(repository: BatchableRepository, method: str, batch: Batch | RowBatch, *arguments: Any) -> None:
     """Call a writing method of a repository, with the batch if the repository's writes can join one."""
     options = {"batch_interface": batch} if storages_of(repository) else {}
     getattr(repository, method)(*arguments, **options)

@@ -10,8 +10,10 @@ from typing import Any, Protocol, cast
 from feedstore.errors import AtomicityError, InvalidTypeError, ItemNotFound, StoredDataError
 from feedstore.shown import shown
 from feedstore.storage import Backend, Batch, KvStorage
+from feedstore.storage.batch import Operation
 from feedstore.storage.key import check_key
 from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.writer import Writer
 
 _METHODS = ("fetch_by_prefix", "fetch_all", "upsert", "fetch_one", "delete")
 _SEPARATOR = ":"
@@ -42,60 +44,61 @@ class KeyValueStorage(Protocol):
         """Delete a key; an absent key is no error."""
 
 
-class OrderedWrites:
-    """Writes that no batch of one backend can hold: they are collected, and then carried out in their order.
-
-    A crash may leave the first of them.
-    """
+class RowBatch:
+    """The collected writes of repositories, which :func:`write_together` commits in their order."""
 
     def __init__(self) -> None:
-        self._writes: list[Callable[[], object]] = []
+        self._writes: list[Operation | Callable[[], object]] = []
 
     def add(self, write: Callable[[], object]) -> None:
-        """Collect a write."""
+        """Collect a write to a foreign storage."""
         self._writes.append(write)
 
     def enqueue(
         self,
-        storage: Any,
+        storage: Writer,
         write: Callable[[Transaction], Pending[Any]],
         report: Callable[[], None] | None = None,
-        *_: Any,
+        keys: Sequence[str] = (),
+        creates: bool = False,
     ) -> None:
         """Collect a write of a backend's storage, as :meth:`feedstore.storage.Batch.enqueue` does."""
-        self.add(partial(write, AUTOCOMMIT))
-        if report is not None:
-            self.add(report)
+        self._writes.append(Operation(storage, write, report, keys, creates))
 
-    def carry_out(self) -> None:
-        """Carry out the collected writes in their order."""
+    def commit_in_batch(self, backend: Backend, atomic: bool) -> None:
+        """Commit the writes as one batch of their backend."""
+        with backend.batch(atomic=atomic) as batch:
+            for write in self._writes:
+                batch.enqueue(*cast(Operation, write))
+
+    def commit_one_by_one(self) -> None:
+        """Carry out the writes one after the other. A crash may leave only the first of them."""
         for write in self._writes:
-            write()
-
-
-RowBatch = Batch | OrderedWrites
-"""The batch that a repository's ``persist`` and ``delete`` take as ``batch_interface``."""
+            if isinstance(write, Operation):
+                write.write(AUTOCOMMIT)
+                if write.report is not None:
+                    write.report()
+            else:
+                write()
 
 
 def write_together(storages: Iterable[KeyValueStorage], collect: Callable[[RowBatch], None]) -> None:
-    """Call ``collect`` with a batch that its writes join, and commit the batch.
+    """Call ``collect`` once with a batch that its writes join, and commit the writes.
 
     If all storages are key-value storages of one backend, the writes are one atomic batch. If the backend cannot commit
-    that batch atomically, ``collect`` is called again and the batch is sent without atomicity, in the same order.
-    Otherwise the writes are carried out one after the other. If ``collect`` raises, nothing is written.
+    that batch atomically, the writes are sent as a batch without atomicity, in the same order. Otherwise they are
+    carried out one after the other. If ``collect`` raises, nothing is written.
     """
+    writes = RowBatch()
+    collect(writes)
     backend = _common_backend(list(storages))
     if backend is None:
-        writes = OrderedWrites()
-        collect(writes)
-        writes.carry_out()
+        writes.commit_one_by_one()
         return
     try:
-        with backend.batch(atomic=True) as batch:
-            collect(batch)
+        writes.commit_in_batch(backend, atomic=True)
     except AtomicityError:
-        with backend.batch() as batch:
-            collect(batch)
+        writes.commit_in_batch(backend, atomic=False)
 
 
 def _common_backend(storages: Sequence[KeyValueStorage]) -> Backend | None:
@@ -157,23 +160,27 @@ class RepositoryRows:
             if found[: len(ids)] == list(ids):
                 yield found, value
 
-    def put(self, value: Any, *ids: str, batch: RowBatch | None = None) -> None:
+    def put(self, value: Any, *ids: str, batch: Batch | RowBatch | None = None) -> None:
         """Insert or replace a row. One round trip, or none in a batch."""
         self._write("upsert", batch, self._key(ids), {"ids": list(ids), "value": value})
 
-    def drop(self, *ids: str, batch: RowBatch | None = None) -> None:
+    def drop(self, *ids: str, batch: Batch | RowBatch | None = None) -> None:
         """Delete a row; an absent row is no error. One round trip, or none in a batch."""
         self._write("delete", batch, self._key(ids))
 
-    def _write(self, method: str, batch: RowBatch | None, *arguments: Any) -> None:
+    def _write(self, method: str, batch: Batch | RowBatch | None, *arguments: Any) -> None:
         write = getattr(self.storage, method)
         if batch is None:
             write(*arguments)
         elif isinstance(self.storage, KvStorage):
             write(*arguments, batch_interface=batch)
+        elif isinstance(batch, RowBatch):
+            batch.add(partial(write, *arguments))
         else:
-            # A batch of a backend is given only if the storage is a backend's: see write_together.
-            cast(OrderedWrites, batch).add(partial(write, *arguments))
+            raise InvalidTypeError(
+                f"batch_interface is the batch of a backend, and the writes of {shown(self.storage)} cannot join it; "
+                "call the method without a batch"
+            )
 
     def _key(self, ids: tuple[str, ...]) -> str:
         return row_key(self.name, *(check_key(row_id, "id") for row_id in ids))

@@ -282,35 +282,39 @@ def _limited(found: Iterator[_Item], limit: int | None) -> Iterator[_Item]:
 
 def encode_value(key: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error names the key (K6)."""
-    return _encoded(value, lambda: f"the value of key {shown(key, WHOLE_KEY)}")
+    return _encoded(value, _value_of, key)
 
 
 def decode_value(key: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, naming the key (T14)."""
-    return _decoded(data, lambda: f"the value of key {shown(key, WHOLE_KEY)}")
+    return _decoded(data, _value_of, key)
 
 
 def encode_named(what: str, value: Any) -> bytes:
     """Return the bytes to store for a value. An error begins with ``what``, the name of the thing that is stored."""
-    return _encoded(value, lambda: what)
+    return _encoded(value, str, what)
 
 
 def decode_named(what: str, data: bytes) -> Any:
     """Return the value of stored bytes. Raises :class:`StoredDataError`, which begins with ``what``."""
-    return _decoded(data, lambda: what)
+    return _decoded(data, str, what)
 
 
-def _encoded(value: Any, name: Callable[[], str]) -> bytes:
+def _value_of(key: str) -> str:
+    return f"the value of key {shown(key, WHOLE_KEY)}"
+
+
+def _encoded(value: Any, name: Callable[[str], str], subject: str) -> bytes:
     try:
         return _PREFIX + pack_value(value)
     except (InvalidTypeError, InvalidValueError) as error:
-        raise naming(error, name()) from None
+        raise naming(error, name(subject)) from None
 
 
-def _decoded(data: bytes, name: Callable[[], str]) -> Any:
+def _decoded(data: bytes, name: Callable[[str], str], subject: str) -> Any:
     if data[:1] != _PREFIX:
-        raise StoredDataError(f"{name()} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
+        raise StoredDataError(f"{name(subject)} has the format 0x{data[:1].hex()}, not 0x{FORMAT:02x}")
     try:
         return unpack_value(data[1:])
     except (ValueError, TypeError, OverflowError) as error:
-        raise StoredDataError(f"{name()} cannot be decoded: {error}") from error
+        raise StoredDataError(f"{name(subject)} cannot be decoded: {error}") from error

@@ -23,6 +23,7 @@ from feedstore.channels import (
 )
 from feedstore.channels.rows import RowBatch
 from feedstore.compat.eric_sse import InMemoryStorage
+from feedstore.storage import Batch
 from feedstore.testing import RepositoryContract
 
 MakeChannels = Callable[[Any], ChannelRepositoryInterface]
@@ -80,13 +81,13 @@ class RaisesForAnAbsentChannel(SSEChannelRepository):
 
 
 class LeavesTheListener(ConnectionRepository):
-    def delete(self, channel_id: str, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+    def delete(self, channel_id: str, connection_id: str, *, batch_interface: Batch | RowBatch | None = None) -> None:
         self._rows.drop(channel_id, connection_id, batch=batch_interface)
         self._channels.drop(connection_id, channel_id, batch=batch_interface)
 
 
 class TakesAnotherChannelsParts(ConnectionRepository):
-    def delete(self, channel_id: str, connection_id: str, *, batch_interface: RowBatch | None = None) -> None:
+    def delete(self, channel_id: str, connection_id: str, *, batch_interface: Batch | RowBatch | None = None) -> None:
         self._queues.delete(connection_id)
         self._listeners.delete(connection_id)
         self._rows.drop(channel_id, connection_id, batch=batch_interface)

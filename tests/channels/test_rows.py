@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from channels.storages import AbsentKey, ForeignStorage
+from conformance.modest_backend import ModestBackend
+from feedstore import connect
 from feedstore.channels import ItemNotFound, ListenerRepository, MessageQueueListener
 from feedstore.channels.rows import RepositoryRows, RowBatch, row_key, write_together
 from feedstore.compat.eric_sse import InMemoryStorage
-from feedstore.errors import StoredDataError
+from feedstore.errors import InvalidTypeError, StoredDataError
 from feedstore.storage.key import MAX_KEY_BYTES
 
 # What escaping is about comes often.
@@ -139,3 +141,24 @@ def test_writes_to_a_backend_and_to_a_foreign_storage_keep_their_order() -> None
     assert calls == ["collected"]
     assert [row["value"] for row in mine.fetch_all()] == [2]
     assert [row["value"] for row in foreign.fetch_all()] == [1, 2]
+
+
+def test_writes_are_collected_once_if_the_backend_refuses_an_atomic_batch() -> None:
+    storage = ModestBackend().kv_storage()
+    calls: list[str] = []
+
+    def collect(batch: RowBatch) -> None:
+        RepositoryRows(storage, "a").put(1, "b", batch=batch)
+        calls.append("collected")
+
+    write_together([storage], collect)
+    assert calls == ["collected"]
+    assert [row["value"] for row in storage.fetch_all()] == [1]
+
+
+def test_a_backend_s_batch_is_refused_for_a_foreign_storage() -> None:
+    with connect("memory://").batch() as batch:
+        with pytest.raises(InvalidTypeError, match="cannot join"):
+            ListenerRepository(ForeignStorage()).persist("one", MessageQueueListener(), batch_interface=batch)
+        ListenerRepository(batch.kv()).persist("one", MessageQueueListener(), batch_interface=batch)
+        assert len(batch) == 1

@@ -58,14 +58,14 @@ OPTIONS = OptionTable(
             "schema",
             None,
             read_choice(*_MODES),
-            "what opening does about the tables: bring them up to date, only check them, or take them as they are; by "
-            "default they are made in a keyspace that has none",
+            "migrate: update the tables at the opening; check: only check them; ignore: use them unchanged; by default "
+            "the opening creates the tables in a keyspace without tables",
         ),
         Option(
             "replication",
             None,
             read_replication,
-            "how to make the keyspace where it is not there: '3', or 'datacenter:3,datacenter:3'",
+            "the replication of a keyspace that the opening creates: '3', or 'datacenter:3,datacenter:3'",
         ),
         Option(
             "datacenter",
@@ -79,7 +79,7 @@ OPTIONS = OptionTable(
             "ssl_ca_certs",
             None,
             read_text,
-            "a file of certificates to trust; given, TLS is spoken",
+            "a file of certificates to trust; with it the driver uses TLS",
             is_of_connection=True,
         ),
         Option("ssl_certfile", None, read_text, "this client's certificate", is_of_connection=True),

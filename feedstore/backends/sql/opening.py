@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
@@ -110,10 +109,7 @@ class _Postgresql:
 
     def __init__(self) -> None:
         try:
-            import_module("psycopg")
-            client, driver, dialect = (
-                import_module(f"feedstore.backends.sql.postgresql.{name}") for name in ("client", "driver", "dialect")
-            )
+            from feedstore.backends.sql.postgresql import client, dialect, driver
         except ImportError as error:
             raise MissingDriverError(
                 'PostgreSQL needs the driver psycopg 3: pip install "feedstore[postgresql]"'

@@ -56,7 +56,8 @@ class PostgresqlDriver(Driver):
 
     in_autocommit = True
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-    # Each statement after the locks must see the rows that were committed before them, whatever the database's default.
+    # A statement after the locks must see every row that was committed before the transaction took the locks. The
+    # database's default isolation level may be another one.
     begin_write = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
     error = psycopg.Error
 

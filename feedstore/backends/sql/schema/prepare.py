@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib import import_module
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -94,7 +93,8 @@ def _needs_migration(engine: Engine, found: Schema, mode: str | None) -> bool:
 
 def _migrate(engine: Engine, mode: str | None) -> None:
     # Loaded here: to import Alembic takes longer than to open a database, and a current schema never needs it.
-    migration = import_module("feedstore.backends.sql.schema.migration")
+    from feedstore.backends.sql.schema import migration
+
     with migration.migration_transaction(engine) as connection:
         found = detect_schema(connection)
         if _needs_migration(engine, found, mode):
