@@ -109,11 +109,13 @@ class _Postgresql:
 
     def __init__(self) -> None:
         try:
-            from feedstore.backends.sql.postgresql import client, dialect, driver
+            import psycopg  # noqa: F401 - only this import may mean that the driver is missing
         except ImportError as error:
             raise MissingDriverError(
                 'PostgreSQL needs the driver psycopg 3: pip install "feedstore[postgresql]"'
             ) from error
+        from feedstore.backends.sql.postgresql import client, dialect, driver
+
         self.make_engine: Any = client.make_engine
         self.driver_class: Any = driver.PostgresqlDriver
         self.dialect_class: Any = dialect.PostgresqlDialect
