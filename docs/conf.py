@@ -23,7 +23,7 @@ html_title = f"feedstore {release}"
 
 nitpicky = True
 nitpick_ignore_regex = [
-    # What lies outside of feedstore has no page here to lead to.
+    # Names outside of feedstore have no page in this documentation.
     (r"py:.*", r"(?!feedstore\.).*"),
     # Private names, and classes that only split a documented one into files.
     (r"py:.*", r"feedstore\..*\._\w+"),
@@ -69,5 +69,5 @@ def resolve_short_name(
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what Sphinx has no setting for."""
+    """Connect the handler that Sphinx has no setting for."""
     app.connect("missing-reference", resolve_short_name)

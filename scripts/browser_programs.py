@@ -1,4 +1,4 @@
-"""Chromium: where it lies, and the package that has it."""
+"""Chromium: its program and its package."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ _SECONDS = 60
 
 
 def find_browser() -> Path | None:
-    """The program that the variable names, or the first on PATH that says its version; None without one.
+    """Return the program that ``FEEDSTORE_TEST_BROWSER`` names, or the first one on PATH that prints its version.
 
-    Ubuntu's ``chromium-browser`` may be a stub that only says how to install one. A program that is named and does not
-    work is a :class:`SystemPackageError`: another one would not be what was asked for.
+    Ubuntu's ``chromium-browser`` may be a stub that only prints how to install Chromium.
+
+    Returns:
+        The path, or None if no browser is installed.
+
+    Raises:
+        SystemPackageError: The variable names a program that does not work. It is not replaced by another program.
     """
     named = os.environ.get(VARIABLE)
     if named:
         if not _works(named):
-            raise SystemPackageError(f"{VARIABLE} names {named}, which is no Chromium that starts")
+            raise SystemPackageError(f"{VARIABLE}={named}: {named} --version does not print a version of Chromium")
         return Path(named)
     found = (shutil.which(name) for name in _NAMES)
     return next((Path(program) for program in found if program is not None and _works(program)), None)

@@ -12,14 +12,15 @@ from pathlib import Path
 
 
 def cache_folder(name: str) -> Path:
-    """Where the cached folder ``name`` lies, or would."""
+    """Return the path of the cached folder ``name``, which need not exist."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "feedstore" / name
 
 
 def filled_folder(name: str, fill: Callable[[Path], None]) -> Path:
-    """The cached folder ``name``; where it is not there yet, ``fill`` puts into a new folder what belongs into it.
+    """Return the cached folder ``name``. If it does not exist, create it with the files that ``fill`` writes.
 
-    It appears whole or not at all, and is filled by one process at a time.
+    ``fill`` writes into a temporary folder, which is renamed at the end: other processes see the whole folder or none.
+    One process fills it at a time.
     """
     folder = cache_folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""What Cassandra runs from: a Java 17 and its published jars, and how a machine that lacks them gets them.
+"""Cassandra's requirements, Java 17 and its published jars, and their installation.
 
-Java comes from JAVA_HOME, from what is installed, from a wheel that holds a runtime, or from apt, in that order; the
-jars come once, by Maven, into the user's cache.
+Java comes from JAVA_HOME, from an installed package, from a wheel that holds a runtime, or from apt, in that order.
+Maven fetches the jars once, into the user's cache.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from system_packages import SystemPackageError, install_packages, require_instal
 
 ADDRESS_VARIABLE = "FEEDSTORE_TEST_CASSANDRA"
 VERSION = "5.0.6"
-# Cassandra 5.0 knows Java 11 and 17, and refuses to start on any other.
+# Cassandra 5.0 starts on Java 11 and 17 only.
 JAVA_PACKAGE = "openjdk-17-jre-headless"
 MAVEN_PACKAGE = "maven"
 INSTALLED = Path("/usr/lib/jvm")
@@ -47,7 +47,7 @@ _COPY_JARS = ("-DincludeScope=runtime", "-DoutputDirectory=.", "dependency:copy-
 
 
 def find_java() -> Path | None:
-    """The ``java`` of a Java 17: JAVA_HOME's, one that is installed, or the wheel's; None without any."""
+    """Return the ``java`` of a Java 17: JAVA_HOME's, an installed one, or the wheel's. Return None without any."""
     home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
     candidates = [Path(home, "bin", "java")] if home else []
     candidates += [Path(on_path)] if on_path else []
@@ -57,7 +57,7 @@ def find_java() -> Path | None:
 
 
 def find_jars() -> Path | None:
-    """The folder of Cassandra's jars; None before they were fetched."""
+    """Return the folder of Cassandra's jars, or None before they were fetched."""
     folder = cache_folder(_JARS)
     return folder if folder.exists() else None
 
@@ -125,7 +125,7 @@ def _run(command: list[str], folder: Path) -> None:
 
 
 def _has_runtime_wheel() -> bool:
-    """Whether there is a wheel for this machine: they are built against glibc on x86-64."""
+    """Return whether the wheel exists for this machine. It is built against glibc on x86-64."""
     return platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
 
 
@@ -135,7 +135,7 @@ def _runtime_java(folder: Path) -> Path:
 
 def _is_java_17(java: Path) -> bool:
     try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+        answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
     except OSError:
         return False
-    return told.returncode == 0 and re.search(r' version "17\b', told.stderr) is not None
+    return answer.returncode == 0 and re.search(r' version "17\b', answer.stderr) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run(command: Sequence[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` in ``folder``, by default the current one, with nothing to read; ``stdout`` is all it printed."""
+    """Run ``command`` in ``folder``, by default the current one. ``stdout`` of the result holds both of its outputs."""
     return subprocess.run(
         command,
         cwd=folder,

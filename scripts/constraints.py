@@ -1,10 +1,10 @@
-"""Writes constraints.txt: the newest versions that resolve together on each Python that is named.
+"""Write constraints.txt: the newest versions that resolve together on each named Python.
 
     python scripts/constraints.py python3.11 python3.12 python3.13
     python scripts/constraints.py --lowest FILE
 
-The last Python's versions are taken for all newer ones too, the first one's for older ones. With ``--lowest`` it writes
-the other end instead: the lowest version that setup.cfg allows of what the command line and the tests require.
+The last Python's versions count for all newer Pythons too, the first one's for older Pythons. ``--lowest`` writes the
+lowest version that setup.cfg allows of each requirement of the command line and the tests.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("setuptools", "wheel", "ruff", "mypy", "django", "fastapi")
 HEADER = """\
-# What the demo, the tests and continuous integration install: one exact version for each Python.
-# Written by scripts/constraints.py; users of the library are held to the ranges in setup.cfg alone.
+# The packages of the demo, the tests and continuous integration: one exact version for each Python.
+# Written by scripts/constraints.py. For users of the library, only the ranges in setup.cfg count.
 """
 
 
 def main(arguments: list[str]) -> None:
-    """Read the command line."""
+    """Write the file that the command line asks for."""
     if arguments[:1] == ["--lowest"] and len(arguments) == 2:
         Path(arguments[1]).write_text("\n".join(lowest(requirements("cli", "test"))) + "\n", encoding="utf-8")
     elif arguments and not arguments[0].startswith("-"):
@@ -50,7 +50,7 @@ def pin_newest(interpreters: list[str]) -> None:
 
 
 def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
-    """The minor version of ``interpreter``, and {name: version} of everything that the project's requirements bring."""
+    """Return the minor version of ``interpreter``, and {name: version} of all direct and indirect requirements."""
     options = ("--quiet", "--dry-run", "--ignore-installed", "--report", "-")
     command = [interpreter, "-m", "pip", "install", *options, *requirements(), *TOOLS]
     report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -59,7 +59,7 @@ def resolve(interpreter: str) -> tuple[str, dict[str, str]]:
 
 
 def requirements(*extras: str) -> list[str]:
-    """The requirements in setup.cfg, with those of ``extras`` (of all of them if none is named), each on its own."""
+    """Return the requirements in setup.cfg, with those of ``extras``. Without ``extras``, all extras count."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
     sections = config["options.extras_require"]
@@ -69,12 +69,12 @@ def requirements(*extras: str) -> list[str]:
 
 
 def lowest(lines: list[str]) -> list[str]:
-    """The requirements with each lower end as the exact version."""
+    """Return the requirements with the lower end of each range as the exact version."""
     return [line.replace(">=", "==") for line in lines]
 
 
 def pin_lines(name: str, versions: dict[str, str], minors: list[str]) -> list[str]:
-    """The lines that pin ``name``, one for each run of neighbouring Pythons that share a version."""
+    """Return the lines that pin ``name``, one for each run of neighbouring Pythons that share a version."""
     lines = []
     for version, run in groupby(minors, key=versions.get):
         first, *rest = run

@@ -1,6 +1,6 @@
-"""Fills .venv with feedstore's wheel, built from the files as they are now, and with what is asked for beside it.
+"""Fill .venv with feedstore's wheel, built from the present files, and with the requested extras and tools.
 
-Does nothing where nothing changed. Runs on the standard library of Python 3.11 and newer alone.
+If nothing changed, the script does nothing. It needs only the standard library of Python 3.11 or newer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 STATE = ENVIRONMENT / "feedstore-state.json"
 BUILD_TOOLS = ("setuptools", "wheel")
 
-# What is installed: the pins it was chosen by, the tools, and feedstore's extras and the digest of its sources.
+# The state of .venv: the digest of the pins, the tools, feedstore's extras, and the digest of its sources.
 State = dict[str, Any]
 
 
@@ -77,10 +77,10 @@ def _update_feedstore(state: State, extras: list[str]) -> None:
         return
     wanted = sorted({*known_extras, *extras})
     print(f"installing feedstore[{','.join(wanted)}] into .venv", flush=True)
-    # From here on until all is done, nothing counts as installed.
+    # The state has no sources until pip is done, so an interrupted run is repeated.
     _write_state(state)
     wheel = build_wheel(PYTHON, ROOT / "dist")
-    # pip takes another wheel of the same version for the one that is installed, unless it is told.
+    # Without --force-reinstall, pip keeps an installed wheel of the same version.
     _pip_install(["--no-deps", "--force-reinstall", str(wheel)])
     if missing:
         _pip_install([f"{wheel}[{','.join(wanted)}]"])
@@ -95,11 +95,12 @@ def _pip_install(arguments: list[str]) -> None:
 def _environment_works() -> bool:
     if not PYTHON.exists():
         return False
-    asked = "import sys, importlib.util as u; print(*sys.version_info[:2], bool(u.find_spec('pip')), sys.base_prefix)"
-    answer = subprocess.run([PYTHON, "-c", asked], capture_output=True, text=True, check=False).stdout.split(maxsplit=3)
+    program = "import sys, importlib.util as u; print(*sys.version_info[:2], bool(u.find_spec('pip')), sys.base_prefix)"
+    finished = subprocess.run([PYTHON, "-c", program], capture_output=True, text=True, check=False)
+    answer = finished.stdout.split(maxsplit=3)
     if len(answer) != 4 or answer[2] != "True" or (int(answer[0]), int(answer[1])) < (3, 11):
         return False
-    # A Python that was asked for by name is not to be answered with another one.
+    # If PYTHON names an interpreter, an environment of another one does not count.
     return "PYTHON" not in os.environ or answer[3].strip() == sys.base_prefix
 
 

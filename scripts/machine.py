@@ -1,8 +1,8 @@
-"""What the machine itself must have; what is missing is installed through apt or fetched, or named in one error.
+"""Install the servers and the browser that the tests start, through apt or by a download.
 
     python scripts/machine.py [SERVER...]
 
-equips it with the servers and the browser that the tests start.
+If the script cannot install them, one error names all that are missing.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def virtual_environment_packages() -> dict[str, str]:
 
 
 def main(servers: list[str]) -> None:
-    """Read the command line."""
+    """Install the named servers."""
     if not set(servers) <= set(SERVERS):
-        sys.exit(f"{__doc__}\nServers: {', '.join(SERVERS)}")
+        sys.exit(f"{__doc__}\nThe servers are {', '.join(SERVERS)}.")
     try:
         equip(servers)
         fetch(servers, Path(sys.executable))

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs: where they lie, and how a machine that lacks them gets them and no running server."""
+"""PostgreSQL's programs, and their installation without a system service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POOLER = "pgbouncer"
 # Debian keeps the program out of the PATH of ordinary users.
 _POOLER_FOLDER = "/usr/sbin"
 INSTALLED = Path("/usr/lib/postgresql")
-# Without this, Debian's package makes a cluster and starts it as a system service.
+# By default, Debian's package creates a cluster and starts it as a system service.
 _NO_MAIN_CLUSTER = """
 set -eu
 folder=/etc/postgresql-common
@@ -24,9 +24,7 @@ touch $folder/createcluster.conf
 sed -i '/^[[:space:]]*create_main_cluster/d' $folder/createcluster.conf
 echo 'create_main_cluster = false' >> $folder/createcluster.conf
 """
-
-
-# The package enables a service and starts it, unless the service is masked.
+# Unless the service is masked, the package enables and starts it.
 _NO_POOLER_SERVICE = """
 set -eu
 unit=/etc/systemd/system/pgbouncer.service
@@ -36,7 +34,7 @@ mkdir -p /etc/systemd/system
 
 
 def find_programs() -> Path | None:
-    """The folder of ``initdb`` and ``postgres``: on PATH, or the newest of Debian's packages; None without either."""
+    """Return the folder of ``initdb`` and ``postgres``: on PATH, or of Debian's newest package. None without either."""
     found = shutil.which("postgres")
     folders = [Path(found).resolve().parent] if found else []
     versions = sorted(INSTALLED.glob("*/bin"), key=lambda folder: float(folder.parent.name), reverse=True)
@@ -47,7 +45,10 @@ def find_programs() -> Path | None:
 
 
 def missing_packages() -> dict[str, str]:
-    """Return {package: purpose} of missing packages of the tests' server. Empty if a variable names another one."""
+    """Return {package: purpose} of missing packages of the tests' server and pooler.
+
+    If ``FEEDSTORE_TEST_POSTGRESQL`` names another server, only the pooler can be missing.
+    """
     missing = {}
     if not os.environ.get(URL_VARIABLE) and find_programs() is None:
         missing[PACKAGE] = f"for a server of the tests' own; {URL_VARIABLE}=URL would replace it"
@@ -57,20 +58,20 @@ def missing_packages() -> dict[str, str]:
 
 
 def find_pooler() -> Path | None:
-    """The program pgbouncer: on PATH, or where Debian's package puts it; None without it."""
+    """Return the program pgbouncer, on PATH or in the folder of Debian's package. Return None without it."""
     found = shutil.which(_POOLER) or shutil.which(_POOLER, path=_POOLER_FOLDER)
     return None if found is None else Path(found)
 
 
 def prevent_main_cluster() -> None:
-    """Keep the package that is about to be installed from making and starting a cluster of its own."""
+    """Configure Debian so that the package, installed later, creates and starts no cluster of its own."""
     configured = run_as_root(["sh", "-c", _NO_MAIN_CLUSTER])
     if configured.returncode:
-        raise SystemPackageError(f"create_main_cluster could not be turned off:\n{configured.stdout}")
+        raise SystemPackageError(f"cannot turn off create_main_cluster:\n{configured.stdout}")
 
 
 def prevent_pooler_service() -> None:
-    """Keep the pooler's package, which is about to be installed, from starting a service."""
+    """Mask the service of the pooler's package, so that the installation does not start it."""
     masked = run_as_root(["sh", "-c", _NO_POOLER_SERVICE])
     if masked.returncode:
-        raise SystemPackageError(f"the service pgbouncer could not be masked:\n{masked.stdout}")
+        raise SystemPackageError(f"cannot mask the service pgbouncer:\n{masked.stdout}")

@@ -1,8 +1,8 @@
-"""The project's wheel: what it is made of, and how it is built from the files as they are now.
+"""Build the project's wheel from the present files into a folder.
 
     python scripts/project_wheel.py FOLDER
 
-builds it into a folder, with the setuptools of the Python that runs this.
+The build uses the setuptools of the Python that runs the script.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _METADATA = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 
 
 def digest_of_sources() -> str:
-    """A hash of the name and content of every file that the wheel is made of."""
+    """Return a hash of the names and contents of the wheel's source files."""
     digest = hashlib.sha256()
     for path in _source_files():
         content = path.read_bytes()
@@ -32,7 +32,7 @@ def digest_of_sources() -> str:
 def build_wheel(python: Path, target: Path) -> Path:
     """Build the wheel with ``python``'s own setuptools into the folder ``target`` and return its path.
 
-    It is built from a copy: in the checkout, setuptools would pack what an earlier build left there.
+    The build runs in a copy. In the checkout, setuptools would pack files that an earlier build left there.
     """
     with tempfile.TemporaryDirectory(prefix="feedstore-wheel-") as folder:
         stage = Path(folder, "source")

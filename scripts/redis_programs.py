@@ -1,4 +1,4 @@
-"""Redis's programs: where they lie, and the package that has them without a running server."""
+"""Redis's programs, and the package that installs them without a system service."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 URL_VARIABLE = "FEEDSTORE_TEST_REDIS"
 CLUSTER_URL_VARIABLE = "FEEDSTORE_TEST_REDIS_CLUSTER"
-# Debian's redis-server enables a service and holds no more than a link to a program of this package, which is the
-# server when it is called so.
+# Debian's package redis-server enables a service. It holds only a link to a program of this package, which runs as the
+# server if its name is redis-server.
 PACKAGE = "redis-tools"
 SERVER = "redis-server"
 _SERVER_BY_ANOTHER_NAME = "redis-check-rdb"
@@ -18,7 +18,7 @@ CERTIFIER = "openssl"
 
 
 def find_server() -> Path | None:
-    """The program that is the server when it is called ``redis-server``; None without one."""
+    """Return the program that runs as the server under the name ``redis-server``, or None without one."""
     found = shutil.which(SERVER) or shutil.which(_SERVER_BY_ANOTHER_NAME)
     return None if found is None else Path(found).resolve()
 

@@ -13,7 +13,7 @@ from commands import run
 TARGETS = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 _OPTIONS = (
     *("-o", "DPkg::Lock::Timeout=300"),
-    # Keeps a configuration file that is already there, instead of asking about it.
+    # Keep an existing configuration file instead of asking.
     *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
 )
 _LISTS_LOCK_SECONDS = 300
@@ -24,33 +24,44 @@ class SystemPackageError(Exception):
 
 
 def require_installable(packages: Mapping[str, str]) -> None:
-    """Raise :class:`SystemPackageError` if this is no system that packages are installed to, or no root can be had.
+    """Check that the project installs packages on this system, and that root's rights are available.
 
-    ``packages`` maps their names to what each is for.
+    Args:
+        packages: {package: purpose}, for the error.
+
+    Raises:
+        SystemPackageError: The check failed. The message names the packages and the command to run.
     """
     names = " ".join(packages)
     if not is_target_system():
         raise SystemPackageError(
-            f"missing: {_listed(packages)}. Only Debian 12 and 13 and Ubuntu 24.04 are installed to from "
-            f"here: install what your system calls {names}, and try again."
+            f"missing: {_listed(packages)}. The project installs packages on Debian 12 and 13 and Ubuntu 24.04 only: "
+            f"install your system's packages of {names}, and try again."
         )
     if os.geteuid() != 0 and not _sudo_works():
         raise SystemPackageError(
-            f"missing: {_listed(packages)}. Root's rights are needed, and sudo does not give them without a password: "
-            f"run `apt-get install {names}` as root, and try again."
+            f"missing: {_listed(packages)}. The installation needs root's rights, and sudo is missing or asks for a "
+            f"password: run `apt-get install {names}` as root, and try again."
         )
 
 
 def install_packages(packages: Mapping[str, str]) -> None:
-    """Install packages through apt and say so. Raises :class:`SystemPackageError` with what apt said if it cannot."""
+    """Install packages through apt.
+
+    Args:
+        packages: {package: purpose}, which is printed.
+
+    Raises:
+        SystemPackageError: apt failed. The message ends with apt's output.
+    """
     print(f"installing with apt-get: {_listed(packages)}", flush=True)
     install = ["apt-get", *_OPTIONS, "install", "--yes", "--no-install-recommends", *packages]
-    # The package lists may be missing, or older than what the mirror still has.
+    # The package lists may be missing, or name versions that the mirror has removed.
     if run_as_root(install).returncode:
         _update_package_lists()
         finished = run_as_root(install)
         if finished.returncode:
-            raise SystemPackageError(f"apt-get could not install {' '.join(packages)}:\n{finished.stdout[-4000:]}")
+            raise SystemPackageError(f"apt-get cannot install {' '.join(packages)}:\n{finished.stdout[-4000:]}")
 
 
 def is_target_system(path: str = "/etc/os-release") -> bool:
@@ -64,9 +75,9 @@ def is_target_system(path: str = "/etc/os-release") -> bool:
 
 
 def run_as_root(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` as root, through ``sudo -n`` where need be, and return what it printed and its status."""
+    """Run ``command`` as root, if necessary through ``sudo -n``. Return its output and exit status."""
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    # In run level 1 no package starts a service where systemd does not run, as in a container.
+    # In a container without systemd, run level 1 keeps packages from starting services.
     return run([*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8", "RUNLEVEL=1", *command])
 
 

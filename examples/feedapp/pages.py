@@ -13,7 +13,7 @@ _CONTROLS = """
   <div class="row">
     <label class="small">I<select name="verb"><option>posted</option><option>liked</option><option>recommended</option>
       <option>finished</option></select></label>
-    <label>what
+    <label>object
       <input name="object" required maxlength="200" placeholder="a photo of the lake" autocomplete="off"></label>
   </div>
   <div class="row">

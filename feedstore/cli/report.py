@@ -58,7 +58,7 @@ def _lines(arguments: argparse.Namespace, loader: Loader) -> list[tuple[str, str
     summary, follows = loader.summary, loader.follows
     lines = [("rows", f"{summary.rows:,}")]
     if summary.resumed_rows:
-        lines[0] = ("rows", f"{summary.rows:,}, behind {summary.resumed_rows:,} that earlier runs stored")
+        lines[0] = ("rows", f"{summary.rows:,}, after {summary.resumed_rows:,} that earlier runs stored")
     if arguments.dry_run:
         lines.append(("deliveries", f"{summary.planned_deliveries:,} to be made"))
     else:

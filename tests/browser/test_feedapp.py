@@ -144,7 +144,7 @@ def test_a_removed_entry_goes(page: Page, application: Application) -> None:
 
 def test_what_people_wrote_is_shown_as_text(page: Page, application: Application, complaints: list[str]) -> None:
     for text in HOSTILE:
-        page.get_by_label("what", exact=True).fill(text)
+        page.get_by_label("object", exact=True).fill(text)
         page.get_by_label("Comment").fill(text)
         page.get_by_role("button", name="Post").click()
         wait_for(page, f"document.querySelector('.object')?.textContent === {json.dumps(text)}")
@@ -170,7 +170,7 @@ def test_what_one_posts_the_others_see(page: Page, application: Application, con
     page.get_by_role("button", name="Follow").click()
     page.get_by_text("You follow ann from now on.").wait_for()
     ann = sign_in(_another(context), application, "ann", [])
-    ann.get_by_label("what", exact=True).fill("a photo of the lake")
+    ann.get_by_label("object", exact=True).fill("a photo of the lake")
     ann.get_by_role("button", name="Post").click()
     for reader in (ann, page):
         reader.locator(".entry", has_text="a photo of the lake").wait_for()

@@ -59,7 +59,7 @@ def test_several_files_are_ingested_in_turn_and_resumed(feedstore: CommandLine, 
     report = feedstore("ingest", *files, "--follows", "follows.csv", "--resume", "--json").json
     assert (report["resumed_rows"], report["rows"], report["activities"]) == (3, 1, 1)
     result = feedstore("ingest", *files, "--follows", "follows.csv", "--resume")
-    assert result.out.startswith("rows        0, behind 4 that earlier runs stored\n")
+    assert result.out.startswith("rows        0, after 4 that earlier runs stored\n")
 
 
 def test_standard_input_and_a_compressed_file_of_follows(folder: Path) -> None:

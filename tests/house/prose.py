@@ -1,4 +1,4 @@
-"""The prose of the project: docstrings, comments and messages of Python files, and the text of Markdown files."""
+"""The prose of the project: docstrings, comments and messages of code, and the text of Markdown files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from house import tree
 
 # Quoted code, roles of Sphinx, doctest examples and their output.
 _QUOTED = re.compile(r"``.*?``|:\w+:`.*?`|`[^`\n]*`", re.DOTALL)
+_COMMENT = re.compile(r"^\s*(?:--|#)\s(.*)")
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.DOTALL | re.MULTILINE)
 _LEAST_WORDS = 3
 
@@ -22,15 +23,22 @@ def of_python(path: Path) -> Iterator[tuple[int, str]]:
     source = path.read_text(encoding="utf-8")
     module = ast.parse(source, str(path))
     docstrings = {id(node) for node in _docstrings(module)}
-    for node in ast.walk(module):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) in docstrings:
-                yield node.lineno, unquoted(_without_examples(node.value))
-            elif len(node.value.split()) >= _LEAST_WORDS:
-                yield node.lineno, unquoted(node.value)
+    for node in _docstrings(module):
+        yield node.lineno, unquoted(_without_examples(str(node.value)))
+    for line, text in _messages(module, docstrings):
+        if len(text.split()) >= _LEAST_WORDS:
+            yield line, unquoted(text)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], unquoted(token.string)
+
+
+def of_comments(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of each line of a SQL, Lua or shell file that holds only a comment."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        comment = _COMMENT.match(line)
+        if comment is not None:
+            yield number, unquoted(comment[1])
 
 
 def of_markdown(path: Path) -> Iterator[tuple[int, str]]:
@@ -61,6 +69,18 @@ def _docstrings(module: ast.Module) -> Iterator[ast.Constant]:
     for node in ast.walk(module):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.value
+
+
+def _messages(module: ast.Module, docstrings: set[int]) -> Iterator[tuple[int, str]]:
+    """(line, text) of each str that is no docstring. Fields of an f-string are ``{}``."""
+    parts: set[int] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.JoinedStr):
+            constants = [part for part in node.values if isinstance(part, ast.Constant)]
+            parts.update(map(id, constants))
+            yield node.lineno, "".join(str(part.value) if part in constants else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | parts:
+            yield node.lineno, node.value
 
 
 def _without_examples(docstring: str) -> str:

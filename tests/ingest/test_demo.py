@@ -57,7 +57,7 @@ def test_on_a_slow_machine_it_stops_and_names_the_command_for_the_rest(tmp_path:
     assert "Stopped after " in printed
     assert "5,000 activities were stored" in printed
     ingested, *_ = type_what_is_said(printed, tmp_path)
-    assert ingested.startswith("rows        1,000, behind 5,000 that earlier runs stored\n")
+    assert ingested.startswith("rows        1,000, after 5,000 that earlier runs stored\n")
 
 
 def type_what_is_said(printed: str, folder: Path) -> list[str]:
