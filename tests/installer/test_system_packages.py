@@ -52,7 +52,7 @@ def test_a_system_without_a_name_is_no_target(tmp_path: Path) -> None:
 
 def test_another_system_gets_one_error_that_lists_all_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system_packages, "is_target_system", lambda: False)
-    with pytest.raises(SystemPackageError, match=r"^missing: one \(a\), two \(b\)\. .*Debian 12.* calls one two, and"):
+    with pytest.raises(SystemPackageError, match=r"^missing: one \(a\), two \(b\)\. .*Debian 12.* of one two, and"):
         require_installable({"one": "a", "two": "b"})
 
 
