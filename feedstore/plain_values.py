@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import is_dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -26,6 +27,21 @@ DEEPEST = 500
 _UNCHANGED = frozenset({type(None), bool, int, float, bytes, date, Decimal, UUID})
 _LISTS = frozenset({list, tuple, ReadOnlyList})
 _DICTS = frozenset({dict, ReadOnlyDict})
+_ADVICE: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    ((set, frozenset), "sorted(value) or list(value)"),
+    ((bytearray, memoryview, bytes), "bytes(value)"),
+    (Mapping, "dict(value)"),
+    (timedelta, "value.total_seconds()"),
+    (Enum, "value.name"),
+    (datetime, "datetime.fromisoformat(value.isoformat())"),
+    (date, "date.fromisoformat(value.isoformat())"),
+    (UUID, "UUID(int=value.int)"),
+    (Decimal, "Decimal(value)"),
+    (str, "str(value)"),
+    (int, "int(value)"),
+    (float, "float(value)"),
+    ((list, tuple), "list(value)"),
+)
 _LARGEST_NUMBER = 10**1000
 _LONGEST_PATH = 160
 
@@ -89,6 +105,8 @@ def _copied(value: Any, levels: int) -> Any:
         copied: dict[Any, Any] = {}
         for key, item in value.items():
             copied[_copied_key(key)] = _copied(item, levels - 1)
+        if len(copied) != len(value):
+            raise InvalidValueError("has two keys that are equal once members of enumerations become their values")
         return copied
     return _converted(value)
 
@@ -123,31 +141,18 @@ def _encodable(text: str) -> str:
 
 def _advice(value: object) -> str:
     """Return the advice how to convert a value that cannot be stored."""
-    if isinstance(value, (set, frozenset)):
-        return ": pass sorted(value) or list(value)"
-    if isinstance(value, (bytearray, memoryview)):
-        return ": pass bytes(value)"
-    if isinstance(value, Mapping):
-        return ": pass dict(value)"
-    if hasattr(value, "total_seconds"):
-        return ": pass value.total_seconds()"
-    for kind in (str, int, float, list):
-        if isinstance(value, kind):
-            return f": pass {kind.__name__}(value)"
-    return ": pass str(value) or a field of it"
+    advice = next((expression for kinds, expression in _ADVICE if isinstance(value, kinds)), None)
+    if advice is None and is_dataclass(value) and not isinstance(value, type):
+        advice = "dataclasses.asdict(value)"
+    # Integers of numpy, for example, are no subclass of int.
+    if advice is None and hasattr(type(value), "__index__"):
+        advice = "int(value)"
+    return f": pass {advice or 'str(value) or a field of it'}"
 
 
 def _naming_the_path(value: Any, name: str, error: FeedstoreError) -> FeedstoreError:
     """Return the error for the value inside ``value`` that cannot be stored, beginning with its path."""
-    path, item, levels = name, value, DEEPEST
-    while levels > 0:
-        found = next(((key, part) for key, part in _parts_of(item) if _is_faulty(part, levels - 1)), None)
-        if found is None:
-            break
-        levels -= 1
-        path, item = f"{path}[{shown(found[0], 40)}]", found[1]
-    if len(path) > _LONGEST_PATH:
-        path = f"{path[: _LONGEST_PATH // 2]}…{path[-_LONGEST_PATH // 2 :]}"
+    path, item, levels = path_to_fault(value, name, _is_faulty)
     try:
         _copied(item, levels)
     except (InvalidTypeError, InvalidValueError) as own:
@@ -155,6 +160,26 @@ def _naming_the_path(value: Any, name: str, error: FeedstoreError) -> FeedstoreE
     except RecursionError:
         return InvalidValueError(f"{path} is nested too deeply, or holds itself")
     return type(error)(f"{path} {error}")
+
+
+def path_to_fault(value: Any, name: str, is_faulty: Callable[[Any, int], bool]) -> tuple[str, Any, int]:
+    """Return the path to the innermost faulty value inside ``value``, the value, and the levels that it may have.
+
+    Args:
+        value: a faulty value.
+        name: the beginning of the path.
+        is_faulty: returns whether a value is faulty, or holds a faulty one, within a number of levels.
+    """
+    path, item, levels = name, value, DEEPEST
+    while levels > 0:
+        found = next(((key, part) for key, part in _parts_of(item) if is_faulty(part, levels - 1)), None)
+        if found is None:
+            break
+        levels -= 1
+        path, item = f"{path}[{shown(found[0], 40)}]", found[1]
+    if len(path) > _LONGEST_PATH:
+        path = f"{path[: _LONGEST_PATH // 2]}…{path[-_LONGEST_PATH // 2 :]}"
+    return path, item, levels
 
 
 def _is_faulty(value: Any, levels: int) -> bool:

@@ -8,12 +8,13 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text, microseconds_of, time_from_microseconds
+from feedstore.plain_values import path_to_fault
 from feedstore.serializers.base import Serializer, undecodable, wrong_format
 from feedstore.shown import shown
 
 FORMAT = 0x21
 _PREFIX = bytes([FORMAT])
-_PLAIN = (type(None), bool, int, float, str)
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 class JsonSerializer(Serializer[Activity]):
@@ -22,7 +23,7 @@ class JsonSerializer(Serializer[Activity]):
     Format ``0x21``: that byte, then an object with ``actor``, ``verb``, ``object``, ``time`` (microseconds since
     1970), and if they are set ``target``, ``extra_context`` and ``foreign_id``. The extra context may hold None,
     bool, int, finite float, str, list and dict with strs as keys; any other value raises :class:`InvalidTypeError`,
-    because it would come back changed.
+    because it would come back changed. The error names the path of the value.
     """
 
     def dumps(self, activity: Any) -> bytes:
@@ -78,15 +79,28 @@ def _to_object(activity: Activity) -> dict[str, Any]:
 
 
 def _check_plain(value: Any, what: str) -> None:
-    if type(value) is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise InvalidTypeError(
-                    f"{what}: JSON allows only str keys, not {shown(key)} of type {type(key).__name__}"
-                )
-            _check_plain(item, what)
-    elif type(value) is list:
-        for item in value:
-            _check_plain(item, what)
-    elif type(value) not in _PLAIN:
-        raise InvalidTypeError(f"{what}: JSON cannot bring back {shown(value)} of type {type(value).__name__}")
+    """Raise :class:`InvalidTypeError`, with the path of a value that JSON would bring back changed."""
+    if not _is_plain(value):
+        path, item, _ = path_to_fault(value, "extra_context", lambda part, levels: not _is_plain(part))
+        keys = [key for key in item if type(key) is not str] if type(item) is dict else []
+        if keys:
+            problem = f"has the key {shown(keys[0])} of type {type(keys[0]).__name__}; JSON allows only str keys"
+        else:
+            problem = f"is {shown(item)} of type {type(item).__name__}, which JSON would bring back changed"
+        raise InvalidTypeError(f"{what}: {path} {problem}; pass a str, or use MsgpackSerializer")
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        # Loops, because a generator costs a second frame of Python's stack for each level.
+        for key, item in value.items():  # noqa: SIM110
+            if type(key) is not str or not _is_plain(item):
+                return False
+        return True
+    if kind is list:
+        for item in value:  # noqa: SIM110
+            if not _is_plain(item):
+                return False
+        return True
+    return kind in _PLAIN

@@ -6,8 +6,10 @@ import copy
 import json
 import pickle
 from collections import OrderedDict
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +22,28 @@ from feedstore.read_only import ReadOnlyDict, ReadOnlyList
 from feedstore.serializers import MsgpackSerializer
 from feedstore.serializers.values import pack_value, unpack_value
 from unit.test_activity import TIME, Colour, Number, SpecialActivity, Word, like
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Shape(Enum):
+    ROUND = 1.5
+
+
+class Plain(Enum):
+    A = "a"
+
+
+class Moment(datetime):
+    pass
+
+
+class Index:
+    def __index__(self) -> int:
+        return 1
 
 
 def test_its_context_is_read_only() -> None:
@@ -115,6 +139,11 @@ def test_values_of_its_context(given_value: Any, kept: Any) -> None:
         (bytearray(b"a"), r"\[1\] is bytearray\(b'a'\) of type bytearray: pass bytes\(value\)"),
         (Word("a"), r"\[1\] is 'a' of type Word: pass str\(value\)"),
         (OrderedDict(a=1), r"\[1\] is .*OrderedDict: pass dict\(value\)"),
+        (Point(1), r"\[1\] is Point\(x=1\) of type Point: pass dataclasses.asdict\(value\)"),
+        (Shape.ROUND, r"\[1\] is <Shape.ROUND: 1.5> of type Shape: pass value.name"),
+        (Moment(2026, 1, 1), r"of type Moment: pass datetime.fromisoformat\(value.isoformat\(\)\)"),
+        (Index(), r"of type Index: pass int\(value\)"),
+        ({Plain.A: 1, "a": 2}, r"extra_context\['deep'\]\[1\] has two keys that are equal"),
         (object(), r"\[1\] is <object .*: pass str\(value\)"),
         ({(1,): 2}, r"extra_context\['deep'\]\[1\] has the key \(1,\) of type tuple"),
         ({"a": TIME.replace(tzinfo=None)}, r"extra_context\['deep'\]\[1\]\['a'\] is the time .*without a timezone"),

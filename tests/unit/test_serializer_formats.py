@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -95,6 +97,10 @@ VALUES: list[tuple[Any, str]] = [
     ({"a": {1: 2}}, "81a161810102"),
     (TIME, "d80100064752c13c86000000000000000000"),
     (TIME.astimezone(timezone(timedelta(hours=5, minutes=30))), "d80100064752c13c8600000000049c2c0600"),
+    (date(2026, 1, 31), "d603000b493f"),
+    (Decimal("-1.50"), "c705042d312e3530"),
+    (UUID(int=2**64), "d80500000000000000010000000000000000"),
+    ({UUID(int=1): [Decimal("1E+9"), date.max]}, "81d8050000000000000000000000000000000192d60431452b39d6030037b9db"),
 ]
 
 

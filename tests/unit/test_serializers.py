@@ -32,7 +32,14 @@ times = st.builds(
     st.one_of(st.just(timedelta(0)), offsets),
 )
 plain_scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts)
-scalars = st.one_of(plain_scalars, st.binary(max_size=6), times)
+scalars = st.one_of(
+    plain_scalars,
+    st.binary(max_size=6),
+    times,
+    st.dates(),
+    st.decimals().filter(lambda number: not number.is_nan()),
+    st.uuids(),
+)
 values = st.recursive(
     scalars,
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(scalars, inner, max_size=4)),
@@ -166,6 +173,13 @@ def test_a_context_that_would_not_come_back_is_refused(serializer: Serializer, r
 def test_what_json_cannot_carry_is_refused(refused: Any) -> None:
     with pytest.raises((InvalidTypeError, InvalidValueError), match=id_to_text(with_context(1).id)):
         JsonSerializer().dumps(with_context(refused))
+
+
+def test_json_names_the_path_of_what_it_cannot_carry() -> None:
+    with pytest.raises(InvalidTypeError, match=r"extra_context\['value'\]\[1\]\['a'\] is b'x' of type bytes"):
+        JsonSerializer().dumps(with_context([0, {"a": b"x"}]))
+    with pytest.raises(InvalidTypeError, match=r"extra_context\['value'\]\['a'\] has the key 1 of type int"):
+        JsonSerializer().dumps(with_context({"a": {1: 2}}))
 
 
 @pytest.mark.parametrize("refused", [lambda: None, pytest, threading.Lock()])
