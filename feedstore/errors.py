@@ -13,7 +13,8 @@
     │   ├── ItemNotFound                            a key-value storage has no such key
     │   ├── InvalidListenerException                a channel has no such listener
     │   ├── NoMessagesException                     a queue has no message to give now
-    │   └── ActivityNotFound         (ValueError)   a timeline has no such activity
+    │   ├── ActivityNotFound         (ValueError)   a timeline has no such activity
+    │   └── PositionNotFound         (IndexError)   a feed has no such position
     ├── ConditionFailedError                        a precondition of an atomic batch does not hold
     ├── QueueFull                                   a queue holds its maximum of messages
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
@@ -91,6 +92,10 @@ class NoMessagesException(NotFoundError):
 
 class ActivityNotFound(NotFoundError, ValueError):
     """A timeline holds no entry with the id."""
+
+
+class PositionNotFound(NotFoundError, IndexError):
+    """A feed holds nothing at a position."""
 
 
 class ConditionFailedError(FeedstoreError):

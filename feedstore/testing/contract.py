@@ -11,6 +11,7 @@ from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadS
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
 from feedstore.testing.delivery_suite import DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
+from feedstore.testing.feed_suite import FeedSuite
 from feedstore.testing.hydrate_suite import HydrateArgumentSuite, HydrateSuite
 from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
@@ -63,12 +64,17 @@ class NotifyContract(NotifySuite):
     """The contract of notifiers."""
 
 
+class FeedContract(FeedSuite):
+    """The contract of feeds, which any backend that keeps the others keeps too."""
+
+
 class StoreContract(
     ActivityContract,
     TimelineContract,
     KvContract,
     QueueContract,
     NotifyContract,
+    FeedContract,
     MetricsSuite,
     SerializerSuite,
     BatchSuite,

@@ -1,0 +1,55 @@
+"""Flat feeds: one activity after the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedstore.feeds.base import BaseFeed, intersection
+from feedstore.storage import ActivityStorage, Page
+from feedstore.storage.bounds import check_limit
+from feedstore.storage.page import cursor_bounds
+
+
+class Feed(BaseFeed[Any]):
+    """A feed that shows activities, newest first.
+
+    By default its timeline keeps ids, and a read fetches the activities beside them; those that are gone are left out,
+    so a read may return fewer than it was asked for. With ``serializer_class``, such as
+    :class:`~feedstore.serializers.MsgpackSerializer`, the timeline keeps a copy of each activity, and a read needs no
+    other storage: one round trip on every backend, at the price of the memory and of copies that no edit reaches.
+
+    >>> from feedstore import Activity, connect
+    >>> class HomeFeed(Feed):
+    ...     key_format = "home:{user_id}"
+    >>> home = HomeFeed("bob", connect("memory://"))
+    >>> like = Activity("ann", "like", "photo:7")
+    >>> home.insert_activity(like), home.add(like)
+    (1, 1)
+    >>> home[:10] == [like]
+    True
+    """
+
+    @property
+    def _hydrated_from(self) -> ActivityStorage[Any] | None:
+        return self.activities if self.serializer_class is None else None
+
+    def page(self, limit: int, cursor: str | None = None) -> Page[Any]:
+        """Return up to ``limit`` activities after ``cursor`` as a :class:`~feedstore.storage.Page`.
+
+        A walk by ``next_cursor`` returns every entry once that is there throughout it (T16). Round trips as
+        ``get_page`` of a timeline storage.
+        """
+        check_limit("limit", limit)
+        within = intersection(self._bounds, cursor_bounds(cursor, self._descending))
+        with self.backend.metrics.feed_reads_timer(type(self)):
+            page = self._entry_page(limit, within, self._descending, self._hydrated_from)
+        self.backend.metrics.on_feed_read(type(self), len(page))
+        return page
+
+    def _read_slice(self, start: int, stop: int | None) -> list[Any]:
+        if self._bounds.is_empty:
+            return []
+        ordering = ("-activity_id",) if self._descending else ("activity_id",)
+        return self.timelines.get_slice(
+            self.key, start, stop, self._filter(), ordering, hydrate_from=self._hydrated_from
+        )

@@ -1,0 +1,91 @@
+"""The key of a feed, made of a format and the id of a user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from string import Formatter
+from uuid import UUID
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
+from feedstore.storage.key import check_key
+
+UserId = str | int | UUID
+"""The id of the user that a feed belongs to. An int and the str of its digits are the same user."""
+
+_FIELD = "user_id"
+_PERCENT = re.compile(r"%(?:\((\w*)\)s|(%)|)")
+_ADVICE = "write it as in 'home:{user_id}' or 'home:%(user_id)s'"
+
+
+class KeyFormat:
+    """The format of a feed class's keys, in braces (``home:{user_id}``) or percent form (``home:%(user_id)s``).
+
+    A doubled brace is a brace in the key: ``{{{user_id}}}:home`` gives ``{bob}:home``. In the user's id, the
+    characters ``: { } %`` and the separators of the format itself are percent-encoded, so that the user ``bob:x`` of
+    one format never has the key of the user ``bob`` of another.
+
+    >>> KeyFormat("home:{user_id}").key("bob"), KeyFormat("home:{user_id}").key("bob:unseen")
+    ('home:bob', 'home:bob%3Aunseen')
+    """
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise InvalidTypeError(f"key_format must be a str, not {shown(text)}; {_ADVICE}")
+        parse = _percent_parts if "%(" in text else _brace_parts
+        literals = [""]
+        for literal, field in parse(text):
+            literals[-1] += literal
+            if field is None:
+                continue
+            if field != _FIELD:
+                raise InvalidValueError(
+                    f"key_format {shown(text)} has the unknown placeholder {shown(field)}; {_ADVICE}"
+                )
+            literals.append("")
+        if len(literals) == 1:
+            raise InvalidValueError(f"key_format {shown(text)} has no placeholder for the user's id; {_ADVICE}")
+        self._literals = literals
+        separators = {character for literal in literals for character in literal if not character.isalnum()}
+        self._quoted = re.compile(f"[{re.escape(''.join(sorted(separators | set('%:{}'))))}]")
+
+    def key(self, user_id: UserId) -> str:
+        """Return the key of a user's feed."""
+        return check_key(self._quoted.sub(_percent_encoded, user_text(user_id)).join(self._literals))
+
+
+def user_text(user_id: UserId) -> str:
+    """Return the id of a user as a str, or raise: it is a str of one character or more, an int or a UUID."""
+    if isinstance(user_id, bool) or not isinstance(user_id, (str, int, UUID)):
+        raise InvalidTypeError(f"user_id must be a str, an int or a UUID, not {shown(user_id)}")
+    text = str.__str__(user_id) if isinstance(user_id, str) else str(user_id)
+    if not text:
+        raise InvalidValueError("user_id must not be empty")
+    return text
+
+
+def _percent_encoded(found: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in found[0].encode())
+
+
+def _percent_parts(text: str) -> Iterator[tuple[str, str | None]]:
+    start = 0
+    for found in _PERCENT.finditer(text):
+        if found[1] is None and found[2] is None:
+            raise InvalidValueError(f"key_format {shown(text)} has a lone '%'; double it, or {_ADVICE}")
+        yield text[start : found.start()] + (found[2] or ""), found[1]
+        start = found.end()
+    yield text[start:], None
+
+
+def _brace_parts(text: str) -> Iterator[tuple[str, str | None]]:
+    try:
+        for literal, field, spec, conversion in Formatter().parse(text):
+            if spec or conversion:
+                raise InvalidValueError(f"key_format {shown(text)} formats its placeholder; {_ADVICE}")
+            yield literal, field
+    except InvalidValueError:
+        raise
+    except ValueError as error:
+        raise InvalidValueError(f"key_format {shown(text)} cannot be read ({error}); {_ADVICE}") from None
