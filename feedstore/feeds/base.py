@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cached_property
-from typing import Any, ClassVar, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
 
-from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError, PositionNotFound
-from feedstore.feeds.key_format import KeyFormat, UserId
+from feedstore.feeds.key_format import UserId
+from feedstore.feeds.writes import FeedWrites
 from feedstore.ids import MAX_ID, ActivityLike, first_id_at, last_id_at
-from feedstore.serializers import Serializer
 from feedstore.shown import shown
-from feedstore.storage import ActivityStorage, Backend, Batch, Page, Subscription, TimelineStorage
-from feedstore.storage.backend import checked_backend
+from feedstore.storage import ActivityStorage, Backend, Page, Subscription
 from feedstore.storage.bounds import (
     EVERYTHING,
     Bounds,
@@ -27,222 +24,37 @@ from feedstore.storage.bounds import (
     is_descending,
     parse_filter,
 )
-from feedstore.storage.key import checked_iterable
+from feedstore.storage.key import DEFAULT_NAME
 from feedstore.storage.notify import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds, encode_cursor
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 Shown = TypeVar("Shown")
 
 
-class BaseFeed(ABC, Generic[Shown]):
+class BaseFeed(FeedWrites, ABC, Generic[Shown]):
     """One user's feed on a backend: a timeline, and the activities that its entries refer to.
 
-    Subclass :class:`~feedstore.feeds.Feed`, :class:`~feedstore.feeds.AggregatedFeed` or
-    :class:`~feedstore.feeds.NotificationFeed` and set the attributes below. A feed object holds nothing but names, so
-    make one for each request. Adding an entry for an activity does not store the activity: call
-    :meth:`insert_activity` first, or both in one batch.
+    Subclass :class:`~feedstore.feeds.Feed` and set its attributes. A feed object holds only names, so create one for
+    each request. Adding an entry for an activity does not store the activity: call :meth:`insert_activity` first, or
+    both in one batch.
     """
 
-    key_format: ClassVar[str] = "feed:{user_id}"
-    """The format of the timeline's key; see :class:`~feedstore.feeds.key_format.KeyFormat`."""
-    max_length: ClassVar[int | None] = 800
-    """The number of newest entries that each write leaves; None keeps all."""
-    max_per_group: ClassVar[int | None] = None
-    companions: ClassVar[tuple[str, ...]] = ()
-    serializer_class: ClassVar[type[Serializer] | None] = None
-    activity_class: ClassVar[type[Activity]] = Activity
-    publishes: ClassVar[bool] = False
-    """Whether each write notifies the subscribers of the feed, which costs one more round trip."""
-    timeline_name: ClassVar[str] = "default"
-    """The collection of timelines that the feed lies in."""
-    activity_name: ClassVar[str] = "default"
-    """The collection of activities that its entries refer to."""
-    _keys: ClassVar[KeyFormat] = KeyFormat(key_format)
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Check the attributes of a feed class."""
-        super().__init_subclass__(**options)
-        cls._keys = KeyFormat(cls.key_format)
-        if cls.max_length is not None:
-            check_limit("max_length", cls.max_length, "; None keeps all entries")
-
     def __init__(self, user_id: UserId, backend: Backend) -> None:
-        self.user_id = user_id
-        self.backend = checked_backend(backend)
-        self.key = self._keys.key(user_id)
+        super().__init__(user_id, backend)
         self._bounds = EVERYTHING
         self._descending = True
 
-    @cached_property
-    def timelines(self) -> TimelineStorage[Any]:
-        """The storage of the feed's timeline."""
-        return self._timelines_of(self.backend)
-
-    @cached_property
-    def activities(self) -> ActivityStorage[Any]:
-        """The storage of the activities that the feed's entries refer to."""
-        return self.backend.activity_storage(activity_class=self.activity_class, name=self.activity_name)
-
-    @classmethod
-    def _timelines_of(cls, backend: Backend) -> TimelineStorage[Any]:
-        notifier = backend.notifier(cls.timeline_name) if cls.publishes else None
-        return backend.timeline_storage(
-            cls.serializer_class, cls.activity_class, name=cls.timeline_name, notifier=notifier
-        )
-
-    @classmethod
-    def _entries_of(cls, activities: Iterable[Any]) -> list[Any]:
-        """Return the entries that the timeline storage takes for activities."""
-        return list(checked_iterable(activities))
-
-    # Writes
-
-    def insert_activity(self, activity: Activity, *, batch_interface: Batch | None = None) -> int | None:
-        """Store an activity, so that entries may refer to it. One round trip."""
-        return self.activities.add(activity, batch_interface=batch_interface)
-
-    def insert_activities(self, activities: Iterable[Activity], *, batch_interface: Batch | None = None) -> int | None:
-        """Store activities, so that entries may refer to them. One round trip for each 500 or so."""
-        return self.activities.add_many(activities, batch_interface=batch_interface)
-
-    def remove_activity(self, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
-        """Remove an activity from the activity storage. Entries that refer to it are left out of later reads."""
-        return self.activities.remove(activity, batch_interface=batch_interface)
-
-    def add(self, activity: Any, *, trim: bool = True, batch_interface: Batch | None = None) -> int | None:
-        """Add an entry for one activity; see :meth:`add_many`."""
-        return self.add_many([activity], trim=trim, batch_interface=batch_interface)
-
-    def add_many(
-        self, activities: Iterable[Any], *, trim: bool = True, batch_interface: Batch | None = None
-    ) -> int | None:
-        """Add entries for activities, trim to ``max_length``, and return how many entries were new (T1).
-
-        Args:
-            activities: The activities.
-            trim: False leaves the timeline untrimmed.
-            batch_interface: A batch to join; the call then returns None.
-        """
-        given = list(checked_iterable(activities))
-        added = self.timelines.add_to_many(
-            [self.key],
-            self._entries_of(given),
-            max_length=self.max_length if trim else None,
-            max_per_payload=self.max_per_group,
-            companions=self.companions,
-            batch_interface=batch_interface,
-        )
-        self.backend.metrics.on_feed_write(type(self), len(given))
-        self.on_update_feed(given, [])
-        return added
-
-    @classmethod
-    def add_to_feeds(
-        cls,
-        backend: Backend,
-        user_ids: Iterable[UserId],
-        activities: Iterable[Any],
-        *,
-        batch_interface: Batch | None = None,
-    ) -> int | None:
-        """Add the same activities to the feeds of many users, and return how many entries were new.
-
-        A bounded number of round trips, however many the users. ``on_update_feed`` is not called.
-        """
-        entries = cls._entries_of(activities)
-        keys = list(map(cls._keys.key, checked_iterable(user_ids)))
-        with checked_backend(backend).metrics.fanout_timer(cls):
-            added = cls._timelines_of(backend).add_to_many(
-                keys,
-                entries,
-                max_length=cls.max_length,
-                max_per_payload=cls.max_per_group,
-                companions=cls.companions,
-                batch_interface=batch_interface,
-            )
-        backend.metrics.on_fanout(cls, "add_to_feeds", len(entries))
-        return added
-
-    @classmethod
-    def remove_from_feeds(
-        cls,
-        backend: Backend,
-        user_ids: Iterable[UserId],
-        activities: Iterable[ActivityLike],
-        *,
-        batch_interface: Batch | None = None,
-    ) -> int | None:
-        """Remove entries from the feeds of many users, and return how many were there. A bounded number of round
-        trips.
-        """
-        timelines = cls._timelines_of(checked_backend(backend))
-        ids = timelines.activities_to_ids(activities)
-        keys = list(map(cls._keys.key, checked_iterable(user_ids)))
-        with backend.metrics.fanout_timer(cls):
-            if cls.companions:
-                beside = [key + suffix for key in keys for suffix in cls.companions]
-                timelines.remove_from_many(beside, ids, batch_interface=batch_interface)
-            removed = timelines.remove_from_many(keys, ids, batch_interface=batch_interface)
-        backend.metrics.on_fanout(cls, "remove_from_feeds", len(ids))
-        return removed
-
-    def remove(self, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
-        """Remove the entry of one activity, given as the activity or its id; see :meth:`remove_many`."""
-        return self.remove_many([activity], batch_interface=batch_interface)
-
-    def remove_many(self, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None) -> int | None:
-        """Remove entries, by activity or id, and return how many were there. The activities themselves stay stored."""
-        given = list(checked_iterable(activities))
-        ids = self.timelines.activities_to_ids(given)
-        # The companions first: an interruption then never leaves a mark of an entry that is gone.
-        if self.companions:
-            self.timelines.remove_from_many(self._companion_keys(), ids, batch_interface=batch_interface)
-        removed = self.timelines.remove_many(self.key, ids, batch_interface=batch_interface)
-        self.backend.metrics.on_feed_remove(type(self), len(ids))
-        self.on_update_feed([], given)
-        return removed
-
-    def trim(self, length: int | None = None) -> int | None:
-        """Keep the newest ``length`` entries, by default ``max_length``, and return how many went."""
-        kept = self.max_length if length is None else check_position("length", length)
-        if kept is None:
-            raise InvalidValueError(f"{type(self).__name__} has no max_length; pass the length to trim to")
-        trimmed = self.timelines.trim(self.key, kept)
-        for companion in self._companion_keys():
-            self._drop_orphans(companion)
-        return trimmed
-
-    def _drop_orphans(self, companion: str) -> None:
-        """Remove from a companion the entries that the feed does not hold."""
-        ids = [entry.serialization_id for entry in self.timelines.get_slice(companion, 0, None)]
-        orphans = set(ids) - self.timelines.contains_many(self.key, ids)
-        self.timelines.remove_many(companion, orphans)
-
-    def delete(self, *, batch_interface: Batch | None = None) -> None:
-        """Remove the feed with its marks. The activities themselves stay stored."""
-        for key in (*self._companion_keys(), self.key):
-            self.timelines.delete(key, batch_interface=batch_interface)
-
-    def on_update_feed(self, new: Sequence[Any], deleted: Sequence[Any]) -> None:
-        """Do nothing; override it to act on each write of this object.
-
-        The feed calls it after each :meth:`add_many` and :meth:`remove_many` with the arguments of the call. In a batch
-        that is when the write joins the batch.
-        """
-
-    def _companion_keys(self) -> list[str]:
-        return [self.key + suffix for suffix in self.companions]
-
-    # Positions
-
     def count(self) -> int:
-        """Return how many entries the feed holds within its filters. One round trip."""
+        """Return the number of entries within the feed's filters. One round trip."""
         if self._bounds.is_empty:
             return 0
         return self.timelines.count(self.key, self._filter())
 
     def index_of(self, activity: ActivityLike) -> int:
-        """Return how many entries of the feed are newer, regardless of its filters.
+        """Return the number of newer entries of the feed, regardless of its filters.
 
         Raises:
             ActivityNotFound: The feed does not hold the activity.
@@ -254,12 +66,10 @@ class BaseFeed(ABC, Generic[Shown]):
         return self.timelines.contains(self.key, activity)
 
     def contains_many(self, activities: Iterable[ActivityLike]) -> set[int]:
-        """Return the ids of those activities that the feed holds."""
+        """Return the ids of those activities whose entries the feed holds."""
         return self.timelines.contains_many(self.key, activities)
 
     __contains__ = contains
-
-    # Filters and ordering
 
     def filter(self, *, since: datetime | None = None, until: datetime | None = None, **filters: ActivityLike) -> Self:
         """Return a copy of the feed that reads only some entries; filters accumulate, and all are honoured.
@@ -314,8 +124,6 @@ class BaseFeed(ABC, Generic[Shown]):
             following = None
         return Page(items, following, following is None and _is_whole(page.floor, within), page.floor)
 
-    # Reads
-
     @abstractmethod
     def page(self, limit: int, cursor: str | None = None) -> Page[Shown]:
         """Return the next ``limit`` items; ``cursor`` is the ``next_cursor`` of the page before."""
@@ -358,8 +166,6 @@ class BaseFeed(ABC, Generic[Shown]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.user_id!r}, {self.backend!r})"
 
-    # Changes
-
     def subscribe(
         self, callback: Callable[[frozenset[str]], object], *, recheck_seconds: float | None = RECHECK_SECONDS
     ) -> Subscription:
@@ -372,6 +178,28 @@ class BaseFeed(ABC, Generic[Shown]):
         subscription = notifier.subscribe(callback, recheck_seconds=recheck_seconds)
         subscription.add([self.key, *self._companion_keys()])
         return subscription
+
+    def stream(self, live: Any, position: str | None = None) -> Response:
+        """Return the response that streams the changes of the feed to a browser, as server-sent events.
+
+        A request handler of Starlette or FastAPI returns it. Filters are not applied. Set ``publishes`` in the feed
+        class, so that a write reaches the stream without delay.
+
+        Args:
+            live: The :class:`~feedstore.live.LiveTimelines` of the same backend.
+            position: The id of the client's last event, after which the stream continues. None: it starts now.
+        """
+        # Streams need Starlette, which is optional.
+        from feedstore.live import LiveTimelines, TimelineStream
+
+        if not isinstance(live, LiveTimelines):
+            raise InvalidTypeError(f"live must be feedstore.live.LiveTimelines(backend), not {shown(live)}")
+        if (self.timeline_name, self.activity_name) != (DEFAULT_NAME, DEFAULT_NAME):
+            raise InvalidValueError(
+                f"{type(self).__name__} cannot be streamed: it lies in the collections {shown(self.timeline_name)} and "
+                f"{shown(self.activity_name)}, and live timelines read the collections {shown(DEFAULT_NAME)}"
+            )
+        return TimelineStream(live, self.key, position)
 
 
 def intersection(one: Bounds, other: Bounds) -> Bounds:

@@ -62,6 +62,7 @@ class Batch:
         self.results: list[Any] = []
         self._operations: list[Operation] = []
         self._changed_keys: dict[Notifier, dict[str, None]] = {}
+        self._callbacks: list[Callable[[], None]] = []
         self._state = "new"
 
     @property
@@ -114,6 +115,10 @@ class Batch:
         """Publish changes of timelines once the batch has been committed, those of one notifier together."""
         self._changed_keys.setdefault(notifier, {}).update(dict.fromkeys(keys))
 
+    def call_after_commit(self, callback: Callable[[], None]) -> None:
+        """Call a function once the batch has been committed, reported and published, and never if it was not."""
+        self._callbacks.append(callback)
+
     def __len__(self) -> int:
         return len(self._operations)
 
@@ -136,6 +141,8 @@ class Batch:
                     operation.report()
             for notifier, keys in self._changed_keys.items():
                 notifier.publish_stored(keys)
+            for callback in self._callbacks:
+                callback()
 
     def _commit(self, operations: list[Operation]) -> None:
         """Commit the writes within the metrics' timer of batches, and keep their results."""

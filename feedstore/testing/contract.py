@@ -11,7 +11,7 @@ from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadS
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
 from feedstore.testing.delivery_suite import DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
-from feedstore.testing.feed_suite import FeedSuite
+from feedstore.testing.feed_suite import FeedArgumentSuite, FeedSuite
 from feedstore.testing.hydrate_suite import HydrateArgumentSuite, HydrateSuite
 from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
@@ -105,6 +105,7 @@ class ArgumentContract(
     NotifyArgumentSuite,
     BatchArgumentSuite,
     CollectionArgumentSuite,
+    FeedArgumentSuite,
     StorageSuite,
 ):
     """The part of the contract that the storages decide before they call a hook: arguments, options, codecs.

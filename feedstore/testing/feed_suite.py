@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from feedstore.activity import Activity
-from feedstore.errors import ActivityNotFound, InvalidValueError, PositionNotFound
+from feedstore.errors import (
+    ActivityNotFound,
+    InvalidCursorError,
+    InvalidTypeError,
+    InvalidValueError,
+    PositionNotFound,
+)
 from feedstore.feeds import Feed, UserId
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
+from feedstore.testing.recording import RecordingMetrics
 from feedstore.testing.suite import Suite, counted
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -118,8 +125,6 @@ class FeedSuite(Suite):
         assert some.filter(activity_id__gt=all_deeds[8])[:] == []
         assert home.filter(activity_id__gt=all_deeds[5]).order_by("activity_id")[:2] == all_deeds[6:8]
         assert home.count() == 10
-        with pytest.raises(ValueError, match="unknown filter 'actor'"):
-            home.filter(actor="ann")
 
     def test_feed_pages_walk_within_filters(self, home: HomeFeed) -> None:
         """T16: a walk returns each entry of the filter once, in both orders."""
@@ -175,8 +180,43 @@ class FeedSuite(Suite):
             PublishedFeed("bob", backend).add_many(deeds(1))
             assert changed.wait(30)
 
-    def test_feed_refuses_to_be_read_without_bounds(self, home: HomeFeed) -> None:
+    def test_feed_calls_are_reported_once(self, backend: Backend) -> None:
+        """Metrics: each call of a feed is reported once, those of a batch after its commit."""
+        metrics = RecordingMetrics()
+        backend.metrics = metrics
+        feed, some = HomeFeed("{bob}", backend), deeds(3)
+        feed.insert_activities(some)
+        metrics.take()
+        calls: list[tuple[Callable[[], object], tuple[Any, ...]]] = [
+            (lambda: feed.add_many(some), ("write", HomeFeed, 3)),
+            (lambda: feed[:2], ("read", HomeFeed, 2)),
+            (lambda: feed.page(5), ("read", HomeFeed, 3)),
+            (lambda: feed.remove(some[0]), ("remove", HomeFeed, 1)),
+            (lambda: HomeFeed.add_to_feeds(backend, ["ann", "eve"], some), ("add_to_feeds", HomeFeed, 3)),
+            (lambda: HomeFeed.remove_from_feeds(backend, ["ann"], some[:2]), ("remove_from_feeds", HomeFeed, 2)),
+        ]
+        for call, report in calls:
+            call()
+            assert [one[1:] for one in metrics.take() if one[0] == "feed"] == [report]
+        assert [operation for operation, owner in metrics.take_timed() if owner is HomeFeed] == [
+            "feed read",
+            "feed read",
+            "feed fanout",
+            "feed fanout",
+        ]
+        with backend.batch() as batch:
+            feed.add(some[0], batch_interface=batch)
+            assert metrics.take() == []
+        assert [one for one in metrics.take() if one[0] == "feed"] == [("feed", "write", HomeFeed, 1)]
+        assert feed.updates[-1] == (some[:1], [])
+
+
+class FeedArgumentSuite(Suite):
+    """The arguments that a feed refuses, and the attributes that a class of feeds refuses."""
+
+    def test_feed_refuses_to_be_read_without_bounds(self, backend: Backend) -> None:
         """T6: iterating, negative positions and steps are refused."""
+        home = HomeFeed("bob", backend)
         with pytest.raises(TypeError, match=r"feed\[:25\].*feed\.page"):
             list(home)
         for position in (-1, slice(-1), slice(-3, None), slice(0, 5, -1), slice(0, 5, 0)):
@@ -184,3 +224,33 @@ class FeedSuite(Suite):
                 home[position]
         with pytest.raises(TypeError):
             home["1"]  # type: ignore[call-overload]
+        with pytest.raises(InvalidValueError):
+            home.page(0)
+
+    def test_feed_refuses_unknown_filters_and_orders(self, backend: Backend) -> None:
+        """T5: a filter or an ordering that a feed does not know is refused."""
+        home = HomeFeed("bob", backend)
+        with pytest.raises(ValueError, match="unknown filter 'actor'"):
+            home.filter(actor="ann")
+        with pytest.raises(ValueError, match="cannot order by"):
+            home.order_by("actor")
+        with pytest.raises(TypeError):
+            home.filter(since="yesterday")  # type: ignore[arg-type]
+        with pytest.raises(InvalidCursorError):
+            home.page(5, "altered")
+
+    def test_feed_classes_and_users_are_checked(self, backend: Backend) -> None:
+        """T5: a class without a valid format or length, and a user without an id, are refused."""
+        with pytest.raises(InvalidValueError, match="no placeholder"):
+            type("Keyless", (Feed,), {"key_format": "home"})
+        with pytest.raises(InvalidValueError, match="max_length"):
+            type("Empty", (Feed,), {"max_length": 0})
+        with pytest.raises(InvalidValueError, match="pass the length"):
+            type("Endless", (Feed,), {"max_length": None})("bob", backend).trim()
+        for user in ("", None, True, 1.5):
+            with pytest.raises((InvalidValueError, InvalidTypeError)):
+                HomeFeed(user, backend)  # type: ignore[arg-type]
+        with pytest.raises(InvalidTypeError, match="what feedstore"):
+            HomeFeed("bob", "memory://")  # type: ignore[arg-type]
+        with pytest.raises(InvalidTypeError, match="LiveTimelines"):
+            HomeFeed("bob", backend).stream(None)  # type: ignore[arg-type]

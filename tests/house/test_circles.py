@@ -29,6 +29,8 @@ INSIDE_FUNCTIONS = {
     # Alembic, which a current schema never needs, and the modules that need psycopg.
     "feedstore.backends.sql": 4,
     "feedstore.cli": 5,
+    # Streams need Starlette, which is optional.
+    "feedstore.feeds": 1,
     "feedstore.storage": 2,
 }
 
