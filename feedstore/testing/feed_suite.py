@@ -253,4 +253,4 @@ class FeedArgumentSuite(Suite):
         with pytest.raises(InvalidTypeError, match="what feedstore"):
             HomeFeed("bob", "memory://")  # type: ignore[arg-type]
         with pytest.raises(InvalidTypeError, match="LiveTimelines"):
-            HomeFeed("bob", backend).stream(None)  # type: ignore[arg-type]
+            HomeFeed("bob", backend).stream(None)
