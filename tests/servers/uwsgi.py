@@ -34,7 +34,7 @@ class UwsgiServer:
         variables = {**environment, "PYTHONPATH": os.pathsep.join(sys.path)}
         self._start = ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-c", _RUN]
         self._options = ["--master", "--processes", str(WORKERS), "--need-app", "--die-on-term", "--disable-logging"]
-        self._options += ["--wsgi-file", "application.py", "--worker-reload-mercy", "5"]
+        self._options += ["--wsgi-file", "application.py", "--worker-reload-mercy", "20"]
         self._options += ["--enable-threads", "--threads", "4"] if with_threads else []
         self.last_log = ""
         self.port, self._process = start_on_a_free_port(self._started)

@@ -33,6 +33,7 @@ from cassandra.query import BoundStatement, PreparedStatement, tuple_factory
 from feedstore.backends.cassandra.address import Address
 from feedstore.backends.cassandra.answers import Answer
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
+from feedstore.backends.cassandra.executor import BackgroundExecutor
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.retries import IdempotentRetries
 from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
@@ -52,6 +53,8 @@ _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS = 0.5, 10.0
 _FURTHER_NODES = 2
 _LONGEST_PATIENCE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 5
+# The driver's own default.
+_BACKGROUND_THREADS = 2
 # Without it a message that fills no packet waits for the answer to the one before, which the server delays by 40 ms:
 # fan-outs to 1,000 timelines fell from 100,000 to 20,000 deliveries a second.
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
@@ -225,6 +228,8 @@ def own_session(address: Address, options: Mapping[str, Any]) -> Callable[[], An
             ssl_context=tls,
             execution_profiles={EXEC_PROFILE_DEFAULT: ExecutionProfile(load_balancing_policy=nearest)},
         )
+        # The driver has begun no task yet, so its own executor has no thread.
+        cluster.executor = cluster.scheduler._executor = BackgroundExecutor(_BACKGROUND_THREADS)
         try:
             return cluster.connect()
         except NoHostAvailable as error:
