@@ -9,7 +9,7 @@ it serializes as a list.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -65,6 +65,17 @@ class ActivityRef(_Frozen):
 
     def __hash__(self) -> int:
         return hash(self.serialization_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"id": …}`` with the id as a UUID in a str."""
+        return {"id": id_to_text(self.serialization_id)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the reference of a mapping with an ``id``, such as a result of :meth:`to_dict` of an activity too."""
+        if not isinstance(fields, Mapping) or "id" not in fields:
+            raise InvalidTypeError(f"fields must be a mapping with an id, not {shown(fields)}")
+        return cls(fields["id"])
 
     # Hidden from type checkers, which would accept every name as an attribute.
     if not TYPE_CHECKING:
@@ -226,13 +237,17 @@ class Activity(_Frozen):
         context: dict[str, Any] = _get_context(self)
         return context
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, render: Callable[[Self], str] | None = None) -> dict[str, Any]:
         """Return the fields by name as JSON values: ``id`` as a UUID in a str, ``time`` as RFC 3339.
 
         In ``extra_context`` datetimes, dates, Decimals, UUIDs and NaN become strs, bytes become base64, and ints beyond
         2**53 - 1, which JavaScript rounds, become decimal digits.
+
+        Args:
+            render: returns the sentence of the activity, such as :meth:`feedstore.rendering.SentenceRenderer.render`;
+                its result becomes the field ``sentence``.
         """
-        return {
+        fields = {
             "id": id_to_text(self.serialization_id),
             "time": self.time.isoformat(),
             "actor": self.actor,
@@ -242,24 +257,28 @@ class Activity(_Frozen):
             "foreign_id": self.foreign_id,
             "extra_context": plain_value(self.stored_context, _EXACT_IN_JAVASCRIPT),
         }
+        if render is not None:
+            fields["sentence"] = render(self)
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """Return the activity of a mapping such as a result of :meth:`to_dict`.
 
         Required are ``actor`` and ``verb``. ``time`` is an RFC 3339 str or an aware datetime. Values of
-        ``extra_context`` keep their JSON form. Raises :class:`InvalidTypeError` for an unknown field, and the errors of
-        the constructor.
+        ``extra_context`` keep their JSON form, and a ``sentence`` is ignored. Raises :class:`InvalidTypeError` for an
+        unknown field, and the errors of the constructor.
         """
         if not isinstance(fields, Mapping):
             raise InvalidTypeError(f"fields must be a mapping such as the result of to_dict(), not {shown(fields)}")
-        unknown = [name for name in fields if name not in _FIELDS]
+        unknown = [name for name in fields if name not in _FIELDS and name != "sentence"]
         missing = [name for name in ("actor", "verb") if name not in fields]
         if unknown or missing:
             problem = f"has the unknown field {shown(unknown[0])}" if unknown else f"lacks the field {missing[0]!s}"
             raise InvalidTypeError(f"the mapping {problem}; the fields are {', '.join(_FIELDS)}")
         time = fields.get("time")
-        return cls(**{**fields, "time": parsed_time(time) if isinstance(time, str) else time})
+        own = {name: value for name, value in fields.items() if name != "sentence"}
+        return cls(**{**own, "time": parsed_time(time) if isinstance(time, str) else time})
 
     @property
     def reference(self) -> ActivityRef:

@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from feedstore.ids import id_to_text
 from feedstore.serializers.plain import plain_value
 
 _GAP = "  "
 _INDENT = "    "
 _JOINERS = "\u200c\u200d"
 _WIDER_THAN_ANY = 1_000_000
-_MORE_THAN_ID = 2**128
 
 
 def print_json(value: Any) -> None:
@@ -29,13 +27,6 @@ def json_text(value: Any) -> str:
     """Return a value as :func:`print_json` prints it, with escapes if standard output is not in Unicode."""
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     return json.dumps(plain_value(value), ensure_ascii=not is_unicode)
-
-
-def floor_text(floor: int | None) -> str | None:
-    """Return a timeline's floor in the form of an id; a floor above every id has one digit more."""
-    if floor is None:
-        return None
-    return id_to_text(floor) if floor < _MORE_THAN_ID else "1" + id_to_text(0)
 
 
 def time_text(time: datetime) -> str:

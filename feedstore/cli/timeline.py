@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
 
+from feedstore.activity import ActivityRef
 from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
-from feedstore.cli.output import floor_text, print_json, print_table, time_text
+from feedstore.cli.output import print_json, print_table, time_text
 from feedstore.errors import NotFoundError
 from feedstore.ids import id_to_text
 from feedstore.serializers.plain import activity_fields
@@ -62,20 +62,12 @@ def _read_page(backend: Backend, arguments: argparse.Namespace) -> Page:
 
 
 def _print_json(arguments: argparse.Namespace, page: Page) -> None:
-    items: list[Any]
-    if arguments.ids:
-        items = [id_to_text(reference.serialization_id) for reference in page.items]
-    else:
-        items = [activity_fields(activity) for activity in page.items]
-    print_json(
-        {
-            "key": arguments.key,
-            "items": items,
-            "next_cursor": page.next_cursor,
-            "complete": page.complete,
-            "floor": floor_text(page.floor),
-        }
-    )
+    item_to_dict = _id_text if arguments.ids else activity_fields
+    print_json({"key": arguments.key, **page.to_dict(item_to_dict)})
+
+
+def _id_text(reference: ActivityRef) -> str:
+    return id_to_text(reference.serialization_id)
 
 
 def _print_activities(page: Page) -> None:

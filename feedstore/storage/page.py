@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Generic
+from typing import Any, Generic, TypeVar
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
-from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
+from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers.base import Item
 from feedstore.shown import shown
 from feedstore.storage.bounds import EVERYTHING, Bounds
 
+Made = TypeVar("Made")
+_FIELDS = {"items", "next_cursor", "complete", "floor"}
+_ABOVE_EVERY_ID = "1" + id_to_text(0)
 _CURSOR_VERSION = 1
 _HEADER_BYTES = 2
 _CHECKSUM_BYTES = 6
@@ -50,6 +53,51 @@ class Page(Generic[Item]):
 
     def __bool__(self) -> bool:
         return True
+
+    def to_dict(self, item_to_dict: Callable[[Any], Any] | None = None) -> dict[str, Any]:
+        """Return the page as JSON values: ``items``, ``next_cursor``, ``complete`` and ``floor``.
+
+        Args:
+            item_to_dict: returns the form of an item. By default it is the item's own ``to_dict``, which activities,
+                references and aggregated activities have.
+        """
+        items: list[Any] = self.items
+        return {
+            "items": [item.to_dict() if item_to_dict is None else item_to_dict(item) for item in items],
+            "next_cursor": self.next_cursor,
+            "complete": self.complete,
+            "floor": floor_to_text(self.floor),
+        }
+
+    @staticmethod
+    def from_dict(fields: Mapping[str, Any], item_from_dict: Callable[[Any], Made]) -> Page[Made]:
+        """Return the page of a mapping such as a result of :meth:`to_dict`.
+
+        Args:
+            fields: the mapping.
+            item_from_dict: returns an item from its form, such as :meth:`feedstore.Activity.from_dict`.
+
+        Raises:
+            InvalidTypeError: ``fields`` is no mapping with the four fields of a page.
+        """
+        if not isinstance(fields, Mapping) or set(fields) != _FIELDS:
+            raise InvalidTypeError(f"a page is a mapping of {', '.join(sorted(_FIELDS))}, not {shown(fields)}")
+        items = [item_from_dict(item) for item in fields["items"]]
+        return Page(items, fields["next_cursor"], bool(fields["complete"]), floor_from_text(fields["floor"]))
+
+
+def floor_to_text(floor: int | None) -> str | None:
+    """Return a floor in the form of an id's text; a floor above every id has one digit more."""
+    if floor is None:
+        return None
+    return id_to_text(floor) if floor <= MAX_ID else _ABOVE_EVERY_ID
+
+
+def floor_from_text(text: str | None) -> int | None:
+    """Return the floor of the text that :func:`floor_to_text` returns."""
+    if text is None:
+        return None
+    return MAX_ID + 1 if text == _ABOVE_EVERY_ID else parse_id(text)
 
 
 def encode_cursor(last_id: int, descending: bool) -> str:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from feedstore.cli import output
 from feedstore.cli.options import masked
-from feedstore.ids import MAX_ID
 
 TIME = datetime(2026, 5, 1, 12, 0, tzinfo=timezone.utc)
 
@@ -120,12 +119,6 @@ def hide_rich(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_times_are_as_fine_as_they_are(time: datetime, expected: str) -> None:
     assert output.time_text(time) == expected
-
-
-def test_floors_are_texts_of_ids() -> None:
-    assert output.floor_text(None) is None
-    assert output.floor_text(255) == "00000000-0000-0000-0000-0000000000ff"
-    assert output.floor_text(MAX_ID + 1) == "100000000-0000-0000-0000-000000000000"
 
 
 @pytest.mark.parametrize(

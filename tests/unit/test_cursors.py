@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import blake2b
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedstore import Activity, ActivityRef
 from feedstore.errors import InvalidCursorError, InvalidTypeError
 from feedstore.ids import MAX_ID
 from feedstore.storage import Bounds
-from feedstore.storage.page import cursor_bounds, encode_cursor
+from feedstore.storage.page import Page, cursor_bounds, encode_cursor
 
 GOLDEN = [
     (0, True, "AQEAAAAAAAAAAAAAAAAAAAAAFlgYPLKX"),
@@ -80,3 +82,26 @@ def test_a_long_text_is_not_shown_whole() -> None:
     with pytest.raises(InvalidCursorError) as caught:
         cursor_bounds("A" * 100_000, True)
     assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("floor", [None, 0, 255, MAX_ID, MAX_ID + 1])
+@pytest.mark.parametrize("item", [Activity("ann", "login"), ActivityRef(7)], ids=["activity", "reference"])
+def test_a_page_comes_back_from_json(item: Activity | ActivityRef, floor: int | None) -> None:
+    page = Page([item], None, False, floor)
+    document = json.loads(json.dumps(page.to_dict()))
+    assert document["items"] == [item.to_dict()]
+    assert Page.from_dict(document, type(item).from_dict) == page
+
+
+def test_a_floor_has_the_form_of_an_id() -> None:
+    floors = [Page([], "cursor", False, floor).to_dict()["floor"] for floor in (None, 255, MAX_ID + 1)]
+    assert floors == [None, "00000000-0000-0000-0000-0000000000ff", "100000000-0000-0000-0000-000000000000"]
+
+
+def test_a_mapping_that_is_no_page_is_refused() -> None:
+    refused: tuple[Any, ...] = ({}, [], {"items": []}, {**Page([], None, True, None).to_dict(), "more": 1})
+    for wrong in refused:
+        with pytest.raises(InvalidTypeError, match="items, next_cursor"):
+            Page.from_dict(wrong, Activity.from_dict)
+    with pytest.raises(InvalidTypeError, match="with an id"):
+        ActivityRef.from_dict({})

@@ -191,6 +191,9 @@ def test_what_json_carries_comes_back_whole() -> None:
     assert Activity.from_dict(activity.to_dict()) == activity
     assert Activity.from_dict({"actor": "ann", "verb": "like", "object": "photo:7", "time": TIME}) == like()
     assert Activity.from_dict({**like().to_dict(), "time": "2026-01-01T12:30:15.123456Z"}) == like()
+    with_sentence = activity.to_dict(lambda one: f"{one.actor} liked it")
+    assert with_sentence == {**activity.to_dict(), "sentence": "ann liked it"}
+    assert Activity.from_dict(with_sentence) == activity
     with pytest.raises(InvalidTypeError, match=r"unknown field 'colour'.*actor, verb"):
         Activity.from_dict({**like().to_dict(), "colour": 1})
     with pytest.raises(InvalidTypeError, match="lacks the field verb"):
