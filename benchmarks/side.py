@@ -43,6 +43,22 @@ class Side(ABC):
         """
 
     @abstractmethod
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        """Add activities with the payloads of :func:`~benchmarks.workloads.payload_of`. The time is not measured."""
+
+    @abstractmethod
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        """Store one activity, and deliver it with its payload to many timelines.
+
+        The side keeps the newest :data:`~benchmarks.workloads.MAX_PER_PAYLOAD` entries of the payload, and trims each
+        timeline. If the activity is new in a timeline, the side adds it to the timelines whose keys end in one of the
+        suffixes ``companions``. It removes from them the entries that it drops from the timeline. All of this is one
+        atomic step if the backend has the ability of atomic deliveries.
+        """
+
+    @abstractmethod
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         """Return the newest references of a timeline."""
 

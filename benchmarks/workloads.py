@@ -14,6 +14,10 @@ _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _VERBS = ("commit", "review", "comment", "approve", "merge")
 _PROJECTS = ("kernel", "compiler", "browser", "database")
 _TAIL_BITS = 62
+_GROUPS = 8
+
+MAX_PER_PAYLOAD = 100
+"""The limit of the benchmarks of payloads: a full timeline of 800 holds this many entries of each of its payloads."""
 
 
 def new_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
@@ -45,6 +49,15 @@ def _activity(number: int, time: datetime, choose: random.Random) -> Activity:
         time,
         {"authored": "2025-12-31T23:59:59Z", "files": choose.randrange(1, 9)} if number % 2 else None,
     )
+
+
+def payload_of(activity: Activity) -> bytes:
+    """Return the payload of an activity: 9 bytes that name its group.
+
+    Consecutive activities are in different groups, and each group gets one activity in eight.
+    """
+    number = int(str(activity.object)[-12:], 16)
+    return b"group:%03d" % (number % _GROUPS)
 
 
 def new_ids(amount: int, seed: int = 2) -> list[int]:

@@ -30,6 +30,14 @@ class Recorder(Side):
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
         raise NotImplementedError("stream_framework has no batches of several storages")
 
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        raise NotImplementedError("stream_framework has no payloads beside its activities")
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        raise NotImplementedError("stream_framework has no payloads beside its activities")
+
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         self.calls.append(("newest", key, limit))
         return []

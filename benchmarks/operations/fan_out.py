@@ -74,6 +74,58 @@ class Publish(Operation):
         return side.kept(self._timelines[::10], self._max_length), hydrated
 
 
+class PublishWithPayload(Operation):
+    """One new activity, stored and delivered with a payload to full timelines.
+
+    Each timeline keeps the newest entries of each payload, and has ``companions``, which are empty at first.
+    """
+
+    unit = "deliveries"
+
+    def __init__(
+        self, timelines: Sequence[str], max_length: int, companions: Sequence[str], calls: int, first: int
+    ) -> None:
+        self.name = f"publish_{'companions' if companions else 'payloads'}_to_{max_length}"
+        limits = f"payloads and {len(companions)} companions" if companions else "payloads"
+        self.title = f"one activity stored and delivered with {limits} to {len(timelines):,} timelines of {max_length}"
+        self.units = len(timelines)
+        self.calls: int = calls
+        self._timelines = timelines
+        self._max_length = max_length
+        self._companions = companions
+        self._first = first
+
+    @cached_property
+    def _activities(self) -> Sequence[Activity]:
+        return all_activities(self._first + self.calls)[self._first :]
+
+    def arguments(self, number: int) -> Activity:
+        return self._activities[number]
+
+    def perform(self, side: Side, arguments: Any) -> None:
+        side.publish_with_payload(arguments, self._timelines, self._max_length, self._companions)
+
+    def outcome(self, side: Side, calls: int) -> Any:
+        compared = [key + suffix for key in self._timelines[::10] for suffix in ("", *self._companions)]
+        stored = side.newest_hydrated(self._timelines[0], min(calls, self._max_length))
+        return side.kept(compared, self._max_length), stored
+
+
+class PayloadScenario(Scenario):
+    """Timelines that are full of entries with payloads, and have no entries in their companions."""
+
+    def __init__(self, timelines: int, max_length: int, calls: int) -> None:
+        self._max_length = max_length
+        self._timelines = keys(timelines)
+        with_payloads = PublishWithPayload(self._timelines, max_length, (), calls, max_length)
+        companions = (":unseen", ":unread")
+        with_companions = PublishWithPayload(self._timelines, max_length, companions, calls, max_length + calls)
+        self.operations = [with_payloads, with_companions]
+
+    def fill(self, side: Side) -> None:
+        side.add_with_payloads(self._timelines, all_activities(self._max_length))
+
+
 class FanOutScenario(Scenario):
     """Timelines that are full."""
 

@@ -16,12 +16,15 @@ from cassandra.policies import RoundRobinPolicy
 from cassandra.query import BatchStatement, BatchType, BoundStatement, PreparedStatement, tuple_factory
 
 from benchmarks.side import Side
+from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
 from feedstore.serializers import MsgpackSerializer
 
 _TIMELINES = "CREATE TABLE timelines (key text, id blob, PRIMARY KEY (key, id)) WITH CLUSTERING ORDER BY (id DESC)"
+_SAME = """CREATE TABLE same (key text, payload blob, id blob, PRIMARY KEY (key, payload, id))
+    WITH CLUSTERING ORDER BY (payload ASC, id DESC)"""
 _ACTIVITIES = "CREATE TABLE activities (slice int, shard int, id blob, data blob, PRIMARY KEY ((slice, shard), id))"
 # Some 35 minutes of ids make a slice, and each slice has four partitions.
 _SLICE_SHIFT = 101
@@ -55,7 +58,7 @@ class RawCassandraSide(Side):
         self._untrimmed: dict[str, int] = {}
         self._cluster = _cluster(hosts, port)
         self._session = self._cluster.connect(keyspace)
-        for table in (_TIMELINES, _ACTIVITIES):
+        for table in (_TIMELINES, _SAME, _ACTIVITIES):
             self._session.execute(table)
         prepare = self._session.prepare
         self._add = prepare("INSERT INTO timelines (key, id) VALUES (?, ?)")
@@ -65,6 +68,10 @@ class RawCassandraSide(Side):
         self._one = prepare("SELECT id FROM timelines WHERE key = ? AND id = ?")
         self._index = prepare("SELECT count(*) FROM timelines WHERE key = ? AND id > ?")
         self._count = prepare("SELECT count(*) FROM timelines WHERE key = ?")
+        self._add_same = prepare("INSERT INTO same (key, payload, id) VALUES (?, ?, ?)")
+        self._same = prepare("SELECT id FROM same WHERE key = ? AND payload = ?")
+        self._remove = prepare("DELETE FROM timelines WHERE key = ? AND id = ?")
+        self._remove_same = prepare("DELETE FROM same WHERE key = ? AND payload = ? AND id <= ?")
         self._add_activity = prepare("INSERT INTO activities (slice, shard, id, data) VALUES (?, ?, ?, ?)")
         self._activities = prepare("SELECT id, data FROM activities WHERE slice = ? AND shard = ? AND id IN ?")
 
@@ -97,6 +104,40 @@ class RawCassandraSide(Side):
         # Not atomic, on either side: no batch of the server's reaches a thousand partitions.
         self._write(chain(self._activity_batches([activity]), self._entry_batches(keys, [activity])))
         self._trim_due(keys, 1, max_length)
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        entries = [(payload_of(one), one.serialization_id.to_bytes(ID_BYTES, "big")) for one in activities]
+        for name in [key.encode() for key in keys]:
+            self._write(_batches(self._add, ((name, one) for _, one in entries), _ROWS_IN_A_PARTITION))
+            same = ((name, payload, one) for payload, one in entries)
+            self._write(_batches(self._add_same, same, _ROWS_IN_A_PARTITION))
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        activity_id, payload = activity.serialization_id.to_bytes(ID_BYTES, "big"), payload_of(activity)
+        present = {}
+        if companions:
+            present = dict(self._read((self._one, [key.encode(), activity_id]) for key in keys))
+        new = [key for key in keys if not present.get(key.encode())]
+        names = [key.encode() for key in keys]
+        self._write(self._activity_batches([activity]))
+        self._write(self._entry_batches([key + suffix for key in new for suffix in companions], [activity]))
+        self._write(self._entry_batches(keys, [activity]))
+        same = ((name, payload, activity_id) for name in names)
+        self._write(_batches(self._add_same, same, _ROWS_IN_A_BATCH))
+        self._drop_beyond_payload_limit(names, payload, companions)
+        self._trim_due(keys, 1, max_length)
+
+    def _drop_beyond_payload_limit(self, names: Sequence[bytes], payload: bytes, companions: Sequence[str]) -> None:
+        going = []
+        for name, rows in self._read((self._same, [name, payload]) for name in names):
+            going += [(name, one) for (one,) in rows[MAX_PER_PAYLOAD:]]
+        suffixes = [suffix.encode() for suffix in ("", *companions)]
+        removals = ((name + suffix, one) for name, one in going for suffix in suffixes)
+        self._write(_batches(self._remove, removals, _ROWS_IN_A_BATCH))
+        same = ((name, payload, one) for name, one in going)
+        self._write(_batches(self._remove_same, same, _ROWS_IN_A_BATCH))
 
     def _entry_batches(self, keys: Sequence[str], activities: Sequence[Activity]) -> Iterator[BatchStatement]:
         ids = [activity.serialization_id.to_bytes(ID_BYTES, "big") for activity in activities]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import islice
 
@@ -9,6 +10,7 @@ from sortedcontainers import SortedList
 
 from benchmarks.side import Side
 from benchmarks.traced import traced_bytes
+from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.serializers import MsgpackSerializer
@@ -26,6 +28,8 @@ class RawMemorySide(Side):
     def __init__(self) -> None:
         self._activities: dict[int, bytes] = {}
         self._timelines: dict[str, SortedList] = {}
+        self._payloads: dict[int, bytes] = {}
+        self._same: dict[str, dict[bytes, list[int]]] = {}
         self._serializer = MsgpackSerializer()
 
     def add_activities(self, activities: Sequence[Activity]) -> None:
@@ -69,6 +73,48 @@ class RawMemorySide(Side):
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
         self._activities[activity.serialization_id] = self._serializer.dumps(activity)
         self._add_one_to_many(keys, activity.serialization_id, max_length)
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        ids = [activity.serialization_id for activity in activities]
+        payloads = [payload_of(activity) for activity in activities]
+        self._payloads.update(zip(ids, payloads, strict=True))
+        for key in keys:
+            same = self._same.setdefault(key, {})
+            for activity_id, payload in zip(ids, payloads, strict=True):
+                insort(same.setdefault(payload, []), activity_id)
+            self.add_ids(key, ids)
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        activity_id, payload = activity.serialization_id, payload_of(activity)
+        self._activities[activity_id] = self._serializer.dumps(activity)
+        self._payloads[activity_id] = payload
+        timelines, same = self._timelines, self._same
+        for key in keys:
+            ids = timelines.get(key)
+            if ids is None:
+                ids, same[key] = timelines.setdefault(key, SortedList()), {}
+            if activity_id in ids:
+                continue
+            ids.add(activity_id)
+            group = same[key].setdefault(payload, [])
+            insort(group, activity_id)
+            for suffix in companions:
+                timelines.setdefault(key + suffix, SortedList()).add(activity_id)
+            if len(group) > MAX_PER_PAYLOAD:
+                dropped = group.pop(0)
+                ids.remove(dropped)
+                self._drop_from_companions(key, dropped, companions)
+            if len(ids) > max_length:
+                dropped = ids.pop(0)
+                group = same[key][self._payloads[dropped]]
+                del group[bisect_left(group, dropped)]
+                self._drop_from_companions(key, dropped, companions)
+
+    def _drop_from_companions(self, key: str, activity_id: int, companions: Sequence[str]) -> None:
+        for suffix in companions:
+            self._timelines[key + suffix].discard(activity_id)
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         ids = self._timelines.get(key)

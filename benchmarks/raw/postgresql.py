@@ -7,7 +7,9 @@ from typing import Any
 
 import psycopg
 
+from benchmarks.raw.sql_payloads import Header, SqlPayloads
 from benchmarks.side import Side
+from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
@@ -18,6 +20,8 @@ _SCHEMA = """
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, key text NOT NULL UNIQUE, length integer NOT NULL);
     CREATE TABLE entry (timeline bigint, id bytea, PRIMARY KEY (timeline, id));
     CREATE TABLE activity (id bytea PRIMARY KEY, data bytea NOT NULL);
+    CREATE TABLE payload (id bytea PRIMARY KEY, data bytea NOT NULL);
+    CREATE TABLE same (timeline bigint, payload bytea, id bytea, PRIMARY KEY (timeline, payload, id));
 """
 _ADD_ACTIVITIES = """INSERT INTO activity SELECT * FROM unnest(%b::bytea[], %b::bytea[])
     ON CONFLICT (id) DO UPDATE SET data = excluded.data"""
@@ -36,6 +40,21 @@ _DROP_OLDEST = """DELETE FROM entry WHERE ctid = ANY (ARRAY (
     SELECT ctid FROM entry WHERE entry.timeline = long.timeline ORDER BY id LIMIT long.surplus) AS oldest))"""
 _SET_LENGTHS = """UPDATE timeline SET length = changed.length
     FROM unnest(%b::bigint[], %b::bigint[]) AS changed (id, length) WHERE timeline.id = changed.id"""
+_KEYED_HEADERS = """SELECT key, timeline.id, length FROM unnest(%b::text[]) AS wanted
+    JOIN timeline ON timeline.key = wanted ORDER BY timeline.id FOR UPDATE OF timeline"""
+_ADD_PAYLOAD = "INSERT INTO payload VALUES (%b, %b) ON CONFLICT (id) DO UPDATE SET data = excluded.data"
+_ADD_SAME = "INSERT INTO same SELECT wanted, %b, %b FROM unnest(%b::bigint[]) AS wanted ON CONFLICT DO NOTHING"
+_BEYOND_PAYLOAD_LIMIT = f"""SELECT wanted, oldest.id FROM unnest(%b::bigint[]) AS wanted CROSS JOIN LATERAL (
+    SELECT id FROM same WHERE timeline = wanted AND payload = %b ORDER BY id DESC OFFSET {MAX_PER_PAYLOAD} LIMIT 1
+    ) AS oldest"""
+_OLDEST = """SELECT wanted, oldest.id FROM unnest(%b::bigint[]) AS wanted CROSS JOIN LATERAL (
+    SELECT id FROM entry WHERE timeline = wanted ORDER BY id LIMIT 1) AS oldest"""
+_DELETE_ID = """DELETE FROM entry WHERE ctid = ANY (ARRAY (
+    SELECT entry.ctid FROM unnest(%b::bigint[]) AS wanted JOIN entry ON timeline = wanted AND id = %b))
+    RETURNING timeline"""
+_DELETE_SAME = """DELETE FROM same USING unnest(%b::bigint[]) AS wanted
+    WHERE timeline = wanted AND id = %b AND payload = (SELECT data FROM payload WHERE id = %b)"""
+_LENGTHEN = "UPDATE timeline SET length = length + %b FROM unnest(%b::bigint[]) AS wanted WHERE id = wanted"
 _TIMELINE = "(SELECT id FROM timeline WHERE key = %b)"
 _NEWEST = f"SELECT id FROM entry WHERE timeline = {_TIMELINE} ORDER BY id DESC LIMIT "
 _OLDER = f"SELECT id FROM entry WHERE timeline = {_TIMELINE} AND id < %b ORDER BY id DESC LIMIT "
@@ -49,7 +68,7 @@ _BYTES = """SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
 
-class RawPostgresqlSide(Side):
+class RawPostgresqlSide(SqlPayloads, Side):
     """Integer headers that know their length, arrays in binary as parameters, one kept cursor, prepared statements.
 
     Tried and slower for the same work: text parameters (bulk add of activities 3.1 times the time), ``executemany``
@@ -116,6 +135,53 @@ class RawPostgresqlSide(Side):
         for statement, rows in ((_DROP_OLDEST, long), (_SET_LENGTHS, changed)):
             if rows:
                 self._execute(statement, ([timeline for timeline, _ in rows], [value for _, value in rows]))
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        for activity in activities:
+            activity_id = activity.serialization_id.to_bytes(ID_BYTES, "big")
+            with self._connection.transaction():
+                timelines = [timeline for timeline, _ in self.keyed_headers(keys).values()]
+                new = self.insert(activity_id, timelines)
+                self.insert_same(activity_id, payload_of(activity), new)
+                self.lengthen(1, new)
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        activity_id = activity.serialization_id.to_bytes(ID_BYTES, "big")
+        with self._connection.transaction():
+            self._execute(_ADD_ACTIVITIES, ([activity_id], [self._serializer.dumps(activity)]))
+            self.deliver_with_payload(activity_id, payload_of(activity), keys, max_length, companions)
+
+    def keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
+        rows = self._execute(_KEYED_HEADERS, (keys,)).fetchall()
+        if len(rows) < len(keys):
+            self._execute(_NEW_HEADERS, (keys,))
+            rows = self._execute(_KEYED_HEADERS, (keys,)).fetchall()
+        return {key: (timeline, length) for key, timeline, length in rows}
+
+    def insert(self, activity_id: bytes, timelines: list[int]) -> list[int]:
+        rows = self._execute(f"{_ADD_TO_MANY} RETURNING timeline", (timelines, [activity_id])).fetchall()
+        return [timeline for (timeline,) in rows]
+
+    def insert_same(self, activity_id: bytes, payload: bytes, timelines: list[int]) -> None:
+        self._execute(_ADD_PAYLOAD, (activity_id, payload))
+        self._execute(_ADD_SAME, (payload, activity_id, timelines))
+
+    def beyond_payload_limit(self, payload: bytes, timelines: list[int]) -> Iterable[tuple[int, bytes]]:
+        return self._execute(_BEYOND_PAYLOAD_LIMIT, (timelines, payload)).fetchall()
+
+    def oldest(self, timelines: list[int]) -> Iterable[tuple[int, bytes]]:
+        return self._execute(_OLDEST, (timelines,)).fetchall()
+
+    def delete(self, activity_id: bytes, timelines: list[int]) -> list[int]:
+        return [timeline for (timeline,) in self._execute(_DELETE_ID, (timelines, activity_id)).fetchall()]
+
+    def delete_same(self, activity_id: bytes, timelines: list[int]) -> None:
+        self._execute(_DELETE_SAME, (timelines, activity_id, activity_id))
+
+    def lengthen(self, more: int, timelines: list[int]) -> None:
+        self._execute(_LENGTHEN, (more, timelines))
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         return _references(self._execute(f"{_NEWEST}{limit}", (key,)).fetchall())

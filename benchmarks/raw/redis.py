@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import redis
 
 from benchmarks.side import Side
+from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
@@ -33,6 +35,44 @@ _PUBLISH = """
         call('ZREMRANGEBYRANK', KEYS[i], '0', surplus)
     end
 """
+_PAYLOADS = "payloads"
+_PUBLISH_WITH_PAYLOAD = f"""
+    local call, id, payload, payloads = redis.call, ARGV[2], ARGV[4], {{}}
+    local surplus, most = string.format('%d', -(ARGV[1] + 1)), '{-(MAX_PER_PAYLOAD + 1)}'
+    call('HSET', KEYS[1], id, ARGV[3])
+    call('HSET', KEYS[2], id, payload)
+    local function drop_from_companions(key, dropped)
+        for i = 5, #ARGV do
+            call('ZREM', key .. ARGV[i], unpack(dropped))
+        end
+    end
+    for i = 3, #KEYS do
+        local key = KEYS[i]
+        if call('ZADD', key, '0', id) == 1 then
+            local same = key .. '=' .. payload
+            call('ZADD', same, '0', id)
+            for j = 5, #ARGV do
+                call('ZADD', key .. ARGV[j], '0', id)
+            end
+            local dropped = call('ZRANGE', same, '0', most)
+            if dropped[1] then
+                call('ZREM', same, unpack(dropped))
+                call('ZREM', key, unpack(dropped))
+                drop_from_companions(key, dropped)
+            end
+            dropped = call('ZRANGE', key, '0', surplus)
+            if dropped[1] then
+                call('ZREM', key, unpack(dropped))
+                for j = 1, #dropped do
+                    local one = dropped[j]
+                    payloads[one] = payloads[one] or call('HGET', KEYS[2], one)
+                    call('ZREM', key .. '=' .. payloads[one], one)
+                end
+                drop_from_companions(key, dropped)
+            end
+        end
+    end
+"""
 _NEWEST_HYDRATED = """
     local ids = redis.call('ZREVRANGE', KEYS[1], 0, ARGV[1] - 1)
     return {ids, redis.call('HMGET', KEYS[2], unpack(ids))}
@@ -55,6 +95,7 @@ class RawRedisSide(Side):
         self._connection = self._client.connection_pool.get_connection()
         self._fan_out = self._load(_FAN_OUT)
         self._publish = self._load(_PUBLISH)
+        self._publish_with_payload = self._load(_PUBLISH_WITH_PAYLOAD)
         self._newest_hydrated = self._load(_NEWEST_HYDRATED)
 
     def _load(self, script: str) -> str:
@@ -91,6 +132,25 @@ class RawRedisSide(Side):
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
         activity_id, data = activity.serialization_id.to_bytes(ID_BYTES, "big"), self._serializer.dumps(activity)
         self._ask("EVALSHA", self._publish, len(keys) + 1, _ACTIVITIES, *keys, max_length, activity_id, data)
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        by_payload: defaultdict[bytes, list[object]] = defaultdict(list)
+        for activity in activities:
+            activity_id, payload = activity.serialization_id.to_bytes(ID_BYTES, "big"), payload_of(activity)
+            self._ask("HSET", _PAYLOADS, activity_id, payload)
+            by_payload[payload] += (0, activity_id)
+        for key in keys:
+            for payload, scored in by_payload.items():
+                self._ask("ZADD", key, *scored)
+                self._ask("ZADD", f"{key}=".encode() + payload, *scored)
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        touched = (_ACTIVITIES, _PAYLOADS, *keys)
+        activity_id, data = activity.serialization_id.to_bytes(ID_BYTES, "big"), self._serializer.dumps(activity)
+        arguments = (max_length, activity_id, data, payload_of(activity), *companions)
+        self._ask("EVALSHA", self._publish_with_payload, len(touched), *touched, *arguments)
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         from_bytes = int.from_bytes

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
+from benchmarks.raw.sql_payloads import Header, SqlPayloads
 from benchmarks.side import Side
 from benchmarks.sqlite_file import stored_bytes
+from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
@@ -24,6 +26,8 @@ _SCHEMA = """
     CREATE TABLE timeline (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, length INTEGER NOT NULL);
     CREATE TABLE entry (timeline INTEGER, id BLOB, PRIMARY KEY (timeline, id)) WITHOUT ROWID;
     CREATE TABLE activity (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE payload (id BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE same (timeline INTEGER, payload BLOB, id BLOB, PRIMARY KEY (timeline, payload, id)) WITHOUT ROWID;
 """
 _ROWS_A_STATEMENT = 250
 _HEADERS = """SELECT timeline.id, timeline.length FROM json_each(?) AS wanted
@@ -37,6 +41,17 @@ _ADD_IDS_TO_MANY = f"""INSERT OR IGNORE INTO entry WITH RECURSIVE {_CUT_IDS}
 _ADD_ID_TO_MANY = "INSERT OR IGNORE INTO entry SELECT value, ?1 FROM json_each(?2)"
 _DROP_OLDEST = """DELETE FROM entry WHERE timeline = ?1
     AND id <= (SELECT id FROM entry WHERE timeline = ?1 ORDER BY id LIMIT 1 OFFSET ?2 - 1)"""
+_KEYED_HEADERS = """SELECT timeline.key, timeline.id, timeline.length FROM json_each(?) AS wanted
+    JOIN timeline ON timeline.key = wanted.value ORDER BY timeline.id"""
+_ADD_SAME = "INSERT OR IGNORE INTO same SELECT value, ?1, ?2 FROM json_each(?3)"
+_BEYOND_PAYLOAD_LIMIT = f"""SELECT timeline, id FROM (SELECT value AS timeline, (
+    SELECT id FROM same WHERE timeline = value AND payload = ?1 ORDER BY id DESC LIMIT 1 OFFSET {MAX_PER_PAYLOAD}
+    ) AS id FROM json_each(?2)) WHERE id IS NOT NULL"""
+_OLDEST = "SELECT value, (SELECT id FROM entry WHERE timeline = value ORDER BY id LIMIT 1) FROM json_each(?)"
+_DELETE_ID = "DELETE FROM entry WHERE id = ?1 AND timeline IN (SELECT value FROM json_each(?2)) RETURNING timeline"
+_DELETE_SAME = """DELETE FROM same WHERE id = ?1 AND payload = (SELECT data FROM payload WHERE id = ?1)
+    AND timeline IN (SELECT value FROM json_each(?2))"""
+_LENGTHEN = "UPDATE timeline SET length = length + ?1 WHERE id IN (SELECT value FROM json_each(?2))"
 _NEWEST = """SELECT entry.id FROM timeline JOIN entry ON entry.timeline = timeline.id
     WHERE timeline.key = ? ORDER BY entry.id DESC LIMIT ?"""
 _OLDER = """SELECT entry.id FROM timeline JOIN entry ON entry.timeline = timeline.id
@@ -49,7 +64,7 @@ _INDEX_OF = """SELECT (SELECT count(*) FROM entry AS newer WHERE newer.timeline 
     FROM timeline JOIN entry ON entry.timeline = timeline.id WHERE timeline.key = ?1 AND entry.id = ?2"""
 
 
-class RawSqliteSide(Side):
+class RawSqliteSide(SqlPayloads, Side):
     """Integer headers that know their length, two-column keys without rowids, several rows a statement.
 
     Tried and slower for the same work: ``executemany`` of one row each (bulk add of entries 2.8 times the time, of
@@ -133,6 +148,56 @@ class RawSqliteSide(Side):
             self._connection.executemany(_DROP_OLDEST, drops)
         if changed:
             self._connection.executemany("UPDATE timeline SET length = ? WHERE id = ?", changed)
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        for activity in activities:
+            activity_id = _joined([activity.serialization_id])
+            with self._transaction():
+                timelines = [timeline for timeline, _ in self.keyed_headers(keys).values()]
+                new = self.insert(activity_id, timelines)
+                self.insert_same(activity_id, payload_of(activity), new)
+                self.lengthen(1, new)
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        activity_id, data = _joined([activity.serialization_id]), self._serializer.dumps(activity)
+        with self._transaction():
+            self._replace_activities([(activity_id, data)])
+            self.deliver_with_payload(activity_id, payload_of(activity), keys, max_length, companions)
+
+    def keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
+        wanted = json.dumps(keys)
+        rows = self._execute(_KEYED_HEADERS, (wanted,)).fetchall()
+        if len(rows) < len(keys):
+            self._execute(_NEW_HEADERS, (wanted,))
+            rows = self._execute(_KEYED_HEADERS, (wanted,)).fetchall()
+        return {key: (timeline, length) for key, timeline, length in rows}
+
+    def insert(self, activity_id: bytes, timelines: list[int]) -> list[int]:
+        return self._timelines(f"{_ADD_ID_TO_MANY} RETURNING timeline", activity_id, timelines)
+
+    def insert_same(self, activity_id: bytes, payload: bytes, timelines: list[int]) -> None:
+        self._execute("REPLACE INTO payload VALUES (?, ?)", (activity_id, payload))
+        self._execute(_ADD_SAME, (payload, activity_id, json.dumps(timelines)))
+
+    def beyond_payload_limit(self, payload: bytes, timelines: list[int]) -> Iterable[tuple[int, bytes]]:
+        return self._execute(_BEYOND_PAYLOAD_LIMIT, (payload, json.dumps(timelines))).fetchall()
+
+    def oldest(self, timelines: list[int]) -> Iterable[tuple[int, bytes]]:
+        return self._execute(_OLDEST, (json.dumps(timelines),)).fetchall()
+
+    def delete(self, activity_id: bytes, timelines: list[int]) -> list[int]:
+        return self._timelines(_DELETE_ID, activity_id, timelines)
+
+    def delete_same(self, activity_id: bytes, timelines: list[int]) -> None:
+        self._execute(_DELETE_SAME, (activity_id, json.dumps(timelines)))
+
+    def lengthen(self, more: int, timelines: list[int]) -> None:
+        self._execute(_LENGTHEN, (more, json.dumps(timelines)))
+
+    def _timelines(self, statement: str, activity_id: bytes, timelines: list[int]) -> list[int]:
+        return [timeline for (timeline,) in self._execute(statement, (activity_id, json.dumps(timelines))).fetchall()]
 
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         rows = self._execute(_NEWEST, (key, limit)).fetchall()

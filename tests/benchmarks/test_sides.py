@@ -14,7 +14,7 @@ from benchmarks.raw.memory import RawMemorySide
 from benchmarks.run import Disagreement, operation_names, run
 from benchmarks.side import Side
 from benchmarks.table import LABORATORIES, Laboratory, MemoryLaboratory
-from benchmarks.workloads import all_activities
+from benchmarks.workloads import MAX_PER_PAYLOAD, all_activities, payload_of
 from feedstore import Activity, ActivityRef
 from postgresql_programs import URL_VARIABLE
 from servers.cassandra_configuration import FAST, SHORT_LIVED
@@ -102,6 +102,29 @@ def test_publishing_stores_the_activity_and_delivers_it(sides: list[Side]) -> No
         }
         assert side.newest_hydrated("full", 10) == list(activities[:49:-1])
         assert side.newest_hydrated("new", 10) == list(activities[:49:-1])
+
+
+def test_a_delivery_with_a_payload_keeps_the_newest_of_it_in_timelines_and_companions(sides: list[Side]) -> None:
+    activities = all_activities(1000)
+    groups = sorted({payload_of(activity) for activity in activities})
+    assert {len(group) for group in groups} == {9}
+    first = [activity for activity in activities if payload_of(activity) == groups[0]]
+    for side in sides:
+        side.add_with_payloads(["feed"], [*activities[1:5], *first[:MAX_PER_PAYLOAD]])
+        for activity in (*first[MAX_PER_PAYLOAD:110], first[109]):
+            side.publish_with_payload(activity, ["feed"], 1000, [":a", ":b"])
+        assert side.ids(["feed"]) == {"feed": newest_first([*activities[1:5], *first[10:110]])}
+        assert side.ids(["feed:a", "feed:b"]) == dict.fromkeys(["feed:a", "feed:b"], newest_first(first[100:110]))
+        assert side.newest_hydrated("feed", 10) == first[109:99:-1]
+
+
+def test_a_trim_reaches_the_companions(sides: list[Side]) -> None:
+    activities = all_activities(30)
+    for side in sides:
+        side.add_with_payloads(["feed"], activities[:10])
+        for activity in activities[10:]:
+            side.publish_with_payload(activity, ["feed"], 15, [":a"])
+        assert side.kept(["feed", "feed:a"], 15) == dict.fromkeys(["feed", "feed:a"], newest_first(activities[15:]))
 
 
 def test_reads_return_the_same_objects(sides: list[Side]) -> None:
