@@ -33,6 +33,7 @@ _ROWS_IN_A_BATCH = 200
 # Of one partition: the server puts them together into one write, which no limit of batches is for.
 _ROWS_IN_A_PARTITION = 1000
 _AT_ONCE = 4
+_KEYS_A_REQUEST = 25
 _SECONDS = 60
 
 
@@ -66,10 +67,11 @@ class RawCassandraSide(Side):
         self._newest = prepare("SELECT id FROM timelines WHERE key = ? LIMIT ?")
         self._older = prepare("SELECT id FROM timelines WHERE key = ? AND id < ? LIMIT ?")
         self._one = prepare("SELECT id FROM timelines WHERE key = ? AND id = ?")
+        self._holders = prepare("SELECT key FROM timelines WHERE key IN ? AND id = ?")
         self._index = prepare("SELECT count(*) FROM timelines WHERE key = ? AND id > ?")
         self._count = prepare("SELECT count(*) FROM timelines WHERE key = ?")
         self._add_same = prepare("INSERT INTO same (key, payload, id) VALUES (?, ?, ?)")
-        self._same = prepare("SELECT id FROM same WHERE key = ? AND payload = ?")
+        self._same = prepare("SELECT key, id FROM same WHERE key IN ? AND payload = ?")
         self._remove = prepare("DELETE FROM timelines WHERE key = ? AND id = ?")
         self._remove_same = prepare("DELETE FROM same WHERE key = ? AND payload = ? AND id <= ?")
         self._add_activity = prepare("INSERT INTO activities (slice, shard, id, data) VALUES (?, ?, ?, ?)")
@@ -116,11 +118,10 @@ class RawCassandraSide(Side):
         self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
     ) -> None:
         activity_id, payload = activity.serialization_id.to_bytes(ID_BYTES, "big"), payload_of(activity)
-        present = {}
-        if companions:
-            present = dict(self._read((self._one, [key.encode(), activity_id]) for key in keys))
-        new = [key for key in keys if not present.get(key.encode())]
         names = [key.encode() for key in keys]
+        asked = ((self._holders, [some, activity_id]) for some in _parts(names)) if companions else ()
+        present = {row[0] for _, rows in self._read(asked) for row in rows}
+        new = [key for key in keys if key not in present]
         self._write(self._activity_batches([activity]))
         self._write(self._entry_batches([key + suffix for key in new for suffix in companions], [activity]))
         self._write(self._entry_batches(keys, [activity]))
@@ -130,9 +131,11 @@ class RawCassandraSide(Side):
         self._trim_due(keys, 1, max_length)
 
     def _drop_beyond_payload_limit(self, names: Sequence[bytes], payload: bytes, companions: Sequence[str]) -> None:
-        going = []
-        for name, rows in self._read((self._same, [name, payload]) for name in names):
-            going += [(name, one) for (one,) in rows[MAX_PER_PAYLOAD:]]
+        ids: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for _, rows in self._read((self._same, [some, payload]) for some in _parts(names)):
+            for name, one in rows:
+                ids[name.encode()].append(one)
+        going = [(name, one) for name, same in ids.items() for one in sorted(same)[:-MAX_PER_PAYLOAD]]
         suffixes = [suffix.encode() for suffix in ("", *companions)]
         removals = ((name + suffix, one) for name, one in going for suffix in suffixes)
         self._write(_batches(self._remove, removals, _ROWS_IN_A_BATCH))
@@ -259,9 +262,13 @@ def _partition(activity_id: int) -> tuple[bytes, bytes]:
 
 
 def _blobs(values: Sequence[bytes]) -> bytes:
-    """Return a list of ids as the protocol has it: its length, and each value behind its own."""
-    length = ID_BYTES.to_bytes(4, "big")
-    return b"".join([len(values).to_bytes(4, "big"), *(length + value for value in values)])
+    """Return a list in the protocol's form: its length, and each value after the value's own length."""
+    return b"".join([len(values).to_bytes(4, "big"), *(len(value).to_bytes(4, "big") + value for value in values)])
+
+
+def _parts(names: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield lists of keys, each for one request."""
+    return (_blobs(names[first : first + _KEYS_A_REQUEST]) for first in range(0, len(names), _KEYS_A_REQUEST))
 
 
 def _batches(statement: PreparedStatement, rows: Iterable[tuple[bytes, ...]], length: int) -> Iterator[BatchStatement]:
