@@ -1,4 +1,4 @@
-"""Where a Cassandra lies."""
+"""The address of a Cassandra cluster: its URL, parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PORT = 9042
 
 @dataclass(frozen=True)
 class Address:
-    """The first nodes of a cluster, the keyspace, who asks, and the options that stood in the query.
+    """The contact points of a cluster, the keyspace, the credentials, and the options of the URL's query.
 
     ``label`` is for messages: the places without user and password.
     """
@@ -32,21 +32,24 @@ class Address:
 def parse_address(url: str) -> Address:
     """Return the address that a URL describes. Every part may be percent-encoded.
 
-    Raises what :meth:`ServerUrl.parse` does; no message holds a password.
+    It raises the errors of :meth:`ServerUrl.parse`. No message holds a password.
     """
     parts = ServerUrl.parse(url, _FORM)
     places = parts.places(_PORT)
     keyspace = check_keyspace(parts.path)
     if len(parts.credentials) == 1:
-        raise InvalidValueError(f"credentials are a name and a password, both in the URL: {_FORM.forms}")
+        raise InvalidValueError(f"a Cassandra URL has both a user name and a password, or neither: {_FORM.forms}")
     return Address(places, keyspace, parts.credentials, f"{SCHEME}://{text_of_places(places)}/{keyspace}", parts.query)
 
 
 def check_keyspace(keyspace: object) -> str:
-    """Return the name of a keyspace, or raise unless it is one: a letter, and up to 47 letters, digits and _."""
+    """Return the name of a keyspace.
+
+    It raises InvalidValueError unless the name is a letter with up to 47 letters, digits and _ after it.
+    """
     if not isinstance(keyspace, str) or not _KEYSPACE.fullmatch(keyspace):
         raise InvalidValueError(
-            f"the keyspace {shown(keyspace)} is not a letter and up to 47 letters, digits and _; the URL is "
-            f"{_FORM.forms}"
+            f"the keyspace {shown(keyspace)} must begin with a letter, with up to 47 letters, digits and _ after it; "
+            f"the URL is {_FORM.forms}"
         )
     return keyspace

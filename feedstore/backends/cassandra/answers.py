@@ -1,4 +1,4 @@
-"""Waiting for the answer to a request."""
+"""The answer to a request that was sent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 
 class Answer:
-    """The answer to a request that was sent, which one thread waits for.
+    """The answer to a request that was sent. One thread waits for it.
 
-    The driver's own way waits for a condition. A signal handler that raises while it is released leaves it locked, and
-    the driver's event loop, which all answers come through, would wait for it without end. Here nothing is locked.
+    The driver's own ``result()`` waits for a condition variable. If a signal handler raises while that thread releases
+    the condition, its lock stays taken, and the driver's event loop waits for the lock for ever. A queue has no such
+    lock.
     """
 
     __slots__ = ("_arrived", "future")
@@ -21,8 +22,8 @@ class Answer:
         future.add_callbacks(self._arrived.put, self._arrived.put)
 
     def result(self) -> Any:
-        """Wait for the answer and return it, or raise what went wrong. It ends when the request's time is up."""
+        """Wait for the answer and return it, or raise its error. The wait ends with the timeout of the request."""
         self._arrived.get()
-        # A second call finds the answer there.
+        # A second call must not wait.
         self._arrived.put(None)
         return self.future.result()

@@ -1,4 +1,4 @@
-"""What an atomic batch does to a timeline before it trims it: the trim must reckon with what is not yet written."""
+"""Changes of a timeline in an atomic batch. A later trim in the batch applies them to the entries that it reads."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Removed(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Everything up to an id was dropped by a trim."""
+    """A trim dropped all entries up to an id."""
 
     highest: int
 
 
 class Deleted(NamedTuple):
-    """The timeline was deleted, and an epoch began."""
+    """The timeline was deleted, and a new epoch began."""
 
     epoch: int
 
@@ -34,12 +34,12 @@ Change = Added | Removed | Dropped | Deleted
 
 
 def most_removed(changes: Collection[Change]) -> int:
-    """Return how many entries changes may have removed one by one."""
+    """Return the number of entries that removals of single entries may have removed."""
     return sum(len(change.ids) for change in changes if isinstance(change, Removed))
 
 
 def applied(ids: Collection[int], epoch: int, changes: Collection[Change]) -> tuple[list[int], int]:
-    """Return the newest ids of a timeline, newest first, and its epoch, as they are after changes in their order."""
+    """Apply changes, in their order, to a timeline's newest ids and epoch. Return both, with the ids newest first."""
     present = set(ids)
     for change in changes:
         if isinstance(change, Added):

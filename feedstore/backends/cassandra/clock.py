@@ -1,4 +1,4 @@
-"""Timestamps of writes: the client's, in microseconds, and strictly increasing in a process."""
+"""The clock of writes: timestamps of the client in microseconds, strictly increasing in a process."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _LONGEST_WAIT = 100_000
 
 
 class Clock:
-    """Gives each write a timestamp of its own: the time, or one more than the last where the time has not moved on.
+    """A clock that returns each timestamp once: the time, or the last timestamp plus one if that is later.
 
-    Cassandra keeps the write with the highest timestamp. Of two with the same one a deletion wins, so an entry that is
-    added again at the timestamp of the trim before it would stay invisible.
+    Cassandra keeps the write with the highest timestamp. If a deletion has the same timestamp as another write, the
+    deletion wins: an entry that is added again at the timestamp of an earlier trim would stay invisible.
     """
 
     def __init__(self) -> None:
         self._last = 0
-        # One for each process: that of the process above may be held by a thread that the fork has left behind.
+        # One lock for each process: a thread of the parent may have held the parent's lock at the fork.
         self._locks: dict[int, threading.Lock] = {}
 
     def next(self) -> int:
-        """Return a timestamp above all that this process has given out."""
+        """Return a timestamp above all earlier ones of this process."""
         process = os.getpid()
         lock = self._locks.get(process) or self._locks.setdefault(process, threading.Lock())
         now = time.time_ns() // 1000
@@ -33,11 +33,11 @@ class Clock:
             return self._last
 
     def wait_for_next_millisecond(self) -> None:
-        """Return in a later millisecond than every timestamp that was given out before.
+        """Wait until a millisecond begins that is later than every earlier timestamp of this process.
 
         Servers date a lightweight transaction by their own clocks, in whole milliseconds. In the millisecond of an
-        earlier write it would count as the older of the two, and be applied without being visible. Waits for a tenth of
-        a second at most, also if the time was set back.
+        earlier write, the transaction would count as older than that write: it would be applied, but invisible. The
+        wait takes at most a tenth of a second, also if the time was set back.
         """
         now = time.time_ns() // 1000
         end = min((self.next() // _MILLISECOND + 1) * _MILLISECOND, now + _LONGEST_WAIT)
@@ -47,5 +47,5 @@ class Clock:
 
 @cache
 def process_clock() -> Clock:
-    """Return the clock that all backends of a process share: a trim by one and an add by another are in order, too."""
+    """Return the clock that all backends of a process share, so that the writes of different backends are in order."""
     return Clock()

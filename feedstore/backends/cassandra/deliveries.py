@@ -1,4 +1,4 @@
-"""Deliveries with limits: the reads that they need before they write, and the writes that follow."""
+"""Deliveries with limits: their reads, and the writes that follow from them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from feedstore.storage.deliveries import Limits
 
 KEYS_A_REQUEST = 25
 IDS_A_REQUEST = 100
-# The servers search a timeline for each of up to so many payloads. For more of them it is read once as a whole.
+# For up to this many payloads, the servers search each timeline for each payload. For more payloads, the whole timeline
+# is read once.
 _MOST_SEARCHES = 4
 
 Group = tuple[Sequence[str], Mapping[int, bytes]]
-"""The timelines that get the same entries, and those entries."""
+"""The keys of timelines that get the same entries, and those entries by id."""
 
 
 class Plan(NamedTuple):
     """The writes of deliveries with limits.
 
-    ``companions`` are carried out before ``timelines``: if a failure lies between them, a repeated delivery still finds
-    the entry absent from the timeline, and adds it to the companions again. ``filled`` holds the number of entries that
-    each companion gets.
+    Attributes:
+        companions: The writes to companions. Send them before ``timelines``: if the delivery fails in between, a
+            repeated delivery still finds the entry absent from the timeline, and adds it to the companions again.
+        timelines: The writes to timelines.
+        filled: The number of entries that each companion gets, by its partition key.
     """
 
     companions: list[Write]
@@ -51,9 +54,20 @@ def groups_of(deliveries: Mapping[str, Mapping[int, bytes]]) -> list[Group]:
 
 
 def planned(store: Store, prefix: str, groups: Sequence[Group], limits: Limits) -> Plan:
-    """Read what the limits need, concurrently for all timelines, and return the writes.
+    """Read the state of the timelines that the limits depend on, and return the writes.
 
-    Removals have a timestamp from before the read. An entry that another process adds meanwhile is newer, and stays.
+    Removals have a timestamp from before the read. An entry that another process adds during the read is newer, and
+    stays.
+
+    Args:
+        store: The store.
+        prefix: The first part of the timelines' partition keys.
+        groups: The timelines and their entries.
+        limits: ``max_per_payload`` and ``companions`` of the delivery.
+
+    Returns:
+        The plan of writes. The reads are concurrent: one request for each 25 timelines with the same entries and 100
+        ids, and one for each 25 timelines and payload.
     """
     removed_at = bigint_value(store.clock.next())
     named = [([(prefix + key).encode() for key in keys], _with_bytes(serialized)) for keys, serialized in groups]
@@ -67,7 +81,7 @@ def planned(store: Store, prefix: str, groups: Sequence[Group], limits: Limits) 
 
 
 class _Writer:
-    """Puts the writes of deliveries together."""
+    """The writer of plans: it collects the writes of deliveries, one timeline at a time."""
 
     def __init__(self, store: Store, limits: Limits, removed_at: bytes) -> None:
         self.plan = Plan([], [], {})
@@ -96,7 +110,10 @@ class _Writer:
     def _surplus(
         self, name: bytes, entries: Mapping[bytes, bytes], by_payload: Mapping[bytes, set[bytes]], found: _Found
     ) -> set[bytes]:
-        """Return the ids beyond the newest of each payload. An id that is there under another payload changes it."""
+        """Return the ids beyond the newest of each payload.
+
+        If the timeline holds a delivered id under another payload, the delivery changes the payload.
+        """
         surplus: set[bytes] = set()
         for payload, delivered in by_payload.items():
             kept = found.by_payload.get((name, payload), set()) - entries.keys()
@@ -146,7 +163,7 @@ def _payload_requests(store: Store, named: Sequence[tuple[list[bytes], Mapping[b
 def _ids_by_payload(pages: Sequence[Rows]) -> dict[tuple[bytes, bytes], set[bytes]]:
     found: dict[tuple[bytes, bytes], set[bytes]] = {}
     for name, one, data in chain.from_iterable(pages):
-        # A timeline that is empty but for its floor is one row without an id.
+        # An empty timeline with a floor is one row without an id.
         if one is not None and data:
             stored_id(one, "a timeline")
             found.setdefault((name.encode(), data), set()).add(one)

@@ -1,9 +1,9 @@
-"""The directory: which timelines, and which slices of activities, a namespace has.
+"""The directory: the names of a namespace's timelines, and of its slices of activities.
 
-A name is put there before or with the first write under it, and again by a process that still writes under it ten
-minutes later, or that finds the directory emptied or restored: each write sees to that. It stays when what it names
-becomes empty: readers check whether anything is there. A flush removes the names that no process holds a lease on,
-with one range tombstone for each of the directory's partitions.
+The first write under a name registers the name, before the write or together with it. A process that still writes under
+it after ten minutes registers it again. A process also registers its names again if it finds the directory emptied or
+restored. A name stays when its timeline or slice becomes empty, so readers check whether there are rows. A flush
+removes the names that no process holds a lease on, with one range tombstone for each partition of the directory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _Item = TypeVar("_Item")
 
 
 class Directory:
-    """The names of one kind in one namespace, in ``buckets`` partitions; those of a single one come in order."""
+    """The names of one kind in one namespace, in ``buckets`` partitions. A directory with one partition is ordered."""
 
     def __init__(self, store: Store, namespace: str, kind: str, buckets: int = DIRECTORY_BUCKETS) -> None:
         self._store = store
@@ -41,10 +41,16 @@ class Directory:
         self._buckets = buckets
 
     def write_with(self, transaction: Transaction, names: Sequence[bytes], writes: Iterable[Write]) -> None:
-        """Carry writes out, and see to it that the directory has the names they are about; in a batch, before it.
+        """Send writes together with the names that they write under. In a batch, names without a lease go before it.
 
-        A few names go along with every write. Of many those go along that this process has not put there of late; for
-        the others it reads one name along, which shows whether the tables were emptied or restored meanwhile.
+        Up to four names are registered with every write. Of more names, only those without a lease are registered. For
+        the others, one name is read concurrently: if it is absent, the tables were emptied or restored, and all names
+        are registered again.
+
+        Args:
+            transaction: The transaction that the writes join.
+            names: The names.
+            writes: The writes.
         """
         lapsed = self._leases.lapsed(self._namespace, self._kind, names)
         if isinstance(transaction, CassandraTransaction):
@@ -82,7 +88,7 @@ class Directory:
         self._register(names, ())
 
     def _asked_whether_whole(self) -> Callable[[], bool]:
-        """Ask for the name that this process put there last, and return what waits for the answer."""
+        """Ask for the name that this process registered last. Return a function that waits for the answer."""
         newest = self._leases.newest(self._namespace, self._kind)
         if newest is None:
             return bool
@@ -111,7 +117,7 @@ class Directory:
 
     @property
     def _space(self) -> tuple[bytes, ...]:
-        """What all partitions have in common."""
+        """The first columns of the partition key, which all partitions have in common."""
         return self._namespace.encode(), self._kind.encode()
 
     def names(self) -> Iterator[Sequence[bytes]]:
@@ -133,8 +139,9 @@ class Directory:
         return self._store.statements.select_names, [*self._space, some, after, int_value(_MOST_A_TRIP)]
 
     def names_between(self, names: KeyRange, descending: bool) -> Iterator[Sequence[bytes]]:
-        """Yield the names of a range in order, in chunks of 1,000: one round trip for each. The directory must have one
-        partition.
+        """Yield the names of a range in order, in chunks of 1,000, with one round trip for each chunk.
+
+        The directory must have one partition.
         """
         statements = self._store.statements
         statement = statements.select_names_descending if descending else statements.select_names_between
@@ -148,9 +155,10 @@ class Directory:
             names = names.after(found[-1], descending)
 
     def forget(self, transaction: Transaction) -> None:
-        """Take out the names that were put there long ago, once what they name was deleted.
+        """Remove the names that were registered at least two leases ago, after the rows under them were deleted.
 
-        An atomic batch leaves them: it may yet be refused, and readers pass over the names of what is empty.
+        An atomic batch leaves the names in place: the batch may still be refused, and readers skip the names of empty
+        timelines and slices.
         """
         if isinstance(transaction, CassandraTransaction) and transaction.is_atomic:
             return

@@ -1,6 +1,6 @@
-"""The border: what cassandra-driver raises, as feedstore's errors.
+"""The translation of cassandra-driver's errors into feedstore's errors.
 
-The driver's texts name nodes, tables and users, never a password.
+The driver's messages name nodes, tables and users, never a password.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from feedstore.errors import (
 )
 
 DRIVER_ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage)
-"""Everything that the driver raises on purpose."""
+"""The base classes of all errors that the driver raises on purpose."""
 
 _UNAVAILABLE = (
     Unavailable,
@@ -52,24 +52,24 @@ _GONE = ("unconfigured table", "does not exist")
 
 
 def translated(error: Exception, label: str) -> FeedstoreError:
-    """Return feedstore's error for a driver's; ``label`` says which store."""
+    """Return feedstore's error for an error of the driver's. ``label`` names the store in the message."""
     inner = _innermost(error)
     message = f"{label}: {_text(inner)}"
     if isinstance(inner, AuthenticationFailed):
         return StorageError(f"{message}; pass the right credentials in the URL")
     if _is_gone(inner):
-        return MissingSchemaError(f"{message}; the keyspace or feedstore's tables in it are gone")
+        return MissingSchemaError(f"{message}; the keyspace or feedstore's tables in it were dropped")
     if isinstance(inner, OverloadedErrorMessage):
-        return StorageUnavailableError(f"{message}; the cluster is overloaded, write more slowly")
+        return StorageUnavailableError(f"{message}; the cluster is overloaded: write more slowly")
     if isinstance(inner, _TIMEOUTS) or _is_undecided(inner):
-        return StorageTimeoutError(f"{message}; a write may have happened, and writing it again changes nothing twice")
+        return StorageTimeoutError(f"{message}; the write may have been applied, and it is safe to repeat it")
     if isinstance(error, NoHostAvailable) or isinstance(inner, _UNAVAILABLE):
         return StorageUnavailableError(message)
     return StorageError(message)
 
 
 def unreachable(error: Exception, label: str) -> FeedstoreError:
-    """Return feedstore's error for a driver's that was raised while connecting, when nothing was sent yet."""
+    """Return feedstore's error for an error of the driver's while it connects, before any request was sent."""
     inner = _innermost(error)
     if isinstance(inner, _TIMEOUTS):
         return StorageUnavailableError(f"{label}: no node answered: {_text(inner)}")
@@ -77,9 +77,9 @@ def unreachable(error: Exception, label: str) -> FeedstoreError:
 
 
 def is_passing(error: Exception) -> bool:
-    """Return whether the same request may succeed a little later: nodes were away, slow or overloaded.
+    """Return whether the same request may succeed a little later: nodes were unreachable, slow or overloaded.
 
-    Every write carries its own timestamp, so sending one again changes nothing twice, whether or not it happened.
+    Every write carries its own timestamp, so a repeated write has no further effect.
     """
     if isinstance(error, NoHostAvailable):
         return not isinstance(_innermost(error), (AuthenticationFailed, InvalidRequest))
@@ -95,11 +95,11 @@ def _is_gone(error: Exception) -> bool:
 
 
 def _innermost(error: Exception) -> Exception:
-    """Return what a node said, where none of them could be asked; the error itself for any other."""
+    """Return the most specific error of a node if no node carried the request out. Return any other error as it is."""
     if isinstance(error, NoHostAvailable) and isinstance(error.errors, dict):
         found = [_exception_of(one) for one in error.errors.values() if isinstance(one, Exception)]
-        telling = [one for one in found if isinstance(one, (AuthenticationFailed, InvalidRequest))]
-        return (telling or found or [error])[0]
+        specific = [one for one in found if isinstance(one, (AuthenticationFailed, InvalidRequest))]
+        return (specific or found or [error])[0]
     return error
 
 
@@ -113,6 +113,6 @@ def _exception_of(answer: Exception) -> Exception:
 
 def _text(error: Exception) -> str:
     if isinstance(error, UnresolvableContactPoints):
-        # The driver's own text is the empty mapping of what it could resolve.
-        return "none of the hosts' names can be resolved"
+        # The driver's own message is the empty mapping of the names that it resolved.
+        return "cannot resolve any of the hosts' names"
     return str(error) or type(error).__name__

@@ -10,9 +10,13 @@ _LIBEV = "cassandra.io.libevreactor"
 
 
 def leave_inherited_loop() -> Any:
-    """Make the driver begin a loop of this process's own after a fork; return the parent's, which must stay referenced.
+    """Make the driver start a loop of this process's own after a fork.
 
-    The driver would close the parent's connections first, whose locks another thread may have held at the fork.
+    Otherwise the driver would first close the parent's connections, whose locks another thread may have held at the
+    fork.
+
+    Returns:
+        The parent's loop, which the caller must keep referenced, or None if there is none.
     """
     reactor: Any = sys.modules.get(_LIBEV)
     inherited = getattr(reactor, "_global_loop", None)

@@ -1,8 +1,8 @@
-"""The floor of a timeline, and the epoch that it belongs to, as one static column keeps them.
+"""The floor of a timeline and its epoch, in one static column.
 
-The column is always written at the same timestamp. Of two values written at one timestamp Cassandra keeps the larger,
-byte by byte, so the column only grows, whatever order writes arrive in. A value begins with the epoch, which is the
-timestamp of the ``delete`` that began it: a new epoch is larger than every floor of the ones before.
+The column is always written at the same timestamp. Of two values with one timestamp, Cassandra keeps the larger one,
+byte by byte, so the column only grows, in any order of the writes. A value begins with the epoch, which is the
+timestamp of the last ``delete``: a new epoch is larger than every floor of earlier epochs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLOOR_BYTES = 17
 
 
 class Floor(NamedTuple):
-    """An epoch, and the floor in it: None while nothing was trimmed, up to 2**128."""
+    """An epoch, and the floor in it: an int up to 2**128, or None before the first trim."""
 
     epoch: int = 0
     lowest: int | None = None
@@ -34,7 +34,7 @@ def floor_to_bytes(floor: Floor) -> bytes:
 
 
 def floor_from_bytes(data: bytes | None) -> Floor:
-    """Return what the column holds; a timeline that was never trimmed or deleted has none."""
+    """Return the floor in the column's value. A timeline that was never trimmed or deleted has no value."""
     if data is None:
         return Floor()
     if len(data) not in (_EPOCH_BYTES, _EPOCH_BYTES + _FLOOR_BYTES):

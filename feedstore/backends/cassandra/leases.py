@@ -1,4 +1,4 @@
-"""What this process has put into the directory, and need not put there again for a while."""
+"""Leases on names in the directory, which this process need not register again for a while."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST_NAMES = 131_072
 
 
 class Leases:
-    """Names by their directory, each good for ten minutes; the oldest are forgotten where there are very many.
+    """Leases of ten minutes on names, by directory. Beyond 131,072 leases, the oldest are dropped.
 
-    A flush takes names out of the directory only if they were put there two leases ago or earlier, so whoever still
-    holds a lease on a name finds it there.
+    A flush removes a name from the directory only if it was registered at least two leases ago, so a name under a lease
+    is in the directory.
     """
 
     def __init__(self) -> None:
@@ -24,12 +24,12 @@ class Leases:
         self._lock = threading.Lock()
 
     def lapsed(self, namespace: str, kind: str, names: Iterable[bytes]) -> list[bytes]:
-        """Return the names that must be put into the directory."""
+        """Return the names without a lease, which must be registered."""
         now, ends = time.monotonic(), self._ends
         return [name for name in names if ends.get((namespace, kind, name), 0.0) <= now]
 
     def renew(self, namespace: str, kind: str, names: Iterable[bytes], began: float) -> None:
-        """Remember that names were put there at or after ``began``, a monotonic time."""
+        """Lease names that were registered at or after ``began``, a monotonic time."""
         with self._lock:
             for name in names:
                 self._ends.pop((namespace, kind, name), None)
@@ -39,8 +39,10 @@ class Leases:
                 self._ends.popitem(last=False)
 
     def newest(self, namespace: str, kind: str) -> bytes | None:
-        """Return the name that was put there last. A directory that has it has all the others: one that was emptied or
-        restored since lacks this one first.
+        """Return the name that was registered last.
+
+        If the directory has this name, it has all others under a lease: a directory that was emptied or restored lacks
+        this one first.
         """
         return self._newest.get((namespace, kind))
 

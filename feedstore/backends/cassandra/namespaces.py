@@ -1,4 +1,4 @@
-"""The mark of each namespace: the format in which it is written."""
+"""The mark of each namespace: the format of its data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from feedstore.errors import NewerSchemaError, OutdatedSchemaError, StoredDataEr
 from feedstore.shown import shown
 
 FORMAT = 2
-"""The format in which this release writes a namespace. In format 1 items lay elsewhere."""
+"""The format in which this release writes a namespace. Format 1 kept items in other partitions."""
 
 
 def check_namespace_format(store: Store, namespace: str) -> None:
-    """Raise :class:`NewerSchemaError` or :class:`OutdatedSchemaError` if another release has written the namespace in
-    its own format. One round trip each ten minutes.
+    """Check that the namespace has this release's format, with one round trip every ten minutes.
+
+    Raises:
+        NewerSchemaError: A newer release has written the namespace.
+        OutdatedSchemaError: An older release has written it.
     """
     if not store.memory.knows(namespace):
         _found(store, namespace)
 
 
 def mark_namespace(store: Store, namespace: str) -> None:
-    """Mark a namespace that is about to be written to, if it is new. Up to two round trips each ten minutes."""
+    """Write the mark of a new namespace before its first write, with up to two round trips every ten minutes.
+
+    It raises the errors of :func:`check_namespace_format`.
+    """
     if store.memory.knows(namespace) or _found(store, namespace):
         return
-    # All marks have one timestamp, and of two formats the higher stays.
+    # All marks have the same timestamp, so the higher format wins.
     values = [bigint_value(FLOOR_TIMESTAMP), int_value(FORMAT), namespace.encode()]
     store.write_now([Write((namespace.encode(),), [(store.statements.set_format, values)], ROW_BYTES)])
     store.memory.remember(namespace)
@@ -36,17 +42,16 @@ def _found(store: Store, namespace: str) -> bool:
     if not rows:
         return False
     if rows[0][0] is None:
-        raise StoredDataError(f"the mark of the namespace {shown(namespace)} is damaged: it holds no format")
+        raise StoredDataError(f"the mark of the namespace {shown(namespace)} is damaged: it has no format")
     if rows[0][0] > FORMAT:
         raise NewerSchemaError(
             f"the namespace {shown(namespace)} was written in format {rows[0][0]} by a newer release of feedstore; "
-            "this one "
-            f"reads up to format {FORMAT}: upgrade feedstore"
+            f"this release reads up to format {FORMAT}: upgrade feedstore"
         )
     if rows[0][0] < FORMAT:
         raise OutdatedSchemaError(
             f"the namespace {shown(namespace)} was written in format {rows[0][0]} by an older release of feedstore; "
-            f"this one reads format {FORMAT}: use another namespace, or export it with that release"
+            f"this release reads format {FORMAT}: use another namespace, or export this one with the older release"
         )
     store.memory.remember(namespace)
     return True

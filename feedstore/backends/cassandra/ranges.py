@@ -1,4 +1,4 @@
-"""Ranges of clustering keys, as scans read them page by page in either direction."""
+"""Ranges of clustering keys. Scans read them page by page in either direction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class KeyRange(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no key lies in the range."""
+        """Whether the range contains no key."""
         return self.first >= self.end
 
     def after(self, key: bytes, descending: bool) -> KeyRange:

@@ -1,4 +1,4 @@
-"""When the driver itself sends a request again."""
+"""The driver's own retries of a request."""
 
 from __future__ import annotations
 
@@ -11,32 +11,34 @@ _MOST_RETRIES = 3
 
 
 class IdempotentRetries(RetryPolicy):  # type: ignore[misc]
-    """Another node is asked, three times at most, whatever went wrong on the way: nothing that feedstore sends changes
-    anything twice. None is once the session is shut down: the driver would begin the retry never, and tell nobody.
+    """Retry on the next host, at most three times, for any error: every request is idempotent.
+
+    After the session was shut down there is no retry: the driver would drop it, and its caller would wait for ever.
     """
 
     def __init__(self, session: Any) -> None:
         self._session = session
 
     def on_read_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
-        """Ask the next node."""
+        """Retry on the next host."""
         return self._next(retry_num)
 
     def on_write_timeout(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
-        """Ask the next node: the write has its own timestamp, and whether it happened does not matter.
+        """Retry on the next host. The write has its own timestamp, so applying it twice has no further effect.
 
-        A batch that could not be logged is not sent again: every other node would choose the dying one, too.
+        If the write to the batch log failed, there is no retry: every other host would choose the same failing node for
+        its log.
         """
         if named.get("write_type") == WriteType.BATCH_LOG:
             return self.RETHROW, None
         return self._next(retry_num)
 
     def on_unavailable(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
-        """Ask the next node, which may see more of the others."""
+        """Retry on the next host, which may reach more replicas."""
         return self._next(retry_num)
 
     def on_request_error(self, *arguments: Any, retry_num: int, **named: Any) -> tuple[int, None]:
-        """Ask the next node."""
+        """Retry on the next host."""
         return self._next(retry_num)
 
     def _next(self, retry_num: int) -> tuple[int, None]:

@@ -1,4 +1,4 @@
-"""The servers' warnings, which the driver logs with every answer that carries one."""
+"""The servers' warnings, which the driver logs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _EXPECTED = ("Unlogged batch covering", ".feedstore_")
 
 @dataclass(frozen=True)
 class _ExpectedWarnings(logging.Filter):
-    """Leaves out the warning that an unlogged batch reaches several partitions, for feedstore's own tables alone.
+    """Filter that drops the warning about unlogged batches over several partitions, for feedstore's own tables only.
 
-    Such batches go to a replica of all their partitions, and are ten times as fast as what the warning advises.
+    Such a batch goes to a replica of all its partitions. It is ten times as fast as the single writes that the warning
+    recommends.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -24,5 +25,5 @@ class _ExpectedWarnings(logging.Filter):
 
 
 def hide_expected_warnings() -> None:
-    """Keep what feedstore does on purpose out of the driver's log. A second call changes nothing."""
+    """Keep expected warnings out of the driver's log. A second call changes nothing."""
     logging.getLogger(_LOGGER).addFilter(_ExpectedWarnings())

@@ -1,4 +1,4 @@
-"""The statements, written once for a keyspace; connections prepare them when they are first used."""
+"""The CQL statements of one keyspace. A session prepares each one at its first use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ _BUCKETS = "namespace = ? AND name = ? AND bucket IN ?"
 _DIRECTORY = "namespace = ? AND kind = ? AND bucket = ?"
 _DIRECTORIES = "namespace = ? AND kind = ? AND bucket IN ?"
 _BATCH = "bucket = ? AND record = ?"
-# A record that no process carried out for a week is given up, before deletions that came after it can be forgotten.
+# A journal record expires after a week, before Cassandra may drop the tombstones of later deletions (gc_grace_seconds).
 _RECORD_SECONDS = 7 * 24 * 3600
 
 
 class Statements:
-    """Every write takes its timestamp as the first value, insertions as the last; all texts name the keyspace.
+    """The statements as CQL.
 
-    ``names`` gives the name of each text, by which the journal knows it, and ``texts`` the text of each name.
+    The timestamp is the first value of an ``UPDATE`` or ``DELETE``, and the last one of an ``INSERT``.
+
+    Attributes:
+        texts: The CQL of each statement by its name, for those that need no arguments.
+        names: The name of each statement by its CQL. The journal stores the names.
     """
 
     def __init__(self, keyspace: str) -> None:
@@ -45,10 +49,10 @@ class Statements:
 
     def _write_timelines(self, table: str) -> None:
         self._timelines = table
-        # An entry is its cell: a row marker beside it would be a second timestamp to store.
+        # An UPDATE stores only the cell. An INSERT would store a row marker too, with a second timestamp.
         self.add_entry = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_TIMELINE} AND id = ?"
         self.add_reference = f"UPDATE {table} USING TIMESTAMP ? SET data = 0x WHERE {_TIMELINE} AND id = ?"
-        # A comparison has the servers' timestamp, and none of its own.
+        # A lightweight transaction has the servers' timestamp.
         self.claim_entry = f"UPDATE {table} SET data = ? WHERE {_TIMELINE} AND id = ? IF data = NULL"
         self.remove_entry = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id = ?"
         self.remove_up_to = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_TIMELINE} AND id <= ?"

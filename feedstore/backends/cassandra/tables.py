@@ -1,16 +1,17 @@
-"""The tables of a keyspace, and why their partitions are what they are.
+"""The tables of a keyspace, and the reasons for their partitions.
 
-- Activities lie in partitions of about 35 minutes of ids, each in four shards. One row for each partition would need an
-  index to be enumerated, a second write for each; partitions by hash alone would grow for ever. A thousand activities
-  a second make partitions of some 150 MB; 500 that are added together land in four partitions, and are four batches.
-- A timeline is one partition, newest first, with its floor in a static column. Its namespace and key are one column,
-  ``namespace:key``: each entry of a batch repeats the partition key, and two columns took a tenth of the speed.
-- Key-value items of one name lie in 64 partitions by a hash of the first part of the key (see
-  :func:`~feedstore.storage.key.first_part`), ordered by key in each. A prefix that holds a whole first part is a range
-  of one partition, any other prefix a range of all. A key in the partition key could not be found by its prefix.
-- The directory names the timelines and the slices of activities that a namespace has; its partitions are ranges too.
-- The journal holds atomic batches while they are carried out. What is removed from it is soon forgotten: a record that
-  came back would be carried out once more, which changes nothing.
+- A slice of activities covers about 35 minutes of ids, in four partitions, the shards. With one partition for each
+  activity, an enumeration would need an index, and each activity a second write. Partitions by hash alone would grow
+  without limit. At a thousand activities a second, a partition reaches 150 MB. A bulk add of 500 activities goes to
+  four partitions in four batches.
+- A timeline is one partition, newest first, with its floor in a static column. One column, ``namespace:key``, holds its
+  namespace and key: each entry of a batch repeats the partition key, and two columns cost a tenth of the speed.
+- Key-value items of one name are in 64 partitions by a hash of the first part of the key (see
+  :func:`~feedstore.storage.key.first_part`), ordered by key. A prefix that holds a whole first part is a range of one
+  partition, any other prefix a range of all. Keys in the partition key would allow no search by prefix.
+- The directory names the timelines and the slices of activities of a namespace. Its partitions are read as ranges too.
+- The journal holds atomic batches while they are applied. Its tombstones expire early (``gc_grace_seconds``): a removed
+  record that came back would be applied again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SCHEMA = "feedstore_schema"
 JOURNAL = "feedstore_journal"
 
 SLICE_SHIFT = 101
-"""What an activity's id is shifted by to get its slice: 48 bits of milliseconds, of which 2**21 make a slice."""
+"""The number of bits by which an activity's id is shifted to get its slice. A slice has 2**21 milliseconds."""
 
 SHARDS = 4
 ITEM_BUCKETS = 64
@@ -36,7 +37,7 @@ JOURNAL_BUCKETS = 16
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns with their types, and how its primary key and what stands behind it are written."""
+    """A table: its columns with their types, and the CQL of its primary key and of the options after it."""
 
     name: str
     columns: dict[str, str]
@@ -44,7 +45,7 @@ class Table:
     options: str = ""
 
     def creation(self, keyspace: str) -> str:
-        """Return the statement that creates it if it is not there."""
+        """Return the statement that creates the table if it does not exist."""
         columns = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
         return (
             f'CREATE TABLE IF NOT EXISTS "{keyspace}".{self.name} ({columns}, PRIMARY KEY ({self.key})){self.options}'

@@ -10,7 +10,7 @@ from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Wri
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.deliveries import Group, Plan, groups_of, planned
 from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.lengths import look_at
+from feedstore.backends.cassandra.lengths import warn_if_long
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch, trims_with_companions
@@ -41,8 +41,8 @@ class CassandraTimelineWrites(TimelineHooks):
         """One batch for each 500; all are sent at once."""
         self._deliver(transaction, [([key], serialized_activities)])
         store, namespace = self.backend.store, self.backend.namespace
-        if store.memory.lengths.must_look(namespace, key, len(serialized_activities)):
-            look_at(key, self._count)
+        if store.memory.lengths.must_check(namespace, key, len(serialized_activities)):
+            warn_if_long(key, self._count)
         return Pending(None)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:

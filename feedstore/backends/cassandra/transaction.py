@@ -1,4 +1,4 @@
-"""The transaction of a batch: the writes that the storages' hooks have added to it."""
+"""The transaction of a batch: the writes that the hooks of storages add to it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from feedstore.storage.transaction import Transaction
 class CassandraTransaction(Transaction):
     """The writes of a batch, in the order of their timestamps.
 
-    ``changes`` holds, for each timeline by its partition key, what an atomic batch does to it before it trims it;
-    ``trimmed`` are the timelines, by namespace, that fan-outs count as trimmed, which they are not before the batch is
-    sent.
+    Attributes:
+        is_atomic: Whether the batch is atomic.
+        writes: The collected writes.
+        changes: The changes of each timeline in an atomic batch, by partition key. Later trims in the batch apply them.
+        trimmed: The ``(namespace, keys)`` whose trims the fan-outs have counted. If the batch is not sent, the counts
+            must be forgotten.
     """
 
     __slots__ = ("_named", "changes", "is_atomic", "trimmed", "writes")
@@ -27,21 +30,21 @@ class CassandraTransaction(Transaction):
         self._named: set[object] = set()
 
     def add(self, writes: Iterable[Write]) -> None:
-        """Add writes."""
+        """Add writes to the batch."""
         self.writes.extend(writes)
 
     def note(self, name: bytes, change: Change) -> None:
-        """Remember a change of a timeline, for the trims of an atomic batch."""
+        """Record a change of a timeline for later trims. A batch that is not atomic records nothing."""
         if self.is_atomic:
             self.changes.setdefault(name, []).append(change)
 
     def taken(self) -> list[Write]:
-        """Return the writes and forget them."""
+        """Remove and return the collected writes."""
         writes, self.writes = self.writes, []
         return writes
 
     def is_new(self, name: object) -> bool:
-        """Return whether a batch meets a name for the first time; only then need it be put into the directory."""
+        """Return True for the first call with a name in this batch: the name must then be registered."""
         if name in self._named:
             return False
         self._named.add(name)

@@ -1,7 +1,7 @@
-"""Trims: what must be read, and the one range tombstone that each writes.
+"""Trims: their reads, and the range tombstone that each of them writes.
 
-A tombstone takes its timestamp before the read that decides what it drops. What somebody adds meanwhile is newer than
-it and stays, and so does what is added after somebody deletes the timeline meanwhile.
+The timestamp of a tombstone is older than the read that decides which entries it drops. Entries that another process
+adds during the read are newer, and stay. So do entries that are added after another process deletes the timeline.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from feedstore.shown import WHOLE_KEY, shown
 
 _LONGEST = 2**31 - 2
 _ROWS_A_PAGE = 5_000
-# What servers count for a floor and a range tombstone beside the floor's own bytes.
+# The size of a floor and a range tombstone, as servers count it, without the floor's own bytes.
 _DROP_BYTES = 52
 _FLOOR_AT = bigint_value(FLOOR_TIMESTAMP)
 
 
 def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
-    """Return the writes that trim timelines to their newest ``length``; none for those that are short enough.
+    """Return the writes that trim timelines to their newest ``length`` entries. A short enough timeline needs none.
 
-    Reads ``length + 1`` ids of each, at the consistency of trims; all are asked for at once.
+    It reads ``length + 1`` ids of each timeline at the consistency of trims, with concurrent requests.
     """
     if length > _LONGEST:
         return []
@@ -41,10 +41,18 @@ def trims(store: Store, names: Sequence[bytes], length: int) -> list[Write]:
 def trims_with_companions(
     store: Store, companions: Mapping[bytes, Sequence[bytes]], length: int
 ) -> tuple[list[Write], list[Write]]:
-    """Return the writes that remove from companions what a trim drops, and those that trim.
+    """Trim timelines, and remove the dropped entries from their companions.
 
-    ``companions`` holds the companions of each timeline by its name. For each timeline that is too long, and each of
-    its companions, one more request reads the ids up to the newest that goes; all are sent concurrently.
+    For each timeline that is too long, and for each of its companions, one more request reads the ids up to the newest
+    dropped one. These requests are concurrent.
+
+    Args:
+        store: The store.
+        companions: The companions of each timeline, all by their partition keys.
+        length: The number of entries that stay.
+
+    Returns:
+        The writes that remove entries from companions, and the writes that trim.
     """
     if length > _LONGEST:
         return [], []
@@ -67,9 +75,9 @@ def trims_with_companions(
 
 
 def _removal(store: Store, name: bytes, ids: set[bytes], dropped: set[bytes], timestamp: int) -> list[Write]:
-    """Return the write that removes the dropped ids from a companion, of which ``ids`` lie in the range of the trim.
+    """Return the write that removes the dropped ids from a companion, which holds ``ids`` in the range of the trim.
 
-    One range tombstone, unless the companion holds entries there that its timeline does not.
+    It is one range tombstone, unless the companion holds entries in the range that its timeline does not hold.
     """
     going, at = ids & dropped, bigint_value(timestamp)
     if not going:
@@ -82,7 +90,7 @@ def _removal(store: Store, name: bytes, ids: set[bytes], dropped: set[bytes], ti
 
 
 def _cuts(store: Store, names: Sequence[bytes], length: int) -> list[tuple[bytes, int, int]]:
-    """Return the timelines that are longer than ``length``, each with the newest id that goes and its epoch."""
+    """Return the timelines that are longer than ``length``, each with the newest id to drop and its epoch."""
     return [
         (name, stored_id(rows[length][0], _named(name)), floor_from_bytes(rows[0][1]).epoch)
         for name, rows in zip(names, _newest(store, names, length + 1), strict=True)
@@ -91,7 +99,7 @@ def _cuts(store: Store, names: Sequence[bytes], length: int) -> list[tuple[bytes
 
 
 def trims_in_batch(store: Store, name: bytes, length: int, transaction: CassandraTransaction) -> list[Write]:
-    """Return the writes that trim a timeline in an atomic batch, after what the batch does to it before."""
+    """Return the writes that trim a timeline in an atomic batch, after the earlier changes of the batch."""
     if length > _LONGEST:
         return []
     changes = transaction.changes.get(name, [])
@@ -107,13 +115,14 @@ def trims_in_batch(store: Store, name: bytes, length: int, transaction: Cassandr
 def deletion(store: Store, name: bytes, epoch: int) -> Write:
     """Return the write that deletes a timeline and begins an epoch, which is the deletion's timestamp.
 
-    A tombstone of the partition would delete the floor's column for good: it is always written at one old timestamp.
+    It drops all entries by a range. A tombstone of the whole partition would delete the floor permanently, because all
+    later floors are written at one old timestamp.
     """
     return _dropping(store, name, Floor(epoch), MAX_ID, epoch)
 
 
 def _newest(store: Store, names: Sequence[bytes], limit: int) -> list[Rows]:
-    """Return the newest ids of each timeline; one request for several of them, as long as one page holds their ids."""
+    """Return the newest ids of each timeline. One request reads several timelines if one page holds their ids."""
     statements, asked, consistency = store.statements, int_value(limit), store.settings.trim_consistency
     together = min(KEYS_A_REQUEST, _ROWS_A_PAGE // limit, len(names))
     if together < 2:

@@ -54,7 +54,7 @@ def test_nodes_that_hang_are_a_timeout_and_the_write_may_be_repeated(
         for node in hanging:
             node.pause()
         try:
-            with pytest.raises(StorageTimeoutError, match="writing it again changes nothing twice"):
+            with pytest.raises(StorageTimeoutError, match="it is safe to repeat it"):
                 timelines.add_many("key", [3, 4])
         finally:
             for node in hanging:
