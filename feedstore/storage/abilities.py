@@ -1,4 +1,4 @@
-"""What a backend can do beyond the contract that all share."""
+"""The abilities of a backend: the rules of the contract that it keeps, and those that it relaxes."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ from enum import StrEnum
 
 
 class AtomicScope(StrEnum):
-    """How far an atomic batch reaches."""
+    """The writes that an atomic batch may hold."""
 
     BACKEND = "backend"
-    """Any writes of the backend, all or nothing, and never seen half done."""
+    """Any writes of the backend. All are stored or none, and no reader sees only some of them."""
     SLOT = "slot"
     """Writes whose keys share one slot of a cluster."""
     EVENTUAL = "eventual"
-    """All or nothing in the end; a reader may see some of the writes before the others."""
+    """Any writes. In the end all are stored or none, but a reader may see some of them before the others."""
     NONE = "none"
-    """Nothing: an atomic batch is refused."""
+    """None: an atomic batch is refused."""
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """The abilities of a backend; the contract suites branch on these alone, never on a backend's type.
+    """The abilities of a backend. The contract suites branch on them, never on a backend's type.
 
-    - ``exact_counts``: adds, removes and trims return how many; without it they return None.
-    - ``exact_fan_out_length``: after ``add_to_many(…, max_length=n)`` a timeline holds n entries at most. Without it
-      at most ``fan_out_excess`` older entries more may stay until the next trim, for each process that delivers.
-    - ``exact_floor``: a floor is one more than the newest entry that trimming dropped. Without it, it may be higher, up
-      to the oldest entry that the trim kept.
-    - ``atomic_scope``: what ``batch(atomic=True)`` may hold.
-    - ``atomic_deliveries``: a delivery with ``max_per_payload`` or ``companions`` is one step for each timeline, and
-      joins batches. Without it the delivery reads before it writes, so two at the same time may keep more entries of a
-      payload, or add an entry to a companion that the other has added already; and batches refuse it.
-    - ``conditional_writes``: key-value storages have ``insert`` and ``replace``, which change a key only if it is as
-      expected.
-    - ``conditional_batches``: they are preconditions of atomic batches too.
-    - ``ordered_prefix_scans``: a prefix scan of a key-value storage costs what it returns.
-    - ``exclusive_claims``: two consumers of a queue never have the same message within its visibility timeout. Without
-      it, two that receive in the same instant may both get it; it is still received at least once.
-    - ``shared_between_processes``: another process that opens the same URL sees the same data.
+    Attributes:
+        exact_counts: Adds, removes and trims return their counts. Without it, they return None.
+        exact_fan_out_length: After ``add_to_many(…, max_length=n)`` a timeline holds n entries at most. Without it, up
+            to ``fan_out_excess`` older entries in addition stay until the next trim, for each process that delivers.
+        fan_out_excess: That number.
+        exact_floor: A floor is one more than the newest entry that was trimmed. Without it, it may be higher, up to the
+            oldest entry that the trim kept.
+        atomic_scope: The writes that ``batch(atomic=True)`` may hold.
+        atomic_deliveries: A delivery with ``max_per_payload`` or ``companions`` is atomic for each timeline, and can
+            join batches. Without it, the delivery reads before it writes, and batches refuse it. Two concurrent
+            deliveries may then keep more entries of a payload, or both add an entry to a companion.
+        conditional_writes: Key-value storages have ``insert`` and ``replace``, which write only if the key's value is
+            the expected one.
+        conditional_batches: ``insert`` and ``replace`` can be preconditions of atomic batches.
+        ordered_prefix_scans: A prefix scan of a key-value storage costs in proportion to its result.
+        exclusive_claims: Two consumers of a queue never have the same message within its visibility timeout. Without
+            it, two consumers that race may both receive a message. Each message is received at least once.
+        shared_between_processes: Another process that opens the same URL sees the same data.
     """
 
     exact_counts: bool = True

@@ -1,4 +1,4 @@
-"""Which part of a timeline a read is about: bounds on the id, an ordering, and positions."""
+"""Bounds on ids, orderings and positions: the arguments that choose a part of a timeline."""
 
 from __future__ import annotations
 
@@ -15,25 +15,23 @@ _FILTERS = ("activity_id__lt", "activity_id__lte", "activity_id__gt", "activity_
 
 
 class Bounds(NamedTuple):
-    """An inclusive range of ids. ``lowest > highest`` is the empty range; either may lie one beyond the ids there
-    are.
-    """
+    """An inclusive range of ids. If ``lowest > highest``, it is empty. Either end may be one beyond the valid ids."""
 
     lowest: int = 0
     highest: int = MAX_ID
 
     @property
     def is_empty(self) -> bool:
-        """Whether no id lies inside."""
+        """Whether the range contains no id."""
         return self.lowest > self.highest
 
     @property
     def is_everything(self) -> bool:
-        """Whether every id lies inside."""
+        """Whether the range contains every id."""
         return self.lowest <= 0 and self.highest >= MAX_ID
 
     def after(self, last: int, descending: bool) -> Bounds:
-        """Return the bounds of what comes after the id ``last`` in a walk."""
+        """Return the bounds of the ids that come after the id ``last`` in a walk."""
         return self._replace(highest=last - 1) if descending else self._replace(lowest=last + 1)
 
 
@@ -41,7 +39,7 @@ EVERYTHING = Bounds()
 
 
 class Filter(TypedDict, total=False):
-    """Bounds on the ids of a read, such as ``{"activity_id__lt": id}``; an entry must meet all that are given."""
+    """Bounds on the ids of a read, such as ``{"activity_id__lt": id}``. An entry must meet all of them."""
 
     activity_id__lt: ActivityLike
     activity_id__lte: ActivityLike
@@ -50,10 +48,15 @@ class Filter(TypedDict, total=False):
 
 
 def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object], int]) -> Bounds:
-    """Return the range that a filter such as ``{"activity_id__lt": id}`` describes; several are all honoured.
+    """Return the range of a filter such as ``{"activity_id__lt": id}``.
 
-    ``to_id`` reads the values. Bounds are returned as they are, None is everything. Raises :class:`InvalidValueError`
-    for a filter of another name and :class:`InvalidTypeError` for what is no mapping.
+    Args:
+        filter_kwargs: The filter. Several bounds are all honoured. None is every id. Bounds are returned as they are.
+        to_id: Converts a value of the filter to an id.
+
+    Raises:
+        InvalidValueError: The filter has an unknown name.
+        InvalidTypeError: The filter is not a mapping.
     """
     if filter_kwargs is None:
         return EVERYTHING
@@ -61,7 +64,7 @@ def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object]
         return filter_kwargs
     if not isinstance(filter_kwargs, Mapping):
         raise InvalidTypeError(
-            f"filter_kwargs is a mapping such as {{'activity_id__lt': id}}, not {shown(filter_kwargs)}"
+            f"filter_kwargs must be a mapping such as {{'activity_id__lt': id}}, not {shown(filter_kwargs)}"
         )
     lowest, highest = EVERYTHING
     for name, value in filter_kwargs.items():
@@ -80,9 +83,9 @@ def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object]
 
 
 def is_descending(ordering_args: Sequence[str] | None) -> bool:
-    """Return whether an ordering is newest first: ``("-activity_id",)`` and None are, ``("activity_id",)`` is not.
+    """Return True for ``("-activity_id",)`` and None, which are newest first, and False for ``("activity_id",)``.
 
-    Raises :class:`InvalidValueError` for any other.
+    It raises :class:`InvalidValueError` for any other ordering.
     """
     if ordering_args is None:
         return True
@@ -99,9 +102,9 @@ def is_descending(ordering_args: Sequence[str] | None) -> bool:
 
 
 def check_position(name: str, value: object) -> int:
-    """Return a start, stop or length, or raise: it is an int of 0 or more."""
+    """Return a start, stop or length. It raises unless the value is an int of 0 or more."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} is an int, not {shown(value)} of type {type(value).__name__}")
+        raise InvalidTypeError(f"{name} must be an int, not {shown(value)} of type {type(value).__name__}")
     if value < 0:
         raise InvalidValueError(
             f"{name} is {shown(value)}; it must be 0 or more, counted from the start of the ordering"
@@ -110,13 +113,13 @@ def check_position(name: str, value: object) -> int:
 
 
 def check_limit(name: str, value: object, advice: str = "") -> int:
-    """Return how many entries are wanted or kept, or raise: it is an int of 1 or more."""
+    """Return a limit or a maximal length. It raises unless the value is an int of 1 or more."""
     if isinstance(value, int) and not isinstance(value, bool) and value < 1:
         raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more{advice}")
     return check_position(name, value)
 
 
 def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
-    """Return the positions of a slice; a start of None is 0, a stop of None the end."""
+    """Return the positions of a slice. A start of None is 0, and a stop of None is the end."""
     first = 0 if start is None else check_position("start", start)
     return first, None if stop is None else check_position("stop", stop)

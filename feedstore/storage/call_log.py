@@ -1,7 +1,7 @@
 """A log of calls: one DEBUG line for each public call of a storage, on the logger ``feedstore.calls``.
 
-A storage is logged if the logger was enabled when a backend made it. Another storage is of its plain class, so that the
-log costs nothing while it is off.
+A storage is logged if the logger was enabled when the backend made the storage. Any other storage has its plain class,
+so the disabled log costs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from feedstore.shown import shown
 
 logger = logging.getLogger("feedstore.calls")
-# Those that only call another one of these are left out: ``add`` and ``get``, for instance.
+# Methods that only call another logged method are absent, such as ``add``.
 LOGGED = (
     *("add_many", "get_many", "remove_many", "iterate", "flush", "add_to_many", "remove_from_many", "trim", "delete"),
     *("add_to_each", "get_slice", "get_page", "get_many_slices", "get_many_pages"),
@@ -37,7 +37,7 @@ def logged_class(kind: type[_StorageType]) -> type[_StorageType]:
 
 
 def _does_the_work(kind: type, name: str) -> bool:
-    """Return whether a class has the method, and it calls no other logged one: an activity's ``get`` does."""
+    """Return whether a class has the method, and the method calls no other logged method."""
     return hasattr(kind, name) and not (name == "get" and hasattr(kind, "get_many"))
 
 

@@ -1,4 +1,4 @@
-"""What a key may be: text of 1 to 1,024 bytes in UTF-8, any character."""
+"""Keys, names and namespaces, and their checks. A key is a str of 1 to 1,024 bytes in UTF-8, of any characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedstore.shown import shown
 
 MAX_KEY_BYTES = 1024
 DEFAULT_NAME = "default"
-"""The name of the collection, the key-value storage and the queue that are used when none is named."""
+"""The default name of a collection, a key-value storage and a queue."""
 
 _MOST_NAMESPACE_CHARACTERS = 48
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
@@ -22,14 +22,18 @@ _LONGEST_READABLE = 24
 
 
 class _CollectionNamespace(str):
-    """The namespace of a collection, which no user can name."""
+    """The namespace of a collection. It holds a character that users' namespaces cannot hold."""
 
     __slots__ = ()
 
 
 def check_key(key: str, what: str = "key") -> str:
-    """Return ``key``, or raise: :class:`InvalidTypeError` if it is no text, :class:`InvalidValueError` if empty,
-    longer than 1,024 bytes in UTF-8, or holding a lone surrogate. ``what`` names it in the message."""
+    """Return ``key`` if it is valid. ``what`` names the argument in the error.
+
+    Raises:
+        InvalidTypeError: The key is not a str.
+        InvalidValueError: The key is empty, is longer than 1,024 bytes in UTF-8, or holds a lone surrogate.
+    """
     if key.__class__ is str and 0 < len(key) <= MAX_KEY_BYTES and key.isascii():
         return key
     if not isinstance(key, str):
@@ -41,28 +45,34 @@ def check_key(key: str, what: str = "key") -> str:
 
 
 def check_prefix(prefix: str, what: str = "prefix") -> str:
-    """Return ``prefix``, or raise as :func:`check_key` does; an empty one is allowed."""
+    """Return ``prefix`` if it is valid: empty, or a valid key. It raises the errors of :func:`check_key`."""
     if not isinstance(prefix, str):
         raise InvalidTypeError(f"a {what} must be a str, not {shown(prefix)} of type {type(prefix).__name__}")
     try:
         length = len(prefix.encode())
     except UnicodeEncodeError:
         raise InvalidValueError(
-            f"the {what} {shown(prefix, 80)} holds a lone surrogate, which UTF-8 cannot carry"
+            f"the {what} {shown(prefix, 80)} holds a lone surrogate, which UTF-8 cannot encode; pass valid Unicode"
         ) from None
     if length > MAX_KEY_BYTES:
         raise InvalidValueError(
-            f"the {what} {shown(prefix, 40)} has {length} bytes in UTF-8; {MAX_KEY_BYTES} is the most"
+            f"the {what} {shown(prefix, 40)} has {length} bytes in UTF-8; pass at most {MAX_KEY_BYTES}"
         )
     return prefix
 
 
 def first_part(key: str, is_whole: bool = True) -> str | None:
-    """Return the part of an item's key that decides where a spread store keeps it.
+    """Return the first part of an item's key. A distributed store chooses the item's partition by it.
 
-    It is what stands in braces that open before the first colon, else what stands before the first colon, else the
-    whole key. If ``is_whole`` is False, ``key`` is a prefix, and None means that keys with that prefix have different
-    first parts.
+    If braces open before the first colon, the first part is their content. Otherwise it ends before the first colon, or
+    is the whole key.
+
+    Args:
+        key: The key, or a prefix of keys.
+        is_whole: False for a prefix.
+
+    Returns:
+        The first part, or None if keys with this prefix have different first parts.
 
     >>> first_part("{bob}:name"), first_part("bob:name"), first_part("bob")
     ('bob', 'bob', 'bob')
@@ -83,21 +93,23 @@ def first_part(key: str, is_whole: bool = True) -> str | None:
 
 
 def check_namespace(namespace: str) -> str:
-    """Return ``namespace``, or raise unless it is 1 to 48 characters of ``A-Z a-z 0-9 _ -``."""
+    """Return ``namespace``. It raises unless the namespace has 1 to 48 characters of ``A-Z a-z 0-9 _ -``."""
     if isinstance(namespace, _CollectionNamespace):
         return namespace
     if not isinstance(namespace, str):
         raise InvalidTypeError(f"a namespace must be a str, not {shown(namespace)} of type {type(namespace).__name__}")
     if not _NAMESPACE.fullmatch(namespace):
-        raise InvalidValueError(f"the namespace {shown(namespace)} is not 1 to 48 characters of A-Z, a-z, 0-9, _ and -")
+        raise InvalidValueError(
+            f"the namespace {shown(namespace)} must have 1 to 48 characters of A-Z, a-z, 0-9, _ and -"
+        )
     return namespace
 
 
 def collection_namespace(namespace: str, name: str) -> str:
     """Return the namespace that holds the collection ``name`` of a namespace.
 
-    It is ``namespace.name`` where that is short and plain, and else ends in a hash of the two. No namespace of a user
-    holds a dot or a tilde, so a collection is never taken for one.
+    It is ``namespace.name`` if that has 48 characters at most and the name has only those of a namespace. Otherwise it
+    ends with a hash of both. No namespace of a user holds a dot or a tilde, so the two cannot be equal.
 
     >>> collection_namespace("app", "events")
     'app.events'
@@ -110,7 +122,7 @@ def collection_namespace(namespace: str, name: str) -> str:
 
 
 def checked_iterable(values: Any) -> Iterable[Any]:
-    """Return ``values``, or raise :class:`InvalidTypeError` for one activity, text or id where several are wanted."""
+    """Return ``values``. It raises :class:`InvalidTypeError` for a single activity, str or id."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
     return values

@@ -1,4 +1,4 @@
-"""A page of a timeline, and the cursor that leads to the next one."""
+"""Pages of a timeline, and the cursors of their next pages."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ _CURSOR_BYTES = _HEADER_BYTES + ID_BYTES + _CHECKSUM_BYTES
 
 @dataclass(frozen=True)
 class Page(Generic[Item]):
-    """Some entries of a timeline in one ordering, and what is known about the rest.
+    """A page of a timeline: some entries in one ordering, the cursor of the next page, and the floor.
 
-    Iterating over a page yields its items, and ``len`` counts them. A page is true even if it has no items, because
-    more may follow: end a walk at a ``next_cursor`` of None.
+    Iterating over a page yields its items, and ``len`` counts them. A page without items is true, because more pages
+    may follow: end a walk when ``next_cursor`` is None.
 
-    - ``items``: references, objects of the storage's serializer, or hydrated activities. Hydrating leaves out
-      activities that are gone, so a page may hold fewer than its limit and still not be the last.
-    - ``next_cursor``: what to pass for the next page; None on the last.
-    - ``complete``: True only on the last page of a timeline that has forgotten nothing: nothing exists beyond this
-      page. On a last page that is not complete, older entries were trimmed away.
-    - ``floor``: None while nothing was ever trimmed; else an id such that every trimmed entry is older, and every
-      entry at or above it that was added and not removed is present. It may be 2**128, when the highest id itself was
-      trimmed.
+    Attributes:
+        items: References, objects of the storage's serializer, or hydrated activities. Hydration leaves removed
+            activities out, so a page may have fewer items than its limit and still not be the last page.
+        next_cursor: The cursor of the next page, or None on the last page.
+        complete: Whether this is the last page of a timeline that was never trimmed, so that no entry exists beyond
+            it. If a last page is not complete, older entries were trimmed.
+        floor: None if the timeline was never trimmed. Otherwise every trimmed entry is older than this id, and every
+            entry at or above it that was added and not removed is present. The floor is 2**128 if the highest id was
+            trimmed.
     """
 
     items: list[Item]
@@ -101,15 +102,16 @@ def floor_from_text(text: str | None) -> int | None:
 
 
 def encode_cursor(last_id: int, descending: bool) -> str:
-    """Return the cursor behind the entry ``last_id``: 32 URL-safe characters, the same on every backend."""
+    """Return the cursor of the page after the entry ``last_id``: 32 URL-safe characters, the same on every backend."""
     body = bytes([_CURSOR_VERSION, descending]) + id_to_bytes(last_id)
     return urlsafe_b64encode(body + _checksum(body)).decode()
 
 
 def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
-    """Return the ids that lie behind a cursor; None is the start, with every id behind it.
+    """Return the bounds of the ids after a cursor. None is the start of a walk, before every id.
 
-    Raises :class:`InvalidCursorError` if it was altered or belongs to the other ordering.
+    Raises:
+        InvalidCursorError: The cursor was altered, or belongs to the other ordering.
     """
     if cursor is None:
         return EVERYTHING
@@ -119,13 +121,15 @@ def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
 
 def _decode_cursor(cursor: str, descending: bool) -> int:
     if not isinstance(cursor, str):
-        raise InvalidTypeError(f"a cursor is the text of a page's next_cursor, not {shown(cursor)}")
+        raise InvalidTypeError(f"a cursor must be the str of a page's next_cursor, not {shown(cursor)}")
     body = _checked_body(cursor)
     if body[0] != _CURSOR_VERSION:
-        raise InvalidCursorError(f"the cursor {shown(cursor)} was made by a newer release")
+        raise InvalidCursorError(
+            f"the cursor {shown(cursor)} was made by a newer release of feedstore; upgrade this one"
+        )
     if body[1] != descending:
         raise InvalidCursorError(
-            f"the cursor {shown(cursor)} belongs to the other ordering; pass the ordering it came from"
+            f"the cursor {shown(cursor)} belongs to the other ordering; pass the ordering of its page"
         )
     return id_from_bytes(body[_HEADER_BYTES:])
 
@@ -138,13 +142,13 @@ def _checked_body(cursor: str) -> bytes:
     body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
     if len(data) != _CURSOR_BYTES or _checksum(body) != checksum or _is_respelled(cursor, data):
         raise InvalidCursorError(
-            f"the cursor {shown(cursor, 64)} was altered or cut; pass a page's next_cursor as it is"
+            f"the cursor {shown(cursor, 64)} was altered or cut off; pass a page's next_cursor unchanged"
         )
     return body
 
 
 def _is_respelled(cursor: str, data: bytes) -> bool:
-    """Return whether ``cursor`` is another spelling of ``data`` than the one that was handed out."""
+    """Return whether ``cursor`` is another base64 spelling of ``data`` than :func:`encode_cursor` returns."""
     return urlsafe_b64encode(data).decode() != cursor
 
 

@@ -1,4 +1,4 @@
-"""The URL of a store taken apart, with the password kept out of everything that people see."""
+"""The parser of stores' URLs. No message of its errors repeats a password."""
 
 from __future__ import annotations
 
@@ -17,39 +17,47 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True)
 class UrlForm:
-    """What the URLs of a backend look like: the ``forms`` that errors show, and the schemes that they begin with."""
+    """The form of a backend's URLs: the ``forms`` that errors show, and the schemes."""
 
     backend: str
     forms: str
     schemes: frozenset[str]
 
     def split(self, url: object) -> tuple[str, str, str]:
-        """Return the scheme in lower case, what lies between it and the query, and the query.
+        """Return the scheme in lower case, the part between the scheme and the query, and the query.
 
-        Raises :class:`InvalidTypeError` for what is no text, and :class:`InvalidValueError` for another scheme; no
-        message holds a password.
+        Raises:
+            InvalidTypeError: The URL is not a str.
+            InvalidValueError: The URL has another scheme.
         """
         if not isinstance(url, str):
             raise InvalidTypeError(f"a store's URL must be a str such as {self.forms}, not {type(url).__name__}")
         scheme, separator, rest = url.partition("://")
         if scheme.lower() not in self.schemes or not separator:
-            raise InvalidValueError(f"the {self.backend} backend serves {self.forms}")
+            raise InvalidValueError(f"the URL has no scheme of the {self.backend} backend; pass {self.forms}")
         body, _, query = rest.partition("?")
         return scheme.lower(), body, query
 
     def unreadable(self) -> InvalidValueError:
-        """Return the error for a URL that cannot be taken apart."""
-        # Nothing of the URL is repeated: it may hold the password anywhere.
+        """Return the error for a URL that cannot be parsed."""
+        # The message repeats no part of the URL, because each part may hold the password.
         return InvalidValueError(
-            f"cannot read the URL of the {self.backend} backend; it is {self.forms}, and the characters / ? # : @ of a "
-            "name or password are percent-encoded in it"
+            f"cannot read the URL of the {self.backend} backend; pass {self.forms}, and percent-encode / ? # : @ in "
+            "user names and passwords"
         )
 
 
 @dataclass(frozen=True)
 class ServerUrl:
-    """Who asks (``username`` and ``password``, those that are given), the hosts as they stood in the URL, and its path
-    and the options of its query, percent-decoded.
+    """A server's URL, parsed.
+
+    Attributes:
+        form: The form of the backend's URLs.
+        scheme: The scheme in lower case.
+        credentials: ``username`` and ``password``, those that the URL has, percent-decoded.
+        hosts: The hosts as the URL has them.
+        path: The path without its first slash, percent-decoded.
+        query: The options of the query, percent-decoded.
     """
 
     form: UrlForm
@@ -61,7 +69,7 @@ class ServerUrl:
 
     @classmethod
     def parse(cls, url: object, form: UrlForm) -> ServerUrl:
-        """Take a server's URL apart. Raises what :meth:`UrlForm.split` does, also for a URL that cannot be read."""
+        """Parse a server's URL. It raises the errors of :meth:`UrlForm.split`, also for a damaged URL."""
         scheme, body, query = form.split(url)
         authority, _, path = body.partition("/")
         before, _, hosts = authority.rpartition("@")
@@ -73,7 +81,7 @@ class ServerUrl:
         return cls(form, scheme, credentials, hosts, percent_decoded(path), parse_query(query))
 
     def places(self, port: int, host: str = "") -> list[Place]:
-        """Return the hosts, which commas separate, with ``port`` and ``host`` for what is left out."""
+        """Return the hosts, which commas separate in the URL. ``port`` and ``host`` replace missing parts."""
         return [self._place(text, port, host) for text in self.hosts.split(",")]
 
     def _place(self, text: str, port: int, host: str) -> Place:
@@ -82,7 +90,8 @@ class ServerUrl:
             raise self.form.unreadable()
         given = int(parts["port"]) if parts["port"] else port
         if not 1 <= given <= _LAST_PORT:
-            raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
+            # The message does not repeat the port, which is a password if the URL lacks its host.
+            raise InvalidValueError(f"the port in the URL must lie between 1 and {_LAST_PORT}")
         name = percent_decoded(parts["host"].strip("[]")) or host
         if not _can_be_resolved(name):
             raise self.form.unreadable()
@@ -94,10 +103,10 @@ def percent_decoded(text: str) -> str:
     try:
         return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        # The part is not repeated: it may be the password.
+        # The message does not repeat the part, which may be the password.
         raise InvalidValueError(
-            "a user, password, host or path of the URL is not UTF-8 once its percent signs are decoded; percent-encode "
-            "the bytes of its UTF-8 form, such as %C3%A9 for é"
+            "a user, password, host or path of the URL is not UTF-8 after percent-decoding; percent-encode its UTF-8 "
+            "bytes, such as %C3%A9 for é"
         ) from None
 
 
@@ -109,8 +118,9 @@ def _can_be_resolved(host: str) -> bool:
 
 
 def place_of_text(text: str) -> tuple[str, int | None] | None:
-    """Return the host and the port, None without one, of ``host``, ``host:port`` or ``[IPv6 address]:port``; None for a
-    text of another form.
+    """Return the host and the port in ``host``, ``host:port`` or ``[IPv6 address]:port``.
+
+    The port is None if the str has none. The result is None for a str of another form.
     """
     parts = _PLACE.fullmatch(text)
     if parts is None:
@@ -122,5 +132,5 @@ def place_of_text(text: str) -> tuple[str, int | None] | None:
 
 
 def text_of_places(places: list[Place]) -> str:
-    """Return hosts and ports as they stand in a URL."""
+    """Return hosts and ports in the form of a URL."""
     return ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in places)

@@ -9,38 +9,43 @@ from feedstore.storage.timeline_writes import TimelineWrites
 
 
 class TimelineStorage(TimelineReads[TimelineItem], TimelineWrites[TimelineItem]):
-    """A storage of timelines: key → entries in the order of their ids, newest first.
+    """A storage of timelines: for each key, entries in the order of their ids, newest first.
 
-    An entry is an id and a payload or nothing; the serializer decides. Under the default,
-    :class:`~feedstore.serializers.TimelineReferenceSerializer`, it is the id alone, and slices are hydrated from an
-    activity storage. Keys are text of 1 to 1,024 bytes in UTF-8, any character. Wherever entries are named, an
-    activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or its text will do.
+    An entry is an id, and a payload if the serializer returns one. With the default serializer,
+    :class:`~feedstore.serializers.TimelineReferenceSerializer`, entries have no payloads, and slices are hydrated from
+    an activity storage. A key is a str of 1 to 1,024 bytes in UTF-8, of any characters. An argument that names an entry
+    may be an activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or the str of a UUID.
 
-    - T1 Adding returns how many were newly stored; adding an id that is there replaces its payload in its place and
-      counts 0; of a duplicate in one call the last wins. Removing returns how many were there. ``add_to_many`` counts
-      deliveries before trimming.
-    - T2 Ids come back as ints. T3 Ids of one millisecond keep their order; filters are exact, also at 0 and at 2**128
-      - 1.
-    - T4 Arguments are never changed. T5 A filter, an ordering or an option is honoured or refused, never ignored.
-    - T6 A negative start, stop or length is a ``ValueError``. T7 Slices are those of a Python list.
-    - T8 ``trim`` keeps exactly ``length``, also when all were added in one batch; it returns how many went.
-    - T9 ``index_of`` an absent id raises an error that is a ``ValueError``.
-    - T10 Two namespaces never see each other; two storages on the same one do. T11 What is returned is not aliased
-      with the store.
-    - T12 Hydrating a slice tolerates activities that are gone.
-    - T13 All items of one call are checked and serialized before the first is sent: one bad item, nothing written. A
-      server that fails midway may leave whole chunks of a call that is not atomic.
+    The numbered rules of the contract:
+
+    - T1 Adding returns the number of newly stored ids. Adding an existing id replaces its payload and counts 0. If a
+      call holds an id twice, the last value wins. Removing returns the number of ids that existed. ``add_to_many``
+      counts deliveries, before trimming.
+    - T2 Ids are returned as ints.
+    - T3 Ids of one millisecond keep their order. Filters are exact, also at 0 and at 2**128 - 1.
+    - T4 No call changes its arguments.
+    - T5 Each filter, ordering and option is honoured or refused, never ignored.
+    - T6 A negative start, stop or length raises a ``ValueError``.
+    - T7 Slices are those of a Python list.
+    - T8 ``trim`` keeps exactly ``length`` entries, also if one batch added them all. It returns the number of removed
+      entries.
+    - T9 ``index_of`` of an absent id raises a ``ValueError``.
+    - T10 Two namespaces share no data. Two storages in one namespace share all data.
+    - T11 Each call returns its own copy of every mutable object.
+    - T12 A hydrated slice leaves out removed activities.
+    - T13 A call checks and serializes all items before it sends the first. If the server fails during a call that is
+      not atomic, some chunks of the call may be stored.
     - T14 A stored payload that cannot be decoded raises :class:`StoredDataError`, which names its id.
-    - T15 ``flush`` empties its own namespace and nothing else.
-    - T16 A walk by cursor returns exactly once every entry that is present throughout it and not older than the floor
-      at its end.
-    - T17 After ``add_to_many(…, max_length=n)`` the newest n are all there.
+    - T15 ``flush`` empties only its own namespace.
+    - T16 A walk by cursor returns every entry exactly once that is present during the whole walk and not older than the
+      floor at its end.
+    - T17 After ``add_to_many(…, max_length=n)`` a timeline holds all of its newest n entries.
 
-    A timeline knows what it has forgotten. Its floor is None while nothing was ever trimmed; else every entry that
-    trimming dropped is older, and every entry at or above it that was added and not removed is present. It falls only
-    by ``delete`` or ``flush``; entries that are added below it later are returned, and the page is not complete.
+    The floor of a timeline is None if it was never trimmed. Otherwise every trimmed entry is older than the floor, and
+    every entry at or above it that was added and not removed is present. Only ``delete`` and ``flush`` lower a floor.
+    Entries that are added below it later are returned, and the page is not complete.
 
-    Adds commute with adds; everything else takes effect in some one order.
+    Concurrent adds commute. All other writes take effect one after the other, in some order.
 
     >>> from feedstore import Activity, connect
     >>> timelines = connect("memory://").timeline_storage()

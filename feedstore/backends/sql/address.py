@@ -87,7 +87,7 @@ def _server_address(parts: ServerUrl) -> Address:
     hosts = ",".join(percent_decoded(place["host"].strip("[]")) for place in found) or None
     ports = [place["port"] or "" for place in found]
     if any(port and not 1 <= int(port) <= _LAST_PORT for port in ports):
-        raise InvalidValueError(f"the port of a server lies between 1 and {_LAST_PORT}")
+        raise InvalidValueError(f"the port in the URL must lie between 1 and {_LAST_PORT}")
     port = int(ports[0]) if len(ports) == 1 and ports[0] else None
     libpq = {"port": ",".join(ports)} if len(ports) > 1 and any(ports) else {}
     name = parts.path or None

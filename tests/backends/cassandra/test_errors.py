@@ -61,7 +61,7 @@ def nobody(*errors: Exception) -> NoHostAvailable:
     ("error", "kind", "words", "passes"),
     [
         (UNAVAILABLE, StorageUnavailableError, "Cannot achieve", True),
-        (UnresolvableContactPoints({}), StorageUnavailableError, "resolved", True),
+        (UnresolvableContactPoints({}), StorageUnavailableError, "cannot resolve", True),
         (OVERLOADED, StorageUnavailableError, "overloaded", True),
         (ConnectionShutdown("closed"), StorageUnavailableError, "closed", True),
         (nobody(ConnectionRefusedError(111, "refused")), StorageUnavailableError, "refused", True),
@@ -76,8 +76,8 @@ def nobody(*errors: Exception) -> NoHostAvailable:
         (nobody(ConnectionShutdown("x"), BAD_CREDENTIALS), StorageError, "credentials", False),
         (Unauthorized("no permission"), StorageError, "no permission", False),
         (InvalidRequest("syntax"), StorageError, "syntax", False),
-        (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "gone", False),
-        (InvalidRequest("Keyspace 'feeds' does not exist"), MissingSchemaError, "gone", False),
+        (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "were dropped", False),
+        (InvalidRequest("Keyspace 'feeds' does not exist"), MissingSchemaError, "were dropped", False),
     ],
 )
 def test_each_is_one_clear_error(error: Exception, kind: type[Exception], words: str, passes: bool) -> None:

@@ -151,7 +151,7 @@ def test_a_keyspace_dropped_under_the_backend_is_one_clear_error(
             lambda: list(backend.activity_storage().iterate()),
         )
         for use in uses:
-            with pytest.raises(MissingSchemaError, match=f"{name_of(cassandra_keyspace)}.* are gone"):
+            with pytest.raises(MissingSchemaError, match=f"{name_of(cassandra_keyspace)}.* were dropped"):
                 use()
 
 

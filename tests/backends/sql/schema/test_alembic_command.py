@@ -112,7 +112,7 @@ def test_without_a_database_one_line_says_how_to_name_it() -> None:
 
 def test_a_wrong_url_is_not_repeated() -> None:
     printed = alembic("mysql://user:secret@host/app", "current", status=255)
-    assert "FAILED: the SQL backend serves" in printed
+    assert "FAILED: the URL has no scheme of the SQL backend" in printed
     assert "secret" not in printed
 
 

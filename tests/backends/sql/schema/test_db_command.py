@@ -177,7 +177,7 @@ def test_the_environment_may_name_the_store(
 
 
 def test_a_store_without_a_schema_is_refused() -> None:
-    with pytest.raises(InvalidValueError, match="the SQL backend serves"):
+    with pytest.raises(InvalidValueError, match="the URL has no scheme of the SQL backend"):
         run("current", "--store", "memory://")
 
 
