@@ -1,4 +1,4 @@
-"""Where a Redis lies."""
+"""The address of a Redis: its URL, parsed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ _MOST_DATABASE_DIGITS = 9
 
 @dataclass(frozen=True)
 class Address:
-    """A server, the first nodes of a Cluster or Sentinels and the ``service`` that they watch; the credentials; and the
-    options that stood in the query.
+    """A server, the first nodes of a Cluster, or Sentinels.
 
-    ``label`` is for messages: the places and the database without user and password.
+    Attributes:
+        scheme: The scheme of the URL.
+        places: The hosts and ports of the server, the nodes or the Sentinels. Empty for a socket.
+        path: The path of a socket.
+        service: The service that the Sentinels watch.
+        database: The number of the database.
+        credentials: The user name and the password.
+        label: The places and the database without user name and password, for messages.
+        query: The options of the URL's query.
     """
 
     scheme: str
@@ -40,21 +47,21 @@ class Address:
 
     @property
     def is_cluster(self) -> bool:
-        """Whether it is a Cluster."""
+        """Whether the URL names a Cluster."""
         return self.scheme in (CLUSTER, TLS_CLUSTER)
 
     @property
     def is_sentinel(self) -> bool:
-        """Whether Sentinels are asked where the server is."""
+        """Whether Sentinels name the server."""
         return self.scheme in (SENTINEL, TLS_SENTINEL)
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether connections use TLS."""
         return self.scheme in (TLS, TLS_CLUSTER, TLS_SENTINEL)
 
     def connection_arguments(self) -> dict[str, Any]:
-        """Return what redis-py's connections need to know of the address; where several places are named, not which."""
+        """Return the arguments of redis-py's connections. With several places, the host and port are not among them."""
         arguments: dict[str, Any] = dict(self.credentials)
         if self.scheme == SOCKET:
             arguments["path"] = self.path
@@ -68,7 +75,7 @@ class Address:
 def parse_address(url: str) -> Address:
     """Return the address that a URL describes. Every part may be percent-encoded.
 
-    Raises what :meth:`ServerUrl.parse` does; no message holds a password.
+    It raises the errors of :meth:`ServerUrl.parse`. No message holds a password.
     """
     parts = ServerUrl.parse(url, _FORM)
     if parts.scheme == SOCKET:
@@ -79,10 +86,10 @@ def parse_address(url: str) -> Address:
     label = f"{parts.scheme}://{text_of_places(places)}"
     if parts.scheme in (CLUSTER, TLS_CLUSTER):
         if parts.path:
-            raise InvalidValueError("a Redis Cluster has no databases; leave the path out of its URL")
+            raise InvalidValueError("a Redis Cluster has no databases; remove the path from the URL")
         return Address(parts.scheme, places, "", "", 0, parts.credentials, label, parts.query)
     if len(places) > 1:
-        raise InvalidValueError("several hosts make a Cluster; use redis+cluster://")
+        raise InvalidValueError("a redis:// URL has one host; use redis+cluster:// for the hosts of a Cluster")
     database = _database(parts.path)
     return Address(parts.scheme, places, "", "", database, parts.credentials, f"{label}/{database}", parts.query)
 
@@ -91,7 +98,7 @@ def _sentinel_address(parts: ServerUrl) -> Address:
     service, _, database_text = parts.path.partition("/")
     if not service:
         raise InvalidValueError(
-            "the URL of Sentinels names the service that they watch: 'redis+sentinel://host:port,host:port/service'"
+            "the URL of Sentinels must name the service that they watch: 'redis+sentinel://host:port,host:port/service'"
         )
     places, database = parts.places(_SENTINEL_PORT, "localhost"), _database(database_text)
     label = f"{parts.scheme}://{text_of_places(places)}/{service}/{database}"
@@ -100,7 +107,7 @@ def _sentinel_address(parts: ServerUrl) -> Address:
 
 def _socket_address(parts: ServerUrl) -> Address:
     if parts.hosts or not parts.path:
-        raise InvalidValueError("the URL of a socket names its path alone, behind three slashes: 'unix:///path'")
+        raise InvalidValueError("the URL of a socket must have a path and no host, with three slashes: 'unix:///path'")
     query = dict(parts.query)
     database, path = _database(query.pop("db", "")), f"/{parts.path}"
     return Address(SOCKET, [], path, "", database, parts.credentials, f"unix://{path}?db={database}", query)
@@ -108,5 +115,5 @@ def _socket_address(parts: ServerUrl) -> Address:
 
 def _database(text: str) -> int:
     if text and not (text.isascii() and text.isdigit() and len(text) <= _MOST_DATABASE_DIGITS):
-        raise InvalidValueError("the database of a Redis URL is a number, such as redis://localhost/0")
+        raise InvalidValueError("the database of a Redis URL must be a number, such as in redis://localhost/0")
     return int(text or 0)

@@ -1,4 +1,4 @@
-"""Writes: what the script of all writes is given, and how writes are parted into scripts."""
+"""Writes, which scripts carry out, and their division into scripts."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from feedstore.storage.transaction import Pending, Transaction
 _Result = TypeVar("_Result")
 
 FLUSH = "flush"
-"""The write that removes all timelines of a bucket; ``execution`` makes others of it, which name their keys."""
+"""The write that removes all timelines of a bucket. ``execution`` replaces it by ``FORGET`` writes with their keys."""
 
 FORGET = "forget"
-"""The write that removes the timelines, and payloads, whose keys it has."""
+"""The write that removes the timelines and payloads with the given keys."""
 
 FAN_OUT = "fan_out"
 """The write that adds ids to many timelines, without payloads, and trims each."""
 
 DELIVER = "deliver"
-"""The write that adds entries to a timeline and its companions, within limits."""
+"""The write that adds entries to a timeline and its companions, with limits."""
 
 FINISH = "finish"
-"""The write that drops from a timeline what an earlier write could not."""
+"""The write that drops the surplus that an earlier write left in a timeline: it was too large for one script."""
 
 COMPARE = "compare"
-"""The write of an item that is carried out only if the item has the bytes that are expected."""
+"""The write of an item that needs the item to have the expected bytes."""
 
 MOST_WORK = 4000
-"""The work of a script that does not have to be atomic."""
+"""The most work, in microseconds of the server, of a script that need not be atomic."""
 
 _OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
 _KEYS_OF_TIMELINE = 3
@@ -42,24 +42,29 @@ _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
 _ITEM_KINDS = ("upsert", "discard", COMPARE)
 _BYTES_A_UNIT = 500
-# A timeline of a fan-out takes so long in one script. Scripts that need not be atomic hold fewer of them, 250, or
-# 10,000 deliveries: while the server runs the first script, the next one is on its way.
+# The microseconds for one timeline of a fan-out. A script that need not be atomic holds fewer of them than its time
+# would allow, 250 timelines or 10,000 deliveries: the server runs the first script while the next one arrives.
 _WORK_OF_A_FAN_OUT = 5
 _SHARE_OF_A_FAN_OUT = 16
 _SHARE_OF_A_DELIVERY = 0.4
-# A delivery with a limit by payload reads the payloads of its timeline.
+# A delivery with max_per_payload reads the payloads of its timeline.
 _PAYLOADS_A_UNIT = 4
 _LIKELY_PAYLOADS = 200
 
 Items = tuple[list[bytes], list[bytes] | None]
-"""Ids, and the bytes of each if there are any. Writes that share them are the same object."""
+"""Ids, and the payload of each, or None without payloads. Writes with the same items share one object."""
 
 
 class Write(NamedTuple):
-    """One write of the script: what it is called, the bucket and the keys it touches, its items and its arguments.
+    """One write of a script.
 
-    A fan-out may have a list of items, one for each timeline. ``unmet`` is the error to raise if the condition of this
-    write does not hold in an atomic batch.
+    Attributes:
+        kind: The name of its kind in the script.
+        bucket: The bucket of its keys.
+        keys: The keys that it touches.
+        items: Its items. A fan-out may have a list of them, one for each timeline.
+        arguments: Its other arguments.
+        unmet: The error to raise if the condition of this write does not hold in an atomic batch.
     """
 
     kind: str
@@ -71,11 +76,11 @@ class Write(NamedTuple):
 
     @property
     def is_of_timeline(self) -> bool:
-        """Whether the write reaches one timeline, and maybe its companions."""
+        """Whether the write changes one timeline, and possibly its companions."""
         return self.kind in _OF_TIMELINES
 
     def timelines(self) -> Iterator[tuple[str | bytes, str | bytes, str | bytes | None]]:
-        """Yield the directory, the timeline, and the payloads if they are named, of each timeline that is written."""
+        """Yield the keys of the directory, the timeline, and the payloads, or None, of each timeline of the write."""
         if self.kind == FAN_OUT:
             sizes = self.arguments[1]
             position = len(sizes)
@@ -89,7 +94,7 @@ class Write(NamedTuple):
 
 
 class RedisTransaction(Transaction):
-    """The writes of one batch, in order, which its backend sends when all hooks have added theirs."""
+    """The writes of one batch, in order. The backend sends them after all hooks have added theirs."""
 
     __slots__ = ("_pending", "writes")
 
@@ -98,7 +103,7 @@ class RedisTransaction(Transaction):
         self._pending: list[tuple[Pending[Any], slice, Callable[[list[Any]], Any]]] = []
 
     def add(self, writes: Sequence[Write], result: Callable[[list[Any]], _Result]) -> Pending[_Result]:
-        """Add writes. Once they are sent, ``result`` makes the pending result of their counts."""
+        """Add writes. After they were sent, ``result`` reduces their counts to the pending result."""
         first = len(self.writes)
         self.writes.extend(writes)
         pending: Pending[_Result] = Pending()
@@ -112,7 +117,7 @@ class RedisTransaction(Transaction):
 
 
 def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: bool = True) -> Command:
-    """Return the command that carries out writes; with ``is_atomic`` all or none."""
+    """Return the command that carries out writes. With ``is_atomic`` it carries out all of them or none."""
     places: dict[int, int] = {}
     items: list[Items] = []
 
@@ -137,10 +142,10 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
 
 
 def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[Command], list[int]]:
-    """Return commands that carry out writes, and the position of each of their counts.
+    """Return the commands that carry out writes, and the positions of the writes in the order of their counts.
 
-    A script stays short enough not to keep the server from others. On a Cluster each reaches the keys of one bucket;
-    the writes of one bucket keep their order.
+    Each script is short enough not to block the server for other clients. On a Cluster, each script has the keys of one
+    bucket. The writes of one bucket keep their order.
     """
     if len(writes) == 1:
         return [in_one_script(keys, writes, expiry, is_atomic=False)], [0]
@@ -156,12 +161,12 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
 
 
 def work_of(writes: Iterable[Write]) -> int:
-    """Return about how many microseconds of the server's time writes take."""
+    """Return an estimate of the server's time for writes, in microseconds."""
     return sum(map(_work, writes))
 
 
 def most_of_a_fan_out(ids: int) -> int:
-    """Return how many timelines of a fan-out a script holds that does not have to be atomic."""
+    """Return the number of timelines of a fan-out of ``ids`` entries in a script that need not be atomic."""
     return max(1, int(MOST_WORK / max(_SHARE_OF_A_FAN_OUT, _SHARE_OF_A_DELIVERY * ids)))
 
 
@@ -179,7 +184,7 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
 
 
 def _share(write: Write) -> int:
-    """Return how much of a script's work a write is, where the script does not have to be atomic."""
+    """Return the work that counts for a write in a script that need not be atomic."""
     if write.kind != FAN_OUT:
         return _work(write)
     timelines, deliveries = _size_of_fan_out(write)
@@ -187,7 +192,7 @@ def _share(write: Write) -> int:
 
 
 def _size_of_fan_out(write: Write) -> tuple[int, int]:
-    """Return how many timelines a fan-out reaches, and how many deliveries it is."""
+    """Return the number of timelines and the number of deliveries of a fan-out."""
     timelines = sum(write.arguments[1])
     if isinstance(write.items, list):
         return timelines, sum(len(ids) for ids, _ in write.items)
@@ -212,7 +217,7 @@ def _work(write: Write) -> int:
 
 
 def _read_by(write: Write) -> int:
-    """Return the work of reading the payloads of a delivery's timeline."""
+    """Return the estimated work of reading the payloads of a delivery's timeline."""
     most, length = write.arguments
     if most < 0:
         return 0

@@ -1,4 +1,4 @@
-"""What is asked of a server before it is used."""
+"""The checks of a server before its first use: its version, its mode and its eviction policy."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ _SAFE_POLICY = "noeviction"
 
 
 def check_server(node: Node, label: str, in_cluster: bool) -> None:
-    """Raise :class:`StorageError` for a server that cannot be used, and warn of one that may drop data.
+    """Check a server's version and mode, and log a warning if its eviction policy may drop data.
 
-    Costs one round trip. Where INFO is not allowed, or renamed, nothing is checked.
+    It costs one round trip. If the user may not call INFO, or INFO is renamed, nothing is checked.
+
+    Raises:
+        StorageError: The server is too old, or belongs to a Cluster while the URL names one server.
     """
     answers = node.request([("INFO", "server"), ("INFO", "memory"), ("INFO", "cluster")])
     for answer in answers:
         if isinstance(answer, NoPermissionError) or is_unknown_command(answer):
-            logger.debug("%s: INFO cannot be asked; version and eviction policy stay unchecked", label)
+            logger.debug("%s: the user may not call INFO; version and eviction policy stay unchecked", label)
             return
         if isinstance(answer, Exception):
             raise answer
@@ -42,15 +45,15 @@ def _fields(answer: bytes) -> dict[str, str]:
 def _check_version(fields: dict[str, str], label: str) -> None:
     version = fields.get("redis_version", "")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_VERSION:
-        raise StorageError(f"{label}: Redis {version or 'of an unknown version'} is too old; 6.0 or newer is needed")
+        raise StorageError(f"{label}: Redis {version or 'of an unknown version'} is too old; use 6.0 or newer")
 
 
 def _warn_of_eviction(fields: dict[str, str], label: str) -> None:
     policy = fields.get("maxmemory_policy", _SAFE_POLICY)
     if fields.get("maxmemory", "0") != "0" and policy != _SAFE_POLICY:
         logger.warning(
-            "%s: maxmemory-policy is %s, so a server that runs out of memory drops keys and with them parts of "
-            "timelines; a timeline that it dropped reads as empty and complete; set it to noeviction",
+            "%s: maxmemory-policy is %s, so a server without free memory evicts keys; an evicted timeline reads as "
+            "empty and complete; set maxmemory-policy to noeviction",
             label,
             policy,
         )

@@ -1,4 +1,4 @@
-"""The way to a Redis Cluster."""
+"""The transport to a Redis Cluster."""
 
 from __future__ import annotations
 
@@ -37,10 +37,15 @@ def slot_of(tag: str) -> int:
 
 
 class ClusterSeed(NamedTuple):
-    """How to reach a Cluster.
+    """The first nodes of a Cluster, and the way to connect to its nodes.
 
-    ``places`` are the nodes to ask first. Each node gets up to ``most`` connections, for one of which a thread waits
-    ``pool_seconds``. One search for a node that answers takes up to ``seconds``, and one answer more.
+    Attributes:
+        places: The nodes to ask first.
+        address_map: The map from announced to reachable addresses.
+        make: Makes a connection to the node with the given ``host`` and ``port``.
+        most: The maximum of connections to each node.
+        pool_seconds: The time that a thread waits for one of these connections.
+        seconds: The time limit of one search for a node that answers, without its last answer.
     """
 
     places: Sequence[Place]
@@ -52,10 +57,10 @@ class ClusterSeed(NamedTuple):
 
 
 class ClusterTransport(Transport):
-    """Sends each command to the node that serves its slot: to all nodes first, and then reads their answers.
+    """The transport that sends each command to the node of its slot. It sends to all nodes before it reads the answers.
 
-    The commands of one slot keep their order; those of different slots have none. No thread waits for another: each
-    that loses its way asks the nodes for itself.
+    The commands of one slot keep their order. Commands of different slots have no order. No thread waits for another
+    one: each thread that meets an outdated topology asks the nodes for itself.
     """
 
     def __init__(self, seed: ClusterSeed, settings: Settings, label: str, when_connected: Callable[[], object]) -> None:
@@ -74,9 +79,10 @@ class ClusterTransport(Transport):
         return topology
 
     def _discovered(self) -> Topology:
-        """Return the topology that one of the nodes knows, asked in random order. Raises the last error if none does.
+        """Return the topology from the first node that answers, in random order.
 
-        Nodes that do not answer take no more than ``seconds`` together; the next attempt begins with others.
+        It raises the last error if no node answers. The search ends after ``seconds``; the next attempt has another
+        order.
         """
         known = self._topology.places if self._topology is not None else frozenset()
         places = [*known, *(place for place in self._seed.places if place not in known)]
@@ -96,13 +102,13 @@ class ClusterTransport(Transport):
         raise error
 
     def _refuse(self, error: Exception) -> None:
-        """Raise for an error that every other node would give too."""
+        """Raise an error that every other node would return too."""
         if is_refused(error):
             raise error
         if isinstance(error, exceptions.NoPermissionError):
-            raise StorageError(f"{self.label}: {error}; a user of a Cluster needs +cluster|slots") from error
+            raise StorageError(f"{self.label}: {error}; grant the user +cluster|slots") from error
         if _NO_CLUSTER in str(error):
-            raise StorageError(f"{self.label}: {error}; one server's URL is redis://") from error
+            raise StorageError(f"{self.label}: {error}; use redis:// for a server outside a Cluster") from error
 
     def _check(self, topology: Topology) -> None:
         for place in sorted(topology.primaries):
@@ -110,7 +116,7 @@ class ClusterTransport(Transport):
                 return
 
     def _check_node(self, place: Place) -> bool:
-        """Check a node, and pass over one that is away. Return False if it gave no answer in time: so might others."""
+        """Check a node. Skip it if it is not reachable. Return False after a timeout, to skip the other nodes too."""
         try:
             check_server(self._node_at(place), f"{self.label}: {text_of_places([place])}", in_cluster=True)
         except DRIVER_ERRORS as error:
@@ -126,7 +132,7 @@ class ClusterTransport(Transport):
             connections = OwnConnections(make, self._seed.most, self._seed.pool_seconds, self._when_connected)
             known = self._nodes.setdefault(place, _Known(connections, Node(connections)))
             if self.is_closed:
-                # The thread that closed has not seen it.
+                # The thread that closed the transport did not close these connections.
                 known.connections.close()
         return known.node
 
@@ -147,7 +153,7 @@ class ClusterTransport(Transport):
                 try:
                     found = self._finish(node, chosen, exchanges.pop(0), is_late)
                 except StorageTimeoutError as error:
-                    # A request is dropped whose answer nobody waits for, and the other nodes are at theirs.
+                    # Read the other answers first: an abandoned request would drop its connection.
                     unconfirmed = error
                     continue
                 is_late = is_late or isinstance(found[0], exceptions.TimeoutError)
@@ -161,7 +167,7 @@ class ClusterTransport(Transport):
             raise unconfirmed
         for position in pending:
             if isinstance(answers[position], exceptions.AskError) and not _is_moved(answers[position]):
-                answers[position] = self._follow(commands[position], answers[position])
+                answers[position] = self._redirected(commands[position], answers[position])
 
     def _shares(self, commands: Sequence[Command], pending: list[int]) -> list[_Share]:
         topology = self._known_topology()
@@ -174,14 +180,14 @@ class ClusterTransport(Transport):
                 share = shares[place] = (self._node_at(place), [], [])
             share[1].append(position)
             share[2].append(command)
-        # In one order: two threads that each hold a node's last connection must not wait for the other's.
+        # All threads use one order, so that no two threads wait for each other's last connection to a node.
         return [share for _, share in sorted(shares.items(), key=itemgetter(0))]
 
     def _begin(
         self, node: Node, commands: list[Command], begun: Sequence[Exchange | Exception]
     ) -> Exchange | Exception:
         if begun and isinstance(begun[-1], exceptions.TimeoutError):
-            # The call cannot succeed in this round, and each node that hangs would take as long.
+            # The call cannot succeed in this round, and each further node that hangs would take another timeout.
             return begun[-1]
         try:
             return node.begin(self._words(commands))
@@ -189,9 +195,10 @@ class ClusterTransport(Transport):
             return error
 
     def _finish(self, node: Node, commands: list[Command], exchange: Exchange | Exception, is_late: bool) -> list[Any]:
-        """Return a node's answers; a connection that was lost is the answer to each command.
+        """Return a node's answers. If the connection was lost, the error is the answer to each command.
 
-        After another node was waited for in vain, this one has had as long, and is not waited for again.
+        ``is_late`` means that the wait for another node ended with a timeout. This node had the same time, so the
+        method does not wait again.
         """
         if isinstance(exchange, Exception):
             return [exchange] * len(commands)
@@ -200,8 +207,8 @@ class ClusterTransport(Transport):
         except exceptions.RedisError as error:
             return [error] * len(commands)
 
-    def _follow(self, command: Command, error: exceptions.AskError) -> Any:
-        """Return the answer of the node that a slot is moving to, which has its key already."""
+    def _redirected(self, command: Command, error: exceptions.AskError) -> Any:
+        """Return the answer of the node that a slot is moving to, and that already has the key."""
         node = self._node_at(self._place_of(error))
         words = [("ASKING",), *self._words([command])]
         try:
@@ -215,21 +222,21 @@ class ClusterTransport(Transport):
 
     def _place_of(self, error: exceptions.AskError) -> Place:
         if error.host in ("", "?"):
-            # The node has no address of its own; it lies where the one lies that was asked.
+            # The node announces no host: it has the host of the node that answered.
             return self._known_topology().owner_of(error.slot_id)[0], error.port
         return self._seed.address_map.place_of(error.host, error.port)
 
     def _order_group(self, command: Command) -> Any:
         return slot_of(command.tag)
 
-    def _find_way(self, error: Exception) -> None:
+    def _prepare_retry(self, error: Exception) -> None:
         if self._topology is None or self.is_closed:
             return
         is_elsewhere = isinstance(error, (exceptions.ReadOnlyError, exceptions.ClusterDownError)) or _is_moved(error)
         if not is_elsewhere and not is_lost(error):
             return
         if is_lost(error):
-            # What has cut one idle connection off has mostly cut off the others.
+            # The cause that cut one idle connection has probably cut the others too.
             for known in list(self._nodes.values()):
                 known.connections.renew()
         try:
@@ -237,10 +244,10 @@ class ClusterTransport(Transport):
         except DRIVER_ERRORS as failure:
             if is_refused(failure):
                 raise translated(failure, self.label) from failure
-            # No node answers now; the next attempt asks again, and its error is the one that is raised.
+            # No node answers now. The next attempt asks again, and raises its own error.
             topology = self._topology
         if isinstance(error, exceptions.MovedError):
-            # A node that has not heard of the move may have answered.
+            # The node that answered may not know of the move yet.
             topology = topology.with_owner(error.slot_id, self._place_of(error))
         self._topology = topology
         self._forget_nodes(topology)
@@ -254,7 +261,7 @@ class ClusterTransport(Transport):
                     known.connections.close()
 
     def new_connection(self) -> Any:
-        """Return one to any node."""
+        """Return an unconnected connection to any node."""
         return self._node_at(random.choice(sorted(self._known_topology().places))).new_connection()
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""One command for one slot."""
+"""Commands: one request to one slot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EVALSHA = "EVALSHA"
 
 
 class Command(NamedTuple):
-    """A command's words, the hash tag of its keys, and whether it writes."""
+    """A command: the hash tag of its keys, its words, and whether it writes."""
 
     tag: str
     words: tuple[Any, ...]
@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
     @property
     def sha(self) -> str | None:
-        """The hash of the script that this calls; None for a plain command."""
+        """The hash of the script that the command runs, or None for a plain command."""
         return self.words[1] if self.words[0] == _EVALSHA else None
 
 

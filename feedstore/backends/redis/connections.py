@@ -16,16 +16,16 @@ _FOR_SUBSCRIPTIONS = {"protocol": 2}
 class Connections(ABC):
     """The source of connections, each of which one request uses at a time.
 
-    A caller ends its use of a connection with :meth:`give_back` after it has read all answers, and with :meth:`discard`
-    otherwise. ``when_connected`` is called after each connect: another server may answer on the same address, or the
-    same one without its data.
+    A caller ends its use of a connection with :meth:`give_back` if it has read all answers, and with :meth:`discard`
+    otherwise. ``when_connected`` is called after each connect, because another server may answer at the same address,
+    or the same server without its data.
     """
 
     def __init__(self, when_connected: Callable[[], object]) -> None:
         self._when_connected = when_connected
 
-    def _follow(self, connection: Any) -> None:
-        """Have ``when_connected`` called each time that a connection connects."""
+    def _register_callback(self, connection: Any) -> None:
+        """Call ``when_connected`` each time that a connection connects."""
         connection.register_connect_callback(self._note_connected)
 
     def _note_connected(self, connection: Any) -> None:
@@ -33,70 +33,70 @@ class Connections(ABC):
 
     @abstractmethod
     def take(self) -> Any:
-        """Return a connection. Raises the driver's ConnectionError if none can be had."""
+        """Return a connection. It raises the driver's ConnectionError if none becomes free in time."""
 
     @abstractmethod
     def give_back(self, connection: Any) -> None:
-        """Return a connection to the pool whose answers were all read."""
+        """Put a connection back after all its answers were read."""
 
     @abstractmethod
     def discard(self, connection: Any) -> None:
-        """Close a connection that may still have answers under way, and give its place back."""
+        """Close a connection that may still receive answers, and free its place."""
 
     @abstractmethod
     def make(self) -> Any:
-        """Return a connection for subscriptions, which is the caller's alone and not connected yet."""
+        """Return an unconnected connection for subscriptions, which only the caller uses."""
 
     @abstractmethod
     def renew(self) -> None:
-        """Close the idle connections; the next requests open new ones."""
+        """Close the idle connections. Later requests open new ones."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close the idle connections, and each of the others when it comes back."""
+        """Close the idle connections, and each other one when it is put back."""
 
 
 class PoolConnections(Connections):
-    """The connections of redis-py's pool in a client that the caller has made."""
+    """The connections in the redis-py pool of the caller's client."""
 
     def __init__(self, pool: Any, when_connected: Callable[[], object]) -> None:
         super().__init__(when_connected)
         self._pool = pool
-        self._followed: WeakSet[Any] = WeakSet()
+        self._registered: WeakSet[Any] = WeakSet()
 
     def take(self) -> Any:
-        """Return a connection of the pool, which reconnects a closed one without notice."""
+        """Return a connection of the pool. The pool reconnects a closed one by itself."""
         try:
             connection = self._pool.get_connection()
         except RedisError:
             raise
         except BaseException:
-            # A signal handler may have raised in the middle of the handshake, and redis-py keeps that connection: its
-            # next user would find another's answer, or no database selected.
+            # If a signal handler raised during the handshake, redis-py keeps that connection: its next user would read
+            # the answer of another request, or work on the wrong database.
             self.renew()
             raise
-        if connection not in self._followed:
-            self._follow(connection)
-            self._followed.add(connection)
+        if connection not in self._registered:
+            self._register_callback(connection)
+            self._registered.add(connection)
             self._when_connected()
         return connection
 
     def give_back(self, connection: Any) -> None:
-        """Give it back to the pool."""
+        """Release the connection to the pool."""
         self._pool.release(connection)
 
     def discard(self, connection: Any) -> None:
-        """Close it and give it back; redis-py connects it again at its next use."""
+        """Close the connection and release it. redis-py connects it again at its next use."""
         connection.disconnect()
         self._pool.release(connection)
 
     def make(self) -> Any:
-        """Make one with the pool's arguments."""
+        """Return a new connection with the arguments of the pool."""
         return self._pool.connection_class(**{**self._pool.connection_kwargs, **_FOR_SUBSCRIPTIONS})
 
     def renew(self) -> None:
-        """Close the idle ones."""
+        """Close the idle connections."""
         self._pool.disconnect(inuse_connections=False)
 
     def close(self) -> None:
-        """Leave them open: the caller, who made the pool, closes them."""
+        """Do nothing: the connections belong to the caller's client."""

@@ -1,4 +1,4 @@
-"""How the counts of writes become the result of a call."""
+"""Reductions of the counts of writes to the result of a call."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def total(counts: list[Any]) -> int | None:
-    """Return the sum of what writes counted."""
+    """Return the sum of the counts."""
     return int(sum(counts))
 
 
 def nothing(counts: list[Any]) -> None:
-    """Return None: the call counts nothing."""
+    """Return None, the result of a call without a count."""

@@ -1,6 +1,6 @@
-"""The border: what redis-py raises, as feedstore's errors.
+"""The translation of redis-py's errors into feedstore's errors.
 
-The driver's texts name servers and keys. The one that may repeat a password is cut short here.
+The driver's messages name servers and keys. The one message that may repeat a password is cut off here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from redis import exceptions
 from feedstore.errors import StorageError, StorageFullError, StorageTimeoutError, StorageUnavailableError
 
 DRIVER_ERRORS = (exceptions.RedisError,)
-"""What redis-py raises."""
+"""The base classes of redis-py's errors."""
 
 _UNAVAILABLE = (
     OSError,
@@ -25,7 +25,7 @@ _UNAVAILABLE = (
     exceptions.AskError,
 )
 _REFUSED = (exceptions.AuthenticationError, exceptions.AuthorizationError)
-# What a lost connection looks like over TLS; any other error of TLS is a disagreement that lasts.
+# Errors of a lost connection over TLS. Any other error of TLS is permanent.
 _LOST_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _UNKNOWN_COMMAND = "unknown command"
 _NO_DATABASE = "DB index"
@@ -36,17 +36,17 @@ _UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS")
 
 
 def translated(error: Exception, label: str) -> StorageError:
-    """Return feedstore's error for a driver's or the operating system's; ``label`` says which store."""
+    """Return feedstore's error for an error of the driver or the operating system. ``label`` names the store."""
     _forget_arguments(error)
     message = f"{label}: {error}"
     if is_full(error):
         return StorageFullError(f"{message}; free memory or raise maxmemory")
     if isinstance(error, _REFUSED):
-        return StorageError(f"{message}; the URL takes them as redis://user:password@host")
+        return StorageError(f"{message}; pass the credentials in the URL: redis://user:password@host")
     if is_refused(error):
         return StorageError(message)
     if _starts_with(error, (_NO_DATABASE,)):
-        return StorageError(f"{message}; the server's setting `databases` says how many there are")
+        return StorageError(f"{message}; the server's setting `databases` limits the number of databases")
     if isinstance(error, exceptions.TimeoutError):
         return StorageTimeoutError(message)
     if isinstance(error, _UNAVAILABLE) or _starts_with(error, _UNAVAILABLE_PREFIXES):
@@ -60,7 +60,7 @@ def is_full(error: Exception) -> bool:
 
 
 def is_refused(error: Exception) -> bool:
-    """Return whether the server does not want this client, or the two cannot agree on TLS."""
+    """Return whether the server rejected the credentials or rights of this client, or TLS failed permanently."""
     return any(
         isinstance(link, _REFUSED) or (isinstance(link, ssl.SSLError) and not isinstance(link, _LOST_TLS))
         for link in _chain(error)
@@ -73,7 +73,7 @@ def is_unknown_command(answer: object) -> bool:
 
 
 def is_passing(error: Exception) -> bool:
-    """Return whether the same request may succeed a little later: nobody is at fault, and it was not refused."""
+    """Return whether the same request may succeed a little later: the error is temporary, and not a refusal."""
     if is_refused(error):
         return False
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
@@ -89,7 +89,7 @@ def is_lost(error: Exception) -> bool:
 
 
 def _forget_arguments(error: BaseException) -> None:
-    # A server that does not know AUTH repeats the user and the password.
+    # A server without AUTH repeats the user name and the password in its error.
     for link in _chain(error):
         link.args = tuple(
             part.partition(_REPEATED_ARGUMENTS)[0] if isinstance(part, str) else part for part in link.args
@@ -104,5 +104,5 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _starts_with(error: Exception, prefixes: tuple[str, ...]) -> bool:
-    # A script's error carries the code of what failed inside it.
+    # A script's error begins with the code of the command that failed inside it.
     return isinstance(error, exceptions.ResponseError) and str(error).startswith(prefixes)

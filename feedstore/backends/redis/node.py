@@ -1,4 +1,4 @@
-"""One Redis server."""
+"""The node: one Redis server, and the requests to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MANY_WORDS = 500
 
 
 class Exchange:
-    """One request that is under way: sent when it is made; :meth:`answers` or :meth:`abandon` ends it."""
+    """One request, which the constructor sends. :meth:`answers` or :meth:`abandon` ends it."""
 
     def __init__(self, connections: Connections, commands: Sequence[tuple[Any, ...]]) -> None:
         self._connections = connections
@@ -26,9 +26,9 @@ class Exchange:
             raise
 
     def answers(self) -> list[Any]:
-        """Return the answers in order; what the server refuses stands among them as an exception.
+        """Return the answers in order. The answer to a refused command is an exception.
 
-        Raises the driver's ConnectionError or TimeoutError when the answers are lost, and the connection with them.
+        It raises the driver's ConnectionError or TimeoutError, and discards the connection, if the answers are lost.
         """
         connection = self._connection
         try:
@@ -40,7 +40,7 @@ class Exchange:
         return answers
 
     def answers_so_far(self) -> list[Any]:
-        """Return the answers if the first has come in. Raises the driver's TimeoutError, without waiting, if not."""
+        """Return the answers if the first has arrived. Otherwise raise the driver's TimeoutError, without waiting."""
         try:
             is_there = self._connection.can_read(timeout=0)
         except BaseException:
@@ -48,17 +48,17 @@ class Exchange:
             raise
         if not is_there:
             self.abandon()
-            raise TimeoutError("no answer came in while another node was waited for")
+            raise TimeoutError("no answer arrived during the wait for another node")
         return self.answers()
 
     def abandon(self) -> None:
-        """Give the answers up, and the connection with them."""
-        # Answers may be under way that the connection's next user would take for its own.
+        """Give up the answers, and discard the connection."""
+        # The next user of the connection would read the outstanding answers as its own.
         self._connections.discard(self._connection)
 
 
 class Node:
-    """Sends requests to one server."""
+    """One server, and its connections."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -68,7 +68,7 @@ class Node:
         return Exchange(self._connections, commands)
 
     def new_connection(self) -> Any:
-        """Return a connection that is the caller's alone, not connected yet."""
+        """Return an unconnected connection that only the caller uses."""
         return self._connections.make()
 
     def request(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -76,11 +76,10 @@ class Node:
         return Exchange(self._connections, commands).answers()
 
     def ask(self, words: tuple[Any, ...]) -> Any:
-        """Return the answer to one command; what the server refuses is raised."""
+        """Return the answer to one command. It raises the driver's ResponseError for a refused command."""
         connections = self._connections
         connection = connections.take()
-        # Each way out names what becomes of the connection: an exception in a `finally` must not give back one whose
-        # answer is under way.
+        # No `finally` puts the connection back: after an exception its answer may be outstanding.
         try:
             connection.send_packed_command(connection.pack_command(*words), check_health=False)
             answer = connection.read_response()
@@ -98,7 +97,7 @@ def _send(connection: Any, commands: Sequence[tuple[Any, ...]]) -> None:
     if sum(map(len, commands)) < _MANY_WORDS:
         connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         return
-    # The server works on the first while the next one is packed.
+    # The server runs the first command while this process packs the next one.
     for words in commands:
         connection.send_packed_command(connection.pack_command(*words), check_health=False)
 

@@ -1,4 +1,4 @@
-"""Making a store of a URL or of a ready client."""
+"""The opening of a store from a URL or a ready client."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ from feedstore.backends.redis.store import Store
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.storage.server_url import Place
 
-_GIVEN = "the Redis that was handed in"
-_GIVEN_CLUSTER = "the Cluster that was handed in"
+_GIVEN = "the Redis of the given client"
+_GIVEN_CLUSTER = "the Cluster of the given client"
 _SERVER_RETRY_SECONDS = 5.0
 _CLUSTER_RETRY_SECONDS = 20.0
-# Where a connection of a ready client leads, and what answers the maintenance messages of RESP3 in its pool.
+# Arguments of a ready client's pool that name the server, or belong to the maintenance messages of RESP3.
 _CLIENTS_OWN_ARGUMENTS = ("host", "port", "maint", "oss_cluster_maint", "orig_")
-# A dead peer is found out after 45 seconds. These names are Linux's; redis-py's own defaults differ between releases.
+# These settings detect a dead peer after 45 seconds. The names are Linux's. redis-py's defaults differ between
+# releases.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
@@ -71,8 +72,8 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
     arguments = _connection_arguments(address, options)
     if settings.wait_replicas and settings.wait_timeout >= arguments["socket_timeout"]:
         raise InvalidValueError(
-            f"wait_timeout is {settings.wait_timeout:g} seconds, and an answer is given up after timeout, "
-            f"{arguments['socket_timeout']:g} seconds; make timeout the greater one"
+            f"wait_timeout is {settings.wait_timeout:g} seconds, and timeout is "
+            f"{arguments['socket_timeout']:g} seconds; pass a timeout that is longer than wait_timeout"
         )
     _refuse_useless_options(address, options)
     most = arguments.pop("max_connections")
@@ -96,7 +97,7 @@ def _store_at(address: Address, options: dict[str, Any]) -> Store:
 
 
 def _connection_arguments(address: Address, options: dict[str, Any]) -> dict[str, Any]:
-    # The transport tries again itself, and knows what may be sent twice.
+    # The transport retries by itself.
     arguments = {
         **address.connection_arguments(),
         **connection_arguments(options),
@@ -115,14 +116,14 @@ def _refuse_useless_options(address: Address, options: dict[str, Any]) -> None:
     tls = [name for name in options if name.startswith("ssl_")]
     if tls and not address.is_encrypted:
         raise InvalidValueError(
-            f"the option {tls[0]} needs TLS; write rediss://, rediss+cluster:// or rediss+sentinel://"
+            f"the option {tls[0]} needs TLS; use rediss://, rediss+cluster:// or rediss+sentinel://"
         )
     for name in ("sentinel_username", "sentinel_password"):
         if name in options and not address.is_sentinel:
-            raise InvalidValueError(f"the option {name} needs Sentinels; write redis+sentinel://")
+            raise InvalidValueError(f"the option {name} needs Sentinels; use redis+sentinel://")
     if "address_map" in options and not (address.is_cluster or address.is_sentinel):
         raise InvalidValueError(
-            "the option address_map needs a Cluster or Sentinels; one server's address is its URL's"
+            "the option address_map needs a Cluster or Sentinels; the URL of one server already has its address"
         )
 
 
@@ -152,7 +153,7 @@ def _sentinel_connections(
 
 
 def _seconds_of(arguments: dict[str, Any]) -> tuple[float, float]:
-    """Return how long to wait for a free connection, and for a node of a Cluster to connect and answer."""
+    """Return the seconds to wait for a free connection, and those for a Cluster's node to connect and answer."""
     timeout = arguments.get("socket_timeout") or OPTIONS["timeout"].default
     return timeout, timeout + (arguments.get("socket_connect_timeout") or timeout)
 
@@ -181,7 +182,7 @@ def _store_of(client: Any, options: dict[str, Any]) -> Store:
 
 
 def _seed_of(client: Any) -> ClusterSeed:
-    """Return how to connect as a ready client does; its own connections are left to its other users."""
+    """Return the way to connect as a ready client does. The client's own connections stay with its other users."""
     nodes = client.get_nodes()
     pool = client.get_redis_connection(nodes[0]).connection_pool
     arguments = {
@@ -197,9 +198,9 @@ def _refuse_other_clients(client: Any) -> None:
     # A pipeline is a subclass of the client that it belongs to, and an asynchronous client has the same name.
     if not isinstance(client, (Redis, RedisCluster)) or isinstance(client, (Pipeline, ClusterPipeline)):
         kind = f"{type(client).__module__}.{type(client).__qualname__}"
-        raise InvalidTypeError(f"client is a redis.Redis or a redis.RedisCluster, not a {kind}")
+        raise InvalidTypeError(f"client must be a redis.Redis or a redis.RedisCluster, not a {kind}")
 
 
 def _refuse_decoding(arguments: dict[str, Any]) -> None:
     if arguments.get("decode_responses"):
-        raise InvalidValueError("the client decodes its answers, and ids are bytes; make one without decode_responses")
+        raise InvalidValueError("the client decodes its answers, but ids are bytes; pass one without decode_responses")

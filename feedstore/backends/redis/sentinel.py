@@ -1,4 +1,4 @@
-"""Asking Redis Sentinel where the primary is."""
+"""Redis Sentinel: the address of the primary, and connections to it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Sentinels:
         self._primary: Place | None = None
 
     def primary(self) -> Place:
-        """Return the primary's address.
+        """Return the primary's address, with one round trip if it is not known.
 
-        Raises the driver's ConnectionError if no Sentinel answers, and its ResponseError if none knows the service.
+        It raises the driver's ConnectionError if no Sentinel answers, and its ResponseError if none knows the service.
         """
         primary = self._primary
         if primary is None:
@@ -44,7 +44,7 @@ class Sentinels:
         return primary
 
     def forget(self) -> None:
-        """Ask again at the next need."""
+        """Forget the address. The next call of :meth:`primary` asks a Sentinel again."""
         self._primary = None
 
     def _found(self) -> Place:
@@ -58,11 +58,11 @@ class Sentinels:
                 lost = error
                 continue
             if found is not None:
-                # The next question goes first to the one that answered.
+                # The next request goes first to the Sentinel that answered.
                 self._places = [place, *(other for other in self._places if other != place)]
                 return self._address_map.place_of(found[0].decode(), int(found[1]))
         if lost is None:
-            raise ResponseError(f"no Sentinel knows a service {shown(self._service)}")
+            raise ResponseError(f"no Sentinel knows the service {shown(self._service)}")
         raise ConnectionError(f"no Sentinel of {text_of_places(self._places)} knows the primary now ({lost})") from lost
 
     def _asked(self, place: Place) -> Any:
@@ -75,7 +75,7 @@ class Sentinels:
 
 
 def connect_to_sentinel(connection_class: Any, arguments: dict[str, Any], place: Place) -> Any:
-    """Return a connection to a Sentinel. One that does not answer soon is passed over for another."""
+    """Return a connection to a Sentinel, with timeouts of a second at most: another Sentinel may answer faster."""
     timeouts = {
         name: min(arguments[name], _LONGEST_TIMEOUT_SECONDS) for name in ("socket_timeout", "socket_connect_timeout")
     }
@@ -83,26 +83,27 @@ def connect_to_sentinel(connection_class: Any, arguments: dict[str, Any], place:
 
 
 def check_primary(connection: Any) -> None:
-    """Greet a server as redis-py does, and refuse one that is a replica: the Sentinel has not heard of it yet.
+    """Do redis-py's handshake with a server, and check that the server is a primary.
 
-    Raises the driver's ConnectionError. A server that forbids ROLE is not checked.
+    A Sentinel may name an old primary for a moment after a failover. If the user may not call ROLE, the check is
+    skipped. It raises the driver's ConnectionError for a replica.
     """
     connection.on_connect()
     connection.send_command("ROLE", check_health=False)
     with suppress(NoPermissionError):
         role = connection.read_response()[0]
         if role != _PRIMARY:
-            raise ConnectionError(f"the server that a Sentinel named is no primary now, but a {role.decode()}")
+            raise ConnectionError(f"the server that a Sentinel named is not a primary now, but a {role.decode()}")
 
 
 class SentinelConnections(OwnConnections):
-    """A pool of connections to the primary that the Sentinels name when each is made."""
+    """A pool of connections. Each goes to the primary that the Sentinels name when it is made."""
 
     def __init__(self, sentinels: Sentinels, connect_to: Callable[[Place], Any], **pool: Any) -> None:
         super().__init__(lambda: connect_to(sentinels.primary()), **pool)
         self._sentinels = sentinels
 
     def renew(self) -> None:
-        """Close the idle ones, and ask the Sentinels again."""
+        """Close the idle connections, and ask the Sentinels again."""
         self._sentinels.forget()
         super().renew()

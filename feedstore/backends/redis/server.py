@@ -1,4 +1,4 @@
-"""The way to one server."""
+"""The transport to one server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from feedstore.backends.redis.transport import Transport
 
 
 class ServerTransport(Transport):
-    """Sends everything to one server; commands keep their order."""
+    """The transport that sends all commands to one server, in their order."""
 
     def __init__(self, connections: Connections, settings: Settings, label: str) -> None:
         super().__init__(settings, label)
@@ -40,14 +40,14 @@ class ServerTransport(Transport):
     def _order_group(self, command: Command) -> Any:
         return None
 
-    def _find_way(self, error: Exception) -> None:
+    def _prepare_retry(self, error: Exception) -> None:
         if isinstance(error, ReadOnlyError) or is_lost(error):
-            # After a failover the address leads to a new primary, and the old connections still lead to the old one.
-            # What has cut one idle connection off (a firewall, a restart) has mostly cut off the others.
+            # After a failover, new connections reach the new primary, and the old ones still reach the old primary.
+            # The cause that cut one idle connection (a firewall, a restart) has probably cut the others too.
             self._connections.renew()
 
     def new_connection(self) -> Any:
-        """Return one that does not count among those that requests take."""
+        """Return an unconnected connection that takes no place in the pool."""
         return self._connections.make()
 
     def _close(self) -> None:

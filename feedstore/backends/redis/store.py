@@ -1,4 +1,4 @@
-"""What all backends on one Redis share: the way to it, and what is known of its namespaces."""
+"""The store: the transport to one Redis, and the remembered markers of its namespaces, which all backends share."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _MOST_DIGITS = 9
 
 
 class Store:
-    """A server or a Cluster that backends use together. Nothing is connected before the first command.
+    """A server or a Cluster that backends share. It connects at the first command.
 
-    Each process gets a transport of its own: a child process leaves its parent's alone, neither using nor closing it.
+    Each process has its own transport. A child process neither uses nor closes its parent's.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Store:
         return self._transport().ask(command)
 
     def new_connection(self) -> Any:
-        """Return a connection of redis-py's that nobody else uses, not connected yet; the caller closes it."""
+        """Return an unconnected connection of redis-py that only the caller uses, and closes."""
         return self._transport().new_connection()
 
     def _transport(self) -> Transport:
@@ -74,22 +74,22 @@ class Store:
         if transport is None:
             if self._owner not in (None, process):
                 raise ForkedClientError(
-                    "a client that was handed in cannot be used in a forked process; connect by URL, or hand a client "
-                    "in that the child has made"
+                    "the given client was made before this process was forked and cannot be used here; connect by URL, "
+                    "or pass a client that the child has made"
                 )
-            # Making one connects nothing, so two threads that both do it do no harm.
+            # A new transport has no connection, so it does no harm if two threads make one.
             transport = self._transports.setdefault(process, self._make_transport(self._read_again.clear))
             if self.closed:
-                # Whoever closed has not seen it.
+                # The thread that closed the store did not close this transport.
                 transport.close()
         return transport
 
     def write(self, keys: Keys, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to scripts that write, in one round trip.
 
-        The scripts check that the namespace's marker still is what this process remembers. Where it is not, because the
-        namespace is new or the store was emptied, nothing was written: the marker is written, and the scripts are sent
-        again. Raises :class:`StorageError` if it has another number of buckets now.
+        The scripts compare the namespace's marker with the one that this process remembers. If they differ, because the
+        namespace is new or the store was emptied, a script writes nothing. The method then writes the marker and sends
+        the scripts again. It raises :class:`StorageError` if the marker has another number of buckets now.
         """
         self._mark_before_waiting(keys, commands)
         answers = self.send(commands)
@@ -107,8 +107,9 @@ class Store:
         )
 
     def _mark_before_waiting(self, keys: Keys, commands: Sequence[Command]) -> None:
-        """Mark the buckets that this process meets for the first time, if writes wait for replicas: a script that was
-        not confirmed is not sent again, and must have written.
+        """Mark the buckets that are new to this process if writes wait for replicas.
+
+        A script that replicas did not confirm is not sent again, so it must not fail because of a missing marker.
         """
         if self.is_cluster and self.settings.wait_replicas:
             unknown = {command.tag for command in commands} - self._met
@@ -117,7 +118,7 @@ class Store:
                 self._met |= unknown
 
     def _unmarked(self, commands: Sequence[Command], answers: list[Any]) -> list[int]:
-        """Return the positions of the scripts that found no marker, and of those after them whose order matters."""
+        """Return the positions of the scripts that found no valid marker, and of the later scripts of their buckets."""
         refused: set[str] = set()
         positions = []
         for position, answer in enumerate(answers):
@@ -129,7 +130,7 @@ class Store:
         return positions
 
     def _mark(self, keys: Keys, tags: set[str]) -> None:
-        """Write the marker where it is missing, and its copies. Two round trips on a Cluster, else one."""
+        """Write the missing markers: the namespace's, and on a Cluster its copies. One round trip, on a Cluster two."""
         self._remembered(keys.namespace, self._marked(keys.namespace, keys.buckets))
         if not self.is_cluster:
             return
@@ -137,15 +138,15 @@ class Store:
         for tag, found in zip(sorted(tags), self.send(scripts), strict=True):
             if _number(found[1]) != keys.buckets:
                 raise StoredDataError(
-                    f"the marker of a bucket, {shown(marker_key(tag))}, holds {_number(found[1])} buckets, and that of "
-                    f"the namespace, {shown(marker_key(keys.namespace))}, holds {keys.buckets}"
+                    f"the marker of a bucket, {shown(marker_key(tag))}, holds {_number(found[1])} buckets, and the "
+                    f"marker of the namespace, {shown(marker_key(keys.namespace))}, holds {keys.buckets}"
                 )
 
     def keys(self, namespace: str) -> Keys:
-        """Return the keys of a namespace as they are fixed, or would be if nothing was ever written to it.
+        """Return the keys of a namespace for a read. A namespace that was never written to has the default buckets.
 
-        One round trip at the first call of a process, before the first write, after a connection was made, and when ten
-        seconds have passed: the store may have been emptied or restored, and filled by another process.
+        It costs one round trip at the first call of a process, before the first write, after each connect, and every
+        ten seconds, because the store may have been emptied or restored, and filled by another process.
         """
         known = self._keys.get(namespace)
         if known is not None and time.monotonic() < self._read_again.get(namespace, 0.0):
@@ -156,8 +157,9 @@ class Store:
         return known or Keys(namespace, self.settings.buckets or DEFAULT_BUCKETS, self.is_cluster)
 
     def keys_to_write(self, namespace: str) -> Keys:
-        """Return the keys of a namespace, which is marked now if it is new. One round trip at the first call of a
-        process, on a Cluster three; after that each write checks the marker itself.
+        """Return the keys of a namespace for a write, after marking a new namespace.
+
+        It costs one round trip at the first call of a process, on a Cluster three. Later, each write checks the marker.
         """
         known = self._keys.get(namespace)
         if known is not None:
@@ -167,15 +169,15 @@ class Store:
         return self._remembered(namespace, self._marked(namespace, buckets))
 
     def _marked(self, namespace: str, buckets: int) -> list[bytes | None]:
-        """Return the marker of a namespace, which is written now if there is none."""
-        # It does not wait for replicas as writes may have to: what was to be written would not be, if none confirms.
+        """Return the marker of a namespace, after writing it if there is none."""
+        # The marker does not wait for replicas: if none confirmed it, the write after it would not be sent.
         found: list[bytes | None] = self.ask(
             call_script(namespace, NAMESPACE, (marker_key(namespace),), (FORMAT, buckets))
         )
         return found
 
     def _stored(self, namespace: str) -> list[bytes | None] | None:
-        """Return the marker of a namespace, on a Cluster that has lost it a bucket's copy; None if there is none."""
+        """Return the marker of a namespace, or None. On a Cluster that has lost it, return the copy of a bucket."""
         found: list[bytes | None] = self.ask(_reading_marker(namespace))
         if found[0] is not None:
             return found
@@ -189,8 +191,7 @@ class Store:
         if stored_format > FORMAT:
             raise NewerSchemaError(
                 f"the namespace {shown(namespace)} was written in format {stored_format} by a newer release of "
-                "feedstore; "
-                f"this one reads up to format {FORMAT}: upgrade feedstore"
+                f"feedstore; this release reads up to format {FORMAT}: upgrade feedstore"
             )
         if stored_format < 1 or not 1 <= buckets <= MOST_BUCKETS:
             raise StoredDataError(
@@ -199,13 +200,13 @@ class Store:
         if stored_format < FORMAT:
             raise OutdatedSchemaError(
                 f"the namespace {shown(namespace)} was written in format {stored_format} by an older release of "
-                f"feedstore, and this one reads format {FORMAT} alone: take another namespace, or delete the keys that "
-                f"begin with {shown('feedstore{' + namespace)}"
+                f"feedstore, and this release reads format {FORMAT} only: use another namespace, or delete the keys "
+                f"that begin with {shown('feedstore{' + namespace)}"
             )
         if self.settings.buckets not in (None, buckets):
             raise InvalidValueError(
-                f"the namespace {shown(namespace)} has {buckets} buckets, which cannot be changed, and not "
-                f"{self.settings.buckets}; leave buckets and colocate out, or take another namespace"
+                f"the namespace {shown(namespace)} has {buckets} buckets, which cannot change to "
+                f"{self.settings.buckets}; remove the options buckets and colocate, or use another namespace"
             )
         keys = self._keys.setdefault(namespace, Keys(namespace, buckets, self.is_cluster))
         if keys.buckets != buckets:
@@ -218,19 +219,19 @@ class Store:
 
     @property
     def expiry(self) -> int:
-        """The milliseconds after which an idle timeline expires; 0 for never."""
+        """The milliseconds after which an idle timeline expires, or 0 if timelines do not expire."""
         return 0 if self.settings.idle_expiry is None else max(1, int(self.settings.idle_expiry * 1000))
 
     def carry_out(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
-        """Carry out writes in order and return what each counts."""
+        """Carry out writes in order, and return the count of each."""
         return Execution(self, keys).spread(writes)
 
     def carry_out_at_once(self, keys: Keys, writes: Sequence[Write]) -> list[Any]:
-        """Carry out writes, all or none, and return what each counts."""
+        """Carry out all writes or none, and return the count of each."""
         return Execution(self, keys).at_once(writes)
 
     def close(self) -> None:
-        """Close what this process opened."""
+        """Close the transport of this process."""
         self.closed = True
         transport = self._transports.get(os.getpid())
         if transport is not None:
@@ -246,8 +247,8 @@ def _check_answers(answers: list[Any]) -> None:
         if isinstance(answer, bytes) and answer.startswith(_LARGE):
             _, size, timeline = answer.decode("utf-8", "backslashreplace").split(" ", 2)
             raise AtomicityError(
-                f"max_per_payload reads the payloads of a timeline in one step, and {shown(timeline)} holds {size} of "
-                "them; 40000 is the bound: trim it, or pass max_length to each delivery"
+                f"max_per_payload reads all payloads of a timeline in one script; {shown(timeline)} holds {size}, more "
+                "than the limit of 40000: trim the timeline, or pass max_length to each delivery"
             )
         if isinstance(answer, bytes) and answer.startswith(_DAMAGED):
             timeline = answer[len(_DAMAGED) :].decode("utf-8", "backslashreplace")

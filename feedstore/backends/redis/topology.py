@@ -1,4 +1,4 @@
-"""Which node of a Cluster serves which slot."""
+"""The topology of a Cluster: the node that serves each slot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_HOSTS = (None, b"", b"?")
 
 @dataclass(frozen=True)
 class Topology:
-    """The primary of each slot, None for a slot that no node serves, and all nodes that were named."""
+    """The primary of each slot, or None for a slot that no node serves, and the places of all announced nodes."""
 
     owners: tuple[Place | None, ...]
     primaries: frozenset[Place]
@@ -25,7 +25,13 @@ class Topology:
 
     @classmethod
     def read(cls, answer: Sequence[Sequence[Any]], asked: Place, address_map: AddressMap) -> Topology:
-        """Return what ``CLUSTER SLOTS`` says. A node without a host of its own has that of the node ``asked``."""
+        """Return the topology in an answer of ``CLUSTER SLOTS``.
+
+        Args:
+            answer: The answer.
+            asked: The node that answered. A node that announces no host has the host of this one.
+            address_map: The map from announced to reachable addresses.
+        """
         owners: list[Place | None] = [None] * SLOTS
         primaries, places = set(), set()
         for first, last, *nodes in answer:
@@ -36,14 +42,14 @@ class Topology:
         return cls(tuple(owners), frozenset(primaries), frozenset(places))
 
     def owner_of(self, slot: int) -> Place:
-        """Return the primary of a slot. Raises the driver's ClusterDownError, which may pass, if there is none."""
+        """Return the primary of a slot. If there is none, raise the driver's ClusterDownError, a temporary error."""
         owner = self.owners[slot]
         if owner is None:
-            raise ClusterDownError(f"CLUSTERDOWN slot {slot} is served by no node that is known")
+            raise ClusterDownError(f"CLUSTERDOWN no known node serves slot {slot}")
         return owner
 
     def with_owner(self, slot: int, owner: Place) -> Topology:
-        """Return the same with another primary of one slot."""
+        """Return the topology with another primary of one slot."""
         owners = (*self.owners[:slot], owner, *self.owners[slot + 1 :])
         return Topology(owners, self.primaries | {owner}, self.places | {owner})
 
@@ -53,6 +59,6 @@ class Topology:
 
 def _place(host: bytes | str | None, port: int, asked: Place, address_map: AddressMap) -> Place:
     if host in _NO_HOSTS:
-        # The node knows no address of its own: it is reached where it was asked, which needs no mapping.
+        # The node announces no address: it is reachable at the host that answered, which needs no mapping.
         return asked[0], port
     return address_map.place_of(host.decode() if isinstance(host, bytes) else str(host), port)

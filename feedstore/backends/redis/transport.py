@@ -1,4 +1,4 @@
-"""The way to a store: what sends commands, and sends again what may be sent again."""
+"""The transport: it sends commands, and retries those that failed temporarily."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ _LONGEST_PAUSE_SECONDS = 0.5
 
 
 class Transport(ABC):
-    """Sends commands to one server or to the nodes of a Cluster.
+    """The transport to one server or to the nodes of a Cluster.
 
-    Every command of this backend leaves the same behind when it is carried out twice, so whatever may pass (a lost
-    connection, no answer in time, a server that starts or runs a long script, a slot that moves) is tried again until
-    ``settings.retry_seconds`` are over. A failed command is sent again together with those behind it whose order
-    matters.
+    Every command of this backend is idempotent. Temporary errors (a lost connection, a timeout, a server that starts or
+    runs a long script, a slot that moves) are therefore retried for ``settings.retry_seconds``. A failed command is
+    sent again together with the later commands of its order group.
     """
 
     def __init__(self, settings: Settings, label: str) -> None:
@@ -36,25 +35,28 @@ class Transport(ABC):
         self.is_closed = False
 
     def ask(self, command: Command) -> Any:
-        """Return the answer to one command: the short way, which leaves an error to the long one."""
+        """Return the answer to one command, in one round trip.
+
+        This is the short path of :meth:`send`. It leaves errors and retries to the long one.
+        """
         begun, node = None, self._node_for(command)
         if node is not None and not (command.writes and self.settings.wait_replicas):
             begun = time.monotonic()
             try:
                 return node.ask(command.words)
             except exceptions.RedisError as error:
-                self._find_way(error)
+                self._prepare_retry(error)
         return self._sent((command,), begun)[0]
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Return the answers to commands, in one round trip to each node. Raises feedstore's errors.
+        """Return the answers to commands, in one round trip to each node. It raises feedstore's errors.
 
-        What was closed meanwhile is not asked again.
+        After :meth:`close`, there are no more retries.
         """
         return [self.ask(commands[0])] if len(commands) == 1 else self._sent(commands, None)
 
     def _sent(self, commands: Sequence[Command], begun: float | None) -> list[Any]:
-        """Send commands until all are answered; ``begun`` is when an attempt began that was made already."""
+        """Send commands until all are answered. ``begun`` is the start of an earlier attempt, or None."""
         answers: list[Any] = [None] * len(commands)
         pending = list(range(len(commands)))
         deadline = (time.monotonic() if begun is None else begun) + self.settings.retry_seconds
@@ -63,7 +65,7 @@ class Transport(ABC):
             try:
                 self._round(commands, pending, answers)
             except DRIVER_ERRORS as error:
-                self._find_way(error)
+                self._prepare_retry(error)
                 passing: Exception | None = error if is_passing(error) else None
                 if passing is None:
                     raise translated(error, self.label) from error
@@ -72,15 +74,18 @@ class Transport(ABC):
                 if passing is None:
                     return answers
             if self.is_closed:
-                raise BackendClosedError(f"{self.label} was closed while it was asked") from passing
+                raise BackendClosedError(f"{self.label}: the backend was closed during a request") from passing
             if time.monotonic() + pause > deadline:
                 raise translated(passing, self.label) from passing
-            # Callers that failed together must not come back together.
+            # The random pause keeps callers that failed together from retrying together.
             time.sleep(random.uniform(pause / 2, pause))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _sort_out(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> Exception | None:
-        """Leave in ``pending`` what must be sent again and return why; raise for what was refused."""
+        """Leave in ``pending`` the commands to send again, and return the error that caused it, or None.
+
+        It raises feedstore's error for a command that failed permanently.
+        """
         first_passing: Exception | None = None
         noted: set[type[Exception]] = set()
         again: set[Any] = set()
@@ -90,7 +95,7 @@ class Transport(ABC):
             if isinstance(answer, Exception):
                 if type(answer) not in noted:
                     noted.add(type(answer))
-                    self._find_way(answer)
+                    self._prepare_retry(answer)
                 if not is_passing(answer):
                     raise translated(answer, self.label) from answer
                 first_passing = first_passing or answer
@@ -101,7 +106,7 @@ class Transport(ABC):
         return first_passing
 
     def _ask(self, node: Node, commands: Sequence[Command], answers: list[Any]) -> list[Any]:
-        """Return the answers of a node, with scripts loaded that it does not know, in their order."""
+        """Return the answers of a node in their order, after loading the scripts that it did not know."""
         unknown = next((i for i, answer in enumerate(answers) if isinstance(answer, exceptions.NoScriptError)), None)
         if unknown is None:
             return self._confirmed(commands, answers)
@@ -118,7 +123,7 @@ class Transport(ABC):
     def _words(self, commands: Sequence[Command]) -> list[tuple[Any, ...]]:
         words = [command.words for command in commands]
         if self.settings.wait_replicas and any(command.writes for command in commands):
-            # 0 milliseconds would be for ever.
+            # 0 milliseconds would mean no timeout.
             words.append(("WAIT", self.settings.wait_replicas, max(1, int(self.settings.wait_timeout * 1000))))
         return words
 
@@ -130,37 +135,37 @@ class Transport(ABC):
             raise replicas
         if replicas < self.settings.wait_replicas:
             raise StorageTimeoutError(
-                f"{self.label}: {replicas} replicas and not {self.settings.wait_replicas} confirmed a write within "
-                f"{self.settings.wait_timeout:g} seconds; it stays on the primary, and a call of several requests "
-                "stopped behind it"
+                f"{self.label}: {replicas} replicas instead of {self.settings.wait_replicas} confirmed a write within "
+                f"{self.settings.wait_timeout:g} seconds; the write stays on the primary, and a call of several "
+                "requests stopped after it"
             )
         return answers
 
     @abstractmethod
     def _node_for(self, command: Command) -> Node | None:
-        """Return the node that serves a command, if that is known and the node was checked."""
+        """Return the node that serves a command if it is known and was checked, else None."""
 
     @abstractmethod
     def _round(self, commands: Sequence[Command], pending: list[int], answers: list[Any]) -> None:
-        """Send the pending commands once and fill in their answers, errors included."""
+        """Send the pending commands once, and fill in their answers. An error is the answer to its command."""
 
     @abstractmethod
     def _order_group(self, command: Command) -> Any:
-        """Return what a command has in common with those that must not overtake it."""
+        """Return the order group of a command. Commands of one group keep their order."""
 
     @abstractmethod
-    def _find_way(self, error: Exception) -> None:
-        """Do what lets the next attempt find its way."""
+    def _prepare_retry(self, error: Exception) -> None:
+        """Renew connections or the topology if the error shows that they are out of date."""
 
     @abstractmethod
     def new_connection(self) -> Any:
-        """Return a connection of redis-py's that nobody else uses, to the server or to any node of the Cluster."""
+        """Return an unconnected connection to the server, or to any node of the Cluster, that only the caller uses."""
 
     def close(self) -> None:
-        """Close what was opened here, connections that are in use as soon as they are not."""
+        """Close the connections of this transport: idle ones now, the others at the end of their requests."""
         self.is_closed = True
         self._close()
 
     @abstractmethod
     def _close(self) -> None:
-        """Close what was opened here and is not in use."""
+        """Close the idle connections, and each other one at the end of its request."""

@@ -89,7 +89,7 @@ def test_what_is_tried_again_ends_soon_and_leaves_nothing_open(own_redis_server:
         adding = pool.submit(timelines.add, "key", 2)
         poll_until(lambda: proxy.requests > before + 1, SECONDS, "a second attempt")
         backend.close()
-        with pytest.raises(BackendClosedError, match="was closed while it was asked"):
+        with pytest.raises(BackendClosedError, match="was closed during a request"):
             adding.result(SECONDS)
     poll_until(lambda: flags_of([own_redis_server]) == [], SECONDS, "the end of all connections")
     proxy.close()

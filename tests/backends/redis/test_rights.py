@@ -95,7 +95,7 @@ def test_a_wrong_password_is_refused_at_once(server: OwnRedisServer) -> None:
     ("credentials", "database", "message"),
     [
         ("", "99", r"/99: DB index is out of range; the server's setting `databases`"),
-        ("", "0", r"Authentication required\.; the URL takes them as redis://user:password@host"),
+        ("", "0", r"Authentication required\.; pass the credentials in the URL: redis://user:password@host"),
         (":wrong-secret@", "0", "invalid username-password pair.*the URL takes them"),
         ("ann:wrong-secret@", "0", "invalid username-password pair"),
     ],

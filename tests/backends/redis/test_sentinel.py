@@ -50,7 +50,7 @@ def test_a_sentinel_that_is_away_is_passed_over(sentinel: OwnRedisSentinel) -> N
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("/main/", "/other/", "no Sentinel knows a service 'other'"),
+        ("/main/", "/other/", "no Sentinel knows the service 'other'"),
         ("sentinel_password=watching", "sentinel_password=wrong-secret", "(?i)invalid username|WRONGPASS"),
         ("?sentinel_password=watching", "", "(?i)authentication required"),
         (":serving@", ":wrong-secret@", "(?i)invalid username|WRONGPASS"),

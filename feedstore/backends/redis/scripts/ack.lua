@@ -1,11 +1,11 @@
--- Removes a message that was received, if nobody has received it since. Returns 1, or 0 if it did not.
--- KEYS: the stream, the messages that somebody has. ARGV: the group, the message's id, its token, the delivery.
+-- Remove a received message if its last delivery is the given one. Return 1 if it was removed, else 0.
+-- KEYS: the stream, the delivered messages. ARGV: the group, the message's id, its token, the number of the delivery.
 local stream, due = KEYS[1], KEYS[2]
 local group, id, token, delivery = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local call = redis.call
 
 local entry = call('XRANGE', stream, id, id)[1]
--- An entry that no push made has no token.
+-- Only entries of a push have a token.
 local fields = entry and entry[2]
 if not entry or (fields[1] == 't' and fields[3] == 'm' and fields[2] or '') ~= token then
   return 0

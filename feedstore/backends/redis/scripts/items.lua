@@ -1,11 +1,12 @@
--- The kinds of writes of activities, which lie in a hash, and of key-value items.
+-- The kinds of writes of activities, which are the fields of a hash, and of key-value items.
 local function define_items()
   local function check_hash(keys)
     return check_type(keys[1], 'hash') or true
   end
 
-  -- What items will be once the earlier writes of an atomic batch are carried out, which its conditions see: a hash of
-  -- values -> {key -> bytes, false for none}. An item that is not there is as it is stored, or gone if all are.
+  -- The items after the earlier writes of an atomic batch, for its conditions: by the key of the hash of values, a table
+  -- of key -> bytes, or false for a removed item. An item that is not in the table is as stored. If the hash is in
+  -- `emptied`, it does not exist.
   local planned, emptied = {}, {}
 
   local function check_items(keys, key, data)
@@ -70,9 +71,9 @@ local function define_items()
     call('UNLINK', keys[1], keys[2])
   end}
 
-  -- An item that is written if its bytes are `expected` (false: if there are none). The keys of such writes end with the
-  -- tokens of those of the last minutes: a write whose answer was lost comes again, and must not find what itself has
-  -- written. Where `data` is false nothing is to be changed.
+  -- Write an item if its bytes are `expected`; false means that it does not exist. If `data` is false, only check. The
+  -- last key holds the tokens of the conditional writes of the last minutes: a write whose answer was lost is sent again,
+  -- and must not compare with its own result.
   kinds.compare = {function(keys, key, expected, data, token)
     if not check_type(keys[3], 'zset') then
       return true

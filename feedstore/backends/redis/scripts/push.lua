@@ -1,10 +1,10 @@
--- Adds messages to a queue, all or none, and publishes to those who wait for them. Returns 1; 0 if they do not fit; 2 if
--- so many old ones were to be dropped that the push has to be sent again.
+-- Add all messages to a queue or none, and publish to the consumers that wait. Return 1; 0 if the messages do not fit; 2 if
+-- the push must be sent again, because only a part of the old messages was dropped.
 --
--- KEYS: the marker, the stream, the messages that consumers have by the time at which they fall due, the pushes of the
--- last minutes. ARGV: the format, the number of buckets, the group, a token of this push, how many messages the queue may
--- hold, 1 to drop the oldest, the milliseconds for which a push may be sent again, a channel, what to publish, then the
--- messages.
+-- KEYS: the marker, the stream, the delivered messages by the time of their redelivery, the tokens of the pushes of the
+-- last minutes. ARGV: the format, the number of buckets, the group, the token of this push, the most messages of the queue,
+-- 1 to drop the oldest messages, the milliseconds for which a push may be sent again, a channel, the published bytes, then
+-- the messages.
 local stream, due, pushes = KEYS[2], KEYS[3], KEYS[4]
 local group, token, most, drops = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local again, channel, digest = tonumber(ARGV[7]), ARGV[8], ARGV[9]
@@ -13,7 +13,7 @@ local MOST_DROPPED = 200
 local call = redis.call
 
 if call('ZSCORE', pushes, token) then
-  -- The answer to it was lost, and it came again.
+  -- The answer to this push was lost, and it was sent again.
   return 1
 end
 local surplus = call('XLEN', stream) + messages - most
@@ -33,7 +33,7 @@ if surplus > MOST_DROPPED + messages then
   drop(MOST_DROPPED)
   return 2
 end
--- What a user may lack the right for comes before the first write.
+-- Commands that the user may not be allowed to call come before the first write.
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 call('PUBLISH', channel, digest)

@@ -1,8 +1,8 @@
--- Gives the oldest messages that nobody has, and hides them for a while: first those that fell due, then new ones.
--- Returns for each its id, its token, the number of the delivery, and the message.
+-- Return the oldest visible messages, and hide them for a while: first those that are due for redelivery, then new ones.
+-- The result has for each message its id, its token, the number of the delivery, and its bytes.
 --
--- KEYS: the stream, the messages that somebody has by the time at which they fall due. ARGV: the group, how many,
--- the milliseconds to hide them for.
+-- KEYS: the stream, the delivered messages by the time of their redelivery. ARGV: the group, the number of messages, the
+-- milliseconds for which to hide them.
 local stream, due = KEYS[1], KEYS[2]
 local group, limit, hidden = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local call = redis.call
@@ -15,7 +15,7 @@ local time = call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 
 local function give(entry, delivery)
-  -- What falls due together falls due in the order in which it was given: a double keeps thousandths of these.
+  -- Messages of one call become due in their order: a double holds fractions of a millisecond.
   call('ZADD', due, string.format('%.4f', now + hidden + #found / 4000), entry[1])
   local fields = entry[2]
   local is_message = fields[1] == 't' and fields[3] == 'm'
@@ -26,7 +26,7 @@ local function give(entry, delivery)
 end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', due, '-inf', string.format('%.4f', now), 'LIMIT', 0, limit)) do
-  -- An error, of what is no id, has no first element.
+  -- An error, for a member that is not an id, has no first element.
   local entry = redis.pcall('XCLAIM', stream, group, 'c', 0, id)[1]
   if entry then
     give(entry, call('XPENDING', stream, group, id, id, 1)[1][4])
