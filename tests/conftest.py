@@ -9,8 +9,8 @@
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 - ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
 - Under ``pytest -n`` the workers share the session's servers, which the controller starts (``servers/shared.py``).
-- ``cassandra_ring``: three nodes that the tests of a file share, and may kill; whoever needs all makes it whole first.
-  ``cassandra_ring_url`` is the URL of a keyspace on it that those tests share, and all three keep.
+- ``cassandra_ring``: three nodes that the tests of a file share, and may kill. A test that needs all starts them first.
+  ``cassandra_ring_url`` is the URL of a keyspace on it that those tests share, with three replicas.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
 def pytest_configure() -> None:
-    """Set the path and hypothesis up before anything is collected."""
+    """Set up the path and hypothesis before the collection."""
     # benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
     # `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested.
     sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -63,7 +63,7 @@ _SHARED = pytest.StashKey[SharedServers]()
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Let a worker of pytest-xdist know where the session's servers can be had."""
+    """Send the addresses of the session's servers to a worker of pytest-xdist."""
     if _SHARED not in node.config.stash:
         node.config.stash[_SHARED] = SharedServers(
             {
@@ -103,7 +103,7 @@ def _start_cassandra() -> tuple[Stoppable, str]:
 
 
 def _given(config: pytest.Config, kind: str, variable: str) -> str | None:
-    """Where a server is that this process need not start: the one that a variable names, or one that workers share."""
+    """The address of a server that this process need not start: a variable names it, or workers share it."""
     address = os.environ.get(variable)
     if address or not hasattr(config, "workerinput"):
         return address
@@ -120,7 +120,7 @@ def backend_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def store(backend_kind: str, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store of the kind; what is opened on it is closed at the end."""
+    """A store of the kind. Its backends are closed at the end."""
     store = STORES[backend_kind](request)
     yield store
     store.close()
@@ -177,7 +177,7 @@ def postgresql_database(postgresql_server: PostgreSQLServer) -> Iterator[str]:
 
 @pytest.fixture
 def own_postgresql_server() -> Iterator[OwnPostgreSQLServer]:
-    """A PostgreSQL server of the test's own, which keeps what it has committed when it is killed."""
+    """A PostgreSQL server of the test's own, which keeps committed data if it is killed."""
     server = OwnPostgreSQLServer(settings=())
     yield server
     server.stop()
@@ -215,7 +215,7 @@ def redis_cluster_url(pytestconfig: pytest.Config) -> Iterator[str]:
 
 @pytest.fixture
 def own_redis_server() -> Iterator[OwnRedisServer]:
-    """A Redis server of the test's own, which keeps what it has acknowledged when it is killed."""
+    """A Redis server of the test's own, which keeps acknowledged writes if it is killed."""
     server = OwnRedisServer(lasting=True)
     yield server
     server.stop()
@@ -260,7 +260,7 @@ def cassandra_ring() -> Iterator[OwnCassandraRing]:
 
 @pytest.fixture(scope="module")
 def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> str:
-    """The URL of a keyspace, each row of which all nodes of the ring keep."""
+    """The URL of a keyspace with a replica of each row on every node of the ring."""
     return cassandra_ring.url(cassandra_ring.create_keyspace(len(cassandra_ring.nodes)))
 
 

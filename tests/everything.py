@@ -1,4 +1,4 @@
-"""A little of everything that a backend does."""
+"""One call of each part of a backend."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from feedstore.testing.notify_suite import Received
 
 
 def use_everything(backend: Backend) -> None:
-    """Do a little of everything, and look at the answers."""
+    """Call each part of a backend, and check the answers."""
     use_storages(backend)
     use_queue_and_notifier(backend)
 
 
 def use_storages(backend: Backend) -> None:
-    """Write and read a little in each kind of storage."""
+    """Write to each kind of storage, and read from it."""
     timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
     like = Activity("ann", "like", "photo:7")
     assert activities.add(like) == 1

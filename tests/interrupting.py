@@ -47,8 +47,8 @@ class Interrupts:
 
 @contextmanager
 def interrupts(seed: int = 1, longest_seconds: float = 2e-3) -> Iterator[Interrupts]:
-    """Give what runs calls with interrupts; the signal's handler is put back at the end."""
-    # An interrupt inside this first question, whose answer the logger keeps, would leave the lock of `logging` held.
+    """Yield the runner of calls with interrupts, and restore the signal's handler at the end."""
+    # The first call takes the lock of `logging` to cache its answer: an interrupt inside it would leave the lock held.
     logging.getLogger("feedstore.calls").isEnabledFor(logging.DEBUG)
     made = Interrupts(seed, longest_seconds)
     before = signal.signal(signal.SIGALRM, made.handle)

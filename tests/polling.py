@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a deadline instead of a guess."""
+"""Polling for a condition, with a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""That a class has the methods of an ancestor's, with the arguments they had."""
+"""Checks that a class has the methods of an ancestor's class, with their arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class SeedMethod(NamedTuple):
-    """A method as it was: its class of today, its name, and the names of its arguments."""
+    """A method of the ancestor: its present class, its name, and the names of its arguments."""
 
     owner: type[Any]
     name: str
@@ -18,7 +18,7 @@ class SeedMethod(NamedTuple):
         return f"{self.owner.__name__}.{self.name}"
 
     def check(self) -> None:
-        """See that it is there and can be called as it was, by position and by name."""
+        """Check that the method exists and accepts its arguments, by position and by name."""
         signature = inspect.signature(getattr(self.owner, self.name))
         assert list(signature.parameters)[1 : 1 + len(self.arguments)] == self.arguments
         signature.bind(None, *self.arguments)

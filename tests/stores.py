@@ -1,4 +1,4 @@
-"""The backend table: each kind of backend, and how the suites have a store of it.
+"""The backend table: each kind of backend, and the store on which the suites open it.
 
 A test that takes a fixture which depends on ``backend_kind`` (see ``conftest.py``) runs once for each kind. A new
 backend is one more entry in :data:`STORES`.
@@ -33,7 +33,7 @@ class Store(ABC):
 
 
 class MemoryStore(Store):
-    """A store in memory. It has no URL that leads to it, so all its backends are of one family."""
+    """A store in memory. It has no URL, so all its backends share one session."""
 
     url = None
 

@@ -1,4 +1,4 @@
-"""A real browser, the example application in a process of its own, and what its store is written with."""
+"""A real browser, the example application in a process of its own, and writes to its store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MILLISECONDS = 30_000.0
 
 
 class Application:
-    """The example application over a SQLite file, behind a proxy that can be cut."""
+    """The example application over a SQLite file. A proxy in front of it can cut its connections."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite:///{folder / 'feeds.db'}"
@@ -41,13 +41,13 @@ class Application:
         self.backend: Backend = connect(self.url, namespace="feedapp")
 
     def start(self) -> None:
-        """Start the process, again where it was."""
+        """Start the process, again on the same port."""
         command = [sys.executable, "-m", "feedapp", "--store", self.url, "--port", str(self._port)]
         self._process = ServerProcess(command, self._folder)
         self._process.wait_until_ready(lambda: _answers(self._port))
 
     def begin_anew(self) -> None:
-        """Forget what a test did."""
+        """Remove the data of a test."""
         self.proxy.mend()
         if not _answers(self._port):
             self.start()
@@ -63,13 +63,13 @@ class Application:
         self._process.kill()
 
     def stop(self) -> None:
-        """End everything."""
+        """End the process and the proxy."""
         self.backend.close()
         self.proxy.close()
         self._process.stop()
 
     def add(self, *numbers: int, reader: str = "bob", text: str | None = None) -> None:
-        """Let ann like photos, a second apart, and deliver it."""
+        """Let ann like photos, a second apart, and deliver the activities."""
         context = None if text is None else {"text": text}
         activities = [
             Activity("ann", "liked", f"photo:{one}", time=START + timedelta(seconds=one), extra_context=context)
@@ -82,7 +82,7 @@ class Application:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium."""
-    # For no longer than its own tests: playwright keeps an event loop running in this thread, and others need theirs.
+    # Its scope is its own tests: playwright runs an event loop in this thread, and other tests run theirs.
     program = browser_programs.find_browser()
     if program is None:
         raise ServerError(
@@ -96,7 +96,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def started_application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    """The application, with a secret that outlives its process; to start it takes longer than most tests."""
+    """The application, with a secret that outlives its process. Its start takes longer than most tests."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         environment.setenv("FEEDAPP_SECRET", "a secret of the tests")
@@ -107,7 +107,7 @@ def started_application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ap
 
 @pytest.fixture
 def application(started_application: Application) -> Application:
-    """The application as it is when nobody has used it."""
+    """The application without data."""
     started_application.begin_anew()
     return started_application
 
@@ -123,7 +123,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def complaints() -> list[str]:
-    """What the page's script and the browser's policies complained about."""
+    """The errors of the page's script and of the browser's policies."""
     return []
 
 
@@ -147,7 +147,7 @@ def sign_in(context: BrowserContext, application: Application, name: str, compla
 
 
 def wait_until_live(page: Page) -> None:
-    """Wait until the page says that it hears of new entries."""
+    """Wait until the page says that it receives new entries."""
     page.wait_for_selector('.status[data-state="live"]')
 
 
@@ -158,7 +158,7 @@ def photos(page: Page) -> list[int]:
 
 
 def wait_for_photos(page: Page, expected: list[int]) -> None:
-    """Wait until the page shows so many entries, and see that they are these."""
+    """Wait until the page shows these entries."""
     wait_for(page, f"document.querySelectorAll('.entry').length >= {len(expected)}")
     assert photos(page) == expected
 
@@ -166,7 +166,7 @@ def wait_for_photos(page: Page, expected: list[int]) -> None:
 def wait_for(page: Page, expression: str) -> None:
     """Wait until an expression is true on the page.
 
-    Asked from outside: Playwright's own way evaluates texts inside the page, which its policy forbids.
+    Playwright's own wait evaluates a str inside the page, which the page's policy forbids.
     """
     poll_until(lambda: bool(page.evaluate(expression)), MILLISECONDS / 1000, expression)
 

@@ -1,4 +1,4 @@
-"""A proxy in front of a server that cuts connections, and lets nobody through for as long as it is told."""
+"""A proxy in front of a server, which cuts connections and can refuse new ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class CuttingProxy(Acceptor):
         super().__init__()
 
     def close(self) -> None:
-        """Cut everything for good."""
+        """Cut all connections, and stop the proxy."""
         self.cut()
         super().close()
 
     def cut(self) -> None:
-        """End all connections, and let nobody through any more."""
+        """End all connections, and refuse new ones."""
         with self._lock:
             self._is_cut = True
             for connection in self._open:
@@ -65,6 +65,6 @@ def _forward(source: socket.socket, target: socket.socket) -> None:
         while data := source.recv(_BYTES):
             target.sendall(data)
     except OSError:
-        # Cut; so is the other way then.
+        # A cut ends both directions.
         shut(source)
     shut(target)

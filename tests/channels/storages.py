@@ -1,4 +1,4 @@
-"""Storages that are somebody else's: objects with the five methods that eric-sse's storages have, and no others."""
+"""Third-party storages: objects with only the five methods that eric-sse's storages have."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class SubclassStorage(KvStorage):
 
 
 class AbsentKey(Exception):
-    """What somebody else's storage raises for an absent key; it is no LookupError."""
+    """The error of a third-party storage for an absent key. It is no LookupError."""
 
 
 class ForeignStorage:
-    """Items in a dictionary. It hands out what was put in, and bears no write during a scan."""
+    """Items in a dictionary. It returns the stored objects themselves, and refuses writes during a scan."""
 
     def __init__(self) -> None:
         self.items: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class ForeignStorage:
 
 
 class NoneForAbsent(ForeignStorage):
-    """Returns None for an absent key, and takes the characters of a glob in a prefix for one."""
+    """A storage that returns None for an absent key, and reads a prefix as a glob."""
 
     def fetch_by_prefix(self, prefix: str) -> Iterator[Any]:
         return (value for key, value in self.items.items() if key.startswith(prefix) or fnmatchcase(key, f"{prefix}*"))

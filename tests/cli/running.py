@@ -1,4 +1,4 @@
-"""Running the command line, in this process and in one of its own."""
+"""Runs of the command line, in this process and in one of their own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from feedstore.cli.main import main
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left."""
+    """The result of a command."""
 
     status: int
     out: str
@@ -95,5 +95,5 @@ def _read_terminal(controller: int) -> bytes:
     try:
         return os.read(controller, 65_536)
     except OSError:
-        # What a terminal says after its last process has left it.
+        # The error of a terminal after its last process has ended.
         return b""

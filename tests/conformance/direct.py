@@ -1,4 +1,4 @@
-"""Running a suite's methods without pytest, up to the first that fails."""
+"""Runs of a suite's methods without pytest, up to the first failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Case = tuple[str, Callable[..., Any], dict[str, Any]]
 
 
 def first_failure(suite: type[Suite], make_backend: Callable[[], Backend]) -> str | None:
-    """Return the name of the first test of ``suite`` that fails, None if none does. Each has a store of its own."""
+    """Return the name of the first test of ``suite`` that fails, or None. Each test has a store of its own."""
     for name, method, parameters in cases(suite):
         first = make_backend()
         wanted = fixtures(method, first)
@@ -29,7 +29,7 @@ def first_failure(suite: type[Suite], make_backend: Callable[[], Backend]) -> st
             method(suite(), **parameters, **wanted)
         except pytest.skip.Exception:
             continue
-        # Whatever way a broken backend fails in, it has failed; `pytest.raises` has one of its own.
+        # Any exception is a failure; `pytest.raises` has an exception class of its own.
         except (Exception, pytest.fail.Exception):  # noqa: BLE001
             return name
         finally:
@@ -61,7 +61,7 @@ def parameter_sets(mark: pytest.Mark) -> list[dict[str, Any]]:
 
 
 def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
-    """Return what the test asks for of the fixtures of :class:`Suite`."""
+    """Return the fixtures of :class:`Suite` that the test uses."""
     backend = first.with_namespace(fresh_namespace())
     makers: dict[str, Callable[[], Any]] = {
         "open_backend": lambda: lambda namespace=None: first.with_namespace(namespace or fresh_namespace()),

@@ -1,4 +1,4 @@
-"""A visitor of an ASGI site: starts it, asks it, stops it."""
+"""A visitor of an ASGI site, which starts the site, sends requests, and stops it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Site = Callable[[Any, Callable[[], Awaitable[Message]], Callable[[Message], Awai
 
 
 class Answer(NamedTuple):
-    """What a site answered."""
+    """The answer of a site."""
 
     status: int
     value: Any
 
 
 class Visitor:
-    """Speaks to a site in this process. The site runs from ``with`` to its end."""
+    """A client of a site in this process. The site runs from ``with`` to its end."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -44,7 +44,7 @@ class Visitor:
         self._loop.close()
 
     def get(self, path: str, **query: object) -> Answer:
-        """Ask for a page."""
+        """Request a page."""
         return self._ask("GET", path, urlencode(query), b"")
 
     def post(self, path: str, value: object) -> Answer:

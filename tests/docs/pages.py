@@ -14,7 +14,7 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>\S*) *(?P<argum
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language, what stands behind that, its text, and the line at which the text begins."""
+    """One fenced block: its language, the words after the language, its content, and the first line of the content."""
 
     language: str
     argument: str
@@ -23,7 +23,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Every page that a reader gets to see."""
+    """Every page for readers."""
     found = sorted(DOCS.rglob("*.md"))
     return [ROOT / "README.md", *(page for page in found if "_build" not in page.parts)]
 

@@ -16,9 +16,9 @@ import psycopg
 from docs.pages import Block, name_of
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-# Behind a block's language: it shows what the Python before it prints. Anything else there is a file's name.
+# After a block's language: the block shows the output of the Python before it. Any other word is a file's name.
 OUTPUT = "output"
-# What the pages call the reader's PostgreSQL database.
+# The reader's PostgreSQL database in the pages.
 DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
 _TIME_LIMIT = 120
 _ENTRY = "import sys; from feedstore.cli.main import main; sys.exit(main())"
@@ -37,7 +37,7 @@ class Reader:
         self.printed = ""
 
     def follow(self, block: Block) -> None:
-        """Do what the block says, and compare what comes with what it shows; a block with a name is a file."""
+        """Run a block, and compare the output with the one that the page shows. A block with a name is a file."""
         text = block.text
         for shown, real in self.replacements.items():
             text = text.replace(shown, real)
@@ -74,7 +74,7 @@ class Reader:
             name, _, value = command.removeprefix("export ").partition("=")
             self.variables[name] = value
             return
-        # What the last command left in $? is there for the next one.
+        # The next command can read the status of the last one in $?.
         done = subprocess.run(
             ["bash", "-c", f"(exit {self.status}); {command}"],
             cwd=self.folder,
@@ -97,7 +97,7 @@ class Reader:
 
 
 def shell_commands(text: str) -> list[tuple[str, str]]:
-    """(command, what it prints) of a console block: commands follow ``$``, and go on behind a backslash."""
+    """(command, output) of a console block. A command begins after ``$``, and goes on after a backslash."""
     found: list[tuple[str, str]] = []
     for line in text.splitlines(keepends=True):
         if line.startswith("$ "):

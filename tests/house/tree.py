@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def files() -> list[Path]:
-    """Every file of the project: what git tracks, and what it would if it were added."""
+    """Every file of the project: those that git tracks, and new ones that it does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    # The checkout may belong to somebody else than the user who runs the tests.
+    # Another user than the one of the tests may own the checkout.
     trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
     listed = subprocess.run(command, cwd=ROOT, env={**os.environ, **trust}, check=True, capture_output=True, text=True)
     paths = {ROOT / name for name in listed.stdout.split("\0") if name}
@@ -32,7 +32,7 @@ def parse(path: Path) -> ast.Module:
 
 
 def imported_names(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of everything that a file imports, wherever it does: ``from a import b`` gives ``a.b``."""
+    """(line, dotted name) of every import of a file, in functions too. ``from a import b`` gives ``a.b``."""
     for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

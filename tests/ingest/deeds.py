@@ -1,4 +1,4 @@
-"""Seeded deeds of a small crowd that follows one another: rows that look like real ones."""
+"""Seeded activities of a small group of actors that follow each other: rows that look like real ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VERBS = ("commit", "review", "ack", "test")
 
 
 def activities_csv(rows: int, actors: int = 30, seed: int = 1, late: float = 0.0) -> str:
-    """A CSV file of rows in the order of time, many in one second, of which the share ``late`` comes out of order."""
+    """A CSV file of rows in the order of time, many in one second. The share ``late`` is out of order."""
     chance = random.Random(seed)
     seconds = 0.0
     found = []

@@ -56,5 +56,5 @@ def _usable(rows: ActivityReader, problems: Problems) -> Iterable[Activity]:
 
 
 def compressed(data: str | bytes) -> bytes:
-    """What gzip makes of it."""
+    """Return the data compressed with gzip."""
     return gzip.compress(data.encode() if isinstance(data, str) else data, mtime=0)

@@ -1,4 +1,4 @@
-"""A program that ingests and says after each chunk how far it is: ``loading.py URL NAMESPACE ACTIVITIES FOLLOWS``."""
+"""A program that ingests and prints its progress: ``loading.py URL NAMESPACE ACTIVITIES FOLLOWS``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Telling(Progress):
     """Prints a line for each chunk."""
 
     def advance(self, source: Source, summary: Summary) -> None:
-        """Say how many rows this run has stored."""
+        """Print the number of rows that this run has stored."""
         sys.stdout.write(f"{summary.rows}\n")
         sys.stdout.flush()
 
 
 def main(url: str, namespace: str, activities: str, follows: str) -> None:
-    """Begin or resume, and go on to the end."""
+    """Begin or resume a run, and ingest to the end."""
     graph = read_follows(Source(follows), Problems())
     with connect(url, namespace=namespace) as backend:
         loader = Loader(backend, graph, max_length=MAX_LENGTH, chunk_rows=CHUNK_ROWS, progress=Telling())

@@ -1,4 +1,4 @@
-"""What a store holds, to be compared with what another one does."""
+"""The content of a store, for comparisons with another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from feedstore.timeline_keys import reader_key
 
 @dataclass(frozen=True, eq=False)
 class Floor:
-    """A timeline's floor, beside the oldest entry. One that is not exact equals every exact one that it may be for."""
+    """A timeline's floor and its oldest entry. An inexact floor equals every exact floor that it may stand for."""
 
     value: int | None
     oldest: int
@@ -31,7 +31,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Stored:
-    """Everything in a namespace that ingestion writes."""
+    """All data in a namespace that ingestion writes."""
 
     activities: list[Activity]
     timelines: dict[str, list[int]]
@@ -40,7 +40,7 @@ class Stored:
 
 
 def settle(backend: Backend, max_length: int) -> None:
-    """Trim readers' timelines where the backend lets older entries stay for a while."""
+    """Trim readers' timelines if the backend lets older entries stay for a while."""
     timelines = backend.timeline_storage()
     if not backend.abilities.exact_fan_out_length:
         keys = timelines.keys()

@@ -1,4 +1,4 @@
-"""A site in memory, and what its timelines are written with."""
+"""A site in memory, and writes to its timelines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOB = {WHO: "bob"}
 
 
 class Scene:
-    """A backend in memory, a site that streams from it, and bob, who looks at his timeline."""
+    """A backend in memory, a site that streams from it, and the timeline of bob."""
 
     def __init__(self, backend: Backend, live: LiveTimelines, port: int, opened: ExitStack) -> None:
         self.backend = backend
@@ -34,7 +34,7 @@ class Scene:
         self.timelines.add_many(key, ids)
 
     def stream(self, last_event_id: str | None = None, path: str = "/events", who: str = "bob") -> Stream:
-        """Open a stream, live when this returns unless it was refused."""
+        """Open a stream, and wait until it is live or refused."""
         headers = {WHO: who} if last_event_id is None else {WHO: who, "last-event-id": last_event_id}
         stream = self._opened.enter_context(Stream(self.port, path, headers))
         if stream.status == 200:

@@ -1,4 +1,4 @@
-"""Reading a stream of events as the WHATWG's HTML standard says."""
+"""A parser of event streams by the WHATWG's HTML standard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Event:
 
 
 class EventParser:
-    """Takes bytes as they come and gives events; keeps what a browser keeps: the last id and the retry hint."""
+    """A parser from bytes to events. Like a browser, it keeps the last id and the retry hint."""
 
     def __init__(self) -> None:
         self.last_event_id = ""
@@ -31,14 +31,14 @@ class EventParser:
         self.begin()
 
     def begin(self) -> None:
-        """Begin with a new connection: what came of an event before the last one was cut is dropped."""
+        """Begin with a new connection, and drop a part of an event from the last one."""
         self._rest = b""
         self._id = self.last_event_id
         self._name = ""
         self._data: list[str] = []
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that are whole now."""
+        """Return the events that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = [self._line(line.decode().rstrip("\r")) for line in lines]
         return [event for event in found if event is not None]

@@ -1,4 +1,4 @@
-"""A client that speaks HTTP over a socket of its own, and reads a stream as it comes."""
+"""An HTTP client over a socket of its own, which reads streams as they arrive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECONDS = 20.0
 
 
 class Answer(NamedTuple):
-    """What a server answered at once."""
+    """A complete answer of a server."""
 
     status: int
     headers: dict[str, str]
@@ -42,7 +42,7 @@ def ask(
 
 
 class Stream:
-    """A request for a stream; a context manager. ``events`` are all that have come."""
+    """A request for a stream, as a context manager. ``events`` are all received events."""
 
     def __init__(
         self, port: int, path: str, headers: Mapping[str, str] | None = None, receive_buffer: int | None = None
@@ -72,7 +72,7 @@ class Stream:
 
     @property
     def retry(self) -> int | None:
-        """The hint when to come back."""
+        """The hint of the time to reconnect."""
         return self.parser.retry
 
     def named(self, name: str) -> list[Event]:
@@ -80,12 +80,12 @@ class Stream:
         return [event for event in self.events if event.name == name]
 
     def wait_for_bytes(self) -> None:
-        """Wait until something has come that was not read."""
+        """Wait until unread bytes have arrived."""
         self._socket.settimeout(_SECONDS)
         self._socket.recv(1, socket.MSG_PEEK)
 
     def read_until(self, condition: Callable[[], object], what: str, seconds: float = _SECONDS) -> None:
-        """Take what comes until ``condition()`` is true; ``TimeoutError`` if it is not in time, or at the end."""
+        """Receive until ``condition()`` is true. It raises ``TimeoutError`` at the deadline and at the end."""
         deadline = time.monotonic() + seconds
         while not condition():
             self._socket.settimeout(max(0.01, deadline - time.monotonic()))
@@ -99,16 +99,16 @@ class Stream:
             self._decode()
 
     def read_until_event(self, name: str, count: int = 1) -> list[Event]:
-        """Take what comes until there are ``count`` events of that name, and return them."""
+        """Receive until there are ``count`` events of that name, and return them."""
         self.read_until(lambda: len(self.named(name)) >= count, f"{count} of {name}")
         return self.named(name)
 
     def read_to_the_end(self) -> None:
-        """Take what comes until the server ends the stream."""
+        """Receive until the server ends the stream."""
         self.read_until(lambda: self.is_over, "the end")
 
     def _decode(self) -> None:
-        """Take the chunks that are whole."""
+        """Parse the chunks that are complete."""
         while b"\r\n" in self._rest and not self.is_over:
             size, _, rest = self._rest.partition(b"\r\n")
             length = int(size, 16)

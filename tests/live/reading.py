@@ -1,4 +1,4 @@
-"""A client of live timelines in this process: what it knows, after whatever it was told."""
+"""A client of live timelines in this process, which keeps a copy of a timeline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from live.events import Event, EventParser
 
 
 class Client:
-    """Follows one timeline: applies what it is told, and reads the timeline anew where it is told of a gap."""
+    """A subscriber to one timeline. It applies events to its copy, and reads the timeline again after a gap."""
 
     def __init__(self, live: LiveTimelines, timelines: TimelineStorage, key: str) -> None:
         self._live = live
@@ -27,16 +27,16 @@ class Client:
 
     @property
     def gaps(self) -> list[str]:
-        """Why it was told of gaps."""
+        """The reasons of the received gaps."""
         return [event.value["reason"] for event in self.events if event.name == "gap"]
 
     @property
     def told(self) -> list[int]:
-        """The entries that it was told of, in order."""
+        """The received entries, in order."""
         return [parse_id(event.value["id"]) for event in self.events if event.name == "activity"]
 
     async def connect(self) -> None:
-        """Begin where a page was read, or come back behind the last event."""
+        """Begin at the position of a page, or resume after the last event."""
         self._parser.begin()
         position = self._parser.last_event_id
         if not position:
@@ -45,13 +45,13 @@ class Client:
         self._subscriber = self._live.subscribe(self._key, position)
 
     def cut(self) -> None:
-        """Lose the connection, and what was on its way."""
+        """Lose the connection, with the events under way."""
         assert self._subscriber is not None
         self._live.unsubscribe(self._subscriber)
         self._subscriber = None
 
     async def take(self, most_bytes: int | None = None) -> None:
-        """Take what comes next; of it, only the first bytes."""
+        """Receive only the first bytes of the next event."""
         assert self._subscriber is not None
         data = await self._subscriber.next()
         assert data is not None
@@ -59,7 +59,7 @@ class Client:
             self._apply(event)
 
     async def take_until(self, name: str, seconds: float = 10) -> None:
-        """Take events until one with that name has come."""
+        """Receive events until one with that name has arrived."""
         before = len(self.events)
 
         async def take_all() -> None:

@@ -1,4 +1,4 @@
-"""A site for the tests: who asks says so in a header, and a server for it in a thread."""
+"""A site for the tests, whose users name themselves in a header, and a server for it in a thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SEND_BUFFER_BYTES = 65_536
 
 
 def who_asks(request: Request) -> str | None:
-    """The timeline of whoever asks."""
+    """The timeline of the user in the header."""
     who = request.headers.get(WHO)
     return None if who is None else f"feed:{who}"
 
@@ -40,9 +40,9 @@ def new_site(live: LiveTimelines) -> Starlette:
 
 
 class SiteServer:
-    """A server in a thread of its own, which serves one site after another: to start one takes longer than most tests.
+    """A server in a thread of its own, which serves one site after another. Its start takes longer than most tests.
 
-    A context manager; ``port`` is where it serves.
+    It is a context manager. ``port`` is its port.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class SiteServer:
 
     @contextmanager
     def serving(self, live: LiveTimelines) -> Iterator[int]:
-        """Serve timelines, and give the port."""
+        """Serve timelines, and return the port."""
         with self.serving_site(new_site(live)):
             try:
                 yield self.port
@@ -79,7 +79,7 @@ class SiteServer:
 
     @contextmanager
     def serving_site(self, site: ASGIApp) -> Iterator[int]:
-        """Serve a site, whose lifespan is not asked for, and give the port."""
+        """Serve a site without running its lifespan, and return the port."""
         self._site = site
         try:
             yield self.port
@@ -87,11 +87,11 @@ class SiteServer:
             self._site = None
 
     def connections(self) -> int:
-        """Return how many connections the server has."""
+        """Return the number of the server's connections."""
         return len(self._server.server_state.connections)
 
     def buffered_bytes(self) -> int:
-        """Return how many bytes the server holds for clients that have not taken them."""
+        """Return the number of bytes that the server holds for slow clients."""
         transports = [connection.transport for connection in list(self._server.server_state.connections)]
         return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 

@@ -1,4 +1,4 @@
-"""What a backend on Cassandra sends."""
+"""Fixtures of the tests of Cassandra: the statements that a backend sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of Redis share besides the session's servers."""
+"""Fixtures of the tests of Redis."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from servers.redis_cluster import OwnRedisCluster
 
 @pytest.fixture(scope="package")
 def shared_cluster() -> Iterator[OwnRedisCluster]:
-    """A Cluster whose servers may be told anything that does not harm the next test, which has another namespace. To
-    mend one takes longer than to start one: ``own_redis_cluster`` is for those who kill.
+    """A Cluster that accepts any command without effects on the next test, which has another namespace.
+
+    A repair takes longer than a start, so a test that kills servers uses ``own_redis_cluster``.
     """
     cluster = OwnRedisCluster()
     yield cluster

@@ -1,6 +1,6 @@
 """A process whose calls are interrupted by a signal at random moments: ``interrupted.py URL NAMESPACE CALLS``.
 
-It prints ``sound``, or what went wrong.
+It prints ``sound``, or the error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EVERY = 100
 
 
 class Interrupt(Exception):
-    """What the handler raises."""
+    """The exception that the handler raises."""
 
 
 class Alarm:
@@ -37,12 +37,12 @@ class Alarm:
             raise Interrupt
 
     def set(self) -> None:
-        """Ring soon."""
+        """Set the timer to a random moment."""
         self._is_set = True
         signal.setitimer(signal.ITIMER_REAL, 10 ** self._random.uniform(-4.7, -2.7))
 
     def stop(self) -> None:
-        """Ring no more."""
+        """Stop the timer."""
         self._is_set = False
 
 

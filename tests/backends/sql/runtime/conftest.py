@@ -31,7 +31,7 @@ def other_backend(database_url: str) -> Iterator[SqlBackend]:
 
 @pytest.fixture
 def fault(database_kind: str, monkeypatch: pytest.MonkeyPatch) -> Fault:
-    """What lets statements fail, on every connection that is opened from now on."""
+    """Switch that makes statements fail, on every connection that is opened from now on."""
     fault = Fault()
     install(fault, monkeypatch, database_kind)
     return fault
@@ -39,7 +39,7 @@ def fault(database_kind: str, monkeypatch: pytest.MonkeyPatch) -> Fault:
 
 @pytest.fixture
 def filled(fault: Fault, database_url: str) -> Iterator[SqlBackend]:
-    """A backend whose statements may fail, on a database with a little of everything."""
+    """A backend whose statements may fail, on a database with rows of every kind."""
     with SqlBackend(database_url) as backend:
         fill(backend)
         yield backend

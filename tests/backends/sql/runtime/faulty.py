@@ -20,7 +20,7 @@ _CONNECTIONS = "FROM pg_stat_activity WHERE application_name = 'feedstore' AND d
 
 
 class Fault:
-    """Counts the statements that run on a backend's connections, and does something else instead of chosen ones."""
+    """Counter of the statements on a backend's connections. It replaces chosen statements by an action."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, Any]] = []
@@ -102,12 +102,12 @@ def end_connections(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         execute = connection.execute
         execute(f"SELECT pg_terminate_backend(pid) {_CONNECTIONS}")
-        # The server's own way to wait looks every 100 ms, for each.
+        # pg_terminate_backend with a timeout polls every 100 ms for each connection.
         poll_until(lambda: not execute(f"SELECT 1 {_CONNECTIONS}").fetchall(), 30, "the end of every connection")
 
 
 def dump(backend: SqlBackend) -> Tables:
-    """Return every row of every table, and check that each header tells the truth."""
+    """Return every row of every table, and check each header against its rows."""
     engine = create_engine(backend._store.engine.url, poolclass=NullPool)
     with engine.connect() as connection:
         tables: Tables = {

@@ -1,4 +1,4 @@
-"""Every way to write, and what the database holds before: what the tests of failures go through."""
+"""The writes that the tests of failures try, and the rows before each of them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ WRITES: dict[str, Write] = {
 
 
 def fill(backend: SqlBackend) -> None:
-    """Set the database to what every test begins with."""
+    """Set the database to the initial rows of every test."""
     for storage in (backend.activity_storage(), backend.timeline_storage(), backend.kv_storage()):
         storage.flush()
     backend.activity_storage().add_many(ACTIVITIES[:10])

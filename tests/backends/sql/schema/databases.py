@@ -1,4 +1,4 @@
-"""Databases in every state, and what is in them."""
+"""Databases in every state of the schema, and their rows."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _VALUES = {
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate up, whatever the state."""
+    """Migrate up from any state."""
     with migration_transaction(engine) as connection:
         run_upgrade(connection, revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Migrate down, whatever the state."""
+    """Migrate down from any state."""
     with migration_transaction(engine) as connection:
         run_downgrade(connection, revision)
 
@@ -57,7 +57,7 @@ def make_newer(engine: Engine) -> None:
 
 
 def make_foreign(engine: Engine) -> None:
-    """Make a table of a name of feedstore's, as something else might."""
+    """Make a table with one of feedstore's names, as another application might."""
     execute(engine, "CREATE TABLE feedstore_timeline (number integer)")
 
 
