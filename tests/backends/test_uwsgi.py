@@ -88,13 +88,13 @@ class Application:
         self.workers: set[int] = set()
 
     def get(self, path: str) -> object:
-        """Return what a worker found, and note which worker it was; a failure is found as its text."""
+        """Return the answer of a worker, and note the worker. A failure is answered as its message."""
         answer = ask(self._port, path).value
         self.workers.add(answer["worker"])
         return answer["found"]
 
     def get_many(self, paths: list[str]) -> list[object]:
-        """Return what workers found, several of them at the same time."""
+        """Return the answers of workers to concurrent requests."""
         with ThreadPoolExecutor(2 * WORKERS) as pool:
             return list(pool.map(self.get, paths))
 

@@ -1,4 +1,4 @@
-"""What stream_framework's process is told to do. The process itself runs only where it is asked for."""
+"""The requests to stream_framework's process. The process itself runs only on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TINY = Scale(short_timelines=3, long_timelines=2, calls=16, sizes=(40,))
 
 
 class _Written(AncestorProcess):
-    """Keeps what the process would have been asked."""
+    """A recorder of the requests to the process."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what it prints, writes and refuses."""
+"""`python -m benchmarks`: its output, its files and its refusals."""
 
 from __future__ import annotations
 

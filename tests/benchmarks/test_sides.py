@@ -160,7 +160,7 @@ def test_storing_more_takes_more(laboratory: Laboratory) -> None:
     with closing(laboratory.open_raw()) as side:
         before = side.stored_bytes()
         side.add_activities(all_activities(4000))
-        # Activities are some 100 bytes long, and what Cassandra writes to files is compressed.
+        # Activities are some 100 bytes long, and Cassandra compresses its files.
         assert side.stored_bytes() > before + 4000 * 40
 
 

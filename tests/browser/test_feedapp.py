@@ -90,7 +90,7 @@ def test_a_server_that_is_killed_and_comes_back(page: Page, application: Applica
     wait_for_photos(page, [2, 0])
     application.kill()
     page.wait_for_selector('.status[data-state="connecting"]')
-    # One of them late: the page is told that there is a gap, and reads anew.
+    # One of them is late: the page receives a gap, and reads again.
     application.add(1, 3)
     application.start()
     wait_for_photos(page, newest_first(4))
@@ -110,7 +110,7 @@ def test_who_missed_too_much_reads_anew(page: Page, application: Application) ->
 
 
 def test_the_last_of_two_gaps_counts(context: BrowserContext, application: Application) -> None:
-    """Also where the answer to the first is the slower one: what it holds is older."""
+    """Also if the answer to the first request is the slower one: its content is older."""
     page = context.new_page()
     asked: list[Route] = []
     page.route("**/timeline", lambda route: asked.append(route))

@@ -31,7 +31,7 @@ HELLO, BYE = Message("greeting", "hello"), Message("greeting", {"words": ["good"
 
 
 class Remembering(MessageQueueListener):
-    """Keeps what it is delivered."""
+    """A recorder of deliveries."""
 
     def __init__(self, listener_id: str | None = None) -> None:
         super().__init__(listener_id)

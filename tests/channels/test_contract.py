@@ -1,4 +1,4 @@
-"""The contract of repositories, on every backend and on somebody else's storage."""
+"""The contract of repositories, on every backend and on third-party storages."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TestFourStorages(RepositoryContract):
 
 @pytest.mark.parametrize("kind", [ForeignStorage, SubclassStorage, NoneForAbsent, InMemoryStorage])
 class TestAnyStorage(RepositoryContract):
-    """Storages of somebody else, with the five methods alone, and one that stands on its own."""
+    """Third-party storages with only the five methods, and one without a base class."""
 
     @pytest.fixture
     def open_channels(self, kind: type[KeyValueStorage]) -> OpenChannels:
@@ -63,7 +63,7 @@ class TestABackendWithoutAbilities(RepositoryContract):
 
 
 class TestStoragesOfTwoKinds(RepositoryContract):
-    """Channels in one place, and what belongs to their connections in another."""
+    """Channels in one storage, and the rows of their connections in another."""
 
     @pytest.fixture
     def open_channels(self) -> OpenChannels:

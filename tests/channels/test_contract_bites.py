@@ -165,7 +165,7 @@ def first_failure(make_channels: MakeChannels) -> str | None:
             wanted = inspect.signature(method).parameters
             try:
                 method(RepositoryContract(), **parameters, **{one: fixtures[one] for one in fixtures if one in wanted})
-            # Whatever way a broken repository fails in, it has failed; `pytest.raises` has one of its own.
+            # Any exception is a failure; `pytest.raises` has an exception class of its own.
             except (Exception, pytest.fail.Exception):  # noqa: BLE001
                 return name
     return None

@@ -1,4 +1,4 @@
-"""What is left where a process dies in the middle, and where two save one channel at once."""
+"""The rows after a process died in the middle of a write, and after two processes saved one channel concurrently."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class DyingStorage(ForeignStorage):
 
 
 class AtOnce(ListenerRepositoryInterface):
-    """A repository of somebody's own, with nothing but what it must have."""
+    """An application's own repository, with only the required methods."""
 
     def __init__(self, storage: Any) -> None:
         self._inside = ListenerRepository(storage)
@@ -108,7 +108,7 @@ def dies_after(storage: DyingStorage, writes: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("writes", range(9))
 def test_dying_while_a_new_channel_is_saved(dying: tuple[DyingStorage, SSEChannelRepository], writes: int) -> None:
-    """The channel is not there; saving it again does what the first time would have done."""
+    """The channel is not stored. Saving it again has the effect of the first attempt."""
     storage, channels = dying
     channel = new_channel(channels, "news", connections=2)
     with dies_after(storage, writes):
@@ -123,7 +123,7 @@ def test_dying_while_a_new_channel_is_saved(dying: tuple[DyingStorage, SSEChanne
 
 @pytest.mark.parametrize("writes", range(9))
 def test_dying_while_a_channel_is_deleted(dying: tuple[DyingStorage, SSEChannelRepository], writes: int) -> None:
-    """What is still there is whole; deleting it again leaves nothing."""
+    """The remaining channel is complete. Deleting it again leaves nothing."""
     storage, channels = dying
     channel = new_channel(channels, "news", connections=2)
     channels.persist(channel)
@@ -163,7 +163,7 @@ def test_one_bad_connection_and_nothing_is_written(backend: Backend) -> None:
 
 
 def test_writes_beyond_the_atomic_scope_are_sent_all_the_same(backend: Backend) -> None:
-    """Items of many names may lie anywhere in a Cluster; the order of the writes does what a batch cannot."""
+    """Items of many names may be in any slot of a Cluster. The order of the writes replaces a batch."""
     one, two, three, four = (backend.kv_storage(f"storage:{number}") for number in range(4))
     channels = repository_on(one, two, three, four)
     channel = new_channel(channels, "news", connections=3)
@@ -223,7 +223,7 @@ def test_two_that_save_one_channel_at_once(open_backend: OpenBackend) -> None:
 
 
 def test_connections_that_are_added_at_once(open_backend: OpenBackend) -> None:
-    """Whoever persists connections one by one disturbs nobody."""
+    """Persisting connections one by one does not disturb other writers."""
     namespace = fresh_namespace()
     repositories = [SSEChannelRepository.on_backend(open_backend(namespace)) for _ in range(3)]
     repositories[0].persist(new_channel(repositories[0], "news"))

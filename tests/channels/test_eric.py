@@ -189,7 +189,7 @@ def test_a_stream_of_eric_sse_s(channels: SSEChannelRepository) -> None:
 
 
 class TestOurRepositoriesOnTheirStorage(RepositoryContract):
-    """eric-sse's storage in memory is somebody else's, whose error for an absent key is no LookupError."""
+    """eric-sse's storage in memory is a third-party storage, whose error for an absent key is no LookupError."""
 
     @pytest.fixture
     def open_channels(self) -> OpenChannels:

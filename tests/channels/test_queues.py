@@ -33,7 +33,7 @@ MESSAGES = (
 
 
 class OwnMessage(MessageContract):
-    """A message of somebody's own class."""
+    """A message of an application's own class."""
 
     type = "own"
     payload = None

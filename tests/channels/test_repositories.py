@@ -1,4 +1,4 @@
-"""What the shipped repositories do beyond the contract of all repositories."""
+"""The shipped repositories beyond the contract of all repositories."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from stores import OpenBackend, fresh_namespace
 
 
 class RoomChannel(AbstractChannel):
-    """A channel of somebody's own class, with an argument of its own."""
+    """A channel of an application's own class, with an argument of its own."""
 
     def __init__(self, topic: str = "", channel_id: str | None = None, connections_factory: Any = None) -> None:
         super().__init__(channel_id=channel_id, connections_factory=connections_factory)
@@ -50,7 +50,7 @@ class RoomChannel(AbstractChannel):
 
 
 class RoomRepository(AbstractChannelRepository):
-    """A repository of somebody's own."""
+    """An application's own repository."""
 
     def create(self, channel_data: dict[str, Any]) -> RoomChannel:
         return RoomChannel(**channel_data, connections_factory=self.connections_factory)
@@ -71,7 +71,7 @@ class Mailer(MessageQueueListener):
 
 @pytest.mark.parametrize("backend_kind", ["memory"])
 class TestRepositoriesOfOnesOwn(RepositoryContract):
-    """A channel class of somebody's own keeps the contract too; the rows are those of any other."""
+    """An application's own channel class keeps the contract too, with the rows of any other class."""
 
     @pytest.fixture
     def open_channels(self, open_backend: OpenBackend) -> OpenChannels:
@@ -156,7 +156,7 @@ def test_only_configuration_is_stored(backend: Backend) -> None:
 
 
 def test_deleting_a_connection_takes_its_messages(backend: Backend) -> None:
-    """C2: what waits in a durable queue goes with it."""
+    """C2: the messages of a durable queue are deleted with it."""
     channels = SSEChannelRepository.on_backend(backend)
     channel = channels.create({"channel_id": "news"})
     gone, kept = channel.add_listener(), channel.add_listener()

@@ -1,4 +1,4 @@
-"""How many round trips repositories make, whatever they hold (C1)."""
+"""The round trips of repositories do not depend on their content (C1)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def counted() -> Counted:
 
 @pytest.fixture
 def channels(open_backend: OpenBackend, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> SSEChannelRepository:
-    """A repository whose storage counts its hooks, and whose backend counts its batches and what it sends."""
+    """A repository whose storage counts its hooks, and whose backend counts its batches and requests."""
     backend = open_backend(fresh_namespace())
     repository = SSEChannelRepository.on_backend(backend)
     storage = repository._rows.storage
@@ -51,7 +51,7 @@ def channels(open_backend: OpenBackend, counted: Counted, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("count", [1, 10, 250])
 def test_loading_a_channel(channels: SSEChannelRepository, counted: Counted, count: int) -> None:
-    """C1: the channel, the connections, the listeners, the queues: four reads, whatever their number."""
+    """C1: the channel, the connections, the listeners, the queues: four reads for any number of them."""
     channel = channels.create({"channel_id": "news"})
     for _ in range(count):
         channel.add_listener()
@@ -86,7 +86,7 @@ def test_what_loading_a_channel_asks_the_server(
 
 @pytest.mark.parametrize("count", [1, 60])
 def test_saving_a_channel(channels: SSEChannelRepository, counted: Counted, count: int) -> None:
-    """C1: one scan and one batch, whatever the number of connections."""
+    """C1: one scan and one batch for any number of connections."""
     channel = channels.create({"channel_id": "news"})
     for _ in range(count):
         channel.add_listener()

@@ -1,4 +1,4 @@
-"""Rows of repositories: their keys, and storages of somebody else."""
+"""Rows of repositories: their keys, and third-party storages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import InvalidTypeError, StoredDataError
 from feedstore.storage.key import MAX_KEY_BYTES
 
-# What escaping is about comes often.
+# Characters that need escaping are frequent.
 parts = st.text(st.one_of(st.sampled_from(":~012*\0"), st.characters(exclude_categories=["Cs"])), max_size=400)
 keys = st.lists(parts, min_size=1, max_size=3)
 

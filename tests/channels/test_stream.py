@@ -30,7 +30,7 @@ HELLO, BYE = Message("greeting", "hello"), Message("greeting", "bye")
 
 
 class MuteQueue(Queue):
-    """A queue of somebody else's that cannot tell of pushes."""
+    """A third-party queue that sends no notifications of pushes."""
 
     def __init__(self) -> None:
         self._inside = InMemoryQueue()
@@ -45,7 +45,7 @@ class MuteQueue(Queue):
 
 
 class CountingQueue(InMemoryQueue):
-    """Counts how often somebody looks."""
+    """A queue that counts its reads."""
 
     looks = 0
 
@@ -223,7 +223,7 @@ def test_messages_of_another_process_wake_a_stream(open_backend: OpenBackend) ->
 
 
 def test_what_was_not_taken_comes_again(backend: Backend) -> None:
-    """A stream that is cut behind a message has not acknowledged it."""
+    """A stream that is cut after a message has not acknowledged it."""
 
     async def main() -> None:
         channel = Channel(connections_factory=DurableConnectionsFactory(backend, visibility_timeout=0.2))
@@ -243,7 +243,7 @@ def test_what_was_not_taken_comes_again(backend: Backend) -> None:
 
 
 def test_a_stream_that_is_cancelled_while_it_subscribes() -> None:
-    """The thread that subscribes goes on, and what it has begun is ended."""
+    """The thread that subscribes goes on, and the subscription that it began is ended."""
 
     class Slow(InMemoryQueue):
         blocking = True

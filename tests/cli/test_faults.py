@@ -1,4 +1,4 @@
-"""What an ingestion does when the store fails: one error, a summary of what is stored, and a resume that goes on."""
+"""An ingestion whose store fails: one error, a summary of the stored rows, and a run that resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: exit statuses, errors in one line, and what it leaves alone."""
+"""The command line as a whole: exit statuses, errors in one line, and no side effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed: JSON for programs, tables for people, nothing that commands a terminal."""
+"""The output: JSON for programs, tables for people, and no control characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands show on a terminal of 80 columns, with rich and without: no id and no other value is cut in two."""
+"""The output on a terminal of 80 columns, with rich and without: no id and no other value is cut in two."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ with_and_without_rich = pytest.mark.parametrize("setup", ["import rich", WITHOUT
 
 @pytest.fixture
 def ids(folder: Path, feedstore: CommandLine) -> list[str]:
-    """The ids of what is stored, newest first."""
+    """The ids of the stored activities, newest first."""
     extra = f'{{"sha256":"{HASH}","size":[640,480],"alt":null}}'
     rows = [(n, f"2026-05-01T12:00:0{n}.123456Z", *NAMES, extra) for n in range(3)]
     (folder / "wide.csv").write_text(csv_text(rows))

@@ -33,7 +33,7 @@ class PayloadsAreNotLimited(InMemoryTimelineStorage):
 
 
 class CompanionsGetEverything(InMemoryTimelineStorage):
-    """Adds to companions what was there already."""
+    """Adds entries to companions that their timelines held already."""
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
@@ -88,7 +88,7 @@ class LimitsByPayloadRaiseTheFloor(InMemoryTimelineStorage):
 
 
 class CompanionsKeepWhatGoes(InMemoryTimelineStorage):
-    """Drops what is beyond a limit from the timeline alone."""
+    """Drops the surplus of a limit from the timeline alone."""
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT

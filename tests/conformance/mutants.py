@@ -26,7 +26,7 @@ from feedstore.storage.writer import Writer
 
 
 class AddsOneByOne(InMemoryActivityStorage):
-    """Stores what comes before a bad item."""
+    """Stores the items before a bad one."""
 
     def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
         counts = [super(AddsOneByOne, self).add_many([one], batch_interface=batch_interface) for one in activities]
@@ -58,7 +58,7 @@ class EachIsAskedForOnce(InMemoryActivityStorage):
 
 
 class IteratesInclusively(InMemoryActivityStorage):
-    """Begins with the id that it should begin behind."""
+    """Begins with the id after which it should begin."""
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         return super()._iterate(Bounds(bounds.lowest - 1, bounds.highest), descending)
@@ -72,7 +72,7 @@ class IteratesToTheEnd(InMemoryActivityStorage):
 
 
 class IteratesOverTheLiveDictionary(InMemoryActivityStorage):
-    """Breaks when something is added or removed meanwhile."""
+    """Breaks on an add or a removal during an iteration."""
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         activities = self.backend.space.activities
@@ -96,7 +96,7 @@ class _LenientSerializer(MsgpackSerializer):
 
 
 class DamageReadsAsAbsent(InMemoryActivityStorage):
-    """Leaves out what it cannot decode."""
+    """Leaves out activities that it cannot decode."""
 
     default_serializer_class = _LenientSerializer
 
@@ -154,7 +154,7 @@ class ScansInUtf16Order(InMemoryKvStorage):
 
 
 class ScansTheLiveDictionary(InMemoryKvStorage):
-    """Breaks when something is deleted meanwhile."""
+    """Breaks on a deletion during a scan."""
 
     def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
         yield from ((key, data) for key, data in self._items_here().values.items() if key.startswith(prefix))
@@ -184,7 +184,7 @@ class ScansForwardOnly(InMemoryKvStorage):
 
 
 class BeginsWithTheKey(InMemoryKvStorage):
-    """Begins a scan with the key that it should begin behind."""
+    """Begins a scan with the key after which it should begin."""
 
     def _items(self, prefix: str, *part: Any) -> Iterator[tuple[str, bytes]]:
         after = part[0] if part else None

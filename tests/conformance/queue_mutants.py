@@ -16,7 +16,7 @@ from feedstore.storage.queue import Delivery
 
 
 class NothingIsHidden(InMemoryQueueStorage):
-    """Gives a message to whoever comes, until it is acknowledged."""
+    """Gives a message to every consumer until it is acknowledged."""
 
     def _receive(self, limit: int) -> list[Delivery]:
         self.visibility_timeout = 0.0
@@ -24,7 +24,7 @@ class NothingIsHidden(InMemoryQueueStorage):
 
 
 class NothingIsGivenAgain(InMemoryQueueStorage):
-    """Forgets what was received."""
+    """Forgets received messages."""
 
     def _receive(self, limit: int) -> list[Delivery]:
         self.visibility_timeout = 1e9
@@ -42,7 +42,7 @@ class LastInFirstOut(InMemoryQueueStorage):
 
 
 class AnyReceiptWillDo(InMemoryQueueStorage):
-    """Takes the message away from whoever has received it since."""
+    """Removes the message although another consumer has received it since."""
 
     def _ack(self, receipt: str) -> bool:
         number = receipt.partition("-")[0]
@@ -69,7 +69,7 @@ class HasNoBound(InMemoryQueueStorage):
 
 
 class FillsUpBeforeItRefuses(InMemoryQueueStorage):
-    """Keeps what came before the message that did not fit."""
+    """Keeps the messages before the one that did not fit."""
 
     def _push(self, messages: list[bytes]) -> None:
         for message in messages:
@@ -77,7 +77,7 @@ class FillsUpBeforeItRefuses(InMemoryQueueStorage):
 
 
 class WakesNobody(InMemoryQueueStorage):
-    """Pushes without telling those who wait."""
+    """Pushes without a notification to the consumers that wait."""
 
     @property
     def topic(self) -> Topic:

@@ -1,4 +1,4 @@
-"""The contract on Cassandra, but for what the storages decide before they call a hook."""
+"""The contract on Cassandra, without the refusals that the storages decide before they call a hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that an exception interrupts at any line leaves no state behind that later writes would meet."""
+"""A batch that an exception interrupts at any line leaves no state that affects later writes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from feedstore.storage import Backend
 
-# The files that hold what carries a batch out, on every backend.
+# The files of the code that carries out a batch, on every backend.
 CARRY_OUT = ("batch.py", "backend.py", "transaction.py", "writer.py")
 MOST_LINES = 1000
 
 
 class Interrupted(Exception):
-    """What a signal handler raises, such as Celery's soft time limit."""
+    """The exception of a signal handler, such as Celery's soft time limit."""
 
 
 class Interrupt:
@@ -58,7 +58,7 @@ def interrupted_batch(backend: Backend, line: int, atomic: bool) -> bool:
 
 
 def test_later_writes_are_stored_after_an_interrupted_batch(backend: Backend) -> None:
-    """A thread-local write queue stayed behind, and the thread's later writes were stored nowhere."""
+    """A thread-local write queue stayed, and the thread's later writes were stored nowhere."""
     timelines, items = backend.timeline_storage(), backend.kv_storage()
     atomic = backend.abilities.atomic_scope in ("backend", "eventual")
     interrupts = 0

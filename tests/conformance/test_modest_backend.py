@@ -1,4 +1,4 @@
-"""The contract on a backend without abilities: the suites branch on what a backend says it can do."""
+"""The contract on a backend without abilities: the suites branch on the declared abilities."""
 
 from __future__ import annotations
 

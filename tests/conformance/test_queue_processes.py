@@ -33,7 +33,7 @@ def drain(backend: Backend, kind: type[TimelineQueueStorage] | None, barrier: in
 
 
 def emptied_by_two(open_backend: OpenBackend, kind: type[TimelineQueueStorage] | None, count: int) -> list[list[int]]:
-    """Push so many messages, let two processes receive them, and return what each got."""
+    """Push so many messages, let two processes receive them, and return the messages of each."""
     first = open_backend()
     queue = first.queue() if kind is None else kind(backend=first)
     for start in range(0, count, 500):

@@ -52,7 +52,7 @@ CITATION = re.compile(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken notifier is found out by waiting; in memory whatever happens happens at once."""
+    """The suite finds a broken notifier by waiting. In memory, all notifications are immediate."""
     monkeypatch.setattr(patience, "seconds", 1.0)
 
 
@@ -68,7 +68,7 @@ def test_a_broken_storage_fails(mutant: type[Any]) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-# One of them dies of an exception in its thread, which is what is wrong with it.
+# One of them dies of an exception in its thread, which is its defect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("mutant", [*BACKENDS, *NOTIFIERS], ids=lambda mutant: mutant.__name__)
 def test_a_broken_backend_fails(mutant: type[Broken]) -> None:

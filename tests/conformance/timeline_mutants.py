@@ -67,7 +67,7 @@ class OrderingIsIgnored(InMemoryTimelineStorage):
 
 
 class DuplicatesCount(InMemoryTimelineStorage):
-    """Counts what was there already as new."""
+    """Counts existing entries as new."""
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -87,7 +87,7 @@ class EditsAreIgnored(InMemoryTimelineStorage):
 
 
 class LateArrivalsAreDropped(InMemoryTimelineStorage):
-    """Refuses what is older than the floor."""
+    """Refuses entries that are older than the floor."""
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -265,7 +265,7 @@ class RemovesFromTheFirst(InMemoryTimelineStorage):
 
 
 class ManySlicesInAnyOrder(InMemoryTimelineStorage):
-    """Slices many timelines newest first whatever is asked for."""
+    """Slices many timelines newest first in any ordering."""
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -274,7 +274,7 @@ class ManySlicesInAnyOrder(InMemoryTimelineStorage):
 
 
 class HydratesFromItsOwnBackend(InMemoryTimelineStorage):
-    """Joins with its own activities, whatever storage it is given."""
+    """Hydrates from its own activities, not from the given storage."""
 
     def _get_hydrated_slice(
         self, activities: ActivityStorage, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -284,7 +284,7 @@ class HydratesFromItsOwnBackend(InMemoryTimelineStorage):
 
 
 class HydratedPagesSkipTheGone(InMemoryTimelineStorage):
-    """Leaves activities that are gone out of what pages count."""
+    """Leaves removed activities out of the counts of pages."""
 
     def _get_hydrated_slice(
         self, activities: ActivityStorage, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool

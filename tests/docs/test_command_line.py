@@ -34,7 +34,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def section(name: str) -> str:
-    """What the page says about one command."""
+    """The part of the page about one command."""
     _, _, text = PAGE.partition(f"\n## feedstore {name}\n")
     return text.partition("\n## ")[0]
 

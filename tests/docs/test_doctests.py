@@ -1,4 +1,4 @@
-"""Every example in a docstring runs, and prints what it shows."""
+"""Every example in a docstring runs, and prints the shown output."""
 
 from __future__ import annotations
 

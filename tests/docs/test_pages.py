@@ -1,4 +1,4 @@
-"""Every example in the documentation runs, and prints what it shows."""
+"""Every example in the documentation runs, and prints the shown output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from docs.pages import DOCS, ROOT, blocks, name_of, pages
 from docs.running import DOCUMENTED_DATABASE, Reader, shell_commands
 
 RUN = {"python", "pycon", "console", "sql"}
-# Shown, not run: what is installed or configured, and what a program prints.
+# Shown, not run: installations, configurations, and the output of programs.
 SHOWN = {"sh", "text", "toml"}
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)

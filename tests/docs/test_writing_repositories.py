@@ -1,4 +1,4 @@
-"""The example of "Writing repositories" keeps the contract of repositories, and what it delivers arrives."""
+"""The example of "Writing repositories" keeps the contract of repositories, and its deliveries arrive."""
 
 from __future__ import annotations
 

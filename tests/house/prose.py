@@ -18,14 +18,14 @@ _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2", re.DOTALL | re.MULTILINE)
 _LEAST_WORDS = 3
 
 
-def of_python(path: Path) -> Iterator[tuple[int, str]]:
+def of_python(path: Path, messages: bool = True) -> Iterator[tuple[int, str]]:
     """(line, text) of each docstring, comment and message of a Python file, without quoted code."""
     source = path.read_text(encoding="utf-8")
     module = ast.parse(source, str(path))
     docstrings = {id(node) for node in _docstrings(module)}
     for node in _docstrings(module):
         yield node.lineno, unquoted(_without_examples(str(node.value)))
-    for line, text in _messages(module, docstrings):
+    for line, text in _messages(module, docstrings) if messages else ():
         if len(text.split()) >= _LEAST_WORDS:
             yield line, unquoted(text)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -60,7 +60,7 @@ def first_words() -> Iterator[tuple[Path, int, str]]:
 
 
 def unquoted(text: str) -> str:
-    """Return a text without quoted code."""
+    """Return prose without quoted code."""
     return _QUOTED.sub("", text)
 
 

@@ -1,4 +1,4 @@
-"""What `import feedstore` loads, and from where."""
+"""The modules that `import feedstore` loads, and their places."""
 
 from __future__ import annotations
 

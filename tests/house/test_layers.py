@@ -1,4 +1,4 @@
-"""Each layer imports only what stands left of it, and each driver is imported by its own backend alone."""
+"""Each layer imports only from the layers to its left, and only its own backend imports a driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYERS = (
     {"compat"},
     {"cli", "__main__"},
 )
-# What is built on the contracts names no backend: `registry` loads one by its URL.
+# The layers above the contracts name no backend: `registry` loads one by its URL.
 KNOW_BACKENDS = {"backends", "compat", "cli", "testing"}
 KNOW_REGISTRY = {"", "fanout", "ingest", "cli", "testing"}
 REGISTRY_KNOWS = {"errors", "storage"}
@@ -64,7 +64,7 @@ def test_backends_do_not_see_each_other() -> None:
         own = path.relative_to(PACKAGE).parts[1]
         for line, name in tree.imported_names(path):
             parts = name.split(".")
-            # A module beside the folders is what they have in common.
+            # All backends share the modules beside the folders.
             is_folder = PACKAGE.joinpath("backends", *parts[2:3]).is_dir()
             if parts[:2] == ["feedstore", "backends"] and is_folder and parts[2:3] != [own]:
                 wrong.append(f"{path.relative_to(tree.ROOT)}:{line} imports {name}")

@@ -1,4 +1,4 @@
-"""No test sleeps: it polls with a deadline, or it waits for what it wants to see."""
+"""No test sleeps: it polls with a deadline, or it waits for an event."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ BUFFER_BYTES = st.integers(1, 40)
 
 
 def outcomes(data: bytes) -> list[Any]:
-    """What comes of each row: its values or its error, and the positions before and after it."""
+    """The result of each row: its values or its error, and the positions before and after it."""
     found: list[Any] = []
     with source(data).open() as lines:
         table = read_table(lines, COLUMNS)
@@ -77,7 +77,7 @@ def test_follows_in_blocks_are_those_of_single_rows(rows: list[str], buffer_byte
 
 
 def graph_of(text: str) -> tuple[Any, ...]:
-    """What a graph holds, and which rows were skipped."""
+    """The content of a graph, and the skipped rows."""
     problems = Problems("skip")
     graph: FollowGraph = read_follows(source(text), problems)
     readers = [graph.readers_of(name) for name in ("ann", "bob", "cem", "eve", "y")]

@@ -1,4 +1,4 @@
-"""Tables in CSV: what is read, and what is refused, with file and line."""
+"""Tables in CSV: accepted rows, and refusals with file and line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo: what it prints is true, and what it says to type next works."""
+"""The demo: its output is true, and the commands that it prints work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> str:
-    """What the demo prints for the first 2,000 rows, the second time it is run."""
+    """The output of the demo for the first 2,000 rows, in its second run."""
     (folder / "activities.csv").write_text(first_rows(2000))
     for _ in range(2):
         out = run_demo(folder)

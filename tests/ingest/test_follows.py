@@ -1,4 +1,4 @@
-"""Who follows whom: what is read, and what is refused."""
+"""Follow graphs: accepted rows, and refusals."""
 
 from __future__ import annotations
 

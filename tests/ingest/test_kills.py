@@ -41,12 +41,12 @@ class Ingestion:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def finish(self) -> Stored:
-        """Begin or resume, go on to the end, and return what is stored then."""
+        """Begin or resume a run, ingest to the end, and return the stored data."""
         _finish(self.start())
         return self.stored()
 
     def stored(self) -> Stored:
-        """What is stored now."""
+        """The stored data."""
         with connect(self._url, namespace=self._namespace) as backend:
             settle(backend, loading.MAX_LENGTH)
             return stored_in(backend)
@@ -63,7 +63,7 @@ def inputs(tmp_path: Path) -> list[str]:
 
 @pytest.fixture
 def undisturbed(inputs: list[str], tmp_path: Path) -> Stored:
-    """What is stored by a run that nothing disturbs."""
+    """The stored data after an undisturbed run."""
     return Ingestion(inputs, f"sqlite:///{tmp_path / 'undisturbed.db'}").finish()
 
 
@@ -96,7 +96,7 @@ def _kill(kills: int, ingestions: Iterator[Ingestion], undisturbed: Stored) -> N
 
 
 def _kill_at_a_random_moment(process: subprocess.Popen[str], chance: random.Random) -> bool:
-    """Kill a process while it starts up or behind a number of chunks; return False if it had ended."""
+    """Kill a process while it starts or after a number of chunks. Return False if it had ended."""
     assert process.stdout is not None
     if chance.random() < 0.25:
         _wait_at_most(process, chance.uniform(0, START_UP_SECONDS))

@@ -1,4 +1,4 @@
-"""Positions: where a run may go on, and whether what lies before it is still the same."""
+"""Positions at which a run may resume, and the check that the input before them is unchanged."""
 
 from __future__ import annotations
 

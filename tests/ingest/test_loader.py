@@ -1,4 +1,4 @@
-"""The loader: what it stores and delivers, and what it counts."""
+"""The loader: its activities, its deliveries and its counts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load(backend: Backend | None, text: str, follows: FollowGraph | None = FOLLO
 
 
 def deeds_in(backend: Backend, key: str) -> list[tuple[str | int, str]]:
-    """Who did what in a timeline, newest first."""
+    """The actors and objects of a timeline, newest first."""
     entries = backend.timeline_storage().get_slice(key, 0, None, hydrate_from=backend.activity_storage())
     return [(activity.actor, activity.verb) for activity in entries]
 

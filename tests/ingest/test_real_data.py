@@ -1,4 +1,4 @@
-"""Real data: what is stored of it equals what a model of a few lines says."""
+"""Real data: the stored data equals the result of a model of a few lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def followers() -> dict[str, set[str]]:
 
 
 def expected_timelines(activities: list[Activity]) -> dict[str, list[int]]:
-    """What every timeline holds, newest first, by sorting."""
+    """The entries of every timeline, newest first, by sorting."""
     graph = followers()
     timelines: dict[str, list[int]] = defaultdict(list)
     for activity in activities:

@@ -1,4 +1,4 @@
-"""Resuming: what was stored is not stored again, and what lies before the place is still what it was."""
+"""Resumed runs: stored rows are not stored again, and the input before the position must be unchanged."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MAX_LENGTH = 8
 
 
 class BrokenOff(Exception):
-    """What ends a run between two chunks."""
+    """The exception that ends a run between two chunks."""
 
 
 class BreakingOff(Progress):
-    """Ends the run behind a number of chunks."""
+    """Ends the run after a number of chunks."""
 
     def __init__(self, chunks: int) -> None:
         self._chunks = chunks
@@ -48,7 +48,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def undisturbed() -> Stored:
-    """What a store holds behind a run that nothing disturbs."""
+    """The content of a store after an undisturbed run."""
     with connect("memory://") as backend:
         load(backend, source(TEXT))
         return stored_in(backend)
@@ -59,7 +59,7 @@ def load(backend: Backend, given: Source, resume: bool = False, chunk_rows: int 
 
 
 def break_off(backend: Backend, given: Source, chunks: int) -> None:
-    """Begin or resume a run, and end it behind some chunks of 10 rows."""
+    """Begin or resume a run, and end it after some chunks of 10 rows."""
     loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10, progress=BreakingOff(chunks))
     with pytest.raises(BrokenOff):
         loader.load(given, resume=True)

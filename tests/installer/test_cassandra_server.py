@@ -1,4 +1,4 @@
-"""The suite's own Cassandra: its keyspaces, its end, and what it says when it does not start."""
+"""The suite's own Cassandra: its keyspaces, its end, and the error if it does not start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine lacks is found out all at once."""
+"""One error names all missing packages of the machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What would have been done to the machine, in order."""
+    """The steps that would change the machine, in order."""
     taken: list[str] = []
 
     def install_packages(packages: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The wheel is built again when, and only when, what it is made of changes."""
+"""The wheel is built again if and only if one of its source files changes."""
 
 from __future__ import annotations
 

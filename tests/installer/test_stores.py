@@ -1,4 +1,4 @@
-"""The backend table: what the fixtures promise, on each kind."""
+"""The backend table: the promises of the fixtures, on each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed on the machine, and on which machines."""
+"""The packages that are installed on the machine, and the supported machines."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def see_one(backend: Backend, live: LiveTimelines) -> list[int]:
 
 
 def test_a_second_event_loop_follows_one_that_is_closed(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
-    """A loop for each request, which is what Starlette's TestClient makes."""
+    """A loop for each request, as in Starlette's TestClient."""
     live = LiveTimelines(backend)
     for number in range(1, 4):
         assert len(asyncio.run(see_one(backend, live))) == 1

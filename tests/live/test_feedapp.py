@@ -16,7 +16,7 @@ from live.site import SiteServer
 
 
 class Visitor:
-    """Somebody with a cookie or without."""
+    """A visitor with or without a cookie."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -37,13 +37,13 @@ class Visitor:
         return self.send(path, json.dumps(values).encode())
 
     def objects(self) -> list[str]:
-        """What the first page of the feed is about."""
+        """The objects on the first page of the feed."""
         return [item["object"] for item in ask(self._port, "/timeline", self._headers).value["items"]]
 
 
 @pytest.fixture
 def visitor(site_server: SiteServer) -> Iterator[Visitor]:
-    """Somebody who has not signed in, at an application in memory."""
+    """A visitor who has not signed in, at an application in memory."""
     with connect("memory://") as backend, site_server.serving_site(new_application(backend, "secret")) as port:
         yield Visitor(port)
 

@@ -1,4 +1,4 @@
-"""Streams and writers that know no more of each other than the store's URL, and a server that is told to go."""
+"""Streams and writers in processes that share only the store's URL, and a server that is stopped."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_what_other_processes_add_is_shown(
 def test_what_another_process_adds_is_found_where_nothing_is_pushed(
     site_server: SiteServer, live: LiveTimelines, backend: Backend, store_url: str
 ) -> None:
-    """By the newest entry of each timeline: what several processes add below it waits for the next recheck."""
+    """By the newest entry of each timeline: entries that several processes add below it wait for the next recheck."""
     with site_server.serving(live) as port, Stream(port, "/events", BOB) as stream:
         stream.read_until_event("ready")
         assert write(store_url, backend.namespace, 0, EACH).wait(60) == 0
@@ -203,7 +203,7 @@ def test_every_way_to_run_uvicorn_ends_with_open_streams(
 
 
 def _fill(url: str) -> None:
-    """Add more than what the operating system holds for a client that does not read."""
+    """Add more than the operating system buffers for a client that does not read."""
     large = {"text": "x" * 1_000_000}
     with connect(url) as backend:
         activities = [Activity("ann", "like", number, extra_context=large) for number in range(12)]

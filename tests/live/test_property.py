@@ -1,5 +1,5 @@
-"""Whatever is added, removed and trimmed, and wherever a connection is cut: a client ends with everything, or was told
-of a gap and read anew."""
+"""For any adds, removals and trims, and any cuts of the connection: a client ends with all entries, or has received a
+gap and read again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WINDOW = 5
 MOST_MISSED = 6
 KEY = "feed:bob"
 SECONDS = 10
-# Few, so that ids meet: what is added is new, late, or there already. Both ends of the ids are among them.
+# Few ids, so that an added entry is new, late, or present already. Both ends of the ids are among them.
 IDS = (0, *range(1000, 1016), MAX_ID - 1, MAX_ID)
 
 ids = st.sampled_from(IDS)
@@ -41,7 +41,7 @@ steps = st.one_of(
 
 
 class Scene:
-    """A timeline, a client that follows it, and what may be asked of the two in the end."""
+    """A timeline, a client that follows it, and the final checks of both."""
 
     def __init__(self, backend: Backend) -> None:
         self.timelines = backend.timeline_storage(notifier=backend.notifier())
@@ -70,7 +70,7 @@ class Scene:
         self._note_what_is_below()
 
     def _note_what_is_below(self) -> None:
-        """Note what is history: what stands below the window, and what the client believes to."""
+        """Note the history: the entries below the window, and those that the client puts there."""
         held = [one.serialization_id for one in self.timelines.get_slice(KEY, 0, None)]
         self.was_below.update(held[WINDOW:])
         if len(held) >= WINDOW:
@@ -92,7 +92,7 @@ class Scene:
                 return
 
     async def settle(self) -> None:
-        """Come back if cut, and take all that comes until the client knows what the timeline holds."""
+        """Reconnect if cut, and receive until the client's copy equals the timeline."""
         if not self.is_connected:
             await self._connect_or_cut(0)
         deadline = time.monotonic() + SECONDS
@@ -101,7 +101,7 @@ class Scene:
             await self._take(None)
 
     def _wrong(self) -> set[int]:
-        """What the client is wrong about among the newest entries; what was once below them is history."""
+        """The wrong ids in the client's copy of the newest entries. Entries that were once below them are history."""
         newest = ids_of(self.timelines.get_slice(KEY, 0, WINDOW))
         lowest = min(newest) if len(newest) == WINDOW else 0
         known = {one for one in self.client.known if one >= lowest}

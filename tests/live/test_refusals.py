@@ -1,4 +1,4 @@
-"""What is refused, and that nobody sees another's timeline."""
+"""Refusals, and no access to another user's timeline."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ OTHERS = connect("memory://").notifier()
     ],
 )
 def test_options_that_cannot_be_are_refused(scene: Scene, options: dict[str, Any]) -> None:
-    """T5: at once, and not by the first client."""
+    """T5: immediately, and not at the first client."""
     with pytest.raises((InvalidValueError, InvalidTypeError), match=next(iter(options))):
         LiveTimelines(scene.backend, **options)
 

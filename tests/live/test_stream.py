@@ -19,7 +19,7 @@ from polling import poll_until
 
 
 def texts(events: list[Event]) -> list[int]:
-    """The ids of the activities that events tell of, as ints."""
+    """The ids of the activities in events, as ints."""
     return [int(event.value["id"].replace("-", ""), 16) for event in events]
 
 

@@ -1,4 +1,4 @@
-"""Comparing what was sent with what is there, without a store."""
+"""Comparisons of sent windows with present ones, without a store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ examples = settings(max_examples=soak.count(150, 50_000))
 
 
 def newest(timeline: set[int], depth: int) -> Window:
-    """What a read of the newest entries finds."""
+    """The result of a read of the newest entries."""
     found = sorted(timeline, reverse=True)[:depth]
     return Window.of(found, len(found) < depth)
 

@@ -1,4 +1,4 @@
-"""The oracle tells a broken backend from a sound one."""
+"""The oracle finds broken backends, and accepts correct ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_backend_without_abilities_is_sound() -> None:
 
 
 def opener(first: Backend) -> OpenBackend:
-    """Return what the fixture ``open_backend`` would give on a store."""
+    """Return the value of the fixture ``open_backend`` on a store."""
 
     def open_backend(namespace: str | None = None) -> Any:
         return first.with_namespace(fresh_namespace() if namespace is None else namespace)

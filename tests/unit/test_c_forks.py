@@ -71,7 +71,7 @@ def test_a_child_watches_and_is_notified(backend: Backend) -> None:
 
 @KINDS
 def test_a_child_that_waits_for_a_message_gets_it(backend: Backend) -> None:
-    """While a receive of the parent waits, and holds what a wait holds."""
+    """While a receive of the parent waits, and holds its locks."""
     received: list[Any] = []
     waiting = threading.Thread(target=lambda: received.append(backend.queue("parent").receive(SECONDS)[1]))
     waiting.start()

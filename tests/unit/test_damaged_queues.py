@@ -122,7 +122,7 @@ def test_foreign_entries_in_a_queue_of_redis(redis_url: str) -> None:
         queue.push_many([3])
         receipt, first = queue.receive()
         assert first == 1
-        # What is no id among the messages that consumers have.
+        # A member that is no id among the delivered messages.
         (due,) = [key for key in client.scan_iter(f"*{namespace}*", count=10_000) if _holds(client, key, receipt)]
         client.zadd(due, {"no id": 0})
         damaged = []

@@ -68,7 +68,7 @@ def test_the_thread_ends_without_keys_and_another_begins(backend: Backend, monke
 def test_a_source_s_defect_stops_no_subscription(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """N3: what it may have missed is delivered, and so is what comes later."""
+    """N3: changes that it may have missed are delivered, and so are later ones."""
 
     class Mistaken(LocalSource):
         waits = 0

@@ -1,4 +1,4 @@
-"""What is called around a fork, and for whom."""
+"""The calls around a fork, and their objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedstore.testing.processes import run_in_child
 
 
 class Owner:
-    """Somebody who remembers what it was told."""
+    """An object that records its calls."""
 
     def __init__(self, name: str, heard: list[str], before: Callable[[], object] = lambda: None) -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""Ids: their layout, their order, their hash, their texts."""
+"""Ids: their layout, their order, their hash, their form as str."""
 
 from __future__ import annotations
 

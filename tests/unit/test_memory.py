@@ -250,7 +250,7 @@ def test_a_subclass_stays_itself_in_its_namespaces() -> None:
 
 
 def test_a_queue_holds_no_more_than_its_messages() -> None:
-    """Whether they are dropped before anybody takes them, or acknowledged long before they would fall due."""
+    """Also if they are dropped before a consumer receives them, or acknowledged long before their redelivery."""
     with connect("memory://") as backend:
         dropping = backend.queue("dropping", max_length=10, when_full="drop_oldest")
         taken = backend.queue("taken", visibility_timeout=3600)

@@ -37,7 +37,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.soak
 @pytest.mark.usefixtures("small_chunks")
 def test_an_interrupted_call_happens_as_a_whole_or_not_at_all() -> None:
-    """The same calls on a second store, which no interrupt reaches, say what each state may be."""
+    """The same calls on a second store, without interrupts, give the valid states."""
     choice, store, model = random.Random(1), MemoryBackend(), MemoryBackend()
     with interrupts(longest_seconds=2e-4) as interrupting:
         while interrupting.count < count(500, 40_000):
@@ -118,7 +118,7 @@ def _batch(store: MemoryBackend, ids: list[int]) -> None:
 
 
 def _state(store: MemoryBackend) -> Any:
-    """Return what the store holds, also inside its queue."""
+    """Return the content of the store, also inside its queue."""
     timelines, items, space = store.timeline_storage(), store.kv_storage(), store.space
     for entries in space.timelines.values():
         entries.ids._check()
@@ -140,7 +140,7 @@ def _state(store: MemoryBackend) -> Any:
 
 
 class _Interrupted(Exception):
-    """What :func:`_interrupted_at` raises."""
+    """The exception of :func:`_interrupted_at`."""
 
 
 def _interrupted_at(step: int, change: Callable[[], object]) -> bool:

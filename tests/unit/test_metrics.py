@@ -66,7 +66,7 @@ def use_feed(metrics: Metrics) -> None:
 
 
 class StatsdServer:
-    """A UDP socket that receives what is sent to a statsd server."""
+    """A UDP socket that receives the packets to a statsd server."""
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -168,7 +168,7 @@ def test_a_registry_that_has_the_series_already_is_refused() -> None:
 
 
 class Telemetry:
-    """OpenTelemetry's SDK, which keeps in memory what it is given."""
+    """OpenTelemetry's SDK, which keeps spans and metrics in memory."""
 
     def __init__(self) -> None:
         self.spans = InMemorySpanExporter()

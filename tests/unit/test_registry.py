@@ -1,4 +1,4 @@
-"""URL schemes and the backends behind them."""
+"""URL schemes and their backends."""
 
 from __future__ import annotations
 

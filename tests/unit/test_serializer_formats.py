@@ -1,4 +1,4 @@
-"""The bytes that are stored, pinned: what a release writes, every later one reads."""
+"""The stored bytes, pinned: every later release reads the bytes of an earlier one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serializers: what goes in comes out, what cannot is refused, and damage is told."""
+"""Serializers: values survive a round trip, others are refused, and damage raises an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shipped suites are made of."""
+"""The structure of the shipped suites."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def overridden(kind: type[Any]) -> set[str]:
 
 
 def test_no_backend_overrides_a_public_method() -> None:
-    """What the storages refuse before they call a hook, they refuse on every backend. So `ArgumentContract` is run on
+    """The storages refuse arguments before they call a hook, on every backend alike. So `ArgumentContract` is run on
     memory and on the example of "Writing a backend" alone.
     """
     backends: tuple[type[Backend], ...] = (MemoryBackend, SqlBackend, RedisBackend, CassandraBackend)

@@ -1,4 +1,4 @@
-"""Batches: their sizes, what is refused before it is sent, and what follows what inside one."""
+"""Batches: their sizes, the refusals before anything is sent, and the order of writes inside one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ WRITES: dict[str, Queueing] = {
 
 
 def queued(backend: Backend, write: Queueing) -> list[Write]:
-    """Return what a batch of 200 writes would send, without sending it."""
+    """Return the requests of a batch of 200 writes, without sending them."""
     assert isinstance(backend, CassandraBackend)
     batch = backend.batch()
     with batch:
@@ -63,7 +63,7 @@ def queued(backend: Backend, write: Queueing) -> list[Write]:
 @pytest.mark.parametrize("is_known", [False, True])
 @pytest.mark.parametrize("name", WRITES)
 def test_a_batch_is_as_large_as_the_server_says(backend: Backend, name: str, is_known: bool) -> None:
-    """The server tells the size of a batch that it warns of; what goes by the journal for its size goes by the same
+    """The server's warning has the size of a batch. The limit for the journal uses the same
     measure. Timelines that the process knows have their names written again with each batch.
     """
     if is_known:
@@ -119,7 +119,7 @@ def upsert_atomically(backend: Backend, size: int) -> None:
 
 
 def is_logged(sent: list[Any]) -> bool:
-    """Return whether what was sent last was one logged batch, and not the three steps of the journal."""
+    """Return whether the last requests were one logged batch, and not the three steps of the journal."""
     kinds = [getattr(statement, "batch_type", None) for statement in sent]
     sent.clear()
     assert kinds == [BatchType.LOGGED] or BatchType.LOGGED not in kinds

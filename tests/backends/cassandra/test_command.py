@@ -1,4 +1,4 @@
-"""The command line on Cassandra does what it does on SQLite."""
+"""The command line does the same on Cassandra as on SQLite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged bytes beside the payloads: each is one error that names what is damaged (T14)."""
+"""Damaged bytes outside the payloads: each is one error that names the damaged object (T14)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_mark_of_a_namespace_without_a_format(backend: Backend, store_url: s
 
 
 def test_a_flush_takes_damaged_names_away_and_ends(backend: Backend) -> None:
-    """A flush removes the damage, without knowing what it is."""
+    """A flush removes any damage."""
     timelines, activities = backend.timeline_storage(), backend.activity_storage()
     timelines.add("key", 1)
     activities.add(make_activity(id=1))

@@ -1,4 +1,4 @@
-"""The requests of deliveries with limits, and what a failure or a race does to them."""
+"""The requests of deliveries with limits, and the effects of failures and races."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_many_payloads_keep_their_newest(backend: Backend) -> None:
 
 
 def test_a_trim_reaches_the_companions(open_backend: OpenBackend) -> None:
-    """T21: what a trim drops goes from the companions too. Entries that a companion alone has stay, and so does its
-    floor.
+    """T21: a trim removes the dropped entries from the companions too. Entries that only a companion has stay, and so
+    does its floor.
     """
     first = open_backend()
     timelines = first.timeline_storage()
@@ -122,7 +122,7 @@ def test_a_surplus_that_is_added_meanwhile_stays(backend: Backend, monkeypatch: 
 
 
 def test_pages_of_many_timelines_take_two_trips_at_most(backend: Backend, sent: list[Any]) -> None:
-    """T18: floors are read along; where there are no entries behind the cursor, by one more request."""
+    """T18: the same request reads the floors. If there are no entries after the cursor, one more request reads them."""
     timelines = backend.timeline_storage()
     keys = ["long", "trimmed", "emptied", "never"]
     for key in keys[:3]:

@@ -1,4 +1,4 @@
-"""The directory of timelines and of slices: complete whatever others flush, and pruned of what nobody uses."""
+"""The directory of timelines and of slices: complete in spite of concurrent flushes, and without unused names."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_a_lease_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(backend: Backend) -> list[bytes]:
-    """Return what the directory of timelines holds."""
+    """Return the names in the directory of timelines."""
     assert isinstance(backend, CassandraBackend)
     return [name for some in Directory(backend.store, backend.namespace, "timelines").names() for name in some]
 
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_what_is_added_after_another_s_flush_is_found(open_backend: OpenBackend) -> None:
-    """Whoever holds a lease on a name does not write it again, so a flush must leave it."""
+    """A process with a lease on a name does not write it again, so a flush must leave it."""
     first = open_backend()
     second = open_backend(first.namespace)
     first.timeline_storage().add("key", 1)
@@ -108,7 +108,7 @@ def test_an_atomic_flush_that_fails_leaves_every_name(backend: Backend, monkeypa
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_a_flush_in_a_batch_that_fails_leaves_the_names(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is still there is found, and the next flush takes it out."""
+    """Names that are still there are found, and the next flush removes them."""
     assert isinstance(backend, CassandraBackend)
     timelines, store = backend.timeline_storage(), backend.store
     add_long_ago(backend, ["old"], monkeypatch)
@@ -143,7 +143,7 @@ def test_names_that_are_nothing_any_more_are_left_out(backend: Backend) -> None:
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_activities_of_many_slices_come_in_order(backend: Backend) -> None:
-    """From the first slice to the last that there may be, with several to a slice, from behind any of them."""
+    """From the first slice to the last possible one, with several activities in a slice, and from after any of them."""
     activities = backend.activity_storage()
     slices = [0, 1, 2, 255, 256, 65_536, 2**20, 2**27 - 1]
     ids = sorted((one << SLICE_SHIFT) + tail for one in slices for tail in (0, 1, 5, 2**SLICE_SHIFT - 1))
@@ -177,7 +177,7 @@ def test_a_process_that_adds_while_another_flushes_loses_no_name(open_backend: O
 
 
 def empty(backend: Backend, *tables: str) -> None:
-    """Empty tables under everybody who has written to them."""
+    """Empty the tables that other processes have written to."""
     assert isinstance(backend, CassandraBackend)
     for table in tables:
         backend.store.session().driver_session.execute(f'TRUNCATE "{backend.store.keyspace}".feedstore_{table}')

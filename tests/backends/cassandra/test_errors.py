@@ -99,7 +99,7 @@ def test_nobody_listens_there() -> None:
 
 
 class Silent(Acceptor):
-    """Accepts connections, reads what comes, and never answers."""
+    """A server that accepts connections, reads requests, and never answers."""
 
     def _serve(self, client: socket.socket) -> None:
         with client:
@@ -217,7 +217,7 @@ class Failing:
         return self if self._left >= 0 else future
 
     def result(self) -> Any:
-        """Raise what stands for the answer."""
+        """Raise the exception that stands for the answer."""
         raise self._error
 
 

@@ -1,4 +1,4 @@
-"""What the floor of a timeline rests on, seen on a real node."""
+"""The behaviour of a real node that the floor of a timeline depends on."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_damaged_floor_is_no_floor(damaged: bytes) -> None:
 
 
 def test_of_values_at_one_timestamp_the_largest_stays(cassandra: CassandraBackend) -> None:
-    """A static column only grows, in whatever order it is written."""
+    """A static column only grows, in any order of its writes."""
     some = [GROWING[0], GROWING[3], GROWING[7], GROWING[10]]
     for number, order in enumerate(permutations(some)):
         key = f"floors:order {number}"
@@ -85,7 +85,7 @@ def test_a_range_tombstone_leaves_the_column_and_one_of_the_partition_kills_it(c
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_a_trim_of_an_earlier_epoch_does_not_raise_the_floor(backend: Backend) -> None:
-    """Two processes, one trims and one deletes: a floor that arrives late belongs to what was deleted."""
+    """Two processes, one trims and one deletes: a floor that arrives late belongs to the deleted timeline."""
     assert isinstance(backend, CassandraBackend)
     timelines = backend.timeline_storage()
     timelines.add_many("key", range(10))

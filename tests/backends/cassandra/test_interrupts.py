@@ -13,7 +13,7 @@ from stores import fresh_namespace
 INTERRUPTS = soak.count(300, 10_000)
 SECONDS = soak.count(60, 600)
 
-# Each call is interrupted at some moment, its connecting too; what was acknowledged must be there and be listed.
+# Each call is interrupted at some moment, also while it connects. Acknowledged writes must be stored and listed.
 PROGRAM = """
 import random, signal, sys, threading, time
 from feedstore import connect

@@ -1,4 +1,4 @@
-"""Atomic batches that no logged batch holds: the journal, and who finishes what a process that died has begun."""
+"""Atomic batches that are too large for a logged batch: the journal, and the records of processes that died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses and options: what is read, and what is refused without showing a password."""
+"""Addresses and options: accepted ones, and refusals that show no password."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ def test_a_node_killed_amid_adds_fan_outs_and_reads(
     newest = list(range(delivered))[::-1]
     check()
     cassandra_ring.make_whole()
-    # The node that is back has what it missed, or the one that has not missed it is asked too.
+    # The node that is back has received the writes that it missed, or the read also asks a node that has them.
     cassandra_ring.kill(cassandra_ring.nodes[2])
     check()
     timelines.trim(DELIVERED[0], LENGTH)

@@ -1,4 +1,4 @@
-"""Scans of what lies in several partitions: complete, in order, and in few requests."""
+"""Scans over several partitions: complete, in order, and in few requests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_more_items_of_a_partition_than_one_request_asks_for(backend: Backend, m
 
 
 def test_a_prefix_with_a_whole_first_part_reads_one_partition(backend: Backend, sent: list[Any]) -> None:
-    """K8: what stands before the first colon decides the partition, or what stands in braces that open before it."""
+    """K8: the part before the first colon decides the partition, or the content of braces that open before it."""
     items = backend.kv_storage()
     keys = sorted([*(f"{{bob}}:{number}" for number in range(70)), "bob:1", "bob:2", ":1", "{}:1", *KEYS])
     with backend.batch() as batch:

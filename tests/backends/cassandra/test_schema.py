@@ -1,4 +1,4 @@
-"""What opening a keyspace makes, checks and refuses."""
+"""The opening of a keyspace: the tables that it creates, its checks and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that are handed in, that are opened here, and what a fork does to them."""
+"""Given sessions, sessions that are opened here, and the effects of a fork on both."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_a_backend_that_is_closed_while_it_opens_keeps_no_session(
 def test_a_backend_that_is_closed_while_it_prepares_a_statement(
     cassandra_url: str, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:
-    """The driver cannot ask anybody then, which otherwise passes."""
+    """The driver then has no host to ask, which is a temporary error in other cases."""
     backend = CassandraBackend(cassandra_url, namespace=fresh_namespace(), retry_seconds=3_600)
     items = backend.kv_storage()
     items.delete("key")
@@ -131,7 +131,7 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
 
 
 def ask_on(backend: CassandraBackend, asked: threading.Event) -> BackendClosedError:
-    """Ask until the backend is closed, and return what is raised then."""
+    """Send requests until the backend is closed, and return the exception of the last one."""
     try:
         while True:
             backend.timeline_storage().contains("key", 1)
@@ -141,7 +141,7 @@ def ask_on(backend: CassandraBackend, asked: threading.Event) -> BackendClosedEr
 
 
 def close(backend: CassandraBackend, asked: threading.Event) -> None:
-    """Close a backend once somebody had an answer."""
+    """Close a backend after a thread has received an answer."""
     assert asked.wait(30)
     backend.close()
 
@@ -183,7 +183,7 @@ def test_a_session_that_is_handed_in_ends_at_a_fork(session: Session, cassandra_
 
 
 def test_a_child_that_exits_the_ordinary_way_leaves_its_parent_alone(cassandra_url: str) -> None:
-    """An inherited session is neither used nor closed, also by what the driver does at an exit."""
+    """An inherited session is neither used nor closed, also not by the driver at the exit."""
     program = (
         "import os, sys\n"
         "from feedstore import connect\n"

@@ -22,7 +22,7 @@ TOMBSTONES = re.compile(r"and (\d+) tombstone cells")
 
 
 class Reads:
-    """The warnings and the traces of what a backend reads."""
+    """The warnings and the traces of a backend's reads."""
 
     def __init__(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(backend, CassandraBackend)
@@ -51,7 +51,7 @@ class Reads:
 
 
 def add_and_trim(timelines: TimelineStorage, times: int) -> None:
-    """Add one entry and trim, so many times, in several threads at once, and trim at the end."""
+    """Add one entry and trim, so many times, concurrently in several threads, and trim at the end."""
 
     def work(thread: int) -> None:
         for number in range(thread, times, THREADS):

@@ -1,4 +1,4 @@
-"""Scripts that are bounded by their work, and what is refused because it cannot be."""
+"""Scripts with bounded work, and the refusals of unbounded work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Cluster whose primaries die, and what its batches reach."""
+"""A Cluster whose primaries die, and the scope of its batches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _promote_amid_fan_outs(cluster: OwnRedisCluster, timelines: TimelineStorage)
     assert primary not in cluster.primaries()
     after = timelines.add_to_many(KEYS, [number + 1], max_length=1000)
     assert after == len(KEYS)
-    # What the dead primary had acknowledged and not yet handed on is lost; adding it again changes nothing else.
+    # Writes that the dead primary acknowledged and did not replicate are lost. Adding them again changes nothing else.
     timelines.add_to_many(KEYS, range(number + 2), max_length=1000)
     for found in timelines.get_many_slices(KEYS, 0, None).values():
         assert [reference.serialization_id for reference in found] == list(range(number + 2))[::-1]

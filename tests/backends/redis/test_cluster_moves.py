@@ -69,7 +69,7 @@ def test_all_keys_have_moved_and_the_slot_has_not(backend: RedisBackend, togethe
 
 def test_everything_waits_until_the_slot_has_moved(backend: RedisBackend, together: list[str], move: SlotMove) -> None:
     names, timelines = backend.keys(), backend.timeline_storage()
-    # Half of what a script needs is on either side: it gets TRYAGAIN.
+    # Half of a script's keys are on either side, so the answer is TRYAGAIN.
     move.move_keys(names.timeline(names.bucket_of(together[0]), together[0]))
 
     def end() -> None:

@@ -42,7 +42,7 @@ class _Command(NamedTuple):
 
 
 class _Watch:
-    """The commands that a server runs, as MONITOR shows them: each script's, with what the script runs."""
+    """The commands that a server runs, as MONITOR shows them: each script with the commands that it runs."""
 
     def __init__(self, server: OwnRedisServer) -> None:
         self._client: Any = server.client()
@@ -65,7 +65,7 @@ class _Watch:
         self._is_ended.set()
 
     def commands(self) -> list[_Command]:
-        """Return what the server ran up to now."""
+        """Return the commands that the server has run."""
         self._client.execute_command("ECHO", _END)
         poll_until(self._is_ended.is_set, 30, "the end of the watch")
         self._thread.join()

@@ -35,7 +35,7 @@ def backend(url: str) -> Iterator[Backend]:
 
 
 def _deliver(url: str, namespace: str) -> int:
-    """Deliver the same entries as the others do, and remove from the companions what was seen."""
+    """Deliver the same entries as the other processes, and remove the seen ones from the companions."""
     added = 0
     with connect(url, namespace=namespace) as backend:
         groups = backend.timeline_storage(serializer_class=GroupSerializer)
@@ -49,7 +49,7 @@ def _deliver(url: str, namespace: str) -> int:
 
 
 def test_threads_and_processes_that_deliver_the_same(url: str) -> None:
-    """T1, T20, T21: each delivery counts for one of them, and companions hold what their timelines do."""
+    """T1, T20, T21: each delivery counts in one process, and companions hold the entries of their timelines."""
     namespace = fresh_namespace()
     deliver = partial(_deliver, url, namespace)
     children = [Child(deliver), Child(deliver)]

@@ -88,7 +88,7 @@ def test_every_write_renews_a_timeline_and_its_payloads(url: str, lasting: Redis
 
 
 def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
-    # Whoever writes without an expiry gives the payloads none, and the timeline goes alone.
+    # A writer without an expiry sets none on the payloads, so only the timeline expires.
     with (
         RedisBackend(url, namespace=namespace) as forever,
         RedisBackend(url, namespace=namespace, idle_expiry=_LONG) as brief,

@@ -30,8 +30,8 @@ def test_a_backfill_of_late_and_of_present_entries_leaves_the_floor(timelines: T
 
 
 class _Model:
-    """What a timeline holds, and between which ids its floor may lie: one more than the newest entry that was dropped,
-    and the oldest one that the trim kept.
+    """The entries of a timeline, and the ends of the range of its floor: one more than the newest entry that was
+    dropped, and the oldest one that the trim kept.
     """
 
     def __init__(self) -> None:

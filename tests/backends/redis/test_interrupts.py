@@ -26,7 +26,7 @@ _PROGRAM = Path(__file__).with_name("interrupted.py")
 
 
 class Interrupt(Exception):
-    """What the handler raises."""
+    """The exception that the handler raises."""
 
 
 class InterruptAt:
@@ -48,7 +48,7 @@ class InterruptAt:
             raise Interrupt
 
     def outcome(self, call: Callable[[], Any]) -> Any:
-        """Return what an interrupted call returns; None if it raises."""
+        """Return the result of an interrupted call, or None if it raises."""
         before = sys.getprofile()
         sys.setprofile(self)
         try:

@@ -1,4 +1,4 @@
-"""What is stored of a namespace, and keys that somebody else has put in their place."""
+"""The markers of a namespace, and foreign keys in their place."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_flush_keeps_to_its_own_namespace(redis_url: str, client: redis.Redis) -
         for storage in (first.timeline_storage(), first.activity_storage(), first.kv_storage(), first.queue("q")):
             storage.flush()
         assert {name: _count(client, name) for name in names[1:]} == others
-        # Its marker stays: the number of buckets is fixed for good.
+        # Its marker stays: the number of buckets is permanent.
         assert _count(client, base) == 1
         assert all(backend.timeline_storage().count("*") == 1 for backend in backends[1:])
 

@@ -80,7 +80,7 @@ def test_a_watch_is_told_of_everything_after_a_gap(
         subscription.add(["a", "b"])
         received.wait_for("a", "b")
         disturb(own_redis_server)
-        # Nothing was announced: nobody can know that.
+        # No notification was sent, so no consumer can know.
         received.wait_for("a", "b")
         backend.notifier().publish(["b"])
         received.wait_for("b")

@@ -31,7 +31,7 @@ def server() -> Iterator[OwnRedisServer]:
 
 @pytest.fixture
 def proxy(server: OwnRedisServer) -> Iterator[Proxy]:
-    """A proxy in front of the server, which does what is planned to scripts."""
+    """A proxy in front of the server, with planned actions on scripts."""
     proxy = Proxy(server.port, b"EVALSHA")
     yield proxy
     proxy.close()
@@ -111,7 +111,7 @@ def test_a_wait_longer_than_the_timeout_is_refused() -> None:
 def test_the_shortest_wait_ends(server: OwnRedisServer) -> None:
     with (
         connect(server.url, namespace=fresh_namespace(), wait_replicas=1, wait_timeout=0.0001) as backend,
-        pytest.raises(StorageTimeoutError, match="0 replicas and not 1"),
+        pytest.raises(StorageTimeoutError, match="0 replicas instead of 1"),
     ):
         backend.timeline_storage().add("key", 1)
 
@@ -122,7 +122,7 @@ def test_writes_of_a_cluster_that_replicas_confirm(redis_cluster_url: str) -> No
         assert backend.timeline_storage().add_to_many(_KEYS, [1, 2], max_length=1) == 2 * len(_KEYS)
         assert backend.activity_storage().add_many([with_id(n, "new") for n in range(1, 100)]) == 99
     with connect(redis_cluster_url, namespace=namespace, wait_replicas=2, wait_timeout=0.05) as backend:
-        with pytest.raises(StorageTimeoutError, match="1 replicas and not 2"):
+        with pytest.raises(StorageTimeoutError, match="1 replicas instead of 2"):
             backend.timeline_storage().add("key0", 3)
         # Reads do not wait, and no answer that was given up comes back as that of another request.
         assert backend.timeline_storage().count("key0") == 2
@@ -131,6 +131,6 @@ def test_writes_of_a_cluster_that_replicas_confirm(redis_cluster_url: str) -> No
 def test_a_write_that_is_not_confirmed_is_written_on_every_node(redis_cluster_url: str) -> None:
     options: dict[str, Any] = {"namespace": fresh_namespace(), "wait_timeout": 0.05}
     with connect(redis_cluster_url, wait_replicas=2, **options) as backend:
-        with pytest.raises(StorageTimeoutError, match="1 replicas and not 2 confirmed a write"):
+        with pytest.raises(StorageTimeoutError, match="1 replicas instead of 2 confirmed a write"):
             backend.timeline_storage().add_to_many(_KEYS, [1], max_length=9)
         assert [backend.timeline_storage().count(key) for key in _KEYS] == [1] * len(_KEYS)

@@ -24,7 +24,7 @@ SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def sentinel() -> Iterator[OwnRedisSentinel]:
-    """A Sentinel whose servers tests may tell to change places."""
+    """A Sentinel whose servers change places on a test's request."""
     sentinel = OwnRedisSentinel()
     yield sentinel
     sentinel.stop()

@@ -1,4 +1,4 @@
-"""One server that is killed, restarted, full, or not what it was."""
+"""One server that is killed, restarted, full, or replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def backend(own_redis_server: OwnRedisServer) -> Iterator[Backend]:
 
 @pytest.fixture
 def proxy(own_redis_server: OwnRedisServer) -> Iterator[Proxy]:
-    """A proxy in front of the server, which does what is planned to scripts."""
+    """A proxy in front of the server, with planned actions on scripts."""
     proxy = Proxy(own_redis_server.port, b"EVALSHA")
     yield proxy
     proxy.close()
@@ -268,7 +268,7 @@ def test_a_server_without_zdiff_checks_types_too() -> None:
 
 def test_writes_that_no_replica_confirms_are_an_error_and_stay(own_redis_server: OwnRedisServer) -> None:
     with connect(own_redis_server.url, wait_replicas=1, wait_timeout=0.05) as backend:
-        with pytest.raises(StorageTimeoutError, match="0 replicas and not 1"):
+        with pytest.raises(StorageTimeoutError, match="0 replicas instead of 1"):
             backend.timeline_storage().add("key", 1)
         with connect(own_redis_server.url) as other:
             other.timeline_storage().add("key", 1)

@@ -119,7 +119,7 @@ def test_one_silent_node_keeps_nobody_from_the_others(own_redis_cluster: OwnRedi
         silent = own_redis_cluster.primaries()[0]
         silent.pause()
         try:
-            # Its replica is promoted meanwhile.
+            # During the call its replica is promoted.
             backend.timeline_storage().add_to_many(keys, [2])
             with RedisBackend(own_redis_cluster.url, timeout=0.5, retry_seconds=SECONDS) as another:
                 assert [another.timeline_storage().count(key) for key in keys] == [2] * len(keys)

@@ -1,4 +1,4 @@
-"""URLs: what they mean, and that no password gets out of them."""
+"""URLs: their meaning, and no password in any message."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def some_activities(draw: random.Random) -> list[Any]:
 
 
 def some_write(draw: random.Random) -> Callable[[TimelineStorage], Any]:
-    """Draw a write, which returns what it counts."""
+    """Draw a write, which returns its count."""
     key = draw.choice(KEYS)
     keys = draw.sample(KEYS, draw.randrange(1, 4))
     limits = {
@@ -126,7 +126,7 @@ with connect(sys.argv[1]) as backend:
 
 
 def check_delivered(backend: SqlBackend, last: int, engine: Engine) -> None:
-    """Every timeline holds its newest 12, its companion the same, and the headers count what there is."""
+    """Every timeline holds its newest 12, its companion the same, and the headers count the rows."""
     timelines = groups_of(backend)
     for key in (*BY_LENGTH, *BY_PAYLOAD):
         kept = timelines.get_slice(key, 0, None)

@@ -1,5 +1,5 @@
-"""Tables that were emptied, or put back to an older state, under a living process: namespaces stay apart, and what is
-acknowledged is found.
+"""Tables that are emptied, or restored to an older state, under a living process: namespaces stay apart, and
+acknowledged writes are found.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def test_reads_see_no_other_namespace(database_url: str, backend: SqlBackend) ->
         assert (list(activities.iterate()), activities.get(_ACTIVITY.serialization_id)) == ([], None)
         assert list(backend.kv_storage().fetch_all()) == []
         assert backend.queue("queue").count() == 0
-        # Neither does what removes.
+        # Neither do removals.
         assert (timelines.remove("key", 5), timelines.trim("key", 0), activities.remove(_ACTIVITY)) == (0, 0, 0)
         timelines.delete("key")
         for storage in (timelines, activities, backend.kv_storage(), backend.queue("queue")):

@@ -1,4 +1,4 @@
-"""What the databases' own errors become."""
+"""The translation of the databases' errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_locked_file_is_waited_for_and_then_told(tmp_path: Path) -> None:
         timelines = backend.timeline_storage()
         timelines.add("key", 1)
         with write_lock(path):
-            # Whoever reads does not wait.
+            # Readers do not wait.
             assert timelines.count("key") == 1
             with pytest.raises(StorageTimeoutError, match="busy_timeout"):
                 timelines.add("key", 2)

@@ -16,7 +16,7 @@ from feedstore.errors import StorageError, StorageUnavailableError
 
 def _assert_nothing_stayed(backend: SqlBackend, before: Tables, other_backend: SqlBackend) -> None:
     assert dump(backend) == before
-    # Nobody else waits for a lock that was left behind.
+    # No other process waits for a lock that was never released.
     other_backend.kv_storage("locks").upsert("key", 1)
     other_backend.timeline_storage().trim(KEYS[1], 10**9)
     other_backend.kv_storage("locks").delete("key")

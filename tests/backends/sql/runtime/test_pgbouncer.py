@@ -123,7 +123,7 @@ def test_a_pooler_that_was_denied_refuses(make_pooler: MakePooler) -> None:
 
 
 def _watched(url: str, direct_url: str, **options: Any) -> None:
-    """What another process writes reaches a subscription through the pooler."""
+    """The writes of another process reach a subscription through the pooler."""
     received = threading.Event()
     with (
         connect(direct_url) as writer,

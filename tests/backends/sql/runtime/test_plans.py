@@ -1,4 +1,4 @@
-"""How the databases carry the statements out: by index, without a sort, and reading only what is asked for."""
+"""The databases' plans of the statements: by index, without a sort, and without needless reads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from feedstore.storage import Filter, TimelineStorage
 from feedstore.testing.samples import make_activities
 
 ACTIVITIES: list[Activity] = make_activities(3000)
-# Of fewer, PostgreSQL plans each read anew: it expects that ten are asked for, which takes longer than to plan.
+# With fewer rows PostgreSQL plans each read again: it expects ten keys, whose read takes longer than a plan.
 SOME_KEYS = ["long", *(f"key{number}" for number in range(15))]
 
 
@@ -69,7 +69,7 @@ def test_sqlite_searches_and_never_sorts(fault: Fault, filled: SqlBackend) -> No
             plan = filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters)
             for *_, detail in plan:
                 assert "TEMP B-TREE" not in detail, (name, detail)
-                # What was passed as parameters is read from end to end, and so is the one header that was looked up.
+                # Parameters are read from end to end, and so is the one header that was looked up.
                 is_given = "VIRTUAL TABLE" in detail or "CONSTANT ROW" in detail
                 is_given = is_given or detail in ("SCAN wanted", "SCAN header")
                 assert not detail.startswith("SCAN") or is_given, (name, detail)
@@ -97,7 +97,7 @@ def test_writes_to_sqlite_search_too(fault: Fault, filled: SqlBackend) -> None:
             parameters = (None,) * statement.count("?")
             for *_, detail in filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters):
                 assert not detail.startswith("SCAN feedstore_"), (name, detail)
-                # A flush that sorted what is left before each step would cost the square of what there is.
+                # A flush that sorted the rest before each step would have quadratic cost.
                 assert "TEMP B-TREE" not in detail or not name.startswith("flush"), (name, detail)
 
 
@@ -124,7 +124,7 @@ def test_postgresql_reads_what_it_returns_and_of_entries_the_index_alone(
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_postgresql_plans_a_read_once(fault: Fault, filled: SqlBackend) -> None:
-    """Not at each call: the driver prepares what it was given five times, and the server plans that five times more."""
+    """Not at each call: the driver prepares a statement at its fifth use, and the server plans that five times more."""
     for name in READS:
         for _ in range(12):
             _calls(filled)[name]()

@@ -33,7 +33,7 @@ _CHECKPOINTS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
 
 
 class Interrupt(BaseException):
-    """What a signal handler raises. It is no Exception, which libraries replace by others here and there."""
+    """The exception of a signal handler. It is no Exception, which some libraries replace by others."""
 
 
 def test_an_interrupt_amid_a_statement(database_url: str) -> None:
@@ -47,7 +47,7 @@ def test_an_interrupt_amid_a_statement(database_url: str) -> None:
 
 @pytest.mark.soak
 def test_an_interrupt_after_every_instruction(database_url: str) -> None:
-    """What is raised is kept: it refers to every frame that it passed, and so to what these frames hold."""
+    """The exception is kept: it refers to every frame that it passed, and so to the objects of these frames."""
     step = soak.count(5, 1)
     with SqlBackend(database_url, pool_size=1, pool_timeout=5) as backend:
         for call in (_read, _write, _write_batch):
@@ -61,7 +61,7 @@ def test_an_interrupt_after_every_instruction(database_url: str) -> None:
             assert len(kept) > 2
 
 
-# Python reports and drops what is raised while it runs the destructors and weak references' callbacks of libraries.
+# Python reports and drops exceptions in the destructors and the callbacks of weak references of libraries.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.soak
 def test_interrupts_at_random_moments(database_url: str) -> None:
@@ -110,7 +110,7 @@ def test_an_error_of_a_full_pool_has_no_other_context(database_url: str) -> None
 
 
 def test_a_connection_whose_place_was_lost_is_replaced(database_url: str) -> None:
-    """As if two interrupts had come, the second one amid what the first one caused: the call never gave back."""
+    """As if two interrupts had come, the second one during the cleanup of the first: the call never gave back."""
     with SqlBackend(database_url, pool_size=2, pool_timeout=0.1) as backend:
         backend.ping()
         pool = backend.store._connections
@@ -142,7 +142,7 @@ def _write_batch(backend: SqlBackend) -> None:
 
 
 def _assert_sound(backend: SqlBackend) -> None:
-    """Another thread's calls work, what was written together is there together, and the pool is no larger."""
+    """Another thread's calls work, each batch is stored as a whole, and the pool is no larger."""
     results: list[object] = []
 
     def work() -> None:

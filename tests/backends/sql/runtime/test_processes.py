@@ -1,4 +1,4 @@
-"""Several processes write at once: lengths stay exact, and nothing is lost or half done."""
+"""Several processes write concurrently: lengths stay exact, and nothing is lost or half done."""
 
 from __future__ import annotations
 

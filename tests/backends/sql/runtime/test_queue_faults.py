@@ -67,7 +67,7 @@ def test_waits_and_watches_live_through(
         waiting = pool.submit(queue.receive, SECONDS)
         poll_until(lambda: asked(url, f"SELECT count(*) {LISTENING}") == 1, SECONDS, "listening")
         disturb(own_postgresql_server, url)
-        # Nothing was announced: nobody can know that.
+        # No notification was sent, so no consumer can know.
         received.wait_for("a", "b")
         with connect(url) as other:
             other.queue().push("after")
@@ -93,7 +93,7 @@ def test_a_full_queue_notifies_nobody_and_keeps_its_length(backend: Backend) -> 
 def test_what_somebody_else_notifies_is_passed_over(
     url: str, backend: Backend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Anybody may notify on a channel; it ends nothing, and tells nobody of anything."""
+    """Any client may notify on a channel. A foreign notification ends nothing, and reaches no subscription."""
     received = Received()
     with backend.notifier().subscribe(received, recheck_seconds=None) as subscription:
         subscription.add(["a", "b"])

@@ -1,4 +1,4 @@
-"""What the server undid is run again as a whole, and changes nothing twice."""
+"""A transaction that the server undid is run again as a whole, and applied once."""
 
 from __future__ import annotations
 

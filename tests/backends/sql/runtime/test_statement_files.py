@@ -19,7 +19,7 @@ _PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
 def _bodies(file: str) -> dict[str, str]:
-    """Return what stands in a file from each name to the next one."""
+    """Return the parts of a file, each from one name to the next."""
     text = files(f"{_PACKAGE}.statements").joinpath(f"{file}.sql").read_text(encoding="utf-8")
     _, *parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2], strict=True))

@@ -20,7 +20,7 @@ from feedstore.backends.sql.schema.migration import MIGRATIONS
 def alembic(
     url: str | None, *arguments: str, folder: Path = MIGRATIONS, status: int = 0, variable: str | None = None
 ) -> str:
-    """Run the command and return what it printed, after checking its exit status."""
+    """Run the command, check its exit status, and return its output."""
     given = [] if url is None else ["-x", f"url={url}"]
     environment = {name: value for name, value in os.environ.items() if name != "FEEDSTORE_URL"}
     if variable is not None:

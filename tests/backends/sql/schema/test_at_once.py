@@ -1,4 +1,4 @@
-"""Several processes and threads that open a database at once: one migrates, the others wait and find it done."""
+"""Several processes and threads open a database concurrently: one migrates, and the others wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy is made before a migration, on request, and stands for what there was."""
+"""A copy is made before a migration, on request, and holds the state before it."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_without_pg_dump_one_error_says_so(
 
 
 def contents_of(url: str) -> dict[str, Any]:
-    """What is in another database."""
+    """The content of another database."""
     engine = create_engine(parse_address(url).url)
     try:
         return databases.contents(engine)
@@ -181,7 +181,7 @@ def fake_program(folder: Path, script: str) -> None:
 
 
 def with_password(url: str) -> str:
-    """The URL with a password, which a server that trusts everybody does not look at."""
+    """The URL with a password, which a server that trusts all users does not check."""
     scheme, _, rest = url.partition("://")
     authority, _, path = rest.partition("/")
     user, _, host = authority.rpartition("@")

@@ -30,7 +30,7 @@ def run(*words: str) -> None:
 
 
 def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    """Run the sub-command with ``--json`` and return what it printed."""
+    """Run the sub-command with ``--json`` and return its output."""
     run(*words, "--json")
     value: dict[str, Any] = json.loads(capsys.readouterr().out)
     return value

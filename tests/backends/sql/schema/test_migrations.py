@@ -196,7 +196,7 @@ def test_a_file_made_by_the_migrations_is_the_one_that_the_metadata_would_make(e
 
 
 def creation_texts(engine: Engine) -> dict[str, list[str]]:
-    """The parts of the statements that SQLite keeps for each table, in whatever order a column came to it."""
+    """The parts of the statements that SQLite keeps for each table, independent of the order of columns."""
     with engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE name LIKE 'feedstore%'").all()
     return {name: sorted(part.strip() for part in text.replace("\n", "").split(",")) for name, text in rows}

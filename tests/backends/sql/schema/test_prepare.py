@@ -1,4 +1,4 @@
-"""What opening a backend does to each state of a database, in each mode."""
+"""The opening of a backend on each state of a database, in each mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a database is told apart before anything is done to it."""
+"""The state of a database is recognized before it is changed."""
 
 from __future__ import annotations
 
