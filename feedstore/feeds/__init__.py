@@ -1,8 +1,35 @@
-"""Feeds over any backend: the timelines of users, read as activities."""
+"""Feeds over any backend: the timelines of users, read as activities or as groups of activities."""
 
+from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
+from feedstore.feeds.aggregators import (
+    Aggregator,
+    FunctionAggregator,
+    NotificationAggregator,
+    RecentVerbAggregator,
+    TemplateAggregator,
+    WindowAggregator,
+)
 from feedstore.feeds.base import BaseFeed
 from feedstore.feeds.feed import Feed
+from feedstore.feeds.groups import Group, GroupEntry, GroupSerializer
 from feedstore.feeds.key_format import KeyFormat, UserId
 from feedstore.feeds.writes import FeedWrites
 
-__all__ = ["BaseFeed", "Feed", "FeedWrites", "KeyFormat", "UserId"]
+__all__ = [
+    "AggregatedFeed",
+    "Aggregator",
+    "BaseFeed",
+    "Feed",
+    "FeedWrites",
+    "FunctionAggregator",
+    "Group",
+    "GroupEntry",
+    "GroupLike",
+    "GroupSerializer",
+    "KeyFormat",
+    "NotificationAggregator",
+    "RecentVerbAggregator",
+    "TemplateAggregator",
+    "UserId",
+    "WindowAggregator",
+]

@@ -154,8 +154,12 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
     def _measured(self, start: int, stop: int | None) -> list[Shown]:
         with self.backend.metrics.feed_reads_timer(type(self)):
             items = self._read_slice(start, stop)
-        self.backend.metrics.on_feed_read(type(self), len(items))
+        self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
         return items
+
+    def _activity_count(self, items: list[Shown]) -> int:
+        """Return the number of activities in the items of a read."""
+        return len(items)
 
     def __iter__(self) -> NoReturn:
         raise InvalidTypeError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feedstore.testing.activity_suite import ActivityArgumentSuite, ActivityIterationSuite, ActivitySuite
+from feedstore.testing.aggregated_feed_suite import AggregatedFeedArgumentSuite, AggregatedFeedSuite
 from feedstore.testing.backend_suite import BackendSuite
 from feedstore.testing.batch_suite import AtomicBatchSuite, BatchArgumentSuite, BatchSuite
 from feedstore.testing.channel_repository_suite import ChannelRepositorySuite
@@ -64,7 +65,7 @@ class NotifyContract(NotifySuite):
     """The contract of notifiers."""
 
 
-class FeedContract(FeedSuite):
+class FeedContract(FeedSuite, AggregatedFeedSuite):
     """The contract of feeds, which any backend that keeps the others keeps too."""
 
 
@@ -106,6 +107,7 @@ class ArgumentContract(
     BatchArgumentSuite,
     CollectionArgumentSuite,
     FeedArgumentSuite,
+    AggregatedFeedArgumentSuite,
     StorageSuite,
 ):
     """The part of the contract that the storages decide before they call a hook: arguments, options, codecs.

@@ -1,0 +1,83 @@
+"""Aggregated activities: groups of activities that a feed shows as one item."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from feedstore.activity import Activity
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatedActivity:
+    """A group of activities, such as the likes of one photo on one day.
+
+    - ``id`` is made of the feed's key and of the group, so it stays the same while the group grows.
+    - ``group`` is the group's name, which the aggregator returned for its activities.
+    - ``activities`` are the newest members, newest first, up to the ``shown_per_group`` of the feed.
+    - ``activity_count`` counts all members that the feed holds. If ``activity_count_is_exact`` is False, the feed has
+      dropped older members, and the count is the least that it can be.
+    - ``created_at`` and ``updated_at`` are the times of the oldest and of the newest member.
+    - ``is_seen`` and ``is_read`` are None unless a notification feed returned the group.
+    """
+
+    id: int
+    group: str
+    activities: tuple[Activity, ...]
+    activity_count: int
+    activity_count_is_exact: bool
+    created_at: datetime
+    updated_at: datetime
+    is_seen: bool | None = None
+    is_read: bool | None = None
+
+    @property
+    def serialization_id(self) -> int:
+        """The id, under the name that storages read."""
+        return self.id
+
+    @property
+    def last_activity(self) -> Activity:
+        """The newest member."""
+        return self.activities[0]
+
+    @property
+    def verb(self) -> str:
+        """The verb of the newest member."""
+        return self.activities[0].verb
+
+    @property
+    def verbs(self) -> list[str]:
+        """The distinct verbs of ``activities``, that of the newest first."""
+        return list(dict.fromkeys(activity.verb for activity in self.activities))
+
+    @property
+    def actor_ids(self) -> list[str | int]:
+        """The distinct actors of ``activities``, in the order of their newest activity."""
+        return list(dict.fromkeys(activity.actor for activity in self.activities))
+
+    @property
+    def object_ids(self) -> list[str | int]:
+        """The distinct objects of ``activities``, in the order of their newest activity."""
+        objects = (activity.object for activity in self.activities)
+        return list(dict.fromkeys(one for one in objects if one is not None))
+
+    @property
+    def other_activity_count(self) -> int:
+        """The number of members that are not in ``activities``."""
+        return self.activity_count - len(self.activities)
+
+    @property
+    def actor_count(self) -> int:
+        """The number of actors, each member outside of ``activities`` counted as one more actor."""
+        return len(self.actor_ids) + self.other_activity_count
+
+    @property
+    def other_actor_count(self) -> int:
+        """:attr:`actor_count` without the actor of the newest member."""
+        return self.actor_count - 1
+
+    @property
+    def actor_count_is_exact(self) -> bool:
+        """Whether ``activities`` are all members, so that :attr:`actor_count` counts each actor once."""
+        return self.activity_count_is_exact and self.other_activity_count == 0

@@ -1,0 +1,204 @@
+"""Aggregated feeds, which show groups of activities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from feedstore.activity import Activity
+from feedstore.aggregated import AggregatedActivity
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.feeds.aggregators import Aggregator, RecentVerbAggregator, as_aggregator
+from feedstore.feeds.base import BaseFeed, intersection
+from feedstore.feeds.groups import (
+    GROUP_BYTES,
+    Group,
+    GroupEntry,
+    GroupSerializer,
+    decode_group_cursor,
+    encode_group_cursor,
+    grouped,
+    hash_of,
+)
+from feedstore.ids import first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
+from feedstore.serializers import Serializer
+from feedstore.shown import shown
+from feedstore.storage import Bounds, Page
+from feedstore.storage.bounds import check_limit
+from feedstore.storage.page import cursor_bounds, encode_cursor
+
+GroupLike = AggregatedActivity | int | UUID | str
+"""A name of a group in a feed: the aggregated activity, its id as an int or a UUID, or the str of that UUID."""
+
+_MOST_ENTRIES = 1_000_000
+
+
+class AggregatedFeed(BaseFeed[AggregatedActivity]):
+    """A feed that shows groups of activities, such as the likes of a day.
+
+    Each entry holds the hash of its group, 8 bytes. A read takes the newest ``max_length`` entries, groups them, and
+    reads only the activities that it shows: two round trips. Adds therefore commute, also those of several processes.
+    ``max_per_group`` keeps a group with many members from displacing the others.
+
+    >>> from feedstore import Activity, connect
+    >>> class HomeFeed(AggregatedFeed):
+    ...     key_format = "aggregated:{user_id}"
+    ...     aggregator = "{verb}-{object}"
+    >>> home = HomeFeed("bob", connect("memory://"))
+    >>> likes = [Activity(actor, "like", "photo:7") for actor in ("ann", "eve")]
+    >>> home.insert_activities(likes), home.add_many(likes)
+    (2, 2)
+    >>> [(one.group, one.actor_ids) for one in home[:10]]
+    [('like-photo:7', ['eve', 'ann'])]
+    """
+
+    key_format = "aggregated:{user_id}"
+    max_per_group: ClassVar[int | None] = 100
+    """The number of newest entries of a group that each write leaves."""
+    shown_per_group: ClassVar[int] = 5
+    """The number of newest members that an aggregated activity holds."""
+    aggregator: ClassVar[Aggregator | type[Aggregator] | str | Callable[[Activity], str]] = RecentVerbAggregator()
+    """An aggregator, a class of aggregators, a template or a function; see :class:`~feedstore.feeds.Aggregator`."""
+    serializer_class: ClassVar[type[Serializer] | None] = GroupSerializer
+    _aggregator: ClassVar[Aggregator] = RecentVerbAggregator()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check the attributes of a feed class."""
+        super().__init_subclass__(**options)
+        check_limit("shown_per_group", cls.shown_per_group)
+        if cls.max_per_group is not None:
+            check_limit("max_per_group", cls.max_per_group, "; None sets no limit")
+        if not (isinstance(cls.serializer_class, type) and issubclass(cls.serializer_class, GroupSerializer)):
+            raise InvalidTypeError(
+                f"serializer_class of {cls.__name__} must be GroupSerializer, not {shown(cls.serializer_class)}, "
+                "because its entries hold the hash of their group"
+            )
+        if "aggregator" in cls.__dict__:
+            cls._aggregator = as_aggregator(cls.__dict__["aggregator"])
+
+    @classmethod
+    def _entries_of(cls, activities: list[Any]) -> list[Any]:
+        hash_group = cls._aggregator.hash_group
+        hashes = list(map(hash_group, activities))
+        return [GroupEntry(each.serialization_id, one) for each, one in zip(activities, hashes, strict=True)]
+
+    def page(self, limit: int, cursor: str | None = None) -> Page[AggregatedActivity]:
+        """Return the next ``limit`` groups after ``cursor`` as a :class:`~feedstore.storage.Page`.
+
+        A walk by ``next_cursor`` returns no group twice, and none of the entries that are newer than its first page.
+        The page leaves out a group if the activities that it would show are gone. ``complete`` is True only if the
+        feed holds no further group and was never trimmed. Two round trips.
+        """
+        check_limit("limit", limit)
+        newest, returned = (None, []) if cursor is None else decode_group_cursor(cursor)
+        within = self._bounds if newest is None else intersection(self._bounds, Bounds(highest=newest))
+        with self.backend.metrics.feed_reads_timer(type(self)):
+            entries = self._entries(within)
+            known = set(returned)
+            waiting = [group for group in self._ranked(entries.items) if group.hash not in known]
+            items = self._hydrated(waiting[:limit], entries, within)
+        self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
+        following = None
+        if len(waiting) > limit:
+            start = entries.items[0].serialization_id if newest is None else newest
+            following = encode_group_cursor(start, [*returned, *(group.hash for group in waiting[:limit])])
+        return Page(items, following, following is None and entries.complete, entries.floor)
+
+    def members(self, group: GroupLike, limit: int, cursor: str | None = None) -> Page[Activity]:
+        """Return the next ``limit`` activities of one group after ``cursor``, newest first. Two round trips.
+
+        Args:
+            group: The aggregated activity, or its id.
+            limit: The maximum number of activities.
+            cursor: The ``next_cursor`` of the page before.
+        """
+        check_limit("limit", limit)
+        within = intersection(self._bounds, cursor_bounds(cursor, True))
+        group_hash = self._hash_of(group)
+        with self.backend.metrics.feed_reads_timer(type(self)):
+            entries = self._entries(within)
+            ids = [entry.serialization_id for entry in entries.items if entry.group_hash == group_hash]
+            items = self.activities.get_many(ids[:limit])
+        self.backend.metrics.on_feed_read(type(self), len(items))
+        following = encode_cursor(ids[limit - 1], True) if len(ids) > limit else entries.next_cursor
+        return Page(items, following, following is None and entries.complete, entries.floor)
+
+    def group_count(self) -> int:
+        """Return the number of groups within the feed's filters. One round trip, which reads the entries."""
+        return len({entry.group_hash for entry in self._entries(self._bounds).items})
+
+    def remove_group(self, group: GroupLike) -> int | None:
+        """Remove all entries of one group, and return the number of those that existed. Two round trips."""
+        group_hash = self._hash_of(group)
+        return self.remove_many(
+            [entry.serialization_id for entry in self._entries(Bounds()).items if entry.group_hash == group_hash]
+        )
+
+    def group_id(self, group: str) -> int:
+        """Return the id that the aggregated activity of a group has in this feed, given the group's name."""
+        return self._id_of(hash_of(group))
+
+    def _id_of(self, group_hash: bytes) -> int:
+        return id_from_bytes(hash_of(self.key) + group_hash)
+
+    def _hash_of(self, group: GroupLike) -> bytes:
+        """Return the hash of a group, or raise if its id is that of another feed."""
+        group_id = parse_id(getattr(group, "id", group))
+        data = id_to_bytes(group_id)
+        if data[:GROUP_BYTES] != hash_of(self.key):
+            raise InvalidValueError(f"the group {id_to_text(group_id)} is not one of the feed {shown(self.key)}")
+        return data[GROUP_BYTES:]
+
+    def _entries(self, within: Bounds) -> Page[GroupEntry]:
+        """Return the newest entries within bounds. One round trip."""
+        return self._entry_page(self.max_length or _MOST_ENTRIES, within, True)
+
+    def _ranked(self, entries: Iterable[GroupEntry]) -> list[Group]:
+        groups = self._aggregator.rank(grouped(entries, self.max_per_group))
+        return groups if self._descending else groups[::-1]
+
+    def _read_slice(self, start: int, stop: int | None) -> list[AggregatedActivity]:
+        entries = self._entries(self._bounds)
+        return self._hydrated(self._ranked(entries.items)[start:stop], entries, self._bounds)
+
+    def _activity_count(self, items: list[AggregatedActivity]) -> int:
+        return sum(len(one.activities) for one in items)
+
+    def _hydrated(self, groups: list[Group], entries: Page[GroupEntry], within: Bounds) -> list[AggregatedActivity]:
+        """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
+        wanted = [activity_id for group in groups for activity_id in self._shown_ids(group)]
+        found = {one.serialization_id: one for one in self.activities.get_many(dict.fromkeys(wanted))}
+        known_from = _known_from(entries, within)
+        items = (self._aggregated(group, found, known_from) for group in groups)
+        return [one for one in items if one is not None]
+
+    def _shown_ids(self, group: Group) -> list[int]:
+        """Return the ids of the newest members, and that of the oldest, whose time is that of the group."""
+        newest = group.ids[: self.shown_per_group]
+        return [*newest, group.ids[-1]] if len(group.ids) > len(newest) else [*newest]
+
+    def _aggregated(self, group: Group, found: dict[int, Activity], known_from: int) -> AggregatedActivity | None:
+        ids = group.ids[: self.shown_per_group]
+        activities = tuple(found[activity_id] for activity_id in ids if activity_id in found)
+        if not activities:
+            return None
+        begin = self._aggregator.begin_of(activities[0])
+        has_all = known_from <= (0 if begin is None else first_id_at(begin))
+        return AggregatedActivity(
+            id=self._id_of(group.hash),
+            group=self._aggregator.checked_group(activities[0]),
+            activities=activities,
+            activity_count=group.activity_count,
+            activity_count_is_exact=has_all and group.activity_count != self.max_per_group,
+            created_at=found.get(group.ids[-1], activities[-1]).time,
+            updated_at=activities[0].time,
+        )
+
+
+def _known_from(entries: Page[GroupEntry], within: Bounds) -> int:
+    """Return an id such that a page holds every entry of the feed at or above it, within the bounds of the page."""
+    known_from = entries.floor or 0
+    if entries.next_cursor is not None:
+        known_from = max(known_from, entries.items[-1].serialization_id)
+    return 0 if known_from <= within.lowest else known_from

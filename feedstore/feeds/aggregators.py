@@ -1,0 +1,230 @@
+"""Aggregators, which name the group of an activity and order the groups of a feed."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from string import Formatter
+from typing import Any, Literal
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.feeds.groups import Group, hash_of
+from feedstore.ids import id_to_text
+from feedstore.shown import shown
+from feedstore.storage.key import check_key
+
+Window = Literal["day", "hour"] | None
+"""The span of UTC time that one group covers; None is unlimited."""
+
+_WINDOWS = {None: "", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
+_FIELDS = ("actor", "verb", "object", "target", "time", "foreign_id", "extra_context")
+_FIELD = re.compile(rf"({'|'.join(_FIELDS)})(\[[^\]]+\])*")
+
+
+class Aggregator(ABC):
+    """Names the group of each activity, and orders the groups of a feed.
+
+    Args:
+        ranking: A function that takes a :class:`~feedstore.feeds.Group` and returns a value to sort by; the highest
+            comes first, and of equal values the group with the newest member. By default the group with the newest
+            member comes first.
+    """
+
+    def __init__(self, *, ranking: Callable[[Group], Any] | None = None) -> None:
+        if ranking is not None and not callable(ranking):
+            raise InvalidTypeError(f"ranking must be a function that takes a group, not {shown(ranking)}")
+        self.ranking = ranking
+
+    @abstractmethod
+    def get_group(self, activity: Activity) -> str:
+        """Return the name of an activity's group: a str of 1 to 1,024 bytes in UTF-8.
+
+        Equal activities must always have equal groups. If you change the function, entries that a feed holds keep their
+        groups.
+        """
+
+    def begin_of(self, activity: Activity) -> datetime | None:
+        """Return the earliest time that a member of an activity's group may have, or None if there is none.
+
+        With it, a feed knows that the count of a group is exact although older entries were trimmed.
+        """
+        return None
+
+    def rank(self, groups: list[Group]) -> list[Group]:
+        """Return the groups, that with the newest member first, in the order in which the feed shows them."""
+        if self.ranking is None:
+            return groups
+        ranking = self.ranking
+        try:
+            return sorted(groups, key=ranking, reverse=True)
+        except Exception as error:
+            raise InvalidValueError(f"the ranking function failed: {type(error).__name__}: {error}") from error
+
+    def checked_group(self, activity: Any) -> str:
+        """Return the name of an activity's group, or raise if it is not a name.
+
+        Raises:
+            InvalidTypeError: The activity is not an activity, or the name is not a str.
+            InvalidValueError: The aggregator failed, or the name is empty or too long.
+        """
+        if not isinstance(activity, Activity):
+            raise InvalidTypeError(
+                f"an aggregated feed takes activities, because it groups them, not {shown(activity)} of type "
+                f"{type(activity).__name__}"
+            )
+        try:
+            group = self.get_group(activity)
+        except Exception as error:
+            raise InvalidValueError(
+                f"{type(self).__name__} cannot name the group of activity {id_to_text(activity.id)}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        return check_key(group, "group")
+
+    def hash_group(self, activity: Any) -> bytes:
+        """Return the 8 bytes that a feed stores for an activity's group."""
+        return hash_of(self.checked_group(activity))
+
+
+class WindowAggregator(Aggregator):
+    """The base of aggregators whose groups cover a span of time.
+
+    Args:
+        window: ``"day"`` or ``"hour"``, in UTC; None makes one group of all times.
+        ranking: As for :class:`Aggregator`.
+    """
+
+    fields: Sequence[str] = ()
+
+    def __init__(self, window: Window = "day", *, ranking: Callable[[Group], Any] | None = None) -> None:
+        super().__init__(ranking=ranking)
+        if window not in _WINDOWS:
+            raise InvalidValueError(f"window is {shown(window)}; it must be 'day', 'hour' or None for an unlimited one")
+        self.window = window
+
+    def get_group(self, activity: Activity) -> str:
+        """Return the fields of the activity and its window, as in ``like-photo:7-2026-05-01``."""
+        parts = [_quoted(getattr(activity, field), "-%") for field in self.fields]
+        if self.window is not None:
+            parts.append(activity.time.strftime(_WINDOWS[self.window]))
+        return "-".join(parts)
+
+    def begin_of(self, activity: Activity) -> datetime | None:
+        """Return the start of the activity's window."""
+        if self.window is None:
+            return None
+        begin = activity.time.replace(minute=0, second=0, microsecond=0)
+        return begin.replace(hour=0) if self.window == "day" else begin
+
+
+class RecentVerbAggregator(WindowAggregator):
+    """One group for each verb and day, as in "Ann liked photo 7, photo 8 and 3 others"."""
+
+    fields = ("verb",)
+
+
+class NotificationAggregator(WindowAggregator):
+    """One group for each verb, object and day, as in "Ann, Bob and 3 others liked photo 7"."""
+
+    fields = ("verb", "object")
+
+
+class TemplateAggregator(Aggregator):
+    """Groups by a format such as ``"{verb}-{target}-{time:%Y-%m}"``.
+
+    The placeholders are the fields of an activity, and values of ``extra_context`` as in ``{extra_context[topic]}``.
+    In values, the characters that separate the placeholders are percent-encoded, so that different values never have
+    the same group. A field that is None is the empty str.
+    """
+
+    def __init__(self, template: str, *, ranking: Callable[[Group], Any] | None = None) -> None:
+        super().__init__(ranking=ranking)
+        self.template = template
+        if not isinstance(template, str):
+            raise InvalidTypeError(f"a template must be a str such as '{{verb}}-{{object}}', not {shown(template)}")
+        try:
+            self._parts = [
+                (literal, field, spec, conversion) for literal, field, spec, conversion in Formatter().parse(template)
+            ]
+        except ValueError as error:
+            raise InvalidValueError(f"the template {shown(template)} cannot be read: {error}") from error
+        names = [field for _, field, _, _ in self._parts if field is not None]
+        for name in names:
+            if not _FIELD.fullmatch(name):
+                raise InvalidValueError(
+                    f"the template {shown(template)} has the unknown placeholder {shown(name)}; the placeholders are "
+                    f"{', '.join(_FIELDS)} and {{extra_context[name]}}"
+                )
+        if not names:
+            raise InvalidValueError(f"the template {shown(template)} has no placeholder, so it has one group only")
+        separators = {character for literal, _, _, _ in self._parts for character in literal}
+        self._separators = "".join(sorted({one for one in separators if not one.isalnum()} | {"%"}))
+
+    def get_group(self, activity: Activity) -> str:
+        """Return the template with the values of the activity."""
+        values = {field: getattr(activity, field) for field in _FIELDS}
+        words: list[str] = []
+        for literal, field, spec, conversion in self._parts:
+            words.append(literal)
+            if field is not None:
+                words.append(self._formatted(values, field, spec or "", conversion))
+        return "".join(words)
+
+    def _formatted(self, values: dict[str, Any], field: str, spec: str, conversion: str | None) -> str:
+        formatter = Formatter()
+        value, _ = formatter.get_field(field, (), values)
+        if value is None:
+            return ""
+        value = formatter.convert_field(value, conversion)
+        if spec:
+            return str(formatter.format_field(value, spec))
+        return _quoted(value, self._separators)
+
+
+class FunctionAggregator(Aggregator):
+    """Groups by a function that takes an activity and returns the name of its group."""
+
+    def __init__(self, function: Callable[[Activity], str], *, ranking: Callable[[Group], Any] | None = None) -> None:
+        super().__init__(ranking=ranking)
+        self.function = function
+
+    def get_group(self, activity: Activity) -> str:
+        """Return the result of the function."""
+        return self.function(activity)
+
+
+def as_aggregator(value: Any) -> Aggregator:
+    """Return the aggregator of a value: an aggregator, a class of aggregators, a template or a function.
+
+    Raises:
+        InvalidTypeError: The value is none of them.
+    """
+    if isinstance(value, Aggregator):
+        return value
+    if isinstance(value, type) and issubclass(value, Aggregator):
+        return value()
+    if isinstance(value, str):
+        return TemplateAggregator(value)
+    if isinstance(value, staticmethod):
+        value = value.__func__
+    if callable(value) and not isinstance(value, type):
+        return FunctionAggregator(value)
+    raise InvalidTypeError(
+        "an aggregator is an Aggregator, a template such as '{verb}-{time:%Y-%m-%d}' or a function that takes an "
+        f"activity, not {shown(value)}"
+    )
+
+
+def _quoted(value: object, separators: str) -> str:
+    """Return a field as a str in which the separators are percent-encoded; None is the empty str."""
+    text = "" if value is None else str(value)
+    if any(one in text for one in separators):
+        return "".join(_percent_encoded(one) if one in separators else one for one in text)
+    return text
+
+
+def _percent_encoded(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())

@@ -1,0 +1,123 @@
+"""The groups of an aggregated feed: their entries, their ids and the cursor between their pages."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from feedstore.errors import InvalidCursorError, InvalidTypeError
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, time_of_id
+from feedstore.serializers import Serializer
+from feedstore.serializers.base import undecodable
+from feedstore.shown import shown
+
+GROUP_BYTES = 8
+_CURSOR_VERSION = 0x47
+_CHECKSUM_BYTES = 6
+
+
+class GroupEntry(NamedTuple):
+    """An entry of an aggregated feed: the id of an activity, and the hash of its group."""
+
+    serialization_id: int
+    group_hash: bytes
+
+
+class GroupSerializer(Serializer[GroupEntry]):
+    """The serializer of aggregated feeds: it stores the 8 bytes of the group's hash beside an id."""
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the hash of an entry's group."""
+        if not isinstance(activity, GroupEntry):
+            raise InvalidTypeError(f"{type(self).__name__} stores entries of aggregated feeds, not {shown(activity)}")
+        return activity.group_hash
+
+    def loads(self, data: bytes, activity_id: int) -> GroupEntry:
+        """Return the entry of an id."""
+        if len(data) != GROUP_BYTES:
+            raise undecodable(
+                activity_id,
+                f"an entry of an aggregated feed has {GROUP_BYTES} bytes, and this one has {len(data)}; "
+                "another program or another class of feeds wrote it",
+            )
+        return GroupEntry(activity_id, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of entries in a feed before its activities are read, as a ranking function receives it.
+
+    ``ids`` are the ids of the members, newest first.
+    """
+
+    hash: bytes
+    ids: Sequence[int]
+
+    @property
+    def activity_count(self) -> int:
+        """The number of members."""
+        return len(self.ids)
+
+    @property
+    def updated_at(self) -> datetime:
+        """The time in the id of the newest member. It is meaningless for ids of your own that carry no time."""
+        return time_of_id(self.ids[0])
+
+    @property
+    def created_at(self) -> datetime:
+        """The time in the id of the oldest member. It is meaningless for ids of your own that carry no time."""
+        return time_of_id(self.ids[-1])
+
+
+def hash_of(text: str) -> bytes:
+    """Return the 8 bytes that stand for the name of a group, or for the key of a feed."""
+    return blake2b(text.encode(), digest_size=GROUP_BYTES).digest()
+
+
+def grouped(entries: Iterable[GroupEntry], most: int | None) -> list[Group]:
+    """Return the groups of entries that are given newest first, each with its newest ``most`` members.
+
+    The group of the newest entry is the first.
+    """
+    members: dict[bytes, list[int]] = {}
+    for activity_id, group_hash in entries:
+        members.setdefault(group_hash, []).append(activity_id)
+    return [Group(group_hash, ids[:most]) for group_hash, ids in members.items()]
+
+
+def encode_group_cursor(newest_id: int, hashes: Iterable[bytes]) -> str:
+    """Return the cursor of a walk that began at an entry and has returned the groups of some hashes."""
+    body = bytes([_CURSOR_VERSION]) + id_to_bytes(newest_id) + b"".join(hashes)
+    return urlsafe_b64encode(body + _checksum(body)).decode().rstrip("=")
+
+
+def decode_group_cursor(cursor: str) -> tuple[int, list[bytes]]:
+    """Return the newest id of the walk that a cursor continues, and the hashes of the groups that it has returned.
+
+    Raises:
+        InvalidTypeError: The cursor is not a str.
+        InvalidCursorError: The cursor was altered, or is not that of an aggregated feed.
+    """
+    if not isinstance(cursor, str):
+        raise InvalidTypeError(f"a cursor is the str of a page's next_cursor, not {shown(cursor)}")
+    try:
+        data = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+    except ValueError:
+        data = b""
+    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    start = 1 + ID_BYTES
+    if body[:1] != bytes([_CURSOR_VERSION]) or _checksum(body) != checksum or (len(body) - start) % GROUP_BYTES:
+        raise InvalidCursorError(
+            f"the cursor {shown(cursor, 64)} was altered, or is not that of an aggregated feed; pass a page's "
+            "next_cursor unchanged"
+        )
+    hashes = [body[place : place + GROUP_BYTES] for place in range(start, len(body), GROUP_BYTES)]
+    return id_from_bytes(body[1:start]), hashes
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()

@@ -1,0 +1,126 @@
+"""Aggregators: the names of groups, and the bytes of aggregated activities."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from feedstore import Activity
+from feedstore.aggregated import AggregatedActivity
+from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
+from feedstore.feeds import (
+    AggregatedFeed,
+    Aggregator,
+    FunctionAggregator,
+    Group,
+    NotificationAggregator,
+    RecentVerbAggregator,
+    TemplateAggregator,
+)
+from feedstore.feeds.aggregators import as_aggregator
+from feedstore.feeds.groups import decode_group_cursor, encode_group_cursor, grouped
+from feedstore.serializers import AggregatedActivitySerializer
+
+TIME = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
+LIKE = Activity("ann", "like", "photo:7", time=TIME, extra_context={"topic": "a-b"})
+LOGIN = Activity("ann", "log-in", time=TIME)
+AGGREGATED = AggregatedActivity(255, "like-photo:7", (LIKE,), 3, False, TIME, TIME, is_seen=True, is_read=False)
+GOLDEN = (
+    "4198ac6c696b652d70686f746f3a3703c2cf000650c0be318600cf000650c0be318600c3c29197c410019de384a853774ba906f1549940666d"
+    "a3616e6ea46c696b65a770686f746f3a37c0cf000650c0be31860081a5746f706963a3612d62"
+)
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "activity", "group"),
+    [
+        (RecentVerbAggregator(), LIKE, "like-2026-05-01"),
+        (RecentVerbAggregator("hour"), LIKE, "like-2026-05-01T12"),
+        (RecentVerbAggregator(None), LIKE, "like"),
+        (NotificationAggregator(), LIKE, "like-photo:7-2026-05-01"),
+        (NotificationAggregator(None), LOGIN, "log%2Din-"),
+        (TemplateAggregator("{verb}-{object}"), LOGIN, "log%2Din-"),
+        (TemplateAggregator("{verb}/{time:%Y-%m}"), LIKE, "like/2026-05"),
+        (TemplateAggregator("{extra_context[topic]}-{actor!r}"), LIKE, "a%2Db-'ann'"),
+        (FunctionAggregator(lambda activity: str(activity.actor)), LIKE, "ann"),
+    ],
+)
+def test_the_name_of_a_group(aggregator: Aggregator, activity: Activity, group: str) -> None:
+    assert aggregator.checked_group(activity) == group
+
+
+def test_different_fields_never_have_one_group() -> None:
+    both = [Activity("ann", "a-b", "c"), Activity("ann", "a", "b-c"), Activity("ann", "a%2Db", "c")]
+    for aggregator in (NotificationAggregator(None), TemplateAggregator("{verb}-{object}")):
+        assert len({aggregator.get_group(activity) for activity in both}) == 3
+
+
+@pytest.mark.parametrize(
+    ("window", "begin"),
+    [
+        ("day", TIME.replace(hour=0, minute=0, second=0, microsecond=0)),
+        ("hour", TIME.replace(minute=0, second=0, microsecond=0)),
+        (None, None),
+    ],
+)
+def test_the_begin_of_a_window(window: Any, begin: datetime | None) -> None:
+    assert RecentVerbAggregator(window).begin_of(LIKE) == begin
+
+
+def test_what_may_be_an_aggregator() -> None:
+    assert isinstance(as_aggregator(RecentVerbAggregator), RecentVerbAggregator)
+    assert isinstance(as_aggregator("{verb}"), TemplateAggregator)
+    assert isinstance(as_aggregator(staticmethod(str)), FunctionAggregator)
+    for wrong in (5, None, Activity):
+        with pytest.raises(InvalidTypeError, match="an aggregator is"):
+            as_aggregator(wrong)
+    for template in ("{verb.__class__}", "{}", "{0}", "{verb[0]}x{unknown}"):
+        with pytest.raises(InvalidValueError, match="unknown placeholder"):
+            TemplateAggregator(template)
+    with pytest.raises(InvalidValueError, match="window is 'week'"):
+        RecentVerbAggregator("week")  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="ranking"):
+        RecentVerbAggregator(ranking=5)  # type: ignore[arg-type]
+
+
+def test_a_missing_value_of_the_context_is_an_error_that_names_the_activity() -> None:
+    with pytest.raises(InvalidValueError, match="KeyError: 'topic'"):
+        TemplateAggregator("{extra_context[topic]}").checked_group(LOGIN)
+
+
+def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
+    class Feed(AggregatedFeed):
+        aggregator = "{verb}"
+
+    entries = Feed._entries_of([LIKE, LOGIN, LIKE])
+    assert [(group.ids, group.activity_count) for group in grouped(entries, 1)] == [([LIKE.id], 1), ([LOGIN.id], 1)]
+    group = Group(b"", [LOGIN.id, LIKE.id])
+    assert group.created_at == group.updated_at == TIME
+
+
+def test_the_cursor_of_groups_is_read_as_it_was_written() -> None:
+    hashes = [bytes([number]) * 8 for number in range(40)]
+    assert decode_group_cursor(encode_group_cursor(2**128 - 1, hashes)) == (2**128 - 1, hashes)
+    assert decode_group_cursor(encode_group_cursor(0, [])) == (0, [])
+
+
+def test_the_bytes_of_an_aggregated_activity_are_pinned() -> None:
+    serializer = AggregatedActivitySerializer()
+    assert serializer.dumps(AGGREGATED).hex() == GOLDEN
+    assert serializer.loads(bytes.fromhex(GOLDEN), 255) == AGGREGATED
+    with pytest.raises(InvalidTypeError, match="stores aggregated activities"):
+        serializer.dumps(LIKE)
+    for damaged in (b"", b"\x11", bytes.fromhex(GOLDEN)[:-1], b"\x41\x90"):
+        with pytest.raises(StoredDataError):
+            serializer.loads(damaged, 255)
+
+
+def test_the_counts_of_an_aggregated_activity() -> None:
+    three = tuple(Activity(actor, "like", 7, time=TIME) for actor in ("ann", "bob", "ann"))
+    aggregated = AggregatedActivity(1, "like", three, 10, True, TIME, TIME)
+    assert (aggregated.actor_ids, aggregated.actor_count, aggregated.other_actor_count) == (["ann", "bob"], 9, 8)
+    assert (aggregated.object_ids, aggregated.verbs, aggregated.verb) == ([7], ["like"], "like")
+    assert (aggregated.other_activity_count, aggregated.actor_count_is_exact) == (7, False)
+    assert AggregatedActivity(1, "like", three, 3, True, TIME, TIME).actor_count_is_exact is True
