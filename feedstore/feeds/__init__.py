@@ -13,6 +13,7 @@ from feedstore.feeds.base import BaseFeed
 from feedstore.feeds.feed import Feed
 from feedstore.feeds.groups import Group, GroupEntry, GroupSerializer
 from feedstore.feeds.key_format import KeyFormat, UserId
+from feedstore.feeds.notification_feed import NotificationCounts, NotificationFeed
 from feedstore.feeds.writes import FeedWrites
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
     "GroupSerializer",
     "KeyFormat",
     "NotificationAggregator",
+    "NotificationCounts",
+    "NotificationFeed",
     "RecentVerbAggregator",
     "TemplateAggregator",
     "UserId",

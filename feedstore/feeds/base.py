@@ -98,9 +98,7 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
         return other
 
     def _filter(self) -> Filter | None:
-        if self._bounds.is_everything:
-            return None
-        return {"activity_id__gte": max(self._bounds.lowest, 0), "activity_id__lte": min(self._bounds.highest, MAX_ID)}
+        return filter_within(self._bounds)
 
     def _entry_page(
         self, limit: int, within: Bounds, descending: bool, hydrate_from: ActivityStorage[Any] | None = None
@@ -209,6 +207,13 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
 def intersection(one: Bounds, other: Bounds) -> Bounds:
     """Return the ids that lie in both bounds."""
     return Bounds(max(one.lowest, other.lowest), min(one.highest, other.highest))
+
+
+def filter_within(bounds: Bounds) -> Filter | None:
+    """Return the filter of a read within bounds that are not empty; None if they are everything."""
+    if bounds.is_everything:
+        return None
+    return {"activity_id__gte": max(bounds.lowest, 0), "activity_id__lte": min(bounds.highest, MAX_ID)}
 
 
 def _is_whole(floor: int | None, within: Bounds) -> bool:

@@ -22,7 +22,7 @@ from feedstore.testing.suite import OpenBackend, Suite, counted
 
 START = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 ACTORS = ("ann", "bob", "cem", "eve")
-EACH = 6
+EACH = 4
 
 
 class VerbFeed(AggregatedFeed):

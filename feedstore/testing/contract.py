@@ -18,6 +18,7 @@ from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
 from feedstore.testing.kv_suite import KvArgumentSuite, KvSuite
 from feedstore.testing.kv_value_suite import KvCodecSuite, KvValueSuite
+from feedstore.testing.notification_feed_suite import NotificationFeedArgumentSuite, NotificationFeedSuite
 from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
 from feedstore.testing.part_repository_suite import PartRepositorySuite
 from feedstore.testing.queue_consumers_suite import QueueConsumersSuite
@@ -65,7 +66,7 @@ class NotifyContract(NotifySuite):
     """The contract of notifiers."""
 
 
-class FeedContract(FeedSuite, AggregatedFeedSuite):
+class FeedContract(FeedSuite, AggregatedFeedSuite, NotificationFeedSuite):
     """The contract of feeds, which any backend that keeps the others keeps too."""
 
 
@@ -108,6 +109,7 @@ class ArgumentContract(
     CollectionArgumentSuite,
     FeedArgumentSuite,
     AggregatedFeedArgumentSuite,
+    NotificationFeedArgumentSuite,
     StorageSuite,
 ):
     """The part of the contract that the storages decide before they call a hook: arguments, options, codecs.

@@ -72,7 +72,7 @@ def test_the_begin_of_a_window(window: Any, begin: datetime | None) -> None:
 def test_what_may_be_an_aggregator() -> None:
     assert isinstance(as_aggregator(RecentVerbAggregator), RecentVerbAggregator)
     assert isinstance(as_aggregator("{verb}"), TemplateAggregator)
-    assert isinstance(as_aggregator(staticmethod(str)), FunctionAggregator)
+    assert isinstance(as_aggregator(staticmethod(repr)), FunctionAggregator)
     for wrong in (5, None, Activity):
         with pytest.raises(InvalidTypeError, match="an aggregator is"):
             as_aggregator(wrong)

@@ -1,0 +1,232 @@
+"""Notification feeds: aggregated feeds with marks of what their user has seen and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple
+
+from feedstore.aggregated import AggregatedActivity
+from feedstore.errors import InvalidValueError
+from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
+from feedstore.feeds.aggregators import NotificationAggregator
+from feedstore.feeds.base import filter_within
+from feedstore.feeds.groups import Group, GroupEntry
+from feedstore.ids import ActivityLike
+from feedstore.storage import Batch, Bounds, Page
+from feedstore.storage.key import checked_iterable
+
+UNSEEN = ":unseen"
+UNREAD = ":unread"
+
+
+class NotificationCounts(NamedTuple):
+    """The numbers of a badge: activities, and groups with at least one such activity."""
+
+    unseen: int
+    unread: int
+    unseen_groups: int
+    unread_groups: int
+
+
+class NotificationFeed(AggregatedFeed):
+    """An aggregated feed that knows which of its activities its user has not seen, and which the user has not read.
+
+    A new entry is added to the feed and to two companion timelines, unseen and unread, in one step (T21). A mark is a
+    removal from a companion. So marks and adds take effect in some order, a delivery that is repeated after the mark
+    restores nothing, and the counts are those of the companions. A group is unseen while one of its members is.
+
+    Keys have braces, so that a feed and its companions are in one bucket of a Redis Cluster (T22).
+
+    >>> from feedstore import Activity, connect
+    >>> feed = NotificationFeed("bob", connect("memory://"))
+    >>> like = Activity("ann", "like", "photo:7")
+    >>> feed.insert_activity(like), feed.add(like), feed.unseen_count()
+    (1, 1, 1)
+    >>> feed.mark_all(read=True)
+    >>> feed.counts(), feed[0].is_seen, feed[0].is_read
+    (NotificationCounts(unseen=0, unread=0, unseen_groups=0, unread_groups=0), True, True)
+    """
+
+    key_format = "notification:{{{user_id}}}"
+    aggregator = NotificationAggregator()
+    publishes = True
+    track_unseen: ClassVar[bool] = True
+    """Whether the feed knows which activities are unseen."""
+    track_unread: ClassVar[bool] = True
+    """Whether the feed knows which activities are unread."""
+    read_implies_seen: ClassVar[bool] = True
+    """Whether a mark as read is a mark as seen, too."""
+    companions: ClassVar[tuple[str, ...]] = (UNSEEN, UNREAD)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Check the attributes of a feed class."""
+        super().__init_subclass__(**options)
+        tracked = ((UNSEEN, cls.track_unseen), (UNREAD, cls.track_unread))
+        cls.companions = tuple(suffix for suffix, is_tracked in tracked if is_tracked)
+        if not cls.companions:
+            raise InvalidValueError(
+                f"{cls.__name__} tracks neither unseen nor unread activities; derive it from AggregatedFeed instead"
+            )
+
+    def unseen_count(self) -> int:
+        """Return the number of unseen activities. One round trip, which costs as much as :meth:`count`."""
+        return self.timelines.count(self._companion(UNSEEN))
+
+    def unread_count(self) -> int:
+        """Return the number of unread activities. One round trip, which costs as much as :meth:`count`."""
+        return self.timelines.count(self._companion(UNREAD))
+
+    def counts(self) -> NotificationCounts:
+        """Return the numbers of unseen and unread activities and groups; of marks that are not tracked, 0.
+
+        One round trip, whose cost grows with the number of unseen and unread activities.
+        """
+        marks = self._marked_entries(Bounds())
+        unseen, unread = marks.get(UNSEEN, []), marks.get(UNREAD, [])
+        return NotificationCounts(
+            len(unseen),
+            len(unread),
+            len({entry.group_hash for entry in unseen}),
+            len({entry.group_hash for entry in unread}),
+        )
+
+    def unseen_ids(self) -> set[int]:
+        """Return the ids of the unseen activities. One round trip."""
+        return {entry.serialization_id for entry in self.timelines.get_slice(self._companion(UNSEEN), 0, None)}
+
+    def unread_ids(self) -> set[int]:
+        """Return the ids of the unread activities. One round trip."""
+        return {entry.serialization_id for entry in self.timelines.get_slice(self._companion(UNREAD), 0, None)}
+
+    def mark_activity(
+        self, activity: ActivityLike, seen: bool = True, read: bool = False, *, batch_interface: Batch | None = None
+    ) -> None:
+        """Mark one activity; see :meth:`mark_activities`."""
+        self.mark_activities([activity], seen, read, batch_interface=batch_interface)
+
+    def mark_activities(
+        self,
+        activities: Iterable[ActivityLike],
+        seen: bool = True,
+        read: bool = False,
+        *,
+        batch_interface: Batch | None = None,
+    ) -> None:
+        """Mark activities, given as activities or ids, as seen, as read, or as both. One round trip.
+
+        Activities that the feed does not hold, or that have the mark, are no error.
+
+        Args:
+            activities: The activities or their ids.
+            seen: Whether to mark them as seen.
+            read: Whether to mark them as read; with ``read_implies_seen`` they are then seen, too.
+            batch_interface: A batch to join.
+        """
+        keys = self._keys_to_mark(seen, read)
+        self.timelines.remove_from_many(keys, checked_iterable(activities), batch_interface=batch_interface)
+
+    def mark_group(self, group: GroupLike, seen: bool = True, read: bool = False) -> None:
+        """Mark the members of one group; see :meth:`mark_groups`."""
+        self.mark_groups([group], seen, read)
+
+    def mark_groups(self, groups: Iterable[GroupLike], seen: bool = True, read: bool = False) -> None:
+        """Mark the members of groups. Two round trips.
+
+        Of an aggregated activity, the members up to its newest activity are marked, so that an activity that the user
+        was not shown stays unseen. Of the id of a group, all members are marked.
+        """
+        keys = self._keys_to_mark(seen, read)
+        newest: dict[bytes, int | None] = {}
+        for group in checked_iterable(groups):
+            shown = group.last_activity.serialization_id if isinstance(group, AggregatedActivity) else None
+            newest[self._hash_of(group)] = shown
+        found = self.timelines.get_many_slices(keys, 0, None)
+        self.mark_activities(
+            {entry.serialization_id for entries in found.values() for entry in entries if _is_up_to(entry, newest)},
+            seen,
+            read,
+        )
+
+    def mark_until(self, newest: ActivityLike | AggregatedActivity, seen: bool = True, read: bool = False) -> None:
+        """Mark everything up to an activity, which is the newest that the user was shown. Two round trips.
+
+        An activity that is stored during the call may stay unmarked, whatever its time.
+        """
+        if isinstance(newest, AggregatedActivity):
+            newest = newest.last_activity
+        keys = self._keys_to_mark(seen, read)
+        found = self.timelines.get_many_slices(keys, 0, None, {"activity_id__lte": newest})
+        self.mark_activities({entry.serialization_id for entries in found.values() for entry in entries}, seen, read)
+
+    def mark_all(self, seen: bool = True, read: bool = False, *, batch_interface: Batch | None = None) -> None:
+        """Mark all activities of the feed. One round trip."""
+        keys = self._keys_to_mark(seen, read)
+        if batch_interface is None:
+            with self.backend.batch() as batch:
+                self.mark_all(seen, read, batch_interface=batch)
+            return
+        for key in keys:
+            self.timelines.delete(key, batch_interface=batch_interface)
+
+    def reset(self, unseen: Iterable[ActivityLike] = (), unread: Iterable[ActivityLike] = ()) -> None:
+        """Make these activities the only unseen and unread ones, for example after an import.
+
+        The feed must hold them; others are left out. Do not call it while other processes write to the feed: their
+        marks may be lost.
+        """
+        to_id = self.timelines.activity_to_id
+        wanted = {UNSEEN: set(map(to_id, checked_iterable(unseen))), UNREAD: set(map(to_id, checked_iterable(unread)))}
+        for suffix in (UNSEEN, UNREAD):
+            if wanted[suffix]:
+                self._companion(suffix)
+        entries = self._entries(Bounds()).items
+        for suffix in self.companions:
+            key = self.key + suffix
+            self.timelines.delete(key)
+            self.timelines.add_many(key, [one for one in entries if one.serialization_id in wanted[suffix]])
+
+    def _companion(self, suffix: str) -> str:
+        """Return the key of a companion, or raise if the feed does not track it."""
+        if suffix not in self.companions:
+            raise InvalidValueError(f"{type(self).__name__} does not track {suffix[1:]} activities")
+        return self.key + suffix
+
+    def _keys_to_mark(self, seen: bool, read: bool) -> list[str]:
+        """Return the keys of the companions from which a mark removes, or raise if there are none."""
+        if not (seen or read):
+            raise InvalidValueError("pass seen=True, read=True or both; a mark cannot be taken back")
+        keys = [self._companion(UNREAD)] if read else []
+        if read and self.read_implies_seen and self.track_unseen:
+            seen = True
+        return [self._companion(UNSEEN), *keys] if seen and (self.track_unseen or not read) else keys
+
+    def _marked_entries(self, within: Bounds) -> dict[str, list[GroupEntry]]:
+        """Return the entries of each companion within bounds. One round trip."""
+        found = self.timelines.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
+        return {suffix: found[self.key + suffix] for suffix in self.companions}
+
+    def _hydrated(self, groups: list[Group], entries: Page[GroupEntry], within: Bounds) -> list[AggregatedActivity]:
+        """Return the aggregated activities of groups, with their marks. Two round trips."""
+        items = super()._hydrated(groups, entries, within)
+        if not items:
+            return items
+        marks = {
+            suffix: {entry.group_hash for entry in marked} for suffix, marked in self._marked_entries(within).items()
+        }
+        return [
+            replace(
+                item,
+                is_seen=self._hash_of(item) not in marks[UNSEEN] if UNSEEN in marks else None,
+                is_read=self._hash_of(item) not in marks[UNREAD] if UNREAD in marks else None,
+            )
+            for item in items
+        ]
+
+
+def _is_up_to(entry: GroupEntry, newest: dict[bytes, int | None]) -> bool:
+    """Return whether an entry is one of a group in ``newest``, and not newer than the id given there, if any."""
+    if entry.group_hash not in newest:
+        return False
+    highest = newest[entry.group_hash]
+    return highest is None or entry.serialization_id <= highest

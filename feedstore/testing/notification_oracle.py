@@ -1,0 +1,114 @@
+"""Random operations on a notification feed, compared with a model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from feedstore.activity import Activity
+from feedstore.feeds import NotificationAggregator, NotificationFeed
+from feedstore.storage import Backend
+from feedstore.testing.aggregated_feed_suite import deed
+
+MOST = 4
+DEEDS = 60
+
+
+class ClippedNotifications(NotificationFeed):
+    """A feed that keeps few members of each group."""
+
+    key_format = "clipped:{{{user_id}}}"
+    aggregator = NotificationAggregator(window=None)
+    max_length = None
+    max_per_group = MOST
+    publishes = False
+
+
+class NotificationModel:
+    """The expected content of a feed: ``{id: photo}`` of its entries, and the ids without a mark."""
+
+    def __init__(self) -> None:
+        self.photos: dict[int, object] = {}
+        self.unseen: set[int] = set()
+        self.unread: set[int] = set()
+
+    def add(self, activities: list[Activity]) -> None:
+        """Deliver activities; those that are there keep their marks."""
+        new = {activity.id: activity.object for activity in activities if activity.id not in self.photos}
+        self.photos |= new
+        self.unseen |= new.keys()
+        self.unread |= new.keys()
+        for photo in {activity.object for activity in activities}:
+            members = sorted((one for one, of in self.photos.items() if of == photo), reverse=True)
+            self.remove(set(members[MOST:]))
+
+    def remove(self, ids: set[int]) -> None:
+        """Remove entries with their marks."""
+        self.photos = {one: photo for one, photo in self.photos.items() if one not in ids}
+        self.unseen -= ids
+        self.unread -= ids
+
+    def mark(self, ids: set[int], read: bool) -> None:
+        """Mark ids as seen, and as read."""
+        self.unseen -= ids
+        if read:
+            self.unread -= ids
+
+    def trim(self, length: int) -> None:
+        """Keep the newest entries."""
+        self.remove(set(sorted(self.photos, reverse=True)[length:]))
+
+
+def run_notification_oracle(backend: Backend, seed: int, steps: int) -> None:
+    """Make random calls to a feed, and compare it with the model after each.
+
+    Raises:
+        AssertionError: The feed differs from the model; the message holds the calls.
+    """
+    choose = random.Random(seed)
+    deeds = [deed(minute, photo=minute % 5) for minute in range(DEEDS)]
+    feed, model = ClippedNotifications(f"user{seed}", backend), NotificationModel()
+    feed.insert_activities(deeds)
+    calls: list[str] = []
+    for _ in range(steps):
+        name, call = _next_call(choose, feed, model, deeds)
+        calls.append(name)
+        call()
+        counts = feed.counts()
+        assert (feed.unseen_ids(), feed.unread_ids()) == (model.unseen, model.unread), calls
+        assert (counts.unseen, counts.unread) == (len(model.unseen), len(model.unread)), calls
+        assert counts.unseen_groups == len({model.photos[one] for one in model.unseen}), calls
+        assert feed.count() == len(model.photos), calls
+
+
+def _next_call(
+    choose: random.Random, feed: ClippedNotifications, model: NotificationModel, deeds: list[Activity]
+) -> tuple[str, Callable[[], None]]:
+    """Return the name of a random operation, and a function that applies it to the feed and to the model."""
+    some = choose.sample(deeds, choose.randint(1, 4))
+    ids, read, length = {one.id for one in some}, choose.random() < 0.5, choose.randint(3, 15)
+    newest = some[0]
+    operations: dict[str, tuple[Callable[[], object], Callable[[], None]]] = {
+        f"add {sorted(ids)}": (lambda: (feed.add_many(some), feed.add_many(some)), lambda: model.add(some)),
+        f"remove {sorted(ids)}": (lambda: feed.remove_many(some), lambda: model.remove(ids)),
+        f"mark {sorted(ids)} {read}": (lambda: feed.mark_activities(ids, read=read), lambda: model.mark(ids, read)),
+        f"mark until {newest.id} {read}": (
+            lambda: feed.mark_until(newest, read=read),
+            lambda: model.mark({one for one in model.photos if one <= newest.id}, read),
+        ),
+        f"mark the group of {newest.object} {read}": (
+            lambda: feed.mark_group(feed.group_id(f"like-{newest.object}"), read=read),
+            lambda: model.mark({one for one, photo in model.photos.items() if photo == newest.object}, read),
+        ),
+        f"trim {length}": (lambda: feed.trim(length), lambda: model.trim(length)),
+        f"mark all {read}": (lambda: feed.mark_all(read=read), lambda: model.mark(set(model.photos), read)),
+    }
+    weights = [12, 3, 4, 2, 2, 1, 1]
+    (name,) = choose.choices(list(operations), weights)
+    on_feed, on_model = operations[name]
+
+    def call() -> None:
+        on_feed()
+        on_model()
+
+    return name, call
