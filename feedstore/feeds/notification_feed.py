@@ -1,4 +1,4 @@
-"""Notification feeds: aggregated feeds with marks of what their user has seen and read."""
+"""Notification feeds: aggregated feeds with marks of the activities that their user has seen and read."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class NotificationFeed(AggregatedFeed):
     def mark_until(self, newest: ActivityLike | AggregatedActivity, seen: bool = True, read: bool = False) -> None:
         """Mark everything up to an activity, which is the newest that the user was shown. Two round trips.
 
-        An activity that is stored during the call may stay unmarked, whatever its time.
+        An activity that is stored during the call may stay unmarked, even if it is older.
         """
         if isinstance(newest, AggregatedActivity):
             newest = newest.last_activity

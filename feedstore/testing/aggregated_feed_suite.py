@@ -126,7 +126,7 @@ class AggregatedFeedSuite(Suite):
         assert feed[:] == []
 
     def test_aggregated_feed_pages_walk(self, backend: Backend) -> None:
-        """T16: a walk returns no group twice, whatever is added to or removed from the groups in between."""
+        """T16: a walk returns no group twice, also if entries are added and removed during the walk."""
         feed = WideFeed("bob", backend)
         given = stored(feed, likes([0, 1, 2, 3, 4, 0, 1]))
         page, found = feed.page(2), []

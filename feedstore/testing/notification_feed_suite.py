@@ -48,7 +48,7 @@ class NotificationFeedSuite(Suite):
     """:class:`~feedstore.feeds.NotificationFeed`: marks and counts."""
 
     def test_notification_marks(self, backend: Backend) -> None:
-        """T21: marks of activities, groups, everything up to an activity and all change only what they name."""
+        """T21: marks of activities, groups, everything up to an activity and all change only those activities."""
         feed = PhotoNotifications("bob", backend)
         given = stored(feed, likes([0, 0, 1, 1, 2, 3]))
         assert feed.counts() == NotificationCounts(6, 6, 4, 4)
@@ -70,7 +70,7 @@ class NotificationFeedSuite(Suite):
         assert feed.counts() == NotificationCounts(0, 0, 0, 0)
 
     def test_a_new_activity_makes_its_group_unseen(self, backend: Backend) -> None:
-        """T21: the members that were seen stay seen, and what the user was not shown stays unseen."""
+        """T21: the members that were seen stay seen, and an activity that the user was not shown stays unseen."""
         feed = PhotoNotifications("bob", backend)
         stored(feed, likes([0, 1]))
         page = feed.page(5)
@@ -143,7 +143,7 @@ class NotificationFeedSuite(Suite):
         assert (feed.unseen_ids(), feed.unread_ids()) == (new, new | {one.id for one in given[:20:2]})
 
     def test_notification_counts_never_drift(self, backend: Backend) -> None:
-        """T21: random deliveries, repetitions, marks, removals and trims leave what a model says."""
+        """T21: random deliveries, repetitions, marks, removals and trims leave the marks of a model."""
         run_notification_oracle(backend, seed=1, steps=STEPS)
 
 
