@@ -11,7 +11,7 @@ from feedstore.feeds.aggregators import (
 )
 from feedstore.feeds.base import BaseFeed
 from feedstore.feeds.feed import Feed
-from feedstore.feeds.groups import Group, GroupEntry, GroupSerializer
+from feedstore.feeds.groups import EntryGroup, GroupEntry, GroupSerializer
 from feedstore.feeds.key_format import KeyFormat, UserId
 from feedstore.feeds.notification_feed import NotificationCounts, NotificationFeed
 from feedstore.feeds.writes import FeedWrites
@@ -20,10 +20,10 @@ __all__ = [
     "AggregatedFeed",
     "Aggregator",
     "BaseFeed",
+    "EntryGroup",
     "Feed",
     "FeedWrites",
     "FunctionAggregator",
-    "Group",
     "GroupEntry",
     "GroupLike",
     "GroupSerializer",

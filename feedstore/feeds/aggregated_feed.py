@@ -13,7 +13,7 @@ from feedstore.feeds.aggregators import Aggregator, RecentVerbAggregator, as_agg
 from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.feeds.groups import (
     GROUP_BYTES,
-    Group,
+    EntryGroup,
     GroupEntry,
     GroupSerializer,
     decode_group_cursor,
@@ -154,7 +154,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         """Return the newest entries within bounds. One round trip."""
         return self._entry_page(self.max_length or _MOST_ENTRIES, within, True)
 
-    def _ranked(self, entries: Iterable[GroupEntry]) -> list[Group]:
+    def _ranked(self, entries: Iterable[GroupEntry]) -> list[EntryGroup]:
         groups = self._aggregator.rank(grouped(entries, self.max_per_group))
         return groups if self._descending else groups[::-1]
 
@@ -165,7 +165,9 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def _activity_count(self, items: list[AggregatedActivity]) -> int:
         return sum(len(one.activities) for one in items)
 
-    def _hydrated(self, groups: list[Group], entries: Page[GroupEntry], within: Bounds) -> list[AggregatedActivity]:
+    def _hydrated(
+        self, groups: list[EntryGroup], entries: Page[GroupEntry], within: Bounds
+    ) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
         wanted = [activity_id for group in groups for activity_id in self._shown_ids(group)]
         found = {one.serialization_id: one for one in self.activities.get_many(dict.fromkeys(wanted))}
@@ -173,12 +175,12 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         items = (self._aggregated(group, found, known_from) for group in groups)
         return [one for one in items if one is not None]
 
-    def _shown_ids(self, group: Group) -> list[int]:
+    def _shown_ids(self, group: EntryGroup) -> list[int]:
         """Return the ids of the newest members, and that of the oldest, whose time is that of the group."""
         newest = group.ids[: self.shown_per_group]
         return [*newest, group.ids[-1]] if len(group.ids) > len(newest) else [*newest]
 
-    def _aggregated(self, group: Group, found: dict[int, Activity], known_from: int) -> AggregatedActivity | None:
+    def _aggregated(self, group: EntryGroup, found: dict[int, Activity], known_from: int) -> AggregatedActivity | None:
         ids = group.ids[: self.shown_per_group]
         activities = tuple(found[activity_id] for activity_id in ids if activity_id in found)
         if not activities:

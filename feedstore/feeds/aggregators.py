@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.feeds.groups import Group, hash_of
+from feedstore.feeds.groups import EntryGroup, hash_of
 from feedstore.ids import id_to_text
 from feedstore.shown import shown
 from feedstore.storage.key import check_key
 
-Window = Literal["day", "hour"] | None
+GroupWindow = Literal["day", "hour"] | None
 """The span of UTC time that one group covers; None is unlimited."""
 
 _WINDOWS = {None: "", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
@@ -28,12 +28,12 @@ class Aggregator(ABC):
     """Names the group of each activity, and orders the groups of a feed.
 
     Args:
-        ranking: A function that takes a :class:`~feedstore.feeds.Group` and returns a value to sort by; the highest
+        ranking: A function that takes a :class:`~feedstore.feeds.EntryGroup` and returns a value to sort by; the highest
             comes first, and of equal values the group with the newest member. By default the group with the newest
             member comes first.
     """
 
-    def __init__(self, *, ranking: Callable[[Group], Any] | None = None) -> None:
+    def __init__(self, *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
         if ranking is not None and not callable(ranking):
             raise InvalidTypeError(f"ranking must be a function that takes a group, not {shown(ranking)}")
         self.ranking = ranking
@@ -53,7 +53,7 @@ class Aggregator(ABC):
         """
         return None
 
-    def rank(self, groups: list[Group]) -> list[Group]:
+    def rank(self, groups: list[EntryGroup]) -> list[EntryGroup]:
         """Return the groups, that with the newest member first, in the order in which the feed shows them."""
         if self.ranking is None:
             return groups
@@ -99,7 +99,7 @@ class WindowAggregator(Aggregator):
 
     fields: Sequence[str] = ()
 
-    def __init__(self, window: Window = "day", *, ranking: Callable[[Group], Any] | None = None) -> None:
+    def __init__(self, window: GroupWindow = "day", *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
         super().__init__(ranking=ranking)
         if window not in _WINDOWS:
             raise InvalidValueError(f"window is {shown(window)}; it must be 'day', 'hour' or None for an unlimited one")
@@ -140,7 +140,7 @@ class TemplateAggregator(Aggregator):
     the same group. A field that is None is the empty str.
     """
 
-    def __init__(self, template: str, *, ranking: Callable[[Group], Any] | None = None) -> None:
+    def __init__(self, template: str, *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
         super().__init__(ranking=ranking)
         self.template = template
         if not isinstance(template, str):
@@ -187,7 +187,9 @@ class TemplateAggregator(Aggregator):
 class FunctionAggregator(Aggregator):
     """Groups by a function that takes an activity and returns the name of its group."""
 
-    def __init__(self, function: Callable[[Activity], str], *, ranking: Callable[[Group], Any] | None = None) -> None:
+    def __init__(
+        self, function: Callable[[Activity], str], *, ranking: Callable[[EntryGroup], Any] | None = None
+    ) -> None:
         super().__init__(ranking=ranking)
         self.function = function
 

@@ -48,7 +48,7 @@ class GroupSerializer(Serializer[GroupEntry]):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class EntryGroup:
     """A group of entries in a feed before its activities are read, as a ranking function receives it.
 
     ``ids`` are the ids of the members, newest first.
@@ -78,7 +78,7 @@ def hash_of(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=GROUP_BYTES).digest()
 
 
-def grouped(entries: Iterable[GroupEntry], most: int | None) -> list[Group]:
+def grouped(entries: Iterable[GroupEntry], most: int | None) -> list[EntryGroup]:
     """Return the groups of entries that are given newest first, each with its newest ``most`` members.
 
     The group of the newest entry is the first.
@@ -86,7 +86,7 @@ def grouped(entries: Iterable[GroupEntry], most: int | None) -> list[Group]:
     members: dict[bytes, list[int]] = {}
     for activity_id, group_hash in entries:
         members.setdefault(group_hash, []).append(activity_id)
-    return [Group(group_hash, ids[:most]) for group_hash, ids in members.items()]
+    return [EntryGroup(group_hash, ids[:most]) for group_hash, ids in members.items()]
 
 
 def encode_group_cursor(newest_id: int, hashes: Iterable[bytes]) -> str:

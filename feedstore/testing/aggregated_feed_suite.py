@@ -12,7 +12,7 @@ import pytest
 from feedstore.activity import Activity
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidCursorError, InvalidTypeError, InvalidValueError, StoredDataError
-from feedstore.feeds import AggregatedFeed, Aggregator, Group, NotificationAggregator, TemplateAggregator
+from feedstore.feeds import AggregatedFeed, Aggregator, EntryGroup, NotificationAggregator, TemplateAggregator
 from feedstore.ids import id_to_text
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
@@ -276,7 +276,7 @@ class AggregatedFeedArgumentSuite(Suite):
     def test_a_ranking_that_fails_is_named(self, backend: Backend) -> None:
         """T5: the error of a ranking function says that it failed."""
 
-        def ranking(group: Group) -> Any:
+        def ranking(group: EntryGroup) -> Any:
             raise KeyError(group.activity_count)
 
         kind = type("Ranked", (WideFeed,), {"aggregator": TemplateAggregator("{verb}", ranking=ranking)})

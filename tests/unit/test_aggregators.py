@@ -13,8 +13,8 @@ from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataErro
 from feedstore.feeds import (
     AggregatedFeed,
     Aggregator,
+    EntryGroup,
     FunctionAggregator,
-    Group,
     NotificationAggregator,
     RecentVerbAggregator,
     TemplateAggregator,
@@ -96,7 +96,7 @@ def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
 
     entries = Feed._entries_of([LIKE, LOGIN, LIKE])
     assert [(group.ids, group.activity_count) for group in grouped(entries, 1)] == [([LIKE.id], 1), ([LOGIN.id], 1)]
-    group = Group(b"", [LOGIN.id, LIKE.id])
+    group = EntryGroup(b"", [LOGIN.id, LIKE.id])
     assert group.created_at == group.updated_at == TIME
 
 
