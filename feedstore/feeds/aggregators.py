@@ -16,6 +16,8 @@ from feedstore.ids import id_to_text
 from feedstore.shown import shown
 from feedstore.storage.key import check_key
 
+Ranking = Callable[[EntryGroup], Any]
+"""Returns a value by which the groups of a feed are sorted, the highest first."""
 GroupWindow = Literal["day", "hour"] | None
 """The span of UTC time that one group covers; None is unlimited."""
 
@@ -28,12 +30,12 @@ class Aggregator(ABC):
     """Names the group of each activity, and orders the groups of a feed.
 
     Args:
-        ranking: A function that takes a :class:`~feedstore.feeds.EntryGroup` and returns a value to sort by; the highest
-            comes first, and of equal values the group with the newest member. By default the group with the newest
-            member comes first.
+        ranking: A function that takes an :class:`~feedstore.feeds.EntryGroup` and returns a value to sort by; the
+            highest comes first, and of equal values the group with the newest member. By default the group with the
+            newest member comes first.
     """
 
-    def __init__(self, *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
+    def __init__(self, *, ranking: Ranking | None = None) -> None:
         if ranking is not None and not callable(ranking):
             raise InvalidTypeError(f"ranking must be a function that takes a group, not {shown(ranking)}")
         self.ranking = ranking
@@ -99,7 +101,7 @@ class WindowAggregator(Aggregator):
 
     fields: Sequence[str] = ()
 
-    def __init__(self, window: GroupWindow = "day", *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
+    def __init__(self, window: GroupWindow = "day", *, ranking: Ranking | None = None) -> None:
         super().__init__(ranking=ranking)
         if window not in _WINDOWS:
             raise InvalidValueError(f"window is {shown(window)}; it must be 'day', 'hour' or None for an unlimited one")
@@ -140,7 +142,7 @@ class TemplateAggregator(Aggregator):
     the same group. A field that is None is the empty str.
     """
 
-    def __init__(self, template: str, *, ranking: Callable[[EntryGroup], Any] | None = None) -> None:
+    def __init__(self, template: str, *, ranking: Ranking | None = None) -> None:
         super().__init__(ranking=ranking)
         self.template = template
         if not isinstance(template, str):
@@ -187,9 +189,7 @@ class TemplateAggregator(Aggregator):
 class FunctionAggregator(Aggregator):
     """Groups by a function that takes an activity and returns the name of its group."""
 
-    def __init__(
-        self, function: Callable[[Activity], str], *, ranking: Callable[[EntryGroup], Any] | None = None
-    ) -> None:
+    def __init__(self, function: Callable[[Activity], str], *, ranking: Ranking | None = None) -> None:
         super().__init__(ranking=ranking)
         self.function = function
 
