@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from feedstore import __version__
 from feedstore.cli import status
@@ -29,7 +30,7 @@ exit status:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, ``sys.argv`` if None, and return the exit status.
 
-    ``SystemExit`` is argparse's: 0 for ``--help``, 2 for wrong usage.
+    It raises ``SystemExit`` with 0 for ``--help`` and with 2 for wrong usage.
     """
     prepare_streams()
     try:
@@ -64,9 +65,21 @@ def _run(arguments: Sequence[str] | None) -> int:
     return result
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose usage errors keep their exit status if standard error cannot be written to.
+
+    The argparse of Python 3.11.2 raises the stream's OSError instead; later releases drop the message.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, and exit with the status of wrong usage."""
+        print_error(f"{self.format_usage()}{self.prog}: error: {message}")
+        sys.exit(status.WRONG_USAGE)
+
+
 def new_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line with all its sub-commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="feedstore",
         description=_DESCRIPTION,
         epilog=_EPILOG,
