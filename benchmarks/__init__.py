@@ -1,1 +1,1 @@
-"""What feedstore costs: each operation against the raw driver that does the same work, in one run."""
+"""Benchmarks: each operation of feedstore against the raw driver that does the same work, in one run."""

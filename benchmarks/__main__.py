@@ -21,7 +21,7 @@ from benchmarks.table import LABORATORIES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure what the arguments ask for, print it, and return the exit code."""
+    """Run the measurements of the arguments, print the tables, and return the exit code."""
     options = parser().parse_args(arguments)
     plan = QUICK_PLAN if options.quick else FULL_PLAN
     if options.repeat is not None:

@@ -1,4 +1,4 @@
-"""What ``python -m benchmarks`` is asked for."""
+"""The command line of ``python -m benchmarks``."""
 
 from __future__ import annotations
 

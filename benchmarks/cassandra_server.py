@@ -1,4 +1,4 @@
-"""The Cassandra node that is measured: one of the benchmarks' own."""
+"""The Cassandra node of the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.postgresql_server import import_of_tests
 
 
 def why_unavailable() -> str | None:
-    """Return what this machine lacks for a node, None if it has all."""
+    """Return the missing requirement of a node on this machine, or None."""
     if find_spec("cassandra") is None:
         return "cassandra-driver is not installed"
     programs = import_of_tests("cassandra_programs")

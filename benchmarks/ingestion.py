@@ -1,4 +1,4 @@
-"""How fast files become stored activities and timelines, and how much memory that takes."""
+"""Ingestion: the rate from files to stored activities and timelines, and the memory of the process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KIBIBYTE = 1024
 
 @dataclass(frozen=True)
 class Ingestion:
-    """One ingestion into an empty store; ``peak_bytes`` is the most memory that its process had."""
+    """One ingestion into an empty store. ``peak_bytes`` is the peak memory of its process."""
 
     backend: str
     activities: int
@@ -32,13 +32,13 @@ class Ingestion:
 
 
 def why_unavailable(data: Path) -> str | None:
-    """Return which file is missing in ``data``, None if both are there."""
+    """Return the missing file in ``data``, or None if both exist."""
     missing = [name for name in (ACTIVITIES, FOLLOWS) if not (data / name).exists()]
     return f"{data} holds no {missing[0]}" if missing else None
 
 
 def ingest(backend: str, laboratory: Laboratory, data: Path, most_rows: int | None) -> Ingestion:
-    """Ingest ``data`` (its first ``most_rows`` activities) in a new process, so that no other memory counts."""
+    """Ingest the first ``most_rows`` activities of ``data`` in a new process, so that no other memory counts."""
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as processes:
         return processes.submit(_ingest, backend, laboratory.new_url(), data, most_rows).result()
 
@@ -51,11 +51,11 @@ def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingest
 
 
 def _peak_bytes() -> int:
-    # getrusage would answer with the parent's peak where that was higher: Linux hands it on to what a process starts.
+    # getrusage would return the parent's peak if that was higher, because a new process inherits it on Linux.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     if peak is None:
-        raise RuntimeError("the kernel does not tell the peak of this process's memory")
+        raise RuntimeError("the kernel does not report this process's peak memory")
     return int(peak[1]) * _KIBIBYTE
 
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine of the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PACKAGES = ("msgpack", "sortedcontainers", "SQLAlchemy", "psycopg")
 
 
 def description() -> dict[str, str | int]:
-    """Return the processor, how many of them there are, and the versions of what takes part."""
+    """Return the processor, the number of processors, and the versions of the measured programs."""
     versions = {f"{package} version": _version(package) for package in _PACKAGES}
     return {
         "processor": _processor(),

@@ -1,4 +1,4 @@
-"""Timing two sides in turn, so that whatever else the machine does hits both."""
+"""Timings of two sides in turn, so that other work of the machine affects both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GROWTH = 8
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: so many pairs, each side of which repeats the call for about so many seconds."""
+    """The effort of a measurement: the number of pairs, and the seconds for which each side repeats the call."""
 
     pairs: int
     seconds: float
@@ -25,7 +25,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median, and the tenth and ninetieth percentiles."""
+    """A median with the tenth and ninetieth percentiles."""
 
     median: float
     p10: float
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one operation took: units a second on each side, and the product's rate as a share of the other's."""
+    """The rates of one operation: units a second on each side, and the product's rate divided by the other's."""
 
     product_rate: float
     other_rate: float
@@ -44,7 +44,7 @@ class Comparison:
 
 
 class Runner(ABC):
-    """Something that carries out calls of one operation and says how long they took."""
+    """A runner that makes calls of one operation and returns their time."""
 
     @abstractmethod
     def run(self, first: int, calls: int) -> float:
@@ -52,7 +52,7 @@ class Runner(ABC):
 
 
 class SideRunner(Runner):
-    """Runs an operation on a side in this process, with the garbage collector held back while the clock runs."""
+    """Runner of an operation on a side in this process, without garbage collection during the timing."""
 
     def __init__(self, operation: Operation, side: Side) -> None:
         self._operation = operation
@@ -73,8 +73,10 @@ class SideRunner(Runner):
 
 
 def compare(operation: Operation, product: Runner, other: Runner, effort: Effort) -> tuple[Comparison, int]:
-    """Measure both sides in turn, the product first in every other pair; return what came of it, and how many calls
-    each side has made.
+    """Measure both sides in turn, the product first in every other pair.
+
+    Returns:
+        The comparison, and the number of calls that each side has made.
     """
     limit = None if operation.calls is None else max(operation.calls // (effort.pairs + 3), 1)
     calls, made = _calls_a_pair((product, other), limit, effort.seconds)
@@ -105,7 +107,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def _calls_a_pair(runners: Sequence[Runner], limit: int | None, seconds: float) -> tuple[int, int]:
-    """Warm both sides up; return how many calls fill the ``seconds`` on the slower one, and how many were made."""
+    """Warm up both sides. Return the calls that fill ``seconds`` on the slower one, and the calls that were made."""
     calls, made = 1, 1
     for runner in runners:
         runner.run(0, 1)

@@ -1,4 +1,4 @@
-"""How many bytes each backend takes for what it stores."""
+"""The bytes that each backend needs for activities and entries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Footprint:
-    """What one activity or entry takes on each side, in bytes; serialized activities are about 100 of them."""
+    """The bytes of one activity or entry on each side. A serialized activity has about 100 bytes."""
 
     backend: str
     driver: str
@@ -50,12 +50,12 @@ def footprints(backend: str, laboratory: Laboratory, amount: int) -> Iterator[Fo
 def _bytes_of_each(
     laboratory: Laboratory, make: Callable[[], Side], store: Callable[[Side], None], number: int
 ) -> float:
-    """Store into a new store what it takes, made while memory is traced, so that what a store keeps of it counts."""
+    """Fill a new store with objects that are made while memory is traced, so that the objects that it keeps count."""
     if isinstance(laboratory, MemoryLaboratory):
         tracemalloc.start()
     try:
         with closing(make()) as side:
-            # The first write makes the tables, and loads what is loaded at first use.
+            # The first write creates the tables, and loads the modules that load at their first use.
             side.add_activities(new_activities(1, seed=5))
             side.add_ids("first", new_ids(1, seed=5))
             before = side.stored_bytes()

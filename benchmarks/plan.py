@@ -1,4 +1,4 @@
-"""How much one run measures."""
+"""The plan of a run: sizes and efforts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from benchmarks.operations import FULL, QUICK, Scale
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of the workloads, the effort for each, how many activities and entries are stored to measure their
-    bytes, and how many rows are ingested (None: all).
+    """The sizes of the workloads and the effort for each operation.
+
+    It also has the numbers of activities and entries whose bytes are measured, and that of ingested rows (None: all).
     """
 
     scale: Scale

@@ -1,4 +1,4 @@
-"""The PostgreSQL server that is measured: the one that the tests know how to start."""
+"""The PostgreSQL server of the benchmarks, which the tests' code starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def why_unavailable() -> str | None:
-    """Return what this machine lacks for a server, None if it has all."""
+    """Return the missing requirement of a server on this machine, or None."""
     if find_spec("psycopg") is None:
         return "psycopg is not installed"
     programs = import_of_tests("postgresql_programs")
@@ -40,7 +40,7 @@ def database_bytes(url: str) -> int:
 
 
 def vacuum(url: str) -> None:
-    """Clear a database's dead rows away, and let its planner know what the tables hold."""
+    """Remove a database's dead rows, and update the planner's statistics."""
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -48,7 +48,7 @@ def vacuum(url: str) -> None:
 
 
 def import_of_tests(name: str) -> Any:
-    """Return a module of tests/ or scripts/, which know the servers."""
+    """Return a module of tests/ or scripts/, which start servers."""
     for folder in ("tests", "scripts"):
         path = str(_ROOT / folder)
         if path not in sys.path:

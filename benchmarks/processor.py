@@ -1,4 +1,4 @@
-"""One processor for a server and whoever asks it."""
+"""One processor for a server and its client."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 class SharedProcessor:
-    """Keeps this process, and those that it starts from now on, on one processor until it is released.
+    """A restriction of this process, and of the processes that it starts, to one processor until it is released.
 
-    With a processor for each, a round trip takes once or three times as long as the system happens to place and wake
-    them, which is noise that no repetition takes away.
+    On two processors, the time of a round trip varies by a factor of three with the placement and the wake-up of
+    the processes, which is noise that no repetition removes.
     """
 
     def __init__(self) -> None:
@@ -17,5 +17,5 @@ class SharedProcessor:
         os.sched_setaffinity(0, {max(self._before)})
 
     def release(self) -> None:
-        """Let this process run anywhere again."""
+        """Let this process run on all processors again."""
         os.sched_setaffinity(0, self._before)

@@ -1,4 +1,4 @@
-"""The product's side."""
+"""The side of the product."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedstore.storage import AtomicScope, Backend, Batch
 
 
 class GroupSerializer(Serializer[bytes]):
-    """Keeps the name of an activity's group in a timeline."""
+    """A serializer whose payload is the name of an activity's group."""
 
     def dumps(self, activity: Activity) -> bytes:
         return payload_of(activity)
@@ -25,8 +25,8 @@ class GroupSerializer(Serializer[bytes]):
 class ProductSide(Side):
     """feedstore through its public interface.
 
-    ``measure_bytes`` says how many bytes the store under the backend takes: a question that the interface does not
-    answer.
+    ``measure_bytes`` returns the bytes of the backend's store, for which the interface has no
+    method.
     """
 
     def __init__(self, backend: Backend, measure_bytes: Callable[[], int]) -> None:

@@ -1,4 +1,4 @@
-"""The Redis server that is measured: one of the benchmarks' own."""
+"""The Redis server of the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.postgresql_server import import_of_tests
 
 
 def why_unavailable() -> str | None:
-    """Return what this machine lacks for a server, None if it has all."""
+    """Return the missing requirement of a server on this machine, or None."""
     if find_spec("redis") is None or find_spec("hiredis") is None:
         return "redis and hiredis are not installed"
     if import_of_tests("redis_programs").find_server() is None:
@@ -18,5 +18,5 @@ def why_unavailable() -> str | None:
 
 
 def start(*settings: str) -> Any:
-    """Return a server that is started for the benchmarks and asked through its socket."""
+    """Return a server that is started for the benchmarks and reached through its socket."""
     return import_of_tests("servers.redis").OwnRedisServer(*settings)

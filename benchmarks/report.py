@@ -1,4 +1,4 @@
-"""What people and programs read."""
+"""Reports of a run: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEBIBYTE = 1024 * 1024
 
 @dataclass
 class Report:
-    """What one run has measured."""
+    """The measurements of one run."""
 
     arguments: str
     rows: list[Row] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Report:
     ingestions: list[Ingestion] = field(default_factory=list)
 
     def text(self) -> str:
-        """Return the tables for people; what was not measured is left out."""
+        """Return the tables for people, without empty ones."""
         sections = []
         if self.rows:
             sections += ["Rates, and the product's as a share of the raw driver's:", row_table(self.rows)]
@@ -38,7 +38,7 @@ class Report:
         return "\n\n".join(sections)
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it for programs: rates are units a second, sizes bytes."""
+        """Return the report for programs. Rates are units a second, and sizes bytes."""
         return {
             "format": 1,
             "arguments": self.arguments,
@@ -67,14 +67,14 @@ def _row_cells(row: Row) -> tuple[str, ...]:
 
 
 def footprint_table(footprints: Sequence[Footprint]) -> str:
-    """Return what activities and entries take as a table."""
+    """Return the bytes of activities and entries as a table."""
     headings = ("backend", "bytes of", "feedstore", "raw")
     lines = [(one.backend, one.what, f"{one.product_bytes:.0f}", f"{one.raw_bytes:.0f}") for one in footprints]
     return aligned([headings, *lines], left=2)
 
 
 def ingestion_table(ingestions: Sequence[Ingestion]) -> str:
-    """Return what ingestions took as a table."""
+    """Return the figures of ingestions as a table."""
     headings = ("backend", "activities", "deliveries", "seconds", "activities/s", "deliveries/s", "peak MiB")
     return aligned([headings, *map(_ingestion_cells, ingestions)], left=1)
 
@@ -98,7 +98,7 @@ def aligned(lines: Sequence[tuple[str, ...]], left: int) -> str:
 
 
 def rounded(value: float) -> str:
-    """Return a rate with three digits that count."""
+    """Return a rate with three significant digits."""
     if value < 1000:
         return f"{value:.3g}"
     return f"{round(value, 3 - len(str(int(value)))):,.0f}"

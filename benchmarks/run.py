@@ -14,7 +14,7 @@ from benchmarks.table import Laboratory
 
 
 class Disagreement(Exception):
-    """Two sides that were given the same work hold different things: what was measured means nothing."""
+    """Two sides have different contents after the same work, so the measurement is invalid."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def run(
 def _fill(scenario: Scenario, product: Side, raw: Side) -> None:
     for side in (product, raw):
         scenario.fill(side)
-    # What is stored from here on is no garbage; the collections between two timings need not look at it.
+    # The objects of the store are no garbage, so the collections between two timings can skip them.
     gc.collect()
     gc.freeze()
 

@@ -9,13 +9,13 @@ from feedstore import Activity, ActivityRef
 
 
 class Side(ABC):
-    """A store, and the work that the operations ask of it.
+    """A store, and the calls of the operations on it.
 
     Both sides keep timelines of references: they store an id once however often it is added, trim exactly, commit each
-    call, and return the same objects. The product checks its arguments and keeps a floor besides; the raw side need
+    call, and return the same objects. The product also checks its arguments and keeps a floor; the raw side need
     not.
 
-    Where the product does not trim exactly in a fan-out, up to ``fan_out_excess`` older entries may stay on both sides.
+    If the product does not trim exactly in a fan-out, up to ``fan_out_excess`` older entries may stay on both sides.
     """
 
     fan_out_excess: int = 0
@@ -30,7 +30,7 @@ class Side(ABC):
 
     @abstractmethod
     def add_ids(self, key: str, activity_ids: Sequence[int]) -> None:
-        """Add ids to one timeline: how large ones are filled, never timed."""
+        """Add ids to one timeline. It fills large timelines, and is never timed."""
 
     @abstractmethod
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
@@ -38,8 +38,9 @@ class Side(ABC):
 
     @abstractmethod
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
-        """Store one activity, add it to many timelines and trim each, all in one atomic step where the store has one
-        that reaches so far.
+        """Store one activity, add it to many timelines and trim each.
+
+        It is one atomic step if the store can do so many writes in one.
         """
 
     @abstractmethod
@@ -68,13 +69,14 @@ class Side(ABC):
 
     @abstractmethod
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
-        """Return all references of a timeline, read newest first in pages of ``limit``, each of which begins behind the
-        last id of the one before.
+        """Return all references of a timeline, newest first.
+
+        They are read in pages of ``limit``. Each page begins after the last id of the page before.
         """
 
     @abstractmethod
     def index_of(self, key: str, activity_id: int) -> int:
-        """Return how many entries of a timeline are newer than one that is there."""
+        """Return the number of entries of a timeline that are newer than a given entry."""
 
     @abstractmethod
     def contains(self, key: str, activity_id: int) -> bool:
@@ -82,21 +84,21 @@ class Side(ABC):
 
     @abstractmethod
     def count(self, key: str) -> int:
-        """Return how many entries a timeline holds."""
+        """Return the number of entries of a timeline."""
 
     @abstractmethod
     def stored_bytes(self) -> int:
-        """Return how many bytes the store takes now."""
+        """Return the present size of the store in bytes."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
     def ids(self, keys: Iterable[str]) -> dict[str, list[int]]:
-        """Return all ids of timelines, newest first: what both sides must agree on after the work."""
+        """Return all ids of timelines, newest first, which must be equal on both sides after the work."""
         return {key: [reference.serialization_id for reference in self.newest(key, self.count(key))] for key in keys}
 
     def kept(self, keys: Iterable[str], length: int) -> dict[str, list[int]]:
-        """Return :meth:`ids` of timelines that were fanned out to, without the older ones that are allowed to stay."""
+        """Return :meth:`ids` of timelines that were fanned out to, without the older entries that may stay."""
         allowed = length + self.fan_out_excess
         return {key: ids[:length] + ids[allowed:] for key, ids in self.ids(keys).items()}

@@ -1,4 +1,4 @@
-"""How many bytes a SQLite database takes."""
+"""The size of a SQLite database in bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def stored_bytes(path: Path) -> int:
-    """Return the size of the file at ``path``, once all of its write-ahead log is in it."""
+    """Return the size of the file at ``path`` after a checkpoint of its write-ahead log."""
     with closing(sqlite3.connect(path)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:

@@ -1,4 +1,4 @@
-"""The backend table: where each backend is measured, against which driver, and what the product aims at there."""
+"""The backend table: the store, the raw driver and the product's aims of each backend."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _MOST_DATABASES = 1000
 
 
 class Laboratory(ABC):
-    """A backend's place to measure in: it opens new, empty stores, and takes them away when it is closed.
+    """A backend's place to measure in. It opens new, empty stores, and removes them when it is closed.
 
-    ``aims`` are the ratios that the product aims at, by the operation's name; ``has_ancestor`` says whether
+    ``aims`` are the ratios that the product aims at, by the operation's name. ``has_ancestor`` is True if
     stream_framework runs on such stores.
     """
 
@@ -39,7 +39,7 @@ class Laboratory(ABC):
 
     @classmethod
     def why_unavailable(cls) -> str | None:
-        """Return what this machine lacks to measure the backend, None if it has all."""
+        """Return the missing requirement of the backend on this machine, or None."""
         return None
 
     @abstractmethod
@@ -55,16 +55,16 @@ class Laboratory(ABC):
         """Return the raw driver's side on a store of its own."""
 
     def ancestor_arguments(self) -> Sequence[str]:
-        """Return what stream_framework's process is told of a new, empty store; without one there is none to tell."""
+        """Return the arguments of stream_framework's process for a new, empty store, if the backend has_ancestor."""
         raise NotImplementedError(f"stream_framework does not run on {type(self).__name__}")
 
     @abstractmethod
     def settle(self) -> None:
-        """Bring the stores, which were just filled, to where they would be some time later."""
+        """Do the background work of the stores after they were filled, which would run some time later."""
 
     @abstractmethod
     def close(self) -> None:
-        """Take away what was made."""
+        """Remove the stores."""
 
 
 class MemoryLaboratory(Laboratory):
@@ -90,10 +90,10 @@ class MemoryLaboratory(Laboratory):
         return ("memory",)
 
     def settle(self) -> None:
-        """Time changes nothing."""
+        """Do nothing: the stores have no background work."""
 
     def close(self) -> None:
-        """Nothing outlives its side."""
+        """Do nothing: the stores end with their sides."""
 
 
 class SqliteLaboratory(Laboratory):
@@ -123,14 +123,14 @@ class SqliteLaboratory(Laboratory):
         return Path(self._folder.name) / f"{next(self._numbers)}.db"
 
     def settle(self) -> None:
-        """Time changes nothing."""
+        """Do nothing: the stores have no background work."""
 
     def close(self) -> None:
         self._folder.cleanup()
 
 
 class PostgresqlLaboratory(Laboratory):
-    """Databases on one server, which waits for no disk and shares one processor with this process while it is open."""
+    """Databases on one server, which does not wait for the disk and shares one processor with this process."""
 
     driver = "psycopg"
     aims: ClassVar = {}
@@ -149,7 +149,7 @@ class PostgresqlLaboratory(Laboratory):
         return ProductSide(connect(url), lambda: postgresql_server.database_bytes(url))
 
     def open_raw(self) -> Side:
-        # The driver is an extra: who measures other backends need not have it.
+        # The driver is an extra, which other backends do not need.
         from benchmarks.raw.postgresql import RawPostgresqlSide
 
         return RawPostgresqlSide(self.new_url())
@@ -161,7 +161,7 @@ class PostgresqlLaboratory(Laboratory):
         return url
 
     def settle(self) -> None:
-        """Do what autovacuum would, which may otherwise begin in the middle of a pair."""
+        """Do the work of autovacuum, which may otherwise begin during a pair."""
         for name in self._databases:
             postgresql_server.vacuum(self._server.url(name))
 
@@ -173,8 +173,9 @@ class PostgresqlLaboratory(Laboratory):
 
 
 class RedisLaboratory(Laboratory):
-    """Databases on one server, asked through its socket, which writes nothing to the disk and shares one processor with
-    this process while it is open.
+    """Databases on one server, reached through its socket.
+
+    The server writes nothing to the disk, and shares one processor with this process while it is open.
     """
 
     driver = "redis-py"
@@ -195,7 +196,7 @@ class RedisLaboratory(Laboratory):
         self._server = redis_server.start("--databases", str(_MOST_DATABASES))
 
     def open_product(self) -> Side:
-        # The driver is an extra: who measures other backends need not have it.
+        # The driver is an extra, which other backends do not need.
         from benchmarks.raw.redis import used_bytes
 
         client = self._server.client()
@@ -213,7 +214,7 @@ class RedisLaboratory(Laboratory):
         return f"{self._server.socket_url}?db={next(self._databases)}"
 
     def settle(self) -> None:
-        """Time changes nothing."""
+        """Do nothing: the stores have no background work."""
 
     def close(self) -> None:
         self._server.stop()
@@ -221,7 +222,7 @@ class RedisLaboratory(Laboratory):
 
 
 class CassandraLaboratory(Laboratory):
-    """Keyspaces on one node, which has the machine's processors to itself and this process."""
+    """Keyspaces on one node, which shares all processors of the machine with this process."""
 
     driver = "cassandra-driver"
     has_ancestor = True
@@ -239,7 +240,7 @@ class CassandraLaboratory(Laboratory):
         return ProductSide(connect(self._server.url(keyspace)), lambda: self._server.stored_bytes(keyspace))
 
     def open_raw(self) -> Side:
-        # The driver is an extra: who measures other backends need not have it.
+        # The driver is an extra, which other backends do not need.
         from benchmarks.raw.cassandra import RawCassandraSide
 
         keyspace = self._new_keyspace()
@@ -260,7 +261,7 @@ class CassandraLaboratory(Laboratory):
         return name
 
     def settle(self) -> None:
-        """Write everything to files, which a full memory may otherwise do in the middle of a pair."""
+        """Flush all tables to files, which a full memory may otherwise cause during a pair."""
         self._server.flush()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How many bytes Python objects take."""
+"""The size of Python objects in bytes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ import tracemalloc
 
 
 def traced_bytes() -> int:
-    """Return how many bytes the objects hold that were made since ``tracemalloc`` was started."""
+    """Return the bytes of the living objects that were made since ``tracemalloc`` was started."""
     gc.collect()
     return tracemalloc.get_traced_memory()[0]

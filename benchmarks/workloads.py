@@ -21,8 +21,9 @@ MAX_PER_PAYLOAD = 100
 
 
 def new_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
-    """Make activities in the order of their times, a few milliseconds apart, as a review system makes them; half of
-    them carry some context.
+    """Make activities in the order of their times, a few milliseconds apart, as a review system makes them.
+
+    Half of them have an extra context.
     """
     choose = random.Random(seed)
     time = _START
@@ -61,7 +62,7 @@ def payload_of(activity: Activity) -> bytes:
 
 
 def new_ids(amount: int, seed: int = 2) -> list[int]:
-    """Make ids in ascending order, one a millisecond, with a random tail; all older than every activity."""
+    """Make ids in ascending order, one a millisecond, with random last bits. All are older than every activity."""
     choose = random.Random(seed)
     first = first_id_at(_START - timedelta(milliseconds=amount))
     return [first + (number << 80) | choose.getrandbits(_TAIL_BITS) for number in range(amount)]

@@ -1,4 +1,4 @@
-"""The environment that stream_framework is installed into."""
+"""The virtual environment of stream_framework."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from benchmarks.postgresql_server import import_of_tests
 
 VERSION = "1.4.0"
-# It was written for these; with a newer redis or hiredis its Redis backend fails at the first call.
+# The versions that it was written for. With a newer redis or hiredis, its Redis backend fails at the first call.
 _PACKAGES = (f"stream_framework=={VERSION}", "redis==2.10.6", "hiredis<3", "cassandra-driver==3.30.1")
 
 
 class AncestorUnavailable(Exception):
-    """stream_framework could not be installed; the message says what failed."""
+    """The installation of stream_framework failed. The message has the cause."""
 
 
 def python() -> Path:
-    """Return the Python of an environment that holds stream_framework, made in the user's cache at first use."""
+    """Return the Python of an environment with stream_framework. The first call creates it in the user's cache."""
     name = f"stream_framework-{VERSION}-cassandra-python{sys.version_info[0]}.{sys.version_info[1]}"
     folder: Path = import_of_tests("caches").filled_folder(name, _make)
     return folder / "bin" / "python"

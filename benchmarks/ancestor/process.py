@@ -1,4 +1,4 @@
-"""The process that stream_framework runs in."""
+"""The process of stream_framework."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROGRAM = Path(__file__).with_name("program.py")
 
 
 class AncestorProcess:
-    """One process, with one scenario's timelines in a store that ``arguments`` name. A context manager."""
+    """A process with one scenario's timelines, in the store that ``arguments`` name, as a context manager."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._process = subprocess.Popen(
@@ -38,13 +38,13 @@ class AncestorProcess:
         self._process.communicate()
 
     def fill(self, scenario: Scenario) -> None:
-        """Bring the process into a scenario's state."""
+        """Build a scenario's state in the process."""
         recorder = Recorder()
         scenario.fill(recorder)
         self.make_calls(recorder.calls)
 
     def make_calls(self, calls: Sequence[tuple[Any, ...]]) -> tuple[float, Any]:
-        """Make calls of a side; return the seconds that they took, and the last one's result."""
+        """Make calls of a side. Return the seconds that they took, and the result of the last one."""
         named = [tuple(self._numbered(argument) for argument in call) for call in calls]
         answer = self._ask({"calls": named})
         return answer["seconds"], answer["last"]
@@ -61,7 +61,7 @@ class AncestorProcess:
         """Return an activity's fields with small numbers for its names, and give the activity the next number."""
         number = self._numbers[activity.serialization_id] = len(self._numbers)
         actor, target = (self._name(name) for name in (activity.actor, activity.target))
-        # The object's number goes into the id, where it tells activities of one millisecond apart.
+        # The object's number is a part of the id, and makes the ids of one millisecond different.
         return [actor, activity.verb, number, target, microseconds_of(activity.time), activity.extra_context]
 
     def _name(self, name: object) -> int:
@@ -80,7 +80,7 @@ class AncestorProcess:
 
 
 class AncestorRunner(Runner):
-    """Runs an operation's calls in the process."""
+    """Runner of an operation's calls in the process."""
 
     def __init__(self, operation: Operation, process: AncestorProcess) -> None:
         self._operation = operation

@@ -1,14 +1,14 @@
-"""Runs in stream_framework's own environment, so it imports nothing of feedstore.
+"""Program for stream_framework's own environment, so it imports nothing of feedstore.
 
 Its arguments are ``memory``, or ``redis``, the path of a server's socket and the number of a database, or
 ``cassandra``, a node's host and port, and an empty keyspace.
 
-Reads a line of JSON and answers with one, until its input ends:
+It reads a line of JSON and answers with another, until its input ends:
 
 - ``{"activities": [[actor, verb, object, target, microseconds, extra_context], …]}`` makes activities, which later
-  calls name by their place among all that were made; the answer is ``{}``.
-- ``{"calls": [[method, argument, …], …]}`` makes calls of :class:`Calls`; the answer is ``{"seconds": …}``, which they
-  took together, and ``"last"``: what the last returned, as ids or a number.
+  calls name by their number; the answer is ``{}``.
+- ``{"calls": [[method, argument, …], …]}`` makes calls of :class:`Calls`; the answer is ``{"seconds": …}``, their time
+  together, and ``"last"``: the result of the last call, as ids or a number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A side that does nothing but write down what it is asked for."""
+"""A side that only records its calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feedstore import Activity, ActivityRef
 
 
 class Recorder(Side):
-    """Keeps each call as its method's name and arguments; what it returns means nothing."""
+    """Recorder of each call's method name and arguments. The results have no meaning."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
@@ -65,4 +65,4 @@ class Recorder(Side):
         raise NotImplementedError("the process is not asked for its memory")
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing: the recorder opened no store."""

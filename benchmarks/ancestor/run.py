@@ -1,4 +1,4 @@
-"""The product beside stream_framework on the same kind of store."""
+"""The comparison of the product with stream_framework on the same kind of store."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from benchmarks.side import Side
 from benchmarks.table import Laboratory
 
 DRIVER = f"stream_framework {VERSION}"
-# It looks through the whole timeline for each entry that it adds: to fill one of 10**5 takes it minutes.
+# It searches the whole timeline for each entry that it adds, so filling a timeline of 10**5 takes minutes.
 _LARGEST = 10_000
 _LEFT_OUT = ("walk", "publish_", "add_many_", "newest_25_")
-# On Cassandra it makes two requests for each timeline, one after the other: to fill a thousand takes it minutes. And it
-# has no storage of activities there.
+# On Cassandra it makes two sequential requests for each timeline, so filling a thousand takes minutes. It also
+# has no storage of activities on Cassandra.
 _MOST_TIMELINES = {"cassandra": 50}
 _HAS_NO_ACTIVITIES = ("cassandra",)
 
@@ -52,9 +52,9 @@ def _measure(operation: Operation, product: Side, ancestor: AncestorProcess, eff
     comparison, calls = compare(operation, SideRunner(operation, product), theirs, effort)
     outcome = operation.outcome(product, calls)
     if isinstance(operation, FanOut) and product.fan_out_excess:
-        # Its own trim drops there what was written before a moment, not what is older than an entry.
+        # Its own trim on Cassandra drops entries by their write time, not by their ids.
         return comparison
-    # Its ids are others, but there must be as many.
+    # Its ids are different, but their number must be equal.
     for key, ids in outcome.items() if isinstance(outcome, dict) else ():
         length = ancestor.make_calls([("count", key)])[1]
         if length != len(ids):
@@ -69,7 +69,7 @@ def _has(backend: str, operation: Operation) -> bool:
 
 
 def _bounded(scale: Scale, most_timelines: int | None) -> Scale:
-    """Return the scale with what takes stream_framework minutes left out."""
+    """Return the scale without the sizes that take stream_framework minutes."""
     scale = replace(scale, sizes=tuple(size for size in scale.sizes if size <= _LARGEST))
     if most_timelines is None:
         return scale

@@ -1,1 +1,1 @@
-"""How many live streams one process holds, how fast news reaches them, and how fast what was missed is sent again."""
+"""Live streams: their cost in one process, the delay of new entries, and the replay of missed entries."""

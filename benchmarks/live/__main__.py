@@ -14,18 +14,20 @@ _HEARTBEAT_SECONDS = 15.0
 _FILES_BESIDE_STREAMS = 200
 _PRODUCT, _COLLECTING_LESS = "feedstore", "feedstore, collecting less often"
 _ANCESTORS = ("eric-sse, delay 0", "eric-sse, delay 1 s")
-# Each of its streams looks into its queue as often as the processor lets it: ten thousand take minutes to be opened.
+# Each of its streams polls its queue without a pause, so opening ten thousand takes minutes.
 _BUSY = _ANCESTORS[0]
 IDLE_SIDES = tuple(side for side in SIDES if side != _COLLECTING_LESS)
-"""Whose streams are held without anything happening, where there is nothing to collect."""
+"""The sides whose idle streams are measured."""
 _PARTS = ("idle", "fan_out", "replay")
 
 
 def main() -> int:
-    """Measure what the arguments ask for, and print it."""
+    """Run the measurements of the arguments, and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.live", description=__doc__)
     parser.add_argument("--connections", type=int, default=10_000, help="idle streams (default: %(default)s)")
-    parser.add_argument("--clients", type=int, default=1_000, help="streams that are told (default: %(default)s)")
+    parser.add_argument(
+        "--clients", type=int, default=1_000, help="streams that receive entries (default: %(default)s)"
+    )
     parser.add_argument("--missed", type=int, default=1_000, help="entries sent again (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=20, help="how often each is measured (default: %(default)s)")
     parser.add_argument("--part", choices=_PARTS, action="append", help="this alone; again for more")
@@ -60,7 +62,7 @@ def _print_idle(connections: int) -> None:
 def _print_fan_out(clients: int, rounds: int) -> None:
     for one_timeline in (True, False):
         what = "one timeline" if one_timeline else "a timeline each"
-        # A channel of the ancestor's sends everybody the same: it has no timelines to tell apart.
+        # A channel of the ancestor sends the same events to all listeners: it has no timelines.
         for side in (_PRODUCT, *(_ANCESTORS if one_timeline else (_COLLECTING_LESS,))):
             found = run(side, partial(fan_out, clients_count=clients, rounds=rounds, one_timeline=one_timeline))
             _print_delays(f"one entry to {clients} clients of {what}", side, found)

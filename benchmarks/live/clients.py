@@ -1,4 +1,4 @@
-"""Many clients in one process, which note when something reaches them."""
+"""Many clients in one process, which record the delays of events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = 120
 
 
 class Client(asyncio.Protocol):
-    """One stream. ``events`` counts what has come, ``delays`` says how long each that says when it was sent took."""
+    """One stream. ``events`` is the number of received events, ``delays`` the seconds of those with a send time."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -26,13 +26,13 @@ class Client(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask."""
+        """Send the request."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
+        """Count the events of a chunk."""
         now = time.monotonic()
         count = data.count(b"event: ")
         if count:
@@ -42,7 +42,7 @@ class Client(asyncio.Protocol):
 
 
 async def connect(port: int, paths: Sequence[str], headers: str = "") -> list[Client]:
-    """Open a stream for each path, from several addresses, and return them when each has got its first event."""
+    """Open a stream for each path, from several addresses, and return the streams after each has its first event."""
     clients: list[Client] = []
     for start in range(0, len(paths), _AT_ONCE):
         some = enumerate(paths[start : start + _AT_ONCE], start)
@@ -53,7 +53,7 @@ async def connect(port: int, paths: Sequence[str], headers: str = "") -> list[Cl
 
 async def _connect_one(port: int, path: str, headers: str, number: int) -> Client:
     request = f"GET {path} HTTP/1.1\r\nhost: benchmark\r\n{headers}\r\n".encode()
-    # One address has no more ports than some 28,000.
+    # One address has some 28,000 ports.
     local = (f"127.0.0.{2 + number % _ADDRESSES}", 0)
     _, client = await asyncio.get_running_loop().create_connection(
         lambda: Client(request), "127.0.0.1", port, local_addr=local
@@ -66,12 +66,12 @@ async def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the streams did not get what was sent to them")
+            raise TimeoutError("the streams did not receive all events")
         await asyncio.sleep(0.005)
 
 
 async def fetch(port: int, path: str) -> bytes:
-    """Ask for something, and return the body of the answer."""
+    """Send a request, and return the body of the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: benchmark\r\nconnection: close\r\n\r\n".encode())
     answer = await reader.read()

@@ -1,4 +1,4 @@
-"""What is measured of a side."""
+"""The measurements of a side."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Idle:
-    """What streams cost on which nothing happens: the share of a core, and the memory of each."""
+    """The cost of idle streams: the share of a core, and the memory of each stream."""
 
     connections: int
     share: float
@@ -30,14 +30,14 @@ class Idle:
 
 @dataclass(frozen=True)
 class Delays:
-    """Seconds, of which half and of which 99 in 100 were no longer."""
+    """The median and the 99th percentile of seconds."""
 
     median: float
     p99: float
 
 
 async def idle(port: int, connections: int, seconds: float) -> Idle:
-    """Open streams, one for each of so many timelines, and let nothing happen for so many seconds."""
+    """Open streams, one for each of so many timelines, and leave them idle for so many seconds."""
     before = await _usage(port)
     clients = await connect(port, [f"/events?who={number}" for number in range(connections)])
     await asyncio.sleep(min(2, seconds))
@@ -50,7 +50,7 @@ async def idle(port: int, connections: int, seconds: float) -> Idle:
 
 
 async def fan_out(port: int, clients_count: int, rounds: int, one_timeline: bool) -> Delays:
-    """Send one entry to so many streams, round by round, and note how long it took to reach each."""
+    """Send one entry to so many streams, round by round, and record the delay on each stream."""
     names = [0] * clients_count if one_timeline else range(clients_count)
     clients = await connect(port, [f"/events?who={name}" for name in names])
     last = 1 if one_timeline else clients_count
@@ -58,14 +58,14 @@ async def fan_out(port: int, clients_count: int, rounds: int, one_timeline: bool
         await fetch(port, f"/tell?first=0&last={last}&count=1")
         await until(lambda: all(len(client.delays) >= number for client in clients))  # noqa: B023 # awaited here
         await asyncio.sleep(0.1)
-    # The first round loads what is loaded at first use.
+    # The first round loads the modules that load at their first use.
     delays = sorted(delay for client in clients for delay in client.delays[1:])
     close(clients)
     return Delays(statistics.median(delays), delays[int(len(delays) * 0.99)])
 
 
 async def replay(port: int, missed: int, rounds: int) -> Delays:
-    """Come back to a timeline of which so many entries were missed, and note when the last of them has come."""
+    """Reconnect to a timeline of which so many entries were missed, and record the time of the last of them."""
     await fetch(port, "/tell?first=0&last=1&count=100")
     position = json.loads(await fetch(port, "/timeline?who=0"))["position"]
     await fetch(port, f"/tell?first=0&last=1&count={missed}")
@@ -73,7 +73,7 @@ async def replay(port: int, missed: int, rounds: int) -> Delays:
 
 
 async def waiting(port: int, missed: int, rounds: int) -> Delays:
-    """The ancestor's nearest to :func:`replay`: a stream in whose queue so many messages wait."""
+    """The ancestor's nearest equivalent of :func:`replay`: a stream in whose queue so many messages wait."""
     return await _rounds(port, f"/events?who=0&waiting={missed}", "", missed, rounds)
 
 

@@ -1,4 +1,4 @@
-"""The sides that are measured, each an application for a process of its own."""
+"""The measured sides, each an application for a process of its own."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from feedstore import Activity, connect
 from feedstore.live import LiveTimelines, TimelineEndpoints
 from feedstore.live.event import new_retry_hint
 
-_TEXT = "What a view of the lake, and nobody else was there to see it this morning"
+_TEXT = "A view of the lake, with no other visitor there to see it all this morning!"
 
 
 class Side(ABC):
-    """What serves streams, and is told to send something to all of them."""
+    """A server of streams, which sends entries to them on request."""
 
     @abstractmethod
     def routes(self) -> list[Route]:
-        """Return ``/events``, and what else the side serves."""
+        """Return ``/events`` and the other routes of the side."""
 
     @abstractmethod
     def tell(self, keys: list[str], count: int) -> None:
-        """Send ``count`` entries to the streams of timelines, each with the time at which it was begun."""
+        """Send ``count`` entries to the streams of timelines, each with its start time."""
 
 
 class Product(Side):
@@ -61,7 +61,7 @@ class Product(Side):
 
 
 class ProductOverSseStarlette(Product):
-    """The same, each stream an ``EventSourceResponse`` with a ping of its own: the design that was not kept."""
+    """The same with an ``EventSourceResponse`` and a ping for each stream, a rejected design."""
 
     def __init__(self, heartbeat_seconds: float) -> None:
         super().__init__(heartbeat_seconds=3_600)
@@ -84,7 +84,7 @@ class ProductOverSseStarlette(Product):
 
 
 class Ancestor(Side):
-    """eric-sse: a channel whose streams look into their queues again and again, ``delay`` seconds apart."""
+    """eric-sse: a channel whose streams poll their queues every ``delay`` seconds."""
 
     def __init__(self, heartbeat_seconds: float, delay: float) -> None:
         self._heartbeat_seconds = heartbeat_seconds
@@ -101,7 +101,7 @@ class Ancestor(Side):
     async def _events(self, request: Request) -> Response:
         listener = self._channel.add_listener()
         listener.start()
-        # It keeps no more than a queue for each listener: what one missed is what waits there already.
+        # It keeps only a queue for each listener: the missed messages are those that wait in the queue.
         for number in range(int(request.query_params.get("waiting", 0))):
             self._channel.dispatch(listener.id, Message("activity", json.dumps({"id": number, "text": _TEXT})))
         self._channel.dispatch(listener.id, Message("ready", "{}"))
@@ -109,7 +109,7 @@ class Ancestor(Side):
 
 
 def _collecting_less_often(heartbeat_seconds: float) -> Side:
-    """The product, in a process whose garbage collector waits for 10,000 new objects and not for 700."""
+    """The product, in a process whose garbage collector runs after 10,000 new objects instead of 700."""
     gc.set_threshold(10_000)
     return Product(heartbeat_seconds)
 
@@ -124,7 +124,7 @@ SIDES: dict[str, Callable[[float], Side]] = {
 
 
 def new_application(side: Side) -> Starlette:
-    """Return the application that serves a side, and is told what to send."""
+    """Return the application of a side, with the routes that control it."""
 
     def tell(request: Request) -> Response:
         query = request.query_params
@@ -148,7 +148,7 @@ def main(name: str, heartbeat_seconds: float, port: int) -> None:
 
 
 def allow_many_files() -> int:
-    """Raise the limit of open files as far as it goes, and return it."""
+    """Raise the limit of open files to its maximum, and return it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     return most

@@ -1,4 +1,4 @@
-"""What is measured."""
+"""The measured operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operation is, and what several of them share."""
+"""The base classes of operations and scenarios."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from benchmarks.side import Side
 class Operation(ABC):
     """One row of the table: one call, repeated, on both sides.
 
-    - ``name`` is what ``--operation`` takes, ``title`` what the table shows.
-    - ``unit`` is what the rate counts, ``units`` how many of them one call does.
-    - ``calls`` bounds how many calls there are, None if there is no end of them.
+    Attributes:
+        name: The name for ``--operation``.
+        title: The title in the table.
+        unit: The unit that the rate counts.
+        units: The number of units in one call.
+        calls: The maximum of calls, or None for no limit.
     """
 
     name: str
@@ -26,19 +29,19 @@ class Operation(ABC):
 
     @abstractmethod
     def arguments(self, number: int) -> Any:
-        """Return what call ``number`` is given, the same on both sides; made before the clock starts."""
+        """Return the argument of call ``number``, the same on both sides. It is made before the timing."""
 
     @abstractmethod
     def perform(self, side: Side, arguments: Any) -> Any:
-        """Make one call: all that is timed."""
+        """Make one call. Only this method is timed."""
 
     @abstractmethod
     def outcome(self, side: Side, calls: int) -> Any:
-        """Return what both sides must agree on after the first ``calls`` calls."""
+        """Return a value that must be equal on both sides after the first ``calls`` calls."""
 
 
 class Read(Operation):
-    """An operation that changes nothing: both sides must agree on what its first calls return."""
+    """An operation that changes nothing. The results of its first calls must be equal on both sides."""
 
     unit = "reads"
 
@@ -48,8 +51,10 @@ class Read(Operation):
 
 @dataclass(frozen=True)
 class Scale:
-    """How large the workloads are: to how many timelines of 100 and of 800 entries one call delivers, how many calls a
-    writing operation has at most, and the sizes at which one timeline is measured.
+    """The sizes of the workloads.
+
+    They are the numbers of timelines of 100 and of 800 entries that one call delivers to, the maximum of calls of a
+    writing operation, and the lengths at which one timeline is measured.
     """
 
     short_timelines: int
@@ -59,7 +64,7 @@ class Scale:
 
     @property
     def steady_calls(self) -> int:
-        """How many calls an operation has at most where the store does not grow by it, or by little."""
+        """The maximum of calls of an operation that makes the store grow little or not at all."""
         return 4 * self.calls
 
 
@@ -68,10 +73,10 @@ FULL = Scale(short_timelines=1_000, long_timelines=1_000, calls=160, sizes=(1_00
 
 
 class Scenario(ABC):
-    """A store in some state, and the operations that are measured on it, in their order."""
+    """An initial state of a store, and the operations that are measured on it, in their order."""
 
     operations: Sequence[Operation]
 
     @abstractmethod
     def fill(self, side: Side) -> None:
-        """Bring a new, empty store into the state."""
+        """Build the state in a new, empty store."""

@@ -1,4 +1,4 @@
-"""Adding 500 at a call."""
+"""Bulk adds of 500 activities or entries a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNKS_IN_A_TIMELINE = 20
 
 
 class AddActivities(Operation):
-    """Activities that are new, into the activity storage; serializing them is part of it."""
+    """Adds of new activities to the activity storage. The time includes their serialization."""
 
     name = "activities_add_many"
     title = f"activities, bulk add ({CHUNK} a call)"
@@ -43,7 +43,7 @@ class AddActivities(Operation):
 
 
 class AddToTimeline(Operation):
-    """Activities that are new to a timeline, which starts empty and grows to 10,000; then the next one begins."""
+    """Adds of new entries to a timeline, which grows from 0 to 10,000 entries; then the next timeline begins."""
 
     unit = "entries"
     units = CHUNK
@@ -66,7 +66,7 @@ class AddToTimeline(Operation):
         side.add_many(*arguments)
 
     def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
-        # A repeated chunk must leave no second copy behind.
+        # A repeated chunk must leave no second copy.
         side.add_many(*self.arguments(0))
         return side.ids(sorted({self._key(number) for number in range(calls)}))
 
@@ -81,4 +81,4 @@ class BulkScenario(Scenario):
         self.operations = [AddActivities(scale), AddToTimeline(scale, True), AddToTimeline(scale, False)]
 
     def fill(self, side: Side) -> None:
-        """Leave it empty."""
+        """Leave the store empty."""

@@ -1,4 +1,4 @@
-"""One call that delivers to many timelines."""
+"""Fan-outs: one call that delivers to many timelines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the newest entries of timelines, and walking through them."""
+"""Reads of the newest entries of timelines, and walks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _ReadTimeline(Read):
 
 
 class Newest(_ReadTimeline):
-    """References."""
+    """Reads of references."""
 
     name = "newest_25"
     title = f"newest {LIMIT}, references"
@@ -36,7 +36,7 @@ class Newest(_ReadTimeline):
 
 
 class NewestHydrated(_ReadTimeline):
-    """Activities."""
+    """Reads of hydrated activities."""
 
     name = "newest_25_hydrated"
     title = f"newest {LIMIT}, hydrated"
@@ -46,7 +46,7 @@ class NewestHydrated(_ReadTimeline):
 
 
 class Walk(_ReadTimeline):
-    """All pages of a timeline."""
+    """Walks through all pages of a timeline."""
 
     name = "walk"
     title = f"a walk by pages of {LIMIT} through {_LENGTH}"
@@ -58,7 +58,7 @@ class Walk(_ReadTimeline):
 
 
 class ReadScenario(Scenario):
-    """Timelines of 800 of the 10,000 activities that there are."""
+    """Timelines of 800 out of 10,000 stored activities."""
 
     def __init__(self, scale: Scale) -> None:
         self.operations = [Newest(), NewestHydrated(), Walk()]

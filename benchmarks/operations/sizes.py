@@ -1,4 +1,4 @@
-"""Operations on one timeline as it grows."""
+"""Operations on timelines of different sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _key(size: int) -> str:
 
 
 class _SizedRead(Read):
-    """A read of the timeline of ``size`` entries, at ids that are drawn from all of it."""
+    """A read of the timeline of ``size`` entries, at random ids of its entries."""
 
     what: str
 
@@ -51,7 +51,7 @@ class IndexOf(_SizedRead):
 
 
 class Contains(_SizedRead):
-    """Whether an entry is there: of every two ids one is."""
+    """The test for an id. The timeline holds one of every two ids."""
 
     what = "contains"
 
@@ -64,7 +64,7 @@ class Contains(_SizedRead):
 
 
 class Count(_SizedRead):
-    """How many there are."""
+    """The number of entries."""
 
     what = "count"
 
@@ -73,7 +73,7 @@ class Count(_SizedRead):
 
 
 class NewestOf(_SizedRead):
-    """The top of it."""
+    """The newest entries."""
 
     what = f"newest_{LIMIT}"
 
@@ -82,7 +82,7 @@ class NewestOf(_SizedRead):
 
 
 class AddTo(Operation):
-    """500 new entries at the top of it, which therefore grows by them."""
+    """Adds of 500 new entries at the top of the timeline, which grows."""
 
     unit = "entries"
     units = CHUNK

@@ -1,1 +1,1 @@
-"""Queues beside the raw drivers, and how soon a change is heard of."""
+"""Queues against the raw drivers, and the delay of notifications."""

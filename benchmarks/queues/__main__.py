@@ -66,7 +66,7 @@ def main() -> None:
                 ratio = median(one / other for one, other in rates)
                 product, driver = (median(side) for side in zip(*rates, strict=True))
                 print(f"{name:<12}{step + ' (a second)':<24}{product:>12,.0f}{driver:>12,.0f}{ratio:>8.2f}")
-            print(f"{name:<12}{'announced to told (ms)':<24}{_latency(url) * 1000:>12.2f}")
+            print(f"{name:<12}{'notification (ms)':<24}{_latency(url) * 1000:>12.2f}")
 
 
 def _round(product: Any, raw: RawQueue, messages: int) -> tuple[list[float], list[float]]:
@@ -74,7 +74,7 @@ def _round(product: Any, raw: RawQueue, messages: int) -> tuple[list[float], lis
 
 
 def _rates(queue: Any, messages: int) -> list[float]:
-    """Return how many messages a second are pushed, received and acknowledged."""
+    """Return the rate of messages that are pushed, received and acknowledged."""
     receipts: list[Any] = []
     steps: list[Callable[[], None]] = [
         lambda: [queue.push(_MESSAGE) for _ in range(messages)].clear(),
@@ -90,7 +90,7 @@ def _rates(queue: Any, messages: int) -> list[float]:
 
 
 def _latency(url: str, times: int = 50) -> float:
-    """Return the median of the seconds from the return of an add with its announcement to the callback elsewhere."""
+    """Return the median of the seconds from the return of an add to the callback in another process."""
     told = threading.Event()
     with connect(url) as reader, connect(url) as writer:
         watch = reader.notifier().subscribe(lambda keys: told.set(), recheck_seconds=None)
@@ -99,13 +99,13 @@ def _latency(url: str, times: int = 50) -> float:
         timelines.add("feed:7", 0)
         seconds = []
         for number in range(1, times + 1):
-            # What came of the write before this one is let through first.
+            # The notifications of the write before this one arrive first.
             while told.wait(0.25):
                 told.clear()
             timelines.add("feed:7", number)
             start = time.perf_counter()
             if not told.wait(_WAIT_SECONDS):
-                raise TimeoutError("a change was not told of")
+                raise TimeoutError("no notification of a change arrived")
             seconds.append(time.perf_counter() - start)
     return median(seconds)
 

@@ -1,4 +1,4 @@
-"""A queue by hand on each driver: bounded by nobody, and with no receipt that tells a late consumer from a new one."""
+"""A hand-written queue on each driver, without a bound and without receipts that detect a late consumer."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HIDDEN_SECONDS = 30.0
 
 
 class RawQueue(ABC):
-    """Messages that are pushed, received one by one in their order, hidden for a while, and removed."""
+    """A queue whose messages are pushed, received one by one in their order, hidden for a while, and removed."""
 
     def push(self, message: Any) -> None:
         """Add a message at the end."""
         self.add(msgpack.packb(message))
 
     def receive(self) -> tuple[Any, Any]:
-        """Return what :meth:`ack` takes, and the message."""
+        """Return the argument of :meth:`ack`, and the message."""
         receipt, data = self.take()
         return receipt, msgpack.unpackb(data)
 
@@ -30,11 +30,11 @@ class RawQueue(ABC):
 
     @abstractmethod
     def take(self) -> tuple[Any, bytes]:
-        """Return the oldest bytes that nobody has, with what removes them, and hide them."""
+        """Return the oldest visible message with the values that remove it, and hide the message."""
 
     @abstractmethod
     def ack(self, receipt: Any) -> None:
-        """Remove what was received."""
+        """Remove a received message."""
 
 
 class RawRedisQueue(RawQueue):

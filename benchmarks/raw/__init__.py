@@ -1,1 +1,1 @@
-"""The raw drivers: for each, the fastest way that was found to do the work by hand."""
+"""The raw drivers: for each, the fastest hand-written code that was found."""

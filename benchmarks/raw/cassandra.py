@@ -1,4 +1,4 @@
-"""cassandra-driver by hand."""
+"""The hand-written side with cassandra-driver."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TIMELINES = "CREATE TABLE timelines (key text, id blob, PRIMARY KEY (key, id)) 
 _SAME = """CREATE TABLE same (key text, payload blob, id blob, PRIMARY KEY (key, payload, id))
     WITH CLUSTERING ORDER BY (payload ASC, id DESC)"""
 _ACTIVITIES = "CREATE TABLE activities (slice int, shard int, id blob, data blob, PRIMARY KEY ((slice, shard), id))"
-# Some 35 minutes of ids make a slice, and each slice has four partitions.
+# A slice covers some 35 minutes of ids, in four partitions.
 _SLICE_SHIFT = 101
 _SHARDS = 4
 _ROWS_IN_A_BATCH = 200
-# Of one partition: the server puts them together into one write, which no limit of batches is for.
+# The rows of one partition are one write of the server, which no limit of batches concerns.
 _ROWS_IN_A_PARTITION = 1000
 _AT_ONCE = 4
 _KEYS_A_REQUEST = 25
@@ -38,20 +38,20 @@ _SECONDS = 60
 
 
 class RawCassandraSide(Side):
-    """One connection to a node, prepared statements, values that are bound by hand, unlogged batches, several at once.
+    """One connection to a node, prepared statements, values that are bound by hand, concurrent unlogged batches.
 
     A timeline is a partition of ids, and activities lie in four partitions for each half an hour. Timelines that are
-    fanned out to are trimmed by a range tombstone, as often as the product trims them: whenever twice their length, or
-    half of ``excess``, may have come upon it.
+    fanned out to are trimmed by a range tombstone, as often as the product trims them: after twice their length, or
+    half of ``excess``, in deliveries.
 
     Tried and slower for the same work: a socket that waits to fill its packets, which is the driver's default (a batch
-    of 100 rows takes 45 ms instead of 1); binding by the driver (newest 25 1.3 times the time); single statements (10
-    times and more). Asking the connection itself would take 0.6 of the time for newest 25, and knows neither another
-    node nor a retry.
+    of 100 rows takes 45 ms instead of 1); values that the driver binds (newest 25 1.3 times the time); single
+    statements (10 times and more). Requests on the connection itself would take 0.6 of the time for newest 25, without
+    another node or a retry.
     """
 
     def __init__(self, hosts: Sequence[str], port: int, keyspace: str, excess: int, stored: Callable[[], int]) -> None:
-        # Batches across more than 10 partitions are what the server warns of; the driver logs each answer's warning.
+        # The server warns of batches across more than 10 partitions, and the driver logs each warning.
         logging.getLogger("cassandra.protocol").setLevel(logging.ERROR)
         self._serializer = MsgpackSerializer()
         self._stored = stored
@@ -103,7 +103,7 @@ class RawCassandraSide(Side):
         self._trim_due(keys, len(activities), max_length)
 
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
-        # Not atomic, on either side: no batch of the server's reaches a thousand partitions.
+        # Neither side is atomic here: no batch of the server may have a thousand partitions.
         self._write(chain(self._activity_batches([activity]), self._entry_batches(keys, [activity])))
         self._trim_due(keys, 1, max_length)
 
@@ -154,7 +154,7 @@ class RawCassandraSide(Side):
             known = untrimmed.get(key)
             if known is None or known + added >= most:
                 due.append(key)
-                # They are not all to be trimmed at the same call.
+                # Random first counts spread the trims over the calls.
                 untrimmed[key] = 0 if known is not None else crc32(key.encode()) % most
             else:
                 untrimmed[key] = known + added

@@ -1,4 +1,4 @@
-"""sortedcontainers by hand."""
+"""The hand-written side with sortedcontainers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class RawMemorySide(Side):
     """A ``SortedList`` of ids for each timeline, and a dictionary of serialized activities.
 
     Tried and slower for the same work (CPython 3.11): ``SortedSet`` and ``SortedDict`` (fan-out 1.3 and 1.8 times the
-    time, and more memory), asking ``in`` for each of many ids that are newer than all (bulk add 1.3 times),
-    ``del ids[0]`` for ``ids.pop(0)`` (1.1 times), asking for the newest id before one ``in`` (1.2 times), and building
-    each timeline anew (10 times).
+    time, and more memory), an ``in`` test for each of many ids that are newer than all (bulk add 1.3 times),
+    ``del ids[0]`` for ``ids.pop(0)`` (1.1 times), a read of the newest id before one ``in`` (1.2 times), and building
+    each timeline again (10 times).
     """
 
     def __init__(self) -> None:

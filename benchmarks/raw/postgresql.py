@@ -1,4 +1,4 @@
-"""psycopg 3 by hand."""
+"""The hand-written side with psycopg 3."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RawPostgresqlSide(SqlPayloads, Side):
     Tried and slower for the same work: text parameters (bulk add of activities 3.1 times the time), ``executemany``
     (3.2), one ``INSERT`` of 500 rows of values (1.8), ``COPY`` into a temporary table (1.6), ``key = ANY (…)`` for the
     headers (6 times), dropping the oldest by ``(timeline, id) IN (…)`` (2 to 4 times), a join with the activities (1.5
-    times), the limit as a parameter where activities are read (1.2 times: each call is planned anew), ``uuid`` columns
+    times), the limit as a parameter of reads of activities (1.2 times: each call is planned again), ``uuid`` columns
     (1.1 times, but 0.85 of the space).
     """
 
@@ -125,7 +125,7 @@ class RawPostgresqlSide(SqlPayloads, Side):
         return headers
 
     def _counted(self, headers: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-        """Count, where some ids were there before: each timeline's number, the length it had and the one it has."""
+        """Count after an insert with duplicates. Return each timeline's number, its old length and its new length."""
         count = "SELECT count(*) FROM entry WHERE timeline = %b"
         return [(timeline, before, self._value(count, (timeline,))) for timeline, before in headers]
 

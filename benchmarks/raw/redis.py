@@ -1,4 +1,4 @@
-"""redis-py by hand."""
+"""The hand-written side with redis-py."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class RawRedisSide(Side):
     Tried and slower for the same work: redis-py's commands instead of its connection (newest 25 1.3 to 1.5 times the
     time), a string for each activity (more memory), ``ZCARD`` before a trim, ``ZPOPMIN`` instead of
     ``ZREMRANGEBYRANK``, one script for each timeline (2.4 times), a pipeline without scripts (3 times), numbers instead
-    of texts as the arguments of a script's calls (1.2 times for one id).
+    of strings as the arguments of a script's calls (1.2 times for one id).
     """
 
     def __init__(self, socket: str, database: int) -> None:
@@ -190,6 +190,6 @@ class RawRedisSide(Side):
 
 
 def used_bytes(client: redis.Redis) -> int:
-    """Return how much memory a server has allocated for what it stores."""
+    """Return the memory that a server has allocated for its data."""
     memory = client.info("memory")
     return int(memory["used_memory_dataset"])

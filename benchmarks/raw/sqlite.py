@@ -1,4 +1,4 @@
-"""sqlite3 by hand."""
+"""The hand-written side with sqlite3."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class RawSqliteSide(SqlPayloads, Side):
         return self._execute(_ADD_IDS_TO_MANY, (ids, len(ids) - ID_BYTES, timelines)).rowcount
 
     def _counted(self, headers: list[tuple[int, int]]) -> list[tuple[int, int, int]]:
-        """Count, where some ids were there before: each timeline's number, the length it had and the one it has."""
+        """Count after an insert with duplicates. Return each timeline's number, its old length and its new length."""
         count = "SELECT count(*) FROM entry WHERE timeline = ?"
         return [(timeline, before, *self._execute(count, (timeline,)).fetchone()) for timeline, before in headers]
 
