@@ -20,6 +20,12 @@
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
     ├── ForkedClientError            (RuntimeError) an application's own client is used after a fork
     ├── MissingDriverError           (ImportError)  the backend's driver is not installed; names the extra
+    ├── EventStoreException                         an event store refused a call, or its backend failed
+    │   ├── EventWriteException                     an event could not be saved or deleted
+    │   ├── EventReadException                      events could not be read
+    │   │   └── EventNotFound        (LookupError)  no event has the id
+    │   ├── InvalidEventError        (ValueError)   a field of an event has a value that is not allowed
+    │   └── InvalidSearchError       (ValueError)   an order, bound, flag, pattern, limit or cursor is not allowed
     ├── StoredDataError                             stored bytes cannot be decoded; names the id or key
     ├── SchemaError                                 the backend needs another schema than the database has
     │   ├── MissingSchemaError                      the database has none, and the backend may not create it
@@ -116,6 +122,30 @@ class ForkedClientError(FeedstoreError, RuntimeError):
 
 class MissingDriverError(FeedstoreError, ImportError):
     """The database driver of a backend is not installed; the message names the extra that installs it."""
+
+
+class EventStoreException(FeedstoreError):
+    """An event store refused a call, or its backend failed; the backend's error is the cause of this one."""
+
+
+class EventWriteException(EventStoreException):
+    """An event could not be saved or deleted."""
+
+
+class EventReadException(EventStoreException):
+    """Events could not be read."""
+
+
+class EventNotFound(EventReadException, LookupError):
+    """No event has the id."""
+
+
+class InvalidEventError(EventStoreException, ValueError):
+    """A field of an event has a value that is not allowed."""
+
+
+class InvalidSearchError(EventStoreException, ValueError):
+    """A search has an order, a bound, a flag, a pattern, a limit or a cursor that is not allowed."""
 
 
 class StoredDataError(FeedstoreError):

@@ -1,0 +1,256 @@
+"""The event store over any backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from feedstore.errors import (
+    EventNotFound,
+    EventReadException,
+    EventWriteException,
+    InvalidSearchError,
+    InvalidTypeError,
+    InvalidValueError,
+)
+from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seconds_of
+from feedstore.events.failures import reading, writing
+from feedstore.events.follower import Follower
+from feedstore.events.inventory import Inventory
+from feedstore.events.layout import Stored, body_id_of
+from feedstore.events.query import Query, checked_query
+from feedstore.events.search import CHUNK, Search
+from feedstore.events.store import EventStore
+from feedstore.events.writer import EventWriter, chunks_of
+from feedstore.registry import connect
+from feedstore.shown import shown
+from feedstore.storage.backend import checked_backend
+
+
+class BackendEventStore(EventStore):
+    """An event store in the collection ``events`` of a backend's namespace.
+
+    A read never blocks on a save: until the save commits, it returns the state before. A save that has returned is
+    found by every later read, in any process that shares the store.
+
+    - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 500 events of :meth:`save_many`
+      is one atomic batch.
+    - On Redis Cluster and Cassandra, each event is atomic: the write of its body is the point of commit, and readers
+      ignore index entries without their body. A process that dies during a call leaves such entries until the day is
+      pruned. :meth:`delete` or :meth:`prune` during a save of the same id may remove the event that was just saved.
+
+    Args:
+        backend: The backend, which :meth:`close` leaves open unless ``owns_backend`` is True.
+        owns_backend: Whether :meth:`close` closes the backend too.
+
+    >>> from feedstore import connect
+    >>> from feedstore.events import BackendEventStore, Event
+    >>> store = BackendEventStore(connect("memory://"))
+    >>> store.save(Event("1", "/var/log/syslog", 100.0, ["error"], "out of memory"))
+    >>> store.save(Event("2", "/var/log/syslog", 101.5, ["info"], "recovered"))
+    >>> [event.id for event in store.search(100, flags=["error"])]
+    ['1']
+    """
+
+    def __init__(self, backend: Any, *, owns_backend: bool = False) -> None:
+        self.backend = checked_backend(backend)
+        self._owns_backend = owns_backend
+        self._closed = False
+        self._writer = EventWriter(self.backend)
+        self._inventory = Inventory(self._writer)
+
+    def save(self, event: Event) -> None:
+        """Save an event, replacing that of the same id. Two round trips, and one to notify live searches."""
+        self._save([_checked_event(event)])
+
+    def save_many(self, events: Iterable[Event]) -> int:
+        """Save events and return their number. Costs the round trips of :meth:`save` for each 500."""
+        if isinstance(events, (str, bytes, Event)) or not isinstance(events, Iterable):
+            raise InvalidTypeError(f"events must be an iterable of events, not {shown(events)}")
+        count = 0
+        for given, chunk in chunks_of(map(_checked_event, events)):
+            self._save(chunk)
+            count += given
+        return count
+
+    def _save(self, events: list[Event]) -> None:
+        self._check_open(EventWriteException)
+        with writing():
+            self._writer.save(events)
+
+    def delete(self, event_id: str) -> None:
+        """Delete an event. Four round trips at most.
+
+        Raises:
+            EventNotFound: No event has the id, perhaps because a concurrent call has deleted it.
+        """
+        self._check_open(EventWriteException)
+        with writing():
+            while True:
+                removed = self._writer.remove([self._stored(event_id)])
+                if removed:
+                    return
+
+    def get(self, event_id: str) -> Event:
+        """Return the event of an id. One round trip.
+
+        Raises:
+            EventNotFound: No event has the id.
+        """
+        self._check_open(EventReadException)
+        with reading():
+            return self._stored(event_id).event
+
+    def _stored(self, event_id: str) -> Stored:
+        if not isinstance(event_id, str):
+            raise InvalidTypeError(f"the id of an event must be a str, not {shown(event_id)}")
+        stored = self._writer.bodies.get(body_id_of(event_id))
+        if stored is None:
+            raise EventNotFound(f"no event has the id {shown(event_id)}")
+        return stored
+
+    def search(
+        self,
+        ts_start: TimeLike,
+        ts_end: TimeLike | None = None,
+        flags: Iterable[str] | None = None,
+        match: str | None = None,
+        order: str = "asc",
+        limit: int | None = None,
+        after: str | None = None,
+        *,
+        follow: bool = False,
+    ) -> Iterator[Event]:
+        """Return an iterator over the events of a range of time; see :meth:`EventStore.search`.
+
+        The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes two round trips
+        for each 500 index entries of a day that it reads. With several flags it reads the index of the flag that is
+        the rarest on that day, and two round trips more for each further flag.
+
+        Args:
+            follow: Wait for events that are saved later, and return them as well, in the order of their saves: the
+                iterator is a :class:`Follower`. It needs the order ``"asc"``.
+        """
+        self._check_open(EventReadException)
+        query = checked_query(ts_start, ts_end, flags, match, order, limit, after)
+        search = self._search(query)
+        if not follow:
+            return search
+        if query.descending:
+            raise InvalidSearchError("a live search has the order 'asc'; the newest events come last")
+        with reading():
+            return Follower(self._writer, search, query)
+
+    def _search(self, query: Query) -> Search:
+        return Search(self._writer.index, self._writer.bodies, query)
+
+    def count(
+        self,
+        ts_start: TimeLike = EARLIEST,
+        ts_end: TimeLike | None = None,
+        flags: Iterable[str] | None = None,
+        match: str | None = None,
+    ) -> int:
+        """Return the number of events that a search with these arguments finds.
+
+        With one flag at most and without ``match`` it counts the entries of the indexes, two round trips for each day.
+        Then it may count an entry that a save left over: two first saves of one id in the same moment leave one, and so
+        does a process that dies during a save on Redis Cluster or Cassandra. Otherwise it costs as much as the search.
+        """
+        self._check_open(EventReadException)
+        query = checked_query(ts_start, ts_end, flags, match, "asc", None, None)
+        with reading():
+            if query.pattern is None and len(query.flags) < 2:
+                return self._inventory.count(query)
+            return sum(1 for _ in self._search(query).stored())
+
+    def sources(self) -> list[str]:
+        """Return the sources of the events, sorted. One round trip for each day that holds events.
+
+        A source whose events were all deleted or replaced stays until their day is pruned.
+        """
+        self._check_open(EventReadException)
+        with reading():
+            return self._inventory.sources()
+
+    def flags(self) -> list[str]:
+        """Return the tags of the events, sorted. Two round trips for each tag at least."""
+        self._check_open(EventReadException)
+        with reading():
+            return self._inventory.flags()
+
+    def prune(
+        self, before: TimeLike, flags: Iterable[str] | None = None, keep_flags: Iterable[str] | None = None
+    ) -> int:
+        """Delete the events that are older than ``before``, and return their number.
+
+        Call it again if the store fails. It deletes in chunks of 500 events, each of which costs what a save costs.
+
+        Args:
+            before: The oldest time that is kept.
+            flags: Delete only events that have all of these tags.
+            keep_flags: Keep events that have one of these tags.
+
+        >>> from feedstore import connect
+        >>> from feedstore.events import BackendEventStore, Event
+        >>> store = BackendEventStore(connect("memory://"))
+        >>> store.save_many(Event(str(number), "app", number, ["debug"]) for number in range(10))
+        10
+        >>> store.prune(before=7, flags=["debug"]), store.count()
+        (7, 3)
+        """
+        self._check_open(EventWriteException)
+        end = math.nextafter(_time("before", before), -math.inf)
+        kept = set(checked_tags(() if keep_flags is None else keep_flags))
+        if end < EARLIEST:
+            return 0
+        query = checked_query(EARLIEST, end, flags, None, "asc", None, None)
+        count = 0
+        with writing():
+            found = (each for each in self._search(query).stored() if kept.isdisjoint(each.event.tags))
+            while chunk := list(islice(found, CHUNK)):
+                count += len(self._writer.remove(chunk))
+            self._inventory.tidy(end)
+        return count
+
+    def close(self) -> None:
+        """Close the store, and the backend if the store owns it. A second call does nothing."""
+        self._closed = True
+        if self._owns_backend:
+            self.backend.close()
+
+    def _check_open(self, error: type[EventReadException | EventWriteException]) -> None:
+        if self._closed:
+            raise error("this event store is closed; open another one with connect_events(url)")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.backend!r})"
+
+
+def connect_events(url: str, **options: Any) -> BackendEventStore:
+    """Return the event store in the store at a URL, which closes its backend when it is closed.
+
+    Args:
+        url: The URL of a store, as :func:`feedstore.connect` takes it.
+        options: The options of the backend, such as ``namespace``.
+
+    >>> with connect_events("memory://", namespace="app") as store:
+    ...     store.count()
+    0
+    """
+    return BackendEventStore(connect(url, **options), owns_backend=True)
+
+
+def _checked_event(event: Event) -> Event:
+    if not isinstance(event, Event):
+        raise InvalidTypeError(f"an event store saves events, not {shown(event)} of type {type(event).__name__}")
+    return event
+
+
+def _time(name: str, value: TimeLike) -> float:
+    try:
+        return seconds_of(value)
+    except InvalidValueError as error:
+        raise InvalidSearchError(f"{name}: {error}") from None

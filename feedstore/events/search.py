@@ -1,0 +1,235 @@
+"""Searches: iterators over the stored events of a range of time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from feedstore.events.event import Event
+from feedstore.events.failures import reading
+from feedstore.events.layout import (
+    DAYS,
+    TIME_SHIFT,
+    Entry,
+    Stored,
+    all_key,
+    day_of,
+    first_entry,
+    flag_days_key,
+    flag_key,
+    last_entry,
+)
+from feedstore.events.query import Query, encode_cursor
+from feedstore.ids import id_from_bytes
+from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+
+CHUNK = 500
+MOST_OF_ONE_TIME = 10_000
+"""The number of events of one and the same time that a search sorts in memory. If there are more, the search reads all
+of them again for each so many that it returns."""
+_SMALL_CHUNK = 64
+_MOST_DAYS_WITHOUT_DIRECTORY = 3
+_DAYS_AT_A_TIME = 1000
+
+
+@dataclass
+class SearchStatistics:
+    """The work of a search until now.
+
+    Attributes:
+        days: The number of days whose index was read.
+        flags: The number of days for each flag whose index was read, the rarest of the search's flags on that day. None
+            stands for the index of all events.
+        entries_read: The number of index entries that were read.
+        bodies_read: The number of events that were read.
+        events_returned: The number of events that were returned.
+    """
+
+    days: int = 0
+    flags: dict[str | None, int] = field(default_factory=dict)
+    entries_read: int = 0
+    bodies_read: int = 0
+    events_returned: int = 0
+
+
+class _Source(NamedTuple):
+    """The timelines of a day: the one that is read, and those that must hold each entry too."""
+
+    key: str
+    others: Sequence[str]
+
+
+class Search(Iterator[Event]):
+    """An iterator over the events that a search finds. It reads chunks of bounded size.
+
+    An event that is saved, replaced or deleted during the search may or may not be returned. An event that is moved to
+    another time during the search may be returned at both times.
+
+    Attributes:
+        statistics: The work of the search until now.
+    """
+
+    def __init__(self, index: TimelineStorage[Entry], bodies: ActivityStorage[Stored], query: Query) -> None:
+        self.statistics = SearchStatistics()
+        self._index = index
+        self._bodies = bodies
+        self._query = query
+        self._size = CHUNK
+        if query.limit is not None and query.limit < _SMALL_CHUNK and query.pattern is None:
+            self._size = _SMALL_CHUNK
+        self._last: Event | None = None
+        self._found = self._limited()
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor that continues the search after the last returned event; None before the first."""
+        return None if self._last is None else encode_cursor(self._last, self._query.descending)
+
+    def __next__(self) -> Event:
+        with reading():
+            self._last = next(self._found)
+        return self._last
+
+    def close(self) -> None:
+        """End the search: it returns no further event."""
+        self._found.close()
+
+    def _limited(self) -> Generator[Event]:
+        for each in self.stored():
+            self.statistics.events_returned += 1
+            yield each.event
+            if self.statistics.events_returned == self._query.limit:
+                return
+
+    def stored(self) -> Iterator[Stored]:
+        """Yield the stored events that meet all conditions but the limit, ordered by time and id."""
+        query = self._query
+        start, end = query.start, query.end
+        if query.after is not None:
+            start, end = (start, min(end, query.after[0])) if query.descending else (max(start, query.after[0]), end)
+        if start > end:
+            return
+        bounds = Bounds(first_entry(start), last_entry(end))
+        for day in self._days(day_of(start), day_of(end)):
+            source = self._choose(day)
+            if source is not None:
+                self.statistics.days += 1
+                yield from self._of_day(source, bounds)
+
+    def _days(self, first: int, last: int) -> Iterator[int]:
+        """Yield the days that may hold events, in the order of the search."""
+        if last - first < _MOST_DAYS_WITHOUT_DIRECTORY:
+            yield from sorted(range(first, last + 1), reverse=self._query.descending)
+            return
+        directory, *others = [flag_days_key(flag) for flag in self._query.flags] or [DAYS]
+        bounds = Bounds(first, last)
+        while days := self._entries(directory, bounds, _DAYS_AT_A_TIME):
+            held = {day.serialization_id for day in days}
+            for other in others:
+                held = self._index.contains_many(other, held)
+            yield from sorted(held, reverse=self._query.descending)
+            bounds = bounds.after(days[-1].serialization_id, self._query.descending)
+
+    def _choose(self, day: int) -> _Source | None:
+        """Return the timelines of a day, of which that of the rarest flag is read; None if one of them is empty."""
+        flags = self._query.flags
+        chosen = flags[0] if flags else None
+        if len(flags) > 1:
+            counts = {flag: self._index.count(flag_key(flag, day)) for flag in flags}
+            chosen = min(flags, key=counts.__getitem__)
+            if not counts[chosen]:
+                return None
+        self.statistics.flags[chosen] = self.statistics.flags.get(chosen, 0) + 1
+        if chosen is None:
+            return _Source(all_key(day), ())
+        return _Source(flag_key(chosen, day), [flag_key(flag, day) for flag in flags if flag != chosen])
+
+    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+        """Yield the events of a day within the bounds, ordered by time and id."""
+        descending = self._query.descending
+        group: list[Stored] = []
+        while entries := self._entries(source.key, bounds, self._size):
+            group += self._stored(entries, source.others)
+            if len(entries) < self._size:
+                break
+            # Events of the last time may follow in the next chunk.
+            last = entries[-1].serialization_id
+            bounds = bounds.after(last, descending)
+            time = last >> TIME_SHIFT
+            yield from self._sorted(each for each in group if each.entry >> TIME_SHIFT != time)
+            group = [each for each in group if each.entry >> TIME_SHIFT == time]
+            if len(group) > MOST_OF_ONE_TIME:
+                group.clear()
+                first = time << TIME_SHIFT
+                whole = Bounds(first, first | (1 << TIME_SHIFT) - 1)
+                yield from self._of_one_time(source, whole)
+                bounds = bounds.after(whole.lowest if descending else whole.highest, descending)
+        yield from self._sorted(group)
+
+    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+        """Yield any number of events of one time, ordered by id, and keep a bounded number of them in memory."""
+        descending = self._query.descending
+        choose = heapq.nlargest if descending else heapq.nsmallest
+        last: str | None = None
+
+        def is_after(own_id: str) -> bool:
+            return last is None or (own_id < last if descending else own_id > last)
+
+        while True:
+            found = self._unordered(source, bounds)
+            chosen = choose(MOST_OF_ONE_TIME, (each for each in found if is_after(each.event.id)), key=_own_id)
+            yield from _distinct(chosen)
+            if len(chosen) < MOST_OF_ONE_TIME:
+                return
+            last = chosen[-1].event.id
+
+    def _unordered(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+        """Yield the events within bounds in the order of their entries."""
+        while entries := self._entries(source.key, bounds, self._size):
+            yield from self._stored(entries, source.others)
+            bounds = bounds.after(entries[-1].serialization_id, self._query.descending)
+
+    def _sorted(self, stored: Iterable[Stored]) -> list[Stored]:
+        return _distinct(sorted(stored, key=_place, reverse=self._query.descending))
+
+    def _entries(self, key: str, bounds: Bounds, count: int) -> list[Entry]:
+        """Return the first entries of a timeline within bounds, in the order of the search."""
+        if bounds.is_empty:
+            return []
+        ordering = ("-activity_id",) if self._query.descending else ("activity_id",)
+        within = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
+        entries: list[Entry] = self._index.get_slice(key, 0, count, within, ordering)
+        return entries
+
+    def _stored(self, entries: Sequence[Entry], others: Sequence[str]) -> list[Stored]:
+        """Return the events of entries that meet all conditions of the search."""
+        self.statistics.entries_read += len(entries)
+        wanted = {entry.serialization_id: entry.payload for entry in entries}
+        for other in others:
+            held = self._index.contains_many(other, wanted)
+            wanted = {entry: payload for entry, payload in wanted.items() if entry in held}
+        # An entry is that of its body if the times are equal: a body that is saved again keeps its place.
+        places = {(id_from_bytes(payload), entry >> TIME_SHIFT) for entry, payload in wanted.items()}
+        bodies = self._bodies.get_many(dict.fromkeys(body_id for body_id, _ in places))
+        self.statistics.bodies_read += len(bodies)
+        accepts, is_passed = self._query.accepts, self._query.is_passed
+        return [
+            each
+            for each in bodies
+            if (each.body_id, each.entry >> TIME_SHIFT) in places and accepts(each.event) and not is_passed(each.event)
+        ]
+
+
+def _distinct(stored: Iterable[Stored]) -> list[Stored]:
+    """Return stored events without repetitions: a body that is saved during a search may have two entries."""
+    return list({each.body_id: each for each in stored}.values())
+
+
+def _own_id(stored: Stored) -> str:
+    return stored.event.id
+
+
+def _place(stored: Stored) -> tuple[float, str]:
+    return stored.event.timestamp, stored.event.id

@@ -1,0 +1,227 @@
+"""Saving and removing stored events, with all entries of their indexes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
+from feedstore.events.event import Event
+from feedstore.events.layout import (
+    COLLECTION,
+    DAYS,
+    FLAGS,
+    SAVES,
+    Entry,
+    EntryIds,
+    EntrySerializer,
+    EventSerializer,
+    Stored,
+    all_key,
+    body_id_of,
+    day_of,
+    entry_of,
+    flag_days_key,
+    flag_key,
+    named,
+    save_entry,
+    sources_key,
+)
+from feedstore.ids import id_to_bytes
+from feedstore.storage import AtomicScope, Backend, Batch
+
+CHUNK = 500
+"""The number of events that one atomic batch writes at most."""
+MOST_SAVES = 10_000
+"""The number of saves that a live search can fall behind."""
+_STRIPES = 256
+_ATTEMPTS = 1000
+
+
+class EventWriter:
+    """The writes of an event store.
+
+    On a backend whose atomic batches hold any writes, each chunk is one atomic batch. Elsewhere the body of an event is
+    its point of commit: the index entries are written before it, and the entries of the replaced event are removed after
+    it. Readers ignore entries that do not belong to the stored body, so no reader sees a part of a save.
+
+    Replacing and removing change what they have read. Where atomic batches may have preconditions, a stripe of ids has
+    a version in a key-value storage, which these batches require and change.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        abilities = backend.abilities
+        self.backend = backend
+        self.bodies = backend.activity_storage(EventSerializer, name=COLLECTION)
+        self.index = backend.timeline_storage(EntrySerializer, name=COLLECTION)
+        self.notifier = backend.notifier(COLLECTION)
+        self.is_atomic = abilities.atomic_scope == AtomicScope.BACKEND
+        self._is_conditional = self.is_atomic and abilities.conditional_batches
+        self._versions = backend.kv_storage(COLLECTION)
+        self._entry_ids = EntryIds()
+
+    def save(self, events: Sequence[Event]) -> None:
+        """Save up to a chunk of events that have different ids."""
+        try:
+            for _ in range(_ATTEMPTS):
+                if self._try_to_save(events):
+                    self.notifier.publish_stored([SAVES])
+                    return
+        except AtomicityError:
+            # The events together are more work than one atomic batch of this backend may hold.
+            if len(events) == 1:
+                raise
+            middle = len(events) // 2
+            self.save(events[:middle])
+            self.save(events[middle:])
+            return
+        raise _contended()
+
+    def remove(self, stored: Sequence[Stored]) -> list[Stored]:
+        """Remove events that are still stored as they were read, and return those that were."""
+        for _ in range(_ATTEMPTS):
+            versions = self._read_versions([each.body_id for each in stored])
+            current = {each.body_id: each.entry for each in self.bodies.get_many([each.body_id for each in stored])}
+            same = [each for each in stored if current.get(each.body_id) == each.entry]
+            if not same:
+                return []
+            try:
+                counts = self._remove(same, versions)
+            except ConditionFailedError:
+                continue
+            # Another process may have removed a single event between the reading and this removal.
+            return [] if len(same) == 1 and counts == 0 else same
+        raise _contended()
+
+    def _try_to_save(self, events: Sequence[Event]) -> bool:
+        """Save events; return False if another process changed an event that this one replaces."""
+        ids = [body_id_of(event.id) for event in events]
+        replaced = self.bodies.get_many(ids)
+        versions = self._read_versions([each.body_id for each in replaced])
+        if replaced and self._is_conditional:
+            replaced = self.bodies.get_many([each.body_id for each in replaced])
+        take = self._entry_ids.take
+        stored = [
+            Stored(body_id, entry_of(event.timestamp, take()), event)
+            for body_id, event in zip(ids, events, strict=True)
+        ]
+        steps = self._steps_of_save(stored, replaced)
+        try:
+            if self.is_atomic:
+                self._write_together(steps, versions)
+            else:
+                self._write_in_order(steps)
+        except ConditionFailedError:
+            return False
+        return True
+
+    def _steps_of_save(self, stored: list[Stored], replaced: list[Stored]) -> list[Any]:
+        """Return the writes of a save as functions of a batch, in the order that keeps every reader consistent."""
+        entries = _index_entries(stored)
+        gone = _keys_of(replaced)
+        saved = save_entry(each.body_id for each in stored)
+
+        def clean(batch: Batch) -> None:
+            for key, ids in gone.items():
+                self.index.remove_many(key, ids, batch_interface=batch)
+            self.index.add_to_many([SAVES], [saved], max_length=MOST_SAVES, batch_interface=batch)
+
+        return [
+            lambda batch: self.index.add_to_each(entries, batch_interface=batch),
+            lambda batch: self.bodies.add_many(stored, batch_interface=batch),
+            clean,
+        ]
+
+    def _remove(self, stored: Sequence[Stored], versions: dict[str, bytes | None]) -> int | None:
+        """Remove bodies and then their entries; return how many bodies were there, None without exact counts."""
+        gone = _keys_of(stored)
+
+        def clean(batch: Batch) -> None:
+            for key, ids in gone.items():
+                self.index.remove_many(key, ids, batch_interface=batch)
+
+        steps = [lambda batch: self.bodies.remove_many([each.body_id for each in stored], batch_interface=batch), clean]
+        if self.is_atomic:
+            return self._write_together(steps, versions)
+        return self._write_in_order(steps)
+
+    def _write_together(self, steps: list[Any], versions: dict[str, bytes | None]) -> Any:
+        """Write all steps in one atomic batch, and return the result of the first write."""
+        with self.backend.batch(atomic=True) as batch:
+            for key, version in versions.items():
+                if version is None:
+                    self._versions.insert(key, _next_version(version), batch_interface=batch)
+                else:
+                    self._versions.replace(key, version, _next_version(version), batch_interface=batch)
+            for step in steps:
+                step(batch)
+        return batch.results[len(versions)]
+
+    def _write_in_order(self, steps: list[Any]) -> Any:
+        """Write each step in a batch of its own, and return the result of the first write."""
+        results = []
+        for step in steps:
+            with self.backend.batch() as batch:
+                step(batch)
+            results += batch.results
+        return results[0]
+
+    def _read_versions(self, body_ids: Iterable[int]) -> dict[str, bytes | None]:
+        """Return the versions of the stripes of ids, None for those that have none; nothing without preconditions."""
+        if not self._is_conditional:
+            return {}
+        keys = sorted({f"version:{body_id % _STRIPES:02x}" for body_id in body_ids})
+        found = self._versions.fetch_many(keys) if keys else {}
+        return {key: found.get(key) for key in keys}
+
+
+def _index_entries(stored: Iterable[Stored]) -> dict[str, list[Entry]]:
+    """Return the entries of all indexes for stored events, by the key of the timeline."""
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    names: dict[str, dict[str, Entry]] = defaultdict(dict)
+    days: dict[str, dict[int, Entry]] = defaultdict(dict)
+    for body_id, entry, event in stored:
+        day = day_of(event.timestamp)
+        one = Entry(entry, id_to_bytes(body_id))
+        entries[all_key(day)].append(one)
+        days[DAYS][day] = Entry(day, b"")
+        names[sources_key(day)][event.source] = _NO_ENTRY
+        for flag in event.tags:
+            entries[flag_key(flag, day)].append(one)
+            days[flag_days_key(flag)][day] = Entry(day, b"")
+            names[FLAGS][flag] = _NO_ENTRY
+    entries.update((key, list(found.values())) for key, found in days.items())
+    entries.update((key, list(map(named, found))) for key, found in names.items())
+    return entries
+
+
+_NO_ENTRY = Entry(0, b"")
+
+
+def _keys_of(stored: Iterable[Stored]) -> dict[str, list[int]]:
+    """Return the ids of the entries of stored events, by the key of the timeline."""
+    keys: dict[str, list[int]] = defaultdict(list)
+    for _, entry, event in stored:
+        day = day_of(event.timestamp)
+        keys[all_key(day)].append(entry)
+        for flag in event.tags:
+            keys[flag_key(flag, day)].append(entry)
+    return keys
+
+
+def _next_version(version: bytes | None) -> bytes:
+    return (int.from_bytes(version or b"", "big") + 1).to_bytes(8, "big")
+
+
+def _contended() -> StorageTimeoutError:
+    return StorageTimeoutError(f"other processes changed the same events {_ATTEMPTS} times during the write; try again")
+
+
+def chunks_of(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
+    """Yield ``(number, events)`` of up to :data:`CHUNK` events; of events with one id in a chunk, the last is kept."""
+    iterator = iter(events)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        yield len(chunk), list({event.id: event for event in chunk}.values())
