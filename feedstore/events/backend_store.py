@@ -19,9 +19,9 @@ from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seco
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
-from feedstore.events.layout import Stored, body_id_of
+from feedstore.events.layout import CHUNK, StoredEvent, body_id_of
 from feedstore.events.query import Query, checked_query
-from feedstore.events.search import CHUNK, Search
+from feedstore.events.search import Search
 from feedstore.events.store import EventStore
 from feedstore.events.writer import EventWriter, chunks_of
 from feedstore.registry import connect
@@ -35,8 +35,8 @@ class BackendEventStore(EventStore):
     A read never blocks on a save: until the save commits, it returns the state before. A save that has returned is
     found by every later read, in any process that shares the store.
 
-    - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 500 events of :meth:`save_many`
-      is one atomic batch.
+    - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 500 events of
+      :meth:`save_many` is one atomic batch.
     - On Redis Cluster and Cassandra, each event is atomic: the write of its body is the point of commit, and readers
       ignore index entries without their body. A process that dies during a call leaves such entries until the day is
       pruned. :meth:`delete` or :meth:`prune` during a save of the same id may remove the event that was just saved.
@@ -103,7 +103,7 @@ class BackendEventStore(EventStore):
         with reading():
             return self._stored(event_id).event
 
-    def _stored(self, event_id: str) -> Stored:
+    def _stored(self, event_id: str) -> StoredEvent:
         if not isinstance(event_id, str):
             raise InvalidTypeError(f"the id of an event must be a str, not {shown(event_id)}")
         stored = self._writer.bodies.get(body_id_of(event_id))
@@ -186,7 +186,7 @@ class BackendEventStore(EventStore):
     ) -> int:
         """Delete the events that are older than ``before``, and return their number.
 
-        Call it again if the store fails. It deletes in chunks of 500 events, each of which costs what a save costs.
+        Call it again if the store fails. It deletes in chunks of 500 events, and each chunk costs as much as a save.
 
         Args:
             before: The oldest time that is kept.

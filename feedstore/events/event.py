@@ -125,8 +125,9 @@ def seconds_of(value: TimeLike) -> float:
         InvalidTypeError: The value is neither a number, a str nor a datetime.
         InvalidEventError: The str is no time, the time has no timezone, or it lies outside the years 1 to 9999.
     """
-    if value.__class__ is float or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return _in_range(float(min(max(value, EARLIEST - 1), LATEST + 1)), value)  # type: ignore[type-var]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # An int may be too large for a float.
+        return _in_range(float(min(max(value, EARLIEST - 1), LATEST + 1)), value)
     if isinstance(value, str):
         return _seconds_of_text(value)
     if isinstance(value, datetime):

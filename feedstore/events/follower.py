@@ -8,9 +8,9 @@ from collections.abc import Generator, Iterable, Iterator
 from feedstore.errors import EventReadException
 from feedstore.events.event import Event
 from feedstore.events.failures import reading
-from feedstore.events.layout import SAVES, TIME_SHIFT, Entry, Stored, body_ids_of
+from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, body_ids_of
 from feedstore.events.query import Query
-from feedstore.events.search import CHUNK, Search, SearchStatistics
+from feedstore.events.search import Search, SearchStatistics
 from feedstore.events.writer import EventWriter
 
 _MARGIN = (5 * 10**9) << TIME_SHIFT
@@ -71,16 +71,14 @@ class Follower(Iterator[Event]):
             self._seen = dict.fromkeys(each.serialization_id for each in self._recent_saves())
 
     def _limited(self) -> Generator[Event]:
-        count = 0
-        for each in self._all():
+        for number, each in enumerate(self._all(), 1):
             if self._closed:
                 return
             yield each.event
-            count += 1
-            if count == self._query.limit:
+            if number == self._query.limit:
                 return
 
-    def _all(self) -> Iterator[Stored]:
+    def _all(self) -> Iterator[StoredEvent]:
         """Yield the stored events that meet the conditions, and then those that are saved."""
         for number, each in enumerate(self._search.stored()):
             if number % CHUNK == 0:
@@ -93,7 +91,7 @@ class Follower(Iterator[Event]):
             self._changed.wait()
             self._changed.clear()
 
-    def _remember(self, stored: Stored) -> None:
+    def _remember(self, stored: StoredEvent) -> None:
         if stored.body_id in self._pending:
             self._pending[stored.body_id] = stored.entry
         if len(self._returned) >= _MOST_REMEMBERED:
@@ -118,7 +116,7 @@ class Follower(Iterator[Event]):
             lowest = self._position - _MARGIN
             self._seen = {one: None for one in self._seen if one >= lowest}
 
-    def _recent_saves(self) -> Iterable[Entry]:
+    def _recent_saves(self) -> Iterable[IndexEntry]:
         """Yield the saves from the margin before the position on."""
         lowest = 0 if self._position is None else max(self._position - _MARGIN, 0)
         while saves := self._index.get_slice(SAVES, 0, CHUNK, {"activity_id__gte": lowest}, ("activity_id",)):
@@ -127,7 +125,7 @@ class Follower(Iterator[Event]):
                 return
             lowest = saves[-1].serialization_id + 1
 
-    def _saved(self) -> Iterator[Stored]:
+    def _saved(self) -> Iterator[StoredEvent]:
         """Yield the collected events that meet the conditions and were not returned before."""
         pending, self._pending = self._pending, {}
         ids = list(pending)

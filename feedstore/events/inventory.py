@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from feedstore.events.layout import (
+    CHUNK,
     DAYS,
     FLAGS,
-    Entry,
+    IndexEntry,
     all_key,
     day_of,
     first_entry,
@@ -17,7 +18,7 @@ from feedstore.events.layout import (
     sources_key,
 )
 from feedstore.events.query import Query
-from feedstore.events.writer import CHUNK, EventWriter
+from feedstore.events.writer import EventWriter
 from feedstore.ids import id_from_bytes
 from feedstore.storage import Filter
 
@@ -63,7 +64,7 @@ class Inventory:
         for entry in self._walk(DAYS if flag is None else flag_days_key(flag), first, last):
             yield entry.serialization_id
 
-    def _walk(self, key: str, first: int = 0, last: int | None = None) -> Iterator[Entry]:
+    def _walk(self, key: str, first: int = 0, last: int | None = None) -> Iterator[IndexEntry]:
         """Yield the entries of a timeline within bounds, lowest first, in chunks."""
         lowest = first
         while True:
@@ -106,7 +107,7 @@ class Inventory:
         self._index.remove(directory, day)
         if self._index.count(key):
             # A save has added an event between the count and the removal.
-            self._index.add(directory, Entry(day, b""))
+            self._index.add(directory, IndexEntry(day, b""))
             return False
         return True
 
@@ -115,8 +116,8 @@ def _key(flag: str | None, day: int) -> str:
     return all_key(day) if flag is None else flag_key(flag, day)
 
 
-def _chunks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    chunk: list[Entry] = []
+def _chunks(entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
+    chunk: list[IndexEntry] = []
     for entry in entries:
         chunk.append(entry)
         if len(chunk) == CHUNK:

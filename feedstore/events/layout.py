@@ -38,20 +38,22 @@ DAYS = "days"
 FLAGS = "flags"
 SAVES = "saves"
 SECONDS_A_DAY = 86_400
+CHUNK = 500
+"""The number of events that one atomic batch writes, and one read of an index returns, at most."""
 
 _FORMAT = 0x41
 _PREFIX = bytes([_FORMAT])
 _EPOCH = date(1970, 1, 1).toordinal()
 TIME_SHIFT = 64
 """The number of the low bits of an entry, which follow its time."""
-_LOWEST = 2**TIME_SHIFT - 1
-_SIGN = 2**63
+_LOWEST: int = 2**TIME_SHIFT - 1
+_SIGN: int = 2**63
 _LONGEST_NAME = 900
 _double = struct.Struct(">d")
 _integer = struct.Struct(">Q")
 
 
-class Stored(NamedTuple):
+class StoredEvent(NamedTuple):
     """A stored event: its body's id, the id of its index entries, and the event."""
 
     body_id: int
@@ -64,14 +66,14 @@ class Stored(NamedTuple):
         return self.body_id
 
 
-class Entry(NamedTuple):
+class IndexEntry(NamedTuple):
     """An entry of an index: its id, and the payload that it carries."""
 
     serialization_id: int
     payload: bytes
 
 
-class EventSerializer(Serializer[Stored]):
+class EventSerializer(Serializer[StoredEvent]):
     """Stores the body of an event.
 
     Format ``0x41``: that byte, then the msgpack array ``[low, id, source, timestamp, tags, content]``, where ``low`` is
@@ -85,7 +87,7 @@ class EventSerializer(Serializer[Stored]):
         packed: bytes = msgpack.packb(fields)
         return _PREFIX + packed
 
-    def loads(self, data: bytes, activity_id: int) -> Stored:
+    def loads(self, data: bytes, activity_id: int) -> StoredEvent:
         """Return the stored event of the bytes."""
         if data[:1] != _PREFIX:
             raise wrong_format(data, _FORMAT, activity_id)
@@ -94,10 +96,10 @@ class EventSerializer(Serializer[Stored]):
             entry = (order_of(timestamp) << TIME_SHIFT) | low
         except (ValueError, TypeError, struct.error) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
-        return Stored(activity_id, entry, Event.restore(own_id, source, timestamp, tags, content))
+        return StoredEvent(activity_id, entry, Event.restore(own_id, source, timestamp, tags, content))
 
 
-class EntrySerializer(Serializer[Entry]):
+class EntrySerializer(Serializer[IndexEntry]):
     """Stores the payload of an index entry as it is."""
 
     def dumps(self, activity: Any) -> bytes:
@@ -105,13 +107,13 @@ class EntrySerializer(Serializer[Entry]):
         payload: bytes = activity.payload
         return payload
 
-    def loads(self, data: bytes, activity_id: int) -> Entry:
+    def loads(self, data: bytes, activity_id: int) -> IndexEntry:
         """Return the entry of a payload."""
-        return Entry(activity_id, data)
+        return IndexEntry(activity_id, data)
 
-    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Entry]:
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[IndexEntry]:
         """Return the entries of payloads."""
-        return list(itertools.starmap(Entry, entries))
+        return list(itertools.starmap(IndexEntry, entries))
 
 
 class EntryIds:
@@ -130,7 +132,8 @@ class EntryIds:
         if self._process != os.getpid():
             self._numbers = itertools.count(secrets.randbits(TIME_SHIFT - 1))
             self._process = os.getpid()
-        return next(self._numbers) & _LOWEST
+        low: int = next(self._numbers) & _LOWEST
+        return low
 
 
 def order_of(seconds: float) -> int:
@@ -139,8 +142,8 @@ def order_of(seconds: float) -> int:
     >>> order_of(-1.5) < order_of(-1.0) < order_of(0.0) < order_of(1e-9) < order_of(1.0)
     True
     """
-    (bits,) = _integer.unpack(_double.pack(seconds))
-    return int(_SIGN | bits if bits < _SIGN else _LOWEST ^ bits)
+    bits: int = _integer.unpack(_double.pack(seconds))[0]
+    return _SIGN | bits if bits < _SIGN else _LOWEST ^ bits
 
 
 def seconds_of_entry(entry: int) -> float:
@@ -199,18 +202,18 @@ def sources_key(day: int) -> str:
     return f"sources:{date.fromordinal(day).isoformat()}"
 
 
-def named(name: str) -> Entry:
+def named(name: str) -> IndexEntry:
     """Return the entry that holds the name of a flag or a source."""
-    return Entry(body_id_of(name), name.encode())
+    return IndexEntry(body_id_of(name), name.encode())
 
 
-def save_entry(body_ids: Iterable[int]) -> Entry:
+def save_entry(body_ids: Iterable[int]) -> IndexEntry:
     """Return the entry of one save: its id is the time of the save, and its payload the ids of the bodies."""
     now = min(time.time_ns(), MAX_ID >> TIME_SHIFT)
-    return Entry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, body_ids)))
+    return IndexEntry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, body_ids)))
 
 
-def body_ids_of(save: Entry) -> list[int]:
+def body_ids_of(save: IndexEntry) -> list[int]:
     """Return the ids of the bodies of one save."""
     payload = save.payload
     return [int.from_bytes(payload[at : at + ID_BYTES], "big") for at in range(0, len(payload), ID_BYTES)]

@@ -24,10 +24,10 @@ class Pattern(Protocol):
     """A compiled regular expression."""
 
     def search(self, text: str) -> object | None:
-        """Return a match anywhere in a text, or None."""
+        """Return a match anywhere in a str, or None."""
 
     def match(self, text: str) -> object | None:
-        """Return a match at the start of a text, or None."""
+        """Return a match at the start of a str, or None."""
 
 
 def compile_pattern(pattern: str) -> Pattern:

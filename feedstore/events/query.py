@@ -96,7 +96,7 @@ def _checked_flags(flags: Iterable[str] | None) -> tuple[str, ...]:
         raise InvalidSearchError(f"flags: {error}") from None
 
 
-def encode_cursor(event: Event, descending: bool) -> str:
+def search_cursor(event: Event, descending: bool) -> str:
     """Return the cursor that continues a search after an event."""
     order = "desc" if descending else "asc"
     body = json.dumps([_VERSION, order, event.timestamp, event.id], ensure_ascii=False).encode()

@@ -10,10 +10,11 @@ from typing import NamedTuple
 from feedstore.events.event import Event
 from feedstore.events.failures import reading
 from feedstore.events.layout import (
+    CHUNK,
     DAYS,
     TIME_SHIFT,
-    Entry,
-    Stored,
+    IndexEntry,
+    StoredEvent,
     all_key,
     day_of,
     first_entry,
@@ -21,11 +22,10 @@ from feedstore.events.layout import (
     flag_key,
     last_entry,
 )
-from feedstore.events.query import Query, encode_cursor
+from feedstore.events.query import Query, search_cursor
 from feedstore.ids import id_from_bytes
-from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage import ActivityStorage, Bounds, Filter, TimelineStorage
 
-CHUNK = 500
 MOST_OF_ONE_TIME = 10_000
 """The number of events of one and the same time that a search sorts in memory. If there are more, the search reads all
 of them again for each so many that it returns."""
@@ -71,7 +71,7 @@ class Search(Iterator[Event]):
         statistics: The work of the search until now.
     """
 
-    def __init__(self, index: TimelineStorage[Entry], bodies: ActivityStorage[Stored], query: Query) -> None:
+    def __init__(self, index: TimelineStorage[IndexEntry], bodies: ActivityStorage[StoredEvent], query: Query) -> None:
         self.statistics = SearchStatistics()
         self._index = index
         self._bodies = bodies
@@ -85,7 +85,7 @@ class Search(Iterator[Event]):
     @property
     def cursor(self) -> str | None:
         """The cursor that continues the search after the last returned event; None before the first."""
-        return None if self._last is None else encode_cursor(self._last, self._query.descending)
+        return None if self._last is None else search_cursor(self._last, self._query.descending)
 
     def __next__(self) -> Event:
         with reading():
@@ -103,7 +103,7 @@ class Search(Iterator[Event]):
             if self.statistics.events_returned == self._query.limit:
                 return
 
-    def stored(self) -> Iterator[Stored]:
+    def stored(self) -> Iterator[StoredEvent]:
         """Yield the stored events that meet all conditions but the limit, ordered by time and id."""
         query = self._query
         start, end = query.start, query.end
@@ -146,10 +146,10 @@ class Search(Iterator[Event]):
             return _Source(all_key(day), ())
         return _Source(flag_key(chosen, day), [flag_key(flag, day) for flag in flags if flag != chosen])
 
-    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield the events of a day within the bounds, ordered by time and id."""
         descending = self._query.descending
-        group: list[Stored] = []
+        group: list[StoredEvent] = []
         while entries := self._entries(source.key, bounds, self._size):
             group += self._stored(entries, source.others)
             if len(entries) < self._size:
@@ -168,7 +168,7 @@ class Search(Iterator[Event]):
                 bounds = bounds.after(whole.lowest if descending else whole.highest, descending)
         yield from self._sorted(group)
 
-    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield any number of events of one time, ordered by id, and keep a bounded number of them in memory."""
         descending = self._query.descending
         choose = heapq.nlargest if descending else heapq.nsmallest
@@ -185,25 +185,24 @@ class Search(Iterator[Event]):
                 return
             last = chosen[-1].event.id
 
-    def _unordered(self, source: _Source, bounds: Bounds) -> Iterator[Stored]:
+    def _unordered(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield the events within bounds in the order of their entries."""
         while entries := self._entries(source.key, bounds, self._size):
             yield from self._stored(entries, source.others)
             bounds = bounds.after(entries[-1].serialization_id, self._query.descending)
 
-    def _sorted(self, stored: Iterable[Stored]) -> list[Stored]:
+    def _sorted(self, stored: Iterable[StoredEvent]) -> list[StoredEvent]:
         return _distinct(sorted(stored, key=_place, reverse=self._query.descending))
 
-    def _entries(self, key: str, bounds: Bounds, count: int) -> list[Entry]:
+    def _entries(self, key: str, bounds: Bounds, count: int) -> list[IndexEntry]:
         """Return the first entries of a timeline within bounds, in the order of the search."""
         if bounds.is_empty:
             return []
         ordering = ("-activity_id",) if self._query.descending else ("activity_id",)
-        within = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
-        entries: list[Entry] = self._index.get_slice(key, 0, count, within, ordering)
-        return entries
+        within: Filter = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
+        return self._index.get_slice(key, 0, count, within, ordering)
 
-    def _stored(self, entries: Sequence[Entry], others: Sequence[str]) -> list[Stored]:
+    def _stored(self, entries: Sequence[IndexEntry], others: Sequence[str]) -> list[StoredEvent]:
         """Return the events of entries that meet all conditions of the search."""
         self.statistics.entries_read += len(entries)
         wanted = {entry.serialization_id: entry.payload for entry in entries}
@@ -222,14 +221,14 @@ class Search(Iterator[Event]):
         ]
 
 
-def _distinct(stored: Iterable[Stored]) -> list[Stored]:
+def _distinct(stored: Iterable[StoredEvent]) -> list[StoredEvent]:
     """Return stored events without repetitions: a body that is saved during a search may have two entries."""
     return list({each.body_id: each for each in stored}.values())
 
 
-def _own_id(stored: Stored) -> str:
+def _own_id(stored: StoredEvent) -> str:
     return stored.event.id
 
 
-def _place(stored: Stored) -> tuple[float, str]:
+def _place(stored: StoredEvent) -> tuple[float, str]:
     return stored.event.timestamp, stored.event.id

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
 from feedstore.events.event import Event
 from feedstore.events.layout import (
+    CHUNK,
     COLLECTION,
     DAYS,
     FLAGS,
     SAVES,
-    Entry,
     EntryIds,
     EntrySerializer,
     EventSerializer,
-    Stored,
+    IndexEntry,
+    StoredEvent,
     all_key,
     body_id_of,
     day_of,
@@ -33,22 +32,21 @@ from feedstore.events.layout import (
 from feedstore.ids import id_to_bytes
 from feedstore.storage import AtomicScope, Backend, Batch
 
-CHUNK = 500
-"""The number of events that one atomic batch writes at most."""
 MOST_SAVES = 10_000
-"""The number of saves that a live search can fall behind."""
+"""The number of saves that a live search may have to read in one step."""
 _STRIPES = 256
 _ATTEMPTS = 1000
+_Step = Callable[[Batch], object]
 
 
 class EventWriter:
     """The writes of an event store.
 
     On a backend whose atomic batches hold any writes, each chunk is one atomic batch. Elsewhere the body of an event is
-    its point of commit: the index entries are written before it, and the entries of the replaced event are removed after
-    it. Readers ignore entries that do not belong to the stored body, so no reader sees a part of a save.
+    its point of commit: the index entries are written before it, and the entries of the replaced event are removed
+    after it. Readers ignore entries that do not belong to the stored body, so no reader sees a part of a save.
 
-    Replacing and removing change what they have read. Where atomic batches may have preconditions, a stripe of ids has
+    Replacing and removing depend on an earlier read. Where atomic batches may have preconditions, a stripe of ids has
     a version in a key-value storage, which these batches require and change.
     """
 
@@ -80,7 +78,7 @@ class EventWriter:
             return
         raise _contended()
 
-    def remove(self, stored: Sequence[Stored]) -> list[Stored]:
+    def remove(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Remove events that are still stored as they were read, and return those that were."""
         for _ in range(_ATTEMPTS):
             versions = self._read_versions([each.body_id for each in stored])
@@ -105,7 +103,7 @@ class EventWriter:
             replaced = self.bodies.get_many([each.body_id for each in replaced])
         take = self._entry_ids.take
         stored = [
-            Stored(body_id, entry_of(event.timestamp, take()), event)
+            StoredEvent(body_id, entry_of(event.timestamp, take()), event)
             for body_id, event in zip(ids, events, strict=True)
         ]
         steps = self._steps_of_save(stored, replaced)
@@ -118,7 +116,7 @@ class EventWriter:
             return False
         return True
 
-    def _steps_of_save(self, stored: list[Stored], replaced: list[Stored]) -> list[Any]:
+    def _steps_of_save(self, stored: list[StoredEvent], replaced: list[StoredEvent]) -> list[_Step]:
         """Return the writes of a save as functions of a batch, in the order that keeps every reader consistent."""
         entries = _index_entries(stored)
         gone = _keys_of(replaced)
@@ -135,7 +133,7 @@ class EventWriter:
             clean,
         ]
 
-    def _remove(self, stored: Sequence[Stored], versions: dict[str, bytes | None]) -> int | None:
+    def _remove(self, stored: Sequence[StoredEvent], versions: dict[str, bytes | None]) -> int | None:
         """Remove bodies and then their entries; return how many bodies were there, None without exact counts."""
         gone = _keys_of(stored)
 
@@ -148,7 +146,7 @@ class EventWriter:
             return self._write_together(steps, versions)
         return self._write_in_order(steps)
 
-    def _write_together(self, steps: list[Any], versions: dict[str, bytes | None]) -> Any:
+    def _write_together(self, steps: Sequence[_Step], versions: dict[str, bytes | None]) -> int | None:
         """Write all steps in one atomic batch, and return the result of the first write."""
         with self.backend.batch(atomic=True) as batch:
             for key, version in versions.items():
@@ -158,11 +156,12 @@ class EventWriter:
                     self._versions.replace(key, version, _next_version(version), batch_interface=batch)
             for step in steps:
                 step(batch)
-        return batch.results[len(versions)]
+        first: int | None = batch.results[len(versions)]
+        return first
 
-    def _write_in_order(self, steps: list[Any]) -> Any:
+    def _write_in_order(self, steps: Sequence[_Step]) -> int | None:
         """Write each step in a batch of its own, and return the result of the first write."""
-        results = []
+        results: list[int | None] = []
         for step in steps:
             with self.backend.batch() as batch:
                 step(batch)
@@ -178,30 +177,30 @@ class EventWriter:
         return {key: found.get(key) for key in keys}
 
 
-def _index_entries(stored: Iterable[Stored]) -> dict[str, list[Entry]]:
+def _index_entries(stored: Iterable[StoredEvent]) -> dict[str, list[IndexEntry]]:
     """Return the entries of all indexes for stored events, by the key of the timeline."""
-    entries: dict[str, list[Entry]] = defaultdict(list)
-    names: dict[str, dict[str, Entry]] = defaultdict(dict)
-    days: dict[str, dict[int, Entry]] = defaultdict(dict)
+    entries: dict[str, list[IndexEntry]] = defaultdict(list)
+    names: dict[str, dict[str, IndexEntry]] = defaultdict(dict)
+    days: dict[str, dict[int, IndexEntry]] = defaultdict(dict)
     for body_id, entry, event in stored:
         day = day_of(event.timestamp)
-        one = Entry(entry, id_to_bytes(body_id))
+        one = IndexEntry(entry, id_to_bytes(body_id))
         entries[all_key(day)].append(one)
-        days[DAYS][day] = Entry(day, b"")
+        days[DAYS][day] = IndexEntry(day, b"")
         names[sources_key(day)][event.source] = _NO_ENTRY
         for flag in event.tags:
             entries[flag_key(flag, day)].append(one)
-            days[flag_days_key(flag)][day] = Entry(day, b"")
+            days[flag_days_key(flag)][day] = IndexEntry(day, b"")
             names[FLAGS][flag] = _NO_ENTRY
     entries.update((key, list(found.values())) for key, found in days.items())
     entries.update((key, list(map(named, found))) for key, found in names.items())
     return entries
 
 
-_NO_ENTRY = Entry(0, b"")
+_NO_ENTRY = IndexEntry(0, b"")
 
 
-def _keys_of(stored: Iterable[Stored]) -> dict[str, list[int]]:
+def _keys_of(stored: Iterable[StoredEvent]) -> dict[str, list[int]]:
     """Return the ids of the entries of stored events, by the key of the timeline."""
     keys: dict[str, list[int]] = defaultdict(list)
     for _, entry, event in stored:

@@ -22,7 +22,7 @@ LAYERS = (
 )
 # The layers above the contracts name no backend: `registry` loads one by its URL.
 KNOW_BACKENDS = {"backends", "compat", "cli", "testing"}
-KNOW_REGISTRY = {"", "fanout", "ingest", "cli", "testing"}
+KNOW_REGISTRY = {"", "events", "fanout", "ingest", "cli", "testing"}
 REGISTRY_KNOWS = {"errors", "storage"}
 FACE_KNOWS = {"errors", "ids", "activity", "aggregated", "verbs", "storage", "registry"}
 DRIVERS = {
