@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, Literal, overload
 
 from feedstore.errors import (
     EventNotFound,
@@ -111,6 +111,34 @@ class BackendEventStore(EventStore):
             raise EventNotFound(f"no event has the id {shown(event_id)}")
         return stored
 
+    @overload
+    def search(
+        self,
+        ts_start: TimeLike,
+        ts_end: TimeLike | None = None,
+        flags: Iterable[str] | None = None,
+        match: str | None = None,
+        order: str = "asc",
+        limit: int | None = None,
+        after: str | None = None,
+        *,
+        follow: Literal[False] = False,
+    ) -> Search: ...
+
+    @overload
+    def search(
+        self,
+        ts_start: TimeLike,
+        ts_end: TimeLike | None = None,
+        flags: Iterable[str] | None = None,
+        match: str | None = None,
+        order: str = "asc",
+        limit: int | None = None,
+        after: str | None = None,
+        *,
+        follow: Literal[True],
+    ) -> Follower: ...
+
     def search(
         self,
         ts_start: TimeLike,
@@ -122,7 +150,7 @@ class BackendEventStore(EventStore):
         after: str | None = None,
         *,
         follow: bool = False,
-    ) -> Iterator[Event]:
+    ) -> Search | Follower:
         """Return an iterator over the events of a range of time; see :meth:`EventStore.search`.
 
         The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes two round trips

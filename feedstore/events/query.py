@@ -81,8 +81,8 @@ def checked_query(
 
 def _bound(name: str, value: TimeLike) -> float:
     """Return a bound in seconds. A number beyond the times that events can have is moved to the nearest of them."""
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return LATEST if value > 0 else EARLIEST
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = min(max(value, EARLIEST), LATEST)
     try:
         return seconds_of(value)
     except (InvalidEventError, InvalidTypeError) as error:

@@ -46,6 +46,7 @@ from feedstore.testing.contract import (  # noqa: E402
     StoreContract,
     TimelineContract,
 )
+from feedstore.testing.event_store_suite import EventArgumentSuite, EventStoreSuite, OpenEvents  # noqa: E402
 from feedstore.testing.repository_suite import OpenChannels  # noqa: E402
 from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
@@ -54,10 +55,13 @@ __all__ = [
     "ArgumentContract",
     "BackendContract",
     "FeedContract",
+    "EventArgumentSuite",
+    "EventStoreSuite",
     "KvContract",
     "NotifyContract",
     "OpenBackend",
     "OpenChannels",
+    "OpenEvents",
     "QueueContract",
     "RepositoryContract",
     "StoreContract",
