@@ -1,0 +1,117 @@
+"""Killing a process at any moment of its saves: no event is torn, and no save that has returned is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import soak
+from feedstore.events import BackendEventStore, Event
+from feedstore.testing import OpenBackend
+
+STEPS = 400
+IDS = 5
+DAY = 86_400
+MOST_STEPS_BEFORE_A_KILL = 25
+MOST_SECONDS_IN_A_STEP = 0.01
+KINDS = ["sqlite", "postgresql", "redis", "redis_cluster", "cassandra"]
+State = dict[str, Event]
+
+
+def step(number: int) -> list[Event]:
+    """The events that one step saves together; an empty list deletes the oldest of the ids."""
+    if number % 6 == 5:
+        return []
+    return [
+        Event(f"id{(number + k) % IDS}", f"step {number}", number + k * DAY, [f"v{number}", "all"], str(number))
+        for k in range(1 + number % 3)
+    ]
+
+
+def states() -> Iterator[State]:
+    """The events that a store holds before each step."""
+    held: State = {}
+    for number in range(STEPS):
+        yield dict(held)
+        events = step(number)
+        if events:
+            held.update((event.id, event) for event in events)
+        else:
+            held.pop(min(held))
+
+
+def save_until_killed(store: BackendEventStore, pipe: int) -> None:
+    """Run all steps, and write a byte after each that has returned."""
+    held: set[str] = set()
+    for number in range(STEPS):
+        events = step(number)
+        if events:
+            store.save_many(events)
+            held |= {event.id for event in events}
+        else:
+            store.delete(min(held))
+            held.discard(min(held))
+        os.write(pipe, b".")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("backend_kind", KINDS)
+def test_a_killed_process_tears_no_event(open_backend: OpenBackend) -> None:
+    chance = random.Random(20261129)
+    expected = [*states()]
+    for _ in range(soak.count(3, 200)):
+        store = BackendEventStore(open_backend())
+        store.count()
+        returned = run_and_kill(store, chance)
+        check(store, expected[returned], expected[min(returned + 1, STEPS - 1)])
+
+
+def run_and_kill(store: BackendEventStore, chance: random.Random) -> int:
+    """Kill a child process during a step; return the number of steps that had returned."""
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            save_until_killed(store, writer)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    steps = chance.randint(1, MOST_STEPS_BEFORE_A_KILL)
+    count = 0
+    while count < steps:
+        count += len(os.read(reader, 1))
+    until = time.perf_counter() + chance.uniform(0, MOST_SECONDS_IN_A_STEP)
+    while time.perf_counter() < until:
+        pass
+    os.kill(process, signal.SIGKILL)
+    assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    while rest := os.read(reader, STEPS):
+        count += len(rest)
+    os.close(reader)
+    return count
+
+
+def check(store: BackendEventStore, before: State, after: State) -> None:
+    """Check that each event is that before or after the step during which the process was killed."""
+    found = list(store.search(-1))
+    assert [event.id for event in found] == [event.id for event in sorted(found, key=lambda one: one.timestamp)]
+    by_id = {event.id: event for event in found}
+    assert len(by_id) == len(found)
+    for own_id in before.keys() | after.keys():
+        event = by_id.get(own_id)
+        assert event in (before.get(own_id), after.get(own_id))
+        if event is not None:
+            assert store.get(own_id) == event
+            assert event in list(store.search(-1, flags=[event.tags[0]]))
+    assert by_id.keys() <= before.keys() | after.keys()
+    assert list(store.search(-1, flags=["all"])) == found
+    # The store goes on: saving everything again leaves no trace of the kill.
+    store.save_many(after.values())
+    for own_id in by_id.keys() - after.keys():
+        store.delete(own_id)
+    assert list(store.search(-1)) == sorted(after.values(), key=lambda one: (one.timestamp, one.id))
