@@ -46,7 +46,8 @@ from feedstore.testing.contract import (  # noqa: E402
     StoreContract,
     TimelineContract,
 )
-from feedstore.testing.event_store_suite import EventArgumentSuite, EventStoreSuite, OpenEvents  # noqa: E402
+from feedstore.testing.event_argument_suite import EventArgumentSuite  # noqa: E402
+from feedstore.testing.event_store_suite import EventStoreSuite, OpenEvents  # noqa: E402
 from feedstore.testing.repository_suite import OpenChannels  # noqa: E402
 from feedstore.testing.suite import OpenBackend, Suite  # noqa: E402
 
