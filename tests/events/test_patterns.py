@@ -10,7 +10,7 @@ import pytest
 from feedstore.events import Event, InvalidSearchError, connect_events
 from feedstore.events.pattern import compile_pattern
 
-# Each with a text on which a backtracking matcher takes exponential or cubic time.
+# Each with a str on which a backtracking matcher takes exponential or cubic time.
 DENIALS = (
     (r"^(a+)+$", "a" * 5000 + "!"),
     (r"^([a-zA-Z]+)*$", "a" * 5000 + "1"),
