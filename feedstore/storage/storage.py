@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from feedstore.activity import Activity
@@ -145,9 +146,10 @@ class Storage(Writer, Generic[Item]):
     def serialize_each(self, lists: Iterable[Iterable[ActivityLike]]) -> list[dict[int, bytes]]:
         """Return :meth:`serialize_activities` of each list. An object that stands in many lists is serialized once."""
         items = [list(checked_iterable(each)) for each in lists]
-        distinct = {id(one): one for each in items for one in each}
+        every = list(chain.from_iterable(items))
+        distinct = dict(zip(map(id, every), every, strict=True))
         entries = dict(zip(distinct, self._serialized_entries(list(distinct.values())), strict=True))
-        return [dict([entries[id(one)] for one in each]) for each in items]
+        return [dict(map(entries.__getitem__, map(id, each))) for each in items]
 
     def _serialized_entries(self, items: list[ActivityLike]) -> list[tuple[int, bytes]]:
         entries = list(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
@@ -246,13 +247,15 @@ def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, li
     A mapping is as good as another where it is the same object: ``add_to_many`` hands in one for all.
     """
     distinct = {id(serialized): serialized for serialized in deliveries.values()}
-    ids = {activity_id: b"" for serialized in distinct.values() for activity_id in serialized}
-    for activity_id in ids:
-        ids[activity_id] = activity_id.to_bytes(ID_BYTES, "big")
-    rows = {
-        number: [(ids[activity_id], data or None) for activity_id, data in serialized.items()]
-        for number, serialized in distinct.items()
-    }
+    ids = {one: one.to_bytes(ID_BYTES, "big") for one in set().union(*distinct.values())}
+    if any(chain.from_iterable([serialized.values() for serialized in distinct.values()])):
+        rows = {
+            number: [(ids[activity_id], data or None) for activity_id, data in serialized.items()]
+            for number, serialized in distinct.items()
+        }
+    else:
+        references: dict[int, StoredEntry] = {activity_id: (data, None) for activity_id, data in ids.items()}
+        rows = {number: list(map(references.__getitem__, serialized)) for number, serialized in distinct.items()}
     return {key: rows[id(serialized)] for key, serialized in deliveries.items()}
 
 

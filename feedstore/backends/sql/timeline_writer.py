@@ -188,7 +188,7 @@ class DeliveryWriter(ABC):
         grown = _grown(lengths, rows, held)
         dropped = self._drop_beyond_payload_limit(connection, rows, grown, limits.max_per_payload)
         grown.subtract(timeline for timeline, _ in dropped)
-        sizes = _sizes(lengths, grown, limits.max_length)
+        sizes = sizes_of(lengths, grown, limits.max_length)
         dropped += self.resize(connection, sizes, bool(limits.companions))
         if limits.companions:
             self._deliver_to_companions(connection, deliveries, headers, limits.companions, held, dropped)
@@ -250,7 +250,7 @@ class DeliveryWriter(ABC):
         changed = {timeline: lengths[timeline] for timeline in {row[0] for row in rows}.union(lost)}
         grown = _grown(changed, rows, held)
         grown.subtract(lost)
-        self.resize(connection, _sizes(changed, grown, None), False)
+        self.resize(connection, sizes_of(changed, grown, None), False)
 
     @abstractmethod
     def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
@@ -292,7 +292,7 @@ def _grown(lengths: Mapping[int, int], rows: list[PlacedEntry], held: set[Place]
     return grown
 
 
-def _sizes(lengths: Mapping[int, int], grown: Mapping[int, int], max_length: int | None) -> dict[int, Size]:
+def sizes_of(lengths: Mapping[int, int], grown: Mapping[int, int], max_length: int | None) -> dict[int, Size]:
     """Return the sizes of the timelines that change their length or lose entries."""
     longest = FURTHEST if max_length is None else max_length
     sizes = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import chain
+from operator import itemgetter
 
 from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
@@ -11,7 +13,8 @@ from feedstore.backends.sql.sqlite.arrays import numbers, positions
 from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWriter
 from feedstore.backends.sql.tables import entry_table
-from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size
+from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size, StoredEntry, sizes_of
+from feedstore.storage.deliveries import Limits
 
 _WIDELY_SHARED = 8
 
@@ -25,6 +28,41 @@ class SqliteDeliveryWriter(DeliveryWriter):
         super().__init__(timelines)
         self._statements = timelines.statements
         self._inserts = RowInserts(compiler, entry_table)
+
+    def deliver(
+        self, connection: Connection, namespace: str, deliveries: Mapping[str, list[StoredEntry]], limits: Limits
+    ) -> int:
+        """Add to each timeline its own entries within limits; return how many were new before any was dropped.
+
+        If only the length is limited, all entries are inserted before anything else. Only if a timeline held some of
+        them, the insert is undone, and the delivery reads which ones.
+        """
+        if limits.companions or limits.max_per_payload is not None:
+            return super().deliver(connection, namespace, deliveries, limits)
+        headers = self._timelines.keyed_headers_to_write(connection, namespace, list(deliveries))
+        placed = sorted([(*headers[key], sorted(entries)) for key, entries in deliveries.items()], key=itemgetter(0))
+        grown = {timeline: length + len(entries) for timeline, length, entries in placed}
+        connection.execute("SAVEPOINT delivery")
+        if self._insert_references(connection, placed):
+            added = sum([len(entries) for _, _, entries in placed])
+            lengths = {timeline: length for timeline, length, _ in placed}
+            self.resize(connection, sizes_of(lengths, grown, limits.max_length), False)
+        else:
+            connection.execute("ROLLBACK TO delivery")
+            added = super().deliver(connection, namespace, deliveries, limits)
+        connection.execute("RELEASE delivery")
+        return added
+
+    def _insert_references(self, connection: Connection, placed: list[tuple[int, int, list[StoredEntry]]]) -> bool:
+        """Insert entries in their order, and return whether all are new and none has a payload."""
+        entries = list(chain.from_iterable([entries for _, _, entries in placed]))
+        ids = [activity_id for activity_id, data in entries if data is None]
+        if len(ids) < len(entries):
+            return False
+        timelines = chain.from_iterable([[timeline] * len(entries) for timeline, _, entries in placed])
+        parameters = (b"".join(ids), numbers(list(timelines)))
+        added: int = connection.execute(self._statements.insert_places, parameters).rowcount
+        return added == len(ids)
 
     def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
         """Which are there is asked first."""
