@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, ClassVar
 from uuid import UUID
 
 from feedstore.activity import Activity
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.feeds.aggregators import Aggregator, RecentVerbAggregator, as_aggregator
+from feedstore.feeds.aggregators import Aggregator, AggregatorLike, RecentVerbAggregator, as_aggregator
 from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.feeds.groups import (
     GROUP_BYTES,
@@ -58,7 +58,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     """The number of newest entries of a group that each write leaves."""
     shown_per_group: ClassVar[int] = 5
     """The number of newest members that an aggregated activity holds."""
-    aggregator: ClassVar[Aggregator | type[Aggregator] | str | Callable[[Activity], str]] = RecentVerbAggregator()
+    aggregator: ClassVar[AggregatorLike] = RecentVerbAggregator()
     """An aggregator, a class of aggregators, a template or a function; see :class:`~feedstore.feeds.Aggregator`."""
     serializer_class: ClassVar[type[Serializer] | None] = GroupSerializer
     _aggregator: ClassVar[Aggregator] = RecentVerbAggregator()

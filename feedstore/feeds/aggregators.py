@@ -198,6 +198,10 @@ class FunctionAggregator(Aggregator):
         return self.function(activity)
 
 
+AggregatorLike = Aggregator | type[Aggregator] | str | Callable[[Activity], str]
+"""An aggregator, a class of aggregators, a template or a function."""
+
+
 def as_aggregator(value: Any) -> Aggregator:
     """Return the aggregator of a value: an aggregator, a class of aggregators, a template or a function.
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
-from feedstore.feeds.aggregators import NotificationAggregator
+from feedstore.feeds.aggregators import AggregatorLike, NotificationAggregator
 from feedstore.feeds.base import filter_within
 from feedstore.feeds.groups import EntryGroup, GroupEntry
 from feedstore.ids import ActivityLike
@@ -49,7 +49,7 @@ class NotificationFeed(AggregatedFeed):
     """
 
     key_format = "notification:{{{user_id}}}"
-    aggregator = NotificationAggregator()
+    aggregator: ClassVar[AggregatorLike] = NotificationAggregator()
     publishes = True
     track_unseen: ClassVar[bool] = True
     """Whether the feed knows which activities are unseen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidValueError
@@ -14,7 +14,7 @@ from feedstore.serializers import Serializer
 from feedstore.storage import ActivityStorage, Backend, Batch, TimelineStorage
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.bounds import check_limit, check_position
-from feedstore.storage.key import checked_iterable
+from feedstore.storage.key import check_key, checked_iterable
 
 
 class FeedWrites:
@@ -47,6 +47,16 @@ class FeedWrites:
         self.user_id = user_id
         self.backend = checked_backend(backend)
         self.key = self._keys.key(user_id)
+
+    @classmethod
+    def at_key(cls, key: str, backend: Backend) -> Self:
+        """Return the feed whose timeline has a key, for programs that know keys but not users.
+
+        Its ``user_id`` is the key.
+        """
+        feed = cls("unknown", backend)
+        feed.user_id = feed.key = check_key(key)
+        return feed
 
     @cached_property
     def timelines(self) -> TimelineStorage[Any]:

@@ -1,0 +1,170 @@
+"""``feedstore feed``: shows, counts and marks feeds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from feedstore.aggregated import AggregatedActivity
+from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
+from feedstore.cli.output import counted, print_json, print_table, time_text
+from feedstore.errors import InvalidValueError, NotFoundError, StoredDataError
+from feedstore.feeds import Feed, FunctionAggregator, NotificationFeed
+from feedstore.ids import id_to_text
+from feedstore.serializers.plain import activity_fields
+from feedstore.shown import shown
+from feedstore.storage import Backend, Page
+
+NAME = "feed"
+HELP = "show, count and mark a feed"
+_DEFAULT_LIMIT = 25
+_MOST_NAMES = 3
+
+
+class _GroupFeed(NotificationFeed):
+    """An aggregated feed of any class. The stored hashes decide its groups, and their names are not shown."""
+
+    max_length = None
+    max_per_group = None
+    aggregator = FunctionAggregator(lambda activity: activity.verb)
+
+
+class _FlatFeed(Feed):
+    """A flat feed of any class."""
+
+    max_length = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions and their options."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    show = _action(actions, "show", "show a page of a feed: its groups, or its activities if the feed is flat", _show)
+    show.add_argument(
+        "--limit", metavar="N", type=at_least_one, default=_DEFAULT_LIMIT, help="items to show (default: %(default)s)"
+    )
+    show.add_argument("--cursor", metavar="CURSOR", help="continue after an earlier page")
+    _action(actions, "count", "count the entries, the groups, and the unseen and unread ones", _count)
+    mark = _action(actions, "mark", "mark activities of a notification feed as seen", _mark)
+    mark.add_argument("ids", metavar="ID", nargs="*", help="ids of activities")
+    mark.add_argument("--group", metavar="ID", action="append", default=[], help="mark the members of a group")
+    mark.add_argument("--until", metavar="ID", help="mark everything up to an activity")
+    mark.add_argument("--all", action="store_true", help="mark everything")
+    mark.add_argument("--read", action="store_true", help="mark as read, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out the chosen action."""
+    action: Callable[[argparse.Namespace, Backend], None] = arguments.feed_action
+    with open_existing_backend(arguments) as backend:
+        action(arguments, backend)
+    return 0
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    meaning: str,
+    function: Callable[[argparse.Namespace, Backend], None],
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=meaning, description=meaning[0].upper() + meaning[1:] + ".")
+    parser.add_argument("key", metavar="KEY", help="the key of the feed's timeline, such as home:bob")
+    add_common_options(parser)
+    parser.set_defaults(feed_action=function)
+    return parser
+
+
+def _show(arguments: argparse.Namespace, backend: Backend) -> None:
+    feed = _feed_at(arguments, backend)
+    page: Page[Any] = feed.page(arguments.limit, arguments.cursor)
+    if arguments.json:
+        to_dict = activity_fields if isinstance(feed, _FlatFeed) else _group_fields
+        print_json({"key": arguments.key, **page.to_dict(to_dict)})
+        return
+    if isinstance(feed, _FlatFeed):
+        headers: tuple[str, ...] = ("time (UTC)", "actor", "verb", "object", "id")
+        rows = [(time_text(one.time), one.actor, one.verb, one.object, id_to_text(one.id)) for one in page]
+    else:
+        headers = ("updated (UTC)", "actors", "verb", "objects", "activities", "marks", "id")
+        rows = [_group_row(one) for one in page]
+    print_table(headers, rows, right=("activities",))
+    if page.next_cursor is not None:
+        print(f"\nmore: --cursor {page.next_cursor}")
+
+
+def _count(arguments: argparse.Namespace, backend: Backend) -> None:
+    feed = _feed_at(arguments, backend)
+    numbers = {"entries": feed.count()}
+    if isinstance(feed, _GroupFeed):
+        numbers |= {"groups": feed.group_count(), **feed.counts()._asdict()}
+    if arguments.json:
+        print_json({"key": arguments.key, **numbers})
+        return
+    print_table(("count", "number"), [(name.replace("_", " "), f"{number:,}") for name, number in numbers.items()])
+
+
+def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
+    given = [bool(arguments.ids), bool(arguments.group), arguments.until is not None, arguments.all]
+    if sum(given) != 1:
+        raise InvalidValueError("pass either ids of activities, --group ID, --until ID or --all")
+    feed = _feed_at(arguments, backend)
+    if isinstance(feed, _FlatFeed):
+        raise InvalidValueError(f"{shown(arguments.key)} is a flat feed, and has no marks")
+    if arguments.ids:
+        feed.mark_activities(arguments.ids, read=arguments.read)
+    elif arguments.group:
+        feed.mark_groups(arguments.group, read=arguments.read)
+    elif arguments.all:
+        feed.mark_all(read=arguments.read)
+    else:
+        feed.mark_until(arguments.until, read=arguments.read)
+    counts = feed.counts()
+    if arguments.json:
+        print_json({"key": arguments.key, **counts._asdict()})
+    else:
+        print(f"{counts.unseen:,} unseen and {counted(counts.unread, 'unread activity', 'unread activities')}")
+
+
+def _feed_at(arguments: argparse.Namespace, backend: Backend) -> _GroupFeed | _FlatFeed:
+    """Return the feed at a key: an aggregated one if its newest entry has the hash of a group."""
+    groups = _GroupFeed.at_key(arguments.key, backend)
+    try:
+        newest = groups.timelines.get_slice(arguments.key, 0, 1)
+    except StoredDataError:
+        return _FlatFeed.at_key(arguments.key, backend)
+    if not newest:
+        raise NotFoundError(f"no feed {shown(arguments.key)} in the namespace {shown(arguments.namespace)}")
+    return groups
+
+
+def _group_fields(group: AggregatedActivity) -> dict[str, Any]:
+    return {
+        "id": id_to_text(group.id),
+        "verb": group.verb,
+        "actors": group.actor_ids,
+        "objects": group.object_ids,
+        "activity_count": group.activity_count,
+        "created_at": group.created_at,
+        "updated_at": group.updated_at,
+        "is_seen": group.is_seen,
+        "is_read": group.is_read,
+        "activities": [activity_fields(activity) for activity in group.activities],
+    }
+
+
+def _group_row(group: AggregatedActivity) -> tuple[Any, ...]:
+    marks = ["unseen"] * (group.is_seen is False) + ["unread"] * (group.is_read is False)
+    return (
+        time_text(group.updated_at),
+        _names(group.actor_ids),
+        group.verb,
+        _names(group.object_ids),
+        group.activity_count,
+        ", ".join(marks),
+        id_to_text(group.id),
+    )
+
+
+def _names(names: list[str | int]) -> str:
+    more = ["…"] if len(names) > _MOST_NAMES else []
+    return ", ".join([*map(str, names[:_MOST_NAMES]), *more])
