@@ -21,7 +21,7 @@ VERBS = VerbRegistry([Verb("post", "posted"), Verb("like", "liked"), Verb("comme
 
 
 class Home(Feed):
-    """The photos of the users whom a user follows, newest first."""
+    """The photos of the users that a user follows, newest first."""
 
     key_format = "{{{user_id}}}:home"
     max_length = 500
