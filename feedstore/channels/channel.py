@@ -26,7 +26,7 @@ from feedstore.errors import (
     QueueFull,
 )
 from feedstore.shown import shown
-from feedstore.storage.bounds import check_position
+from feedstore.storage.checks import check_position
 
 RETRY_TIMEOUT_MILLISECONDS = 5
 """The default of the milliseconds after which a client reconnects that has lost its connection."""

@@ -19,6 +19,7 @@ from feedstore.channels.rows import KeyValueStorage, RepositoryRows, RowBatch, w
 from feedstore.errors import InvalidTypeError, ItemNotFound
 from feedstore.shown import shown
 from feedstore.storage import Batch, KvStorage
+from feedstore.storage.backend import backend_of
 
 _CONNECTIONS_IN_ONE_READ = 1000
 
@@ -77,7 +78,7 @@ class QueueRepository(QueueRepositoryInterface):
         self, storage: KeyValueStorage, classes: ClassRegistry[Queue] | None = None, *, name: str = "queues"
     ) -> None:
         self._rows = RepositoryRows(storage, name)
-        backend = storage.backend if isinstance(storage, KvStorage) else None
+        backend = backend_of(storage.session) if isinstance(storage, KvStorage) else None
         self._classes = queue_classes(backend) if classes is None else classes
 
     @property

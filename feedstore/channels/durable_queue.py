@@ -8,6 +8,7 @@ from typing import Any
 from feedstore.channels.message import MessageCodec, MessageContract
 from feedstore.channels.queue import Queue
 from feedstore.storage.notify.registry import Kind
+from feedstore.storage.notify.subscription import Notifier
 from feedstore.storage.queue import QueueStorage, checked_queue
 
 
@@ -65,7 +66,7 @@ class DurableQueue(Queue):
         def deliver(_: frozenset[str]) -> object:
             return callback()
 
-        subscription = self.storage.backend.notifier().subscribe_kind(Kind.QUEUE, deliver, callback)
+        subscription = Notifier(self.storage.session).subscribe_kind(Kind.QUEUE, deliver, callback)
         subscription.add([self.name])
         return subscription.close
 

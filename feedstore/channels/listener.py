@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from feedstore.channels.message import MessageContract
 from feedstore.channels.queue import Signal
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 
 
 class MessageQueueListener:

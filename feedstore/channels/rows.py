@@ -9,11 +9,10 @@ from typing import Any, Protocol, cast
 
 from feedstore.errors import AtomicityError, InvalidTypeError, ItemNotFound, StoredDataError
 from feedstore.shown import shown
-from feedstore.storage import Backend, Batch, KvStorage
-from feedstore.storage.batch import Operation
-from feedstore.storage.key import check_key
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-from feedstore.storage.writer import Writer
+from feedstore.storage import Batch, KvStorage
+from feedstore.storage.batch import WriteBatch
+from feedstore.storage.checks import check_key
+from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Session, Transaction
 
 _METHODS = ("fetch_by_prefix", "fetch_all", "upsert", "fetch_one", "delete")
 _SEPARATOR = ":"
@@ -56,18 +55,18 @@ class RowBatch:
 
     def enqueue(
         self,
-        storage: Writer,
+        session: Session[Any],
         write: Callable[[Transaction], Pending[Any]],
         report: Callable[[], None] | None = None,
         keys: Sequence[str] = (),
         creates: bool = False,
     ) -> None:
-        """Collect a write of a backend's storage, as :meth:`feedstore.storage.Batch.enqueue` does."""
-        self._writes.append(Operation(storage, write, report, keys, creates))
+        """Collect a write of a backend's storage, as :meth:`feedstore.storage.batch.WriteBatch.enqueue` does."""
+        self._writes.append(Operation(session, write, report, keys, creates))
 
-    def commit_in_batch(self, backend: Backend, atomic: bool) -> None:
+    def commit_in_batch(self, session: Session[Any], atomic: bool) -> None:
         """Commit the writes as one batch of their backend."""
-        with backend.batch(atomic=atomic) as batch:
+        with WriteBatch(session, atomic=atomic) as batch:
             for write in self._writes:
                 batch.enqueue(*cast(Operation, write))
 
@@ -91,22 +90,22 @@ def write_together(storages: Iterable[KeyValueStorage], collect: Callable[[RowBa
     """
     writes = RowBatch()
     collect(writes)
-    backend = _common_backend(list(storages))
-    if backend is None:
+    session = _common_session(list(storages))
+    if session is None:
         writes.commit_one_by_one()
         return
     try:
-        writes.commit_in_batch(backend, atomic=True)
+        writes.commit_in_batch(session, atomic=True)
     except AtomicityError:
-        writes.commit_in_batch(backend, atomic=False)
+        writes.commit_in_batch(session, atomic=False)
 
 
-def _common_backend(storages: Sequence[KeyValueStorage]) -> Backend | None:
-    """Return the backend whose batch can hold the writes of all storages, or None."""
-    backends = [storage.backend for storage in storages if isinstance(storage, KvStorage)]
-    if not backends or len(backends) < len(storages):
+def _common_session(storages: Sequence[KeyValueStorage]) -> Session[Any] | None:
+    """Return the session whose batch can hold the writes of all storages, or None."""
+    sessions = [storage.session for storage in storages if isinstance(storage, KvStorage)]
+    if not sessions or len(sessions) < len(storages):
         return None
-    return backends[0] if all(backends[0].shares_batches_with(other) for other in backends) else None
+    return sessions[0] if all(sessions[0].shares_batches_with(other) for other in sessions) else None
 
 
 class RepositoryRows:

@@ -11,7 +11,7 @@ from feedstore.errors import InvalidValueError
 from feedstore.registry import connect, load_backend, scheme_of
 from feedstore.shown import shown
 from feedstore.storage import Backend
-from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 URL_VARIABLE = "FEEDSTORE_URL"
 _SECRET_IN_QUERY = re.compile(r"((?:^|&)[^=&]*(?:password|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)

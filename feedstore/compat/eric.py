@@ -40,7 +40,7 @@ from feedstore.channels.message import MessageCodec
 from feedstore.errors import InvalidTypeError, ItemNotFound, MissingDriverError, NoMessagesException
 from feedstore.shown import shown
 from feedstore.storage import Backend, KvStorage, QueueStorage
-from feedstore.storage.backend import checked_backend
+from feedstore.storage.backend import backend_of, checked_backend
 from feedstore.storage.queue import checked_queue
 
 try:
@@ -166,7 +166,7 @@ class EricQueueRepository(QueueRepositoryInterface):  # type: ignore[misc]
 
     def __init__(self, storage: KvStorage, classes: ClassRegistry[Any] | None = None) -> None:
         self._storage = EricKvStorage(storage)
-        self._classes = eric_queue_classes(storage.backend) if classes is None else classes
+        self._classes = eric_queue_classes(backend_of(storage.session)) if classes is None else classes
 
     def load(self, connection_id: str) -> Any:
         """Return the queue, or raise eric-sse's ``ItemNotFound``. One round trip."""

@@ -25,7 +25,7 @@ from feedstore.ids import first_id_at, id_from_bytes, id_to_bytes, id_to_text, p
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage import Bounds, Page
-from feedstore.storage.bounds import check_limit
+from feedstore.storage.checks import check_limit
 from feedstore.storage.page import cursor_bounds, encode_cursor
 
 GroupLike = AggregatedActivity | int | UUID | str

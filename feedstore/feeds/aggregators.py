@@ -14,7 +14,7 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds.groups import EntryGroup, hash_of
 from feedstore.ids import id_to_text
 from feedstore.shown import shown
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 
 Ranking = Callable[[EntryGroup], Any]
 """Returns a value by which the groups of a feed are sorted, the highest first."""

@@ -14,18 +14,9 @@ from feedstore.feeds.writes import FeedWrites
 from feedstore.ids import MAX_ID, ActivityLike, first_id_at, last_id_at
 from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Backend, Page, Subscription
-from feedstore.storage.bounds import (
-    EVERYTHING,
-    Bounds,
-    Filter,
-    check_limit,
-    check_position,
-    check_slice,
-    is_descending,
-    parse_filter,
-)
-from feedstore.storage.key import DEFAULT_NAME
-from feedstore.storage.notify import RECHECK_SECONDS
+from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
+from feedstore.storage.checks import DEFAULT_NAME, check_limit, check_position, check_slice
+from feedstore.storage.notify.subscription import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds, encode_cursor
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.storage import ActivityStorage, Page
-from feedstore.storage.bounds import check_limit
+from feedstore.storage.checks import check_limit
 from feedstore.storage.page import cursor_bounds
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 
 UserId = str | int | UUID
 """The id of the user that a feed belongs to. An int and the str of its digits are the same user."""

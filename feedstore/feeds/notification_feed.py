@@ -14,7 +14,7 @@ from feedstore.feeds.base import filter_within
 from feedstore.feeds.groups import EntryGroup, GroupEntry
 from feedstore.ids import ActivityLike
 from feedstore.storage import Batch, Bounds, Page
-from feedstore.storage.key import checked_iterable
+from feedstore.storage.checks import checked_iterable
 
 UNSEEN = ":unseen"
 UNREAD = ":unread"

@@ -13,8 +13,7 @@ from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
 from feedstore.storage import ActivityStorage, Backend, Batch, TimelineStorage
 from feedstore.storage.backend import checked_backend
-from feedstore.storage.bounds import check_limit, check_position
-from feedstore.storage.key import check_key, checked_iterable
+from feedstore.storage.checks import check_key, check_limit, check_position, checked_iterable
 
 
 class FeedWrites:

@@ -13,7 +13,7 @@ from feedstore.ingest.summary import Problems
 from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 from feedstore.timeline_keys import reader_key
 
 FOLLOW_COLUMNS = Columns(

@@ -18,7 +18,7 @@ from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
 from feedstore.ingest.writer import ChunkWriter
 from feedstore.storage import Backend
-from feedstore.storage.bounds import check_position
+from feedstore.storage.checks import check_position
 
 DEFAULT_MAX_LENGTH = 800
 DEFAULT_MAX_FUTURE = timedelta(days=1)

@@ -12,7 +12,7 @@ from feedstore.ids import derive_id
 from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 from feedstore.timeline_keys import actor_key
 
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from feedstore.errors import InvalidValueError, StorageError
 from feedstore.live.hub import LiveTimelines, TooManyClients
 from feedstore.live.response import TRY_AGAIN, TimelineStream
-from feedstore.storage.key import check_key
+from feedstore.storage.checks import check_key
 
 Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]
 """Returns the key of the timeline that a request may see, or None."""

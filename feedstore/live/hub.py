@@ -18,7 +18,7 @@ from feedstore.serializers.plain import activity_fields
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.backend import checked_backend
-from feedstore.storage.notify import RECHECK_SECONDS, Notifier, checked_notifier
+from feedstore.storage.notify.subscription import RECHECK_SECONDS, Notifier, checked_notifier
 
 _MOST_CLIENTS = 10_000_000
 _YEAR_SECONDS = 366 * DAY_SECONDS
@@ -103,7 +103,7 @@ class LiveTimelines:
         if not callable(render):
             raise InvalidTypeError(f"render must be a function that takes an activity, not {shown(render)}")
         self._backend = checked_backend(backend)
-        self._notifier = checked_notifier(notifier, backend)
+        self._notifier = checked_notifier(notifier, self._backend.session)
         window, most_missed = _checked_option("window", window), _checked_option("most_missed", most_missed)
         self._reader = TimelineReader(
             backend.timeline_storage(), backend.activity_storage(), render, window, most_missed

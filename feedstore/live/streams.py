@@ -24,7 +24,7 @@ from feedstore.live.heartbeat import Heartbeat
 from feedstore.live.reader import Poll, TimelineReader
 from feedstore.live.subscriber import Subscriber
 from feedstore.live.timeline import LiveTimeline
-from feedstore.storage.notify import Notifier
+from feedstore.storage.notify.subscription import Notifier
 
 _logger = logging.getLogger("feedstore.live")
 # The clients of the first batch receive their events while the next batch is read.

@@ -3,14 +3,13 @@
 from feedstore.ids import ActivityLike, Identified
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.activity import ActivityStorage
-from feedstore.storage.backend import Backend
-from feedstore.storage.batch import Batch
+from feedstore.storage.backend import Backend, Batch
+from feedstore.storage.base import Storage
 from feedstore.storage.bounds import Bounds, Filter
 from feedstore.storage.kv import KvStorage
-from feedstore.storage.notify import Notifier, Subscription
+from feedstore.storage.notify.subscription import Notifier, Subscription
 from feedstore.storage.page import Page
 from feedstore.storage.queue import QueueStorage
-from feedstore.storage.storage import Storage
 from feedstore.storage.timeline import TimelineStorage
 
 __all__ = [

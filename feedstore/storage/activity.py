@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from typing_extensions import TypeVar
 
 from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError
 from feedstore.ids import MAX_ID, ActivityLike, Identified
 from feedstore.serializers import MsgpackSerializer, Serializer
-from feedstore.storage.batch import Batch
+from feedstore.shown import shown
+from feedstore.storage.base import Storage
+from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import Bounds
-from feedstore.storage.storage import Storage
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 Stored = TypeVar("Stored", covariant=True, default=Activity)
 
@@ -40,11 +43,11 @@ class ActivityStorage(Storage[Stored]):
 
     default_serializer_class: type[Serializer] = MsgpackSerializer
 
-    def add(self, activity: Identified, *, batch_interface: Batch | None = None) -> int | None:
+    def add(self, activity: Identified, *, batch_interface: WriteBatch | None = None) -> int | None:
         """Store one activity; see :meth:`add_many`. One round trip."""
         return self.add_many([activity], batch_interface=batch_interface)
 
-    def add_many(self, activities: Iterable[Identified], *, batch_interface: Batch | None = None) -> int | None:
+    def add_many(self, activities: Iterable[Identified], *, batch_interface: WriteBatch | None = None) -> int | None:
         """Store activities and return how many ids were new (T1).
 
         An id that is there already gets its activity replaced, which is how an activity is edited, and counts 0; of a
@@ -56,7 +59,7 @@ class ActivityStorage(Storage[Stored]):
             batch_interface,
             "write",
             len(serialized),
-            (lambda transaction: self.add_to_storage(serialized, transaction)) if serialized else self._write_nothing,
+            lambda transaction: self.add_to_storage(serialized, transaction),
         )
 
     def get(self, activity_id: ActivityLike) -> Stored | None:
@@ -74,15 +77,29 @@ class ActivityStorage(Storage[Stored]):
         self.metrics.on_storage_read(self.__class__, len(found))
         return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
 
+    def _hydrated(self, slices: Mapping[str, list[tuple[int, bytes]]]) -> dict[str, list[tuple[int, bytes]]]:
+        """Return timelines' entries with the bytes of their activities, without those of deleted activities.
+
+        For :class:`~feedstore.storage.TimelineStorage`. One round trip for each 500 ids or so.
+        """
+        ids = list({activity_id: None for entries in slices.values() for activity_id, _ in entries})
+        found = self._read(self.get_from_storage, ids) if ids else {}
+        return {
+            key: [(activity_id, found[activity_id]) for activity_id, _ in entries if activity_id in found]
+            for key, entries in slices.items()
+        }
+
     def _read_nothing(self) -> dict[int, bytes]:
-        self.backend.check_open()
+        self.session.check_open()
         return {}
 
-    def remove(self, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
+    def remove(self, activity: ActivityLike, *, batch_interface: WriteBatch | None = None) -> int | None:
         """Remove one activity; see :meth:`remove_many`. One round trip."""
         return self.remove_many([activity], batch_interface=batch_interface)
 
-    def remove_many(self, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None) -> int | None:
+    def remove_many(
+        self, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
+    ) -> int | None:
         """Remove activities and return how many were there (T1); unknown ids are no error.
 
         Timelines keep their references: hydrated reads leave out activities that are gone. Returns None inside a
@@ -93,7 +110,7 @@ class ActivityStorage(Storage[Stored]):
             batch_interface,
             "remove",
             len(ids),
-            (lambda transaction: self.remove_from_storage(ids, transaction)) if ids else self._write_nothing,
+            lambda transaction: self.remove_from_storage(ids, transaction),
         )
 
     def iterate(
@@ -132,3 +149,10 @@ class ActivityStorage(Storage[Stored]):
     @abstractmethod
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         """Yield ``(id, data)`` within bounds in the order of the ids, in bounded memory."""
+
+
+def checked_activity_storage(hydrate_from: Any) -> ActivityStorage[Any]:
+    """Return the option ``hydrate_from``, or raise :class:`InvalidTypeError` unless it is an activity storage."""
+    if not isinstance(hydrate_from, ActivityStorage):
+        raise InvalidTypeError(f"hydrate_from must be an activity storage, not {shown(hydrate_from)}")
+    return hydrate_from

@@ -47,11 +47,11 @@ class Filter(TypedDict, total=False):
     activity_id__gte: ActivityLike
 
 
-def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object], int]) -> Bounds:
+def parse_filter(filter_kwargs: Filter | None, to_id: Callable[[object], int]) -> Bounds:
     """Return the range of a filter such as ``{"activity_id__lt": id}``.
 
     Args:
-        filter_kwargs: The filter. Several bounds are all honoured. None is every id. Bounds are returned as they are.
+        filter_kwargs: The filter. All its bounds are honoured. None is every id.
         to_id: Converts a value of the filter to an id.
 
     Raises:
@@ -60,8 +60,6 @@ def parse_filter(filter_kwargs: Filter | Bounds | None, to_id: Callable[[object]
     """
     if filter_kwargs is None:
         return EVERYTHING
-    if isinstance(filter_kwargs, Bounds):
-        return filter_kwargs
     if not isinstance(filter_kwargs, Mapping):
         raise InvalidTypeError(
             f"filter_kwargs must be a mapping such as {{'activity_id__lt': id}}, not {shown(filter_kwargs)}"
@@ -99,27 +97,3 @@ def is_descending(ordering_args: Sequence[str] | None) -> bool:
         f"cannot order by {shown(ordering_args)}; pass ('-activity_id',), newest first, or ('activity_id',), oldest "
         "first"
     )
-
-
-def check_position(name: str, value: object) -> int:
-    """Return a start, stop or length. It raises unless the value is an int of 0 or more."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidTypeError(f"{name} must be an int, not {shown(value)} of type {type(value).__name__}")
-    if value < 0:
-        raise InvalidValueError(
-            f"{name} is {shown(value)}; it must be 0 or more, counted from the start of the ordering"
-        )
-    return value
-
-
-def check_limit(name: str, value: object, advice: str = "") -> int:
-    """Return a limit or a maximal length. It raises unless the value is an int of 1 or more."""
-    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-        raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more{advice}")
-    return check_position(name, value)
-
-
-def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
-    """Return the positions of a slice. A start of None is 0, and a stop of None is the end."""
-    first = 0 if start is None else check_position("start", start)
-    return first, None if stop is None else check_position("stop", stop)

@@ -17,12 +17,10 @@ from feedstore.errors import (
 )
 from feedstore.serializers.values import naming, pack_value, unpack_value
 from feedstore.shown import WHOLE_KEY, shown
-from feedstore.storage.backend import Backend, checked_backend
-from feedstore.storage.batch import Batch
-from feedstore.storage.bounds import check_position
-from feedstore.storage.key import check_key, check_prefix, checked_iterable
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-from feedstore.storage.writer import Writer
+from feedstore.storage.base import Writer
+from feedstore.storage.batch import WriteBatch
+from feedstore.storage.checks import check_key, check_position, check_prefix, checked_iterable
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction, checked_session
 
 FORMAT = 0x01
 _PREFIX = bytes([FORMAT])
@@ -44,20 +42,20 @@ class KvStorage(Writer):
     - K3 Deleting while iterating works: a scan may or may not return what is written or deleted during it, never twice.
     """
 
-    def __init__(self, *, backend: Backend, name: str = "default") -> None:
-        self.backend = checked_backend(backend)
+    def __init__(self, *, backend: Any, name: str = "default") -> None:
+        self.session = checked_session(backend)
         self.name = check_key(name, "name")
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(backend={self.backend!r}, name={shown(self.name)})"
+        return f"{type(self).__name__}(backend={self.session!r}, name={shown(self.name)})"
 
-    def upsert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
+    def upsert(self, key: str, value: Any, *, batch_interface: WriteBatch | None = None) -> None:
         """Insert or replace the value of ``key``. One round trip."""
         check_key(key)
         data = encode_value(key, value)
         self._write(batch_interface, lambda transaction: self._upsert(key, data, transaction))
 
-    def insert(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> bool | None:
+    def insert(self, key: str, value: Any, *, batch_interface: WriteBatch | None = None) -> bool | None:
         """Store the value of ``key`` unless the key is there; return whether it was stored (K7).
 
         Of several processes that insert one key, exactly one gets True. In an atomic batch it is a precondition of the
@@ -67,7 +65,7 @@ class KvStorage(Writer):
         check_key(key)
         return self._write_conditionally(key, None, encode_value(key, value), batch_interface)
 
-    def replace(self, key: str, old: Any, new: Any, *, batch_interface: Batch | None = None) -> bool | None:
+    def replace(self, key: str, old: Any, new: Any, *, batch_interface: WriteBatch | None = None) -> bool | None:
         """Store ``new`` as the value of ``key`` if the value is ``old``; return whether it was stored (K7).
 
         Values are compared as they are stored, so the order of a dict's keys matters: pass what :meth:`get` returned.
@@ -76,33 +74,33 @@ class KvStorage(Writer):
         check_key(key)
         return self._write_conditionally(key, encode_value(key, old), encode_value(key, new), batch_interface)
 
-    def require(self, key: str, value: Any, *, batch_interface: Batch | None = None) -> None:
+    def require(self, key: str, value: Any, *, batch_interface: WriteBatch | None = None) -> None:
         """Make it a precondition of an atomic batch that ``key`` has ``value``, without changing it (K7)."""
         check_key(key)
         expected = encode_value(key, value)
         self._write_conditionally(key, expected, expected, self._checked_atomic(batch_interface))
 
-    def require_absent(self, key: str, *, batch_interface: Batch | None = None) -> None:
+    def require_absent(self, key: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Make it a precondition of an atomic batch that ``key`` has no value (K7)."""
         self._write_conditionally(check_key(key), None, None, self._checked_atomic(batch_interface))
 
-    def _checked_atomic(self, batch_interface: Batch | None) -> Batch:
+    def _checked_atomic(self, batch_interface: WriteBatch | None) -> WriteBatch:
         batch = self._batch_to_join(batch_interface)
         if batch is None:
             raise InvalidTypeError("a precondition belongs to an atomic batch; pass batch_interface=")
         return batch
 
     def _write_conditionally(
-        self, key: str, expected: bytes | None, data: bytes | None, batch_interface: Batch | None
+        self, key: str, expected: bytes | None, data: bytes | None, batch_interface: WriteBatch | None
     ) -> bool | None:
-        abilities = self.backend.abilities
+        abilities = self.session.abilities
         batch = self._batch_to_join(batch_interface)
         if batch is None:
             if not abilities.conditional_writes:
-                raise AtomicityError(f"{type(self.backend).__name__} has no conditional writes; use upsert")
+                raise AtomicityError(f"{self.session.backend_class.__name__} has no conditional writes; use upsert")
             return self._write(None, lambda transaction: self._compare_and_set(key, expected, data, transaction))
         if not abilities.conditional_batches:
-            raise AtomicityError(f"{type(self.backend).__name__} has no conditional writes in batches")
+            raise AtomicityError(f"{self.session.backend_class.__name__} has no conditional writes in batches")
         if not batch.atomic:
             raise InvalidValueError("a conditional write joins atomic batches alone; use backend.batch(atomic=True)")
 
@@ -145,7 +143,7 @@ class KvStorage(Writer):
         """
         distinct = list(dict.fromkeys(check_key(key) for key in checked_iterable(keys)))
         if not distinct:
-            self.backend.check_open()
+            self.session.check_open()
             return {}
         found = self._fetch_many(distinct)
         return {key: decode_value(key, found[key]) for key in distinct if key in found}
@@ -180,11 +178,11 @@ class KvStorage(Writer):
         """Yield the keys that start with ``prefix``, in key order; the arguments are those of :meth:`items` (K8)."""
         return _limited(self._keys(check_prefix(prefix), _checked_after(after), bool(reverse)), limit)
 
-    def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
+    def delete(self, key: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Delete ``key`` and its value; deleting what is not there is no error (K4). One round trip."""
         self._delete_now(check_key(key), batch_interface)
 
-    def delete_by_prefix(self, prefix: str, *, batch_interface: Batch | None = None) -> None:
+    def delete_by_prefix(self, prefix: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Delete every key that starts with ``prefix``, and its value; ``""`` matches all (K1, K4).
 
         A key that another process adds meanwhile may stay. In a batch the keys are those that are there at the call.
@@ -197,14 +195,14 @@ class KvStorage(Writer):
             if batch is not None:
                 self._delete_in(batch, chunk)
                 continue
-            with self.backend.batch() as own:
+            with WriteBatch(self.session) as own:
                 self._delete_in(own, chunk)
 
-    def _delete_in(self, batch: Batch, keys: list[str]) -> None:
+    def _delete_in(self, batch: WriteBatch, keys: list[str]) -> None:
         for key in keys:
             self._delete_now(key, batch)
 
-    def _delete_now(self, key: str, batch_interface: Batch | None) -> None:
+    def _delete_now(self, key: str, batch_interface: WriteBatch | None) -> None:
         self._write(batch_interface, lambda transaction: self._delete(key, transaction))
 
     def _values(self, prefix: str) -> Iterator[Any]:

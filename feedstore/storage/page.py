@@ -46,6 +46,14 @@ class Page(Generic[Item]):
     complete: bool
     floor: int | None
 
+    @classmethod
+    def of(cls, items: list[Item], ids: list[int], limit: int, floor: int | None, descending: bool) -> Page[Item]:
+        """Return the page of ``items``, the first ``limit`` of the entries with ``ids``; one more id means that another
+        page follows.
+        """
+        next_cursor = encode_cursor(ids[limit - 1], descending) if len(ids) > limit else None
+        return cls(items, next_cursor, next_cursor is None and floor is None, floor)
+
     def __iter__(self) -> Iterator[Item]:
         return iter(self.items)
 

@@ -21,11 +21,11 @@ from feedstore.errors import (
     StoredDataError,
 )
 from feedstore.shown import shown
-from feedstore.storage.backend import Backend, checked_backend
-from feedstore.storage.bounds import check_position
-from feedstore.storage.key import check_key, checked_iterable
+from feedstore.storage.checks import check_key, check_position, checked_iterable
 from feedstore.storage.kv import decode_named, encode_named
 from feedstore.storage.notify.registry import Kind, Topic
+from feedstore.storage.notify.subscription import Notifier
+from feedstore.storage.session import checked_session
 
 _logger = logging.getLogger("feedstore.queue")
 VISIBILITY_TIMEOUT = 30.0
@@ -92,13 +92,13 @@ class QueueStorage(ABC):
     def __init__(
         self,
         *,
-        backend: Backend,
+        backend: Any,
         name: str = "default",
         visibility_timeout: float = VISIBILITY_TIMEOUT,
         max_length: int = MAX_LENGTH,
         when_full: str = REFUSE,
     ) -> None:
-        self.backend = checked_backend(backend)
+        self.session = checked_session(backend)
         self.name = check_key(name, "name")
         self.visibility_timeout = _check_seconds("visibility_timeout", visibility_timeout)
         if not self.visibility_timeout:
@@ -121,7 +121,7 @@ class QueueStorage(ABC):
         """
         what = f"a message of {self}"
         encoded = [encode_named(what, message) for message in checked_iterable(messages)]
-        self.backend.check_open()
+        self.session.check_open()
         if encoded:
             self._push(encoded)
 
@@ -150,7 +150,7 @@ class QueueStorage(ABC):
         if check_position("limit", limit) == 0:
             raise InvalidValueError("limit is 0; receive 1 message or more")
         seconds = _check_seconds("timeout", timeout)
-        self.backend.check_open()
+        self.session.check_open()
         most = min(limit, MOST)
         found = self._receive(most) or (self._wait(most, seconds) if seconds else [])
         if not found:
@@ -179,7 +179,7 @@ class QueueStorage(ABC):
         """
         if not isinstance(receipt, str):
             raise InvalidTypeError(f"a receipt must be the str that receive() returned, not {shown(receipt)}")
-        self.backend.check_open()
+        self.session.check_open()
         return self._ack(receipt)
 
     def pop(self) -> Any:
@@ -196,7 +196,7 @@ class QueueStorage(ABC):
 
     def count(self) -> int:
         """Return the number of messages, including received ones that were not acknowledged. One round trip."""
-        self.backend.check_open()
+        self.session.check_open()
         return self._count()
 
     def flush(self) -> None:
@@ -204,7 +204,7 @@ class QueueStorage(ABC):
 
         The cost is proportional to the number of messages.
         """
-        self.backend.check_open()
+        self.session.check_open()
         self._flush()
 
     @abstractmethod
@@ -239,7 +239,7 @@ class QueueStorage(ABC):
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(backend={self.backend!r}, name={shown(self.name)})"
+        return f"{type(self).__name__}(backend={self.session!r}, name={shown(self.name)})"
 
     def __str__(self) -> str:
         name = self.name if len(self.name) <= _SHOWN_CHARACTERS else f"{self.name[:_SHOWN_CHARACTERS]}…"
@@ -248,12 +248,12 @@ class QueueStorage(ABC):
     @property
     def topic(self) -> Topic:
         """The topic that a push publishes."""
-        return Topic(self.backend.namespace, Kind.QUEUE, self.name)
+        return Topic(self.session.namespace, Kind.QUEUE, self.name)
 
     def _wait(self, limit: int, seconds: float) -> list[Delivery]:
         deadline = time.monotonic() + seconds
         woken = threading.Event()
-        subscription = self.backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
+        subscription = Notifier(self.session).subscribe_kind(Kind.QUEUE, lambda keys: woken.set(), woken.set)
         with subscription:
             subscription.add([self.name])
             while True:

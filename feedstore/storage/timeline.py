@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar, overload
+
+from feedstore.errors import ActivityNotFound
+from feedstore.ids import ActivityLike, id_to_text
 from feedstore.serializers import Serializer, TimelineReferenceSerializer
-from feedstore.storage.timeline_hooks import TimelineItem
-from feedstore.storage.timeline_reads import TimelineReads
+from feedstore.shown import WHOLE_KEY, shown
+from feedstore.storage.activity import ActivityStorage, checked_activity_storage
+from feedstore.storage.bounds import Bounds, Filter, is_descending, parse_filter
+from feedstore.storage.checks import check_key, check_limit, check_slice, distinct_keys
+from feedstore.storage.page import Page, cursor_bounds
+from feedstore.storage.timeline_hooks import Entry, TimelineItem
 from feedstore.storage.timeline_writes import TimelineWrites
 
+_Hydrated = TypeVar("_Hydrated")
 
-class TimelineStorage(TimelineReads[TimelineItem], TimelineWrites[TimelineItem]):
+
+class TimelineStorage(TimelineWrites[TimelineItem]):
     """A storage of timelines: for each key, entries in the order of their ids, newest first.
 
     An entry is an id, and a payload if the serializer returns one. With the default serializer,
@@ -45,6 +56,11 @@ class TimelineStorage(TimelineReads[TimelineItem], TimelineWrites[TimelineItem])
     every entry at or above it that was added and not removed is present. Only ``delete`` and ``flush`` lower a floor.
     Entries that are added below it later are returned, and the page is not complete.
 
+    An absent key reads as an empty timeline. Every write takes ``batch_interface=`` and then returns None. Counts are
+    None without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` each
+    add, removal, trim and delete publishes the changed timelines after it is stored, which costs one more round trip. A
+    removal that is known to have removed nothing publishes nothing, and neither does a ``flush``.
+
     Concurrent adds commute. All other writes take effect one after the other, in some order.
 
     >>> from feedstore import Activity, connect
@@ -57,3 +73,288 @@ class TimelineStorage(TimelineReads[TimelineItem], TimelineWrites[TimelineItem])
     """
 
     default_serializer_class: type[Serializer] = TimelineReferenceSerializer
+
+    @overload
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: None = None,
+    ) -> list[TimelineItem]: ...
+
+    @overload
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[_Hydrated] = ...,
+    ) -> list[_Hydrated]: ...
+
+    def get_slice(
+        self,
+        key: str,
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> list[Any]:
+        """Return the entries at the positions from ``start`` to before ``stop``, as a Python list slices them (T7).
+
+        One round trip; two if the slice is hydrated and the store cannot do it in one. O(log n + stop - start), but a
+        deep ``start`` may cost O(start): walk with :meth:`get_page` instead.
+
+        Args:
+            start: a position within the filtered entries; None is 0.
+            stop: the position after the last one; None is the end. A negative position is a ``ValueError`` (T6).
+            filter_kwargs: bounds such as ``{"activity_id__lt": id}`` with ``lt lte gt gte``, exact at both ends of the
+                ids (T3). An unknown filter is a ``ValueError`` (T5).
+            ordering_args: newest first; with ``("activity_id",)`` oldest first.
+            hydrate_from: an activity storage. The call then returns its activities and leaves out deleted ones (T12).
+                Otherwise it returns the serializer's objects, :class:`ActivityRef` by default.
+        """
+        first, last = check_slice(start, stop)
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        descending = is_descending(ordering_args)
+        check_key(key)
+        if hydrate_from is not None:
+            return self._get_hydrated(hydrate_from, key, first, last, bounds, descending)[0]
+        entries: list[Entry] = []
+        if last is None or first < last:
+            entries = self._read(self._get_slice, key, first, last, bounds, descending)
+        else:
+            self.session.check_open()
+        self.metrics.on_storage_read(self.__class__, len(entries))
+        return self._serializer.loads_many(entries)
+
+    @overload
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: None = None,
+    ) -> Page[TimelineItem]: ...
+
+    @overload
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[_Hydrated] = ...,
+    ) -> Page[_Hydrated]: ...
+
+    def get_page(
+        self,
+        key: str,
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> Page[Any]:
+        """Return up to ``limit`` entries after ``cursor`` as a :class:`Page`; None is the start of the ordering.
+
+        A walk by ``next_cursor`` returns exactly once every entry that is present throughout the walk and not older
+        than the floor at its end, and no entry twice, also while others add and trim (T16). As many round trips as
+        :meth:`get_slice`, at most one more for the floor; O(log n + limit) at any depth.
+
+        Raises:
+            InvalidCursorError: The cursor was altered, or belongs to the other ordering.
+            InvalidValueError: The limit is below 1.
+        """
+        check_limit("limit", limit)
+        descending = is_descending(ordering_args)
+        bounds = cursor_bounds(cursor, descending)
+        check_key(key)
+        if hydrate_from is not None:
+            items, ids = self._get_hydrated(hydrate_from, key, 0, limit + 1, bounds, descending, limit)
+            floor = self._read(self._floor, key)
+        else:
+            entries, floor = self._read(self._get_page, key, limit + 1, bounds, descending)
+            ids = [activity_id for activity_id, _ in entries]
+            items = self._serializer.loads_many(entries[:limit])
+            self.metrics.on_storage_read(self.__class__, len(items))
+        return Page.of(items, ids, limit, floor, descending)
+
+    @overload
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: None = None,
+    ) -> dict[str, Page[TimelineItem]]: ...
+
+    @overload
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[_Hydrated] = ...,
+    ) -> dict[str, Page[_Hydrated]]: ...
+
+    def get_many_pages(
+        self,
+        keys: Iterable[str],
+        limit: int,
+        cursor: str | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> dict[str, Page[Any]]:
+        """Return ``{key: page}`` in the order of the keys, each as :meth:`get_page` returns it, with its floor (T18).
+
+        One cursor is valid for all timelines, because ids have one order everywhere: merge the pages, and continue with
+        the cursor of the last item that was shown (:func:`~feedstore.storage.page.encode_cursor`). A bounded number of
+        round trips for any number of keys; hydrating adds one.
+        """
+        check_limit("limit", limit)
+        descending = is_descending(ordering_args)
+        bounds = cursor_bounds(cursor, descending)
+        distinct = distinct_keys(keys)
+        if not distinct:
+            self.session.check_open()
+            return {}
+        found = self._read(self._get_many_pages, distinct, limit + 1, bounds, descending)
+        slices = {key: found[key][0] for key in distinct}
+        self.metrics.on_storage_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
+        shown_entries = {key: entries[:limit] for key, entries in slices.items()}
+        if hydrate_from is not None:
+            shown_entries = checked_activity_storage(hydrate_from)._hydrated(shown_entries)
+        loads_many = (hydrate_from or self).serializer.loads_many
+        return {
+            key: Page.of(
+                loads_many(shown_entries[key]), [one for one, _ in slices[key]], limit, found[key][1], descending
+            )
+            for key in distinct
+        }
+
+    @overload
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: None = None,
+    ) -> dict[str, list[TimelineItem]]: ...
+
+    @overload
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[_Hydrated] = ...,
+    ) -> dict[str, list[_Hydrated]]: ...
+
+    def get_many_slices(
+        self,
+        keys: Iterable[str],
+        start: int | None,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+        hydrate_from: ActivityStorage[Any] | None = None,
+    ) -> dict[str, list[Any]]:
+        """Return ``{key: slice}`` in the order of the keys, each as :meth:`get_slice` returns it.
+
+        An absent key has an empty list. A bounded number of round trips for any number of keys; hydrating adds one.
+        """
+        first, last = check_slice(start, stop)
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        descending = is_descending(ordering_args)
+        distinct = distinct_keys(keys)
+        slices: dict[str, list[Entry]] = {}
+        if distinct and (last is None or first < last):
+            slices = self._read(self._get_many_slices, distinct, first, last, bounds, descending)
+        else:
+            self.session.check_open()
+        self.metrics.on_storage_read(self.__class__, sum(map(len, slices.values())))
+        if hydrate_from is not None:
+            slices = checked_activity_storage(hydrate_from)._hydrated(slices)
+        loads_many = (hydrate_from or self).serializer.loads_many
+        return {key: loads_many(slices.get(key, ())) for key in distinct}
+
+    def index_of(self, key: str, activity_or_id: ActivityLike) -> int:
+        """Return the position of an entry, newest first: the number of newer entries.
+
+        Raises :class:`ActivityNotFound`, a ``ValueError``, if it is not there (T9). One round trip; O(log n) in memory,
+        O(position) elsewhere unless the backend's documentation gives a better cost.
+        """
+        activity_id = self.activity_to_id(activity_or_id)
+        position = self._read(self.get_index_of, check_key(key), activity_id)
+        self.metrics.on_storage_read(self.__class__, 0 if position is None else 1)
+        if position is None:
+            raise ActivityNotFound(f"the timeline {shown(key, WHOLE_KEY)} holds no activity {id_to_text(activity_id)}")
+        return position
+
+    def contains(self, key: str, activity_id: ActivityLike) -> bool:
+        """Return whether a timeline holds an activity. One round trip."""
+        return self._contains(check_key(key), self.activity_to_id(activity_id))
+
+    def contains_many(self, key: str, activity_ids: Iterable[ActivityLike]) -> set[int]:
+        """Return the ids of those activities that a timeline holds (T18). A bounded number of round trips."""
+        distinct = list(dict.fromkeys(self.activities_to_ids(activity_ids)))
+        check_key(key)
+        if not distinct:
+            self.session.check_open()
+            return set()
+        return self._contains_many(key, distinct)
+
+    def count(self, key: str, filter_kwargs: Filter | None = None) -> int:
+        """Return the number of entries of a timeline, within ``filter_kwargs`` if given; 0 for an absent key.
+
+        One round trip. With a filter (T18) it costs O(log n) or O(result), as the backend's documentation says.
+        """
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        check_key(key)
+        if bounds.is_everything:
+            return self._count(key)
+        if bounds.is_empty:
+            self.session.check_open()
+            return 0
+        return self._count_within(key, bounds)
+
+    def keys(self) -> Iterator[str]:
+        """Yield the key of every timeline that holds an entry, once each, in no promised order.
+
+        For statistics and export. A timeline that is added or removed during the walk may be left out. Reads in chunks;
+        the cost is proportional to the number of keys in the namespace.
+        """
+        return self._keys()
+
+    def _get_hydrated(
+        self,
+        activities: ActivityStorage[Any],
+        key: str,
+        start: int,
+        stop: int | None,
+        bounds: Bounds,
+        descending: bool,
+        limit: int | None = None,
+    ) -> tuple[list[Any], list[int]]:
+        """Return the activities of a slice (of its first ``limit`` entries), and the ids of all its entries."""
+        entries: list[tuple[int, bytes | None]] = []
+        checked_activity_storage(activities)
+        if stop is None or start < stop:
+            entries = self._read(self._get_hydrated_slice, activities, key, start, stop, bounds, descending)
+        else:
+            self.session.check_open()
+        present = [(activity_id, data) for activity_id, data in entries[:limit] if data is not None]
+        self.metrics.on_storage_read(self.__class__, len(present))
+        return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]

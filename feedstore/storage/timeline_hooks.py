@@ -1,47 +1,84 @@
-"""What a backend writes to get timelines: the hooks, and the slower forms that it may leave as they are."""
+"""The hooks of a timeline storage, and the defaults that work over the abstract ones."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from typing_extensions import TypeVar
 
 from feedstore.activity import ActivityRef
-from feedstore.errors import AtomicityError
+from feedstore.errors import AtomicityError, InvalidValueError
 from feedstore.serializers import TimelineReferenceSerializer
+from feedstore.shown import shown
 from feedstore.storage.abilities import AtomicScope
-from feedstore.storage.batch import Operation
-from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST, Bounds, Filter
-from feedstore.storage.deliveries import Limits, deliver
-from feedstore.storage.storage import Storage
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.storage.activity import ActivityStorage
+from feedstore.storage.activity import ActivityStorage
+from feedstore.storage.base import Storage
+from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
+from feedstore.storage.checks import check_key, check_limit, checked_iterable
+from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
 
 _REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
 
 Entry = tuple[int, bytes]
 """One entry of a timeline: its id, and the payload beside it or ``b""``."""
 
-
 TimelineItem = TypeVar("TimelineItem", covariant=True, default=ActivityRef)
 
 
-class TimelineHooks(Storage[TimelineItem]):
-    """The hooks of a timeline storage. They get checked arguments: keys, ids and positions are valid, keys and ids
-    distinct, payloads serialized. They do no checking, counting of metrics or decoding.
+class Limits(NamedTuple):
+    """The limits and the companions of a delivery.
 
-    The abstract ones are all that a backend must write. The concrete ones at the end work over those, in more round
-    trips; a backend overrides what it can do better.
+    - ``max_length``: the number of newest entries that stay in a timeline.
+    - ``max_per_payload``: the number of newest entries with the same payload that stay. All entries without a payload
+      stay.
+    - ``companions``: suffixes of keys. An entry that is new in a timeline is also added to each companion, and an entry
+      that the delivery drops from the timeline is also dropped from each companion.
+    """
+
+    max_length: int | None = None
+    max_per_payload: int | None = None
+    companions: tuple[str, ...] = ()
+
+    @classmethod
+    def checked(
+        cls, max_length: int | None, max_per_payload: int | None, companions: Iterable[str], keys: Iterable[str]
+    ) -> Limits:
+        """Return the limits of a delivery to ``keys``, or raise if one is invalid."""
+        if max_length is not None:
+            check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
+        if max_per_payload is not None:
+            check_limit("max_per_payload", max_per_payload, "; None sets no limit")
+        suffixes = tuple(dict.fromkeys(check_key(one, "companion") for one in checked_iterable(companions)))
+        known = set(keys) if suffixes else set()
+        for companion in (check_key(key + suffix, "companion") for key in known for suffix in suffixes):
+            if companion in known:
+                raise InvalidValueError(f"{shown(companion)} is both a timeline of this call and a companion of one")
+        return cls(max_length, max_per_payload, suffixes)
+
+    def changed_keys(self, keys: Iterable[str]) -> list[str]:
+        """Return ``keys``, and the keys of their companions."""
+        if not self.companions:
+            return list(keys)
+        return [key + suffix for key in keys for suffix in ("", *self.companions)]
+
+
+class TimelineHooks(Storage[TimelineItem]):
+    """The hooks of a timeline storage.
+
+    Hooks receive checked arguments: keys, ids and positions are valid, keys and ids are distinct, payloads are
+    serialized. They do not check, count for metrics or decode.
+
+    A backend must write the abstract hooks. Each other hook has a default over those, which makes more round trips;
+    override those that the store can do better.
     """
 
     @cached_property
     def _reads_payloads(self) -> bool:
-        """Whether the serializer looks at payloads when it reads; where it does not, they need not be fetched."""
+        """Whether the serializer reads payloads. If it does not, a hook need not fetch them."""
         chosen = type(self._serializer)
         return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
 
@@ -49,143 +86,82 @@ class TimelineHooks(Storage[TimelineItem]):
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """Add ``{id: payload}`` to a timeline, replacing the payload of ids that are there; return how many ids were
-        new.
+        """Add ``{id: payload}`` to a timeline, replace the payload of ids that are there, and return the number of new
+        ids.
         """
 
     @abstractmethod
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """Remove the ids (payloads are empty) from a timeline; return how many were there. The floor stays."""
+        """Remove the ids (with empty payloads) from a timeline, and return how many were there. The floor stays."""
 
     @abstractmethod
-    def get_slice_from_storage(
-        self,
-        key: str,
-        start: int,
-        stop: int | None,
-        filter_kwargs: Filter | Bounds | None = None,
-        ordering_args: Sequence[str] | None = None,
-    ) -> list[Entry]:
-        """Return the entries at the positions from ``start`` to before ``stop`` of those within the filter, in the
-        ordering.
-
-        Public methods hand in :class:`Bounds`; :func:`~feedstore.storage.bounds.parse_filter` and
-        :func:`~feedstore.storage.bounds.is_descending` read either form.
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
+        """Return the entries within ``bounds`` at the positions from ``start`` to before ``stop``, newest first if
+        ``descending``.
         """
 
     @abstractmethod
-    def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """Return how many entries are newer than the id, or None if it is not there."""
-
-    @abstractmethod
-    def _contains(self, key: str, activity_id: int) -> bool:
-        """Return whether a timeline holds the id."""
-
-    @abstractmethod
-    def _count(self, key: str) -> int:
-        """Return how many entries a timeline holds; 0 if there is none of that key."""
-
-    @abstractmethod
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
-        """Keep the newest ``length`` entries and return how many went. If any went, the floor rises above the newest
-        of them.
+        """Keep the newest ``length`` entries and return the number of dropped ones. If any was dropped, the floor rises
+        above the newest of them.
         """
 
     @abstractmethod
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """Remove a timeline, its floor included."""
+        """Remove a timeline with its floor."""
 
     @abstractmethod
     def _floor(self, key: str) -> int | None:
-        """Return the floor: None if nothing was ever trimmed, else one more than the newest id that was, or more
-        without the ability of an exact floor.
+        """Return the floor: None if nothing was ever trimmed, else one more than the newest trimmed id. Without the
+        ability of an exact floor it may be higher.
         """
 
     @abstractmethod
     def _keys(self) -> Iterator[str]:
         """Yield the key of every timeline that holds an entry, once each, in bounded memory."""
 
-    def _add_to_many(
-        self,
-        keys: list[str],
-        serialized: Mapping[int, bytes],
-        max_length: int | None,
-        transaction: Transaction = AUTOCOMMIT,
-    ) -> Pending[int | None]:
-        """Add to every timeline, then trim each to ``max_length``; return how many entries were new before trimming."""
-        added = []
-        for key in keys:
-            added.append(self.add_to_storage(key, serialized, transaction))
-            if max_length is not None:
-                self._trim(key, max_length, transaction)
-        return total(added)
+    def get_index_of(self, key: str, activity_id: int) -> int | None:
+        """Return the number of entries that are newer than the id, or None if it is not there.
 
-    def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
-        """Add one entry unless its id is there; return whether it was added. Of several callers at once, one is told
-        so. It is what the claims of queues rest on; without exact counts, a store that can compare and set overrides
-        it, or else lacks the ability of exclusive claims.
+        This default makes two reads, between which other processes may write.
         """
-        if self._contains(key, activity_id):
-            return False
-        added = self.add_to_storage(key, {activity_id: data}).result
-        return added is None or added > 0
+        return self._count_within(key, Bounds(activity_id + 1)) if self._contains(key, activity_id) else None
 
-    def _remove_from_many(
-        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
-    ) -> Pending[int | None]:
-        """Remove from every timeline; return how many entries were there."""
-        return total([self.remove_from_storage(key, serialized, transaction) for key in keys])
-
-    def _add_to_each(
-        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
-    ) -> Pending[int | None]:
-        """Add ``{key: {id: payload}}`` within limits; return how many entries were new before anything was dropped.
-
-        This default is one step on a backend with the ability of atomic deliveries whose atomic scope is the backend:
-        there the reads of a transaction see its writes. Any other backend overrides it, or lacks the ability.
-        """
-
-        def deliver_each(own: Transaction) -> Pending[int | None]:
-            return total([deliver(self, key, entries, limits, own) for key, entries in deliveries.items()])
-
-        abilities, is_alone = self.backend.abilities, transaction is AUTOCOMMIT
-        if not is_alone and not abilities.atomic_deliveries and (limits.max_per_payload or limits.companions):
-            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
-        if not (is_alone and abilities.atomic_deliveries and abilities.atomic_scope == AtomicScope.BACKEND):
-            return deliver_each(transaction)
-        keys = [key + suffix for key in deliveries for suffix in ("", *limits.companions)]
-        operation = Operation(self, deliver_each, None, keys, True)
-        return Pending(self.backend.transact([operation], True)[0].result)
+    def _contains(self, key: str, activity_id: int) -> bool:
+        """Return whether a timeline holds the id. This default reads a slice of one entry."""
+        return bool(self._get_slice(key, 0, 1, Bounds(activity_id, activity_id), True))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """Return those of distinct ids that a timeline holds; never asked for none. This default asks one by one."""
+        """Return those of one or more distinct ids that a timeline holds. This default reads them one by one."""
         return {activity_id for activity_id in activity_ids if self._contains(key, activity_id)}
 
-    def _count_within(self, key: str, bounds: Bounds) -> int:
-        """Return how many entries of a timeline lie within bounds. This default reads them."""
-        return len(self.get_slice_from_storage(key, 0, None, bounds, NEWEST_FIRST))
+    def _count(self, key: str) -> int:
+        """Return the number of entries of a timeline; 0 if the key is absent. This default reads all of them."""
+        return self._count_within(key, EVERYTHING)
 
-    def _get_many_pages(
-        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
-    ) -> dict[str, tuple[list[Entry], int | None]]:
-        """Return :meth:`_get_page` of every timeline. This default reads one after the other."""
-        return {key: self._get_page(key, limit, bounds, descending) for key in keys}
+    def _count_within(self, key: str, bounds: Bounds) -> int:
+        """Return the number of entries of a timeline within bounds. This default reads them."""
+        return len(self._get_slice(key, 0, None, bounds, True))
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
-        """Return the same slice of every timeline; an empty list for a key that is not there."""
-        ordering = ordering_of(descending)
-        return {key: self.get_slice_from_storage(key, start, stop, bounds, ordering) for key in keys}
+        """Return the same slice of every timeline; an absent key has an empty list, or none. This default reads one
+        timeline after another.
+        """
+        return {key: self._get_slice(key, start, stop, bounds, descending) for key in keys}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
-        """Return the first ``limit`` entries within the bounds, and the floor as it was when or after they were
-        read.
-        """
-        entries = self.get_slice_from_storage(key, 0, limit, bounds, ordering_of(descending))
-        return entries, self._floor(key)
+        """Return the first ``limit`` entries within the bounds, and the floor at the time of that read or later."""
+        return self._get_slice(key, 0, limit, bounds, descending), self._floor(key)
+
+    def _get_many_pages(
+        self, keys: list[str], limit: int, bounds: Bounds, descending: bool
+    ) -> dict[str, tuple[list[Entry], int | None]]:
+        """Return :meth:`_get_page` of every timeline. This default reads one after another."""
+        return {key: self._get_page(key, limit, bounds, descending) for key in keys}
 
     def _get_hydrated_slice(
         self,
@@ -196,24 +172,136 @@ class TimelineHooks(Storage[TimelineItem]):
         bounds: Bounds,
         descending: bool,
     ) -> list[tuple[int, bytes | None]]:
-        """Return a slice's ids with the bytes that ``activities`` holds for each, None for an activity that is gone."""
-        entries = self.get_slice_from_storage(key, start, stop, bounds, ordering_of(descending))
+        """Return the ids of a slice, each with the bytes that ``activities`` holds, or None for a deleted activity."""
+        entries = self._get_slice(key, start, stop, bounds, descending)
         found = activities.get_from_storage([activity_id for activity_id, _ in entries]) if entries else {}
         return [(activity_id, found.get(activity_id)) for activity_id, _ in entries]
 
+    def get_slice_from_storage(
+        self,
+        key: str,
+        start: int,
+        stop: int | None,
+        filter_kwargs: Filter | None = None,
+        ordering_args: Sequence[str] | None = None,
+    ) -> list[Entry]:
+        """Return the entries of :meth:`_get_slice` for a filter and an ordering: the reading hook of stream_framework,
+        for code that calls it. No backend overrides it.
+        """
+        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+        return self._get_slice(key, start, stop, bounds, is_descending(ordering_args))
 
-def ordering_of(descending: bool) -> tuple[str]:
-    """Return the ``ordering_args`` of a direction."""
-    return NEWEST_FIRST if descending else OLDEST_FIRST
+    def _add_to_many(
+        self,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        transaction: Transaction = AUTOCOMMIT,
+    ) -> Pending[int | None]:
+        """Add to every timeline, then trim each to ``max_length``; return the number of new entries before trimming."""
+        added = []
+        for key in keys:
+            added.append(self.add_to_storage(key, serialized, transaction))
+            if max_length is not None:
+                self._trim(key, max_length, transaction)
+        return total(added)
+
+    def _remove_from_many(
+        self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """Remove from every timeline; return the number of entries that were there."""
+        return total([self.remove_from_storage(key, serialized, transaction) for key in keys])
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        """Add ``{key: {id: payload}}`` within limits; return the number of new entries before anything was dropped.
+
+        This default is atomic on a backend with the ability of atomic deliveries whose atomic scope is the backend:
+        there the reads of a transaction see its writes. Any other backend overrides it, or lacks the ability.
+        """
+
+        def deliver_each(own: Transaction) -> Pending[int | None]:
+            return total([deliver(self, key, entries, limits, own) for key, entries in deliveries.items()])
+
+        abilities, is_alone = self.session.abilities, transaction is AUTOCOMMIT
+        if not is_alone and not abilities.atomic_deliveries and (limits.max_per_payload or limits.companions):
+            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
+        if not (is_alone and abilities.atomic_deliveries and abilities.atomic_scope == AtomicScope.BACKEND):
+            return deliver_each(transaction)
+        operation = Operation(self.session, deliver_each, None, limits.changed_keys(deliveries), True)
+        return Pending(self.session.transact([operation], True)[0].result)
+
+    def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
+        """Add one entry unless its id is there; return whether it was added. If callers race, exactly one gets True.
+
+        The claims of queues depend on it. If the store has no exact counts, override it with a compare-and-set, or
+        declare ``exclusive_claims=False``.
+        """
+        if self._contains(key, activity_id):
+            return False
+        added = self.add_to_storage(key, {activity_id: data}).result
+        return added is None or added > 0
+
+
+def deliver(
+    timelines: TimelineHooks[Any], key: str, serialized: Mapping[int, bytes], limits: Limits, transaction: Transaction
+) -> Pending[int | None]:
+    """Add entries to one timeline within limits, and return the number of new ones before anything was dropped.
+
+    The function reads its own writes. So it is atomic only in a transaction whose reads see its writes.
+    """
+    companions = [f"{key}{suffix}" for suffix in limits.companions]
+    new = dict(serialized)
+    if companions:
+        for activity_id in timelines._contains_many(key, list(serialized)):
+            del new[activity_id]
+    added = timelines.add_to_storage(key, serialized, transaction)
+    for companion in companions if new else ():
+        timelines.add_to_storage(companion, new, transaction)
+    surplus = _beyond_payload_limit(timelines, key, serialized, limits.max_per_payload)
+    if surplus:
+        timelines.remove_from_storage(key, surplus, transaction)
+    dropped = {**surplus, **_trimmed(timelines, key, limits, transaction)}
+    for companion in companions if dropped else ():
+        timelines.remove_from_storage(companion, dropped, transaction)
+    return added
+
+
+def _beyond_payload_limit(
+    timelines: TimelineHooks[Any], key: str, serialized: Mapping[int, bytes], limit: int | None
+) -> dict[int, bytes]:
+    """Return the entries beyond the newest ``limit`` of those that share a delivered payload, with empty payloads."""
+    if limit is None:
+        return {}
+    delivered = {payload for payload in serialized.values() if payload}
+    same: dict[bytes, list[int]] = defaultdict(list)
+    if delivered:
+        for activity_id, payload in timelines._get_slice(key, 0, None, EVERYTHING, True):
+            if payload in delivered:
+                same[payload].append(activity_id)
+    return {activity_id: b"" for ids in same.values() for activity_id in ids[limit:]}
+
+
+def _trimmed(timelines: TimelineHooks[Any], key: str, limits: Limits, transaction: Transaction) -> dict[int, bytes]:
+    """Trim a timeline. If it has companions, return the dropped entries with empty payloads."""
+    if limits.max_length is None:
+        return {}
+    dropped = {}
+    if limits.companions:
+        entries = timelines._get_slice(key, limits.max_length, None, EVERYTHING, True)
+        dropped = {activity_id: b"" for activity_id, _ in entries}
+    timelines._trim(key, limits.max_length, transaction)
+    return dropped
 
 
 def total(parts: Sequence[Pending[int | None]]) -> Pending[int | None]:
-    """Return the sum of several writes' counts, None if any is unknown; pending as long as one of them is."""
+    """Return the sum of the counts of several writes, None if any is unknown; pending as long as one of them is."""
     return _Total(parts)
 
 
 class _Total(Pending["int | None"]):
-    """The sum of results, added up when it is read."""
+    """A sum of results that is computed when it is read."""
 
     __slots__ = ("_parts",)
 

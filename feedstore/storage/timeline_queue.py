@@ -9,17 +9,14 @@ import struct
 import time
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage.bounds import EVERYTHING, OLDEST_FIRST, Bounds
+from feedstore.storage.bounds import EVERYTHING, Bounds
 from feedstore.storage.queue import LONGEST_SECONDS, REFUSE, Delivery, QueueStorage
-from feedstore.storage.timeline_hooks import Entry
-
-if TYPE_CHECKING:
-    from feedstore.storage.backend import Backend
-    from feedstore.storage.timeline import TimelineStorage
+from feedstore.storage.session import Session
+from feedstore.storage.timeline_hooks import Entry, TimelineHooks
 
 _logger = logging.getLogger("feedstore.queue")
 # A message's id: 62 bits of nanoseconds since 1970, 42 that tell two of one nanosecond apart, and 24 that are 0. A
@@ -51,8 +48,8 @@ class TimelineQueueStorage(QueueStorage):
     """
 
     @cached_property
-    def _timelines(self) -> TimelineStorage:
-        return _timelines_of(self.backend)
+    def _timelines(self) -> TimelineHooks[Any]:
+        return _timelines_of(self.session)
 
     @cached_property
     def _keys(self) -> tuple[str, str]:
@@ -62,13 +59,13 @@ class TimelineQueueStorage(QueueStorage):
         key = self._keys[0]
         if self._count() + len(messages) > self.max_length and self.when_full == REFUSE:
             raise self.full_error(len(messages))
-        newest = self._timelines.get_slice_from_storage(key, 0, 1, EVERYTHING, None)
+        newest = self._timelines._get_slice(key, 0, 1, EVERYTHING, True)
         # Behind the newest, also where the clock of the one who pushed that is ahead of this one.
         first = max(time.time_ns(), (newest[0][0] >> _TIME_SHIFT) + 1 if newest else 0)
         self._timelines.add_to_storage(key, {_message_id(first + i): body for i, body in enumerate(messages)})
         if self.when_full != REFUSE:
             self._timelines._trim(key, self.max_length)
-        self.backend.publish_topics([self.topic])
+        self.session.publish_topics([self.topic])
 
     def _receive(self, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -112,7 +109,7 @@ class TimelineQueueStorage(QueueStorage):
         }
 
     def _slice(self, key: str, bounds: Bounds, stop: int | None = None) -> list[Entry]:
-        return self._timelines.get_slice_from_storage(key, 0, stop, bounds, OLDEST_FIRST)
+        return self._timelines._get_slice(key, 0, stop, bounds, False)
 
     def _forget_strays(self, claims: dict[int, _Claim], message_ids: set[int]) -> None:
         """Remove claims whose message is gone: dropped, or acknowledged by somebody who died before the end of it."""
@@ -144,18 +141,20 @@ class TimelineQueueStorage(QueueStorage):
             self._timelines._delete(key)
 
 
-def newest_messages(backend: Backend, names: list[str]) -> dict[str, int]:
+def newest_messages(session: Session[Any], names: list[str]) -> dict[str, int]:
     """Return ``{name: id of the newest message}`` of queues; those that are empty are left out."""
     keys = {_message_key(name): name for name in names}
-    slices = _timelines_of(backend)._get_many_slices(list(keys), 0, 1, EVERYTHING, True)
+    slices = _timelines_of(session)._get_many_slices(list(keys), 0, 1, EVERYTHING, True)
     return {keys[key]: entries[0][0] for key, entries in slices.items() if entries}
 
 
-def _timelines_of(backend: Backend) -> TimelineStorage:
+def _timelines_of(session: Session[Any]) -> TimelineHooks[Any]:
     # The name of the namespace may be as long as one can be, and so may that of a queue be; their hashes fit.
-    digest = blake2b(backend.namespace.encode(), digest_size=16).hexdigest()
+    digest = blake2b(session.namespace.encode(), digest_size=16).hexdigest()
     # Any serializer that keeps payloads: the bytes go in and out by the hooks.
-    return backend.with_namespace(f"queue-{digest}").timeline_storage(serializer_class=MsgpackSerializer)
+    own = session.with_namespace(f"queue-{digest}")
+    timelines: TimelineHooks[Any] = own.backend_class.timeline_storage_class(MsgpackSerializer, backend=own)
+    return timelines
 
 
 def _message_key(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The writing half of the timeline storage's contract."""
+"""The writing methods of a timeline storage."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InvalidTypeError
 from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
-from feedstore.storage.batch import Batch
-from feedstore.storage.bounds import check_limit, check_position
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.key import check_key, checked_iterable
-from feedstore.storage.notify import Notifier, checked_notifier
-from feedstore.storage.timeline_hooks import TimelineHooks, TimelineItem
-from feedstore.storage.transaction import Pending, Transaction
+from feedstore.storage.batch import WriteBatch
+from feedstore.storage.checks import check_key, check_position, distinct_keys
+from feedstore.storage.notify.subscription import Notifier, checked_notifier
+from feedstore.storage.session import Pending, Transaction
+from feedstore.storage.timeline_hooks import Limits, TimelineHooks, TimelineItem
 
 
 class TimelineWrites(TimelineHooks[TimelineItem]):
-    """Adding, removing, trimming. Every write takes ``batch_interface=`` and then returns None; counts are None
-    without the ability of exact counts, and a lower bound after a retried write. With the option ``notifier`` each add,
-    removal and trim publishes the changed timelines once it is stored, which costs one more round trip. A removal that
-    is known to have removed nothing publishes nothing, and neither does a ``flush``."""
+    """The part of :class:`~feedstore.storage.TimelineStorage` that adds, removes and trims."""
 
     notifier: Notifier | None = None
     option_names = (*TimelineHooks.option_names, "notifier")
@@ -35,14 +30,14 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         **options: Any,
     ) -> None:
         super().__init__(serializer_class, activity_class, **options)
-        self.notifier = checked_notifier(options.get("notifier"), self.backend)
+        self.notifier = checked_notifier(options.get("notifier"), self.session)
 
-    def add(self, key: str, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
+    def add(self, key: str, activity: ActivityLike, *, batch_interface: WriteBatch | None = None) -> int | None:
         """Add one activity to one timeline; see :meth:`add_many`. One round trip."""
         return self.add_many(key, [activity], batch_interface=batch_interface)
 
     def add_many(
-        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
+        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
         """Add activities to one timeline and return how many entries were new (T1).
 
@@ -52,19 +47,14 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         """
         check_key(key)
         serialized = self.serialize_activities(activities)
-        result = self._write_measured(
+        return self._change(
             batch_interface,
             "write",
             len(serialized),
-            (lambda transaction: self.add_to_storage(key, serialized, transaction))
-            if serialized
-            else self._write_nothing,
             [key],
+            lambda transaction: self.add_to_storage(key, serialized, transaction),
             creates=True,
         )
-        if serialized:
-            self._publish([key], batch_interface)
-        return result
 
     def add_to_many(
         self,
@@ -74,26 +64,27 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         max_length: int | None = None,
         max_per_payload: int | None = None,
         companions: Iterable[str] = (),
-        batch_interface: Batch | None = None,
+        batch_interface: WriteBatch | None = None,
     ) -> int | None:
-        """Add the same activities to many timelines and return how many deliveries were new, counted before trimming
-        (T1).
+        """Add the same activities to many timelines and return the number of new deliveries before trimming (T1).
 
-        With ``max_length`` each timeline is then trimmed to its newest ``max_length`` entries, which are all there
-        (T17). Without the ability of exact length up to ``backend.abilities.fan_out_excess`` older ones may stay until
-        the next trim. A key that comes twice counts once; no keys or no activities is 0. A bounded number of round
-        trips, however many the keys.
+        A duplicate key counts once; no keys or no activities is 0. A bounded number of round trips for any number of
+        keys.
 
         Args:
-            max_per_payload: keeps, of the entries of a timeline that share a payload, the newest so many (T20). What
-                goes counts as removed, so the floor stays.
+            max_length: trims each timeline to this number of newest entries, which are all there (T17). Without the
+                ability of exact length up to ``backend.abilities.fan_out_excess`` older ones may stay until the next
+                trim.
+            max_per_payload: keeps this number of newest entries of each payload in a timeline (T20). The others count
+                as removed, so the floor stays.
             companions: suffixes of keys, such as ``[":unseen"]``. An entry that is new in ``feed:bob`` is added to
-                ``feed:bob:unseen`` in the same step; one that is there already is not, also if it was removed from the
-                companion since (T21). What this call drops from a timeline it drops from the companions too.
+                ``feed:bob:unseen`` in the same step. An entry that ``feed:bob`` holds already is not added, also if it
+                was removed from the companion (T21). An entry that this call drops from a timeline is also dropped
+                from its companions.
         """
         serialized = self.serialize_activities(activities)
-        distinct = _distinct_keys(keys)
-        limits = _checked_limits(max_length, max_per_payload, companions, distinct)
+        distinct = distinct_keys(keys)
+        limits = Limits.checked(max_length, max_per_payload, companions, distinct)
         if limits.max_per_payload is None and not limits.companions:
 
             def write(transaction: Transaction) -> Pending[int | None]:
@@ -103,7 +94,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             def write(transaction: Transaction) -> Pending[int | None]:
                 return self._add_to_each(dict.fromkeys(distinct, serialized), limits, transaction)
 
-        return self._fan_out("add_to_many", distinct, limits, write, len(serialized), batch_interface)
+        changed = limits.changed_keys(distinct)
+        return self._change(batch_interface, "add_to_many", len(serialized), changed, write, creates=True)
 
     def add_to_each(
         self,
@@ -112,55 +104,48 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         max_length: int | None = None,
         max_per_payload: int | None = None,
         companions: Iterable[str] = (),
-        batch_interface: Batch | None = None,
+        batch_interface: WriteBatch | None = None,
     ) -> int | None:
-        """Add to each timeline activities of its own, ``{key: activities}``; return how many deliveries were new.
+        """Add to each timeline activities of its own, ``{key: activities}``; return the number of new deliveries.
 
-        The options are those of :meth:`add_to_many` (T19). One bad item, and nothing is written (T13). A bounded number
-        of round trips, however many the keys.
+        The options are those of :meth:`add_to_many` (T19). If one item is invalid, nothing is written (T13). A bounded
+        number of round trips for any number of keys.
         """
         if not isinstance(deliveries, Mapping):
             raise InvalidTypeError(f"deliveries must be a mapping such as {{key: activities}}, not {shown(deliveries)}")
         keys = list(map(check_key, deliveries))
         serialized = dict(zip(keys, self.serialize_each(deliveries.values()), strict=True))
         filled = {key: each for key, each in serialized.items() if each}
-        limits = _checked_limits(max_length, max_per_payload, companions, filled)
-        return self._fan_out(
+        limits = Limits.checked(max_length, max_per_payload, companions, filled)
+        return self._change(
+            batch_interface,
             "add_to_each",
-            list(filled),
-            limits,
-            lambda transaction: self._add_to_each(filled, limits, transaction),
             sum(map(len, filled.values())),
-            batch_interface,
-        )
-
-    def _fan_out(
-        self,
-        operation: str,
-        keys: list[str],
-        limits: Limits,
-        write: Callable[[Transaction], Pending[int | None]],
-        activities: int,
-        batch_interface: Batch | None,
-    ) -> int | None:
-        """Write to the timelines and their companions, then publish and report the write."""
-        changed = keys
-        if limits.companions:
-            changed = [key + suffix for key in keys for suffix in ("", *limits.companions)]
-        result = self._write_measured(
-            batch_interface,
-            operation,
-            activities,
-            write if keys and activities else self._write_nothing,
-            changed,
+            limits.changed_keys(filled),
+            lambda transaction: self._add_to_each(filled, limits, transaction),
             creates=True,
         )
-        if activities:
-            self._publish(changed, batch_interface)
+
+    def _change(
+        self,
+        batch_interface: WriteBatch | None,
+        operation: str,
+        activities_count: int,
+        keys: list[str],
+        write: Callable[[Transaction], Pending[int | None]],
+        creates: bool = False,
+    ) -> int | None:
+        """Call ``write`` if there are keys and activities, report it to the metrics, and publish the keys unless the
+        write is known to have removed nothing.
+        """
+        chosen = write if keys else self._write_nothing
+        result = self._write_measured(batch_interface, operation, activities_count, chosen, keys, creates)
+        if activities_count and (creates or result != 0):
+            self._publish(keys, batch_interface)
         return result
 
-    def _publish(self, keys: list[str], batch_interface: Batch | None) -> None:
-        """Publish changed timelines by the notifier option: now, or once the batch has been committed."""
+    def _publish(self, keys: list[str], batch_interface: WriteBatch | None) -> None:
+        """Publish changed timelines by the notifier option: now, or after the batch has been committed."""
         if self.notifier is None:
             return
         batch = self._batch_to_join(batch_interface)
@@ -169,58 +154,48 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         else:
             batch.publish_later(self.notifier, keys)
 
-    def remove(self, key: str, activity: ActivityLike, *, batch_interface: Batch | None = None) -> int | None:
+    def remove(self, key: str, activity: ActivityLike, *, batch_interface: WriteBatch | None = None) -> int | None:
         """Remove one entry from one timeline; see :meth:`remove_many`. One round trip."""
         return self.remove_many(key, [activity], batch_interface=batch_interface)
 
     def remove_many(
-        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
+        self, key: str, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
         """Remove entries, by activity or id, from one timeline and return how many were there (T1).
 
-        Ids that are not there and a key that is not there are no error. The floor stays. One round trip for each 500
-        or so.
+        Absent ids and an absent key are no error. The floor stays. One round trip for each 500 or so.
         """
         check_key(key)
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
-        result = self._write_measured(
+        return self._change(
             batch_interface,
             "remove",
             len(serialized),
-            (lambda transaction: self.remove_from_storage(key, serialized, transaction))
-            if serialized
-            else self._write_nothing,
             [key],
+            lambda transaction: self.remove_from_storage(key, serialized, transaction),
         )
-        if serialized and result != 0:
-            self._publish([key], batch_interface)
-        return result
 
     def remove_from_many(
-        self, keys: Iterable[str], activities: Iterable[ActivityLike], *, batch_interface: Batch | None = None
+        self, keys: Iterable[str], activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
-        """Remove the same entries from many timelines and return how many were there. A bounded number of round
-        trips.
+        """Remove the same entries from many timelines and return how many were there.
+
+        A bounded number of round trips for any number of keys.
         """
         serialized = dict.fromkeys(self.activities_to_ids(activities), b"")
-        distinct = _distinct_keys(keys)
-        result = self._write_measured(
+        distinct = distinct_keys(keys)
+        return self._change(
             batch_interface,
             "remove_from_many",
             len(serialized),
-            (lambda transaction: self._remove_from_many(distinct, serialized, transaction))
-            if distinct and serialized
-            else self._write_nothing,
             distinct,
+            lambda transaction: self._remove_from_many(distinct, serialized, transaction),
         )
-        if serialized and result != 0:
-            self._publish(distinct, batch_interface)
-        return result
 
-    def trim(self, key: str, length: int, *, batch_interface: Batch | None = None) -> int | None:
-        """Keep exactly the newest ``length`` entries and return how many went (T8); 0 for a key that is not there.
+    def trim(self, key: str, length: int, *, batch_interface: WriteBatch | None = None) -> int | None:
+        """Keep exactly the newest ``length`` entries and return how many were dropped (T8); 0 for an absent key.
 
-        What goes raises the timeline's floor (see :class:`~feedstore.storage.Page`). One round trip.
+        Dropping raises the timeline's floor (see :class:`~feedstore.storage.Page`). One round trip.
         """
         check_position("length", length)
         check_key(key)
@@ -229,32 +204,13 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             self._publish([key], batch_interface)
         return result
 
-    def delete(self, key: str, *, batch_interface: Batch | None = None) -> None:
-        """Remove a timeline, its floor included; one that is not there is no error. One round trip."""
+    def delete(self, key: str, *, batch_interface: WriteBatch | None = None) -> None:
+        """Remove a timeline with its floor; an absent one is no error. One round trip."""
         check_key(key)
         self._write(batch_interface, lambda transaction: self._delete(key, transaction), keys=[key])
         self._publish([key], batch_interface)
 
-    def get_batch_interface(self) -> Batch:
+    def get_batch_interface(self) -> WriteBatch:
         """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""
-        return self.backend.batch()
-
-
-def _distinct_keys(keys: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(map(check_key, checked_iterable(keys))))
-
-
-def _checked_limits(
-    max_length: int | None, max_per_payload: int | None, companions: Iterable[str], keys: Iterable[str]
-) -> Limits:
-    if max_length is not None:
-        check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
-    if max_per_payload is not None:
-        check_limit("max_per_payload", max_per_payload, "; None sets no limit")
-    suffixes = tuple(dict.fromkeys(check_key(one, "companion") for one in checked_iterable(companions)))
-    if suffixes:
-        known = set(keys)
-        for companion in (check_key(key + suffix, "companion") for key in known for suffix in suffixes):
-            if companion in known:
-                raise InvalidValueError(f"{shown(companion)} is both a timeline of this call and a companion of one")
-    return Limits(max_length, max_per_payload, suffixes)
+        batch: WriteBatch = self.session.backend_class.batch_class(self.session)
+        return batch

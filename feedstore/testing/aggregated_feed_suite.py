@@ -181,7 +181,7 @@ class AggregatedFeedSuite(Suite):
     def test_aggregated_feeds_of_many_users(self, backend: Backend) -> None:
         """Metrics: a fan-out reaches every feed, and each call is reported once."""
         metrics = RecordingMetrics()
-        backend.metrics = metrics
+        backend.session.metrics = metrics
         given = likes([0, 0, 1])
         assert WideFeed.add_to_feeds(backend, ACTORS, given) == counted(backend, 12)
         feed = WideFeed("eve", backend)

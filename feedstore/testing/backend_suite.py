@@ -30,7 +30,7 @@ class BackendSuite(Suite):
         assert isinstance(backend.timeline_storage(), TimelineStorage)
         assert isinstance(backend.kv_storage(), KvStorage)
         for storage in (backend.activity_storage(), backend.timeline_storage(), backend.kv_storage("name")):
-            assert storage.backend is backend
+            assert storage.session is backend.session
 
     def test_two_storages_see_the_same(self, backend: Backend) -> None:
         """T10: storages of one backend, and of two under one namespace, share their data."""

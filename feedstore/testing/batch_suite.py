@@ -8,6 +8,7 @@ import pytest
 
 from feedstore.errors import AtomicityError
 from feedstore.storage import ActivityStorage, AtomicScope, Backend, Batch, KvStorage, TimelineStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import ids_of, make_activities, make_activity, with_id
 from feedstore.testing.suite import OpenBackend, Suite, counted
 
@@ -136,14 +137,14 @@ class BatchSuite(Suite):
             kv.upsert("other", 1, batch_interface=batch)
             kv.delete("other", batch_interface=batch)
         assert payloads.get_slice("key", 0, None) == [with_id(6), with_id(4)]
-        assert batch.results[:4] == [counted(payloads.backend, number) for number in (1, 1, 1, 1)]
+        assert batch.results[:4] == [counted(backend_of(payloads.session), number) for number in (1, 1, 1, 1)]
         assert list(kv.items()) == [("key", 2)]
 
     def test_items_are_serialized_at_the_call(self, activities: ActivityStorage, kv: KvStorage) -> None:
         """Decision 5: changing an argument between the call and the end of the batch does not change the write."""
         changing = make_activity(extra_context={"list": [1]})
         value = [1]
-        with activities.backend.batch() as batch:
+        with backend_of(activities.session).batch() as batch:
             activities.add(changing, batch_interface=batch)
             kv.upsert("key", value, batch_interface=batch)
             changing.stored_context["list"].append(2)
@@ -176,7 +177,7 @@ class BatchSuite(Suite):
         """Decision 5: a call without ``batch_interface`` inside the block takes effect immediately."""
         with timelines.get_batch_interface() as batch:
             timelines.add("key", 1, batch_interface=batch)
-            assert timelines.add("key", 2) == counted(timelines.backend, 1)
+            assert timelines.add("key", 2) == counted(backend_of(timelines.session), 1)
             assert ids_of(timelines.get_slice("key", 0, None)) == [2]
         assert ids_of(timelines.get_slice("key", 0, None)) == [2, 1]
 

@@ -183,7 +183,7 @@ class FeedSuite(Suite):
     def test_feed_calls_are_reported_once(self, backend: Backend) -> None:
         """Metrics: each call of a feed is reported once, those of a batch after its commit."""
         metrics = RecordingMetrics()
-        backend.metrics = metrics
+        backend.session.metrics = metrics
         feed, some = HomeFeed("{bob}", backend), deeds(3)
         feed.insert_activities(some)
         metrics.take()

@@ -11,6 +11,7 @@ from feedstore.errors import StoredDataError
 from feedstore.ids import MAX_ID, id_to_text
 from feedstore.serializers import JsonSerializer
 from feedstore.storage import ActivityStorage, Backend, Filter, TimelineStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import (
     HARD_IDS,
     OLDEST_FIRST,
@@ -161,7 +162,7 @@ class HydrateArgumentSuite(Suite):
     ) -> None:
         """T10: the storage that is handed in is the one that is read, wherever it stands."""
         mine, elsewhere = backend.activity_storage(), open_backend().activity_storage()
-        shared = backend.with_namespace(elsewhere.backend.namespace).activity_storage()
+        shared = backend.with_namespace(elsewhere.session.namespace).activity_storage()
         mine.add(with_id(5, "mine"))
         elsewhere.add_many([with_id(5, "elsewhere"), with_id(6, "elsewhere")])
         timelines.add_many("key", [5, 6, 7])
@@ -173,6 +174,6 @@ class HydrateArgumentSuite(Suite):
     def test_what_is_no_activity_storage_is_refused(self, timelines: TimelineStorage) -> None:
         """T5: the option is honoured or refused with an error that names it."""
         for read in readers(timelines):
-            for refused in (timelines, object(), "activities", timelines.backend, True):
+            for refused in (timelines, object(), "activities", backend_of(timelines.session), True):
                 with pytest.raises(TypeError, match="hydrate_from"):
                     read(hydrate_from=refused)

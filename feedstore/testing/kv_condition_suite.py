@@ -9,6 +9,7 @@ import pytest
 
 from feedstore.errors import AtomicityError, ConditionFailedError, InvalidValueError
 from feedstore.storage import Backend, KvStorage, TimelineStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import HARD_KEYS
 from feedstore.testing.suite import OpenBackend, Suite
 
@@ -69,7 +70,7 @@ class KvConditionSuite(Suite):
             assert kv.insert(key, [key]) is True
             assert kv.replace(key, [key], key) is True
         assert list(kv.keys()) == sorted(HARD_KEYS)
-        assert kv.backend.kv_storage("other").insert(HARD_KEYS[0], 1) is True
+        assert backend_of(kv.session).kv_storage("other").insert(HARD_KEYS[0], 1) is True
         for wrong in ("", "x" * 1025):
             with pytest.raises(InvalidValueError):
                 kv.insert(wrong, 1)
@@ -180,7 +181,7 @@ class KvRangeSuite(Suite):
     @pytest.mark.parametrize("reverse", [False, True])
     def test_a_scan_of_many(self, kv: KvStorage, reverse: bool) -> None:
         """K8: more keys than one round trip reads, walked in pages of any size."""
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for number in range(MANY):
                 kv.upsert(f"{number % 7}:{number:05}", number, batch_interface=batch)
         expected = sorted((f"{number % 7}:{number:05}" for number in range(MANY)), reverse=reverse)
@@ -193,7 +194,7 @@ class KvRangeSuite(Suite):
 
     def test_a_reverse_scan_while_all_is_deleted(self, kv: KvStorage) -> None:
         """K3: in reverse too."""
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for number in range(600):
                 kv.upsert(f"{number:03}", number, batch_interface=batch)
         seen = []

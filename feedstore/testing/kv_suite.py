@@ -8,6 +8,7 @@ import pytest
 
 from feedstore.errors import ItemNotFound, StoredDataError
 from feedstore.storage import Backend, KvStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import HARD_KEYS, make_activity
 from feedstore.testing.suite import OpenBackend, Suite
 
@@ -65,7 +66,7 @@ class KvSuite(Suite):
 
     def test_fetch_many_of_many(self, kv: KvStorage) -> None:
         """K5: more keys than one round trip asks for."""
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for number in range(0, 1_300, 2):
                 kv.upsert(f"{number}", number, batch_interface=batch)
         assert kv.fetch_many(map(str, range(1_300))) == {f"{number}": number for number in range(0, 1_300, 2)}
@@ -83,14 +84,14 @@ class KvSuite(Suite):
     def test_deleting_by_prefix(self, kv: KvStorage) -> None:
         """K1, K4: every key that starts with it and no other; none at all is no error; returns None."""
         keys = [f"a:{number}" for number in range(600)] + ["a", "a;", "b:1", "a:\U0010ffff", "A:1"]
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for key in keys:
                 kv.upsert(key, 1, batch_interface=batch)
         delete: Any = kv.delete_by_prefix
         assert delete("a:") is None
         assert [key for key, _ in kv.items()] == ["A:1", "a", "a;", "b:1"]
         assert delete("a:") is None
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             assert delete("a", batch_interface=batch) is None
             assert kv.exists("a")
         assert [key for key, _ in kv.items()] == ["A:1", "b:1"]
@@ -130,7 +131,7 @@ class KvSuite(Suite):
 
     def test_many_items(self, kv: KvStorage) -> None:
         """K6: a scan may be longer than any one answer."""
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for number in range(3_000):
                 kv.upsert(f"a:{number:05}", number, batch_interface=batch)
                 kv.upsert(f"b:{number:05}", -number, batch_interface=batch)
@@ -141,7 +142,7 @@ class KvSuite(Suite):
     def test_deleting_while_iterating(self, kv: KvStorage) -> None:
         """K3: returned items may be deleted during the scan, and the others are not missed."""
         keys = [f"key:{number:04}" for number in range(1_000)]
-        with kv.backend.batch() as batch:
+        with backend_of(kv.session).batch() as batch:
             for key in keys:
                 kv.upsert(key, key, batch_interface=batch)
         seen = []

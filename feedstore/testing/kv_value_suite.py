@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from feedstore.storage import KvStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import START
 from feedstore.testing.suite import Suite
 
@@ -201,7 +202,7 @@ class KvCodecSuite(Suite):
         for value in (refused, [refused], {"deep": [[refused]]}):
             with pytest.raises(TypeError, match="the key"):
                 kv.upsert("the key", value)
-        with kv.backend.batch() as batch, pytest.raises(TypeError, match="the key"):
+        with backend_of(kv.session).batch() as batch, pytest.raises(TypeError, match="the key"):
             kv.upsert("the key", refused, batch_interface=batch)
         assert list(kv.items()) == [("the key", "before")]
 

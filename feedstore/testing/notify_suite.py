@@ -232,7 +232,7 @@ class NotifySuite(Suite):
 
     def test_after_a_gap_all_keys_are_delivered(self, backend: Backend, notifier: Notifier) -> None:
         """N3: once the source works again after an error, and says that it may have missed something."""
-        setattr(backend, "make_source", Interrupted)  # noqa: B010 - a source that fails on purpose
+        setattr(backend.session, "make_source", Interrupted)  # noqa: B010 - a source that fails on purpose
         received = Received()
         with notifier.subscribe(received, recheck_seconds=None) as subscription:
             subscription.add(["a", "b"])

@@ -74,7 +74,7 @@ class QueueConsumersSuite(Suite):
 
         def close() -> None:
             # The receiver waits once its subscription is there.
-            while not backend.dispatcher().registry:
+            while not backend.session.dispatcher().registry:
                 continue
             backend.close()
 

@@ -306,7 +306,7 @@ class MetricsSuite(Suite):
         metrics = RecordingMetrics()
         timelines, activities = backend.timeline_storage(metrics=metrics), backend.activity_storage(metrics=metrics)
         # A batch's commit is timed by the backend's metrics, and its writes are not timed separately.
-        backend.metrics = metrics
+        backend.session.metrics = metrics
         with backend.batch() as batch:
             activities.add(with_id(1), batch_interface=batch)
             timelines.add("key", 1, batch_interface=batch)

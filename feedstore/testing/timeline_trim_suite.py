@@ -10,6 +10,7 @@ import pytest
 
 from feedstore.ids import MAX_ID
 from feedstore.storage import Backend, TimelineStorage
+from feedstore.storage.backend import backend_of
 from feedstore.testing.samples import HARD_IDS, OLDEST_FIRST, ids_of, make_activities, newest_first, with_id
 from feedstore.testing.suite import OpenBackend, Suite, counted
 
@@ -105,7 +106,7 @@ class TimelineFloorSuite(Suite):
         """Floor: every page has it, with a cursor, in either ordering and hydrated, and none is complete."""
         timelines.add_many("key", range(10))
         timelines.trim("key", 6)
-        storage = timelines.backend.activity_storage()
+        storage = backend_of(timelines.session).activity_storage()
         for ordering in (None, OLDEST_FIRST):
             for hydrate_from in (None, storage):
                 first = timelines.get_page("key", 4, None, ordering, hydrate_from)

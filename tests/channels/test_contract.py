@@ -58,7 +58,7 @@ class TestABackendWithoutAbilities(RepositoryContract):
 
     @pytest.fixture
     def open_channels(self) -> OpenChannels:
-        backend = ModestBackend(fresh_namespace())
+        backend = ModestBackend(namespace=fresh_namespace())
         return lambda: SSEChannelRepository.on_backend(backend)
 
 

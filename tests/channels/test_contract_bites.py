@@ -180,7 +180,7 @@ def opened(make_channels: MakeChannels) -> Iterator[dict[str, Any]]:
         "channels": channels,
         "connections": channels.connections_repository,
     }
-    storage.backend.close()
+    storage.session.close()
 
 
 def test_what_is_not_broken_passes() -> None:

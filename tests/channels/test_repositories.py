@@ -34,6 +34,7 @@ from feedstore.channels import (
 from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import StoredDataError
 from feedstore.storage import Backend
+from feedstore.storage.backend import backend_of
 from feedstore.testing import OpenChannels, RepositoryContract
 from stores import OpenBackend, fresh_namespace
 
@@ -218,7 +219,7 @@ def test_a_class_that_is_not_registered_is_refused() -> None:
     for repository, thing in (
         (ListenerRepository(storage), Mailer("ann@x", None)),
         (QueueRepository(storage), Special()),
-        (QueueRepository(ForeignStorage()), DurableQueue(InMemoryStorage().backend.queue())),
+        (QueueRepository(ForeignStorage()), DurableQueue(backend_of(InMemoryStorage().session).queue())),
     ):
         with pytest.raises(TypeError, match=type(thing).__name__):
             repository.persist("one", thing)  # type: ignore[arg-type]

@@ -45,7 +45,7 @@ def channels(open_backend: OpenBackend, counted: Counted, monkeypatch: pytest.Mo
     assert isinstance(storage, KvStorage)
     for name in ("_fetch_one", "_fetch_many", "_items", "_upsert", "_delete"):
         monkeypatch.setattr(storage, name, counted.around(name, getattr(storage, name)))
-    monkeypatch.setattr(backend, "transact", counted.around("batch", backend.transact))
+    monkeypatch.setattr(backend.session, "transact", counted.around("batch", backend.session.transact))
     return repository
 
 
@@ -76,7 +76,7 @@ def test_what_loading_a_channel_asks_the_server(
         channel.add_listener()
     channels.persist(channel)
     asked = Counted()
-    store: Any = channels._rows.storage.backend.store  # type: ignore[attr-defined]
+    store: Any = channels._rows.storage.session.store  # type: ignore[attr-defined]
     for name in ("fetch", "read", "ask", "send"):
         if hasattr(store, name):
             monkeypatch.setattr(store, name, asked.around(name, getattr(store, name)))

@@ -16,7 +16,7 @@ from feedstore.channels import ItemNotFound, ListenerRepository, MessageQueueLis
 from feedstore.channels.rows import RepositoryRows, RowBatch, row_key, write_together
 from feedstore.compat.eric_sse import InMemoryStorage
 from feedstore.errors import InvalidTypeError, StoredDataError
-from feedstore.storage.key import MAX_KEY_BYTES
+from feedstore.storage.checks import MAX_KEY_BYTES
 
 # Characters that need escaping are frequent.
 parts = st.text(st.one_of(st.sampled_from(":~012*\0"), st.characters(exclude_categories=["Cs"])), max_size=400)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from feedstore.backends.memory import InMemoryTimelineStorage
 from feedstore.storage import Bounds
-from feedstore.storage.bounds import OLDEST_FIRST
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.bounds import EVERYTHING
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.timeline_hooks import Limits
 
 Entry = tuple[int, bytes]
 
@@ -52,7 +52,7 @@ class EmptyPayloadsAreLimited(InMemoryTimelineStorage):
     ) -> Pending[int | None]:
         pending = super()._add_to_each(deliveries, limits, transaction)
         for key in deliveries if limits.max_per_payload is not None else ():
-            without = [entry for entry in self.get_slice_from_storage(key, 0, None) if not entry[1]]
+            without = [entry for entry in self._get_slice(key, 0, None, EVERYTHING, True) if not entry[1]]
             self.remove_from_storage(key, dict(without[limits.max_per_payload :]), transaction)
         return pending
 
@@ -65,7 +65,7 @@ class TheOldestOfAPayloadStay(InMemoryTimelineStorage):
     ) -> Pending[int | None]:
         pending = super()._add_to_each(deliveries, limits._replace(max_per_payload=None), transaction)
         for key, entries in deliveries.items() if limits.max_per_payload is not None else ():
-            oldest_first = self.get_slice_from_storage(key, 0, None, None, OLDEST_FIRST)
+            oldest_first = self._get_slice(key, 0, None, EVERYTHING, False)
             for payload in set(entries.values()) - {b""}:
                 same = [entry for entry in oldest_first if entry[1] == payload]
                 self.remove_from_storage(key, dict(same[limits.max_per_payload :]), transaction)
@@ -78,10 +78,10 @@ class LimitsByPayloadRaiseTheFloor(InMemoryTimelineStorage):
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        before = {key: dict(self.get_slice_from_storage(key, 0, None)) for key in deliveries}
+        before = {key: dict(self._get_slice(key, 0, None, EVERYTHING, True)) for key in deliveries}
         pending = super()._add_to_each(deliveries, limits, transaction)
         for key, entries in deliveries.items():
-            gone = {*before[key], *entries}.difference(dict(self.get_slice_from_storage(key, 0, None)))
+            gone = {*before[key], *entries}.difference(dict(self._get_slice(key, 0, None, EVERYTHING, True)))
             if gone:
                 self._entries_to_write(key).newest_dropped = max(gone)
         return pending

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dict_backend import DictActivityStorage, DictBackend, DictKvStorage, DictTimelineStorage
+from dict_backend import DictActivityStorage, DictBackend, DictKvStorage, DictSession, DictTimelineStorage
 
 from feedstore.errors import AtomicityError
 from feedstore.storage import Abilities, AtomicScope
-from feedstore.storage.batch import Operation
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
+from feedstore.storage.timeline_hooks import Limits
 
 EXCESS = 7
 
@@ -58,7 +57,7 @@ class ModestTimelineStorage(DictTimelineStorage):
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        with self.backend.locked_space():
+        with self.session.locked_space():
             return super()._add_to_each(deliveries, limits, transaction)
 
 
@@ -68,7 +67,7 @@ def uncounted(counted: Pending[int | None]) -> Pending[int | None]:
     return Pending(None)
 
 
-class ModestBackend(DictBackend):
+class ModestSession(DictSession):
     abilities = Abilities(
         exact_counts=False,
         exact_fan_out_length=False,
@@ -80,14 +79,15 @@ class ModestBackend(DictBackend):
         exclusive_claims=False,
         shared_between_processes=False,
     )
-    activity_storage_class = ModestActivityStorage
-    timeline_storage_class = ModestTimelineStorage
-    kv_storage_class = DictKvStorage
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         if atomic:
             raise AtomicityError("this store has no atomic writes; leave atomic=True out")
         return super()._transact(operations, atomic)
 
-    def _with_namespace(self, namespace: str) -> ModestBackend:
-        return ModestBackend(namespace, self.metrics, self._store)
+
+class ModestBackend(DictBackend):
+    activity_storage_class = ModestActivityStorage
+    timeline_storage_class = ModestTimelineStorage
+    kv_storage_class = DictKvStorage
+    session_class = ModestSession

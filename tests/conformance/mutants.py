@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import fnmatch
 import select
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Self
 
 from feedstore.backends.memory import (
     InMemoryActivityStorage,
     InMemoryKvStorage,
-    InMemoryQueueStorage,
-    InMemoryTimelineStorage,
     MemoryBackend,
 )
+from feedstore.backends.memory.session import MemorySession
 from feedstore.backends.memory.store import Space
 from feedstore.errors import StoredDataError
 from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch, Bounds
-from feedstore.storage.batch import Operation
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-from feedstore.storage.writer import Writer
+from feedstore.storage.base import Writer
+from feedstore.storage.batch import WriteBatch
+from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
 
 
 class AddsOneByOne(InMemoryActivityStorage):
     """Stores the items before a bad one."""
 
-    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def add_many(self, activities: Iterable[Any], *, batch_interface: WriteBatch | None = None) -> int | None:
         counts = [super(AddsOneByOne, self).add_many([one], batch_interface=batch_interface) for one in activities]
         return None if batch_interface else sum(count or 0 for count in counts)
 
@@ -36,7 +35,7 @@ class AddsOneByOne(InMemoryActivityStorage):
 class SortsItsArgument(InMemoryActivityStorage):
     """Changes the list that it is given."""
 
-    def add_many(self, activities: Iterable[Any], *, batch_interface: Batch | None = None) -> int | None:
+    def add_many(self, activities: Iterable[Any], *, batch_interface: WriteBatch | None = None) -> int | None:
         if isinstance(activities, list):
             activities.sort(key=str)
         return super().add_many(activities, batch_interface=batch_interface)
@@ -46,8 +45,8 @@ class UnknownIdsRaise(InMemoryActivityStorage):
     """Raises for an id that is not there."""
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        with self.backend.lock:
-            return {one: self.backend.space.activities[one] for one in activity_ids}
+        with self.session.lock:
+            return {one: self.session.space.activities[one] for one in activity_ids}
 
 
 class EachIsAskedForOnce(InMemoryActivityStorage):
@@ -75,7 +74,7 @@ class IteratesOverTheLiveDictionary(InMemoryActivityStorage):
     """Breaks on an add or a removal during an iteration."""
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        activities = self.backend.space.activities
+        activities = self.session.space.activities
         yield from ((one, data) for one, data in activities.items() if bounds.lowest <= one <= bounds.highest)
 
 
@@ -247,86 +246,96 @@ class LosesConcurrentInserts(InMemoryKvStorage):
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
         found = self._fetch_one(key)
-        self.backend.yield_to_other_threads()  # type: ignore[attr-defined]
+        self.session.yield_to_other_threads()  # type: ignore[attr-defined]
         if found == expected and data is not None:
             self._upsert(key, data, transaction)
         return Pending(found == expected)
 
 
-class Broken(MemoryBackend):
-    """A memory backend whose parts can be exchanged for broken ones."""
-
+class _BreakableSession(MemorySession):
     def yield_to_other_threads(self) -> None:
         """Let another thread run."""
         # It lets go of the interpreter for longer than a read takes, so that a reader does come in between.
         select.select([], [], [], 0.002)
 
 
-_CaseType = TypeVar("_CaseType", bound="NamespacesIgnoreCase")
+class Broken(MemoryBackend):
+    """A memory backend whose parts can be exchanged for broken ones."""
+
+    session_class: type[MemorySession] = _BreakableSession
 
 
-class NamespacesIgnoreCase(Broken):
-    """Takes two namespaces for one."""
-
-    def _with_namespace(self: _CaseType, namespace: str) -> _CaseType:
+class _IgnoringCase(_BreakableSession):
+    def _with_namespace(self, namespace: str) -> Self:
         other = super()._with_namespace(namespace)
         other._space = self._store.space(namespace.lower())
         return other
 
 
-_SharingType = TypeVar("_SharingType", bound="CollectionsShareTheirData")
+class NamespacesIgnoreCase(Broken):
+    """Takes two namespaces for one."""
+
+    session_class = _IgnoringCase
+
+
+class _OneCollection(_BreakableSession):
+    def collection(self, name: str) -> Self:
+        return self
 
 
 class CollectionsShareTheirData(Broken):
     """Takes every name for the same collection."""
 
-    def _collection(self: _SharingType, name: str) -> _SharingType:
-        return self
+    session_class = _OneCollection
 
 
-class AnswersWhenClosed(Broken):
-    """Goes on after it was closed."""
-
+class _AnsweringWhenClosed(_BreakableSession):
     @property
     def space(self) -> Space:
         return self._space
 
 
+class AnswersWhenClosed(Broken):
+    """Goes on after it was closed."""
+
+    session_class = _AnsweringWhenClosed
+
+
 class _EagerBatch(Batch):
-    def enqueue(self, storage: Writer, *operation: Any, **options: Any) -> None:
-        super().enqueue(storage, *operation, **options)
+    def enqueue(self, session: Any, *operation: Any, **options: Any) -> None:
+        super().enqueue(session, *operation, **options)
         self.results.append(self._operations.pop().write(AUTOCOMMIT).result)
 
 
 class SendsAtOnce(Broken):
     """Carries out each write of a batch at its call."""
 
-    def batch(self, atomic: bool = False) -> Batch:
-        return _EagerBatch(self, atomic)
+    batch_class = _EagerBatch
 
 
 class _FinalBatch(Batch):
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+    def __exit__(self, *exception: Any) -> None:
         super().__exit__(None, None, None)
 
 
 class SendsAfterAnException(Broken):
     """Sends a batch whose block has failed."""
 
-    def batch(self, atomic: bool = False) -> Batch:
-        return _FinalBatch(self, atomic)
+    batch_class = _FinalBatch
+
+
+class _SendingByStorage(_BreakableSession):
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        return super()._transact(operations[::-1], atomic)[::-1]
 
 
 class SendsByStorage(Broken):
     """Sends the writes of a batch in another order."""
 
-    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        return super()._transact(operations[::-1], atomic)[::-1]
+    session_class = _SendingByStorage
 
 
-class SendsWithoutTheLock(Broken):
-    """Lets readers in between the writes of an atomic batch."""
-
+class _SendingWithoutTheLock(_BreakableSession):
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         results = []
         for operation in operations:
@@ -335,19 +344,33 @@ class SendsWithoutTheLock(Broken):
         return results
 
 
-class KeepsWhatAFailedBatchWrote(Broken):
-    """Commits each write of an atomic batch, so that those before a failed precondition stay."""
+class SendsWithoutTheLock(Broken):
+    """Lets readers in between the writes of an atomic batch."""
 
+    session_class = _SendingWithoutTheLock
+
+
+class _KeepingWhatAFailedBatchWrote(_BreakableSession):
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         with self.lock:
             return [operation.write(AUTOCOMMIT) for operation in operations]
 
 
+class KeepsWhatAFailedBatchWrote(Broken):
+    """Commits each write of an atomic batch, so that those before a failed precondition stay."""
+
+    session_class = _KeepingWhatAFailedBatchWrote
+
+
+class _TakingAnyBatch(_BreakableSession):
+    def shares_batches_with(self, other: Any) -> bool:
+        return True
+
+
 class TakesAnyBatch(Broken):
     """Lets writes of another namespace join."""
 
-    def shares_batches_with(self, other: Any) -> bool:
-        return True
+    session_class = _TakingAnyBatch
 
 
 class ClosesOnce(Broken):
@@ -358,15 +381,12 @@ class ClosesOnce(Broken):
         super().close()
 
 
+_PLACES = tuple(f"{kind}_storage_class" for kind in ("activity", "timeline", "kv", "queue"))
+
+
 def backend_with(storage: type[Any]) -> type[Broken]:
     """Return a backend with a broken storage in the place of its kind."""
-    kinds: Mapping[str, type[Any]] = {
-        "activity_storage_class": InMemoryActivityStorage,
-        "timeline_storage_class": InMemoryTimelineStorage,
-        "kv_storage_class": InMemoryKvStorage,
-        "queue_storage_class": InMemoryQueueStorage,
-    }
-    (place,) = (name for name, kind in kinds.items() if issubclass(storage, kind))
+    (place,) = (name for name in _PLACES if issubclass(storage, getattr(MemoryBackend, name)))
     return type(storage.__name__, (Broken,), {place: storage})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from conformance.mutants import Broken
 from feedstore.backends.memory import InMemoryQueueStorage
+from feedstore.backends.memory.session import MemorySession
 from feedstore.storage import Subscription
 from feedstore.storage.notify.dispatcher import Dispatcher, Receiver
 from feedstore.storage.notify.registry import Topic
@@ -46,7 +47,7 @@ class AnyReceiptWillDo(InMemoryQueueStorage):
 
     def _ack(self, receipt: str) -> bool:
         number = receipt.partition("-")[0]
-        with self.backend.lock:
+        with self.session.lock:
             messages = self._messages()
             last = messages.deliveries.get(int(number)) if number.isdecimal() and number.isascii() else None
         return super()._ack(receipt if last is None else f"{number}-{last}")
@@ -96,30 +97,42 @@ class NumbersBeginAnew(InMemoryQueueStorage):
 
     def _flush(self) -> None:
         super()._flush()
-        self.backend.space.numbers = type(self.backend.space.numbers)(1)
+        self.session.space.numbers = type(self.session.space.numbers)(1)
+
+
+class _PublishingNothing(MemorySession):
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        self.check_open()
 
 
 class PublishesNothing(Broken):
     """Keeps every change to itself."""
 
+    session_class = _PublishingNothing
+
+
+class _PublishingTheFirst(MemorySession):
     def publish_topics(self, topics: Sequence[Topic]) -> None:
-        self.check_open()
+        super().publish_topics(topics[:1])
 
 
 class PublishesTheFirst(Broken):
     """Publishes one change of many."""
 
+    session_class = _PublishingTheFirst
+
+
+class _PublishingToAllNamespaces(MemorySession):
     def publish_topics(self, topics: Sequence[Topic]) -> None:
-        super().publish_topics(topics[:1])
+        dispatcher = self._dispatchers.get(os.getpid())
+        spaces = set[str]() if dispatcher is None else dispatcher.registry.namespaces()
+        super().publish_topics([topic._replace(namespace=space) for topic in topics for space in spaces])
 
 
 class PublishesToAllNamespaces(Broken):
     """Takes a key for the same in every namespace."""
 
-    def publish_topics(self, topics: Sequence[Topic]) -> None:
-        dispatcher = self._dispatchers.get(os.getpid())
-        spaces = set[str]() if dispatcher is None else dispatcher.registry.namespaces()
-        super().publish_topics([topic._replace(namespace=space) for topic in topics for space in spaces])
+    session_class = _PublishingToAllNamespaces
 
 
 class _Fragile(Dispatcher):
@@ -137,12 +150,16 @@ def _callback_of(receiver: Receiver) -> Callable[[frozenset[str]], object]:
     return receiver._callback
 
 
-class DiesOfAFailure(Broken):
-    """Lets a callback's failure end the dispatcher's thread."""
-
+class _Dying(MemorySession):
     def dispatcher(self) -> Dispatcher:
         self.check_open()
         return self._dispatchers.setdefault(os.getpid(), _Fragile(self.make_source))
+
+
+class DiesOfAFailure(Broken):
+    """Lets a callback's failure end the dispatcher's thread."""
+
+    session_class = _Dying
 
 
 class _Forgetful(TopicSource):
@@ -161,11 +178,15 @@ class _Forgetful(TopicSource):
         """Nothing was opened."""
 
 
+class _NeverRechecking(MemorySession):
+    def make_source(self) -> TopicSource:
+        return _Forgetful(super().make_source())
+
+
 class NeverRechecks(Broken):
     """Waits for published changes and never rechecks."""
 
-    def make_source(self) -> TopicSource:
-        return _Forgetful(super().make_source())
+    session_class = _NeverRechecking
 
 
 QUEUES: tuple[type[InMemoryQueueStorage], ...] = tuple(InMemoryQueueStorage.__subclasses__())

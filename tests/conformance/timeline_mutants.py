@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from feedstore.backends.memory import InMemoryTimelineStorage
+from feedstore.backends.memory import InMemoryActivityStorage, InMemoryTimelineStorage
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.bounds import is_descending, parse_filter
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.bounds import EVERYTHING
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 Entry = tuple[int, bytes]
 
@@ -16,54 +15,41 @@ Entry = tuple[int, bytes]
 class FloatOrder(InMemoryTimelineStorage):
     """Orders by the id as a double, as a Redis score is."""
 
-    def get_slice_from_storage(
-        self, key: str, start: int, stop: int | None, filter_kwargs: Any = None, ordering_args: Any = None
-    ) -> list[Entry]:
-        lowest, highest = parse_filter(filter_kwargs, self.activity_to_id)
-        entries = super().get_slice_from_storage(key, 0, None, None, ("activity_id",))
-        within = [entry for entry in entries if float(lowest) <= float(entry[0]) <= float(highest)]
-        return sorted(within, key=lambda entry: float(entry[0]), reverse=is_descending(ordering_args))[start:stop]
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
+        entries = super()._get_slice(key, 0, None, EVERYTHING, False)
+        within = [entry for entry in entries if float(bounds.lowest) <= float(entry[0]) <= float(bounds.highest)]
+        return sorted(within, key=lambda entry: float(entry[0]), reverse=descending)[start:stop]
 
 
 class StopIsACount(InMemoryTimelineStorage):
     """Takes the stop for the number of entries that are wanted."""
 
-    def get_slice_from_storage(
-        self, key: str, start: int, stop: int | None, filter_kwargs: Any = None, ordering_args: Any = None
-    ) -> list[Entry]:
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         last = None if stop is None else start + stop
-        return super().get_slice_from_storage(key, start, last, filter_kwargs, ordering_args)
+        return super()._get_slice(key, start, last, bounds, descending)
 
 
 class FilterIsInclusive(InMemoryTimelineStorage):
     """Lets the entry at an excluded bound in."""
 
-    def get_slice_from_storage(
-        self, key: str, start: int, stop: int | None, filter_kwargs: Any = None, ordering_args: Any = None
-    ) -> list[Entry]:
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         wider = bounds if bounds.is_everything else Bounds(bounds.lowest, bounds.highest + 1)
-        return super().get_slice_from_storage(key, start, stop, wider, ordering_args)
+        return super()._get_slice(key, start, stop, wider, descending)
 
 
 class PositionsBeforeFilter(InMemoryTimelineStorage):
     """Slices first and filters then."""
 
-    def get_slice_from_storage(
-        self, key: str, start: int, stop: int | None, filter_kwargs: Any = None, ordering_args: Any = None
-    ) -> list[Entry]:
-        lowest, highest = parse_filter(filter_kwargs, self.activity_to_id)
-        entries = super().get_slice_from_storage(key, start, stop, None, ordering_args)
-        return [entry for entry in entries if lowest <= entry[0] <= highest]
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
+        entries = super()._get_slice(key, start, stop, EVERYTHING, descending)
+        return [entry for entry in entries if bounds.lowest <= entry[0] <= bounds.highest]
 
 
 class OrderingIsIgnored(InMemoryTimelineStorage):
     """Gives every slice newest first."""
 
-    def get_slice_from_storage(
-        self, key: str, start: int, stop: int | None, filter_kwargs: Any = None, ordering_args: Any = None
-    ) -> list[Entry]:
-        return super().get_slice_from_storage(key, start, stop, filter_kwargs)
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
+        return super()._get_slice(key, start, stop, bounds, True)
 
 
 class DuplicatesCount(InMemoryTimelineStorage):
@@ -107,7 +93,7 @@ class TrimKeepsTheOldest(InMemoryTimelineStorage):
     """Trims at the wrong end."""
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
-        newest = self.get_slice_from_storage(key, 0, max(0, self._count(key) - length))
+        newest = self._get_slice(key, 0, max(0, self._count(key) - length), EVERYTHING, True)
         return self.remove_from_storage(key, dict(newest))
 
 
@@ -130,7 +116,7 @@ class FloorIsTheOldestKept(InMemoryTimelineStorage):
     """Lets late arrivals lower the floor."""
 
     def _floor(self, key: str) -> int | None:
-        oldest = self.get_slice_from_storage(key, 0, 1, None, ("activity_id",))
+        oldest = self._get_slice(key, 0, 1, EVERYTHING, False)
         return oldest[0][0] if oldest and super()._floor(key) is not None else None
 
 
@@ -182,7 +168,7 @@ class IndexOfTheAbsent(InMemoryTimelineStorage):
     """Gives the position at which an absent id would stand."""
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        return len(self.get_slice_from_storage(key, 0, None, Bounds(lowest=activity_id + 1)))
+        return len(self._get_slice(key, 0, None, Bounds(lowest=activity_id + 1), True))
 
 
 class CountGoesUpOnly(InMemoryTimelineStorage):
@@ -196,8 +182,8 @@ class KeysOfEmptyTimelines(InMemoryTimelineStorage):
     """Yields timelines that have lost all their entries."""
 
     def _keys(self) -> Iterator[str]:
-        with self.backend.lock:
-            keys = list(self.backend.space.timelines)
+        with self.session.lock:
+            keys = list(self.session.space.timelines)
         yield from keys
 
 
@@ -279,7 +265,7 @@ class HydratesFromItsOwnBackend(InMemoryTimelineStorage):
     def _get_hydrated_slice(
         self, activities: ActivityStorage, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> list[tuple[int, bytes | None]]:
-        own = self.backend.activity_storage()
+        own = InMemoryActivityStorage(backend=self.session)
         return super()._get_hydrated_slice(own, key, start, stop, bounds, descending)
 
 
@@ -306,7 +292,7 @@ class FlushTakesActivities(InMemoryTimelineStorage):
     """Flushes another storage too."""
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        self.backend.activity_storage().flush()
+        InMemoryActivityStorage(backend=self.session).flush()
         return super()._flush()
 
 
@@ -316,10 +302,10 @@ class LosesConcurrentAdds(InMemoryTimelineStorage):
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        entries = dict(self.get_slice_from_storage(key, 0, None))
+        entries = dict(self._get_slice(key, 0, None, EVERYTHING, True))
         new = len(serialized_activities.keys() - entries.keys())
-        self.backend.yield_to_other_threads()  # type: ignore[attr-defined]
-        with self.backend.lock:
+        self.session.yield_to_other_threads()  # type: ignore[attr-defined]
+        with self.session.lock:
             floor = self._entries(key).newest_dropped
             self._delete(key)
             super().add_to_storage(key, {**entries, **serialized_activities})

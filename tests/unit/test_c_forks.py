@@ -76,7 +76,7 @@ def test_a_child_that_waits_for_a_message_gets_it(backend: Backend) -> None:
     waiting = threading.Thread(target=lambda: received.append(backend.queue("parent").receive(SECONDS)[1]))
     waiting.start()
     # A fork during an import leaves the module's lock to no thread.
-    poll_until(lambda: bool(backend.dispatcher().registry), SECONDS, "the wait")
+    poll_until(lambda: bool(backend.session.dispatcher().registry), SECONDS, "the wait")
 
     def child() -> Any:
         queue = backend.queue("child")

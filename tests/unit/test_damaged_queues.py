@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from dict_backend import DictBackend
+from dict_backend import DictBackend, DictSession
 
 from feedstore import connect
 from feedstore.errors import NoMessagesException, StoredDataError
@@ -77,7 +77,7 @@ def test_a_damaged_message_in_postgresql(postgresql_database: str) -> None:
 
 def test_a_damaged_message_in_memory() -> None:
     with connect("memory://") as backend:
-        space: Any = backend.space  # type: ignore[attr-defined]
+        space: Any = backend.session.space  # type: ignore[attr-defined]
 
         def damage() -> None:
             bodies = space.queues["mails"].bodies
@@ -143,14 +143,14 @@ def test_a_timeline_that_cannot_be_read_hides_no_other_s_changes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """On a backend that is polled, where one read serves many timelines."""
-    real = DictBackend.newest_ids
+    real = DictSession.newest_ids
 
-    def newest_ids(self: DictBackend, kind: Any, keys: list[str]) -> Any:
+    def newest_ids(self: DictSession, kind: Any, keys: list[str]) -> Any:
         if "damaged" in keys:
             raise OverflowError("int too big")
         return real(self, kind, keys)
 
-    monkeypatch.setattr(DictBackend, "newest_ids", newest_ids)
+    monkeypatch.setattr(DictSession, "newest_ids", newest_ids)
     with DictBackend() as backend:
         received = Received()
         keys = [f"healthy {number}" for number in range(20)]

@@ -19,6 +19,7 @@ from feedstore.backends.memory import (
     InMemoryTimelineStorage,
     MemoryBackend,
 )
+from feedstore.backends.memory.session import MemorySession
 from feedstore.errors import InvalidTypeError
 from feedstore.serializers import JsonSerializer
 from feedstore.testing.delivery_suite import GroupSerializer, by
@@ -71,7 +72,7 @@ class TestAMillionEntries:
         assert seen == list(range(1_999_998, 1_999_998 - 10_000, -2))
 
     def test_trimming(self, large: Any) -> None:
-        copy = large.backend.with_namespace("copy").timeline_storage()
+        copy = InMemoryTimelineStorage(backend=large.session.with_namespace("copy"))
         copy.add_many("key", large.get_slice("key", 0, None))
         assert copy.trim("key", 5) == MILLION - 5
         page = copy.get_page("key", 10)
@@ -79,7 +80,7 @@ class TestAMillionEntries:
         assert page.floor == 1_999_989
 
     def test_a_reference_costs_no_table_of_payloads(self, large: Any) -> None:
-        entries = large.backend.space.timelines["key"]
+        entries = large.session.space.timelines["key"]
         assert entries.payloads == {}
 
 
@@ -100,7 +101,7 @@ class TestLimitsByPayload:
             timelines.add_to_many(["a"], [make_activity()], max_per_payload=2)
         assert list(timelines.keys()) == []
         timelines.add("a", make_activity())
-        grouped = timelines.backend.timeline_storage(GroupSerializer)
+        grouped = InMemoryTimelineStorage(GroupSerializer, backend=timelines.session)
         assert grouped.add_to_many(["a"], by("ann", 1, 2, 3), max_per_payload=2) == 3
         assert timelines.count("a") == 3
 
@@ -109,15 +110,15 @@ class TestLimitsByPayload:
         grouped = backend.timeline_storage(GroupSerializer)
         grouped.add_to_many(["a", "b"], by("ann", 1, 2, 3), max_length=2)
         grouped.add_to_many(["a"], by("ann", 4), max_per_payload=1)
-        assert [backend.space.timelines[key].groups is None for key in "ab"] == [False, True]
+        assert [backend.session.space.timelines[key].groups is None for key in "ab"] == [False, True]
 
 
 class TestPrivateStores:
     def test_a_storage_alone_makes_a_store_of_its_own(self) -> None:
         for kind in (InMemoryActivityStorage, InMemoryTimelineStorage):
             one, other = kind(), kind()
-            assert one.backend is not other.backend
-            assert isinstance(one.backend, MemoryBackend)
+            assert one.session is not other.session
+            assert isinstance(one.session, MemorySession)
         activities = InMemoryActivityStorage(JsonSerializer)
         activities.add(make_activity())
         assert activities.get(make_activity()) == make_activity()
@@ -232,9 +233,9 @@ class TestLocks:
     def test_a_closed_store_is_let_go(self) -> None:
         backend = MemoryBackend()
         backend.timeline_storage().add("key", 1)
-        space = backend.space
+        space = backend.session.space
         backend.close()
-        held = weakref.ref(backend._store)
+        held = weakref.ref(backend.session._store)
         del backend
         gc.collect()
         assert held() is None
@@ -261,7 +262,7 @@ def test_a_queue_holds_no_more_than_its_messages() -> None:
             taken.push(number)
             assert taken.pop() == number
         for queue, count in ((dropping, 10), (taken, 1)):
-            messages = backend.space.queues[queue.name]  # type: ignore[attr-defined]
+            messages = backend.session.space.queues[queue.name]  # type: ignore[attr-defined]
             assert queue.count() == len(messages.bodies) == count
             assert len(messages.ready) + len(messages.due) < 200
         assert [dropping.pop() for _ in range(10)] == list(range(990, 1_000))

@@ -58,7 +58,7 @@ def test_an_interrupted_roll_back_is_finished_by_the_next_thread() -> None:
     store = MemoryBackend()
     timelines = store.timeline_storage()
     timelines.add_many("key", range(20))
-    space = store.space
+    space = store.session.space
 
     def fail(journal: Journal) -> None:
         space.timelines["key"].trim(journal, 3)
@@ -74,7 +74,7 @@ def test_an_interrupted_roll_back_is_finished_by_the_next_thread() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.write(fail)
+        store.session.write(fail)
     counts: list[int] = []
     thread = threading.Thread(target=lambda: counts.append(timelines.count("key")))
     thread.start()
@@ -119,7 +119,7 @@ def _batch(store: MemoryBackend, ids: list[int]) -> None:
 
 def _state(store: MemoryBackend) -> Any:
     """Return the content of the store, also inside its queue."""
-    timelines, items, space = store.timeline_storage(), store.kv_storage(), store.space
+    timelines, items, space = store.timeline_storage(), store.kv_storage(), store.session.space
     for entries in space.timelines.values():
         entries.ids._check()
         assert entries.groups is None or entries.groups.ids == Groups(entries.ids, entries.payloads).ids

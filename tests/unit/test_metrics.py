@@ -38,7 +38,7 @@ class Feed:
 class BrokenTimelines(InMemoryTimelineStorage):
     """A storage whose reads fail."""
 
-    def get_slice_from_storage(self, *arguments: Any, **options: Any) -> Any:
+    def _get_slice(self, *arguments: Any, **options: Any) -> Any:
         raise OSError("the store is gone")
 
 

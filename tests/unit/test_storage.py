@@ -11,7 +11,8 @@ from feedstore import Activity, ActivityRef, connect
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
 from feedstore.serializers import JsonSerializer
-from feedstore.storage import ActivityStorage, Backend, KvStorage, Storage, TimelineStorage
+from feedstore.storage import ActivityStorage, KvStorage, Storage, TimelineStorage
+from feedstore.storage.session import Session
 from feedstore.testing.samples import make_activity
 
 LIKE = make_activity()
@@ -34,7 +35,7 @@ def test_a_storage_made_by_hand_is_one_of_the_factory_s() -> None:
         DictKvStorage(backend=backend).upsert("key", 1)
         assert backend.kv_storage().fetch_one("key") == 1
         with pytest.raises(InvalidTypeError, match="backend"):
-            DictKvStorage(backend="dict://")  # type: ignore[arg-type]
+            DictKvStorage(backend="dict://")
 
 
 @pytest.mark.parametrize("refused", [dict, object, "Activity", ActivityRef, Activity("a", "b", "c")])
@@ -50,7 +51,7 @@ def test_the_classes_have_metrics() -> None:
         assert type(kind.metrics) is Metrics
 
 
-@pytest.mark.parametrize("kind", [Storage, ActivityStorage, TimelineStorage, KvStorage, Backend])
+@pytest.mark.parametrize("kind", [Storage, ActivityStorage, TimelineStorage, KvStorage, Session])
 def test_the_contracts_are_abstract(kind: Any) -> None:
     with pytest.raises(TypeError, match="abstract"):
         kind()

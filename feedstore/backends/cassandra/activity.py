@@ -5,21 +5,18 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.ranges import KeyRange, following
+from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_entries, stored_slices
 from feedstore.backends.cassandra.tables import SHARDS, SLICE_SHIFT
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
 from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.cassandra.backend import CassandraBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _KIND = "activities"
 _SLICE_BYTES = 4
@@ -39,13 +36,13 @@ class CassandraActivityStorage(ActivityStorage):
     the directory each. :meth:`iterate` costs one request for each 1,000 slices and four for each slice.
     """
 
-    backend: CassandraBackend
+    session: CassandraSession
 
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One batch for each partition; all are sent at once."""
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         statement, timestamp = store.statements.add_activity, bigint_value(store.clock.next())
         writes = []
         for partition, ids in _by_partition(namespace, serialized_activities).items():
@@ -61,7 +58,7 @@ class CassandraActivityStorage(ActivityStorage):
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One request for each partition and 100 ids; all are sent at once."""
-        store, namespace = self.backend.store_to_read(), self.backend.namespace.encode()
+        store, namespace = self.session.store_to_read(), self.session.namespace.encode()
         requests: list[Request] = []
         for partition, ids in _by_partition(namespace, activity_ids).items():
             for first in range(0, len(ids), _MOST_IDS_A_REQUEST):
@@ -74,7 +71,7 @@ class CassandraActivityStorage(ActivityStorage):
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One batch for each partition; all are sent at once."""
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         statement, timestamp = store.statements.remove_activity, bigint_value(store.clock.next())
         writes = (
             Write(
@@ -90,10 +87,10 @@ class CassandraActivityStorage(ActivityStorage):
     @property
     def _directory(self) -> Directory:
         # In one partition, so that the slices come in the order of their ids.
-        return Directory(self.backend.store, self.backend.namespace, _KIND, buckets=1)
+        return Directory(self.session.store, self.session.namespace, _KIND, buckets=1)
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        self.backend.store_to_read()
+        self.session.store_to_read()
         if bounds.is_empty:
             return
         last = bounds.highest >> SLICE_SHIFT
@@ -107,7 +104,7 @@ class CassandraActivityStorage(ActivityStorage):
                 yield from self._slices(names[position : position + _SLICES_AT_ONCE], ids, descending)
 
     def _slices(self, names: Sequence[bytes], ids: KeyRange, descending: bool) -> Iterator[tuple[int, bytes]]:
-        store, namespace = self.backend.store, self.backend.namespace.encode()
+        store, namespace = self.session.store, self.session.namespace.encode()
         partitions = [(namespace, name, shard) for name in names for shard in _SHARDS]
         firsts = store.fetch_all([self._page(partition, ids, descending) for partition in partitions])
         for position in range(0, len(partitions), SHARDS):
@@ -127,16 +124,16 @@ class CassandraActivityStorage(ActivityStorage):
             if len(rows) < _MOST_A_PAGE:
                 return
             ids = ids.after(rows[-1][0], descending)
-            rows = self.backend.store.fetch(*self._page(partition, ids, descending))
+            rows = self.session.store.fetch(*self._page(partition, ids, descending))
 
     def _page(self, partition: tuple[bytes, ...], ids: KeyRange, descending: bool) -> Request:
-        statements = self.backend.store.statements
+        statements = self.session.store.statements
         statement = statements.select_slice_descending if descending else statements.select_slice
         return statement, [*partition, *ids, int_value(_MOST_A_PAGE)]
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One request for each 1,000 slices; one deletion for each of their partitions."""
-        store, namespace = self.backend.store_to_write(), self.backend.namespace.encode()
+        store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         store.send_collected(transaction)
         for names in self._directory.names():
             timestamp = bigint_value(store.clock.next())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from feedstore.backends.server_url import Place, ServerUrl, UrlForm, text_of_places
 from feedstore.errors import InvalidValueError
 from feedstore.shown import shown
-from feedstore.storage.server_url import Place, ServerUrl, UrlForm, text_of_places
 
 SCHEME = "cassandra"
 _FORM = UrlForm("Cassandra", "'cassandra://user:password@host1:9042,host2/keyspace'", frozenset((SCHEME,)))

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from feedstore.backends.cassandra.activity import CassandraActivityStorage
-from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
 from feedstore.backends.cassandra.kv import CassandraKvStorage
-from feedstore.backends.cassandra.namespaces import check_namespace_format, mark_namespace
 from feedstore.backends.cassandra.opening import open_session, open_store
-from feedstore.backends.cassandra.store import Store
+from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
-from feedstore.backends.cassandra.transaction import CassandraTransaction
-from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage import Abilities, AtomicScope
-from feedstore.storage.batch import Operation
-from feedstore.storage.transaction import Pending
+from feedstore.storage.backend import Backend
 
 
-class CassandraBackend(StoreBackend[Store]):
+class CassandraBackend(Backend):
     """A store in a keyspace of an Apache Cassandra cluster, 4.0 or newer.
 
     ``url`` is ``cassandra://user:password@host1:9042,host2/keyspace``. Or ``session`` is a ready session of
@@ -45,18 +39,11 @@ class CassandraBackend(StoreBackend[Store]):
     part first.
     """
 
+    session: CassandraSession
     activity_storage_class = CassandraActivityStorage
     timeline_storage_class = CassandraTimelineStorage
     kv_storage_class = CassandraKvStorage
     options_to_read: ClassVar[Mapping[str, Any]] = {"schema": "check"}
-    abilities = Abilities(
-        exact_counts=False,
-        exact_fan_out_length=False,
-        fan_out_excess=FAN_OUT_EXCESS,
-        atomic_deliveries=False,
-        conditional_batches=False,
-        atomic_scope=AtomicScope.EVENTUAL,
-    )
 
     def __init__(
         self,
@@ -75,38 +62,4 @@ class CassandraBackend(StoreBackend[Store]):
             store, namespace = open_store(url, options)
         else:
             store, namespace = open_session(session, keyspace, options)
-        super().__init__(store, namespace, metrics)
-
-    def store_to_read(self) -> Store:
-        """Return the store; the namespace's format has been checked."""
-        store = self.store
-        memory = store.memory
-        memory.journal.settle()
-        if not memory.knows(self.namespace):
-            check_namespace_format(store, self.namespace)
-        return store
-
-    def store_to_write(self) -> Store:
-        """Return the store; the namespace is marked now if it is new."""
-        store = self.store
-        memory = store.memory
-        memory.journal.settle()
-        if not memory.knows(self.namespace):
-            mark_namespace(store, self.namespace)
-        return store
-
-    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        store, transaction = self.store_to_write(), CassandraTransaction(atomic)
-        try:
-            results = [operation.write(transaction) for operation in operations]
-            if transaction.writes:
-                send = store.write_at_once if atomic else store.write_now
-                send(transaction.taken())
-        except BaseException:
-            for namespace, keys in transaction.trimmed:
-                store.memory.excess.forget(namespace, keys)
-            raise
-        return results
-
-    def _ping(self) -> None:
-        self.store.ping()
+        super().__init__(CassandraSession(store, namespace, metrics))

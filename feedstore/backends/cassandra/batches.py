@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cassandra.query import BatchStatement, BatchType
 
-from feedstore.backends.cassandra.session import Session
+from feedstore.backends.cassandra.driver import DriverSession
 from feedstore.backends.cassandra.values import routing_key
 
 PARTITION_BYTES = 29
@@ -46,7 +46,7 @@ class PreparedBatch(BatchStatement):  # type: ignore[misc]
     The driver's own way to add one makes a statement of it first; this one takes a third off a fan-out's time.
     """
 
-    def __init__(self, session: Session, kind: Any, rows: list[Row], partition: tuple[bytes, ...]) -> None:
+    def __init__(self, session: DriverSession, kind: Any, rows: list[Row], partition: tuple[bytes, ...]) -> None:
         super().__init__(kind)
         ids = {text: session.prepared(text).query_id for text in {row[0] for row in rows}}
         self._statements_and_parameters = [(True, ids[text], values) for text, values in rows]
@@ -55,7 +55,7 @@ class PreparedBatch(BatchStatement):  # type: ignore[misc]
         self.is_idempotent = True
 
 
-def requests_of(session: Session, writes: Iterable[Write]) -> Iterator[Any]:
+def requests_of(session: DriverSession, writes: Iterable[Write]) -> Iterator[Any]:
     """Yield the statements that carry writes out, in any order: their timestamps say which is the later.
 
     Small writes of partitions on one replica share a batch; large ones have batches of their own.
@@ -90,7 +90,7 @@ class _SharedBatch:
         self.size = 0
 
 
-def _requests_of_one(session: Session, write: Write) -> Iterator[Any]:
+def _requests_of_one(session: DriverSession, write: Write) -> Iterator[Any]:
     if len(write.rows) <= _MOST_ROWS_OF_ONE and write.size <= _MOST_BYTES_OF_ONE:
         yield _request(session, write.rows, write.partition)
         return
@@ -106,13 +106,13 @@ def _requests_of_one(session: Session, write: Write) -> Iterator[Any]:
     yield _request(session, rows, write.partition)
 
 
-def _request(session: Session, rows: list[Row], partition: tuple[bytes, ...]) -> Any:
+def _request(session: DriverSession, rows: list[Row], partition: tuple[bytes, ...]) -> Any:
     if len(rows) == 1:
         return session.bound(*rows[0])
     return PreparedBatch(session, BatchType.UNLOGGED, rows, partition)
 
 
-def atomic_request(session: Session, writes: list[Write], limit: int) -> Any | None:
+def atomic_request(session: DriverSession, writes: list[Write], limit: int) -> Any | None:
     """Return the one request that carries writes out, all or none; None where they are larger than the servers take.
 
     Writes in one partition are one mutation, which no reader sees half done; those in several are a logged batch.

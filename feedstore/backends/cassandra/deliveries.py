@@ -11,7 +11,7 @@ from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.stored import stored_id
 from feedstore.backends.cassandra.values import Rows, bigint_value, list_values
 from feedstore.ids import ID_BYTES
-from feedstore.storage.deliveries import Limits
+from feedstore.storage.timeline_hooks import Limits
 
 KEYS_A_REQUEST = 25
 IDS_A_REQUEST = 100

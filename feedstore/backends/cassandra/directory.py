@@ -21,7 +21,7 @@ from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
-from feedstore.storage.transaction import Transaction
+from feedstore.storage.session import Transaction
 
 # A row more in a request costs less than a read beside it.
 _FEW = 4

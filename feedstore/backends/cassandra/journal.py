@@ -13,20 +13,19 @@ import os
 import random
 import threading
 import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import msgpack
 from cassandra import ConsistencyLevel
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, Write
+from feedstore.backends.cassandra.clock import Clock
+from feedstore.backends.cassandra.statements import Statements
 from feedstore.backends.cassandra.tables import JOURNAL_BUCKETS
-from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
+from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value
 from feedstore.errors import FeedstoreError, StoredDataError
 from feedstore.shown import shown
-
-if TYPE_CHECKING:
-    from feedstore.backends.cassandra.store import Store
 
 LOOK_SECONDS = 10.0
 """How often a process looks for batches that another one left unfinished."""
@@ -41,10 +40,23 @@ Place = tuple[bytes, bytes]
 """Where a batch lies: its bucket and its id."""
 
 
+class JournalStore(Protocol):
+    """The part of a store that a journal uses."""
+
+    statements: Statements
+    clock: Clock
+
+    def fetch_all(self, requests: Iterable[tuple[str, list[bytes]]], consistency: int | None = None) -> list[Rows]:
+        """Send requests and return the rows of each."""
+
+    def write_now(self, writes: Iterable[Write]) -> None:
+        """Send writes."""
+
+
 class Journal:
     """The atomic batches that are under way, and the time at which this process next polls for unfinished ones."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: JournalStore) -> None:
         self._store = store
         self._next_look = 0.0
         self._preferred_until = 0.0

@@ -6,24 +6,22 @@ import heapq
 from collections.abc import Iterator
 from itertools import chain
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zlib import crc32
 
 from cassandra import ConsistencyLevel
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.ranges import KeyRange
+from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_key, stored_value
 from feedstore.backends.cassandra.tables import ITEM_BUCKETS
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_value, list_values
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
-from feedstore.storage.key import first_part
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.cassandra.backend import CassandraBackend
+from feedstore.storage.checks import first_part
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _FIRST_PAGE = 64
 _FURTHER_PAGE = 500
@@ -43,37 +41,37 @@ class CassandraKvStorage(KvStorage):
     send one more for each 500 items that they return. :meth:`flush` deletes 64 partitions.
     """
 
-    backend: CassandraBackend
+    session: CassandraSession
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        store, stored = self.backend.store_to_write(), key.encode()
+        store, stored = self.session.store_to_write(), key.encode()
         partition = self._partition_of(key)
         row = store.statements.upsert_item, [bigint_value(store.clock.next()), data, *partition, stored]
         store.write(transaction, [Write(partition, [row], ROW_BYTES + len(data) + len(stored))])
         return Pending(None)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        store, stored = self.backend.store_to_write(), key.encode()
+        store, stored = self.session.store_to_write(), key.encode()
         partition = self._partition_of(key)
         row = store.statements.delete_item, [bigint_value(store.clock.next()), *partition, stored]
         store.write(transaction, [Write(partition, [row], TOMBSTONE_BYTES + len(stored))])
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        store = self.backend.store_to_write()
+        store = self.session.store_to_write()
         statement, timestamp = store.statements.delete_items, bigint_value(store.clock.next())
         partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
         store.write(transaction, [Write(one, [(statement, [timestamp, *one])], TOMBSTONE_BYTES) for one in partitions])
         return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        store = self.backend.store_to_read()
+        store = self.session.store_to_read()
         rows = store.fetch(store.statements.select_item, [*self._partition_of(key), key.encode()])
         return stored_value(rows[0][0], key) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One round trip: a request for each partition and 100 keys, all at once."""
-        store = self.backend.store_to_read()
+        store = self.session.store_to_read()
         groups: dict[Partition, list[bytes]] = {}
         for key in keys:
             groups.setdefault(self._partition_of(key), []).append(key.encode())
@@ -88,7 +86,7 @@ class CassandraKvStorage(KvStorage):
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
         """One lightweight transaction: four trips between the nodes, and up to a millisecond before them."""
-        store = self.backend.store_to_write()
+        store = self.session.store_to_write()
         place = [*self._partition_of(key), key.encode()]
 
         def is_unchanged() -> bool:
@@ -111,7 +109,7 @@ class CassandraKvStorage(KvStorage):
 
     def _scan(self, columns: str, prefix: str, after: str | None, reverse: bool) -> Iterator[tuple[Any, ...]]:
         """Yield the columns of the items of a prefix in the order of their keys, merged over their partitions."""
-        self.backend.store_to_read()
+        self.session.store_to_read()
         start = prefix.encode()
         keys = KeyRange(start, start + _BEHIND_EVERYTHING)
         if after is not None:
@@ -127,7 +125,7 @@ class CassandraKvStorage(KvStorage):
 
     def _first_rows(self, prefix: str, columns: str, keys: KeyRange, reverse: bool) -> dict[Partition, Rows]:
         """Return the first rows of each partition that may hold keys with the prefix."""
-        store, part = self.backend.store, first_part(prefix, is_whole=False)
+        store, part = self.session.store, first_part(prefix, is_whole=False)
         if part is not None:
             partitions = [self._partition(_bucket_of(part))]
         elif reverse:
@@ -144,7 +142,7 @@ class CassandraKvStorage(KvStorage):
         return dict(zip(partitions, store.fetch_all(requests), strict=True))
 
     def _page(self, partition: Partition, columns: str, keys: KeyRange, reverse: bool, limit: int) -> Request:
-        statement = self.backend.store.statements.select_items(columns, reverse)
+        statement = self.session.store.statements.select_items(columns, reverse)
         return statement, [*partition, *keys, int_value(limit)]
 
     def _rows(
@@ -157,7 +155,7 @@ class CassandraKvStorage(KvStorage):
                 return
             asked = _FURTHER_PAGE
             keys = keys.after(rows[-1][0], reverse)
-            rows = self.backend.store.fetch(*self._page(partition, columns, keys, reverse, asked))
+            rows = self.session.store.fetch(*self._page(partition, columns, keys, reverse, asked))
 
     def _read(self, stored: bytes, data: bytes | None) -> tuple[str, bytes]:
         key = stored_key(stored, self._where)
@@ -176,7 +174,7 @@ class CassandraKvStorage(KvStorage):
     @property
     def _space(self) -> Partition:
         """What all partitions have in common."""
-        return self.backend.namespace.encode(), self.name.encode()
+        return self.session.namespace.encode(), self.name.encode()
 
 
 def _bucket_of(part: str) -> int:

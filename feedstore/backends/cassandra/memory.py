@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cassandra.cluster import _discard_cluster_shutdown
 
+from feedstore.backends.cassandra.driver import DriverSession
 from feedstore.backends.cassandra.event_loop import leave_inherited_loop
 from feedstore.backends.cassandra.excess import Excess
-from feedstore.backends.cassandra.journal import Journal
+from feedstore.backends.cassandra.journal import Journal, JournalStore
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.lengths import Lengths
-
-if TYPE_CHECKING:
-    from feedstore.backends.cassandra.session import Session
-    from feedstore.backends.cassandra.store import Store
 
 
 class Memory:
@@ -26,8 +23,8 @@ class Memory:
     Python's hooks is no different; no lock of it can be held by a thread that the fork has left behind.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.session: Session | None = None
+    def __init__(self, store: JournalStore) -> None:
+        self.session: DriverSession | None = None
         self.lock = threading.Lock()
         self.leases = Leases()
         self.excess = Excess()

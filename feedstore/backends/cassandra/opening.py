@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from feedstore.backends.cassandra.address import check_keyspace, parse_address
+from feedstore.backends.cassandra.driver import check_session, own_session
 from feedstore.backends.cassandra.options import OPTIONS, read_options, settings_of
-from feedstore.backends.cassandra.session import check_session, own_session
 from feedstore.backends.cassandra.store import Store
 
 

@@ -19,7 +19,7 @@ from feedstore.options import (
     read_seconds,
     read_text,
 )
-from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 _LEVELS = ("one", "two", "three", "quorum", "all", "local_quorum", "each_quorum", "local_one")
 _MODES = ("migrate", "check", "ignore")

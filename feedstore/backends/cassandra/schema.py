@@ -10,10 +10,10 @@ from cassandra import InvalidRequest
 from cassandra.query import SimpleStatement
 
 from feedstore.backends.cassandra.answers import Answer
+from feedstore.backends.cassandra.driver import DriverSession
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP
 from feedstore.backends.cassandra.options import Settings
-from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.tables import SCHEMA, TABLES
 from feedstore.errors import (
     MissingSchemaError,
@@ -30,7 +30,7 @@ _PAUSE_SECONDS = 0.1
 _logger = logging.getLogger("feedstore.backends.cassandra")
 
 
-def prepare_schema(session: Session, settings: Settings, label: str) -> None:
+def prepare_schema(session: DriverSession, settings: Settings, label: str) -> None:
     """Make sure that the keyspace holds the tables that this release needs; called once when a backend first opens.
 
     ============  ============================  =======================
@@ -78,7 +78,7 @@ def _may_pass(error: Exception) -> bool:
 class _Preparation:
     """One look at a keyspace, and what follows."""
 
-    def __init__(self, session: Session, settings: Settings, label: str) -> None:
+    def __init__(self, session: DriverSession, settings: Settings, label: str) -> None:
         self._session = session
         self._settings = settings
         self._label = label

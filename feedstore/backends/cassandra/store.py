@@ -13,16 +13,16 @@ from cassandra import OperationTimedOut
 
 from feedstore.backends.cassandra.batches import Row, Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
+from feedstore.backends.cassandra.driver import DriverSession
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated, unreachable
 from feedstore.backends.cassandra.memory import Memory
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.schema import prepare_schema
-from feedstore.backends.cassandra.session import Session
 from feedstore.backends.cassandra.statements import Statements
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import Rows
 from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError, StorageTimeoutError
-from feedstore.storage.transaction import Transaction
+from feedstore.storage.session import Transaction
 
 _MOST_AT_ONCE = 16
 _MOST_REQUESTS = 2000
@@ -65,12 +65,12 @@ class Store:
         # Threads that come here together get the same one.
         return self._memories.setdefault(os.getpid(), own)
 
-    def session(self) -> Session:
+    def session(self) -> DriverSession:
         """Return this process's session, which is connected at the first call."""
         memory = self.memory
         return memory.session if memory.session is not None else self._connected(memory)
 
-    def _connected(self, memory: Memory) -> Session:
+    def _connected(self, memory: Memory) -> DriverSession:
         with memory.lock:
             if memory.session is not None:
                 return memory.session
@@ -89,12 +89,12 @@ class Store:
                 raise self._closed_error()
             return session
 
-    def _open(self) -> Session:
+    def _open(self) -> DriverSession:
         try:
             connected = self._connect()
         except DRIVER_ERRORS as error:
             raise (self._closed_error() if self.closed else unreachable(error, self.label)) from error
-        session = Session(connected, self.settings, self.keyspace, is_owned=self._owner is None)
+        session = DriverSession(connected, self.settings, self.keyspace, is_owned=self._owner is None)
         try:
             prepare_schema(session, self.settings, self.label)
         except DRIVER_ERRORS as error:
@@ -282,7 +282,7 @@ def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iter
 
 
 def _finish(
-    session: Session, under_way: deque[tuple[int, Any, Any]], answers: list[Rows], failed: dict[int, Exception]
+    session: DriverSession, under_way: deque[tuple[int, Any, Any]], answers: list[Rows], failed: dict[int, Exception]
 ) -> OperationTimedOut | None:
     """Wait for the answer to the first request that is under way; return the timeout where there was none."""
     position, request, answer = under_way.popleft()
@@ -294,6 +294,6 @@ def _finish(
     return None
 
 
-def _rows_of(session: Session, request: Any, result: Any) -> Rows:
+def _rows_of(session: DriverSession, request: Any, result: Any) -> Rows:
     rows: Rows = session.rows_of(request, result) if result.has_more_pages else result.current_rows
     return rows

@@ -14,7 +14,7 @@ from feedstore.backends.cassandra.values import Rows, int_value, list_value, lis
 from feedstore.ids import id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import Bounds, TimelineStorage
-from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
+from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_ROWS = 2**31 - 1
@@ -30,27 +30,19 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.lengths.LIMIT`.
     """
 
-    def get_slice_from_storage(
-        self,
-        key: str,
-        start: int,
-        stop: int | None,
-        filter_kwargs: Filter | Bounds | None = None,
-        ordering_args: Sequence[str] | None = None,
-    ) -> list[Entry]:
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         """One round trip for each 5,000 entries; O(stop)."""
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        store = self.backend.store_to_read()
+        store = self.session.store_to_read()
         if bounds.is_empty:
             return []
         columns = "id, data" if self._reads_payloads else "id"
-        request = self._request(columns, key, stop, bounds, is_descending(ordering_args))
+        request = self._request(columns, key, stop, bounds, descending)
         return _entries_of(key, store.fetch(*request), start, self._reads_payloads)
 
     def _request(self, columns: str, key: str, stop: int | None, bounds: Bounds, descending: bool) -> Request:
         has_limit = stop is not None and stop < _MOST_ROWS
         has_lowest, has_highest = bounds.lowest > EVERYTHING.lowest, bounds.highest < EVERYTHING.highest
-        statement = self.backend.store.statements.select_entries(
+        statement = self.session.store.statements.select_entries(
             columns, has_lowest, has_highest, descending, has_limit
         )
         values = [*self._names([key]), *_bound_values(bounds)]
@@ -62,7 +54,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
         """One request for each 25 keys, oldest first for each key; all are sent at once."""
-        self.backend.store_to_read()
+        self.session.store_to_read()
         if bounds.is_empty:
             return {key: [] for key in keys}
         columns = "id, data" if self._reads_payloads else "id"
@@ -75,10 +67,10 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         if descending:
             return self._newest_of_many(keys, columns, stop, bounds)
         requests = [self._request(columns, key, stop, bounds, descending) for key in keys]
-        return dict(zip(keys, self.backend.store.fetch_all(requests), strict=True))
+        return dict(zip(keys, self.session.store.fetch_all(requests), strict=True))
 
     def _newest_of_many(self, keys: list[str], columns: str, stop: int | None, bounds: Bounds) -> dict[str, Rows]:
-        store = self.backend.store
+        store = self.session.store
         has_limit = stop is not None and stop < _MOST_ROWS
         statement = store.statements.select_entries_of_many(
             columns, bounds.lowest > EVERYTHING.lowest, bounds.highest < EVERYTHING.highest, has_limit
@@ -98,7 +90,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[Entry], int | None]]:
         """One request for each 25 keys, oldest first for each key; one more for each 25 keys without entries there."""
-        store = self.backend.store_to_read()
+        store = self.session.store_to_read()
         columns = "id, data, floor" if self._reads_payloads else "id, floor"
         slices: dict[str, Rows] = {}
         if not bounds.is_empty:
@@ -119,7 +111,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """One round trip; another one for the floor if there are no entries."""
-        store = self.backend.store_to_read()
+        store = self.session.store_to_read()
         rows: Rows = []
         if not bounds.is_empty:
             columns = "id, data, floor" if self._reads_payloads else "id, floor"
@@ -130,12 +122,12 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
-        rows = self._ask(self.backend.store_to_read().statements.select_floor, key)
+        rows = self._ask(self.session.store_to_read().statements.select_floor, key)
         return floor_from_bytes(rows[0][0]).lowest if rows else None
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """Two requests at once; O(position)."""
-        store, one = self.backend.store_to_read(), id_to_bytes(activity_id)
+        store, one = self.session.store_to_read(), id_to_bytes(activity_id)
         values = [*self._names([key]), one]
         found, newer = store.fetch_all(
             [(store.statements.select_entry, values), (store.statements.count_newer, values)]
@@ -143,12 +135,12 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return newer[0][0] if found else None
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        statement = self.backend.store_to_read().statements.select_entry
+        statement = self.session.store_to_read().statements.select_entry
         return bool(self._ask(statement, key, id_to_bytes(activity_id)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """One request for each 100 ids, 16 of them concurrently."""
-        store, (name,) = self.backend.store_to_read(), self._names([key])
+        store, (name,) = self.session.store_to_read(), self._names([key])
         ids = [id_to_bytes(one) for one in activity_ids]
         requests = [
             (store.statements.select_entries_by_id, [list_value([name]), some])
@@ -158,21 +150,21 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """One round trip; O(what it counts)."""
-        self.backend.store_to_read()
-        count: int = self.backend.store.fetch(*self._request("COUNT(id)", key, None, bounds, True))[0][0]
+        self.session.store_to_read()
+        count: int = self.session.store.fetch(*self._request("COUNT(id)", key, None, bounds, True))[0][0]
         return count
 
     def _count(self, key: str) -> int:
         """One round trip; O(n)."""
-        count: int = self._ask(self.backend.store_to_read().statements.count_entries, key)[0][0]
+        count: int = self._ask(self.session.store_to_read().statements.count_entries, key)[0][0]
         return count
 
     def _ask(self, statement: str, key: str, *values: bytes) -> Rows:
-        return self.backend.store.fetch(statement, [*self._names([key]), *values])
+        return self.session.store.fetch(statement, [*self._names([key]), *values])
 
     def _keys(self) -> Iterator[str]:
         """One round trip for each 1,000 names in the directory, and a request for each 25 of them."""
-        store, length = self.backend.store_to_read(), len(self._prefix)
+        store, length = self.session.store_to_read(), len(self._prefix)
         for names in self._directory.names():
             keys = [stored_key(name, "the directory of timelines") for name in names]
             requests = [(store.statements.select_present, [some]) for some in self._some_names(keys)]

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
 from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.deliveries import Group, Plan, groups_of, planned
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.lengths import warn_if_long
+from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch, trims_with_companions
 from feedstore.backends.cassandra.values import bigint_value
 from feedstore.errors import AtomicityError
 from feedstore.ids import ID_BYTES, id_to_bytes
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.timeline_hooks import TimelineHooks
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.cassandra.backend import CassandraBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.timeline_hooks import Limits, TimelineHooks
 
 _KIND = "timelines"
 _NO_LIMITS = Limits()
@@ -33,14 +29,14 @@ _TRIMS_A_TRIP = 1_000
 class CassandraTimelineWrites(TimelineHooks):
     """Adding, removing, trimming. Counts are None: a write does not read what was there."""
 
-    backend: CassandraBackend
+    session: CassandraSession
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One batch for each 500; all are sent at once."""
         self._deliver(transaction, [([key], serialized_activities)])
-        store, namespace = self.backend.store, self.backend.namespace
+        store, namespace = self.session.store, self.session.namespace
         if store.memory.lengths.must_check(namespace, key, len(serialized_activities)):
             warn_if_long(key, self._count)
         return Pending(None)
@@ -51,7 +47,7 @@ class CassandraTimelineWrites(TimelineHooks):
         One that timed out may have won, and its repetition is told that it lost: a claim that nobody then uses, until
         its deadline.
         """
-        store, (name,) = self.backend.store_to_write(), self._names([key])
+        store, (name,) = self.session.store_to_write(), self._names([key])
         store.clock.wait_for_next_millisecond()
         rows = store.ask(store.statements.claim_entry, [data, name, id_to_bytes(activity_id)])
         self._directory.write_with(AUTOCOMMIT, [key.encode()], [])
@@ -87,7 +83,7 @@ class CassandraTimelineWrites(TimelineHooks):
         if length is None:
             self._deliver(transaction, groups, limits)
             return Pending(None)
-        store, namespace = self.backend.store_to_write(), self.backend.namespace
+        store, namespace = self.session.store_to_write(), self.session.namespace
         excess = store.memory.excess
         due: list[str] = []
         for keys, serialized in groups:
@@ -110,7 +106,7 @@ class CassandraTimelineWrites(TimelineHooks):
         limits: Limits = _NO_LIMITS,
         is_counted: bool = False,
     ) -> None:
-        store, namespace = self.backend.store_to_write(), self.backend.namespace
+        store, namespace = self.session.store_to_write(), self.session.namespace
         if not is_counted:
             for keys, serialized in groups:
                 store.memory.excess.add(namespace, keys, len(serialized))
@@ -130,15 +126,15 @@ class CassandraTimelineWrites(TimelineHooks):
         length = len(self._prefix.encode())
         filled = [name[length:] for name in plan.filled]
         self._directory.write_with(AUTOCOMMIT, filled, plan.companions)
-        excess = self.backend.store.memory.excess
+        excess = self.session.store.memory.excess
         for key, amount in zip(filled, plan.filled.values(), strict=True):
-            excess.add(self.backend.namespace, [key.decode()], amount)
+            excess.add(self.session.namespace, [key.decode()], amount)
 
     def _additions(
         self, transaction: Transaction, keys: Sequence[str], serialized: Mapping[int, bytes], timestamp: bytes
     ) -> Iterator[Write]:
         """Return the writes that add the same entries to timelines."""
-        statements, names = self.backend.store.statements, self._names(keys)
+        statements, names = self.session.store.statements, self._names(keys)
         ids = [one.to_bytes(ID_BYTES, "big") for one in serialized]
         size = (ROW_BYTES + ID_BYTES) * len(ids)
         _note(transaction, names, Added(serialized.keys()))
@@ -162,7 +158,7 @@ class CassandraTimelineWrites(TimelineHooks):
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One batch for each 50 removals on one replica; all are sent at once."""
-        store = self.backend.store_to_write()
+        store = self.session.store_to_write()
         statement, timestamp = store.statements.remove_entry, bigint_value(store.clock.next())
         ids = [id_to_bytes(one) for one in serialized]
         size = (TOMBSTONE_BYTES + ID_BYTES) * len(ids)
@@ -180,7 +176,7 @@ class CassandraTimelineWrites(TimelineHooks):
     def _trim_all(
         self, transaction: Transaction, keys: Sequence[str], length: int, companions: Sequence[str] = ()
     ) -> None:
-        store, names = self.backend.store_to_write(), self._names(keys)
+        store, names = self.session.store_to_write(), self._names(keys)
         if isinstance(transaction, CassandraTransaction) and transaction.is_atomic:
             for name in names:
                 transaction.add(trims_in_batch(store, name, length, transaction))
@@ -198,12 +194,12 @@ class CassandraTimelineWrites(TimelineHooks):
             store.write_now(dropping)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        self._delete_all(transaction, self.backend.store_to_write(), self._names([key]))
+        self._delete_all(transaction, self.session.store_to_write(), self._names([key]))
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip for each 1,000 timelines, and a deletion of each."""
-        store = self.backend.store_to_write()
+        store = self.session.store_to_write()
         store.send_collected(transaction)
         for keys in self._directory.names():
             # A name that is not UTF-8 is damaged, and no timeline has it.
@@ -225,11 +221,11 @@ class CassandraTimelineWrites(TimelineHooks):
     @property
     def _prefix(self) -> str:
         """What stands before a key in a partition key; a namespace holds no colon."""
-        return f"{self.backend.namespace}:"
+        return f"{self.session.namespace}:"
 
     @property
     def _directory(self) -> Directory:
-        return Directory(self.backend.store, self.backend.namespace, _KIND)
+        return Directory(self.session.store, self.session.namespace, _KIND)
 
 
 def _is_read_first(limits: Limits) -> bool:

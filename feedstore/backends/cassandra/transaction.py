@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.changes import Change
-from feedstore.storage.transaction import Transaction
+from feedstore.storage.session import Transaction
 
 
 class CassandraTransaction(Transaction):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.memory.journal import Journal
-from feedstore.backends.memory.private import new_private_backend
-from feedstore.storage import ActivityStorage, Backend, Bounds
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.memory.backend import MemoryBackend
+from feedstore.backends.memory.session import MemorySession
+from feedstore.storage import ActivityStorage, Bounds
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 
 class InMemoryActivityStorage(ActivityStorage):
@@ -20,10 +17,10 @@ class InMemoryActivityStorage(ActivityStorage):
     Adds, reads and removes cost O(1) for each. :meth:`iterate` sorts the ids once: O(n log n).
     """
 
-    backend: MemoryBackend
+    session: MemorySession
 
-    def _private_backend(self) -> Backend:
-        return new_private_backend()
+    def _private_session(self) -> MemorySession:
+        return MemorySession()
 
     def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Memory keeps whatever the serializer makes."""
@@ -32,37 +29,37 @@ class InMemoryActivityStorage(ActivityStorage):
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """O(1) for each."""
-        return self.backend.write(self._add, serialized_activities)
+        return self.session.write(self._add, serialized_activities)
 
     def _add(self, journal: Journal, serialized_activities: Mapping[int, bytes]) -> int | None:
-        activities = self.backend.space.activities
+        activities = self.session.space.activities
         before = len(activities)
         journal.update(activities, serialized_activities)
         return len(activities) - before
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """O(1) for each."""
-        with self.backend.lock:
-            activities = self.backend.space.activities
+        with self.session.lock:
+            activities = self.session.space.activities
             return {one: activities[one] for one in activity_ids if one in activities}
 
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """O(1) for each."""
-        return self.backend.write(self._remove, activity_ids)
+        return self.session.write(self._remove, activity_ids)
 
     def _remove(self, journal: Journal, activity_ids: list[int]) -> int | None:
-        return journal.remove_items(self.backend.space.activities, activity_ids)
+        return journal.remove_items(self.session.space.activities, activity_ids)
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        with self.backend.lock:
-            ids = [one for one in self.backend.space.activities if bounds.lowest <= one <= bounds.highest]
+        with self.session.lock:
+            ids = [one for one in self.session.space.activities if bounds.lowest <= one <= bounds.highest]
         for activity_id in sorted(ids, reverse=descending):
             yield from self.get_from_storage([activity_id]).items()
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._remove_all)
+        return self.session.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
-        journal.replace(self.backend.space, "activities", {})
+        journal.replace(self.session.space, "activities", {})

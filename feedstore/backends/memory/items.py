@@ -6,7 +6,7 @@ import sys
 
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.sorted_keys import SortedKeys
-from feedstore.storage.key import MAX_KEY_BYTES
+from feedstore.storage.checks import MAX_KEY_BYTES
 
 _LAST = chr(sys.maxunicode)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.memory.items import Items
 from feedstore.backends.memory.journal import Journal
-from feedstore.backends.memory.private import new_private_backend
+from feedstore.backends.memory.session import MemorySession
 from feedstore.storage import KvStorage
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.memory.backend import MemoryBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _CHUNK = 256
 
@@ -23,46 +20,46 @@ class InMemoryKvStorage(KvStorage):
     A write costs O(log n), a read O(1), a scan O(log n) and what it returns.
     """
 
-    backend: MemoryBackend
+    session: MemorySession
 
     def __init__(
         self,
         items: Mapping[str, Any] | None = None,
         *,
-        backend: MemoryBackend | None = None,
+        backend: Any = None,
         name: str = "default",
     ) -> None:
-        super().__init__(backend=new_private_backend() if backend is None else backend, name=name)
+        super().__init__(backend=MemorySession() if backend is None else backend, name=name)
         for key, value in ({} if items is None else items).items():
             self.upsert(key, value)
 
     def _items_here(self) -> Items:
-        items = self.backend.space.items
+        items = self.session.space.items
         found = items.get(self.name)
         if found is None:
             found = items[self.name] = Items()
         return found
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._put, key, data)
+        return self.session.write(self._put, key, data)
 
     def _put(self, journal: Journal, key: str, data: bytes) -> None:
         self._items_here().put(journal, key, data)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        with self.backend.lock:
+        with self.session.lock:
             return self._items_here().values.get(key)
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """O(1) for each."""
-        with self.backend.lock:
+        with self.session.lock:
             values = self._items_here().values
             return {key: values[key] for key in keys if key in values}
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
-        return self.backend.write(self._put_if, key, expected, data)
+        return self.session.write(self._put_if, key, expected, data)
 
     def _put_if(self, journal: Journal, key: str, expected: bytes | None, data: bytes | None) -> bool:
         items = self._items_here()
@@ -75,7 +72,7 @@ class InMemoryKvStorage(KvStorage):
     def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
         last = after
         while True:
-            with self.backend.lock:
+            with self.session.lock:
                 chunk = self._items_here().scan(prefix, last, reverse, _CHUNK)
             yield from chunk
             if len(chunk) < _CHUNK:
@@ -83,13 +80,13 @@ class InMemoryKvStorage(KvStorage):
             last = chunk[-1][0]
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._remove, key)
+        return self.session.write(self._remove, key)
 
     def _remove(self, journal: Journal, key: str) -> None:
         self._items_here().remove(journal, key)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._remove_all)
+        return self.session.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
-        journal.set_item(self.backend.space.items, self.name, Items())
+        journal.set_item(self.session.space.items, self.name, Items())

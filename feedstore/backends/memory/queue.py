@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.messages import Messages
+from feedstore.backends.memory.session import MemorySession
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery, numbers_of
-
-if TYPE_CHECKING:
-    from feedstore.backends.memory.backend import MemoryBackend
 
 
 class InMemoryQueueStorage(QueueStorage):
@@ -20,17 +16,17 @@ class InMemoryQueueStorage(QueueStorage):
     is the only one.
     """
 
-    backend: MemoryBackend
+    session: MemorySession
 
     def _messages(self) -> Messages:
-        return self.backend.space.queues.get(self.name) or Messages()
+        return self.session.space.queues.get(self.name) or Messages()
 
     def _push(self, messages: list[bytes]) -> None:
-        self.backend.write(self._add, messages)
-        self.backend.publish_topics([self.topic])
+        self.session.write(self._add, messages)
+        self.session.publish_topics([self.topic])
 
     def _add(self, journal: Journal, messages: list[bytes]) -> None:
-        space = self.backend.space
+        space = self.session.space
         queue = space.queues.setdefault(self.name, Messages())
         surplus = len(queue.bodies) + len(messages) - self.max_length
         if surplus > 0 and self.when_full == REFUSE:
@@ -41,7 +37,7 @@ class InMemoryQueueStorage(QueueStorage):
         queue.drop_oldest(journal, surplus)
 
     def _receive(self, limit: int) -> list[Delivery]:
-        return self.backend.write(self._take, limit).result
+        return self.session.write(self._take, limit).result
 
     def _take(self, journal: Journal, limit: int) -> list[Delivery]:
         found: list[Delivery] = []
@@ -54,7 +50,7 @@ class InMemoryQueueStorage(QueueStorage):
         numbers = numbers_of(receipt, 2)
         if numbers is None:
             return False
-        return self.backend.write(self._remove, *numbers).result
+        return self.session.write(self._remove, *numbers).result
 
     def _remove(self, journal: Journal, number: int, delivery: int) -> bool:
         queue = self._messages()
@@ -64,16 +60,16 @@ class InMemoryQueueStorage(QueueStorage):
         return True
 
     def _count(self) -> int:
-        with self.backend.lock:
+        with self.session.lock:
             return len(self._messages().bodies)
 
     def _flush(self) -> None:
-        self.backend.write(self._remove_all)
+        self.session.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
-        journal.remove_item(self.backend.space.queues, self.name)
+        journal.remove_item(self.session.space.queues, self.name)
 
     def _seconds_to_next(self) -> float:
-        with self.backend.lock:
+        with self.session.lock:
             seconds = self._messages().seconds_to_next()
         return self.visibility_timeout if seconds is None else min(seconds, self.visibility_timeout)

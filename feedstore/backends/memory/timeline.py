@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from feedstore.backends.memory.entries import Entries
 from feedstore.backends.memory.journal import Journal
-from feedstore.backends.memory.private import new_private_backend
+from feedstore.backends.memory.session import MemorySession
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
-from feedstore.storage import Backend, Bounds, TimelineStorage
-from feedstore.storage.bounds import Filter, is_descending, parse_filter
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.memory.backend import MemoryBackend
+from feedstore.storage import Bounds, TimelineStorage
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.timeline_hooks import Entry, Limits
 
 _NO_ENTRIES = Entries()
 _NONE: list[int] = []
@@ -29,25 +25,25 @@ class InMemoryTimelineStorage(TimelineStorage):
     O(log n) and what they return, at any depth.
     """
 
-    backend: MemoryBackend
+    session: MemorySession
 
-    def _private_backend(self) -> Backend:
-        return new_private_backend()
+    def _private_session(self) -> MemorySession:
+        return MemorySession()
 
     def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
         """Memory keeps whatever the serializer makes."""
 
     def _entries(self, key: str) -> Entries:
-        return self.backend.space.timelines.get(key, _NO_ENTRIES)
+        return self.session.space.timelines.get(key, _NO_ENTRIES)
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """O(log n) for each entry."""
-        return self.backend.write(self._add_several_to_many, [key], serialized_activities, None)
+        return self.session.write(self._add_several_to_many, [key], serialized_activities, None)
 
     def _entries_to_write(self, key: str) -> Entries:
-        timelines = self.backend.space.timelines
+        timelines = self.session.space.timelines
         entries = timelines.get(key)
         if entries is None:
             entries = timelines[key] = Entries()
@@ -62,13 +58,13 @@ class InMemoryTimelineStorage(TimelineStorage):
     ) -> Pending[int | None]:
         """O(log n) for each delivery, under one lock."""
         add = self._add_several_to_many if len(serialized) > 1 else self._add_one_to_many
-        return self.backend.write(add, keys, serialized, max_length)
+        return self.session.write(add, keys, serialized, max_length)
 
     def _add_one_to_many(
         self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None
     ) -> int:
         ((activity_id, payload),) = serialized.items()
-        added, timelines = 0, self.backend.space.timelines
+        added, timelines = 0, self.session.space.timelines
         for key in keys:
             entries = timelines.get(key)
             if entries is None:
@@ -100,11 +96,11 @@ class InMemoryTimelineStorage(TimelineStorage):
                         raise InvalidTypeError(
                             f"max_per_payload compares payloads of bytes, and the serializer made {shown(payload)}"
                         )
-        return self.backend.write(self._deliver_to_each, deliveries, limits)
+        return self.session.write(self._deliver_to_each, deliveries, limits)
 
     def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
         max_length, max_per_payload, suffixes = limits
-        added, timelines = 0, self.backend.space.timelines
+        added, timelines = 0, self.session.space.timelines
         for key, serialized in deliveries.items():
             entries = timelines.get(key)
             if entries is None:
@@ -132,83 +128,75 @@ class InMemoryTimelineStorage(TimelineStorage):
     def _remove_from_many(
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        return self.backend.write(self._remove_entries, keys, serialized)
+        return self.session.write(self._remove_entries, keys, serialized)
 
     def _remove_entries(self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes]) -> int:
         return sum(self._entries(key).remove(journal, serialized) for key in keys)
 
-    def get_slice_from_storage(
-        self,
-        key: str,
-        start: int,
-        stop: int | None,
-        filter_kwargs: Filter | Bounds | None = None,
-        ordering_args: Sequence[str] | None = None,
-    ) -> list[tuple[int, bytes]]:
-        """O(log n) and what it returns."""
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        with self.backend.lock:
-            return self._entries(key).slice(start, stop, bounds, is_descending(ordering_args))
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
+        """O(log n + result)."""
+        with self.session.lock:
+            return self._entries(key).slice(start, stop, bounds, descending)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[tuple[int, bytes]]]:
-        with self.backend.lock:
+        with self.session.lock:
             return {key: self._entries(key).slice(start, stop, bounds, descending) for key in keys}
 
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[tuple[int, bytes]], int | None]]:
-        with self.backend.lock:
+        with self.session.lock:
             return {key: self._get_page(key, limit, bounds, descending) for key in keys}
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """O(log n)."""
-        with self.backend.lock:
+        with self.session.lock:
             return self._entries(key).index_of(activity_id)
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        with self.backend.lock:
+        with self.session.lock:
             return activity_id in self._entries(key).ids
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """O(log n) for each."""
-        with self.backend.lock:
+        with self.session.lock:
             ids = self._entries(key).ids
             return {activity_id for activity_id in activity_ids if activity_id in ids}
 
     def _count(self, key: str) -> int:
-        with self.backend.lock:
+        with self.session.lock:
             return len(self._entries(key))
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """O(log n)."""
-        with self.backend.lock:
+        with self.session.lock:
             return self._entries(key).count(bounds)
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
-        return self.backend.write(self._trim_entries, key, length)
+        return self.session.write(self._trim_entries, key, length)
 
     def _trim_entries(self, journal: Journal, key: str, length: int) -> int:
         return len(self._entries(key).trim(journal, length))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._remove_timeline, key)
+        return self.session.write(self._remove_timeline, key)
 
     def _remove_timeline(self, journal: Journal, key: str) -> None:
-        journal.remove_item(self.backend.space.timelines, key)
+        journal.remove_item(self.session.space.timelines, key)
 
     def _floor(self, key: str) -> int | None:
-        with self.backend.lock:
+        with self.session.lock:
             return self._entries(key).floor()
 
     def _keys(self) -> Iterator[str]:
-        with self.backend.lock:
-            keys = [key for key, entries in self.backend.space.timelines.items() if len(entries)]
+        with self.session.lock:
+            keys = [key for key, entries in self.session.space.timelines.items() if len(entries)]
         yield from keys
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(self._remove_all)
+        return self.session.write(self._remove_all)
 
     def _remove_all(self, journal: Journal) -> None:
-        journal.replace(self.backend.space, "timelines", {})
+        journal.replace(self.session.space, "timelines", {})

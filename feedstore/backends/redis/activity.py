@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.batch import Write
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
 from feedstore.backends.redis.floor import check_ids
+from feedstore.backends.redis.session import RedisSession
 from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.backend import RedisBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _MOST_A_TRIP = 500
 _MOST_A_PASS = 2**17
@@ -31,7 +28,7 @@ class RedisActivityStorage(ActivityStorage):
     activities, eight times at most, sorts them, and reads 500 activities a trip.
     """
 
-    backend: RedisBackend
+    session: RedisSession
 
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -41,7 +38,7 @@ class RedisActivityStorage(ActivityStorage):
         writes = [
             Write("set", bucket, (key,), (ids, [data[one] for one in ids])) for bucket, key, ids in self._parts(data)
         ]
-        return self.backend.write(transaction, writes, total)
+        return self.session.write(transaction, writes, total)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One round trip for each 500; O(1) for each."""
@@ -52,14 +49,14 @@ class RedisActivityStorage(ActivityStorage):
         return found
 
     def _fetch(self, ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-        keys = self.backend.keys()
+        keys = self.session.keys()
         groups = keys.grouped_ids(ids)
         commands = [
             Command(keys.tag(bucket), ("HMGET", keys.activities[bucket], *group)) for bucket, group in groups.items()
         ]
         return [
             (activity_id, data)
-            for group, answer in zip(groups.values(), self.backend.store.send(commands), strict=True)
+            for group, answer in zip(groups.values(), self.session.store.send(commands), strict=True)
             for activity_id, data in zip(group, answer, strict=True)
             if data is not None
         ]
@@ -70,18 +67,18 @@ class RedisActivityStorage(ActivityStorage):
         """One round trip; O(1) for each."""
         parts = self._parts(map(id_to_bytes, activity_ids))
         writes = [Write("unset", bucket, (key,), (ids, None)) for bucket, key, ids in parts]
-        return self.backend.write(transaction, writes, total)
+        return self.session.write(transaction, writes, total)
 
     def _parts(self, ids: Iterable[bytes]) -> Iterator[tuple[int, str, list[bytes]]]:
         """Yield the bucket, the key and the ids of one write each."""
-        keys = self.backend.keys_to_write()
+        keys = self.session.keys_to_write()
         for bucket, group in keys.grouped_ids(ids).items():
             for first in range(0, len(group), _MOST_A_TRIP):
                 yield bucket, keys.activities[bucket], group[first : first + _MOST_A_TRIP]
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        names = self.backend.keys()
-        most = max(_MOST_A_PASS, sum(lengths_of(self.backend.store, names, names.activities)) // _MOST_PASSES)
+        names = self.session.keys()
+        most = max(_MOST_A_PASS, sum(lengths_of(self.session.store, names, names.activities)) // _MOST_PASSES)
         first_of = heapq.nlargest if descending else heapq.nsmallest
         while not bounds.is_empty:
             found_ids = first_of(most, self._ids_within(bounds))
@@ -97,14 +94,14 @@ class RedisActivityStorage(ActivityStorage):
 
     def _ids_within(self, bounds: Bounds) -> Iterator[bytes]:
         lowest, highest = id_to_bytes(max(bounds.lowest, 0)), id_to_bytes(min(bounds.highest, MAX_ID))
-        names = self.backend.keys()
-        for part in fields_of(self.backend.store, names, names.activities):
+        names = self.session.keys()
+        for part in fields_of(self.session.store, names, names.activities):
             for bucket, fields in part.items():
                 check_ids(names.activities[bucket], fields)
                 yield from (field for field in fields if lowest <= field <= highest)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip."""
-        keys = self.backend.keys_to_write()
+        keys = self.session.keys_to_write()
         writes = [Write("clear", bucket, (keys.activities[bucket],)) for bucket in keys.all_buckets]
-        return self.backend.write(transaction, writes, nothing)
+        return self.session.write(transaction, writes, nothing)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from feedstore.backends.server_url import Place, ServerUrl, UrlForm, text_of_places
 from feedstore.errors import InvalidValueError
-from feedstore.storage.server_url import Place, ServerUrl, UrlForm, text_of_places
 
 SERVER, TLS, SOCKET, CLUSTER, TLS_CLUSTER = "redis", "rediss", "unix", "redis+cluster", "rediss+cluster"
 SENTINEL, TLS_SENTINEL = "redis+sentinel", "rediss+sentinel"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from feedstore.backends.server_url import Place, place_of_text
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.options import read_text
 from feedstore.shown import shown
-from feedstore.storage.server_url import Place, place_of_text
 
 _FORM = "'10.0.0.1:6379=proxy.example:7001,10.0.0.2=other.example'"
 

@@ -11,7 +11,7 @@ from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import WRITE
 from feedstore.errors import FeedstoreError
-from feedstore.storage.transaction import Pending, Transaction
+from feedstore.storage.session import Pending, Transaction
 
 _Result = TypeVar("_Result")
 

@@ -22,8 +22,8 @@ from feedstore.backends.redis.options import Settings
 from feedstore.backends.redis.pool import OwnConnections
 from feedstore.backends.redis.topology import Topology
 from feedstore.backends.redis.transport import Transport
+from feedstore.backends.server_url import Place, text_of_places
 from feedstore.errors import StorageError, StorageTimeoutError
-from feedstore.storage.server_url import Place, text_of_places
 
 _Share = tuple[Node, list[int], list[Command]]
 _NO_CLUSTER = "cluster support disabled"

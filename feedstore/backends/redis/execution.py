@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from feedstore.backends.redis.batch import FAN_OUT, FINISH, FLUSH, FORGET, Write, in_one_script, in_scripts, work_of
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, with_payloads, without
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of, timelines_begin
 from feedstore.errors import AtomicityError, FeedstoreError, StorageUnavailableError
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.store import Store
 
 MOST_ATOMIC_WORK = 20_000
 """The work of a script that is an atomic batch."""
@@ -34,10 +31,29 @@ _Placed = tuple[int, Write]
 _States = dict["str | bytes", dict[bytes, bytes]]
 
 
+class CommandStore(Protocol):
+    """The part of a store with which writes are carried out."""
+
+    label: str
+
+    @property
+    def expiry(self) -> int:
+        """The milliseconds after which an idle timeline expires; 0 for never."""
+
+    def send(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies to commands, in one round trip."""
+
+    def ask(self, command: Command) -> Any:
+        """Return the reply to one command."""
+
+    def write(self, keys: Keys, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies to scripts that write, in one round trip."""
+
+
 class Execution:
     """Carries out writes of one namespace."""
 
-    def __init__(self, store: Store, keys: Keys) -> None:
+    def __init__(self, store: CommandStore, keys: Keys) -> None:
         self._store = store
         self._keys = keys
 

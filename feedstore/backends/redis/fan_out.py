@@ -10,7 +10,7 @@ from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
 from feedstore.errors import InvalidValueError
 from feedstore.ids import id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
-from feedstore.storage.deliveries import Limits
+from feedstore.storage.timeline_hooks import Limits
 
 NO_LIMIT = -1
 MOST_NUMBER = 2**53

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.scripts import SCAN
+from feedstore.backends.redis.session import RedisSession
 from feedstore.errors import StoredDataError
 from feedstore.shown import WHOLE_KEY, shown
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.backend import RedisBackend
 
 _CHUNK = 256
 _HELD = 1024
@@ -30,9 +27,9 @@ class ItemScan:
     """
 
     def __init__(
-        self, backend: RedisBackend, name: str, prefix: str, after: str | None, reverse: bool, has_values: bool
+        self, session: RedisSession, name: str, prefix: str, after: str | None, reverse: bool, has_values: bool
     ) -> None:
-        self._backend = backend
+        self._session = session
         self._name = name
         self._reverse = reverse
         self._has_values = has_values
@@ -60,7 +57,7 @@ class ItemScan:
 
         Each bucket gives a part at a time. The items before the last one of each part are known to be complete.
         """
-        names = self._backend.keys()
+        names = self._session.keys()
         buckets = names.buckets_of_items(self._prefix)
         size = _CHUNK if len(buckets) == 1 else max(_LEAST_CHUNK, _HELD // len(buckets))
         parts: dict[int, list[_Item]] = {bucket: [] for bucket in buckets}
@@ -92,8 +89,8 @@ class ItemScan:
 
     def _fetched(self, last: dict[int, bytes | None], size: int) -> list[list[_Item]]:
         """Return the next part of each bucket, given the last key that each has returned. One round trip."""
-        names = self._backend.keys()
-        answers = self._backend.store.send([self._command(names, bucket, key, size) for bucket, key in last.items()])
+        names = self._session.keys()
+        answers = self._session.store.send([self._command(names, bucket, key, size) for bucket, key in last.items()])
         if self._has_values:
             return [list(zip(keys, values, strict=True)) for keys, values in answers]
         return [[(key, None) for key in keys] for keys in answers]

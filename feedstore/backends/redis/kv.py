@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.redis.batch import COMPARE, Write
 from feedstore.backends.redis.command import Command
@@ -12,11 +12,9 @@ from feedstore.backends.redis.counts import nothing
 from feedstore.backends.redis.item_scan import ItemScan
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.queue import AGAIN_SECONDS, MILLISECONDS
+from feedstore.backends.redis.session import RedisSession
 from feedstore.storage import KvStorage
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.backend import RedisBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _MOST_A_TRIP = 500
 _TOKEN_BYTES = 8
@@ -32,7 +30,7 @@ class RedisKvStorage(KvStorage):
     returns what the first one did, for two minutes.
     """
 
-    backend: RedisBackend
+    session: RedisSession
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         return self._write_one(transaction, "upsert", key, data)
@@ -41,29 +39,29 @@ class RedisKvStorage(KvStorage):
         return self._write_one(transaction, "discard", key)
 
     def _write_one(self, transaction: Transaction, kind: str, key: str, *arguments: bytes) -> Pending[None]:
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         bucket = names.bucket_of_item(key)
         write = Write(kind, bucket, names.of_items(bucket, self.name), None, (key.encode(), *arguments))
-        return self.backend.write(transaction, [write], nothing)
+        return self.session.write(transaction, [write], nothing)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip."""
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         writes = [Write("empty", bucket, names.of_items(bucket, self.name)) for bucket in names.all_buckets]
-        return self.backend.write(transaction, writes, nothing)
+        return self.session.write(transaction, writes, nothing)
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
         """One round trip; O(log n)."""
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         bucket = names.bucket_of_item(key)
         touched = (*names.of_items(bucket, self.name), names.tokens(bucket))
-        again = int(max(AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds) * MILLISECONDS)
+        again = int(max(AGAIN_SECONDS, 2 * self.session.store.settings.retry_seconds) * MILLISECONDS)
         values = [False if value is None else value for value in (expected, data)]
         arguments = (key.encode(), *values, secrets.token_bytes(_TOKEN_BYTES), again)
         write = Write(COMPARE, bucket, touched, None, arguments, self._condition_error(key))
-        return self.backend.write(transaction, [write], _is_done)
+        return self.session.write(transaction, [write], _is_done)
 
     def _fetch_one(self, key: str) -> bytes | None:
         data: bytes | None = self._ask_about("HGET", key)
@@ -73,20 +71,20 @@ class RedisKvStorage(KvStorage):
         return bool(self._ask_about("HEXISTS", key))
 
     def _ask_about(self, command: str, key: str) -> Any:
-        names = self.backend.keys()
+        names = self.session.keys()
         bucket = names.bucket_of_item(key)
         words = (command, names.of_items(bucket, self.name)[1], key.encode())
-        return self.backend.store.ask(Command(names.tag(bucket), words))
+        return self.session.store.ask(Command(names.tag(bucket), words))
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """One round trip for each 500; O(1) for each."""
         found: dict[str, bytes] = {}
         for first in range(0, len(keys), _MOST_A_TRIP):
-            names = self.backend.keys()
+            names = self.session.keys()
             groups: dict[int, list[str]] = {}
             for key in keys[first : first + _MOST_A_TRIP]:
                 groups.setdefault(names.bucket_of_item(key), []).append(key)
-            answers = self.backend.store.send([self._many(names, bucket, group) for bucket, group in groups.items()])
+            answers = self.session.store.send([self._many(names, bucket, group) for bucket, group in groups.items()])
             for group, answer in zip(groups.values(), answers, strict=True):
                 found.update((key, data) for key, data in zip(group, answer, strict=True) if data is not None)
         return found
@@ -96,10 +94,10 @@ class RedisKvStorage(KvStorage):
         return Command(names.tag(bucket), ("HMGET", values, *(key.encode() for key in keys)))
 
     def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
-        return ItemScan(self.backend, self.name, prefix, after, reverse, has_values=True).items()
+        return ItemScan(self.session, self.name, prefix, after, reverse, has_values=True).items()
 
     def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
-        return ItemScan(self.backend, self.name, prefix, after, reverse, has_values=False).keys()
+        return ItemScan(self.session, self.name, prefix, after, reverse, has_values=False).keys()
 
 
 def _is_done(counts: list[Any]) -> bool:

@@ -40,8 +40,8 @@ from feedstore.backends.redis.sentinel import (
 )
 from feedstore.backends.redis.server import ServerTransport
 from feedstore.backends.redis.store import Store
+from feedstore.backends.server_url import Place
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.storage.server_url import Place
 
 _GIVEN = "the Redis of the given client"
 _GIVEN_CLUSTER = "the Cluster of the given client"

@@ -21,7 +21,7 @@ from feedstore.options import (
     read_seconds,
     read_text,
 )
-from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 DEFAULT_BUCKETS = 64
 """Measured with fan-outs to 1,000 timelines: one script for each bucket keeps 0.75 of the speed of one script for all

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.keys import Keys, channel_of
 from feedstore.backends.redis.scripts import ACK, PUSH, RECEIVE
+from feedstore.backends.redis.session import RedisSession
 from feedstore.errors import InvalidValueError
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import REFUSE, Delivery
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.backend import RedisBackend
 
 _GROUP = "g"
 _TOKEN_BYTES = 8
@@ -40,7 +37,7 @@ class RedisQueueStorage(QueueStorage):
     woken by the push itself, through the connection of the backend's dispatcher.
     """
 
-    backend: RedisBackend
+    session: RedisSession
 
     def _push(self, messages: list[bytes]) -> None:
         """One round trip; more where ``when_full="drop_oldest"`` has to drop thousands."""
@@ -49,22 +46,22 @@ class RedisQueueStorage(QueueStorage):
                 f"{len(messages)} messages are pushed to {self} in one call, and a call on Redis pushes {MOST_PUSHED} "
                 "at most, for it is one script; push them in several calls"
             )
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         tag, keys = self._place(names)
-        again = max(AGAIN_SECONDS, 2 * self.backend.store.settings.retry_seconds)
+        again = max(AGAIN_SECONDS, 2 * self.session.store.settings.retry_seconds)
         arguments = (
             _GROUP,
             secrets.token_bytes(_TOKEN_BYTES),
             self.max_length,
             int(self.when_full != REFUSE),
             int(again * MILLISECONDS),
-            channel_of(self.backend.namespace),
+            channel_of(self.session.namespace),
             self.topic.digest,
         )
         command = names.write_script(tag, PUSH, keys, (*arguments, *messages))
         answer = _NOT_YET
         while answer == _NOT_YET:
-            (answer,) = self.backend.store.write(names, [command])
+            (answer,) = self.session.store.write(names, [command])
         if not answer:
             raise self.full_error(len(messages))
 
@@ -74,13 +71,13 @@ class RedisQueueStorage(QueueStorage):
 
     def _receive(self, limit: int) -> list[Delivery]:
         """One round trip for each 500 messages."""
-        tag, keys = self._place(self.backend.keys())
+        tag, keys = self._place(self.session.keys())
         hidden = max(1, round(self.visibility_timeout * MILLISECONDS))
         deliveries: list[Delivery] = []
         while True:
             wanted = min(limit - len(deliveries), _MOST_RECEIVED)
             command = call_script(tag, RECEIVE, keys[:2], (_GROUP, wanted, hidden), writes=True)
-            found = self.backend.store.ask(command)
+            found = self.session.store.ask(command)
             deliveries += [_delivery(*found[first : first + _FIELDS]) for first in range(0, len(found), _FIELDS)]
             if len(found) < wanted * _FIELDS or len(deliveries) == limit:
                 return deliveries
@@ -89,24 +86,24 @@ class RedisQueueStorage(QueueStorage):
         parts = _RECEIPT.fullmatch(receipt)
         if parts is None:
             return False
-        tag, keys = self._place(self.backend.keys())
+        tag, keys = self._place(self.session.keys())
         arguments = (_GROUP, parts[1], bytes.fromhex(parts[3]), parts[2])
-        return bool(self.backend.store.ask(call_script(tag, ACK, keys[:2], arguments, writes=True)))
+        return bool(self.session.store.ask(call_script(tag, ACK, keys[:2], arguments, writes=True)))
 
     def _count(self) -> int:
-        tag, (stream, *_) = self._place(self.backend.keys())
-        count: int = self.backend.store.ask(Command(tag, ("XLEN", stream)))
+        tag, (stream, *_) = self._place(self.session.keys())
+        count: int = self.session.store.ask(Command(tag, ("XLEN", stream)))
         return count
 
     def _flush(self) -> None:
         """One round trip."""
-        tag, keys = self._place(self.backend.keys())
-        self.backend.store.ask(Command(tag, ("UNLINK", *keys), writes=True))
+        tag, keys = self._place(self.session.keys())
+        self.session.store.ask(Command(tag, ("UNLINK", *keys), writes=True))
 
     def _seconds_to_next(self) -> float:
         """One round trip."""
-        tag, (_, due, _) = self._place(self.backend.keys())
-        first, (seconds, microseconds) = self.backend.store.send(
+        tag, (_, due, _) = self._place(self.session.keys())
+        first, (seconds, microseconds) = self.session.store.send(
             [Command(tag, ("ZRANGE", due, 0, 0, "WITHSCORES")), Command(tag, ("TIME",))]
         )
         if not first:

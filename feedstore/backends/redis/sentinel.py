@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError, NoPermissionError, RedisError, Res
 from feedstore.backends.redis.address_map import AddressMap
 from feedstore.backends.redis.errors import is_refused
 from feedstore.backends.redis.pool import OwnConnections
+from feedstore.backends.server_url import Place, text_of_places
 from feedstore.shown import shown
-from feedstore.storage.server_url import Place, text_of_places
 
 _PRIMARY = b"master"
 _LONGEST_TIMEOUT_SECONDS = 1.0

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.redis.errors import DRIVER_ERRORS, translated
 from feedstore.backends.redis.keys import channel_of
+from feedstore.backends.redis.store import Store
 from feedstore.errors import StorageTimeoutError
 from feedstore.storage.notify.registry import DIGEST_BYTES, TopicRegistry, split_digests
 from feedstore.storage.notify.source import ALL_TOPICS, PushedSource
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.store import Store
 
 _PING_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0

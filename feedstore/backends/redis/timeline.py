@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, repeat
 from typing import Any
 
@@ -15,7 +15,7 @@ from feedstore.backends.redis.scripts import CONTAINS, HYDRATE, PAGE, SLICE
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
 from feedstore.ids import id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
-from feedstore.storage.bounds import EVERYTHING, Filter, is_descending, parse_filter
+from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_POSITION = 2**53
@@ -33,24 +33,15 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     each 10,000 timelines, or three where some of them expired.
     """
 
-    def get_slice_from_storage(
-        self,
-        key: str,
-        start: int,
-        stop: int | None,
-        filter_kwargs: Filter | Bounds | None = None,
-        ordering_args: Sequence[str] | None = None,
-    ) -> list[Entry]:
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         """One round trip, with payloads one for each 1,000 entries; O(log n) and what it returns, with a filter also
         ``start``.
         """
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        descending = is_descending(ordering_args)
         if self._reads_payloads:
             return list(chain.from_iterable(self._parts(key, start, stop, bounds, descending)))
         words = range_words(start, stop, bounds, descending)
-        store = self.backend.store
-        return [] if words is None else references_of(key, store.ask(_slice(self.backend.keys(), key, words)))
+        store = self.session.store
+        return [] if words is None else references_of(key, store.ask(_slice(self.session.keys(), key, words)))
 
     def _parts(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> Iterator[list[Entry]]:
         """Yield a slice with payloads in parts of 1,000 entries, each of one round trip and one script."""
@@ -59,8 +50,8 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             words = range_words(start, start + min(left, _MOST_A_SCRIPT), bounds, descending)
             if words is None:
                 return
-            command = _slice_with_payloads(self.backend.keys(), key, words)
-            part = entries_of(key, *self.backend.store.ask(command))
+            command = _slice_with_payloads(self.session.keys(), key, words)
+            part = entries_of(key, *self.session.store.ask(command))
             yield part
             if len(part) < _MOST_A_SCRIPT:
                 return
@@ -74,11 +65,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         if self._reads_payloads and (stop is None or stop - start > _MOST_A_SCRIPT):
             return {key: list(chain.from_iterable(self._parts(key, start, stop, bounds, descending))) for key in keys}
         words = range_words(start, stop, bounds, descending)
-        store = self.backend.store
+        store = self.session.store
         if words is None:
             return {key: [] for key in keys}
         slices: dict[str, list[Entry]] = {}
-        names = self.backend.keys()
+        names = self.session.keys()
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
             if self._reads_payloads:
@@ -114,7 +105,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _page(
         self, key: str, words: tuple[Any, ...], with_payloads: bool
     ) -> tuple[list[bytes], list[bytes | None], bytes | None, list[bytes]]:
-        ids, payloads, state, oldest = self.backend.store.ask(_page(self.backend.keys(), key, words, with_payloads))
+        ids, payloads, state, oldest = self.session.store.ask(_page(self.session.keys(), key, words, with_payloads))
         return ids, payloads, state, oldest
 
     def _get_many_pages(
@@ -124,11 +115,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         words = range_words(0, limit, bounds, descending) or ("ZREVRANGEBYLEX", b"-", b"+", "LIMIT", 0, 0)
         if self._reads_payloads and limit > _MOST_A_SCRIPT:
             return super()._get_many_pages(keys, limit, bounds, descending)
-        names = self.backend.keys()
+        names = self.session.keys()
         pages: dict[str, tuple[list[Entry], int | None]] = {}
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
-            answers = self.backend.store.send([_page(names, key, words, self._reads_payloads) for key in part])
+            answers = self.session.store.send([_page(names, key, words, self._reads_payloads) for key in part])
             for key, (ids, payloads, state, oldest) in zip(part, answers, strict=True):
                 entries = entries_of(key, ids, payloads) if payloads else references_of(key, ids)
                 pages[key] = entries, floor_of(key, state, oldest)
@@ -152,19 +143,19 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         words = range_words(start, stop, bounds, descending)
         if words is None:
             return []
-        names, hashes = self.backend.keys(), activities.backend.keys().activities
+        names, hashes = self.session.keys(), activities.session.keys().activities
         bucket = names.bucket_of(key)
         command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), words)
-        ids, found = self.backend.store.ask(command)
+        ids, found = self.session.store.ask(command)
         return list(zip(map(id_from_bytes, check_ids(key, ids)), found, strict=True))
 
     def _shares_slots_with(self, activities: RedisActivityStorage) -> bool:
-        ours, theirs = self.backend, activities.backend
+        ours, theirs = self.session, activities.session
         if ours.store is not theirs.store:
             return False
         if not ours.store.is_cluster:
             return True
-        return ours._root_namespace == theirs._root_namespace and ours.keys().buckets == 1
+        return ours.root_namespace == theirs.root_namespace and ours.keys().buckets == 1
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """One round trip; O(log n)."""
@@ -179,17 +170,17 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return count
 
     def _ask_about(self, command: str, key: str, *arguments: bytes) -> Any:
-        names = self.backend.keys()
+        names = self.session.keys()
         bucket = names.bucket_of(key)
-        return self.backend.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
+        return self.session.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """One round trip; O(log n) for each."""
-        names = self.backend.keys()
+        names = self.session.keys()
         bucket = names.bucket_of(key)
         parts = [activity_ids[first : first + _MOST_A_SCRIPT] for first in range(0, len(activity_ids), _MOST_A_SCRIPT)]
         touched = (names.timeline(bucket, key),)
-        answers = self.backend.store.send(
+        answers = self.session.store.send(
             [call_script(names.tag(bucket), CONTAINS, touched, list(map(id_to_bytes, part))) for part in parts]
         )
         found = chain.from_iterable(answers)
@@ -202,9 +193,9 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     def _keys(self) -> Iterator[str]:
         """One round trip, and two for each 10,000 keys or so, which are held; a third where some of them expired."""
-        names = self.backend.keys()
+        names = self.session.keys()
         last, seen = -1, set[bytes]()
-        for part in fields_of(self.backend.store, names, names.directories):
+        for part in fields_of(self.session.store, names, names.directories):
             known = []
             for bucket, fields in part.items():
                 if bucket != last:
@@ -219,7 +210,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
                     (bucket, timelines[first : first + _MOST_KEYS_A_TRIP])
                     for first in range(0, len(timelines), _MOST_KEYS_A_TRIP)
                 ]
-            counts = self.backend.store.send(
+            counts = self.session.store.send(
                 [Command(names.tag(bucket), ("EXISTS", *timelines)) for bucket, timelines in known]
             )
             for (bucket, timelines), count in zip(known, counts, strict=True):
@@ -227,7 +218,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
                 yield from (names.key_of_field(bucket, timeline) for timeline in present)
 
     def _those_present(self, tag: str, timelines: list[bytes]) -> list[bytes]:
-        answers = self.backend.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
+        answers = self.session.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
         return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
 
 

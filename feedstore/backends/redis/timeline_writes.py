@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from feedstore.backends.redis.batch import FLUSH, Items, Write
 from feedstore.backends.redis.counts import nothing, total
@@ -19,35 +18,32 @@ from feedstore.backends.redis.fan_out import (
     is_plain,
     length_of,
 )
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.timeline_hooks import TimelineHooks
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.redis.backend import RedisBackend
+from feedstore.backends.redis.session import RedisSession
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.timeline_hooks import Limits, TimelineHooks
 
 
 class RedisTimelineWrites(TimelineHooks):
     """Adding, removing, trimming."""
 
-    backend: RedisBackend
+    session: RedisSession
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One round trip; O(log n) for each."""
         parts = in_parts(serialized_activities)
-        return self.backend.write(transaction, [self._write_of("add", key, part, NO_LIMIT) for part in parts], total)
+        return self.session.write(transaction, [self._write_of("add", key, part, NO_LIMIT) for part in parts], total)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One round trip; O(log n) for each."""
         parts = in_parts(serialized_activities)
-        return self.backend.write(transaction, [self._write_of("remove", key, part) for part in parts], total)
+        return self.session.write(transaction, [self._write_of("remove", key, part) for part in parts], total)
 
     def _write_of(self, kind: str, key: str, items: Items | None, *arguments: int) -> Write:
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         bucket = names.bucket_of(key)
         touched = names.of_timeline(bucket, key)
         has_payloads = self._reads_payloads or (items is not None and items[1] is not None)
@@ -61,12 +57,12 @@ class RedisTimelineWrites(TimelineHooks):
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
         """One round trip; a second one where timelines hold payloads, or many more entries than ``max_length``."""
-        names, parts, length = self.backend.keys_to_write(), in_parts(serialized), length_of(max_length)
+        names, parts, length = self.session.keys_to_write(), in_parts(serialized), length_of(max_length)
         if is_plain(parts):
             writes = fan_out_writes(names, keys, parts[0], length)
         else:
             writes = [write for key in keys for write in add_writes(names, key, parts, length, self._reads_payloads)]
-        return self.backend.write(transaction, writes, total)
+        return self.session.write(transaction, writes, total)
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
@@ -74,7 +70,7 @@ class RedisTimelineWrites(TimelineHooks):
         """One round trip, and one step for each timeline and its companions, of 2,000 entries at most; more where
         timelines hold payloads or many more entries than ``max_length``. A limit by payload reads the timeline's.
         """
-        names, length = self.backend.keys_to_write(), length_of(limits.max_length)
+        names, length = self.session.keys_to_write(), length_of(limits.max_length)
         plain: dict[str, Items] = {}
         writes: list[Write] = []
         parts_of: dict[int, list[Items]] = {}
@@ -91,7 +87,7 @@ class RedisTimelineWrites(TimelineHooks):
                 writes += add_writes(names, key, parts, length, self._reads_payloads)
         if plain:
             writes += fan_out_each(names, plain, length)
-        return self.backend.write(transaction, writes, total)
+        return self.session.write(transaction, writes, total)
 
     def _remove_from_many(
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -99,22 +95,22 @@ class RedisTimelineWrites(TimelineHooks):
         """One round trip; a second one where timelines hold payloads that this storage does not read."""
         parts = in_parts(serialized)
         writes = [self._write_of("remove", key, part) for key in keys for part in parts]
-        return self.backend.write(transaction, writes, total)
+        return self.session.write(transaction, writes, total)
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         write = self._write_of("trim", key, None, min(length, MOST_NUMBER))
-        return self.backend.write(transaction, [write], total)
+        return self.session.write(transaction, [write], total)
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        return self.backend.write(transaction, [self._write_of("delete", key, None)], nothing)
+        return self.session.write(transaction, [self._write_of("delete", key, None)], nothing)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One round trip, and two for each 250 timelines of a bucket; O(1) for each timeline of the namespace. The
         server can answer others after 250 timelines, an atomic batch excepted, which flushes 2,000 at most.
         """
-        names = self.backend.keys_to_write()
+        names = self.session.keys_to_write()
         # A script checks its own bucket: a foreign key must refuse the flush before the first of them.
-        lengths_of(self.backend.store, names, names.directories)
+        lengths_of(self.session.store, names, names.directories)
         # In a batch, an earlier write may add to a bucket that is empty now.
         writes = [Write(FLUSH, bucket, (names.directories[bucket],)) for bucket in names.all_buckets]
-        return self.backend.write(transaction, writes, nothing)
+        return self.session.write(transaction, writes, nothing)

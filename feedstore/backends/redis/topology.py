@@ -9,7 +9,7 @@ from typing import Any
 from redis.exceptions import ClusterDownError
 
 from feedstore.backends.redis.address_map import AddressMap
-from feedstore.storage.server_url import Place, text_of_places
+from feedstore.backends.server_url import Place, text_of_places
 
 SLOTS = 16384
 _NO_HOSTS = (None, b"", b"?")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.sql.compiler import next_after
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.dialect import ActivityRows
+from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.stored import read_ids
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _READ_AT_ONCE = 5000
 _ITERATED_AT_ONCE = 500
@@ -28,29 +26,29 @@ class SqlActivityStorage(ActivityStorage):
     read.
     """
 
-    backend: SqlBackend
+    session: SqlSession
 
     @property
     def _activity_rows(self) -> ActivityRows:
-        return self.backend.dialect.activities
+        return self.session.dialect.activities
 
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One transaction: all are stored or none."""
         rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
-        return self.backend.write(transaction, self._activity_rows.add, self.backend.namespace_to_write(), rows)
+        return self.session.write(transaction, self._activity_rows.add, self.session.namespace_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
         """One statement for each 5,000 ids."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return {}
         found: dict[int, bytes] = {}
         distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
         for start in range(0, len(distinct), _READ_AT_ONCE):
             statement = self._activity_rows.find_statement(namespace, distinct[start : start + _READ_AT_ONCE])
-            rows = self.backend.store.fetch(*statement)
+            rows = self.session.store.fetch(*statement)
             found.update(_pairs(rows))
         return found
 
@@ -58,21 +56,21 @@ class SqlActivityStorage(ActivityStorage):
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One statement."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return Pending(0)
         ids = [id_to_bytes(one) for one in activity_ids]
-        return self.backend.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
+        return self.session.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         """Reads 500 at a time in either direction, and holds no transaction between."""
         if bounds.is_empty:
             return
-        statement = self.backend.statements.activities.between[descending]
+        statement = self.session.statements.activities.between[descending]
         first, behind = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
         while True:
-            parameters = (self.backend.written_namespace(), first, behind, _ITERATED_AT_ONCE)
-            rows = self.backend.store.fetch(statement, parameters)
+            parameters = (self.session.written_namespace(), first, behind, _ITERATED_AT_ONCE)
+            rows = self.session.store.fetch(statement, parameters)
             yield from _pairs(rows)
             if len(rows) < _ITERATED_AT_ONCE:
                 return
@@ -83,13 +81,13 @@ class SqlActivityStorage(ActivityStorage):
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
-        namespace = self.backend.written_namespace()
-        while self.backend.write(transaction, self._flush_some, namespace).result:
+        namespace = self.session.written_namespace()
+        while self.session.write(transaction, self._flush_some, namespace).result:
             pass
         return Pending(None)
 
     def _flush_some(self, connection: Connection, namespace: str | None) -> bool:
-        statements = self.backend.statements.activities
+        statements = self.session.statements.activities
         last = connection.execute(statements.id_at, (namespace, _FLUSHED_AT_ONCE - 1)).fetchone()
         if last is None:
             connection.execute(statements.delete_all, (namespace,))

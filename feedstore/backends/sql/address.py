@@ -9,11 +9,11 @@ from urllib.parse import unquote
 
 from sqlalchemy import URL
 
+from feedstore.backends.server_url import ServerUrl, UrlForm, percent_decoded
 from feedstore.backends.sql.options import LIBPQ_OPTIONS, POSTGRESQL, SQLITE
 from feedstore.errors import InvalidValueError
 from feedstore.options import parse_query
 from feedstore.shown import shown
-from feedstore.storage.server_url import ServerUrl, UrlForm, percent_decoded
 
 _DIALECTS = {
     "sqlite": SQLITE,

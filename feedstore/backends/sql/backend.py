@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from sqlalchemy import Engine
 
 from feedstore.backends.sql.activity import SqlActivityStorage
-from feedstore.backends.sql.connection import Connection
-from feedstore.backends.sql.database import Database
-from feedstore.backends.sql.dialect import Dialect
 from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_url, use_engine
 from feedstore.backends.sql.queue import SqlQueueStorage
-from feedstore.backends.sql.shared_statements import Statements
+from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.timeline import SqlTimelineStorage
-from feedstore.backends.store_backend import StoreBackend
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage import Abilities, Backend
-from feedstore.storage.batch import Operation
-from feedstore.storage.notify.registry import Topic
-from feedstore.storage.notify.source import TopicSource
-from feedstore.storage.transaction import Pending, Transaction
-
-_Result = TypeVar("_Result")
+from feedstore.storage.backend import Backend
 
 
-class SqlTransaction(Transaction):
-    """The transaction of a batch, on the connection that it holds."""
-
-    __slots__ = ("connection",)
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-
-
-class SqlBackend(StoreBackend[Database]):
+class SqlBackend(Backend):
     """A store in a SQLite file or a PostgreSQL database (it needs 12, and is tested with 15).
 
     ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
@@ -71,7 +51,7 @@ class SqlBackend(StoreBackend[Database]):
     that cannot be used, and :class:`MissingDriverError` without psycopg; no message holds a password.
     """
 
-    abilities = Abilities()
+    session: SqlSession
     activity_storage_class = SqlActivityStorage
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage
@@ -87,66 +67,4 @@ class SqlBackend(StoreBackend[Database]):
             opened = use_engine(engine, options)
         else:
             raise InvalidTypeError("pass a URL or engine=, one of the two")
-        super().__init__(opened.database, opened.namespace, metrics)
-        self.dialect: Dialect = opened.dialect
-        self.statements: Statements = opened.dialect.statements
-
-    def written_namespace(self) -> str | None:
-        """Return the namespace's name, None while nothing was ever written to it."""
-        return self.store.namespaces.find(self.namespace)
-
-    def namespace_to_write(self) -> str:
-        """Return the namespace's name, whose row is made now if need be."""
-        return self.store.namespaces.find_or_create(self.namespace)
-
-    def shares_store_with(self, other: Backend) -> bool:
-        """Return whether ``other`` lies in the same database, through the same connections."""
-        return other._store_identity() is self._store
-
-    def make_source(self) -> TopicSource:
-        """PostgreSQL sends notifications; a SQLite file is polled."""
-        return self.dialect.make_source(self.store, self.newest_ids_in)
-
-    def publish_topics(self, topics: Sequence[Topic]) -> None:
-        """One statement on PostgreSQL, none on SQLite."""
-        if self.dialect.pushes:
-            self.dialect.notify(self.store, self.namespace, [topic.digest for topic in topics])
-        else:
-            super().publish_topics(topics)
-
-    def write(self, transaction: Transaction, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
-        """Call ``work(connection, *arguments)`` in the transaction of a batch, else in one of its own."""
-        if isinstance(transaction, SqlTransaction):
-            return Pending(work(transaction.connection, *arguments))
-        return Pending(self.store.write(work, *arguments))
-
-    def execute(self, transaction: Transaction, text: str, parameters: Any) -> Pending[int | None]:
-        """Run one writing statement as :meth:`write` does; the result is how many rows it changed."""
-        if isinstance(transaction, SqlTransaction):
-            return Pending(transaction.connection.execute(text, parameters).rowcount)
-        return Pending(self.store.execute(text, parameters))
-
-    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        # Both kinds of batch are one transaction: it costs less than several, and promises more.
-        collections: dict[str, list[Operation]] = defaultdict(list)
-        for operation in operations:
-            backend = operation.storage.backend
-            assert isinstance(backend, SqlBackend)
-            collections[backend.namespace_to_write()].append(operation)
-        return self.store.write(self._write_together, collections, operations)
-
-    def _write_together(
-        self, connection: Connection, collections: Mapping[str, list[Operation]], operations: Sequence[Operation]
-    ) -> list[Pending[Any]]:
-        # All headers are locked in one order before the first write, so that two batches cannot deadlock.
-        for namespace in sorted(collections):
-            there = collections[namespace]
-            keys = dict.fromkeys(key for operation in there for key in operation.keys)
-            new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
-            self.dialect.timelines.lock(connection, namespace, list(keys), list(new_keys))
-        connection.shared = True
-        transaction = SqlTransaction(connection)
-        return [operation.write(transaction) for operation in operations]
-
-    def _ping(self) -> None:
-        self.store.fetch("SELECT 1", ())
+        super().__init__(SqlSession(opened.database, opened.dialect, opened.namespace, metrics))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.sql.compiler import next_after
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.shared_statements import FEW_KEYS, MANY_KEYS
 from feedstore.backends.sql.stored import read_bytes, read_text
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import KvStorage
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _CHUNK = 256
 _FLUSHED_AT_ONCE = 10_000
@@ -29,22 +27,22 @@ class SqlKvStorage(KvStorage):
     in chunks of 256; it holds no transaction between two chunks.
     """
 
-    backend: SqlBackend
+    session: SqlSession
 
-    def __init__(self, *, backend: SqlBackend, name: str = "default") -> None:
+    def __init__(self, *, backend: Any, name: str = "default") -> None:
         super().__init__(backend=backend, name=name)
         self._name_bytes = name.encode()
 
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        statement = self.backend.statements.items.upsert
-        namespace = self.backend.namespace_to_write()
-        self.backend.execute(transaction, statement, (namespace, self._name_bytes, key.encode(), data))
+        statement = self.session.statements.items.upsert
+        namespace = self.session.namespace_to_write()
+        self.session.execute(transaction, statement, (namespace, self._name_bytes, key.encode(), data))
         return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         parameters = (namespace, self._name_bytes, key.encode())
-        rows = self.backend.store.fetch(self.backend.statements.items.fetch, parameters)
+        rows = self.session.store.fetch(self.session.statements.items.fetch, parameters)
         return read_bytes(rows[0][0], _item(key)) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
@@ -58,14 +56,14 @@ class SqlKvStorage(KvStorage):
         # The text is compiled for one number of keys: the last one stands for those that are missing.
         count = FEW_KEYS if len(keys) <= FEW_KEYS else MANY_KEYS
         filled = [*keys, *[keys[-1]] * (count - len(keys))]
-        parameters = (*filled, self.backend.written_namespace(), self._name_bytes)
-        rows = self.backend.store.fetch(self.backend.statements.items.fetch_many[count], parameters)
+        parameters = (*filled, self.session.written_namespace(), self._name_bytes)
+        rows = self.session.store.fetch(self.session.statements.items.fetch_many[count], parameters)
         found = ((read_text(key, "the key of an item"), data) for key, data in rows if data is not None)
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
     def _exists(self, key: str) -> bool:
-        parameters = (self.backend.written_namespace(), self._name_bytes, key.encode())
-        return bool(self.backend.store.fetch(self.backend.statements.items.exists, parameters))
+        parameters = (self.session.written_namespace(), self._name_bytes, key.encode())
+        return bool(self.session.store.fetch(self.session.statements.items.exists, parameters))
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
@@ -73,23 +71,23 @@ class SqlKvStorage(KvStorage):
         """One statement. A key that must stay absent is inserted and deleted again: until the transaction ends, others
         wait to insert it.
         """
-        statements, namespace = self.backend.statements.items, self.backend.namespace_to_write()
+        statements, namespace = self.session.statements.items, self.session.namespace_to_write()
         place = (namespace, self._name_bytes, key.encode())
         if expected is not None:
-            changed = self.backend.execute(transaction, statements.replace, (data, *place, expected))
+            changed = self.session.execute(transaction, statements.replace, (data, *place, expected))
             return Pending(changed.result == 1)
-        inserted = self.backend.execute(transaction, statements.insert, (*place, data or b"")).result == 1
+        inserted = self.session.execute(transaction, statements.insert, (*place, data or b"")).result == 1
         if inserted and data is None:
-            self.backend.execute(transaction, statements.delete, place)
+            self.session.execute(transaction, statements.delete, place)
         return Pending(inserted)
 
     def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
-        for stored_key, data in self._scan(self.backend.statements.items.scan[reverse], prefix, after, reverse):
+        for stored_key, data in self._scan(self.session.statements.items.scan[reverse], prefix, after, reverse):
             key = self._read_key(stored_key)
             yield key, read_bytes(data, _item(key))
 
     def _keys(self, prefix: str, after: str | None, reverse: bool) -> Iterator[str]:
-        for (key,) in self._scan(self.backend.statements.items.scan_keys[reverse], prefix, after, reverse):
+        for (key,) in self._scan(self.session.statements.items.scan_keys[reverse], prefix, after, reverse):
             yield self._read_key(key)
 
     def _read_key(self, key: Any) -> str:
@@ -102,8 +100,8 @@ class SqlKvStorage(KvStorage):
         elif after is not None:
             first = max(first, next_after(after.encode()))
         while True:
-            parameters = (self.backend.written_namespace(), self._name_bytes, first, behind, _CHUNK)
-            rows = self.backend.store.fetch(statement, parameters)
+            parameters = (self.session.written_namespace(), self._name_bytes, first, behind, _CHUNK)
+            rows = self.session.store.fetch(statement, parameters)
             yield from rows
             if len(rows) < _CHUNK:
                 return
@@ -113,21 +111,21 @@ class SqlKvStorage(KvStorage):
                 first = next_after(rows[-1][0])
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is not None:
             parameters = (namespace, self._name_bytes, key.encode())
-            self.backend.execute(transaction, self.backend.statements.items.delete, parameters)
+            self.session.execute(transaction, self.session.statements.items.delete, parameters)
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of 10,000 rows each; inside a batch in the batch's own."""
-        space = (self.backend.written_namespace(), self._name_bytes)
-        while self.backend.write(transaction, self._flush_some, space).result:
+        space = (self.session.written_namespace(), self._name_bytes)
+        while self.session.write(transaction, self._flush_some, space).result:
             pass
         return Pending(None)
 
     def _flush_some(self, connection: Connection, space: tuple[int | None, bytes]) -> bool:
-        statements = self.backend.statements.items
+        statements = self.session.statements.items
         last = connection.execute(statements.key_at, (*space, _FLUSHED_AT_ONCE - 1)).fetchone()
         if last is None:
             connection.execute(statements.delete_all, space)

@@ -7,7 +7,7 @@ from typing import Any
 
 from feedstore.errors import InvalidTypeError
 from feedstore.options import Option, OptionTable, given_once, read_choice, read_count, read_seconds, read_text
-from feedstore.storage.backend import DEFAULT_NAMESPACE
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.dialect import MessageRows, QueueKey
+from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.stored import read_count, read_seconds
 from feedstore.storage import QueueStorage
 from feedstore.storage.queue import MOST, REFUSE, Delivery, numbers_of
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
 
 _PARTS = 3
 
@@ -25,33 +21,33 @@ class SqlQueueStorage(QueueStorage):
     PostgreSQL, and finds it within a tenth of a second on SQLite; at once in the same process.
     """
 
-    backend: SqlBackend
+    session: SqlSession
 
     @property
     def _rows(self) -> MessageRows:
-        return self.backend.dialect.messages
+        return self.session.dialect.messages
 
     def _queue(self) -> QueueKey | None:
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         return None if namespace is None else QueueKey(namespace, self.name.encode())
 
     def _push(self, messages: list[bytes]) -> None:
         """One statement on PostgreSQL where a full queue refuses, else one transaction of six statements at most."""
-        queue = QueueKey(self.backend.namespace_to_write(), self.name.encode())
+        queue = QueueKey(self.session.namespace_to_write(), self.name.encode())
         if self.when_full == REFUSE:
             if len(messages) > self.max_length:
                 raise self.full_error(len(messages))
-            fitted = self._rows.append(self.backend.store, queue, messages, self.max_length, self.topic)
+            fitted = self._rows.append(self.session.store, queue, messages, self.max_length, self.topic)
             if fitted:
                 return
             if fitted is not None:
                 raise self.full_error(len(messages))
-        self.backend.store.write(self._add, queue, messages)
-        if not self.backend.dialect.pushes:
-            self.backend.publish_topics([self.topic])
+        self.session.store.write(self._add, queue, messages)
+        if not self.session.dialect.pushes:
+            self.session.publish_topics([self.topic])
 
     def _add(self, connection: Connection, queue: QueueKey, messages: list[bytes]) -> None:
-        statements = self.backend.statements.queues
+        statements = self.session.statements.queues
         connection.execute(statements.lengthen, (*queue, len(messages), len(messages)))
         queue_id, *numbers = connection.execute(statements.header, queue).fetchone()
         length, last = (read_count(number, f"the header of {self}") for number in numbers)
@@ -62,37 +58,37 @@ class SqlQueueStorage(QueueStorage):
         if surplus > 0:
             connection.execute(statements.drop, (queue_id, queue_id, surplus - 1))
             connection.execute(statements.shorten, (surplus, queue_id))
-        if self.backend.dialect.pushes:
+        if self.session.dialect.pushes:
             # In the transaction: a receiver that is notified finds the message.
-            self.backend.publish_topics([self.topic])
+            self.session.publish_topics([self.topic])
 
     def _receive(self, limit: int) -> list[Delivery]:
         queue = self._queue()
         if queue is None:
             return []
-        rows = self._rows.receive(self.backend.store, queue, limit, self.visibility_timeout)
+        rows = self._rows.receive(self.session.store, queue, limit, self.visibility_timeout)
         return [(f"{row.queue_id}-{row.position}-{row.delivery}", row.data) for row in rows]
 
     def _ack(self, receipt: str) -> bool:
         numbers, queue = numbers_of(receipt, _PARTS), self._queue()
         if numbers is None or queue is None or numbers[2] > MOST:
             return False
-        return self._rows.remove(self.backend.store, queue, (numbers[0], numbers[1], numbers[2]))
+        return self._rows.remove(self.session.store, queue, (numbers[0], numbers[1], numbers[2]))
 
     def _count(self) -> int:
         """One statement, O(log q) among q queues."""
         queue = self._queue()
-        rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.header, queue)
+        rows = [] if queue is None else self.session.store.fetch(self.session.statements.queues.header, queue)
         return read_count(rows[0][1], f"the header of {self}") if rows else 0
 
     def _flush(self) -> None:
         """One transaction."""
         queue = self._queue()
         if queue is not None:
-            self.backend.store.write(self._remove_all, queue)
+            self.session.store.write(self._remove_all, queue)
 
     def _remove_all(self, connection: Connection, queue: QueueKey) -> None:
-        statements = self.backend.statements.queues
+        statements = self.session.statements.queues
         # The header last, for it is what the messages are found by; and locked first, so that no push comes between.
         connection.execute(statements.lengthen, (*queue, 0, 0))
         connection.execute(statements.delete_messages, queue)
@@ -101,8 +97,8 @@ class SqlQueueStorage(QueueStorage):
     def _seconds_to_next(self) -> float:
         """Two statements on PostgreSQL, one on SQLite; O(the messages that others have)."""
         queue = self._queue()
-        rows = [] if queue is None else self.backend.store.fetch(self.backend.statements.queues.next, queue)
+        rows = [] if queue is None else self.session.store.fetch(self.session.statements.queues.next, queue)
         if not rows or rows[0][0] is None:
             return self.visibility_timeout
-        left = read_seconds(rows[0][0], f"a message of {self}") - self._rows.now(self.backend.store)
+        left = read_seconds(rows[0][0], f"a message of {self}") - self._rows.now(self.session.store)
         return min(max(0.0, left), self.visibility_timeout)

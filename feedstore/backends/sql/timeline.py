@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
+from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_text
 from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
-from feedstore.storage.bounds import Filter, is_descending, parse_filter
-from feedstore.storage.deliveries import Limits
-from feedstore.storage.timeline_hooks import Entry
-from feedstore.storage.transaction import AUTOCOMMIT, Pending, Transaction
-
-if TYPE_CHECKING:
-    from feedstore.backends.sql.backend import SqlBackend
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+from feedstore.storage.timeline_hooks import Entry, Limits
 
 _KEYS_AT_ONCE = 1000
 _IDS_AT_ONCE = 5000
@@ -33,11 +29,11 @@ class SqlTimelineStorage(TimelineStorage):
     O(log n) for each entry; slices O(log n + stop). ``index_of`` counts the entries above: O(position).
     """
 
-    backend: SqlBackend
+    session: SqlSession
 
     @property
     def _writer(self) -> TimelineWriter:
-        return self.backend.dialect.timelines
+        return self.session.dialect.timelines
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -53,8 +49,8 @@ class SqlTimelineStorage(TimelineStorage):
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
         """One transaction: every timeline gets them or none."""
-        namespace = self.backend.namespace_to_write()
-        return self.backend.write(transaction, self._writer.add_to_many, namespace, keys, _rows(serialized), max_length)
+        namespace = self.session.namespace_to_write()
+        return self.session.write(transaction, self._writer.add_to_many, namespace, keys, _rows(serialized), max_length)
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
@@ -63,9 +59,9 @@ class SqlTimelineStorage(TimelineStorage):
         PostgreSQL depends on the limits and on how different the surplus of the timelines is, not on how many these
         are.
         """
-        namespace = self.backend.namespace_to_write()
+        namespace = self.session.namespace_to_write()
         rows = _rows_of_each(deliveries)
-        return self.backend.write(transaction, self.backend.dialect.deliveries.deliver, namespace, rows, limits)
+        return self.session.write(transaction, self.session.dialect.deliveries.deliver, namespace, rows, limits)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -77,40 +73,32 @@ class SqlTimelineStorage(TimelineStorage):
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
         """One transaction."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return Pending(0)
         ids = [id_to_bytes(one) for one in serialized]
-        return self.backend.write(transaction, self._writer.remove_from_many, namespace, keys, ids)
+        return self.session.write(transaction, self._writer.remove_from_many, namespace, keys, ids)
 
-    def get_slice_from_storage(
-        self,
-        key: str,
-        start: int,
-        stop: int | None,
-        filter_kwargs: Filter | Bounds | None = None,
-        ordering_args: Sequence[str] | None = None,
-    ) -> list[Entry]:
+    def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         """One statement; O(log n + stop)."""
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
         if bounds.is_empty:
             return []
         payloads = self._reads_payloads
-        shape, parameters = shape_of(bounds, start, stop, is_descending(ordering_args), payloads)
-        statement = self.backend.statements.timelines.slice(shape)
-        rows = self.backend.store.fetch(statement, (self.backend.written_namespace(), key.encode(), *parameters))
+        shape, parameters = shape_of(bounds, start, stop, descending, payloads)
+        statement = self.session.statements.timelines.slice(shape)
+        rows = self.session.store.fetch(statement, (self.session.written_namespace(), key.encode(), *parameters))
         return _entries(key, rows, payloads)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
         """One statement on PostgreSQL; on SQLite, which is no round trip away, one for each in one transaction."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None or bounds.is_empty:
             return {}
         payloads = self._reads_payloads
         shape, parameters = shape_of(bounds, start, stop, descending, payloads)
-        slices = self._writer.fetch_slices(self.backend.store, namespace, keys, shape, parameters)
+        slices = self._writer.fetch_slices(self.session.store, namespace, keys, shape, parameters)
         return {key: _entries(key, rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
@@ -119,8 +107,8 @@ class SqlTimelineStorage(TimelineStorage):
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
             shape, parameters = shape_of(bounds, 0, limit, descending, payloads)
-            header = (self.backend.written_namespace(), key.encode())
-            rows = self.backend.store.fetch(self.backend.statements.timelines.page(shape), (*header, *parameters))
+            header = (self.session.written_namespace(), key.encode())
+            rows = self.session.store.fetch(self.session.statements.timelines.page(shape), (*header, *parameters))
         if not rows:
             return [], self._floor(key)
         return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
@@ -129,13 +117,13 @@ class SqlTimelineStorage(TimelineStorage):
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[Entry], int | None]]:
         """One statement on PostgreSQL; on SQLite one or two for each timeline, in one transaction."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return dict.fromkeys(keys, ([], None))
         payloads = self._reads_payloads
         # Within empty bounds the floors are read all the same.
         shape, parameters = shape_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
-        pages = self._writer.fetch_pages(self.backend.store, namespace, keys, shape, parameters)
+        pages = self._writer.fetch_pages(self.session.store, namespace, keys, shape, parameters)
         return {
             key: (_entries(key, rows, payloads), _floor_above(key, newest_dropped))
             for key, (newest_dropped, rows) in zip(keys, pages, strict=True)
@@ -151,77 +139,77 @@ class SqlTimelineStorage(TimelineStorage):
         descending: bool,
     ) -> list[tuple[int, bytes | None]]:
         """One statement where the activities lie in the same database, else two."""
-        if not isinstance(activities, SqlActivityStorage) or not self.backend.shares_store_with(activities.backend):
+        if not isinstance(activities, SqlActivityStorage) or not self.session.shares_store_with(activities.session):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         if bounds.is_empty:
             return []
         shape, parameters = shape_of(bounds, start, stop, descending, payloads=False)
-        statement = self.backend.statements.timelines.hydrated_slice(shape)
-        namespaces = (activities.backend.written_namespace(), self.backend.written_namespace())
-        rows = self.backend.store.fetch(statement, (*namespaces, key.encode(), *parameters))
+        statement = self.session.statements.timelines.hydrated_slice(shape)
+        namespaces = (activities.session.written_namespace(), self.session.written_namespace())
+        rows = self.session.store.fetch(statement, (*namespaces, key.encode(), *parameters))
         ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
         return list(zip(ids, (data for _, data in rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """One statement; O(position), for it counts the entries above."""
         position: int | None = self._one_value(
-            self.backend.statements.timelines.index_of, key, id_to_bytes(activity_id)
+            self.session.statements.timelines.index_of, key, id_to_bytes(activity_id)
         )
         return position
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        found = self._one_value(self.backend.statements.timelines.contains, key, id_to_bytes(activity_id))
+        found = self._one_value(self.session.statements.timelines.contains, key, id_to_bytes(activity_id))
         return found is not None
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """One statement for each 5,000 ids, O(log n) for each."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return set()
         found: set[int] = set()
         for start in range(0, len(activity_ids), _IDS_AT_ONCE):
             ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
-            rows = self.backend.store.fetch(*self._writer.contained_statement(namespace, key, ids))
+            rows = self.session.store.fetch(*self._writer.contained_statement(namespace, key, ids))
             found.update(read_ids([activity_id for (activity_id,) in rows], "the timeline", key))
         return found
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """One statement; O(log n) and what it counts."""
         shape, parameters = shape_of(bounds, 0, None, descending=True, payloads=False)
-        count: int = self._one_value(self.backend.statements.timelines.count_within(shape), key, *parameters[:-2])
+        count: int = self._one_value(self.session.statements.timelines.count_within(shape), key, *parameters[:-2])
         return count
 
     def _count(self, key: str) -> int:
-        length = self._one_value(self.backend.statements.timelines.count, key)
+        length = self._one_value(self.session.statements.timelines.count, key)
         return 0 if length is None else read_count(length, f"the length of {_timeline(key)}")
 
     def _floor(self, key: str) -> int | None:
-        return _floor_above(key, self._one_value(self.backend.statements.timelines.newest_dropped, key))
+        return _floor_above(key, self._one_value(self.session.statements.timelines.newest_dropped, key))
 
     def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
-        rows = self.backend.store.fetch(statement, (self.backend.written_namespace(), key.encode(), *parameters))
+        rows = self.session.store.fetch(statement, (self.session.written_namespace(), key.encode(), *parameters))
         return rows[0][0] if rows else None
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """One transaction."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return Pending(0)
-        return self.backend.write(transaction, self._writer.trim, namespace, key, min(length, FURTHEST))
+        return self.session.write(transaction, self._writer.trim, namespace, key, min(length, FURTHEST))
 
     def _delete(self, key: str, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """One transaction; O(n)."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is None:
             return Pending(None)
-        return self.backend.write(transaction, self._writer.delete, namespace, key)
+        return self.session.write(transaction, self._writer.delete, namespace, key)
 
     def _keys(self) -> Iterator[str]:
         """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
         last = _BEFORE_ALL
         while True:
-            parameters = (self.backend.written_namespace(), last, _KEYS_AT_ONCE)
-            rows = self.backend.store.fetch(self.backend.statements.timelines.keys, parameters)
+            parameters = (self.session.written_namespace(), last, _KEYS_AT_ONCE)
+            rows = self.session.store.fetch(self.session.statements.timelines.keys, parameters)
             for (key,) in rows:
                 yield read_text(key, "the key of a timeline")
             if len(rows) < _KEYS_AT_ONCE:
@@ -230,9 +218,9 @@ class SqlTimelineStorage(TimelineStorage):
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
-        namespace = self.backend.written_namespace()
+        namespace = self.session.written_namespace()
         if namespace is not None:
-            while self.backend.write(transaction, self._writer.drop_some, namespace).result:
+            while self.session.write(transaction, self._writer.drop_some, namespace).result:
                 pass
         return Pending(None)
 

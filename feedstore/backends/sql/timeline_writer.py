@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.timeline_statements import FURTHEST, SliceShape
-from feedstore.storage.deliveries import Limits
+from feedstore.storage.timeline_hooks import Limits
 
 StoredEntry = tuple[bytes, "bytes | None"]
 """An entry as it is stored: the bytes of its id, and its payload or None."""

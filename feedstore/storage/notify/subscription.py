@@ -7,16 +7,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from feedstore.errors import BackendClosedError, InvalidTypeError, InvalidValueError, StorageError
 from feedstore.shown import shown
-from feedstore.storage.key import check_key, checked_iterable
+from feedstore.storage.checks import check_key, checked_iterable
 from feedstore.storage.notify.dispatcher import Dispatcher
 from feedstore.storage.notify.registry import Kind, Topic
-
-if TYPE_CHECKING:
-    from feedstore.storage.backend import Backend
+from feedstore.storage.session import Session
 
 _logger = logging.getLogger("feedstore.notify")
 _LONGEST_SECONDS = 1e9
@@ -197,8 +195,8 @@ class Notifier:
     >>> backend.close()
     """
 
-    def __init__(self, backend: Backend) -> None:
-        self.backend = backend
+    def __init__(self, session: Session[Any]) -> None:
+        self.session = session
 
     def publish(self, keys: Iterable[str]) -> None:
         """Notify the subscribers of these timelines that they may have changed; an empty list is no error.
@@ -207,9 +205,9 @@ class Notifier:
         polled it makes none: the subscriptions of this process are called, and other processes find the write itself.
         """
         checked = dict.fromkeys(map(check_key, checked_iterable(keys)))
-        self.backend.check_open()
+        self.session.check_open()
         if checked:
-            self.backend.publish_topics([Topic(self.backend.namespace, Kind.TIMELINE, key) for key in checked])
+            self.session.publish_topics([Topic(self.session.namespace, Kind.TIMELINE, key) for key in checked])
 
     def publish_stored(self, keys: Iterable[str]) -> None:
         """:meth:`publish`, for a write that is stored: an error is logged and not raised, for the write succeeded.
@@ -253,8 +251,8 @@ class Notifier:
                 "callback must be a function that takes a frozenset of keys, and on_close a function without arguments"
             )
         recheck_seconds = _checked_recheck(recheck_seconds)
-        backend = self.backend
-        return Subscription(backend.namespace, kind, backend.dispatcher, callback, on_close, recheck_seconds)
+        session = self.session
+        return Subscription(session.namespace, kind, session.dispatcher, callback, on_close, recheck_seconds)
 
 
 def _checked_recheck(seconds: float | None) -> float | None:
@@ -267,7 +265,7 @@ def _checked_recheck(seconds: float | None) -> float | None:
     return float(min(seconds, _LONGEST_SECONDS))
 
 
-def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
+def checked_notifier(notifier: Any, session: Session[Any]) -> Notifier | None:
     """Return the option ``notifier``, or None if it is None.
 
     Raises:
@@ -278,6 +276,6 @@ def checked_notifier(notifier: Any, backend: Backend) -> Notifier | None:
         return None
     if not isinstance(notifier, Notifier):
         raise InvalidTypeError(f"notifier must be the result of backend.notifier(), not {shown(notifier)}")
-    if not backend.shares_batches_with(notifier.backend):
+    if not session.shares_batches_with(notifier.session):
         raise InvalidValueError("the notifier belongs to another backend or namespace than the storage; pass its own")
     return notifier

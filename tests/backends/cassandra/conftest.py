@@ -14,7 +14,7 @@ from feedstore.storage import Backend
 def sent(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The statements that the backend sends."""
     assert isinstance(backend, CassandraBackend)
-    session = backend.store.session()
+    session = backend.session.store.session()
     send = session.send
     sent: list[Any] = []
 

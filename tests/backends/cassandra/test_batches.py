@@ -19,7 +19,7 @@ from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value
 from feedstore.serializers.values import pack_value
 from feedstore.storage import Backend
-from feedstore.storage.batch import Batch
+from feedstore.storage.backend import Batch
 from feedstore.testing.samples import ids_of, make_activity
 
 pytestmark = pytest.mark.parametrize("backend_kind", ["cassandra"])
@@ -70,7 +70,7 @@ def test_a_batch_is_as_large_as_the_server_says(backend: Backend, name: str, is_
         queued(backend, WRITES[name])
     writes = queued(backend, WRITES[name])
     assert isinstance(backend, CassandraBackend)
-    session = backend.store.session()
+    session = backend.session.store.session()
     rows = [row for write in writes for row in write.rows]
     answer = session.send(PreparedBatch(session, BatchType.UNLOGGED, rows, writes[0].partition))
     answer.result()
@@ -83,7 +83,7 @@ def requests(backend: Backend, write: Queueing) -> Sequence[Any]:
     """Return the requests that carry 200 writes out."""
     writes = queued(backend, write)
     assert isinstance(backend, CassandraBackend)
-    return list(requests_of(backend.store.session(), writes))
+    return list(requests_of(backend.session.store.session(), writes))
 
 
 def test_small_writes_share_batches_below_the_size_of_a_warning(
@@ -137,7 +137,7 @@ def test_the_limit_is_where_the_server_s_is(backend: Backend, sent: list[Any]) -
         upsert_atomically(backend, middle)
         smallest, largest = (middle, largest) if is_logged(sent) else (smallest, middle)
     assert len(backend.kv_storage().fetch_one("key")) > 51_000
-    session = backend.store.session()
+    session = backend.session.store.session()
     rows = [upsert_row(backend, size) for size in (largest + 10, 1)]
     with pytest.raises(InvalidRequest, match="Batch too large"):
         session.send(PreparedBatch(session, BatchType.LOGGED, rows, (b"x",))).result()
@@ -148,20 +148,20 @@ def upsert_row(backend: CassandraBackend, size: int) -> tuple[str, list[bytes]]:
     space = backend.namespace.encode(), b"default"
     key = b"key" if size > 1 else b"other"
     bucket = int_value(crc32(key) % ITEM_BUCKETS)
-    timestamp = bigint_value(backend.store.clock.next())
-    return backend.store.statements.upsert_item, [timestamp, pack_value(b"x" * size), *space, bucket, key]
+    timestamp = bigint_value(backend.session.store.clock.next())
+    return backend.session.store.statements.upsert_item, [timestamp, pack_value(b"x" * size), *space, bucket, key]
 
 
 def test_a_limit_may_be_set(backend: Backend, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with CassandraBackend(store_url, namespace=backend.namespace, batch_limit=2_000) as small:
         by_journal: list[int] = []
-        carry_out = small.store.memory.journal.carry_out
+        carry_out = small.session.store.memory.journal.carry_out
 
         def keep(writes: list[Write]) -> None:
             by_journal.append(len(writes))
             carry_out(writes)
 
-        monkeypatch.setattr(small.store.memory.journal, "carry_out", keep)
+        monkeypatch.setattr(small.session.store.memory.journal, "carry_out", keep)
         upsert_atomically(small, 1_000)
         assert by_journal == []
         upsert_atomically(small, 2_000)

@@ -44,7 +44,7 @@ def test_the_clock_goes_on_when_the_time_goes_back(monkeypatch: pytest.MonkeyPat
 
 def test_all_backends_of_a_process_share_it() -> None:
     backends = [connect("cassandra://host/feeds"), connect("cassandra://other/feeds")]
-    clocks = {id(backend.store.clock) for backend in backends if isinstance(backend, CassandraBackend)}
+    clocks = {id(backend.session.store.clock) for backend in backends if isinstance(backend, CassandraBackend)}
     assert clocks == {id(process_clock())}
 
 

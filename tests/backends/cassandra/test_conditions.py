@@ -27,7 +27,7 @@ def test_an_insert_right_after_a_deletion_is_seen(backend: Backend) -> None:
 def unanswered(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each of the next transactions, whose answers get lost, is carried out."""
     assert isinstance(backend, CassandraBackend)
-    session = backend.store.session()
+    session = backend.session.store.session()
     send = session.send
     lost: list[bool] = []
 

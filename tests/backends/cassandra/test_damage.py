@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, tuple[object, ...], str, Callable[[Backend], Any]]] 
 def run(backend: Backend, statement: str, *values: object) -> None:
     """Run a statement of the driver's in the backend's keyspace and namespace."""
     assert isinstance(backend, CassandraBackend)
-    store = backend.store
+    store = backend.session.store
     store.session().driver_session.execute(statement.format(f'"{store.keyspace}"', backend.namespace, *values))
 
 

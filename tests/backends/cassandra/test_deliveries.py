@@ -85,7 +85,7 @@ def test_a_delivery_that_failed_midway_reaches_companions_when_it_is_repeated(
     """T21: the companions are written first, so an entry is never there already without having reached them."""
     assert isinstance(backend, CassandraBackend)
     timelines = backend.timeline_storage()
-    write_now = backend.store.write_now
+    write_now = backend.session.store.write_now
     carried_out: list[str] = []
 
     def fail_the_second(writes: Any) -> None:
@@ -95,7 +95,7 @@ def test_a_delivery_that_failed_midway_reaches_companions_when_it_is_repeated(
         write_now(writes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend.store, "write_now", fail_the_second)
+        patch.setattr(backend.session.store, "write_now", fail_the_second)
         with pytest.raises(StorageError):
             timelines.add_to_many(["a"], [1, 2], companions=[":unseen"])
     assert timelines.count("a") == 0
@@ -108,15 +108,15 @@ def test_a_surplus_that_is_added_meanwhile_stays(backend: Backend, monkeypatch: 
     assert isinstance(backend, CassandraBackend)
     groups = backend.timeline_storage(serializer_class=GroupSerializer)
     groups.add_many("a", by("ann", 1, 2))
-    fetch_all = backend.store.fetch_all
+    fetch_all = backend.session.store.fetch_all
 
     def fetch_and_add(*arguments: Any) -> Any:
         found = fetch_all(*arguments)
-        monkeypatch.setattr(backend.store, "fetch_all", fetch_all)
+        monkeypatch.setattr(backend.session.store, "fetch_all", fetch_all)
         groups.add_many("a", by("bob", 1))
         return found
 
-    monkeypatch.setattr(backend.store, "fetch_all", fetch_and_add)
+    monkeypatch.setattr(backend.session.store, "fetch_all", fetch_and_add)
     groups.add_to_many(["a"], by("ann", 3), max_per_payload=1)
     assert groups.get_slice("a", 0, None) == [(3, "ann"), (1, "bob")]
 

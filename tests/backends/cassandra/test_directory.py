@@ -35,7 +35,7 @@ def test_a_lease_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def names(backend: Backend) -> list[bytes]:
     """Return the names in the directory of timelines."""
     assert isinstance(backend, CassandraBackend)
-    return [name for some in Directory(backend.store, backend.namespace, "timelines").names() for name in some]
+    return [name for some in Directory(backend.session.store, backend.namespace, "timelines").names() for name in some]
 
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
@@ -58,7 +58,7 @@ def test_what_is_added_after_another_s_flush_is_found(open_backend: OpenBackend)
 def add_long_ago(backend: Backend, keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Add to timelines before all leases of today."""
     assert isinstance(backend, CassandraBackend)
-    clock = backend.store.clock
+    clock = backend.session.store.clock
     now = clock.next
     long_ago = int((2 * LEASE_SECONDS + 60) * MICROSECONDS)
     monkeypatch.setattr(clock, "next", lambda: now() - long_ago)
@@ -98,7 +98,7 @@ def test_an_atomic_flush_that_fails_leaves_every_name(backend: Backend, monkeypa
         raise StorageError("no answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend.store, "write_at_once", fail)
+        patch.setattr(backend.session.store, "write_at_once", fail)
         with pytest.raises(StorageError, match="no answer"):
             flush()
     assert set(timelines.keys()) == set(keys)
@@ -110,7 +110,7 @@ def test_an_atomic_flush_that_fails_leaves_every_name(backend: Backend, monkeypa
 def test_a_flush_in_a_batch_that_fails_leaves_the_names(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that are still there are found, and the next flush removes them."""
     assert isinstance(backend, CassandraBackend)
-    timelines, store = backend.timeline_storage(), backend.store
+    timelines, store = backend.timeline_storage(), backend.session.store
     add_long_ago(backend, ["old"], monkeypatch)
     write_now = store.write_now
 
@@ -180,7 +180,9 @@ def empty(backend: Backend, *tables: str) -> None:
     """Empty the tables that other processes have written to."""
     assert isinstance(backend, CassandraBackend)
     for table in tables:
-        backend.store.session().driver_session.execute(f'TRUNCATE "{backend.store.keyspace}".feedstore_{table}')
+        backend.session.store.session().driver_session.execute(
+            f'TRUNCATE "{backend.session.store.keyspace}".feedstore_{table}'
+        )
 
 
 def add_in_a_batch(backend: Backend, keys: list[str], atomic: bool) -> None:
@@ -219,13 +221,13 @@ def test_what_is_written_after_an_older_state_was_restored_is_listed(open_backen
     """The names that were there at the time of the copy are there; those that came after it are not."""
     backend = open_backend()
     assert isinstance(backend, CassandraBackend)
-    timelines, session = backend.timeline_storage(), backend.store.session().driver_session
+    timelines, session = backend.timeline_storage(), backend.session.store.session().driver_session
     old, new = [f"old{number}" for number in range(20)], [f"new{number}" for number in range(20)]
     timelines.add_to_many(old, [1])
     timelines.add_to_many(new, [1])
     for bucket in range(32):
         session.execute(
-            f'DELETE FROM "{backend.store.keyspace}".feedstore_directory WHERE namespace = %s AND kind = %s '
+            f'DELETE FROM "{backend.session.store.keyspace}".feedstore_directory WHERE namespace = %s AND kind = %s '
             "AND bucket = %s AND name >= %s AND name < %s",
             (backend.namespace, "timelines", bucket, b"new", b"nex"),
         )
@@ -244,7 +246,7 @@ def test_the_mark_of_a_namespace_is_written_again_within_ten_minutes(
     later = time.monotonic() + LEASE_SECONDS
     monkeypatch.setattr(time, "monotonic", lambda: later)
     backend.kv_storage().upsert("key", 2)
-    rows = backend.store.fetch(backend.store.statements.select_format, [backend.namespace.encode()])
+    rows = backend.session.store.fetch(backend.session.store.statements.select_format, [backend.namespace.encode()])
     assert rows == [(FORMAT,)]
 
 
@@ -252,9 +254,9 @@ def test_tables_that_were_dropped_and_made_again_are_used(cassandra_keyspace: st
     """The statements that a process has prepared are prepared again where the servers have forgotten them."""
     with CassandraBackend(cassandra_keyspace) as backend:
         backend.timeline_storage().add("key", 1)
-        session = backend.store.session().driver_session
+        session = backend.session.store.session().driver_session
         for table in TABLES:
-            session.execute(f'DROP TABLE "{backend.store.keyspace}".{table.name}')
+            session.execute(f'DROP TABLE "{backend.session.store.keyspace}".{table.name}')
         with pytest.raises(MissingSchemaError, match="gone"):
             backend.timeline_storage().add("key", 2)
         with CassandraBackend(cassandra_keyspace) as other:

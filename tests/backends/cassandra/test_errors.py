@@ -203,7 +203,7 @@ class Failing:
 
     def __init__(self, backend: Backend, error: Exception, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(backend, CassandraBackend)
-        session = backend.store.session()
+        session = backend.session.store.session()
         self._send = session.send
         self._error = error
         self._left = times
@@ -295,8 +295,8 @@ def test_preparing_is_tried_once_where_nothing_is_to_be_tried_again(
         raise OperationTimedOut
 
     with CassandraBackend(cassandra_url, retry_seconds=0) as backend:
-        backend.store.memory.remember(backend.namespace)
-        monkeypatch.setattr(backend.store.session(), "_ask_to_prepare", prepare)
+        backend.session.store.memory.remember(backend.namespace)
+        monkeypatch.setattr(backend.session.store.session(), "_ask_to_prepare", prepare)
         items = backend.kv_storage()
         with pytest.raises(StorageTimeoutError):
             items.fetch_one("key") if use == "read" else items.upsert("key", 1)

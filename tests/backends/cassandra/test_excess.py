@@ -92,15 +92,15 @@ def test_a_trim_that_failed_is_made_up_for(backend: Backend, monkeypatch: pytest
     assert isinstance(backend, CassandraBackend)
     timelines = backend.timeline_storage()
     timelines.add_many("key", range(100))
-    fetch_all = backend.store.fetch_all
+    fetch_all = backend.session.store.fetch_all
 
     def fail(*arguments: object) -> None:
         raise StorageError("no answer")
 
-    monkeypatch.setattr(backend.store, "fetch_all", fail)
+    monkeypatch.setattr(backend.session.store, "fetch_all", fail)
     with pytest.raises(StorageError):
         timelines.add_to_many(["key"], [100], max_length=10)
-    monkeypatch.setattr(backend.store, "fetch_all", fetch_all)
+    monkeypatch.setattr(backend.session.store, "fetch_all", fetch_all)
     timelines.add_to_many(["key"], [100], max_length=10)
     assert ids_of(timelines.get_slice("key", 0, None)) == list(range(100, 90, -1))
 
@@ -116,7 +116,7 @@ def test_a_trim_in_a_batch_that_failed_is_made_up_for(backend: Backend, monkeypa
 
     batch = backend.batch(atomic=True)
     with monkeypatch.context() as patch:
-        patch.setattr(backend.store, "write_at_once", fail)
+        patch.setattr(backend.session.store, "write_at_once", fail)
         with pytest.raises(StorageError, match="no answer"), batch:
             timelines.add_to_many(["key"], [1_500], max_length=10, batch_interface=batch)
     timelines.add_to_many(["key"], [1_500], max_length=10)

@@ -40,8 +40,8 @@ def cassandra(cassandra_url: str) -> Iterator[CassandraBackend]:
 
 def execute(backend: CassandraBackend, statement: str, *parameters: object) -> list[Any]:
     """Carry out a statement of the driver's own about the table of timelines."""
-    session = backend.store.session()
-    text = statement.replace("TABLE", f'"{backend.store.keyspace}".{TIMELINES}')
+    session = backend.session.store.session()
+    text = statement.replace("TABLE", f'"{backend.session.store.keyspace}".{TIMELINES}')
     return list(session.driver_session.execute(text, parameters))
 
 

@@ -65,13 +65,13 @@ def is_there(backend: Backend, number: int) -> list[bool]:
 def records(backend: Backend) -> int:
     """Return how many batches of all processes are in the journal."""
     assert isinstance(backend, CassandraBackend)
-    return len(backend.store.memory.journal._complete())
+    return len(backend.session.store.memory.journal._complete())
 
 
 def die_amid(backend: Backend, writes_carried_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write atomically, and die when so many of the writes have been carried out."""
     assert isinstance(backend, CassandraBackend)
-    write_now = backend.store.write_now
+    write_now = backend.session.store.write_now
 
     def die(writes: Iterable[Write]) -> None:
         write_now(list(writes)[:writes_carried_out])
@@ -80,7 +80,7 @@ def die_amid(backend: Backend, writes_carried_out: int, monkeypatch: pytest.Monk
     backend.kv_storage().upsert("item", 0)
     backend.timeline_storage().add_to_many(KEYS, [0])
     with monkeypatch.context() as patch:
-        patch.setattr(backend.store, "write_now", die)
+        patch.setattr(backend.session.store, "write_now", die)
         with pytest.raises(Died):
             write_atomically(backend, 1)
 
@@ -133,14 +133,14 @@ def test_a_batch_that_was_not_written_down_whole_never_happens(
     assert isinstance(backend, CassandraBackend)
     backend.kv_storage().upsert("item", 0)
     monkeypatch.setattr(journal_module, "_PART_BYTES", 10_000)
-    fetch_all = backend.store.fetch_all
+    fetch_all = backend.session.store.fetch_all
 
     def fail_amid(requests: Iterable[Any], *others: Any) -> Any:
         fetch_all(list(requests)[:-1], *others)
         raise StorageUnavailableError("no answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend.store, "fetch_all", fail_amid)
+        patch.setattr(backend.session.store, "fetch_all", fail_amid)
         with pytest.raises(StorageUnavailableError):
             write_atomically(backend, 1)
     other = open_backend(backend.namespace)
@@ -152,7 +152,7 @@ def test_a_batch_that_nodes_cannot_log_goes_by_the_journal(
 ) -> None:
     """While one node of three dies, the servers wait for it to log a batch, whichever node is asked."""
     assert isinstance(backend, CassandraBackend)
-    session = backend.store.session()
+    session = backend.session.store.session()
     send = session.send
 
     class Refused:
@@ -180,7 +180,7 @@ def test_a_damaged_record_is_named_and_stops_nobody(
 ) -> None:
     die_amid(backend, 0, monkeypatch)
     assert isinstance(backend, CassandraBackend)
-    store = backend.store
+    store = backend.session.store
     ((bucket, record),) = store.memory.journal._complete()
     driver = store.session().driver_session
     table = f'"{store.keyspace}".feedstore_journal'
@@ -214,7 +214,7 @@ def test_a_record_is_given_up_after_a_week(backend: Backend, monkeypatch: pytest
     """Servers may forget deletions after ten days, which a batch that is carried out later would undo."""
     die_amid(backend, 0, monkeypatch)
     assert isinstance(backend, CassandraBackend)
-    driver, keyspace = backend.store.session().driver_session, backend.store.keyspace
+    driver, keyspace = backend.session.store.session().driver_session, backend.session.store.keyspace
     try:
         ((seconds,),) = driver.execute(f'SELECT TTL(data) FROM "{keyspace}".feedstore_journal LIMIT 1')
         assert 6 * 24 * 3600 < seconds <= 7 * 24 * 3600

@@ -202,7 +202,7 @@ def carried_out_amid_a_death(
 
 def is_asked(backend: CassandraBackend, node: OwnCassandraServer) -> bool:
     """Whether requests of the backend go to a node, as far as it knows."""
-    hosts = backend.store.session().cluster.metadata.all_hosts()
+    hosts = backend.session.store.session().cluster.metadata.all_hosts()
     return any(host.address == node.place.address and host.is_up for host in hosts)
 
 

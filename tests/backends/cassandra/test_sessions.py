@@ -116,7 +116,7 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
     backend = CassandraBackend(cassandra_url, namespace=fresh_namespace(), retry_seconds=3_600)
     items = backend.kv_storage()
     items.delete("key")
-    session = backend.store.session()
+    session = backend.session.store.session()
     tried: list[str] = []
 
     def prepare(statement: str) -> None:
@@ -156,8 +156,8 @@ def test_requests_that_are_under_way_end_with_their_backend(cassandra_url: str) 
 
 def test_a_session_that_is_shut_down_sends_nothing_again(cassandra_url: str) -> None:
     backend = CassandraBackend(cassandra_url)
-    session = backend.store.session()
-    statement = session.bound(backend.store.statements.select_format, [b"app"])
+    session = backend.session.store.session()
+    statement = session.bound(backend.session.store.statements.select_format, [b"app"])
     ask_again = session.profile.retry_policy.on_request_error
     assert ask_again(retry_num=0) == (RetryPolicy.RETRY_NEXT_HOST, None)
     assert ask_again(retry_num=3) == (RetryPolicy.RETHROW, None)

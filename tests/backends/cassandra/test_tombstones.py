@@ -27,7 +27,7 @@ class Reads:
     def __init__(self, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(backend, CassandraBackend)
         self.futures: list[Any] = []
-        session = backend.store.session()
+        session = backend.session.store.session()
         send = session.send
 
         def keep(statement: Any) -> Any:

@@ -64,7 +64,7 @@ def test_an_atomic_batch_reaches_one_bucket(redis_cluster_url: str) -> None:
     with RedisBackend(redis_cluster_url, namespace=fresh_namespace()) as backend:
         assert backend.abilities.atomic_scope is AtomicScope.SLOT
         timelines = backend.timeline_storage()
-        names = backend.keys_to_write()
+        names = backend.session.keys_to_write()
         here = [key for key in KEYS if names.bucket_of(key) == names.bucket_of("key0")]
         elsewhere = next(key for key in KEYS if key not in here)
         with pytest.raises(AtomicityError, match="colocate"):

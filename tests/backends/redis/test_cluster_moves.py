@@ -32,7 +32,7 @@ def backend(shared_cluster: OwnRedisCluster) -> Iterator[RedisBackend]:
 @pytest.fixture
 def together(backend: RedisBackend) -> list[str]:
     """Keys of one bucket, of which the first two have timelines."""
-    names = backend.keys_to_write()
+    names = backend.session.keys_to_write()
     found = [key for key in KEYS if names.bucket_of(key) == names.bucket_of("key0")][:4]
     backend.timeline_storage().add_to_many(found[:2], [1, 2, 3], max_length=9)
     return found
@@ -41,7 +41,7 @@ def together(backend: RedisBackend) -> list[str]:
 @pytest.fixture
 def move(shared_cluster: OwnRedisCluster, backend: RedisBackend, together: list[str]) -> Iterator[SlotMove]:
     """A move of the slot of those keys that has begun, and ends with the test."""
-    names = backend.keys()
+    names = backend.session.keys()
     move = shared_cluster.move_of(key_slot(names.tag(names.bucket_of(together[0])).encode()))
     move.begin()
     yield move
@@ -68,7 +68,7 @@ def test_all_keys_have_moved_and_the_slot_has_not(backend: RedisBackend, togethe
 
 
 def test_everything_waits_until_the_slot_has_moved(backend: RedisBackend, together: list[str], move: SlotMove) -> None:
-    names, timelines = backend.keys(), backend.timeline_storage()
+    names, timelines = backend.session.keys(), backend.timeline_storage()
     # Half of a script's keys are on either side, so the answer is TRYAGAIN.
     move.move_keys(names.timeline(names.bucket_of(together[0]), together[0]))
 
@@ -88,7 +88,7 @@ def test_everything_waits_until_the_slot_has_moved(backend: RedisBackend, togeth
 def test_a_slot_that_moves_for_long_is_one_clear_error(
     shared_cluster: OwnRedisCluster, backend: RedisBackend, together: list[str], move: SlotMove
 ) -> None:
-    names = backend.keys()
+    names = backend.session.keys()
     move.move_keys(names.timeline(names.bucket_of(together[0]), together[0]))
     with (
         RedisBackend(shared_cluster.url, namespace=backend.namespace, retry_seconds=0.1) as impatient,
@@ -100,7 +100,7 @@ def test_a_slot_that_moves_for_long_is_one_clear_error(
 def test_a_slot_that_has_moved_is_found(
     shared_cluster: OwnRedisCluster, backend: RedisBackend, together: list[str]
 ) -> None:
-    names = backend.keys()
+    names = backend.session.keys()
     move = shared_cluster.move_of(key_slot(names.tag(names.bucket_of(together[0])).encode()))
     move.begin()
     move.move_keys()
@@ -119,7 +119,7 @@ def test_nodes_behind_nat_are_reached_where_the_map_says(shared_cluster: OwnRedi
     url = f"redis+cluster://{LOOPBACK}:{first.port}?address_map={address_map}"
     with RedisBackend(url, namespace=namespace, client_name=namespace, retry_seconds=SECONDS) as backend:
         assert backend.timeline_storage().add_to_many(KEYS, [1]) == len(KEYS)
-        names = backend.keys()
+        names = backend.session.keys()
         move = shared_cluster.move_of(key_slot(names.tag(names.bucket_of("key0")).encode()))
         move.begin()
         move.move_keys()

@@ -41,51 +41,51 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def _timeline(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.keys().timeline(0, "k"), {_LONG: 0})
+    client.zadd(backend.session.keys().timeline(0, "k"), {_LONG: 0})
 
 
 def _payload_timeline(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.keys().timeline(0, "p"), {_LONG: 0})
+    client.zadd(backend.session.keys().timeline(0, "p"), {_LONG: 0})
 
 
 def _oldest(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.keys().timeline(0, "k"), {b"\0": 0})
+    client.zadd(backend.session.keys().timeline(0, "k"), {b"\0": 0})
 
 
 def _field(backend: RedisBackend, client: Any) -> None:
-    client.hset(backend.keys().directories[0], _NOT_UTF8, b"0")
+    client.hset(backend.session.keys().directories[0], _NOT_UTF8, b"0")
 
 
 def _field_behind_the_prefix(backend: RedisBackend, client: Any) -> None:
-    field = backend.keys().timeline(0, "k").encode() + _NOT_UTF8
-    client.hset(backend.keys().directories[0], field, b"0")
+    field = backend.session.keys().timeline(0, "k").encode() + _NOT_UTF8
+    client.hset(backend.session.keys().directories[0], field, b"0")
     client.zadd(field, {b"0" * 16: 0})
 
 
 def _state(state: bytes) -> Callable[[RedisBackend, Any], None]:
     def damage(backend: RedisBackend, client: Any) -> None:
-        client.hset(backend.keys().directories[0], backend.keys().timeline(0, "k"), state)
+        client.hset(backend.session.keys().directories[0], backend.session.keys().timeline(0, "k"), state)
 
     return damage
 
 
 def _activity(backend: RedisBackend, client: Any) -> None:
-    client.hset(backend.keys().activities[0], _LONG, b"x")
+    client.hset(backend.session.keys().activities[0], _LONG, b"x")
 
 
 def _index(backend: RedisBackend, client: Any) -> None:
-    index, values = backend.keys().of_items(0, "s")
+    index, values = backend.session.keys().of_items(0, "s")
     client.zadd(index, {_NOT_UTF8: 0})
     client.hset(values, _NOT_UTF8, b"x")
 
 
 def _lost_value(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.keys().of_items(0, "s")[0], {b"b": 0})
+    client.zadd(backend.session.keys().of_items(0, "s")[0], {b"b": 0})
 
 
 def _message(fields: dict[str, str]) -> Callable[[RedisBackend, Any], None]:
     def damage(backend: RedisBackend, client: Any) -> None:
-        client.xadd(backend.keys().of_queue(0, "q")[0], fields)
+        client.xadd(backend.session.keys().of_queue(0, "q")[0], fields)
 
     return damage
 
@@ -146,7 +146,7 @@ def test_what_is_damaged_can_be_deleted(
     assert timelines.get_page("k", 9).complete
     timelines.flush()
     assert list(timelines.keys()) == []
-    assert not client.exists(backend.keys().directories[0])
+    assert not client.exists(backend.session.keys().directories[0])
 
 
 def test_a_marker_with_a_number_of_many_digits_is_named(redis_url: str, client: Any) -> None:

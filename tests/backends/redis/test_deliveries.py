@@ -92,7 +92,7 @@ def test_a_companion_elsewhere_is_refused_by_name_on_a_cluster(backend: Backend)
     timelines = backend.timeline_storage()
     keys = [f"key{number}" for number in range(20)]
     assert isinstance(backend, RedisBackend)
-    if not backend.keys().is_spread:
+    if not backend.session.keys().is_spread:
         assert timelines.add_to_many(keys, [1], companions=[":unseen"]) == 20
         assert timelines.count("key7:unseen") == 1
         return
@@ -139,13 +139,13 @@ def test_a_conditional_write_whose_answer_was_lost(url: str) -> None:
     """K7: the same script again answers as it did, also after the item has changed; another one sees the change."""
     with RedisBackend(url, namespace=fresh_namespace()) as backend:
         items, sent = backend.kv_storage(), list[Command]()
-        write = backend.store.send
+        write = backend.session.store.send
 
         def send(commands: list[Command]) -> list[object]:
             sent.extend(command for command in commands if command.writes)
             return write(commands)
 
-        backend.store.send = send  # type: ignore[method-assign, assignment]
+        backend.session.store.send = send  # type: ignore[method-assign, assignment]
         assert items.insert("{a}:claim", 1) is True
         insert = sent[-1]
         assert items.insert("{a}:claim", 1) is False

@@ -69,7 +69,7 @@ def test_a_write_to_an_emptied_server_is_found_by_others(
         write(backend)
         with RedisBackend(server.url) as other:
             assert read(other) == expected
-            assert other.keys().buckets == _BUCKETS
+            assert other.session.keys().buckets == _BUCKETS
 
 
 def test_a_count_after_the_store_was_emptied_is_exact(server: OwnRedisServer) -> None:
@@ -176,7 +176,7 @@ def test_primaries_that_were_emptied_do_not_change_the_number_of_buckets(
                 other.timeline_storage().add("key1", 2)
         timelines.add_to_many(_KEYS, [2])
         with RedisBackend(shared_cluster.url, namespace=namespace) as other:
-            assert other.keys().buckets == _BUCKETS
+            assert other.session.keys().buckets == _BUCKETS
             assert sorted(other.timeline_storage().keys()) == sorted(_KEYS)
             assert all(other.timeline_storage().contains(key, 2) for key in _KEYS)
 

@@ -43,10 +43,10 @@ def _payloads(backend: Backend) -> Any:
 
 
 def _milliseconds_left(backend: RedisBackend, key: str) -> list[int]:
-    names = backend.keys()
+    names = backend.session.keys()
     bucket = names.bucket_of(key)
     places = (names.timeline(bucket, key), names.payloads(bucket, key))
-    return [backend.store.ask(Command(names.tag(bucket), ("PTTL", place))) for place in places]
+    return [backend.session.store.ask(Command(names.tag(bucket), ("PTTL", place))) for place in places]
 
 
 def test_timelines_go_with_payloads_floor_and_name(url: str, namespace: str) -> None:
@@ -95,9 +95,9 @@ def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
     ):
         brief.timeline_storage().add("p", 1)
         _payloads(forever).add("p", with_id(2, "stale"))
-        names = forever.keys()
+        names = forever.session.keys()
         bucket = names.bucket_of("p")
-        assert forever.store.ask(Command(names.tag(bucket), ("PEXPIRE", names.timeline(bucket, "p"), 1))) == 1
+        assert forever.session.store.ask(Command(names.tag(bucket), ("PEXPIRE", names.timeline(bucket, "p"), 1))) == 1
         poll_until(lambda: not forever.timeline_storage().count("p"), 10, "the expiry of the timeline")
         forever.timeline_storage().add("p", 2)
         assert _payloads(forever).get_slice_from_storage("p", 0, 9) == [(2, b"")]
@@ -105,8 +105,8 @@ def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
 
 def test_the_keys_of_a_bucket_are_those_that_did_not_expire(url: str, namespace: str) -> None:
     with RedisBackend(url, namespace=namespace, colocate=True) as backend:
-        timelines, names = backend.timeline_storage(), backend.keys()
+        timelines, names = backend.timeline_storage(), backend.session.keys()
         timelines.add_to_many(["a", "b", "c"], [1])
-        assert backend.store.ask(Command(names.tag(0), ("PEXPIRE", names.timeline(0, "b"), 1))) == 1
+        assert backend.session.store.ask(Command(names.tag(0), ("PEXPIRE", names.timeline(0, "b"), 1))) == 1
         poll_until(lambda: not timelines.count("b"), 10, "the expiry of the timeline")
         assert sorted(timelines.keys()) == ["a", "c"]

@@ -68,7 +68,7 @@ def test_a_server_that_comes_back_empty_gets_the_marker_again(open_on: Callable[
             assert backend.timeline_storage().add("key", 2) == 1
         with connect(server.url) as other:
             assert isinstance(other, RedisBackend)
-            assert other.keys().buckets == 8
+            assert other.session.keys().buckets == 8
             assert other.timeline_storage().count("key") == 1
     finally:
         server.stop()
@@ -152,7 +152,7 @@ def test_a_foreign_key_in_place_refuses_every_write_whole(
     namespace = fresh_namespace()
     with RedisBackend(redis_url, namespace=namespace) as backend:
         backend.timeline_storage().add("good", 1)
-        keys = backend.keys()
+        keys = backend.session.keys()
         wrong = place(keys, keys.bucket_of("wrong"))
         client.set(wrong, "x")
         before = _state(client, namespace)
@@ -168,7 +168,7 @@ def test_a_foreign_key_among_many_timelines_refuses_a_fan_out_whole(
     names = [f"key{number}" for number in range(120)]
     with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
         timelines = backend.timeline_storage()
-        client.lpush(backend.keys_to_write().timeline(0, names[place]), "x")
+        client.lpush(backend.session.keys_to_write().timeline(0, names[place]), "x")
         with pytest.raises(StorageError, match="WRONGTYPE"):
             timelines.add_to_many(names, [9], max_length=1)
         assert list(timelines.keys()) == []
@@ -180,7 +180,7 @@ def test_a_foreign_set_in_a_timelines_place_leaves_no_timeline_unknown(redis_url
     names = [f"key{number}" for number in range(40)]
     with RedisBackend(redis_url, namespace=namespace) as backend:
         timelines = backend.timeline_storage()
-        keys = backend.keys_to_write()
+        keys = backend.session.keys_to_write()
         client.sadd(keys.timeline(keys.bucket_of(names[20]), names[20]), "x")
         with pytest.raises(StorageError, match=f"WRONGTYPE.*{names[20]}"):
             timelines.add_to_many(names, [9], max_length=1)

@@ -77,7 +77,7 @@ def backend(shared_cluster: OwnRedisCluster) -> Iterator[RedisBackend]:
 
 
 def _move_of(cluster: OwnRedisCluster, backend: RedisBackend) -> _Move:
-    return _Move(cluster, key_slot(backend.keys().tag(0).encode()))
+    return _Move(cluster, key_slot(backend.session.keys().tag(0).encode()))
 
 
 def _fill(backend: RedisBackend) -> None:

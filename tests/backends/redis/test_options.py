@@ -166,7 +166,7 @@ def test_an_older_format_is_refused_by_name_and_stays(request: pytest.FixtureReq
     with connect(url, namespace=namespace) as backend:
         assert isinstance(backend, RedisBackend)
         marker = marker_key(namespace)
-        backend.store.ask(Command(namespace, ("HSET", marker, "format", 1, "buckets", 64), writes=True))
+        backend.session.store.ask(Command(namespace, ("HSET", marker, "format", 1, "buckets", 64), writes=True))
         timelines, items = backend.timeline_storage(name="events"), backend.kv_storage()
         calls: list[Callable[[], Any]] = [
             lambda: timelines.add("key", 1),
@@ -176,7 +176,7 @@ def test_an_older_format_is_refused_by_name_and_stays(request: pytest.FixtureReq
         for call in calls:
             with pytest.raises(OutdatedSchemaError, match=f"{namespace}.*format 1"):
                 call()
-        assert backend.store.ask(Command(namespace, ("HGET", marker, "format"))) == b"1"
+        assert backend.session.store.ask(Command(namespace, ("HGET", marker, "format"))) == b"1"
 
 
 def test_an_eviction_policy_that_drops_timelines_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -202,7 +202,7 @@ def test_a_key_of_another_type_refuses_the_whole_write(
     assert isinstance(backend, RedisBackend)
     timelines = backend.timeline_storage()
     timelines.add("good", 1)
-    names = backend.keys()
+    names = backend.session.keys()
     wrong = names.timeline(names.bucket_of("wrong"), "wrong")
     client = own_redis_server.client()
     if kind == "list":
@@ -255,7 +255,7 @@ def test_a_server_without_zdiff_checks_types_too() -> None:
             timelines = backend.timeline_storage()
             assert timelines.add_to_many(["a", "b"], [1, 2, 3], max_length=2) == 6
             assert isinstance(backend, RedisBackend)
-            names = backend.keys()
+            names = backend.session.keys()
             client = redis.Redis(host=LOOPBACK, port=server.port, protocol=2)
             client.set(names.timeline(names.bucket_of("c"), "c"), "x")
             with pytest.raises(StorageError, match="WRONGTYPE"):

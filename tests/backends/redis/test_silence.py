@@ -146,13 +146,13 @@ def test_the_time_of_a_call_is_bounded_by_default() -> None:
     for url, seconds in (("redis://host", 10.0), ("redis+cluster://host", 20.0), ("redis://host?timeout=30", 60.0)):
         with connect(url) as backend:
             assert isinstance(backend, RedisBackend)
-            assert backend.store.settings.retry_seconds == seconds
+            assert backend.session.store.settings.retry_seconds == seconds
 
 
 @pytest.mark.parametrize("fixture", ["redis_url", "redis_cluster_url"])
 def test_connections_have_keepalive(request: pytest.FixtureRequest, fixture: str) -> None:
     with RedisBackend(request.getfixturevalue(fixture)) as backend:
-        connection = backend.store.new_connection()
+        connection = backend.session.store.new_connection()
         connection.connect()
         found = connection._sock
         assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

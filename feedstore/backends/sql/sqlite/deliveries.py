@@ -14,7 +14,7 @@ from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWriter
 from feedstore.backends.sql.tables import entry_table
 from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size, StoredEntry, sizes_of
-from feedstore.storage.deliveries import Limits
+from feedstore.storage.timeline_hooks import Limits
 
 _WIDELY_SHARED = 8
 

@@ -108,7 +108,7 @@ def end_connections(url: str) -> None:
 
 def dump(backend: SqlBackend) -> Tables:
     """Return every row of every table, and check each header against its rows."""
-    engine = create_engine(backend._store.engine.url, poolclass=NullPool)
+    engine = create_engine(backend.session._store.engine.url, poolclass=NullPool)
     with engine.connect() as connection:
         tables: Tables = {
             name: connection.exec_driver_sql(f"SELECT * FROM feedstore_{name} ORDER BY 1, 2, 3").all()

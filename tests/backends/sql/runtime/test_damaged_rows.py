@@ -42,7 +42,7 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
     timelines, activities = backend.timeline_storage(), backend.activity_storage()
     items, queue = backend.kv_storage(), backend.queue("q", visibility_timeout=3600, max_length=3)
     assert isinstance(backend, SqlBackend)
-    source = SqliteSource(backend.store, backend.dialect.compiler, backend.newest_ids_in)
+    source = SqliteSource(backend.session.store, backend.session.dialect.compiler, backend.session.newest_ids_in)
     return {
         "slice": lambda: timelines.get_slice("key", 0, None),
         "payloads": lambda: backend.timeline_storage(JsonSerializer).get_slice("key", 0, None),

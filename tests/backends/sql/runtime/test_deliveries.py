@@ -155,4 +155,4 @@ def test_threads_and_processes_leave_what_one_thread_leaves(backend: SqlBackend,
         for process in processes:
             process.kill()
             process.wait()
-    check_delivered(backend, last, backend.store.engine)
+    check_delivered(backend, last, backend.session.store.engine)

@@ -26,7 +26,7 @@ _OTHERS = 100
 
 def _empty(backend: SqlBackend) -> None:
     """As test fixtures do: no row stays, and numbers begin again."""
-    engine = create_engine(backend.store.engine.url, poolclass=NullPool)
+    engine = create_engine(backend.session.store.engine.url, poolclass=NullPool)
     names = ", ".join(metadata.tables)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

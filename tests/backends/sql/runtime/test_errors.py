@@ -102,7 +102,7 @@ def test_another_thread_that_keeps_writing(tmp_path: Path) -> None:
             inside.set()
             done.wait(30)
 
-        thread = threading.Thread(target=backend.store.write, args=(hold,))
+        thread = threading.Thread(target=backend.session.store.write, args=(hold,))
         thread.start()
         inside.wait(30)
         with pytest.raises(StorageTimeoutError, match="another thread"):
@@ -117,12 +117,12 @@ def test_a_full_database(tmp_path: Path) -> None:
         assert isinstance(backend, SqlBackend)
         activities = backend.activity_storage()
         activities.add_many(make_activities(100))
-        backend.store.fetch("PRAGMA max_page_count = 40", ())
+        backend.session.store.fetch("PRAGMA max_page_count = 40", ())
         with pytest.raises(StorageFullError, match=r"feeds\.db.*full") as caught:
             activities.add_many(make_activities(10_000, first=1000))
         assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
         assert list(activities.iterate()) == make_activities(100)
-        backend.store.fetch("PRAGMA max_page_count = 4000", ())
+        backend.session.store.fetch("PRAGMA max_page_count = 4000", ())
         assert activities.add_many(make_activities(10_000, first=1000)) == 10_000
 
 
@@ -131,7 +131,7 @@ def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
     with connect(f"sqlite:///{path}") as backend:
         backend.kv_storage().upsert("key", 1)
         assert isinstance(backend, SqlBackend)
-        backend.store.fetch("PRAGMA query_only = 1", ())
+        backend.session.store.fetch("PRAGMA query_only = 1", ())
         with pytest.raises(StorageError, match="cannot be written"):
             backend.kv_storage().upsert("key", 2)
         assert backend.kv_storage().fetch_one("key") == 1
@@ -178,7 +178,7 @@ def test_no_connection_of_the_pool_is_free(database_url: str) -> None:
             thread.join(30)
             assert "pool_size" in str(thread_errors[0])
 
-        backend.store.read(use_another)
+        backend.session.store.read(use_another)
         backend.ping()
 
 
@@ -193,7 +193,7 @@ def test_a_database_that_is_not_there(database_url: str) -> None:
 def test_an_own_error_of_the_server(backend: SqlBackend) -> None:
     backend.ping()
     with pytest.raises(StorageError, match="division by zero"):
-        backend.store.fetch("SELECT 1 / 0", ())
+        backend.session.store.fetch("SELECT 1 / 0", ())
     backend.ping()
 
 

@@ -77,7 +77,7 @@ def test_a_fork_waits_for_a_write_that_is_under_way(tmp_path: Path) -> None:
             inside.set()
             done.wait(30)
 
-        thread = threading.Thread(target=backend.store.write, args=(slow_write,))
+        thread = threading.Thread(target=backend.session.store.write, args=(slow_write,))
         thread.start()
         inside.wait(30)
         threading.Timer(0.2, done.set).start()
@@ -96,7 +96,7 @@ def test_the_parents_connections_to_a_server_stay_open(database_url: str, backen
         done.wait(30)
         connection.execute("SELECT 2")
 
-    thread = threading.Thread(target=backend.store.write, args=(hold,))
+    thread = threading.Thread(target=backend.session.store.write, args=(hold,))
     thread.start()
     inside.wait(30)
     # One connection is in the other thread's hands, another one lies in the pool.

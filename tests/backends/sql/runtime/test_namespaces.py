@@ -14,7 +14,7 @@ from feedstore.testing.samples import make_activities
 
 
 def _execute(backend: SqlBackend, statement: str) -> list[tuple[object, ...]]:
-    with create_engine(backend._store.engine.url, poolclass=NullPool).begin() as connection:
+    with create_engine(backend.session._store.engine.url, poolclass=NullPool).begin() as connection:
         result = connection.execute(text(statement))
         return [tuple(row) for row in result] if result.returns_rows else []
 

@@ -81,7 +81,7 @@ def test_connecting_ends(proxy: SwallowingProxy, url: str) -> None:
 def test_a_server_that_is_stopped(postgresql_database: str) -> None:
     """The server's processes are stopped, and the operating system goes on to accept and to acknowledge for them."""
     with SqlBackend(postgresql_database, **_OPTIONS) as backend:
-        ((server,),) = backend.store.fetch("SELECT pg_backend_pid()", ())
+        ((server,),) = backend.session.store.fetch("SELECT pg_backend_pid()", ())
         os.kill(server, signal.SIGSTOP)
         try:
             with pytest.raises(StorageTimeoutError, match="did not answer"):

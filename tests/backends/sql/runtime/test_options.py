@@ -96,7 +96,7 @@ def test_the_options_of_sqlite_take_effect(tmp_path: Path) -> None:
     with connect(f"sqlite:///{tmp_path / 'feeds.db'}?synchronous=full", cache_size=3, busy_timeout=1.5) as backend:
         assert isinstance(backend, SqlBackend)
         found = {
-            name: backend.store.fetch(f"PRAGMA {name}", ())[0][0]
+            name: backend.session.store.fetch(f"PRAGMA {name}", ())[0][0]
             for name in ("journal_mode", "synchronous", "cache_size", "busy_timeout")
         }
     assert found == {"journal_mode": "wal", "synchronous": 2, "cache_size": -3 * 1024, "busy_timeout": 1500}
@@ -106,5 +106,6 @@ def test_the_options_of_postgresql_take_effect(postgresql_database: str) -> None
     options = {"statement_timeout": 1.5, "application_name": "reports", "connect_timeout": 3, "pool_size": 2}
     with connect(postgresql_database, **options) as backend:
         assert isinstance(backend, SqlBackend)
-        found = [backend.store.fetch(f"SHOW {name}", ())[0][0] for name in ("statement_timeout", "application_name")]
+        settings = ("statement_timeout", "application_name")
+        found = [backend.session.store.fetch(f"SHOW {name}", ())[0][0] for name in settings]
         assert found == ["1500ms", "reports"]

@@ -84,16 +84,16 @@ def test_session_mode_prepares_and_bounds_statements(make_pooler: MakePooler) ->
     with SqlBackend(make_pooler("session").url, pooler="session", statement_timeout=0.2) as backend:
         for _ in range(10):
             backend.ping()
-        assert backend.store.fetch("SELECT count(*) > 0 FROM pg_prepared_statements", ()) == [(True,)]
+        assert backend.session.store.fetch("SELECT count(*) > 0 FROM pg_prepared_statements", ()) == [(True,)]
         with pytest.raises(StorageTimeoutError, match="statement_timeout"):
-            backend.store.fetch("SELECT pg_sleep(30)", ())
+            backend.session.store.fetch("SELECT pg_sleep(30)", ())
 
 
 def test_the_client_bounds_statements_where_the_server_does_not(make_pooler: MakePooler) -> None:
     with SqlBackend(make_pooler("transaction", size=1).url, statement_timeout=0.2) as backend:
         backend.ping()
         with pytest.raises(StorageTimeoutError, match="did not answer"):
-            backend.store.fetch("SELECT pg_sleep(30)", ())
+            backend.session.store.fetch("SELECT pg_sleep(30)", ())
         # The pooler's only connection to the server is free again.
         poll_until(lambda: _answers(backend), 20, "an answer through the pooler")
 
@@ -110,8 +110,8 @@ def test_a_server_without_a_pooler_is_not_taken_for_one(postgresql_database: str
     with SqlBackend(postgresql_database) as backend:
         for _ in range(10):
             backend.ping()
-        assert backend.store.fetch("SELECT count(*) > 0 FROM pg_prepared_statements", ()) == [(True,)]
-        assert backend.store.fetch("SHOW statement_timeout", ()) == [("1min",)]
+        assert backend.session.store.fetch("SELECT count(*) > 0 FROM pg_prepared_statements", ()) == [(True,)]
+        assert backend.session.store.fetch("SHOW statement_timeout", ()) == [("1min",)]
 
 
 def test_a_pooler_that_was_denied_refuses(make_pooler: MakePooler) -> None:

@@ -66,7 +66,7 @@ def test_sqlite_searches_and_never_sorts(fault: Fault, filled: SqlBackend) -> No
             if not statement.startswith(("SELECT", "WITH")):
                 continue
             parameters = (None,) * statement.count("?")
-            plan = filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = filled.session.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters)
             for *_, detail in plan:
                 assert "TEMP B-TREE" not in detail, (name, detail)
                 # Parameters are read from end to end, and so is the one header that was looked up.
@@ -95,7 +95,7 @@ def test_writes_to_sqlite_search_too(fault: Fault, filled: SqlBackend) -> None:
             if statement.startswith(("BEGIN", "COMMIT")):
                 continue
             parameters = (None,) * statement.count("?")
-            for *_, detail in filled.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters):
+            for *_, detail in filled.session.store.fetch(f"EXPLAIN QUERY PLAN {statement}", parameters):
                 assert not detail.startswith("SCAN feedstore_"), (name, detail)
                 # A flush that sorted the rest before each step would have quadratic cost.
                 assert "TEMP B-TREE" not in detail or not name.startswith("flush"), (name, detail)
@@ -116,7 +116,7 @@ def test_postgresql_reads_what_it_returns_and_of_entries_the_index_alone(
     for name in READS:
         fault.count(_calls(filled)[name])
         ((text, parameters),) = fault.calls
-        (((found,),),) = filled.store.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", parameters)
+        (((found,),),) = filled.session.store.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", parameters)
         nodes = [node for node in _nodes(found["Plan"]) if node.get("Relation Name") == "feedstore_entry"]
         assert [(name, node["Node Type"]) for node in nodes] == [(name, "Index Only Scan")]
         assert nodes[0]["Actual Rows"] <= 26
@@ -128,7 +128,7 @@ def test_postgresql_plans_a_read_once(fault: Fault, filled: SqlBackend) -> None:
     for name in READS:
         for _ in range(12):
             _calls(filled)[name]()
-    rows = filled.store.fetch("SELECT statement, generic_plans FROM pg_prepared_statements", ())
+    rows = filled.session.store.fetch("SELECT statement, generic_plans FROM pg_prepared_statements", ())
     kept = {statement: count for statement, count in rows if "LIMIT" in statement}
     assert len(kept) == len(READS)
     assert min(kept.values()) > 0, kept
@@ -137,9 +137,9 @@ def test_postgresql_plans_a_read_once(fault: Fault, filled: SqlBackend) -> None:
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_postgresql_looks_each_key_up(fault: Fault, filled: SqlBackend) -> None:
     """Also before anything was analyzed, when its planner takes every storage for an empty one."""
-    (count, text), *_ = filled.statements.items.fetch_many.items()
+    (count, text), *_ = filled.session.statements.items.fetch_many.items()
     parameters = (*[b"100"] * count, filled.namespace, b"default")
-    (found,) = filled.store.fetch(f"EXPLAIN (FORMAT JSON) {text}", parameters)[0]
+    (found,) = filled.session.store.fetch(f"EXPLAIN (FORMAT JSON) {text}", parameters)[0]
     (look_up,) = found[0]["Plan"]["Plans"]
     assert look_up["Node Type"] == "Index Scan"
     assert "key = " in look_up["Index Cond"]
@@ -165,11 +165,11 @@ def test_making_timelines_forgets_no_prepared_statement(fault: Fault, database_u
     prepared = "SELECT count(*) FROM pg_prepared_statements WHERE strpos(statement, 'LIMIT') > 0"
     with SqlBackend(database_url) as backend:
         timelines = backend.timeline_storage()
-        backend.namespace_to_write()
+        backend.session.namespace_to_write()
         for _ in range(7):
             timelines.get_slice("long", 0, 25)
         assert fault.count(lambda: timelines.add_to_many(["new", "newer"], [1])) == 8
-        assert backend.store.fetch(prepared, ()) == [(1,)]
+        assert backend.session.store.fetch(prepared, ()) == [(1,)]
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
@@ -177,9 +177,9 @@ def test_a_flush_reads_its_own_namespace_alone(backend: SqlBackend) -> None:
     """Each hundred that is flushed is found by the index, without a look at the timelines of other namespaces."""
     for name in ("neighbour", backend.namespace):
         backend.with_namespace(name).timeline_storage().add_to_many([f"{number}" for number in range(5000)], [1])
-    backend.store.write(lambda connection: connection.execute("ANALYZE feedstore_timeline"))
+    backend.session.store.write(lambda connection: connection.execute("ANALYZE feedstore_timeline"))
     statement = load_statements("timelines")["some_headers"]
-    rows = backend.store.fetch(f"EXPLAIN ANALYZE {statement}", {"namespace": backend.namespace, "limit": 100})
+    rows = backend.session.store.fetch(f"EXPLAIN ANALYZE {statement}", {"namespace": backend.namespace, "limit": 100})
     plan = "\n".join(row for (row,) in rows)
     assert "uq_feedstore_timeline_namespace_id_key" in plan, plan
     assert "Sort" not in plan, plan

@@ -41,7 +41,7 @@ def test_an_interrupt_amid_a_statement(database_url: str) -> None:
         backend.timeline_storage().add("key", 0)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Interrupt):
-            backend.store.fetch("SELECT pg_sleep(30)", ())
+            backend.session.store.fetch("SELECT pg_sleep(30)", ())
         assert backend.timeline_storage().add("key", 1) == 1
 
 
@@ -97,7 +97,7 @@ def test_an_engine_that_was_handed_in(database_url: str) -> None:
 def test_an_error_of_a_full_pool_has_no_other_context(database_url: str) -> None:
     with SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
         backend.ping()
-        pool = backend.store._connections
+        pool = backend.session.store._connections
         assert isinstance(pool, LifoPool)
         (process,) = pool._processes.values()
         held: list[Any] = []
@@ -113,7 +113,7 @@ def test_a_connection_whose_place_was_lost_is_replaced(database_url: str) -> Non
     """As if two interrupts had come, the second one during the cleanup of the first: the call never gave back."""
     with SqlBackend(database_url, pool_size=2, pool_timeout=0.1) as backend:
         backend.ping()
-        pool = backend.store._connections
+        pool = backend.session.store._connections
         assert isinstance(pool, LifoPool)
         (process,) = pool._processes.values()
         hands: list[list[Any]] = [[], []]
@@ -154,7 +154,7 @@ def _assert_sound(backend: SqlBackend) -> None:
     thread.start()
     thread.join(60)
     assert results == [True, 1]
-    assert backend.store.fetch("SELECT 7", ()) == [(7,)]
+    assert backend.session.store.fetch("SELECT 7", ()) == [(7,)]
 
 
 def _interrupted_at(

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from feedstore.backends.sql import SqlBackend
-from feedstore.backends.sql.backend import SqlTransaction
 from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.session import SqlTransaction
 from feedstore.storage.kv import encode_value
 from feedstore.testing.processes import run_in_threads
 from polling import poll_until
@@ -29,7 +29,7 @@ def test_a_write_against_a_precondition_waits(backend: SqlBackend, value: str | 
     required = threading.Event()
 
     def another_waits() -> bool:
-        with backend.store.engine.connect() as connection:
+        with backend.session.store.engine.connect() as connection:
             return bool(connection.execute(_WAITING).scalar_one())
 
     def require_and_commit_late(connection: Connection) -> Any:
@@ -42,7 +42,7 @@ def test_a_write_against_a_precondition_waits(backend: SqlBackend, value: str | 
         required.wait(30)
         return kv.insert("key", "new") if value is None else kv.replace("key", value, "new")
 
-    found, changed = run_in_threads([lambda: backend.store.write(require_and_commit_late), break_it])
+    found, changed = run_in_threads([lambda: backend.session.store.write(require_and_commit_late), break_it])
     assert found == (True, 0 if value is None else 1)
     assert changed is True
     assert kv.get("key") == "new"

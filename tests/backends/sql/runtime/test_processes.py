@@ -31,9 +31,9 @@ def _in_processes(function: Callable[[SqlBackend, int], object], url: str) -> No
 
 def _assert_no_deadlocks(backend: SqlBackend) -> None:
     """Retries would hide a deadlock: each costs a second of waiting."""
-    if backend.store.engine.dialect.name == "postgresql":
+    if backend.session.store.engine.dialect.name == "postgresql":
         counted = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-        assert backend.store.fetch(counted, ()) == [(0,)]
+        assert backend.session.store.fetch(counted, ()) == [(0,)]
 
 
 @pytest.mark.soak

@@ -75,6 +75,6 @@ def test_no_call_reads_the_whole_namespace(backend: SqlBackend) -> None:
         return rows
 
     for name, call in _calls(backend).items():
-        read[name] = backend.store.write(count, call)
+        read[name] = backend.session.store.write(count, call)
     assert {name: rows for name, rows in read.items() if rows > 200} == {}
     assert read["slice"] + read["get many"] > 0

@@ -127,7 +127,7 @@ def test_connections_are_kept_and_no_more_than_are_needed(database_url: str) -> 
             backend.ping()
         assert _connections_of(database_url) == 1
         together = threading.Barrier(3)
-        run_in_threads([partial(backend._store.read, lambda connection: together.wait(30)) for _ in range(3)])
+        run_in_threads([partial(backend.session._store.read, lambda connection: together.wait(30)) for _ in range(3)])
         assert _connections_of(database_url) == 3
         run_in_threads([backend.ping] * 8)
         assert _connections_of(database_url) == 3

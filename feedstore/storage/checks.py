@@ -1,4 +1,4 @@
-"""Keys, names and namespaces, and their checks. A key is a str of 1 to 1,024 bytes in UTF-8, of any characters."""
+"""Checks of arguments that several storages take: keys, names, namespaces, positions and iterables."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def check_key(key: str, what: str = "key") -> str:
     if not key:
         raise InvalidValueError(f"the {what} is empty; pass a str of 1 to {MAX_KEY_BYTES} bytes")
     return check_prefix(key, what)
+
+
+def distinct_keys(keys: Iterable[str]) -> list[str]:
+    """Return the keys in their order without duplicates, or raise as :func:`check_key` does."""
+    return list(dict.fromkeys(map(check_key, checked_iterable(keys))))
 
 
 def check_prefix(prefix: str, what: str = "prefix") -> str:
@@ -126,3 +131,27 @@ def checked_iterable(values: Any) -> Iterable[Any]:
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
     return values
+
+
+def check_position(name: str, value: object) -> int:
+    """Return a start, stop or length. It raises unless the value is an int of 0 or more."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidTypeError(f"{name} must be an int, not {shown(value)} of type {type(value).__name__}")
+    if value < 0:
+        raise InvalidValueError(
+            f"{name} is {shown(value)}; it must be 0 or more, counted from the start of the ordering"
+        )
+    return value
+
+
+def check_limit(name: str, value: object, advice: str = "") -> int:
+    """Return a limit or a maximal length. It raises unless the value is an int of 1 or more."""
+    if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+        raise InvalidValueError(f"{name} is {shown(value)}; it must be 1 or more{advice}")
+    return check_position(name, value)
+
+
+def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
+    """Return the positions of a slice. A start of None is 0, and a stop of None is the end."""
+    first = 0 if start is None else check_position("start", start)
+    return first, None if stop is None else check_position("stop", stop)

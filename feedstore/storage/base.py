@@ -1,11 +1,14 @@
-"""What activity and timeline storages share: a serializer, ids, metrics."""
+"""The base classes of storages: writes that are committed immediately or join a batch, and serialized activities."""
 
 from __future__ import annotations
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
@@ -14,13 +17,87 @@ from feedstore.metrics import Metrics
 from feedstore.serializers import DummySerializer, Serializer
 from feedstore.serializers.base import Item
 from feedstore.shown import shown
-from feedstore.storage.backend import Backend, checked_backend
-from feedstore.storage.batch import Batch
-from feedstore.storage.key import checked_iterable
-from feedstore.storage.transaction import Pending, Transaction
-from feedstore.storage.writer import Writer
+from feedstore.storage.batch import WriteBatch
+from feedstore.storage.checks import checked_iterable
+from feedstore.storage.session import AUTOCOMMIT, Pending, Session, Transaction, checked_session
 
 _Result = TypeVar("_Result")
+
+
+class Writer(ABC):
+    """A storage of one backend, whose checked writes are committed immediately or join a batch."""
+
+    session: Session[Any]
+    _batch: WriteBatch | None = None
+
+    def bound_to(self, batch: WriteBatch) -> Self:
+        """Return a storage of the same data whose writes all join ``batch``."""
+        bound = copy.copy(self)
+        bound._batch = batch
+        return bound
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self.session!r})"
+
+    def _batch_to_join(self, batch_interface: WriteBatch | None) -> WriteBatch | None:
+        """Return the batch that a call was given, else the one that the storage is bound to, if any."""
+        if batch_interface is None:
+            return self._batch
+        if not hasattr(batch_interface, "enqueue"):
+            raise InvalidTypeError(
+                f"batch_interface is what backend.batch() or get_batch_interface() gives, not {shown(batch_interface)}"
+            )
+        return batch_interface
+
+    def flush(self, *, batch_interface: WriteBatch | None = None) -> None:
+        """Remove everything that this kind of storage holds in its namespace, and nothing else (rule T15).
+
+        An empty one is no error. Costs in proportion to what the namespace holds, never to what the store holds. A
+        server that fails midway may leave a part; flush again.
+        """
+        self._write(batch_interface, self._flush)
+
+    @abstractmethod
+    def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
+        """Remove everything of this storage's kind in its namespace."""
+
+    def _write(
+        self,
+        batch_interface: WriteBatch | None,
+        write: Callable[[Transaction], Pending[_Result]],
+        report: Callable[[], None] | None = None,
+        keys: Sequence[str] = (),
+        creates: bool = False,
+        timer: Callable[[], AbstractContextManager[Any] | None] | None = None,
+    ) -> _Result | None:
+        """Call ``write`` now and return its result, or add it to the batch and return None.
+
+        Args:
+            batch_interface: the batch to join; None commits the write immediately.
+            write: calls a hook with checked arguments and the transaction that it is given.
+            report: is called once the write has been committed, and never if it was not.
+            keys: the timelines that the write changes. A store may lock them before the first write of a batch.
+            creates: whether the write creates those of the timelines that are missing.
+            timer: returns a context manager that is open while an immediate write is committed, or None.
+        """
+        batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
+        if batch is not None:
+            batch.enqueue(self.session, write, report, keys, creates)
+            return None
+        opened = None if timer is None else timer()
+        if opened is None:
+            result = write(AUTOCOMMIT).result
+        else:
+            with opened:
+                result = write(AUTOCOMMIT).result
+        if report is not None:
+            report()
+        return result
+
+    def _write_nothing(self, transaction: Transaction) -> Pending[int | None]:
+        """Stand for a write of no items, so that hooks never see one."""
+        self.session.check_open()
+        return Pending(0)
 
 
 class Storage(Writer, Generic[Item]):
@@ -53,8 +130,8 @@ class Storage(Writer, Generic[Item]):
                 raise InvalidTypeError(f"{type(self).__name__} has no option {shown(name)}; the options are {known}")
         self.options = options
         backend, metrics = options.get("backend"), options.get("metrics")
-        self.backend = self._private_backend() if backend is None else checked_backend(backend)
-        self.metrics = self.backend.metrics if metrics is None else metrics
+        self.session = self._private_session() if backend is None else checked_session(backend)
+        self.metrics = self.session.metrics if metrics is None else metrics
         if activity_class is not None:
             self.activity_class = activity_class
         if not (isinstance(self.activity_class, type) and issubclass(self.activity_class, Activity)):
@@ -66,7 +143,7 @@ class Storage(Writer, Generic[Item]):
         self.serializer_class = serializer_class or self.default_serializer_class
         self._serializer = self._make_serializer()
 
-    def _private_backend(self) -> Backend:
+    def _private_session(self) -> Session[Any]:
         raise InvalidTypeError(f"{type(self).__name__} needs its store; pass backend=connect(url)")
 
     def _make_serializer(self) -> Serializer[Item]:
@@ -82,17 +159,19 @@ class Storage(Writer, Generic[Item]):
 
     def _write_measured(
         self,
-        batch_interface: Batch | None,
+        batch_interface: WriteBatch | None,
         operation: str,
         activities_count: int,
-        write: Callable[[Transaction], Pending[_Result]],
+        write: Callable[[Transaction], Pending[int | None]],
         keys: Sequence[str] = (),
         creates: bool = False,
-    ) -> _Result | None:
-        """Call :meth:`_write`, and report the operation and how many activities it holds to the metrics."""
+    ) -> int | None:
+        """Call :meth:`_write`, and report the operation and its number of activities to the metrics. Without
+        activities nothing is written.
+        """
         return self._write(
             batch_interface,
-            write,
+            write if activities_count else self._write_nothing,
             partial(self._report, operation, activities_count),
             keys,
             creates,

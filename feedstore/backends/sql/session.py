@@ -1,0 +1,95 @@
+"""The session of a store in SQL."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from feedstore.backends.sql.connection import Connection
+from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.dialect import Dialect
+from feedstore.backends.sql.shared_statements import Statements
+from feedstore.metrics import Metrics
+from feedstore.storage.abilities import Abilities
+from feedstore.storage.notify.registry import Topic
+from feedstore.storage.notify.source import TopicSource
+from feedstore.storage.session import Operation, Pending, Session, Transaction
+
+_Result = TypeVar("_Result")
+
+
+class SqlTransaction(Transaction):
+    """The transaction of a batch, on the connection that it holds."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+
+class SqlSession(Session[Database]):
+    """A namespace in a database."""
+
+    abilities = Abilities()
+
+    def __init__(self, database: Database, dialect: Dialect, namespace: str, metrics: Metrics | None) -> None:
+        super().__init__(database, namespace, metrics)
+        self.dialect = dialect
+        self.statements: Statements = dialect.statements
+
+    def written_namespace(self) -> str | None:
+        """Return the namespace's name, None while nothing was ever written to it."""
+        return self.store.namespaces.find(self.namespace)
+
+    def namespace_to_write(self) -> str:
+        """Return the namespace's name, whose row is made now if need be."""
+        return self.store.namespaces.find_or_create(self.namespace)
+
+    def make_source(self) -> TopicSource:
+        """PostgreSQL sends notifications; a SQLite file is polled."""
+        return self.dialect.make_source(self.store, self.newest_ids_in)
+
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        """One statement on PostgreSQL, none on SQLite."""
+        if self.dialect.pushes:
+            self.dialect.notify(self.store, self.namespace, [topic.digest for topic in topics])
+        else:
+            super().publish_topics(topics)
+
+    def write(self, transaction: Transaction, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
+        """Call ``work(connection, *arguments)`` in the transaction of a batch, else in one of its own."""
+        if isinstance(transaction, SqlTransaction):
+            return Pending(work(transaction.connection, *arguments))
+        return Pending(self.store.write(work, *arguments))
+
+    def execute(self, transaction: Transaction, text: str, parameters: Any) -> Pending[int | None]:
+        """Run one writing statement as :meth:`write` does; the result is how many rows it changed."""
+        if isinstance(transaction, SqlTransaction):
+            return Pending(transaction.connection.execute(text, parameters).rowcount)
+        return Pending(self.store.execute(text, parameters))
+
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        # Both kinds of batch are one transaction: it costs less than several, and promises more.
+        collections: dict[str, list[Operation]] = defaultdict(list)
+        for operation in operations:
+            session = operation.session
+            assert isinstance(session, SqlSession)
+            collections[session.namespace_to_write()].append(operation)
+        return self.store.write(self._write_together, collections, operations)
+
+    def _write_together(
+        self, connection: Connection, collections: Mapping[str, list[Operation]], operations: Sequence[Operation]
+    ) -> list[Pending[Any]]:
+        # All headers are locked in one order before the first write, so that two batches cannot deadlock.
+        for namespace in sorted(collections):
+            there = collections[namespace]
+            keys = dict.fromkeys(key for operation in there for key in operation.keys)
+            new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
+            self.dialect.timelines.lock(connection, namespace, list(keys), list(new_keys))
+        connection.shared = True
+        transaction = SqlTransaction(connection)
+        return [operation.write(transaction) for operation in operations]
+
+    def _ping(self) -> None:
+        self.store.fetch("SELECT 1", ())

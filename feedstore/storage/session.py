@@ -1,0 +1,274 @@
+"""A session: one store under one namespace, which storages, batches, notifiers and queues use."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, Self, TypeVar
+
+from feedstore.errors import BackendClosedError, InvalidTypeError, InvalidValueError
+from feedstore.metrics import Metrics
+from feedstore.shown import shown
+from feedstore.storage.abilities import Abilities
+from feedstore.storage.checks import DEFAULT_NAME, check_key, check_namespace, collection_namespace
+from feedstore.storage.notify.dispatcher import Dispatcher
+from feedstore.storage.notify.polling import PollingSource
+from feedstore.storage.notify.registry import Kind, Topic
+from feedstore.storage.notify.source import TopicSource
+
+_Result = TypeVar("_Result")
+
+
+class Pending(Generic[_Result]):
+    """The result of a write, which is known once its transaction has committed.
+
+    A hook that knows its result already returns ``Pending(result)``. A transaction that collects writes returns one
+    without a result, and calls :meth:`settle` when it has committed.
+
+    >>> Pending(3).result
+    3
+    """
+
+    __slots__ = ("_results",)
+
+    def __init__(self, *result: _Result) -> None:
+        self._results = result
+
+    @property
+    def result(self) -> _Result:
+        """What the write counted. Raises :class:`InvalidValueError` before the transaction has committed."""
+        if not self._results:
+            raise InvalidValueError("this write has no result yet; read it after its batch has ended")
+        return self._results[0]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the result is known."""
+        return bool(self._results)
+
+    def settle(self, result: _Result) -> None:
+        """Set the result, once the transaction has committed."""
+        self._results = (result,)
+
+
+class Transaction:
+    """The writes of one public call, or of one batch, which are committed together.
+
+    A hook passes its transaction on to its store and never keeps it. The base class commits each write immediately;
+    :data:`AUTOCOMMIT` is the one instance that calls outside a batch use. A backend whose batches must collect writes,
+    or hold a connection, derives a class of its own and hands an instance to the hooks of a batch.
+    """
+
+    __slots__ = ()
+
+
+AUTOCOMMIT = Transaction()
+"""The transaction of a call outside a batch: each write is committed when its hook returns."""
+
+DEFAULT_NAMESPACE = "default"
+
+
+class ClosableStore(Protocol):
+    """A store that the sessions of all its namespaces share: connections, or data in memory.
+
+    ``label`` names the store in errors, without a password.
+    """
+
+    label: str
+    closed: bool
+
+    def close(self) -> None:
+        """Close what the store opened, and nothing that it was given."""
+
+
+_StoreType = TypeVar("_StoreType", bound=ClosableStore)
+
+
+class Session(ABC, Generic[_StoreType]):
+    """A store under one namespace. A collection is a session of its own, under a namespace that no user can name.
+
+    Sessions of one store share its connections, are safe to share between threads, and survive a fork.
+
+    Subclasses set :attr:`abilities` and write :meth:`_transact` and :meth:`_ping`. A store that can push overrides
+    :meth:`make_source` and :meth:`publish_topics`.
+    """
+
+    abilities: Abilities
+    backend_class: type[Any]
+    """The class of the backend, which has the table of storage classes; errors and metrics name it. The backend sets
+    it on each session that it makes."""
+
+    def __init__(self, store: _StoreType, namespace: str = DEFAULT_NAMESPACE, metrics: Metrics | None = None) -> None:
+        self.namespace = check_namespace(namespace)
+        self.metrics = Metrics() if metrics is None else metrics
+        self._store = store
+        self.root_namespace = self.namespace
+        # By process: a forked child has no thread of its parent's, however it was forked, and must not wait for a lock
+        # that one of them held.
+        self._dispatchers: dict[int, Dispatcher] = {}
+
+    @property
+    def store(self) -> _StoreType:
+        """The store. Raises :class:`BackendClosedError` once it is closed."""
+        if self._store.closed:
+            raise closed_error(self)
+        return self._store
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._store.closed
+
+    def close(self) -> None:
+        """Close the store, for all of its sessions, and the dispatcher of this process. A second call does nothing."""
+        if not self.closed:
+            self._store.close()
+        # After the store, so that a thread that this wakes finds the store closed.
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is not None:
+            dispatcher.close()
+
+    def check_open(self) -> None:
+        """Raise :class:`BackendClosedError` once the store was closed."""
+        if self.closed:
+            raise closed_error(self)
+
+    def ping(self) -> None:
+        """Ask the store for an answer: one round trip. Raises :class:`StorageError` if it gives none."""
+        self.check_open()
+        self._ping()
+
+    def with_namespace(self, namespace: str) -> Self:
+        """Return a session of the same store under another namespace."""
+        self.check_open()
+        other = self._with_namespace(check_namespace(namespace))
+        other.root_namespace = other.namespace
+        return other
+
+    def collection(self, name: str) -> Self:
+        """Return the session of a collection of this namespace; the default collection has the namespace's own."""
+        if check_key(name, "name") == DEFAULT_NAME:
+            return self
+        self.check_open()
+        return self._with_namespace(collection_namespace(self.root_namespace, name))
+
+    def shares_store_with(self, other: Session[Any]) -> bool:
+        """Return whether ``other`` uses the same store, through the same connections."""
+        return self._store is other._store
+
+    def shares_batches_with(self, other: Session[Any]) -> bool:
+        """Return whether writes of ``other`` may join a batch of this session: the same store and namespace, in any
+        collection.
+        """
+        return self.root_namespace == other.root_namespace and self._store is other._store
+
+    def transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        """Commit the writes of a batch in order and return the result of each; all or nothing if ``atomic``.
+
+        Costs what the writes cost, in as few round trips as the store allows.
+        """
+        self.check_open()
+        return self._transact(operations, atomic)
+
+    def dispatcher(self) -> Dispatcher:
+        """Return the dispatcher of notifications: one for each store and process, with one thread at most."""
+        self.check_open()
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is None:
+            dispatcher = self._dispatchers.setdefault(os.getpid(), Dispatcher(self.make_source))
+        if self.closed:
+            # Another thread closed the store since the check, perhaps before it could close this dispatcher.
+            dispatcher.close()
+        return dispatcher
+
+    def make_source(self) -> TopicSource:
+        """Return the source from which the dispatcher receives changes; by default it polls once a second."""
+        return PollingSource(self.newest_ids_in)
+
+    def publish_topics(self, topics: Sequence[Topic]) -> None:
+        """Publish that topics have changed to the dispatchers of all processes. At most one round trip for each 1,000
+        topics or so.
+
+        The default publishes to the dispatcher of this process, because the other processes poll.
+        """
+        dispatcher = self._dispatchers.get(os.getpid())
+        if dispatcher is not None:
+            dispatcher.publish([topic.digest for topic in topics])
+
+    def newest_ids(self, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return ``{key: value}``, where the value changes with each add, for a source that polls.
+
+        Keys of empty timelines or queues may be left out. A bounded number of round trips.
+        """
+        found: Mapping[str, Any] = self.backend_class.newest_ids(self, kind, keys)
+        return found
+
+    def newest_ids_in(self, namespace: str, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return :meth:`newest_ids` of another namespace of this store."""
+        return self.with_namespace(namespace).newest_ids(kind, keys)
+
+    def __repr__(self) -> str:
+        return f"{self.backend_class.__name__}({self._store.label!r}, namespace={self.namespace!r})"
+
+    def __copy__(self) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise InvalidTypeError(
+            f"a {self.backend_class.__name__} holds connections, threads or data of its process, and cannot be pickled "
+            "or deep-copied: pass its URL on, and call feedstore.connect(url) there"
+        )
+
+    def _with_namespace(self, namespace: str) -> Self:
+        """Return a session of the same store under a checked namespace. It shares the dispatcher."""
+        other = self.__copy__()
+        other.namespace = namespace
+        return other
+
+    @abstractmethod
+    def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
+        """Call ``operation.write(transaction)`` of each operation in order, commit, and return what the calls returned.
+
+        Raises :class:`AtomicityError` before the first write where ``atomic`` cannot be kept. A store that runs a
+        transaction again, after a deadlock for instance, calls the operations again.
+        """
+
+    @abstractmethod
+    def _ping(self) -> None:
+        """Ask the store for an answer."""
+
+
+class Operation(NamedTuple):
+    """One write of a batch.
+
+    - ``session`` is the session of the storage that writes.
+    - ``write`` calls the storage's hook, whose arguments are checked and serialized, with the batch's transaction.
+    - ``report`` is called once the batch has been committed.
+    - ``keys`` are the timelines that it changes; ``creates`` says whether it creates those that are missing.
+    """
+
+    session: Session[Any]
+    write: Callable[[Transaction], Pending[Any]]
+    report: Callable[[], None] | None = None
+    keys: Sequence[str] = ()
+    creates: bool = False
+
+
+def checked_session(backend: Any) -> Session[Any]:
+    """Return the session of the option ``backend``, a backend or a session.
+
+    Raises:
+        InvalidTypeError: The value is neither.
+    """
+    session = backend if isinstance(backend, Session) else getattr(backend, "session", None)
+    if not isinstance(session, Session):
+        raise InvalidTypeError(f"backend must be the result of feedstore.connect(url), not {shown(backend)}")
+    return session
+
+
+def closed_error(session: Session[Any]) -> BackendClosedError:
+    """Return the error for a use after the store was closed."""
+    return BackendClosedError(f"this {session.backend_class.__name__} is closed; connect again to go on")
