@@ -176,7 +176,7 @@ class FeedWrites:
         ids = timelines.activities_to_ids(activities)
         keys = list(map(cls._keys.key, checked_iterable(user_ids)))
         with metrics.fanout_timer(cls):
-            removed = cls._remove(timelines, keys, ids, batch_interface)
+            removed = cls._remove(timelines, keys, ids, backend.batch, batch_interface)
         _call_after_commit(batch_interface, lambda: metrics.on_fanout(cls, "remove_from_feeds", len(set(ids))))
         return removed
 
@@ -191,7 +191,7 @@ class FeedWrites:
         """
         given = list(checked_iterable(activities))
         ids = self.timelines.activities_to_ids(given)
-        removed = self._remove(self.timelines, [self.key], ids, batch_interface)
+        removed = self._remove(self.timelines, [self.key], ids, self._new_batch, batch_interface)
 
         def report() -> None:
             self.backend.metrics.on_feed_remove(type(self), len(set(ids)))
@@ -202,14 +202,25 @@ class FeedWrites:
 
     @classmethod
     def _remove(
-        cls, timelines: TimelineStorage[Any], keys: list[str], ids: list[int], batch_interface: Batch | None
+        cls,
+        timelines: TimelineStorage[Any],
+        keys: list[str],
+        ids: list[int],
+        new_batch: Callable[[], Batch],
+        batch_interface: Batch | None,
     ) -> int | None:
-        """Remove entries and their marks."""
-        if cls.companions:
-            # The companions first: an interruption then never leaves the mark of an entry that is gone.
-            beside = [key + suffix for key in keys for suffix in cls.companions]
-            timelines.remove_from_many(beside, ids, batch_interface=batch_interface)
-        return timelines.remove_from_many(keys, ids, batch_interface=batch_interface)
+        """Remove entries, then their marks, so that a delivery in between leaves no mark of an absent entry."""
+        if not cls.companions:
+            return timelines.remove_from_many(keys, ids, batch_interface=batch_interface)
+        if batch_interface is None:
+            with new_batch() as batch:
+                cls._remove(timelines, keys, ids, new_batch, batch)
+            removed: int | None = batch.results[0]
+            return removed
+        timelines.remove_from_many(keys, ids, batch_interface=batch_interface)
+        beside = [key + suffix for key in keys for suffix in cls.companions]
+        timelines.remove_from_many(beside, ids, batch_interface=batch_interface)
+        return None
 
     def trim(self, length: int | None = None) -> int | None:
         """Keep the newest ``length`` entries, by default ``max_length``, and return the number of removed entries."""
@@ -229,8 +240,16 @@ class FeedWrites:
 
     def delete(self, *, batch_interface: Batch | None = None) -> None:
         """Remove the feed with its marks. The activities themselves stay stored."""
-        for key in (*self._companion_keys(), self.key):
+        if batch_interface is None and self.companions:
+            with self._new_batch() as batch:
+                self.delete(batch_interface=batch)
+            return
+        for key in (self.key, *self._companion_keys()):
             self.timelines.delete(key, batch_interface=batch_interface)
+
+    def _new_batch(self) -> Batch:
+        """Return an atomic batch, so that a concurrent delivery comes before a removal with its marks or after it."""
+        return self.backend.batch(atomic=True)
 
     def on_update_feed(self, new: Sequence[Any], deleted: Sequence[Any]) -> None:
         """Do nothing; override it to act on each write of this object.

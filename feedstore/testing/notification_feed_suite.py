@@ -142,6 +142,25 @@ class NotificationFeedSuite(Suite):
         new = {one.id for one in given[20:]}
         assert (feed.unseen_ids(), feed.unread_ids()) == (new, new | {one.id for one in given[:20:2]})
 
+    def test_notification_removals_meet_adds(self, backend: Backend) -> None:
+        """T21: with threads that add and remove the same activities, no mark of an absent entry stays."""
+        feed = PhotoNotifications("bob", backend)
+        given = likes([number % 3 for number in range(16)])
+
+        def add() -> None:
+            for activity in given:
+                feed.add(activity)
+
+        def remove() -> None:
+            for activity in given:
+                feed.remove(activity)
+
+        run_in_threads([add, remove, remove])
+        kept = feed.contains_many(given)
+        assert feed.unseen_ids() | feed.unread_ids() <= kept
+        if backend.abilities.atomic_deliveries:
+            assert feed.unseen_ids() == feed.unread_ids() == kept
+
     def test_notification_counts_never_drift(self, backend: Backend) -> None:
         """T21: random deliveries, repetitions, marks, removals and trims leave the marks of a model."""
         run_notification_oracle(backend, seed=1, steps=STEPS)
