@@ -9,8 +9,8 @@ from typing import Any
 from feedstore.aggregated import AggregatedActivity
 from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
 from feedstore.cli.output import counted, print_json, print_table, time_text
-from feedstore.errors import InvalidValueError, NotFoundError, StoredDataError
-from feedstore.feeds import Feed, FunctionAggregator, NotificationFeed
+from feedstore.errors import InvalidValueError
+from feedstore.feeds.keyed_feed import KeyedFeed, KeyedGroupFeed, feed_at
 from feedstore.ids import id_to_text
 from feedstore.serializers.plain import activity_fields
 from feedstore.shown import shown
@@ -20,20 +20,6 @@ NAME = "feed"
 HELP = "show, count and mark a feed"
 _DEFAULT_LIMIT = 25
 _MOST_NAMES = 3
-
-
-class _GroupFeed(NotificationFeed):
-    """An aggregated feed of any class. The stored hashes decide its groups, and their names are not shown."""
-
-    max_length = None
-    max_per_group = None
-    aggregator = FunctionAggregator(lambda activity: activity.verb)
-
-
-class _FlatFeed(Feed):
-    """A flat feed of any class."""
-
-    max_length = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,13 +61,13 @@ def _action(
 
 
 def _show(arguments: argparse.Namespace, backend: Backend) -> None:
-    feed = _feed_at(arguments, backend)
+    feed = feed_at(arguments.key, backend)
     page: Page[Any] = feed.page(arguments.limit, arguments.cursor)
     if arguments.json:
-        to_dict = activity_fields if isinstance(feed, _FlatFeed) else _group_fields
+        to_dict = activity_fields if isinstance(feed, KeyedFeed) else _group_fields
         print_json({"key": arguments.key, **page.to_dict(to_dict)})
         return
-    if isinstance(feed, _FlatFeed):
+    if isinstance(feed, KeyedFeed):
         headers: tuple[str, ...] = ("time (UTC)", "actor", "verb", "object", "id")
         rows = [(time_text(one.time), one.actor, one.verb, one.object, id_to_text(one.id)) for one in page]
     else:
@@ -93,9 +79,9 @@ def _show(arguments: argparse.Namespace, backend: Backend) -> None:
 
 
 def _count(arguments: argparse.Namespace, backend: Backend) -> None:
-    feed = _feed_at(arguments, backend)
+    feed = feed_at(arguments.key, backend)
     numbers = {"entries": feed.count()}
-    if isinstance(feed, _GroupFeed):
+    if isinstance(feed, KeyedGroupFeed):
         numbers |= {"groups": feed.group_count(), **feed.counts()._asdict()}
     if arguments.json:
         print_json({"key": arguments.key, **numbers})
@@ -107,8 +93,8 @@ def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
     given = [bool(arguments.ids), bool(arguments.group), arguments.until is not None, arguments.all]
     if sum(given) != 1:
         raise InvalidValueError("pass either ids of activities, --group ID, --until ID or --all")
-    feed = _feed_at(arguments, backend)
-    if isinstance(feed, _FlatFeed):
+    feed = feed_at(arguments.key, backend)
+    if isinstance(feed, KeyedFeed):
         raise InvalidValueError(f"{shown(arguments.key)} is a flat feed, and has no marks")
     if arguments.ids:
         feed.mark_activities(arguments.ids, read=arguments.read)
@@ -123,18 +109,6 @@ def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
         print_json({"key": arguments.key, **counts._asdict()})
     else:
         print(f"{counts.unseen:,} unseen and {counted(counts.unread, 'unread activity', 'unread activities')}")
-
-
-def _feed_at(arguments: argparse.Namespace, backend: Backend) -> _GroupFeed | _FlatFeed:
-    """Return the feed at a key: an aggregated one if its newest entry has the hash of a group."""
-    groups = _GroupFeed.at_key(arguments.key, backend)
-    try:
-        newest = groups.timelines.get_slice(arguments.key, 0, 1)
-    except StoredDataError:
-        return _FlatFeed.at_key(arguments.key, backend)
-    if not newest:
-        raise NotFoundError(f"no feed {shown(arguments.key)} in the namespace {shown(arguments.namespace)}")
-    return groups
 
 
 def _group_fields(group: AggregatedActivity) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from feedstore.errors import InvalidValueError
+from feedstore.feeds.notification_feed import UNSEEN
 from feedstore.live import LiveTimelines, TimelineEndpoints
+from feedstore.serve.groups import groups_document
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.index import IndexQuery, render_index
 from feedstore.serve.markup import Markup, fill
-from feedstore.serve.page import asset_route, render_page, render_plain_page
+from feedstore.serve.page import ASSETS, asset_route, render_page, render_plain_page
 from feedstore.serve.root_path import RootPath
 from feedstore.storage import Backend
 
@@ -35,6 +38,14 @@ _CHOOSER = """
   </div>
 </form>
 """  # noqa: E501
+_GROUPS = """
+<section class="groups" data-groups-url="$groups_url" data-marks-url="$marks_url" aria-label="Groups" hidden>
+  <p class="count" role="status"></p>
+  <ul class="card keys"></ul>
+</section>
+<script type="module" src="$assets/groups.js"></script>
+"""
+_NO_STORE = {"cache-control": "no-store"}
 _LOCKED = '<p class="empty">Open the address that <b>feedstore serve</b> printed: the token in it lets you in.</p>'
 
 
@@ -62,6 +73,17 @@ class Viewer:
             return HTMLResponse(self._timeline_page(key))
         return HTMLResponse(await run_in_threadpool(self._list_page, _index_query(request)))
 
+    async def groups(self, request: Request) -> Response:
+        """Answer with the groups and the badge of the aggregated feed in ``?key=`` as JSON; 204 for a flat feed."""
+        key = self.authorize(request)
+        if key is None:
+            return Response(status_code=403)
+        try:
+            document = await run_in_threadpool(groups_document, key, self._backend)
+        except InvalidValueError as error:
+            return JSONResponse({"detail": str(error)}, status_code=400)
+        return Response(status_code=204) if document is None else JSONResponse(document, headers=_NO_STORE)
+
     def authorize(self, request: Request) -> str | None:
         """Return the requested key if the request has the cookie, else None."""
         return request.query_params.get("key") if request.session.get(_MAY_LOOK) else None
@@ -69,6 +91,9 @@ class Viewer:
     def _timeline_page(self, key: str) -> str:
         query = urlencode({"key": key})
         controls = fill(_CHOOSER, key=key)
+        marks = urlencode({"key": f"{key}{UNSEEN}"})
+        groups = fill(_GROUPS, groups_url=f"groups?{query}", marks_url=f"events?{marks}", assets=_ROOT + ASSETS)
+        controls = Markup(controls + groups)
         return render_page(key, self._about, f"timeline?{query}", f"events?{query}", controls=controls, root=_ROOT)
 
     def _list_page(self, query: IndexQuery) -> str:
@@ -98,6 +123,7 @@ def new_viewer(backend: Backend, token: str, about: str, root_path: str = "") ->
 
     routes = [
         Route("/", viewer.home, methods=["GET"]),
+        Route("/groups", viewer.groups, methods=["GET"]),
         *TimelineEndpoints(live, viewer.authorize).routes(),
         asset_route(),
     ]

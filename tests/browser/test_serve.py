@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import BrowserContext
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from browser.conftest import wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
+from feedstore.feeds import NotificationFeed
 from feedstore.serve import new_viewer
 from live.site import SiteServer
 
@@ -67,11 +69,44 @@ def test_who_has_the_address_sees_the_store(
 
 def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], context: BrowserContext) -> None:
     root = served[1].partition("?")[0]
-    for path in ("", "?key=feed:bob", "?token=x", "?token=", "timeline?key=feed:bob", "events?key=feed:bob"):
+    for path in (
+        "",
+        "?key=feed:bob",
+        "?token=x",
+        "?token=",
+        "timeline?key=feed:bob",
+        "events?key=feed:bob",
+        "groups?key=feed:bob",
+    ):
         answer = context.request.get(f"{root}{path}")
         assert answer.status == 403
         for hidden in ("ann", "sqlite", "feeds.db", "namespace"):
             assert hidden not in answer.text()
+
+
+def test_a_notification_feed_has_groups_and_a_live_badge(
+    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+) -> None:
+    likes = [Activity(actor, "like", "photo:<7>") for actor in ("ann", "cem")]
+    with connect(url) as backend:
+        bell = NotificationFeed("bob", backend)
+        bell.insert_activities(likes)
+        bell.add(likes[0])
+        page = context.new_page()
+        page.goto(f"{served[1]}&key={quote(bell.key)}")
+        wait_until_live(page)
+        page.locator(".groups li b", has_text="ann like photo:<7>").wait_for()
+        assert page.locator(".groups .count").inner_text() == "1 unseen, 1 unread"
+        assert page.title().startswith("(1) notification:{bob}")
+        bell.add(likes[1])
+        page.locator(".groups li b", has_text="cem and ann like photo:<7> (2)").wait_for()
+        bell.mark_all(read=True)
+        page.locator(".groups .count", has_text="0 unseen, 0 unread").wait_for()
+        page.locator(".groups li span", has_text="cem and ann like photo:<7> (2)").wait_for()
+        assert page.title().startswith("notification:{bob}")
+    page.goto(f"{served[1].partition('?')[0]}?key=feed:bob")
+    wait_until_live(page)
+    assert page.locator(".groups").is_hidden()
 
 
 def test_the_index_shows_how_much_it_shows_and_is_searched(

@@ -233,6 +233,7 @@ function listen(position) {
   const on = (name, take) => source.addEventListener(name, (event) => {
     lastPosition = event.lastEventId || lastPosition;
     take(JSON.parse(event.data));
+    list.dispatchEvent(new CustomEvent("feed-change"));
   });
   on("activity", receive);
   on("removed", ({ id }) => withdraw(id));
