@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Self
 
 from feedstore.activity import Activity
+from feedstore.ids import id_to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,34 @@ class AggregatedActivity:
     def other_actor_count(self) -> int:
         """:attr:`actor_count` without the actor of the newest member."""
         return self.actor_count - 1
+
+    def to_dict(self, render: Callable[[Self], str] | None = None) -> dict[str, Any]:
+        """Return the fields and properties by name as JSON values; activities as :meth:`Activity.to_dict` returns them.
+
+        Args:
+            render: Returns the sentence of the group, such as :meth:`feedstore.rendering.SentenceRenderer.render`; its
+                result becomes the field ``sentence``.
+        """
+        fields: dict[str, Any] = {
+            "id": id_to_text(self.id),
+            "group": self.group,
+            "verb": self.verb,
+            "verbs": self.verbs,
+            "actor_ids": self.actor_ids,
+            "actor_count": self.actor_count,
+            "actor_count_is_exact": self.actor_count_is_exact,
+            "object_ids": self.object_ids,
+            "activity_count": self.activity_count,
+            "activity_count_is_exact": self.activity_count_is_exact,
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "is_seen": self.is_seen,
+            "is_read": self.is_read,
+            "activities": [activity.to_dict() for activity in self.activities],
+        }
+        if render is not None:
+            fields["sentence"] = render(self)
+        return fields
 
     @property
     def actor_count_is_exact(self) -> bool:

@@ -43,7 +43,7 @@ def test_groups_for_people(feedstore: CommandLine) -> None:
     assert header.split() == ["updated", "(UTC)", "actors", "verb", "objects", "activities", "marks", "id"]
     assert row.split()[:8] == ["2026-05-01", "12:02:00", "eve", "like", "photo:8", "1", "unseen,", "unread"]
     (second,) = feedstore("feed", "show", KEY, "--json", "--cursor", more.split()[-1]).json["items"]
-    assert (second["actors"], second["activity_count"], second["is_seen"]) == (["cem", "ann"], 2, False)
+    assert (second["actor_ids"], second["activity_count"], second["is_seen"]) == (["cem", "ann"], 2, False)
     assert [one["id"] for one in second["activities"]] == [id_to_text(one.id) for one in LIKES[1::-1]]
 
 

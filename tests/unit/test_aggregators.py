@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from typing import Any
 
@@ -124,3 +125,28 @@ def test_the_counts_of_an_aggregated_activity() -> None:
     assert (aggregated.object_ids, aggregated.verbs, aggregated.verb) == ([7], ["like"], "like")
     assert (aggregated.other_activity_count, aggregated.actor_count_is_exact) == (7, False)
     assert AggregatedActivity(1, "like", three, 3, True, TIME, TIME).actor_count_is_exact is True
+
+
+def test_the_json_form_of_an_aggregated_activity() -> None:
+    fields = AGGREGATED.to_dict(lambda group: f"{group.actor_ids[0]} liked it")
+    assert json.loads(json.dumps(fields)) == fields
+    assert fields["activities"] == [LIKE.to_dict()]
+    del fields["activities"]
+    assert fields == {
+        "id": "00000000-0000-0000-0000-0000000000ff",
+        "group": "like-photo:7",
+        "verb": "like",
+        "verbs": ["like"],
+        "actor_ids": ["ann"],
+        "actor_count": 3,
+        "actor_count_is_exact": False,
+        "object_ids": ["photo:7"],
+        "activity_count": 3,
+        "activity_count_is_exact": False,
+        "created_at": "2026-05-01T12:30:15.123456+00:00",
+        "updated_at": "2026-05-01T12:30:15.123456+00:00",
+        "is_seen": True,
+        "is_read": False,
+        "sentence": "ann liked it",
+    }
+    assert "sentence" not in AGGREGATED.to_dict()
