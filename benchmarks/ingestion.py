@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.table import Laboratory
 from feedstore import connect
-from feedstore.ingest import FollowGraph, Loader, Problems, Source, read_follows
+from feedstore.ingest import InputGraph, Loader, Problems, Source, read_follows
 
 DATA = Path(__file__).resolve().parent.parent / "examples" / "data" / "dev-review-feed"
 ACTIVITIES, FOLLOWS = "activities.csv.gz", "follows.csv.gz"
@@ -44,7 +44,7 @@ def ingest(backend: str, laboratory: Laboratory, data: Path, most_rows: int | No
 
 
 def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingestion:
-    follows: FollowGraph = read_follows(Source(data / FOLLOWS), Problems())
+    follows: InputGraph = read_follows(Source(data / FOLLOWS), Problems())
     with connect(url) as store:
         summary = Loader(store, follows).load(_source(data / ACTIVITIES, most_rows))
     return Ingestion(backend, summary.activities, summary.deliveries, summary.seconds, _peak_bytes())

@@ -108,6 +108,10 @@ class ConditionFailedError(FeedstoreError):
     """A precondition of an atomic batch does not hold, so none of its writes happened."""
 
 
+class BlockedError(FeedstoreError, ValueError):
+    """A user cannot follow another, because one of the two has blocked the other."""
+
+
 class QueueFull(FeedstoreError):
     """A queue holds its maximum of messages and drops none; the call stored nothing."""
 

@@ -2,16 +2,16 @@
 
 >>> import io
 >>> from feedstore import connect
->>> from feedstore.ingest import FollowGraph, Loader, Source
+>>> from feedstore.ingest import InputGraph, Loader, Source
 >>> rows = io.BytesIO(b"id,time,actor,verb,object,target,extra\\n1,2026-01-31T08:39:59Z,ann,like,photo:7,,\\n")
 >>> with connect("memory://") as backend:
-...     summary = Loader(backend, FollowGraph([("bob", "ann")])).load(Source("-", rows))
+...     summary = Loader(backend, InputGraph([("bob", "ann")])).load(Source("-", rows))
 ...     summary.activities, summary.deliveries, backend.timeline_storage().count("feed:bob")
 (1, 1, 1)
 """
 
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
-from feedstore.ingest.follows import FollowGraph, read_follows
+from feedstore.ingest.follows import InputGraph, read_follows
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
@@ -21,7 +21,7 @@ __all__ = [
     "DEFAULT_MAX_LENGTH",
     "Checkpoint",
     "Checkpoints",
-    "FollowGraph",
+    "InputGraph",
     "Loader",
     "Problems",
     "Progress",

@@ -1,4 +1,4 @@
-"""Follow graphs, and their input files."""
+"""The follow graphs of input files."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class Edges:
         return others
 
 
-class FollowGraph:
-    """The graph of followers and followees, which decides the timelines that an actor's activities are delivered to.
+class InputGraph:
+    """The graph of followers and followees of an input, in memory: it decides the timelines that an actor's activities
+    are delivered to. :class:`feedstore.fanout.FollowGraph` stores a graph.
 
     The graph consists of ``(follower, followee)`` pairs; a repeated pair counts once. An edge applies to all activities
     of the followee, old ones included. A followee without activities delivers nothing, and a follower without
@@ -65,7 +66,7 @@ class FollowGraph:
 
     - ``edges``, ``followees`` and ``readers`` are the numbers of each; ``repeated`` is the number of repeated pairs.
 
-    >>> FollowGraph([("bob", "ann"), ("eve", "ann")]).readers_of("ann")
+    >>> InputGraph([("bob", "ann"), ("eve", "ann")]).readers_of("ann")
     ('feed:bob', 'feed:eve')
     """
 
@@ -96,7 +97,7 @@ def _distinct_and_shared(lists: dict[str, list[str]]) -> dict[str, tuple[str, ..
     return readers
 
 
-def read_follows(source: Source, problems: Problems) -> FollowGraph:
+def read_follows(source: Source, problems: Problems) -> InputGraph:
     """Return the graph that an input with the columns ``follower,followee,time`` describes, or ``source,target``.
 
     The time may be empty or left out; it is checked and otherwise ignored. A malformed row makes an
@@ -111,7 +112,7 @@ def read_follows(source: Source, problems: Problems) -> FollowGraph:
                 is_end = _read_some(table, edges, problems)
             except InputError as error:
                 problems.note(error, table)
-    return FollowGraph(edges)
+    return InputGraph(edges)
 
 
 def _read_some(table: InputTable, edges: Edges, problems: Problems) -> bool:

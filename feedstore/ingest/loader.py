@@ -10,7 +10,7 @@ from datetime import timedelta
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.checkpoint import Checkpoint
 from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk
-from feedstore.ingest.follows import FollowGraph
+from feedstore.ingest.follows import InputGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
@@ -47,14 +47,14 @@ class Loader:
 
     >>> from feedstore import connect
     >>> backend = connect("memory://")
-    >>> Loader(backend, FollowGraph([("bob", "ann")])).summary.rows
+    >>> Loader(backend, InputGraph([("bob", "ann")])).summary.rows
     0
     """
 
     def __init__(
         self,
         backend: Backend | None,
-        follows: FollowGraph | None = None,
+        follows: InputGraph | None = None,
         *,
         max_length: int = DEFAULT_MAX_LENGTH,
         max_future: timedelta = DEFAULT_MAX_FUTURE,
@@ -64,7 +64,7 @@ class Loader:
     ) -> None:
         _check_at_least_one("max_length", max_length)
         _check_at_least_one("chunk_rows", chunk_rows)
-        self.follows = FollowGraph() if follows is None else follows
+        self.follows = InputGraph() if follows is None else follows
         self.problems = Problems() if problems is None else problems
         self.summary = Summary()
         self._has_follows = follows is not None

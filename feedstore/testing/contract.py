@@ -13,6 +13,7 @@ from feedstore.testing.connection_repository_suite import ConnectionRepositorySu
 from feedstore.testing.delivery_suite import DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
 from feedstore.testing.feed_suite import FeedArgumentSuite, FeedSuite
+from feedstore.testing.follow_graph_suite import FollowGraphSuite
 from feedstore.testing.hydrate_suite import HydrateArgumentSuite, HydrateSuite
 from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
@@ -70,6 +71,10 @@ class FeedContract(FeedSuite, AggregatedFeedSuite, NotificationFeedSuite):
     """The contract of feeds, which any backend that keeps the others keeps too."""
 
 
+class GraphContract(FollowGraphSuite):
+    """The contract of follow graphs, which any backend that keeps the others keeps too."""
+
+
 class StoreContract(
     ActivityContract,
     TimelineContract,
@@ -77,6 +82,7 @@ class StoreContract(
     QueueContract,
     NotifyContract,
     FeedContract,
+    GraphContract,
     MetricsSuite,
     SerializerSuite,
     BatchSuite,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from feedstore.errors import InputError
 from feedstore.ingest import Problems, read_follows
 from feedstore.ingest import source as source_module
-from feedstore.ingest.follows import FollowGraph
+from feedstore.ingest.follows import InputGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.table import Columns
@@ -79,7 +79,7 @@ def test_follows_in_blocks_are_those_of_single_rows(rows: list[str], buffer_byte
 def graph_of(text: str) -> tuple[Any, ...]:
     """The content of a graph, and the skipped rows."""
     problems = Problems("skip")
-    graph: FollowGraph = read_follows(source(text), problems)
+    graph: InputGraph = read_follows(source(text), problems)
     readers = [graph.readers_of(name) for name in ("ann", "bob", "cem", "eve", "y")]
     skipped = sorted((error.line or 0, error.reason) for error in problems.first)
     return readers, graph.edges, graph.readers, graph.followees, graph.repeated, skipped

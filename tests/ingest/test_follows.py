@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedstore.errors import InputError
-from feedstore.ingest import FollowGraph, Problems, read_follows
+from feedstore.ingest import InputGraph, Problems, read_follows
 from ingest.inputs import FOLLOWS_HEADER, compressed, csv_text, ndjson_text, source
 
 
@@ -38,13 +38,13 @@ def test_spellings_of_one_edge(text: str) -> None:
 
 
 def test_a_pair_that_comes_twice_is_one_edge() -> None:
-    graph = FollowGraph([("bob", "ann"), ("bob", "ann"), ("eve", "ann")])
+    graph = InputGraph([("bob", "ann"), ("bob", "ann"), ("eve", "ann")])
     assert (graph.edges, graph.repeated) == (2, 1)
     assert graph.readers_of("ann") == ("feed:bob", "feed:eve")
 
 
 def test_actors_with_the_same_followers_share_them() -> None:
-    graph = FollowGraph([("bob", "ann"), ("eve", "ann"), ("eve", "cem"), ("bob", "cem")])
+    graph = InputGraph([("bob", "ann"), ("eve", "ann"), ("eve", "cem"), ("bob", "cem")])
     assert graph.readers_of("ann") is graph.readers_of("cem")
 
 
@@ -54,7 +54,7 @@ def test_users_may_be_numbers() -> None:
 
 
 def test_nobody_follows_anybody_in_an_empty_graph() -> None:
-    assert read_follows(source(FOLLOWS_HEADER), Problems()).edges == FollowGraph().edges == 0
+    assert read_follows(source(FOLLOWS_HEADER), Problems()).edges == InputGraph().edges == 0
 
 
 @pytest.mark.parametrize(

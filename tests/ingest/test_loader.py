@@ -11,13 +11,13 @@ import pytest
 from feedstore import connect
 from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text
-from feedstore.ingest import FollowGraph, Loader, Problems, Progress, Source, Summary, chunk
+from feedstore.ingest import InputGraph, Loader, Problems, Progress, Source, Summary, chunk
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv, follows_csv
 from ingest.inputs import GOOD_ROW, HEADER, csv_text, read, source
 from ingest.stored import Stored, settle, stored_in
 
-FOLLOWS = FollowGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "nobody")])
+FOLLOWS = InputGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "nobody")])
 ROWS = [
     (1, "2026-05-01T12:00:00Z", "ann", "like", "photo:7", "", ""),
     (2, "2026-05-01T12:05:00Z", "cem", "comment", "photo:7", "album:1", '{"text":"What a view"}'),
@@ -26,7 +26,7 @@ ROWS = [
 ]
 
 
-def load(backend: Backend | None, text: str, follows: FollowGraph | None = FOLLOWS, **options: int) -> Summary:
+def load(backend: Backend | None, text: str, follows: InputGraph | None = FOLLOWS, **options: int) -> Summary:
     return Loader(backend, follows, **options).load(source(text))  # type: ignore[arg-type]
 
 
@@ -121,14 +121,14 @@ def test_chunks_may_be_cut_anywhere() -> None:
     assert any(floor.value is not None for floor in states[0][0].floors.values())
 
 
-def read_graph() -> FollowGraph:
+def read_graph() -> InputGraph:
     pairs = [line.split(",")[:2] for line in follows_csv().splitlines()[1:]]
-    return FollowGraph((follower, followee) for follower, followee in pairs)
+    return InputGraph((follower, followee) for follower, followee in pairs)
 
 
 def test_a_chunk_ends_before_it_holds_too_many_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk, "MAX_DELIVERIES", 4)
-    followed = chunk.Chunk(FollowGraph((f"reader:{n}", "ann") for n in range(3)))
+    followed = chunk.Chunk(InputGraph((f"reader:{n}", "ann") for n in range(3)))
     (activity,) = read(HEADER + GOOD_ROW)
     followed.add(activity)
     assert not followed.is_full

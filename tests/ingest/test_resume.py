@@ -9,14 +9,14 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InputError, InvalidValueError, StoredDataError
-from feedstore.ingest import Checkpoint, Checkpoints, FollowGraph, Loader, Problems, Progress, Source, Summary
+from feedstore.ingest import Checkpoint, Checkpoints, InputGraph, Loader, Problems, Progress, Source, Summary
 from feedstore.ingest.lines import InputPosition
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv
 from ingest.inputs import HEADER, compressed, source
 from ingest.stored import Stored, settle, stored_in
 
-FOLLOWS = FollowGraph((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
+FOLLOWS = InputGraph((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
 TEXT = activities_csv(100, actors=20, late=0.1)
 LINES = TEXT.splitlines(keepends=True)
 MAX_LENGTH = 8

@@ -11,7 +11,7 @@ import pytest
 from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
 from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
-from feedstore.ingest import FollowGraph, Loader, Source
+from feedstore.ingest import InputGraph, Loader, Source
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch
 from servers.redis import OwnRedisServer
@@ -33,7 +33,7 @@ def _activities(count: int) -> list[Activity]:
 
 
 def test_an_activity_to_more_followers_than_an_atomic_batch_holds_is_ingested(backend: RedisBackend) -> None:
-    graph = FollowGraph((f"r{number}", "star") for number in range(_FOLLOWERS))
+    graph = InputGraph((f"r{number}", "star") for number in range(_FOLLOWERS))
     summary = Loader(backend, graph).load(Source("-", io.BytesIO(_ROW)))
     assert summary.deliveries == _FOLLOWERS
     timelines = backend.timeline_storage()

@@ -1,0 +1,149 @@
+"""The edges of the follow graph, and the keys, ids and bytes that store them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from feedstore.errors import InvalidTypeError
+from feedstore.feeds import UserId
+from feedstore.ids import derive_id, time_of_id
+from feedstore.serializers import Serializer
+from feedstore.serializers.base import wrong_format
+from feedstore.serializers.values import pack_value, unpack_value
+from feedstore.shown import shown
+from feedstore.storage.checks import check_key
+
+FORMAT = 0x51
+_PREFIX = bytes([FORMAT])
+_LONGEST_TOKEN = 200
+_QUOTED = str.maketrans({character: f"%{ord(character):02X}" for character in "%:{}~"})
+_TOKEN_DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """An entry of a list of followers or of followed things.
+
+    - ``name``: the follower, or the followed user or thing, of the type that the call of ``follow`` passed.
+    - ``serialization_id``: the id of the entry, which a new follow of the same pair does not get again.
+    """
+
+    name: UserId
+    serialization_id: int
+
+    @property
+    def since(self) -> datetime:
+        """The time of the follow, in UTC to the microsecond."""
+        return time_of_id(self.serialization_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"name": …, "since": …}`` in types of JSON; a UUID becomes a str."""
+        name = str(self.name) if isinstance(self.name, UUID) else self.name
+        return {"name": name, "since": self.since.isoformat()}
+
+
+class FollowSerializer(Serializer[Follow]):
+    """The serializer of the graph's timelines: it stores the name beside an id.
+
+    Format ``0x51``: that byte, then the name as a plain value (see :mod:`feedstore.serializers.values`).
+    """
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes of an entry's name."""
+        if not isinstance(activity, Follow):
+            raise InvalidTypeError(f"{type(self).__name__} stores entries of a follow graph, not {shown(activity)}")
+        return _PREFIX + pack_value(activity.name)
+
+    def loads(self, data: bytes, activity_id: int) -> Follow:
+        """Return the entry of an id."""
+        if data[:1] != _PREFIX:
+            raise wrong_format(data, FORMAT, activity_id)
+        return Follow(unpack_value(data[1:]), activity_id)
+
+
+class Edge(NamedTuple):
+    """A pair of a follower and a followed user or thing, with the kind of their relation.
+
+    The row of an edge is a key-value item, and the source of truth: its value is the mark of a follow while the
+    edge exists. The entries of the two timelines have the mark as their id.
+    """
+
+    follower: UserId
+    followed: UserId
+    kind: str
+
+    @property
+    def row_key(self) -> str:
+        """The key of the row, which lies together with the timelines of the follower."""
+        return f"{{{token_of(self.follower)}}}:{self.kind}:{token_of(self.followed)}"
+
+    @property
+    def following_key(self) -> str:
+        """The key of the timeline of everything that the follower follows."""
+        return following_key(self.follower, self.kind)
+
+    @property
+    def followers_key(self) -> str:
+        """The key of the timeline of the followers."""
+        return followers_key(self.followed, self.kind)
+
+    def mark(self, since: datetime, nonce: int) -> int:
+        """Return the id of a follow: it sorts by ``since``, and another ``nonce`` gives another id."""
+        return derive_id(since, self.kind, str(self.follower), str(self.followed), nonce)
+
+    def entries(self, mark: int) -> dict[str, list[Follow]]:
+        """Return the entries of both timelines by key."""
+        return {
+            self.following_key: [Follow(self.followed, mark)],
+            self.followers_key: [Follow(self.follower, mark)],
+        }
+
+
+def following_key(user: UserId, kind: str) -> str:
+    """Return the key of the timeline of everything that a user follows."""
+    return f"{{{token_of(user)}}}:following:{kind}"
+
+
+def followers_key(user: UserId, kind: str) -> str:
+    """Return the key of the timeline of a user's followers."""
+    return f"{{{token_of(user)}}}:followers:{kind}"
+
+
+def token_of(user: UserId) -> str:
+    """Return a user's part of a key: separators are percent-encoded, and a long name is hashed.
+
+    >>> token_of("bob"), token_of("bob:x"), token_of(7) == token_of("7")
+    ('bob', 'bob%3Ax', True)
+    """
+    # An import calls this function six times for each edge.
+    text = str(user)
+    token = text if text.isalnum() else text.translate(_QUOTED)
+    if len(token) <= _LONGEST_TOKEN and (token.isascii() or len(token.encode()) <= _LONGEST_TOKEN):
+        return token
+    return "~" + blake2b(text.encode(), digest_size=_TOKEN_DIGEST_BYTES).hexdigest()
+
+
+def checked_user(user: UserId, what: str) -> UserId:
+    """Return a user or thing, or raise unless it is a str, an int or a UUID."""
+    if isinstance(user, str):
+        return str.__str__(check_key(user, what))
+    if isinstance(user, int) and not isinstance(user, bool):
+        check_key(str(user), what)
+        return int(user)
+    if isinstance(user, UUID):
+        return UUID(int=user.int)
+    raise InvalidTypeError(f"{what} must be a str, an int or a UUID, not {shown(user)} of type {type(user).__name__}")
+
+
+def timeline_entries(marks: Sequence[tuple[Edge, int]]) -> dict[str, list[Follow]]:
+    """Return the entries of several edges by the key of their timeline."""
+    found: dict[str, list[Follow]] = {}
+    for edge, mark in marks:
+        for key, entries in edge.entries(mark).items():
+            found.setdefault(key, []).extend(entries)
+    return found

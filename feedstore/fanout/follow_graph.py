@@ -1,0 +1,304 @@
+"""The follow graph: users follow, block and mute others, on any backend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Any, NamedTuple
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.fanout.edge_writer import EdgeWriter, is_mark
+from feedstore.fanout.edges import Edge, Follow, checked_user, followers_key, following_key
+from feedstore.feeds import UserId
+from feedstore.ids import microseconds_of
+from feedstore.shown import shown
+from feedstore.storage import Backend, Page
+from feedstore.storage.backend import checked_backend
+from feedstore.storage.checks import check_limit, checked_iterable
+
+FOLLOW, BLOCK, MUTE = "follow", "block", "mute"
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
+_PAGE = 25
+_AT_ONCE = 500
+_FOLLOWED_AT_ONCE = 50
+
+
+class Counts(NamedTuple):
+    """The numbers of a user's followers and of everything that the user follows."""
+
+    following: int
+    followers: int
+
+
+class FollowGraph:
+    """The graph of followers. A user follows users and things of any type: a name is a str, an int or a UUID.
+
+    An int and the str of its digits are the same user, as in feeds. Each list is a timeline, newest follow first; each
+    pair has a key-value item, which answers :meth:`is_following` without a search. Both directions always agree, even
+    if a process dies in the middle of a call: on memory, SQL and a single Redis, a call is one atomic batch; elsewhere
+    a page leaves out an entry that its item does not confirm (see :meth:`repair`).
+
+    An object has no state but its arguments, so threads share it.
+
+    Args:
+        backend: the backend.
+        kinds: the kinds of follows, which exist side by side, such as ``("follow", "watch")``. ``block`` and ``mute``
+            exist in every graph.
+        name: the name of the collections that hold the graph.
+
+    >>> from feedstore import connect
+    >>> graph = FollowGraph(connect("memory://"))
+    >>> graph.follow("bob", "ann"), graph.follow("bob", "tag:python"), graph.follow("bob", "ann")
+    (True, True, False)
+    >>> [one.name for one in graph.following("bob")], graph.counts("ann")
+    (['tag:python', 'ann'], Counts(following=0, followers=1))
+    """
+
+    def __init__(self, backend: Backend, *, kinds: Iterable[str] = (FOLLOW,), name: str = "follow-graph") -> None:
+        self.backend = checked_backend(backend)
+        self.kinds = tuple(dict.fromkeys(map(_checked_kind, checked_iterable(kinds))))
+        if not self.kinds or {BLOCK, MUTE} & set(self.kinds):
+            raise InvalidValueError(f"kinds is {shown(self.kinds)}; pass at least one, and neither 'block' nor 'mute'")
+        self._edges = EdgeWriter(self.backend, name)
+
+    def follow(self, follower: UserId, followed: UserId, *, kind: str = FOLLOW, since: datetime | None = None) -> bool:
+        """Let a user follow another user or a thing; return whether it is new. ``since`` defaults to now.
+
+        A repeated follow changes nothing and keeps its time. One round trip for a new follow, four on a Redis Cluster
+        and Cassandra.
+
+        Raises:
+            BlockedError: One of the two has blocked the other.
+        """
+        edge = self._edge(follower, followed, kind)
+        return bool(self._edges.add([edge], _checked_time(since), _guards_of(edge)))
+
+    def follow_many(
+        self, follower: UserId, followed: Iterable[UserId], *, kind: str = FOLLOW, since: datetime | None = None
+    ) -> int:
+        """Let a user follow several users or things, and return how many are new.
+
+        Atomic for each 50 on stores where a follow is atomic. Raises :class:`BlockedError` as :meth:`follow` does; the
+        follows before those 50 stay.
+        """
+        edges = self._distinct(follower, followed, kind)
+        time, new = _checked_time(since), 0
+        while some := list(islice(edges, _FOLLOWED_AT_ONCE)):
+            new += self._edges.add(some, time, [guard for edge in some for guard in _guards_of(edge)])
+        return new
+
+    def unfollow(self, follower: UserId, followed: UserId, *, kind: str = FOLLOW) -> bool:
+        """End a follow, and return whether it existed. Two round trips, or one if it did not exist."""
+        return bool(self._edges.remove([self._edge(follower, followed, kind)]))
+
+    def unfollow_many(self, follower: UserId, followed: Iterable[UserId], *, kind: str = FOLLOW) -> int:
+        """End several follows of a user, and return how many existed. Atomic for each 50 as :meth:`follow_many` is."""
+        edges = self._distinct(follower, followed, kind)
+        removed = 0
+        while some := list(islice(edges, _FOLLOWED_AT_ONCE)):
+            removed += self._edges.remove(some)
+        return removed
+
+    def is_following(self, follower: UserId, followed: UserId, *, kind: str = FOLLOW) -> bool:
+        """Return whether a user follows another. One round trip, which reads one key-value item."""
+        return self._exists(self._edge(follower, followed, kind))
+
+    def following_among(self, follower: UserId, names: Iterable[UserId], *, kind: str = FOLLOW) -> set[UserId]:
+        """Return the members of ``names`` that a user follows. A bounded number of round trips."""
+        edges = [self._edge(follower, one, kind) for one in checked_iterable(names)]
+        rows = self._edges.read(edges)
+        return {edge.followed for edge in edges if is_mark(rows.get(edge.row_key))}
+
+    def following(
+        self, user: UserId, limit: int = _PAGE, cursor: str | None = None, *, kind: str = FOLLOW
+    ) -> Page[Follow]:
+        """Return a page of everything that a user follows, newest first.
+
+        Continue with ``cursor=page.next_cursor``. One round trip, two on a Redis Cluster and Cassandra, where a page
+        may hold fewer than ``limit`` and still not be the last.
+        """
+        return self._page(user, self._checked(kind), True, limit, cursor)
+
+    def followers(
+        self, user: UserId, limit: int = _PAGE, cursor: str | None = None, *, kind: str = FOLLOW
+    ) -> Page[Follow]:
+        """Return a page of the followers of a user or a thing, newest first, as :meth:`following` does."""
+        return self._page(user, self._checked(kind), False, limit, cursor)
+
+    def all_following(self, user: UserId, *, kind: str = FOLLOW) -> Iterator[UserId]:
+        """Yield the name of everything that a user follows, newest first, in pages of 500."""
+        return self._names(user, self._checked(kind), True)
+
+    def all_followers(self, user: UserId, *, kind: str = FOLLOW) -> Iterator[UserId]:
+        """Yield the names of all followers, newest first, in pages of 500: the readers of a fan-out."""
+        return self._names(user, self._checked(kind), False)
+
+    def counts(self, user: UserId, *, kind: str = FOLLOW) -> Counts:
+        """Return the numbers of followed things and of followers. Two round trips, however large they are.
+
+        On a Redis Cluster and Cassandra a crash in the middle of a call may leave a count too high until
+        :meth:`repair`.
+        """
+        checked, name = checked_user(user, "user"), self._checked(kind)
+        timelines = self._edges.timelines
+        return Counts(timelines.count(following_key(checked, name)), timelines.count(followers_key(checked, name)))
+
+    def block(self, user: UserId, blocked: UserId) -> bool:
+        """Let a user block another, and end the follows of every kind between the two; return whether that changed
+        anything.
+
+        Neither can follow the other until :meth:`unblock`. If a process dies in the middle on a Redis Cluster or
+        Cassandra, follows may stay; a repeated call ends them. Two round trips, some for each kind there.
+        """
+        edge = self._pair(user, blocked, BLOCK)
+        if str(edge.follower) == str(edge.followed):
+            raise InvalidValueError(f"{shown(user)} cannot block itself; pass two users")
+        ended = [one for kind in self.kinds for one in (edge._replace(kind=kind), _reversed(edge, kind))]
+        return self._edges.exchange(edge, ended)
+
+    def unblock(self, user: UserId, blocked: UserId) -> bool:
+        """End a block, and return whether it existed. Follows do not come back."""
+        return bool(self._edges.remove([self._pair(user, blocked, BLOCK)]))
+
+    def is_blocked(self, user: UserId, blocked: UserId) -> bool:
+        """Return whether ``user`` has blocked ``blocked``. One round trip."""
+        return self._exists(self._pair(user, blocked, BLOCK))
+
+    def blocked(self, user: UserId, limit: int = _PAGE, cursor: str | None = None) -> Page[Follow]:
+        """Return a page of the users that a user has blocked, newest first."""
+        return self._page(user, BLOCK, True, limit, cursor)
+
+    def mute(self, user: UserId, muted: UserId) -> bool:
+        """Let a user mute another, and return whether it is new. Follows stay. The application decides which
+        activities a mute hides."""
+        return bool(self._edges.add([self._pair(user, muted, MUTE)], None))
+
+    def unmute(self, user: UserId, muted: UserId) -> bool:
+        """End a mute, and return whether it existed."""
+        return bool(self._edges.remove([self._pair(user, muted, MUTE)]))
+
+    def is_muted(self, user: UserId, muted: UserId) -> bool:
+        """Return whether ``user`` has muted ``muted``. One round trip."""
+        return self._exists(self._pair(user, muted, MUTE))
+
+    def muted(self, user: UserId, limit: int = _PAGE, cursor: str | None = None) -> Page[Follow]:
+        """Return a page of the users that a user has muted, newest first."""
+        return self._page(user, MUTE, True, limit, cursor)
+
+    def import_follows(
+        self, pairs: Iterable[tuple[Any, ...]], *, kind: str = FOLLOW, since: datetime | None = None
+    ) -> int:
+        """Add follows in bulk, in bounded memory, and return how many are new.
+
+        Nothing else may change the same pairs during the import. A follow that exists keeps its time; blocks are not
+        checked. If the import dies, repeat it with the same pairs and times: each chunk of 500 is atomic on stores
+        where a follow is atomic, and elsewhere the repeated import writes the same entries.
+
+        Args:
+            pairs: ``(follower, followed)`` or ``(follower, followed, since)``.
+            kind: the kind of the follows.
+            since: the time of the pairs that have none; by default now.
+        """
+        default, new = _checked_time(since) or datetime.now(timezone.utc), 0
+        rest = iter(checked_iterable(pairs))
+        while some := list(islice(rest, _AT_ONCE)):
+            new += self._edges.load([self._imported(pair, kind, default) for pair in some])
+        return new
+
+    def repair(self, user: UserId) -> int:
+        """Remove the entries in the lists of a user that no key-value item confirms, and return how many there were.
+
+        Such an entry is left by a process that died in the middle of a call on a Redis Cluster or Cassandra. No
+        page shows it, but :meth:`counts` counts it. Calls at the same time are safe. Reads both lists of every kind.
+        """
+        checked, removed = checked_user(user, "user"), 0
+        if self._edges.is_atomic:
+            return 0
+        for kind in (*self.kinds, BLOCK, MUTE):
+            for is_following in (True, False):
+                cursor: str | None = None
+                while True:
+                    page = self._raw_page(checked, kind, is_following, _AT_ONCE, cursor)
+                    removed += self._edges.drop_unconfirmed(_with_edges(page, checked, kind, is_following))
+                    cursor = page.next_cursor
+                    if cursor is None:
+                        break
+        return removed
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.backend!r}, kinds={self.kinds!r})"
+
+    def _imported(self, pair: Any, kind: str, default: datetime) -> tuple[Edge, datetime]:
+        if not isinstance(pair, (tuple, list)) or len(pair) not in (2, 3):
+            raise InvalidTypeError(f"a pair is (follower, followed) or (follower, followed, since), not {shown(pair)}")
+        since = _checked_time(pair[2]) if len(pair) == 3 else None
+        return self._edge(pair[0], pair[1], kind), since or default
+
+    def _exists(self, edge: Edge) -> bool:
+        return is_mark(self._edges.rows.get(edge.row_key))
+
+    def _edge(self, follower: UserId, followed: UserId, kind: str) -> Edge:
+        return self._pair(follower, followed, self._checked(kind))
+
+    def _distinct(self, follower: UserId, followed: Iterable[UserId], kind: str) -> Iterator[Edge]:
+        edges = [self._edge(follower, one, kind) for one in checked_iterable(followed)]
+        return iter({edge.row_key: edge for edge in edges}.values())
+
+    @staticmethod
+    def _pair(follower: UserId, followed: UserId, kind: str) -> Edge:
+        return Edge(checked_user(follower, "follower"), checked_user(followed, "followed user"), kind)
+
+    def _checked(self, kind: str) -> str:
+        if kind not in self.kinds:
+            raise InvalidValueError(f"the graph has no kind {shown(kind)}; its kinds are {', '.join(self.kinds)}")
+        return kind
+
+    def _page(self, user: UserId, kind: str, is_following: bool, limit: int, cursor: str | None) -> Page[Follow]:
+        checked = checked_user(user, "user")
+        page = self._raw_page(checked, kind, is_following, check_limit("limit", limit), cursor)
+        items = self._edges.confirmed(_with_edges(page, checked, kind, is_following))
+        return Page(items, page.next_cursor, page.complete, page.floor)
+
+    def _raw_page(self, user: UserId, kind: str, is_following: bool, limit: int, cursor: str | None) -> Page[Follow]:
+        key = following_key(user, kind) if is_following else followers_key(user, kind)
+        return self._edges.timelines.get_page(key, limit, cursor)
+
+    def _names(self, user: UserId, kind: str, is_following: bool) -> Iterator[UserId]:
+        cursor: str | None = None
+        while True:
+            page = self._page(user, kind, is_following, _AT_ONCE, cursor)
+            for follow in page:
+                yield follow.name
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+def _with_edges(page: Page[Follow], user: UserId, kind: str, is_following: bool) -> list[tuple[Edge, Follow]]:
+    if is_following:
+        return [(Edge(user, one.name, kind), one) for one in page.items]
+    return [(Edge(one.name, user, kind), one) for one in page.items]
+
+
+def _reversed(edge: Edge, kind: str) -> Edge:
+    return Edge(edge.followed, edge.follower, kind)
+
+
+def _guards_of(edge: Edge) -> tuple[Edge, Edge]:
+    return edge._replace(kind=BLOCK), _reversed(edge, BLOCK)
+
+
+def _checked_time(since: datetime | None) -> datetime | None:
+    if since is not None:
+        microseconds_of(since)
+    return since
+
+
+def _checked_kind(kind: str) -> str:
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InvalidValueError(
+            f"the kind {shown(kind)} is not 1 to 32 characters of a-z, 0-9, _ and -, a letter first"
+        )
+    return kind

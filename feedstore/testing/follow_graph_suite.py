@@ -1,0 +1,217 @@
+"""The contract of follow graphs: both directions agree, also after an interruption."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from feedstore.errors import BlockedError
+from feedstore.fanout import Counts, FollowGraph
+from feedstore.feeds import UserId
+from feedstore.storage import Backend
+from feedstore.testing.suite import Suite
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_THREADS = 4
+_ROUNDS = 5
+
+
+class Interrupted(Exception):
+    """The end of a process in the middle of a call."""
+
+
+@contextmanager
+def before_write(graph: FollowGraph, number: int, action: Callable[[], Any]) -> Iterator[list[str]]:
+    """Call ``action`` before the write of a number that the graph sends to its store; yield the names of the writes.
+
+    An action that raises :class:`Interrupted` stands for the end of the process.
+    """
+    edges: Any = graph._edges
+    sent: list[str] = []
+    originals = {}
+
+    def counting(owner: Any, name: str) -> Callable[..., Any]:
+        write = getattr(owner, name)
+        originals[(owner, name)] = write
+
+        def send(*arguments: Any, **options: Any) -> Any:
+            if options.get("batch_interface") is None:
+                sent.append(name)
+                if len(sent) == number + 1:
+                    action()
+            return write(*arguments, **options)
+
+        return send
+
+    for owner, names in (
+        (edges, ["_commit"]),
+        (edges.rows, ["insert", "replace", "upsert"]),
+        (edges.timelines, ["add_to_each", "remove_from_many"]),
+    ):
+        for name in names:
+            setattr(owner, name, counting(owner, name))
+    try:
+        yield sent
+    finally:
+        for owner, name in originals:
+            delattr(owner, name)
+
+
+def end_of_process() -> None:
+    """End the process, as far as the graph can know."""
+    raise Interrupted
+
+
+def assert_consistent(graph: FollowGraph, follower: str, followed: str, kind: str = "follow") -> bool:
+    """Assert that all reads agree on a follow, each list holds it once at most; return whether it exists."""
+    exists = graph.is_following(follower, followed, kind=kind)
+    assert [one.name for one in graph.following(follower, kind=kind)].count(followed) == int(exists)
+    assert [one.name for one in graph.followers(followed, kind=kind)].count(follower) == int(exists)
+    return exists
+
+
+class FollowGraphSuite(Suite):
+    """Follow graphs."""
+
+    @pytest.fixture
+    def graph(self, backend: Backend) -> FollowGraph:
+        """A graph with two kinds of follows."""
+        return FollowGraph(backend, kinds=("follow", "watch"))
+
+    def test_follows_are_kept_once(self, graph: FollowGraph) -> None:
+        """Graph: follow and unfollow return whether they changed anything; a repeated one keeps its time."""
+        assert graph.follow("bob", "ann", since=START) is True
+        assert graph.follow("bob", "ann") is False
+        assert graph.is_following("bob", "ann") is True
+        assert graph.is_following("ann", "bob") is False
+        assert graph.following("bob").items[0].since == START
+        assert graph.counts("bob") == Counts(1, 0)
+        assert graph.counts("ann") == Counts(0, 1)
+        assert graph.unfollow("bob", "ann") is True
+        assert graph.unfollow("bob", "ann") is False
+        assert assert_consistent(graph, "bob", "ann") is False
+        assert graph.counts("ann") == graph.counts("bob") == Counts(0, 0)
+        assert graph.follow("bob", "ann") is True
+        assert assert_consistent(graph, "bob", "ann") is True
+
+    def test_lists_are_paged_newest_first(self, graph: FollowGraph) -> None:
+        """Graph: names of all types come back as they were passed, in the order of their times."""
+        names: list[UserId] = ["ann", 7, UUID(int=5), "photo:7", "{x}", "a" * 500]
+        for index, name in enumerate(names):
+            graph.follow("bob", name, since=START + timedelta(minutes=index % 5))
+        times = {str(name): START + timedelta(minutes=index % 5) for index, name in enumerate(names)}
+        found, cursor = [], None
+        while True:
+            page = graph.following("bob", 2, cursor)
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert page.complete
+        assert {type(one.name) for one in found} == {str, int, UUID}
+        assert sorted(str(one.name) for one in found) == sorted(map(str, names))
+        assert [one.since for one in found] == sorted(times.values(), reverse=True)
+        assert all(one.since == times[str(one.name)] for one in found)
+        assert list(graph.all_following("bob")) == [one.name for one in found]
+        assert list(graph.all_followers("photo:7")) == ["bob"]
+        assert graph.following_among("bob", ["ann", "7", "eve", "{x}"]) == {"ann", "7", "{x}"}
+
+    def test_kinds_lie_side_by_side(self, graph: FollowGraph) -> None:
+        """Graph: a watch is no follow."""
+        assert graph.follow("bob", "repo:1", kind="watch") is True
+        assert graph.is_following("bob", "repo:1") is False
+        assert graph.follow_many("bob", ["repo:1", "repo:2", "repo:1"]) == 2
+        assert graph.unfollow("bob", "repo:1") is True
+        assert assert_consistent(graph, "bob", "repo:1", "watch") is True
+        assert graph.follow_many("bob", ["repo:1", "repo:2"]) == 1
+        assert graph.unfollow_many("bob", ["repo:1", "repo:2", "repo:3"]) == 2
+        assert graph.counts("bob") == Counts(0, 0)
+
+    def test_a_block_ends_follows_and_refuses_new_ones(self, graph: FollowGraph) -> None:
+        """Graph: in both directions and of every kind; a mute changes no follow."""
+        graph.follow("bob", "ann")
+        graph.follow("ann", "bob", kind="watch")
+        assert graph.mute("ann", "bob") is True
+        assert (graph.is_muted("ann", "bob"), graph.is_following("bob", "ann")) == (True, True)
+        assert graph.block("ann", "bob") is True
+        assert graph.block("ann", "bob") is False
+        for follower, followed in (("bob", "ann"), ("ann", "bob")):
+            for kind in graph.kinds:
+                assert assert_consistent(graph, follower, followed, kind) is False
+                with pytest.raises(BlockedError, match="'ann' has blocked 'bob'"):
+                    graph.follow(follower, followed, kind=kind)
+        with pytest.raises(BlockedError):
+            graph.follow_many("bob", ["eve", "ann"])
+        assert (graph.is_blocked("ann", "bob"), graph.is_blocked("bob", "ann")) == (True, False)
+        assert [one.name for one in (*graph.blocked("ann"), *graph.muted("ann"))] == ["bob", "bob"]
+        assert graph.unblock("ann", "bob") is True
+        assert graph.unmute("ann", "bob") is True
+        assert graph.follow("bob", "ann") is True
+
+    def test_an_import_is_repeatable(self, graph: FollowGraph) -> None:
+        """Graph: it adds new pairs alone, and both directions agree."""
+        graph.follow("user:0", "ann", since=START + timedelta(days=9))
+        pairs = [(f"user:{index % 600}", "ann", START + timedelta(seconds=index % 600)) for index in range(700)]
+        assert graph.import_follows(iter(pairs)) == 599
+        assert graph.import_follows(pairs) == 0
+        assert graph.counts("ann") == Counts(0, 600)
+        names = list(graph.all_followers("ann"))
+        assert names[:2] == ["user:0", "user:599"]
+        assert len(set(names)) == 600
+        assert assert_consistent(graph, "user:599", "ann")
+
+    @pytest.mark.parametrize("operation", ["follow", "unfollow", "block", "import_follows"])
+    def test_directions_agree_after_an_interruption(self, backend: Backend, operation: str) -> None:
+        """Graph: wherever a process dies, both lists and the item agree; the call can be repeated."""
+        for number in range(10):
+            graph = FollowGraph(backend, name=f"graph-{operation}-{number}")
+            other = FollowGraph(backend, name=f"graph-{operation}-{number}")
+            if operation in ("unfollow", "block"):
+                graph.follow("bob", "ann")
+            arguments: Any = ([("bob", "ann", START)],) if operation == "import_follows" else ("bob", "ann")
+            is_interrupted = False
+            with before_write(graph, number, end_of_process):
+                try:
+                    getattr(graph, operation)(*arguments)
+                except Interrupted:
+                    is_interrupted = True
+            assert_consistent(other, "bob", "ann")
+            getattr(other, operation)(*arguments)
+            assert assert_consistent(other, "bob", "ann") is (operation in ("follow", "import_follows"))
+            for user in ("bob", "ann"):
+                other.repair(user)
+            exists = int(operation in ("follow", "import_follows"))
+            assert (other.counts("bob"), other.counts("ann")) == (Counts(exists, 0), Counts(0, exists))
+            if not is_interrupted:
+                return
+        raise AssertionError("the operation sends too many writes")
+
+    def test_threads_agree(self, backend: Backend) -> None:
+        """Graph: of callers that change one pair at the same time, each change is made by one."""
+        changes: list[int] = []
+
+        def run(number: int) -> None:
+            graph = FollowGraph(backend)
+            for _ in range(_ROUNDS):
+                changes.append(graph.follow("bob", "ann"))
+                changes.append(-graph.unfollow("bob", "ann"))
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(_THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        graph = FollowGraph(backend)
+        exists = assert_consistent(graph, "bob", "ann")
+        assert len(changes) == 2 * _THREADS * _ROUNDS
+        if backend.abilities.conditional_writes:
+            assert sum(changes) == exists
+        for user in ("bob", "ann"):
+            graph.repair(user)
+        assert (graph.counts("bob"), graph.counts("ann")) == (Counts(exists, 0), Counts(0, exists))
