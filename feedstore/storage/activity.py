@@ -11,6 +11,7 @@ from typing_extensions import TypeVar
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
 from feedstore.ids import MAX_ID, ActivityLike, Identified
+from feedstore.metrics import Metrics
 from feedstore.serializers import MsgpackSerializer, Serializer
 from feedstore.shown import shown
 from feedstore.storage.base import Storage
@@ -59,7 +60,8 @@ class ActivityStorage(Storage[Stored]):
             batch_interface,
             "write",
             len(serialized),
-            lambda transaction: self.add_to_storage(serialized, transaction),
+            self.add_to_storage,
+            (serialized,),
         )
 
     def get(self, activity_id: ActivityLike) -> Stored | None:
@@ -74,7 +76,8 @@ class ActivityStorage(Storage[Stored]):
         """
         ids = self.activities_to_ids(activity_ids)
         found = self._read(self.get_from_storage, ids) if ids else self._read_nothing()
-        self.metrics.on_storage_read(self.__class__, len(found))
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, len(found))
         return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
 
     def _hydrated(self, slices: Mapping[str, list[tuple[int, bytes]]]) -> dict[str, list[tuple[int, bytes]]]:
@@ -110,7 +113,8 @@ class ActivityStorage(Storage[Stored]):
             batch_interface,
             "remove",
             len(ids),
-            lambda transaction: self.remove_from_storage(ids, transaction),
+            self.remove_from_storage,
+            (ids,),
         )
 
     def iterate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, Self, TypeVar
@@ -64,38 +64,26 @@ class Writer(ABC):
     def _write(
         self,
         batch_interface: WriteBatch | None,
-        write: Callable[[Transaction], Pending[_Result]],
-        report: Callable[[], None] | None = None,
+        hook: Callable[..., Pending[_Result]],
+        *arguments: Any,
         keys: Sequence[str] = (),
-        creates: bool = False,
-        timer: Callable[[], AbstractContextManager[Any] | None] | None = None,
     ) -> _Result | None:
-        """Call ``write`` now and return its result, or add it to the batch and return None.
+        """Call a hook that writes and return its result, or add the call to the batch and return None.
 
         Args:
             batch_interface: the batch to join; None commits the write immediately.
-            write: calls a hook with checked arguments and the transaction that it is given.
-            report: is called once the write has been committed, and never if it was not.
+            hook: a hook, which also gets a transaction as its last argument.
+            arguments: the other arguments of the hook, which have been checked.
             keys: the timelines that the write changes. A store may lock them before the first write of a batch.
-            creates: whether the write creates those of the timelines that are missing.
-            timer: returns a context manager that is open while an immediate write is committed, or None.
         """
         batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
-        if batch is not None:
-            batch.enqueue(self.session, write, report, keys, creates)
-            return None
-        opened = None if timer is None else timer()
-        if opened is None:
-            result = write(AUTOCOMMIT).result
-        else:
-            with opened:
-                result = write(AUTOCOMMIT).result
-        if report is not None:
-            report()
-        return result
+        if batch is None:
+            return hook(*arguments, AUTOCOMMIT).result
+        batch.enqueue(self.session, lambda transaction: hook(*arguments, transaction), None, keys)
+        return None
 
-    def _write_nothing(self, transaction: Transaction) -> Pending[int | None]:
-        """Stand for a write of no items, so that hooks never see one."""
+    def _write_nothing(self, *arguments: Any) -> Pending[int | None]:
+        """Stand for the hook of a write of no items, so that hooks never see one."""
         self.session.check_open()
         return Pending(0)
 
@@ -162,28 +150,43 @@ class Storage(Writer, Generic[Item]):
         batch_interface: WriteBatch | None,
         operation: str,
         activities_count: int,
-        write: Callable[[Transaction], Pending[int | None]],
+        hook: Callable[..., Pending[int | None]],
+        arguments: tuple[Any, ...],
         keys: Sequence[str] = (),
         creates: bool = False,
     ) -> int | None:
-        """Call :meth:`_write`, and report the operation and its number of activities to the metrics. Without
+        """Do as :meth:`_write`, and report the operation and its number of activities to the metrics. Without
         activities nothing is written.
+
+        Args:
+            batch_interface: the batch to join; None commits the write immediately.
+            operation: the name of the operation for the metrics.
+            activities_count: the number of activities for the metrics.
+            hook: a hook, which also gets a transaction as its last argument.
+            arguments: the other arguments of the hook, which have been checked.
+            keys: the timelines that the write changes.
+            creates: whether the write creates those of the timelines that are missing.
         """
-        return self._write(
-            batch_interface,
-            write if activities_count else self._write_nothing,
-            partial(self._report, operation, activities_count),
-            keys,
-            creates,
-            partial(self.metrics.storage_timer, self.__class__, operation),
-        )
+        if not activities_count:
+            hook = self._write_nothing
+        batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
+        if batch is not None:
+            report = partial(self._report, operation, activities_count)
+            batch.enqueue(self.session, lambda transaction: hook(*arguments, transaction), report, keys, creates)
+            return None
+        # Metrics of the base class count nothing, and their calls take time in every single write.
+        if self.metrics.__class__ is Metrics:
+            return hook(*arguments, AUTOCOMMIT).result
+        with self.metrics.storage_timer(self.__class__, operation) or nullcontext():
+            result = hook(*arguments, AUTOCOMMIT).result
+        self._report(operation, activities_count)
+        return result
 
     def _read(self, hook: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call a hook that reads, within the metrics' timer of reads."""
-        timer = self.metrics.storage_timer(self.__class__, "read")
-        if timer is None:
+        if self.metrics.__class__ is Metrics:
             return hook(*arguments)
-        with timer:
+        with self.metrics.storage_timer(self.__class__, "read") or nullcontext():
             return hook(*arguments)
 
     def _report(self, operation: str, activities_count: int) -> None:

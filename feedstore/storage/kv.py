@@ -53,7 +53,7 @@ class KvStorage(Writer):
         """Insert or replace the value of ``key``. One round trip."""
         check_key(key)
         data = encode_value(key, value)
-        self._write(batch_interface, lambda transaction: self._upsert(key, data, transaction))
+        self._write(batch_interface, self._upsert, key, data)
 
     def insert(self, key: str, value: Any, *, batch_interface: WriteBatch | None = None) -> bool | None:
         """Store the value of ``key`` unless the key is there; return whether it was stored (K7).
@@ -98,7 +98,7 @@ class KvStorage(Writer):
         if batch is None:
             if not abilities.conditional_writes:
                 raise AtomicityError(f"{self.session.backend_class.__name__} has no conditional writes; use upsert")
-            return self._write(None, lambda transaction: self._compare_and_set(key, expected, data, transaction))
+            return self._write(None, self._compare_and_set, key, expected, data)
         if not abilities.conditional_batches:
             raise AtomicityError(f"{self.session.backend_class.__name__} has no conditional writes in batches")
         if not batch.atomic:
@@ -203,7 +203,7 @@ class KvStorage(Writer):
             self._delete_now(key, batch)
 
     def _delete_now(self, key: str, batch_interface: WriteBatch | None) -> None:
-        self._write(batch_interface, lambda transaction: self._delete(key, transaction))
+        self._write(batch_interface, self._delete, key)
 
     def _values(self, prefix: str) -> Iterator[Any]:
         for key, data in self._items(prefix):

@@ -30,26 +30,33 @@ class Pending(Generic[_Result]):
     3
     """
 
-    __slots__ = ("_results",)
+    __slots__ = ("result",)
+
+    result: _Result
+    """The count of the write. Raises :class:`InvalidValueError` before the transaction has committed."""
 
     def __init__(self, *result: _Result) -> None:
-        self._results = result
+        if result:
+            (self.result,) = result
 
-    @property
-    def result(self) -> _Result:
-        """What the write counted. Raises :class:`InvalidValueError` before the transaction has committed."""
-        if not self._results:
+    def __getattr__(self, name: str) -> Any:
+        # Python calls it only while the slot is empty. A property would be one more call of every write.
+        if name == "result":
             raise InvalidValueError("this write has no result yet; read it after its batch has ended")
-        return self._results[0]
+        raise AttributeError(name)
 
     @property
     def is_settled(self) -> bool:
         """Whether the result is known."""
-        return bool(self._results)
+        try:
+            _ = self.result
+        except InvalidValueError:
+            return False
+        return True
 
     def settle(self, result: _Result) -> None:
         """Set the result, once the transaction has committed."""
-        self._results = (result,)
+        self.result = result
 
 
 class Transaction:

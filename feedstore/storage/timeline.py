@@ -7,6 +7,7 @@ from typing import Any, TypeVar, overload
 
 from feedstore.errors import ActivityNotFound
 from feedstore.ids import ActivityLike, id_to_text
+from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer, TimelineReferenceSerializer
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage, checked_activity_storage
@@ -130,7 +131,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
             entries = self._read(self._get_slice, key, first, last, bounds, descending)
         else:
             self.session.check_open()
-        self.metrics.on_storage_read(self.__class__, len(entries))
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, len(entries))
         return self._serializer.loads_many(entries)
 
     @overload
@@ -182,7 +184,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
             entries, floor = self._read(self._get_page, key, limit + 1, bounds, descending)
             ids = [activity_id for activity_id, _ in entries]
             items = self._serializer.loads_many(entries[:limit])
-            self.metrics.on_storage_read(self.__class__, len(items))
+            if self.metrics.__class__ is not Metrics:
+                self.metrics.on_storage_read(self.__class__, len(items))
         return Page.of(items, ids, limit, floor, descending)
 
     @overload
@@ -228,7 +231,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
             return {}
         found = self._read(self._get_many_pages, distinct, limit + 1, bounds, descending)
         slices = {key: found[key][0] for key in distinct}
-        self.metrics.on_storage_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
         shown_entries = {key: entries[:limit] for key, entries in slices.items()}
         if hydrate_from is not None:
             shown_entries = checked_activity_storage(hydrate_from)._hydrated(shown_entries)
@@ -284,7 +288,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
             slices = self._read(self._get_many_slices, distinct, first, last, bounds, descending)
         else:
             self.session.check_open()
-        self.metrics.on_storage_read(self.__class__, sum(map(len, slices.values())))
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, sum(map(len, slices.values())))
         if hydrate_from is not None:
             slices = checked_activity_storage(hydrate_from)._hydrated(slices)
         loads_many = (hydrate_from or self).serializer.loads_many
@@ -298,7 +303,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
         """
         activity_id = self.activity_to_id(activity_or_id)
         position = self._read(self.get_index_of, check_key(key), activity_id)
-        self.metrics.on_storage_read(self.__class__, 0 if position is None else 1)
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, 0 if position is None else 1)
         if position is None:
             raise ActivityNotFound(f"the timeline {shown(key, WHOLE_KEY)} holds no activity {id_to_text(activity_id)}")
         return position
@@ -356,5 +362,6 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
         else:
             self.session.check_open()
         present = [(activity_id, data) for activity_id, data in entries[:limit] if data is not None]
-        self.metrics.on_storage_read(self.__class__, len(present))
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, len(present))
         return activities.serializer.loads_many(present), [activity_id for activity_id, _ in entries]

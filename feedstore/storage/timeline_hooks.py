@@ -308,8 +308,9 @@ class _Total(Pending["int | None"]):
     def __init__(self, parts: Sequence[Pending[int | None]]) -> None:
         self._parts = parts
 
-    @property
-    def result(self) -> int | None:
+    def __getattr__(self, name: str) -> Any:
+        if name != "result":
+            raise AttributeError(name)
         counts = [part.result for part in self._parts]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None

@@ -13,7 +13,7 @@ from feedstore.shown import shown
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.checks import check_key, check_position, distinct_keys
 from feedstore.storage.notify.subscription import Notifier, checked_notifier
-from feedstore.storage.session import Pending, Transaction
+from feedstore.storage.session import Pending
 from feedstore.storage.timeline_hooks import Limits, TimelineHooks, TimelineItem
 
 
@@ -52,7 +52,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             "write",
             len(serialized),
             [key],
-            lambda transaction: self.add_to_storage(key, serialized, transaction),
+            self.add_to_storage,
+            (key, serialized),
             creates=True,
         )
 
@@ -85,17 +86,12 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         serialized = self.serialize_activities(activities)
         distinct = distinct_keys(keys)
         limits = Limits.checked(max_length, max_per_payload, companions, distinct)
-        if limits.max_per_payload is None and not limits.companions:
-
-            def write(transaction: Transaction) -> Pending[int | None]:
-                return self._add_to_many(distinct, serialized, max_length, transaction)
-        else:
-
-            def write(transaction: Transaction) -> Pending[int | None]:
-                return self._add_to_each(dict.fromkeys(distinct, serialized), limits, transaction)
-
+        hook: Callable[..., Pending[int | None]] = self._add_to_many
+        arguments: tuple[Any, ...] = (distinct, serialized, max_length)
+        if limits.max_per_payload is not None or limits.companions:
+            hook, arguments = self._add_to_each, (dict.fromkeys(distinct, serialized), limits)
         changed = limits.changed_keys(distinct)
-        return self._change(batch_interface, "add_to_many", len(serialized), changed, write, creates=True)
+        return self._change(batch_interface, "add_to_many", len(serialized), changed, hook, arguments, creates=True)
 
     def add_to_each(
         self,
@@ -122,7 +118,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             "add_to_each",
             sum(map(len, filled.values())),
             limits.changed_keys(filled),
-            lambda transaction: self._add_to_each(filled, limits, transaction),
+            self._add_to_each,
+            (filled, limits),
             creates=True,
         )
 
@@ -132,15 +129,16 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         operation: str,
         activities_count: int,
         keys: list[str],
-        write: Callable[[Transaction], Pending[int | None]],
+        hook: Callable[..., Pending[int | None]],
+        arguments: tuple[Any, ...],
         creates: bool = False,
     ) -> int | None:
-        """Call ``write`` if there are keys and activities, report it to the metrics, and publish the keys unless the
+        """Call the hook if there are keys and activities, report it to the metrics, and publish the keys unless the
         write is known to have removed nothing.
         """
-        chosen = write if keys else self._write_nothing
-        result = self._write_measured(batch_interface, operation, activities_count, chosen, keys, creates)
-        if activities_count and (creates or result != 0):
+        chosen = hook if keys else self._write_nothing
+        result = self._write_measured(batch_interface, operation, activities_count, chosen, arguments, keys, creates)
+        if self.notifier is not None and activities_count and (creates or result != 0):
             self._publish(keys, batch_interface)
         return result
 
@@ -172,7 +170,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             "remove",
             len(serialized),
             [key],
-            lambda transaction: self.remove_from_storage(key, serialized, transaction),
+            self.remove_from_storage,
+            (key, serialized),
         )
 
     def remove_from_many(
@@ -189,7 +188,8 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
             "remove_from_many",
             len(serialized),
             distinct,
-            lambda transaction: self._remove_from_many(distinct, serialized, transaction),
+            self._remove_from_many,
+            (distinct, serialized),
         )
 
     def trim(self, key: str, length: int, *, batch_interface: WriteBatch | None = None) -> int | None:
@@ -199,7 +199,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         """
         check_position("length", length)
         check_key(key)
-        result = self._write(batch_interface, lambda transaction: self._trim(key, length, transaction), keys=[key])
+        result = self._write(batch_interface, self._trim, key, length, keys=[key])
         if result != 0:
             self._publish([key], batch_interface)
         return result
@@ -207,7 +207,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
     def delete(self, key: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Remove a timeline with its floor; an absent one is no error. One round trip."""
         check_key(key)
-        self._write(batch_interface, lambda transaction: self._delete(key, transaction), keys=[key])
+        self._write(batch_interface, self._delete, key, keys=[key])
         self._publish([key], batch_interface)
 
     def get_batch_interface(self) -> WriteBatch:
