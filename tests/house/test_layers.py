@@ -16,7 +16,7 @@ LAYERS = (
     {"storage"},
     {"backends"},
     {"feeds", "events", "channels", "live", "pubsub"},
-    {"fanout", "ingest", "serve"},
+    {"fanout", "ingest", "logs", "serve"},
     {"compat"},
     {"cli", "__main__"},
 )

@@ -1,0 +1,192 @@
+"""Reading the events of a log file, from any position on."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone, tzinfo
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+
+from feedstore.errors import InputError, InvalidValueError
+from feedstore.events import Event
+from feedstore.events.pattern import Pattern
+from feedstore.logs.formats import Format, read_any, read_plain
+from feedstore.logs.times import LineTimes
+from feedstore.shown import shown
+
+MOST_BYTES = 1 << 20
+"""The longest line, and the longest block; a longer one becomes several events."""
+_READ_BYTES = 1 << 18
+_FINGERPRINT_BYTES = 1024
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class LogOptions:
+    """How log files become events.
+
+    Attributes:
+        format: The function that reads a line or a block.
+        source: The source of the events; None stands for the path of the file.
+        tags: The tags of every event, before those of its line.
+        encoding: The encoding of the files, an extension of ASCII. Bytes that it cannot decode are replaced.
+        zone: The timezone of times that do not name theirs.
+        block_start: A pattern; a line that it matches begins an event, and other lines continue it. None: each line is
+            an event.
+    """
+
+    format: Format = read_any
+    source: str | None = None
+    tags: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+    zone: tzinfo = timezone.utc
+    block_start: Pattern | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            is_ascii = "\n a{".encode(self.encoding) == b"\n a{"
+        except LookupError:
+            raise InvalidValueError(f"the encoding {shown(self.encoding)} is not known") from None
+        if not is_ascii:
+            raise InvalidValueError(f"the encoding {shown(self.encoding)} is no extension of ASCII; convert the file")
+
+
+@dataclass
+class LogReader:
+    """Turns the bytes of one file into events.
+
+    The id of an event consists of the path, a fingerprint of the file's first line and the position of the line. So a
+    file that is read again gives the same ids, the lines of one second keep their order, and a new file at the same
+    path gives other ids.
+
+    Attributes:
+        position: The position of the first byte that belongs to no returned event.
+        malformed: The number of lines that are not in the format; each became an event as it is.
+    """
+
+    path: str
+    options: LogOptions
+    position: int = 0
+    written: datetime | None = None
+    malformed: int = 0
+    _pending: bytes = b""
+    _block: list[bytes] = field(default_factory=list)
+    _fingerprint: str | None = None
+    _last: float | None = None
+
+    def __post_init__(self) -> None:
+        self.written = datetime.now(timezone.utc) if self.written is None else self.written
+        self._times = LineTimes(self.options.zone, self.written)
+
+    @property
+    def end(self) -> int:
+        """The position after the last byte that was read."""
+        return self.position + sum(map(len, self._block)) + len(self._pending)
+
+    def read(self, file: BinaryIO, final: bool = False) -> Iterator[Event]:
+        """Yield the events of the bytes after :attr:`end`. A line without its end waits, unless ``final``."""
+        self._take_fingerprint(file, final)
+        file.seek(self.end)
+        while data := file.read(_READ_BYTES):
+            yield from self._feed(data)
+        if final:
+            yield from self.finish()
+
+    def finish(self) -> Iterator[Event]:
+        """Yield the event of the line and the block that wait for their end."""
+        if self._pending:
+            line, self._pending = self._pending, b""
+            yield from self._line(line)
+        yield from self._end_block()
+
+    def end_block(self) -> Iterator[Event]:
+        """Yield the event of the block that waits for its end."""
+        yield from self._end_block()
+
+    def _take_fingerprint(self, file: BinaryIO, final: bool) -> None:
+        if self._fingerprint is None:
+            file.seek(0)
+            head = file.read(_FINGERPRINT_BYTES)
+            first, newline, _ = head.partition(b"\n")
+            if newline or final or len(head) == _FINGERPRINT_BYTES:
+                self._fingerprint = blake2b(first, digest_size=6).hexdigest()
+
+    def _feed(self, data: bytes) -> Iterator[Event]:
+        *lines, rest = (self._pending + data).split(b"\n")
+        self._pending = b""
+        for line in lines:
+            yield from self._line(line + b"\n")
+        while len(rest) > MOST_BYTES:
+            yield from self._line(rest[:MOST_BYTES])
+            rest = rest[MOST_BYTES:]
+        self._pending = rest
+
+    def _line(self, line: bytes) -> Iterator[Event]:
+        start = self.options.block_start
+        if start is None or start.search(self._decoded(line)) or sum(map(len, self._block)) > MOST_BYTES:
+            yield from self._end_block()
+        self._block.append(line)
+        if start is None:
+            yield from self._end_block()
+
+    def _end_block(self) -> Iterator[Event]:
+        if not self._block:
+            return
+        data, self._block = b"".join(self._block), []
+        position, self.position = self.position, self.position + len(data)
+        text = self._decoded(data)
+        if text.strip():
+            yield self._event(text, position)
+
+    def _decoded(self, data: bytes) -> str:
+        return data.decode(self.options.encoding, "replace").rstrip("\r\n")
+
+    def _event(self, text: str, position: int) -> Event:
+        try:
+            record = self.options.format(text, self._times)
+        except InputError:
+            self.malformed += 1
+            record = read_plain(text, self._times)
+        # A line without a time belongs to the line before it.
+        self._last = record.timestamp if record.timestamp is not None else self._last
+        timestamp = self._written_seconds() if self._last is None else self._last
+        own_id = record.id or f"{self.path}:{self._fingerprint}:{position:012}"
+        source = self.options.source or self.path
+        return Event(own_id, source, timestamp, (*self.options.tags, *record.tags), record.content)
+
+    def _written_seconds(self) -> float:
+        return 0.0 if self.written is None else self.written.timestamp()
+
+
+def open_log(path: str) -> BinaryIO:
+    """Open a log file, which may be compressed with gzip."""
+    file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+    if file.read(2) == _GZIP:
+        file.close()
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    file.seek(0)
+    return file
+
+
+def written_at(path: str) -> datetime:
+    """Return the time of the last change of a file."""
+    return datetime.fromtimestamp(Path(path).stat().st_mtime, timezone.utc)
+
+
+def files_in(paths: Iterable[str]) -> list[str]:
+    """Return the files among paths, and those in the folders among them, sorted within each folder.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+    """
+    found: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found += sorted(str(each) for each in path.rglob("*") if each.is_file())
+        else:
+            path.stat()
+            found.append(str(path))
+    return list(dict.fromkeys(found))
