@@ -35,7 +35,7 @@ from feedstore.logs import (
     import_logs,
     import_theia,
     is_theia_file,
-    parse_time,
+    parse_human_time,
 )
 from feedstore.shown import shown
 
@@ -162,11 +162,13 @@ def _report_import(report: ImportReport, as_json: bool) -> None:
 
 def _watch(arguments: argparse.Namespace) -> int:
     options = _log_options(arguments)
-    with BackendEventStore(open_backend(arguments), owns_backend=True) as store:
-        watcher = LogWatcher(store, arguments.paths, options, from_start=arguments.from_start)
+    with (
+        BackendEventStore(open_backend(arguments), owns_backend=True) as store,
+        LogWatcher(store, arguments.paths, options, from_start=arguments.from_start) as watcher,
+        _stopped_by_signals(watcher.stop),
+    ):
         print_error(f"watching {', '.join(map(printable, arguments.paths))}")
-        with _stopped_by_signals(watcher.stop):
-            watcher.run()
+        watcher.run()
     return 0
 
 
@@ -188,7 +190,7 @@ def _log_options(arguments: argparse.Namespace) -> LogOptions:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidValueError(
             f"the timezone {shown(arguments.timezone)} is not known; pass one such as Europe/Berlin"
-        )
+        ) from None
     return LogOptions(
         format=FORMATS[arguments.format],
         source=arguments.source,
@@ -210,7 +212,7 @@ def _range_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _time(text: str) -> float:
     try:
-        return parse_time(text)
+        return parse_human_time(text)
     except ValueError:
         raise InvalidSearchError(
             f"{shown(text)} is no time; pass one such as '2h ago', yesterday, 2026-11-29T08:00 or seconds since 1970"

@@ -4,7 +4,7 @@ from feedstore.logs.formats import FORMATS, Format, Record
 from feedstore.logs.loader import ImportReport, import_logs, import_theia
 from feedstore.logs.reader import LogOptions, LogReader, files_in, open_log
 from feedstore.logs.theia import dump_event, is_theia_file, read_theia
-from feedstore.logs.times import LineTimes, parse_time
+from feedstore.logs.times import LineTimes, parse_human_time
 from feedstore.logs.watcher import LogWatcher
 
 __all__ = [
@@ -22,6 +22,6 @@ __all__ = [
     "import_theia",
     "is_theia_file",
     "open_log",
-    "parse_time",
+    "parse_human_time",
     "read_theia",
 ]

@@ -26,7 +26,7 @@ _GZIP = b"\x1f\x8b"
 
 @dataclass(frozen=True)
 class LogOptions:
-    """How log files become events.
+    """Options of turning log files into events.
 
     Attributes:
         format: The function that reads a line or a block.

@@ -97,13 +97,13 @@ class LineTimes:
         raise ValueError("no year has this day")
 
 
-def parse_time(text: str, now: datetime | None = None) -> float:
+def parse_human_time(text: str, now: datetime | None = None) -> float:
     """Return the seconds since 1970 of a time as people write it.
 
     It is ``now``, ``today``, ``yesterday``, ``2h ago`` with one of ``s m h d w``, seconds since 1970, or ISO 8601,
     which is in UTC if it names no timezone.
 
-    >>> parse_time("90m ago", datetime(1970, 1, 2, tzinfo=timezone.utc)), parse_time("1970-01-02")
+    >>> parse_human_time("90m ago", datetime(1970, 1, 2, tzinfo=timezone.utc)), parse_human_time("1970-01-02")
     (81000.0, 86400.0)
     """
     now = datetime.now(timezone.utc) if now is None else now

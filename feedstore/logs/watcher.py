@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 from feedstore.errors import MissingDriverError
 from feedstore.events import BackendEventStore
@@ -166,13 +167,24 @@ class LogWatcher:
         finally:
             observer.stop()
             observer.join()
-            for tail in self._tails.values():
-                tail.close()
 
     def stop(self) -> None:
         """Let :meth:`run` return, from any thread or a signal handler."""
         self._stopped = True
         self._changed.set()
+
+    def close(self) -> None:
+        """Close the files. A second call does nothing."""
+        for tail in self._tails.values():
+            tail.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def poll(self, is_idle: bool = False) -> int:
         """Save the events that were appended since the last call, and return their number."""

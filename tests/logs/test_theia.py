@@ -1,0 +1,84 @@
+"""theia's data files: real bytes of its format, read and written."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from feedstore.errors import InputError, InvalidValueError
+from feedstore.events import Event, connect_events
+from feedstore.logs import dump_event, import_theia, is_theia_file, read_theia
+
+# Events, and the bytes that theia 0.9.2 writes for them.
+KNOWN = {
+    Event("event-1", "/source/1", 10, ["event", "test"], "event 1"): (
+        b"event: 73 66 7\nid:event-1\ntimestamp: 10.0000000\nsource:/source/1\ntags:event,test\nevent 1\n"
+    ),
+    Event("i", "s", 1.5): b"event: 41 41 0\nid:i\ntimestamp: 1.5000000\nsource:s\ntags:\n\n",
+    Event("ü", "/s", 1491580705.9789374, ["ä"], "☃"): (
+        "event: 57 54 3\nid:ü\ntimestamp: 1491580705.9789374\nsource:/s\ntags:ä\n☃\n".encode()
+    ),
+    Event("C", "C:\\x:y", 1, [], "a\nb\nevent: 1 2 3\n"): (
+        b"event: 63 46 17\nid:C\ntimestamp: 1.0000000\nsource:C:\\x:y\ntags:\na\nb\nevent: 1 2 3\n\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("event", KNOWN, ids=lambda event: event.id)
+def test_events_are_read_and_written_as_theia_does(event: Event) -> None:
+    assert dump_event(event) == KNOWN[event]
+    assert list(read_theia(io.BytesIO(KNOWN[event] + b"\n"))) == [event]
+
+
+def test_a_file_of_several_events_is_read() -> None:
+    assert list(read_theia(io.BytesIO(b"\n".join(KNOWN.values())))) == list(KNOWN)
+    assert list(read_theia(io.BytesIO())) == []
+    other = b"event: 38 38 0\nTAGS:a\nSource:s\nTimestamp: 1.0\nID:  i\n\n"
+    assert list(read_theia(io.BytesIO(other.replace(b"38", str(len(other) - 16).encode())))) == [
+        Event("  i", "s", 1, ["a"])
+    ]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"foo\n",
+        b"event: 1 2\n",
+        b"event: 41 41 1\nid:i\n",
+        KNOWN[Event("i", "s", 1.5)][:30],
+        b"event: 7 7 0\nfoo:x\n\n\n",
+        b"event: 5 5 0\nid:i\n\n",
+        b"event: 4 4 0\nbad\n\n",
+    ],
+)
+def test_damaged_files_are_refused(damaged: bytes) -> None:
+    with pytest.raises(InputError, match="at byte 0"):
+        list(read_theia(io.BytesIO(damaged), "10-70"))
+
+
+def test_a_truncated_tail_keeps_the_events_before_it() -> None:
+    whole, last = list(KNOWN)[:2]
+    events = read_theia(io.BytesIO(KNOWN[whole] + b"\n" + KNOWN[last][:20]))
+    assert next(events) == whole
+    with pytest.raises(InputError, match=f"at byte {len(KNOWN[whole]) + 1}"):
+        next(events)
+
+
+@pytest.mark.parametrize(
+    "event", [Event("a\nb", "s"), Event("a", "s "), Event("a", "s", 1, ["x,y"]), Event("a", "s", 1, ["x\r"])]
+)
+def test_events_that_the_format_cannot_carry_are_refused(event: Event) -> None:
+    with pytest.raises(InvalidValueError, match="theia's format cannot carry"):
+        dump_event(event)
+
+
+def test_a_folder_of_data_files_is_imported(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "10-70").write_bytes(b"\n".join(KNOWN.values()))
+    (tmp_path / "notes").write_bytes(b"foo")
+    paths = [str(path) for path in sorted(tmp_path.iterdir()) if is_theia_file(str(path))]
+    with connect_events("memory://") as store:
+        assert import_theia(store, paths, ("old",)).events == len(KNOWN)
+        assert import_theia(store, paths, ("old",)).events == len(KNOWN)
+        assert [event.id for event in store.search(0, flags=["old"])] == ["C", "i", "event-1", "ü"]
+        assert store.flags() == ["event", "old", "test", "ä"]
