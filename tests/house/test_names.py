@@ -11,7 +11,9 @@ import pytest
 from house import tree
 
 PACKAGE = tree.ROOT / "feedstore"
-COMMANDS = {f"{name}.py" for name in ("activity", "db", "events", "feed", "ingest", "serve", "stats", "timeline", "trim")}
+COMMANDS = {
+    f"{name}.py" for name in ("activity", "db", "events", "feed", "ingest", "serve", "stats", "timeline", "trim")
+}
 # Names that several modules define, with the reason.
 ALLOWED = {
     "Connection": "a connection to a database, and the connection of a channel, which is eric-sse's name",
