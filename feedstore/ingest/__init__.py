@@ -11,7 +11,7 @@
 """
 
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
-from feedstore.ingest.follows import InputGraph, read_follows
+from feedstore.ingest.follows import InputGraph, read_follow_pairs, read_follows
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
@@ -27,5 +27,6 @@ __all__ = [
     "Progress",
     "Source",
     "Summary",
+    "read_follow_pairs",
     "read_follows",
 ]

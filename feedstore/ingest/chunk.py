@@ -15,7 +15,7 @@ other writers about three times a second. The process used 115 to 160 MB.
 from __future__ import annotations
 
 from feedstore.activity import Activity
-from feedstore.ingest.follows import InputGraph
+from feedstore.ingest.follows import InputGraph, StoredReaders
 from feedstore.timeline_keys import actor_key
 
 FanOut = tuple[tuple[str, ...], list[Activity]]
@@ -36,7 +36,7 @@ class Chunk:
     If two activities have the same id, the later one replaces the earlier one.
     """
 
-    def __init__(self, follows: InputGraph, max_rows: int = DEFAULT_ROWS) -> None:
+    def __init__(self, follows: InputGraph | StoredReaders, max_rows: int = DEFAULT_ROWS) -> None:
         self._follows = follows
         self._max_rows = max_rows
         self._activities: dict[int, Activity] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
+from feedstore.fanout import FollowGraph
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.rows import SURELY_SHORT
 from feedstore.ingest.source import Source
@@ -87,6 +89,30 @@ class InputGraph:
         return self._readers.get(str(actor), _NO_READERS)
 
 
+class StoredReaders:
+    """The followers in a stored :class:`~feedstore.fanout.FollowGraph`, as a :class:`Loader` reads them.
+
+    It reads the followers of each actor once, in pages of 500, and keeps their keys in memory; a later follow does not
+    change the deliveries of the same loader. Actors with the same followers share one tuple.
+    """
+
+    def __init__(self, graph: FollowGraph) -> None:
+        self._graph = graph
+        self._readers: dict[str, tuple[str, ...]] = {}
+        self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    edges = followees = readers = 0
+
+    def readers_of(self, actor: str | int) -> tuple[str, ...]:
+        """Return the keys of the timelines of an actor's followers."""
+        name = str(actor)
+        found = self._readers.get(name)
+        if found is None:
+            keys = tuple(sorted(reader_key(str(one)) for one in self._graph.all_followers(name)))
+            found = self._readers[name] = self._shared.setdefault(keys, keys)
+        return found
+
+
 def _distinct_and_shared(lists: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     readers: dict[str, tuple[str, ...]] = {}
@@ -113,6 +139,34 @@ def read_follows(source: Source, problems: Problems) -> InputGraph:
             except InputError as error:
                 problems.note(error, table)
     return InputGraph(edges)
+
+
+def read_follow_pairs(source: Source, problems: Problems) -> Iterator[tuple[str, str, datetime | None]]:
+    """Yield the ``(follower, followee, time)`` of an input of follows, in bounded memory.
+
+    :meth:`feedstore.fanout.FollowGraph.import_follows` accepts the result. A malformed row makes an :class:`InputError`
+    with its line, which ``problems`` raises or counts.
+    """
+    with source.open() as lines:
+        table = read_table(lines, FOLLOW_COLUMNS)
+        while True:
+            try:
+                values = next(table, None)
+                pair = None if values is None else _pair_of(table, *values)
+            except InputError as error:
+                problems.note(error, table)
+                continue
+            if pair is None:
+                return
+            yield pair
+
+
+def _pair_of(table: InputTable, follower: Any, followee: Any, time: Any) -> tuple[str, str, datetime | None]:
+    try:
+        since = None if time is None else parse_time(time)
+        return _user("follower", follower), _user("followee", followee), since
+    except (InvalidValueError, InvalidTypeError) as error:
+        raise table.error(str(error)) from None
 
 
 def _read_some(table: InputTable, edges: Edges, problems: Problems) -> bool:

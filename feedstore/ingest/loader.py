@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from feedstore.errors import InputError, InvalidValueError
+from feedstore.fanout import FollowGraph
 from feedstore.ingest.checkpoint import Checkpoint
 from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk
-from feedstore.ingest.follows import InputGraph
+from feedstore.ingest.follows import InputGraph, StoredReaders
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
@@ -35,7 +36,7 @@ class Loader:
 
     Args:
         backend: The backend to write to. With None the loader reads, checks and counts, and writes nothing.
-        follows: The follow graph. Without it the loader writes the actors' own timelines only.
+        follows: The follow graph, in memory or stored. Without it the loader writes the actors' own timelines only.
         max_length: The number of newest entries that a follower's timeline keeps. An actor's own timeline keeps all.
         max_future: The loader refuses activities that lie further ahead of the clock, because they would stay on top
             of every timeline.
@@ -54,7 +55,7 @@ class Loader:
     def __init__(
         self,
         backend: Backend | None,
-        follows: InputGraph | None = None,
+        follows: InputGraph | FollowGraph | None = None,
         *,
         max_length: int = DEFAULT_MAX_LENGTH,
         max_future: timedelta = DEFAULT_MAX_FUTURE,
@@ -64,7 +65,11 @@ class Loader:
     ) -> None:
         _check_at_least_one("max_length", max_length)
         _check_at_least_one("chunk_rows", chunk_rows)
-        self.follows = InputGraph() if follows is None else follows
+        self.follows: InputGraph | StoredReaders
+        if isinstance(follows, FollowGraph):
+            self.follows = StoredReaders(follows)
+        else:
+            self.follows = InputGraph() if follows is None else follows
         self.problems = Problems() if problems is None else problems
         self.summary = Summary()
         self._has_follows = follows is not None
@@ -76,8 +81,8 @@ class Loader:
 
     @property
     def idle_followees(self) -> int:
-        """The number of followed users without a row in this run, whose names may be misspelt."""
-        return self.follows.followees - len(self._acted)
+        """The number of followed users without a row in this run, whose names may be misspelt. 0 for a stored graph."""
+        return max(self.follows.followees - len(self._acted), 0)
 
     def load(self, source: Source, resume: bool = False) -> Summary:
         """Ingest an input, and return :attr:`summary`.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 import pytest
 
+from feedstore import connect
 from feedstore.errors import InputError
-from feedstore.ingest import InputGraph, Problems, read_follows
+from feedstore.fanout import FollowGraph
+from feedstore.ingest import InputGraph, Loader, Problems, read_follow_pairs, read_follows
 from ingest.inputs import FOLLOWS_HEADER, compressed, csv_text, ndjson_text, source
+from ingest.stored import stored_in
 
 
 def test_an_actor_is_read_by_its_followers() -> None:
@@ -86,3 +91,33 @@ def test_users_of_other_types_are_refused() -> None:
 def test_a_wrong_header_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         read_follows(source(text), Problems("skip"))
+
+
+def test_a_stored_graph_delivers_as_the_one_in_memory() -> None:
+    text = (
+        FOLLOWS_HEADER
+        + "bob,ann,2026-01-01T00:00:00Z\neve,ann,\nbob,cem,\neve,cem,\n,ann,\nann,eve,never\nann,nobody,\n"
+    )
+    rows = csv_text(
+        [(n, f"2026-05-01T12:00:{n:02}Z", "anncemeve"[n % 3 * 3 :][:3], "like", n, "", "") for n in range(9)]
+    )
+    problems = Problems("skip")
+    with connect("memory://") as backend:
+        Loader(backend, read_follows(source(text), Problems("skip"))).load(source(rows))
+        expected = stored_in(backend)
+    with connect("memory://") as backend:
+        graph = FollowGraph(backend)
+        assert graph.import_follows(read_follow_pairs(source(text), problems)) == 5
+        assert [error.line for error in problems.first] == [6, 7]
+        assert graph.followers("ann").items[-1].since == datetime(2026, 1, 1, tzinfo=timezone.utc)
+        loader = Loader(backend, graph)
+        assert loader.load(source(rows)).deliveries == 12
+        assert loader.idle_followees == 0
+        assert loader.follows.readers_of("ann") is loader.follows.readers_of("cem")
+        assert stored_in(backend) == expected
+
+
+def test_a_wrong_pair_is_refused_with_its_line() -> None:
+    with pytest.raises(InputError, match="follower is empty") as caught:
+        list(read_follow_pairs(source(FOLLOWS_HEADER + "bob,ann,\n,ann,\n"), Problems()))
+    assert caught.value.line == 3
