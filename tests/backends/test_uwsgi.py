@@ -10,11 +10,11 @@ import pytest
 
 from feedstore import connect
 from live.http import ask
-from polling import poll_until
-from servers.uwsgi import WORKERS, UwsgiServer
+from servers.uwsgi import THREADS, WORKERS, UwsgiServer
 from stores import fresh_namespace
 
 REQUESTS = 160
+REQUESTS_AT_A_TIME = WORKERS * THREADS
 SECONDS = 30.0
 APPLICATION = """
 import json
@@ -48,6 +48,7 @@ def write(query):
 
 
 def receive(query):
+    backend.queue("waiting").push(os.getpid())
     receipt, message = backend.queue("mails").receive(30)
     return [message, backend.queue("mails").ack(receipt)]
 
@@ -76,7 +77,7 @@ def application(environ, start_response):
     except Exception as error:
         status, found = "500 Internal Server Error", f"{type(error).__name__}: {error}"
     start_response(status, [("content-type", "application/json")])
-    return [json.dumps({"worker": os.getpid(), "found": found}).encode()]
+    return [json.dumps(found).encode()]
 """
 
 
@@ -85,13 +86,10 @@ class Application:
 
     def __init__(self, server: UwsgiServer) -> None:
         self._port = server.port
-        self.workers: set[int] = set()
 
     def get(self, path: str) -> object:
-        """Return the answer of a worker, and note the worker. A failure is answered as its message."""
-        answer = ask(self._port, path).value
-        self.workers.add(answer["worker"])
-        return answer["found"]
+        """Return the answer of a worker. A failure is answered as its message."""
+        return ask(self._port, path).value
 
     def get_many(self, paths: list[str]) -> list[object]:
         """Return the answers of workers to concurrent requests."""
@@ -117,12 +115,14 @@ def test_workers_read_write_watch_and_receive(store_url: str) -> None:
         assert backend.timeline_storage().count("written") == REQUESTS
         subscriptions = application.get_many([f"/subscription?id={number}" for number in range(1, 4 * WORKERS + 1)])
         assert differing(subscriptions, lambda one: one == [True, True]) == []
-        with ThreadPoolExecutor(WORKERS) as pool:
-            waiting = [pool.submit(application.get, "/receive") for _ in range(WORKERS)]
-            backend.queue("mails").push_many(list(range(WORKERS)))
+        with ThreadPoolExecutor(REQUESTS_AT_A_TIME) as pool:
+            waiting = [pool.submit(application.get, "/receive") for _ in range(REQUESTS_AT_A_TIME)]
+            # Every thread of every worker is taken then.
+            processes = [backend.queue("waiting").receive(SECONDS)[1] for _ in waiting]
+            backend.queue("mails").push_many(list(range(REQUESTS_AT_A_TIME)))
             received = [future.result(SECONDS) for future in waiting]
-        assert sorted(received, key=str) == [[number, True] for number in range(WORKERS)]
-        poll_until(lambda: application.get("/") is None and len(application.workers) == WORKERS, SECONDS, "all workers")
+        assert sorted(received, key=str) == sorted(([number, True] for number in range(REQUESTS_AT_A_TIME)), key=str)
+        assert len(set(processes)) == WORKERS
         assert backend.queue("read").pop() == "from the master"
     assert "Traceback" not in server.last_log
     # uWSGI writes these words when it kills a worker that does not end: no exit function waits for a parent's thread.

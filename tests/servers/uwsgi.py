@@ -16,6 +16,7 @@ from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import ServerError, ServerProcess
 
 WORKERS = 4
+THREADS = 4
 _RUN = "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"
 
 
@@ -35,7 +36,7 @@ class UwsgiServer:
         self._start = ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-c", _RUN]
         self._options = ["--master", "--processes", str(WORKERS), "--need-app", "--die-on-term", "--disable-logging"]
         self._options += ["--wsgi-file", "application.py", "--worker-reload-mercy", "20"]
-        self._options += ["--enable-threads", "--threads", "4"] if with_threads else []
+        self._options += ["--enable-threads", "--threads", str(THREADS)] if with_threads else []
         self.last_log = ""
         self.port, self._process = start_on_a_free_port(self._started)
 
