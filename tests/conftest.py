@@ -2,6 +2,8 @@
 
 - ``backend``: a backend under a fresh namespace; the test runs once for each kind in the backend table (``stores.py``).
 - ``open_backend(namespace=None)``: further ones on the same store, under a fresh or a given namespace; all get closed.
+- ``shared_backend(namespace=None)``: a backend on the connections that the tests of a kind share. Connecting
+  costs more than most tests, so a test opens its first backend this way unless it is about connections.
 - ``backend_kind``: the kind's name. ``@pytest.mark.parametrize("backend_kind", ["sqlite"])`` chooses among them.
 - ``store_url``: the URL of that store, None for memory. The store is shared with other tests: keep to fresh namespaces.
 - ``postgresql_database``: the URL of an empty database of the test's own. ``postgresql_server`` is the server it is on.
@@ -28,6 +30,7 @@ from hypothesis import HealthCheck
 import cassandra_programs
 import redis_programs
 import soak
+from feedstore import connect
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
 from servers.cassandra import CassandraServer, OwnCassandraServer
@@ -146,6 +149,29 @@ def open_backend(store: Store) -> OpenBackend:
 def backend(open_backend: OpenBackend) -> Backend:
     """A backend under a fresh namespace."""
     return open_backend()
+
+
+@pytest.fixture(scope="session")
+def connected_backends() -> Iterator[dict[str, Backend]]:
+    """For each kind, the backend whose connections the session's tests share."""
+    backends: dict[str, Backend] = {}
+    yield backends
+    for backend in backends.values():
+        backend.close()
+
+
+@pytest.fixture
+def shared_backend(backend_kind: str, store_url: str | None, connected_backends: dict[str, Backend]) -> OpenBackend:
+    """A callable that returns a backend on the connections which the session's tests share."""
+
+    def shared_backend(namespace: str | None = None) -> Backend:
+        connected = connected_backends.get(backend_kind)
+        if connected is None or connected.closed:
+            # A test may have closed it.
+            connected = connected_backends[backend_kind] = connect(store_url or "memory://")
+        return connected.with_namespace(fresh_namespace() if namespace is None else namespace)
+
+    return shared_backend
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain, repeat
+
 import pytest
 
 from channels.repositories import repository_on
@@ -9,17 +12,30 @@ from channels.storages import ForeignStorage, NoneForAbsent, SubclassStorage
 from conformance.modest_backend import ModestBackend
 from feedstore.channels import DurableConnectionsFactory, KeyValueStorage, SSEChannelRepository
 from feedstore.compat.eric_sse import InMemoryStorage
+from feedstore.storage import Backend
 from feedstore.testing import OpenChannels, RepositoryContract
 from stores import OpenBackend, fresh_namespace
+
+OpenInTurn = Callable[[], Backend]
+
+
+@pytest.fixture
+def open_in_turn(backend_kind: str, shared_backend: OpenBackend, open_backend: OpenBackend) -> OpenInTurn:
+    """Open backends on one namespace: the first on the session's connections, each further one on its own.
+
+    In memory, the two would be different stores.
+    """
+    namespace = fresh_namespace()
+    ways = chain([] if backend_kind == "memory" else [shared_backend], repeat(open_backend))
+    return lambda: next(ways)(namespace)
 
 
 class TestOneStorage(RepositoryContract):
     """One key-value storage for all four repositories, and durable queues."""
 
     @pytest.fixture
-    def open_channels(self, open_backend: OpenBackend) -> OpenChannels:
-        namespace = fresh_namespace()
-        return lambda: SSEChannelRepository.on_backend(open_backend(namespace))
+    def open_channels(self, open_in_turn: OpenInTurn) -> OpenChannels:
+        return lambda: SSEChannelRepository.on_backend(open_in_turn())
 
 
 @pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "redis_cluster", "cassandra"])
@@ -27,11 +43,9 @@ class TestFourStorages(RepositoryContract):
     """A key-value storage of its own for each of the four, on one backend of each family."""
 
     @pytest.fixture
-    def open_channels(self, open_backend: OpenBackend) -> OpenChannels:
-        namespace = fresh_namespace()
-
+    def open_channels(self, open_in_turn: OpenInTurn) -> OpenChannels:
         def open_channels() -> SSEChannelRepository:
-            backend = open_backend(namespace)
+            backend = open_in_turn()
             return repository_on(
                 backend.kv_storage("channels"),
                 backend.kv_storage("connections"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.shared import OnSharedConnections
 from feedstore.testing import StoreContract
 
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
-class TestCassandra(StoreContract):
+class TestCassandra(OnSharedConnections, StoreContract):
     pass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.shared import OnSharedConnections
 from feedstore.testing import StoreContract
 
 
 @pytest.mark.parametrize("backend_kind", ["redis"])
-class TestRedis(StoreContract):
+class TestRedis(OnSharedConnections, StoreContract):
     pass

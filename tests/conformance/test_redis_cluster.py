@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.shared import OnSharedConnections
 from feedstore.testing import StoreContract
 
 
 @pytest.mark.parametrize("backend_kind", ["redis_cluster"])
-class TestRedisCluster(StoreContract):
+class TestRedisCluster(OnSharedConnections, StoreContract):
     pass
