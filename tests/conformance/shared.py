@@ -11,8 +11,8 @@ from stores import OpenBackend
 class OnSharedConnections:
     """A base of contracts on a server: their first backend connects once, and not for each test.
 
-    A backend that a test opens with ``open_backend`` has connections of its own. So does the backend of a test of notifiers: the
-    first subscription of a backend connects, and the test covers that.
+    ``open_backend`` gives a test connections of its own. A test of notifiers has them, too: the first subscription of a
+    backend connects, and the test covers that.
     """
 
     @pytest.fixture
