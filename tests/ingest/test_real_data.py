@@ -8,6 +8,9 @@ import tracemalloc
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
+import soak
 from feedstore import Activity, connect
 from feedstore.ingest import Loader, Problems, Source, read_follows
 from feedstore.storage import Backend
@@ -65,9 +68,10 @@ def test_the_whole_data_is_as_its_readme_says() -> None:
     assert loader.idle_followees == 0
 
 
+@pytest.mark.soak
 def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     peaks = []
-    for rows in (8000, 16_000):
+    for rows in (soak.count(4000, 8000), soak.count(8000, 16_000)):
         text = first_rows(rows).encode()
         with connect(f"sqlite:///{tmp_path / str(rows)}.db") as backend:
             loader = Loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=100)

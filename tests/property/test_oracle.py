@@ -8,10 +8,10 @@ import soak
 from feedstore.testing import OpenBackend
 from feedstore.testing.oracle import run_oracle
 
-EXAMPLES = {"memory": 80, "sqlite": 60, "postgresql": 30, "redis": 25, "redis_cluster": 20, "cassandra": 8}
+EXAMPLES = {"memory": 40, "sqlite": 25, "postgresql": 15, "redis": 15, "redis_cluster": 10, "cassandra": 6}
 
 
 @pytest.mark.soak
 def test_a_backend_does_what_the_model_does(open_backend: OpenBackend, backend_kind: str) -> None:
-    examples = soak.count(EXAMPLES.get(backend_kind, 40), 40 * EXAMPLES.get(backend_kind, 40))
+    examples = soak.count(EXAMPLES.get(backend_kind, 20), 80 * EXAMPLES.get(backend_kind, 20))
     run_oracle(open_backend, examples, steps=soak.count(30, 60), deterministic=not soak.SOAK)

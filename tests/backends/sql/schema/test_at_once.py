@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.synchronize
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,14 @@ from feedstore import connect
 from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_schema, migration, prepare_schema
 from feedstore.backends.sql.schema.migration import migration_transaction
+from feedstore.testing.processes import Child
 
 PROCESSES = 4
 SECONDS = 60
-SPAWN = multiprocessing.get_context("spawn")
+FORK = multiprocessing.get_context("fork")
 
 
-def open_at_once(url: str, together: threading.Barrier, name: str) -> None:
+def open_at_once(url: str, together: multiprocessing.synchronize.Barrier, name: str) -> None:
     """Open a backend on the database together with the other processes, and write to it."""
     with connect(url, schema="migrate") as backend:
         together.wait(SECONDS)
@@ -36,11 +39,10 @@ def test_processes_that_open_a_database_at_once_do_not_collide(
     database_url: str, engine: Engine, make: Callable[[Engine], None]
 ) -> None:
     make(engine)
-    with SPAWN.Manager() as manager, ProcessPoolExecutor(PROCESSES, SPAWN) as pool:
-        together = manager.Barrier(PROCESSES)
-        names = [str(number) for number in range(PROCESSES)]
-        for future in [pool.submit(open_at_once, database_url, together, name) for name in names]:
-            future.result(SECONDS)
+    together = FORK.Barrier(PROCESSES)
+    names = [str(number) for number in range(PROCESSES)]
+    for child in [Child(partial(open_at_once, database_url, together, name)) for name in names]:
+        child.result(SECONDS)
     with connect(database_url, schema="check") as backend:
         assert [key for key, _ in backend.kv_storage().items()] == names
 
