@@ -18,6 +18,7 @@ USUAL = {
     "ingest": ["activities.csv"],
     "timeline": ["user:ann"],
     "activity": ["019de368-f600-7000-8752-c6a2eeb0710b"],
+    "feed": ["show", "--help"],
     "stats": [],
     "trim": ["feed:bob", "--length", "800"],
     "serve": ["--help"],
@@ -92,8 +93,19 @@ def pipe_without_reader() -> Iterator[int]:
     os.close(writer)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["trim", "--help"], ["stats"], ["timeline", "feed:bob", "--json"]])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("unbuffered", "arguments"),
+    [
+        ("", ["--help"]),
+        ("1", ["trim", "--help"]),
+        ("1", ["stats"]),
+        ("", ["timeline", "feed:bob", "--json"]),
+        *soak.further(
+            ("1", ["--help"]), ("", ["trim", "--help"]), ("", ["stats"]), ("1", ["timeline", "feed:bob", "--json"])
+        ),
+    ],
+)
 def test_a_reader_that_has_gone_ends_a_command_quietly(
     filled: Path, pipe_without_reader: int, arguments: list[str], unbuffered: str
 ) -> None:
