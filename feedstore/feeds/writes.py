@@ -11,7 +11,7 @@ from feedstore.errors import InvalidValueError
 from feedstore.feeds.key_format import KeyFormat, UserId
 from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
-from feedstore.storage import ActivityStorage, Backend, Batch, TimelineStorage
+from feedstore.storage import ActivityStorage, AtomicScope, Backend, Batch, TimelineStorage
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.checks import check_key, check_limit, check_position, checked_iterable
 
@@ -248,8 +248,11 @@ class FeedWrites:
             self.timelines.delete(key, batch_interface=batch_interface)
 
     def _new_batch(self) -> Batch:
-        """Return an atomic batch, so that a concurrent delivery comes before a removal with its marks or after it."""
-        return self.backend.batch(atomic=True)
+        """Return an atomic batch, so that a concurrent delivery comes before a removal with its marks or after it.
+
+        On a backend without atomic batches the marks of such a delivery may stay until the next :meth:`trim`.
+        """
+        return self.backend.batch(atomic=self.backend.abilities.atomic_scope is not AtomicScope.NONE)
 
     def on_update_feed(self, new: Sequence[Any], deleted: Sequence[Any]) -> None:
         """Do nothing; override it to act on each write of this object.

@@ -143,7 +143,10 @@ class NotificationFeedSuite(Suite):
         assert (feed.unseen_ids(), feed.unread_ids()) == (new, new | {one.id for one in given[:20:2]})
 
     def test_notification_removals_meet_adds(self, backend: Backend) -> None:
-        """T21: with threads that add and remove the same activities, no mark of an absent entry stays."""
+        """T21: with threads that add and remove the same activities, no mark of an absent entry stays.
+
+        Relaxed by ``atomic_deliveries``: without it, such a mark may stay until the next trim.
+        """
         feed = PhotoNotifications("bob", backend)
         given = likes([number % 3 for number in range(16)])
 
@@ -156,6 +159,8 @@ class NotificationFeedSuite(Suite):
                 feed.remove(activity)
 
         run_in_threads([add, remove, remove])
+        if not backend.abilities.atomic_deliveries:
+            feed.trim()
         kept = feed.contains_many(given)
         assert feed.unseen_ids() | feed.unread_ids() <= kept
         if backend.abilities.atomic_deliveries:
