@@ -5,17 +5,22 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
+from dataclasses import asdict
 
 import pytest
 
 from docs.pages import DOCS
-from feedstore.testing import BackendContract, RepositoryContract
+from feedstore.testing import BackendContract, OpenBackend, RepositoryContract
 
 PAGE = (DOCS / "contracts.md").read_text(encoding="utf-8")
 COUNTS = {"T": 22, "K": 8, "Q": 8, "N": 6, "C": 2}
 RULES = [f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)]
 ROW = re.compile(r"^\| ([TKQNC]\d+) \| (.+) \|$", re.MULTILINE)
 CITED = re.compile(r"\b[TKQNC]\d+\b")
+
+
+STORES = ["memory", "sqlite", "postgresql", "redis", "cassandra"]
+ABILITY = re.compile(r"^\| `(\w+)` \|.*?\|" + r" (yes|no)[^|]*\|" * len(STORES) + "$", re.MULTILINE)
 
 
 def suites_by_rule() -> dict[str, set[str]]:
@@ -45,3 +50,10 @@ def test_each_rule_is_checked_where_the_page_says() -> None:
     assert list(shown) == RULES
     for rule, suites in shown.items():
         assert suites <= checked[rule], rule
+
+
+@pytest.mark.parametrize("backend_kind", STORES)
+def test_the_table_of_abilities_is_true(open_backend: OpenBackend, backend_kind: str) -> None:
+    rows = {name: columns for name, *columns in ABILITY.findall(PAGE)}
+    expected = {name: value for name, value in asdict(open_backend().abilities).items() if isinstance(value, bool)}
+    assert {name: columns[STORES.index(backend_kind)] == "yes" for name, columns in rows.items()} == expected
