@@ -50,11 +50,12 @@ class AggregatedActivitySerializer(Serializer[AggregatedActivity]):
 
     def loads(self, data: bytes, activity_id: int) -> AggregatedActivity:
         """Return the aggregated activity that the bytes hold."""
+        make: type[AggregatedActivity] = self.aggregated_activity_class or AggregatedActivity
         if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         try:
             group, count, is_exact, created, updated, is_seen, is_read, members = unpack_value(data[1:])
-            return AggregatedActivity(
+            return make(
                 id=activity_id,
                 group=group,
                 activities=tuple(

@@ -20,8 +20,8 @@ class Serializer(ABC, Generic[Item]):
     """Turns an activity into bytes and back. A storage makes one instance of its serializer class.
 
     ``activity_class`` is the class of the activities that :meth:`loads` returns and :meth:`dumps` accepts.
-    ``aggregated_activity_class`` is for serializers of aggregated activities. No call changes the state of an instance,
-    so threads share it.
+    ``aggregated_activity_class`` is that of the aggregated activities, for a serializer that stores groups. No call
+    changes the state of an instance, so threads share it.
 
     To write a serializer, override :meth:`dumps` and :meth:`loads`. Start the bytes with a byte of your own for format
     and version. The shipped serializers use ``0x11`` (msgpack), ``0x21`` (JSON), ``0x31`` (pickle) and ``0x41``

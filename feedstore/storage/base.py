@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any, Generic, Self, TypeVar
 
 from feedstore.activity import Activity
+from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidTypeError
 from feedstore.ids import MAX_ID, ActivityLike, parse_id
 from feedstore.metrics import Metrics
@@ -102,7 +103,7 @@ class Storage(Writer, Generic[Item]):
 
     default_serializer_class: type[Serializer] = DummySerializer
     activity_class: type[Activity] = Activity
-    aggregated_activity_class: type[Any] | None = None
+    aggregated_activity_class: type[Any] = AggregatedActivity
     option_names: tuple[str, ...] = ("backend", "aggregated_activity_class", "metrics")
     metrics: Metrics = Metrics()
 

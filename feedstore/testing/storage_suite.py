@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from feedstore.activity import Activity, ActivityRef
+from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.metrics import Metrics
 from feedstore.serializers import (
@@ -48,7 +49,7 @@ class StorageSuite(Suite):
         assert activities.default_serializer_class is MsgpackSerializer
         for storage in (activities, timelines):
             assert storage.activity_class is Activity
-            assert storage.aggregated_activity_class is None
+            assert storage.aggregated_activity_class is AggregatedActivity
             assert isinstance(storage.metrics, Metrics)
             assert isinstance(storage.serializer, storage.default_serializer_class)
             assert storage.serializer is storage.serializer

@@ -9,6 +9,7 @@ import pytest
 
 from feedstore import connect
 from feedstore.activity import Activity
+from feedstore.aggregated import AggregatedActivity
 from feedstore.backends.memory import InMemoryKvStorage
 from feedstore.compat import eric_sse, stream_framework
 from feedstore.compat.stream_framework import (
@@ -87,7 +88,7 @@ def test_a_storage_stands_on_its_own(owner: Any) -> None:
     assert isinstance(storage.serializer, Serializer)
     assert storage.serializer is storage.serializer
     assert storage.activity_class is Activity
-    assert storage.aggregated_activity_class is None
+    assert storage.aggregated_activity_class is AggregatedActivity
     with pytest.raises(TypeError, match="redis_server"):
         owner(redis_server="default")
 

@@ -28,6 +28,12 @@ TIME = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 LIKE = Activity("ann", "like", "photo:7", time=TIME, extra_context={"topic": "a-b"})
 LOGIN = Activity("ann", "log-in", time=TIME)
 AGGREGATED = AggregatedActivity(255, "like-photo:7", (LIKE,), 3, False, TIME, TIME, is_seen=True, is_read=False)
+
+
+class SpecialGroup(AggregatedActivity):
+    """An application's own class of aggregated activities."""
+
+
 GOLDEN = (
     "4198ac6c696b652d70686f746f3a3703c2cf000650c0be318600cf000650c0be318600c3c29197c410019de384a853774ba906f1549940666d"
     "a3616e6ea46c696b65a770686f746f3a37c0cf000650c0be31860081a5746f706963a3612d62"
@@ -111,6 +117,8 @@ def test_the_bytes_of_an_aggregated_activity_are_pinned() -> None:
     serializer = AggregatedActivitySerializer()
     assert serializer.dumps(AGGREGATED).hex() == GOLDEN
     assert serializer.loads(bytes.fromhex(GOLDEN), 255) == AGGREGATED
+    special = AggregatedActivitySerializer(aggregated_activity_class=SpecialGroup).loads(bytes.fromhex(GOLDEN), 255)
+    assert (type(special), special.activities) == (SpecialGroup, AGGREGATED.activities)
     with pytest.raises(InvalidTypeError, match="stores aggregated activities"):
         serializer.dumps(LIKE)
     for damaged in (b"", b"\x11", bytes.fromhex(GOLDEN)[:-1], b"\x41\x90"):
