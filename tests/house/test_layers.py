@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,22 @@ def test_the_walk_finds_the_package() -> None:
 def test_every_module_has_its_place() -> None:
     known = set().union(*LAYERS) | {"", "registry", "testing"}
     assert {layer_of_file(path) for path in package_files()} <= known
+
+
+def test_the_architecture_page_lists_the_same_layers() -> None:
+    page = tree.ROOT.joinpath("docs", "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ \| ([^|]+) \|", page, re.MULTILINE)
+    listed = [{name.split("/")[0] for name in re.findall(r"`([\w/]+)`", row)} for row in rows]
+    present = {layer_of_file(path) for path in package_files()} - {"__main__"}
+    assert listed == [group & present for group in LAYERS if group & present]
+
+
+def test_the_guide_for_contributors_has_the_same_order() -> None:
+    guide = tree.ROOT.joinpath("CONTRIBUTING.md").read_text(encoding="utf-8")
+    order = re.search(r"only layers to its left: `([^`]+)`", guide)
+    assert order is not None
+    groups = [re.findall(r"\w+", group) for group in order[1].split("→")]
+    assert [{place_of(name) for name in group} for group in groups] == [{place} for place in range(len(LAYERS))]
 
 
 def test_imports_point_to_the_left() -> None:
