@@ -37,9 +37,12 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
     (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
+    (r"py:class", r"feedstore\.events\.(layout|query|writer)\.\w+"),
+    (r"py:class", r"feedstore\.feeds\.writes\.FeedWrites"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),
     (r"py:.*", r"feedstore\.storage\.timeline_hooks\.TimelineItem"),
+    (r"py:.*", r"feedstore\.(feeds\.base\.Shown|storage\.page\.Made)"),
 ]
 
 napoleon_numpy_docstring = False

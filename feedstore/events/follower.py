@@ -24,9 +24,6 @@ class Follower(Iterator[Event]):
 
     Later events come in the order of their saves. Each event is returned once for each save. The iterator waits for
     the notifier between saves, and ends when it is closed, or the store is. It costs a subscription of the backend.
-
-    Attributes:
-        statistics: The work of the search in the stored events.
     """
 
     def __init__(self, writer: EventWriter, search: Search, query: Query) -> None:
