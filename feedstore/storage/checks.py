@@ -153,5 +153,7 @@ def check_limit(name: str, value: object, advice: str = "") -> int:
 
 def check_slice(start: int | None, stop: int | None) -> tuple[int, int | None]:
     """Return the positions of a slice. A start of None is 0, and a stop of None is the end."""
+    if start.__class__ is int and stop.__class__ is int and 0 <= start <= stop:
+        return start, stop
     first = 0 if start is None else check_position("start", start)
     return first, None if stop is None else check_position("stop", stop)

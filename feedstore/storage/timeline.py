@@ -11,7 +11,7 @@ from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer, TimelineReferenceSerializer
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage, checked_activity_storage
-from feedstore.storage.bounds import Bounds, Filter, is_descending, parse_filter
+from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
 from feedstore.storage.checks import check_key, check_limit, check_slice, distinct_keys
 from feedstore.storage.page import Page, cursor_bounds
 from feedstore.storage.timeline_hooks import Entry, TimelineItem
@@ -121,8 +121,9 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
                 Otherwise it returns the serializer's objects, :class:`ActivityRef` by default.
         """
         first, last = check_slice(start, stop)
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        descending = is_descending(ordering_args)
+        # Most reads have neither a filter nor an ordering, and save these calls.
+        bounds = EVERYTHING if filter_kwargs is None else parse_filter(filter_kwargs, self.activity_to_id)
+        descending = ordering_args is None or is_descending(ordering_args)
         check_key(key)
         if hydrate_from is not None:
             return self._get_hydrated(hydrate_from, key, first, last, bounds, descending)[0]

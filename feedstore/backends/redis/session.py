@@ -32,7 +32,8 @@ class RedisSession(Session[Store]):
 
     def keys(self) -> Keys:
         """Return the names of the collection's Redis keys, to read them."""
-        return self.store.keys(self.root_namespace).of_collection(self._part)
+        names = self.store.keys(self.root_namespace)
+        return names if self.namespace == self.root_namespace else names.of_collection(self._part)
 
     def keys_to_write(self) -> Keys:
         """Return the names of the collection's Redis keys; the namespace is marked now if it is new."""
