@@ -328,6 +328,8 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
 
         One round trip. With a filter (T18) it costs O(log n) or O(result), as the backend's documentation says.
         """
+        if filter_kwargs is None:
+            return self._count(check_key(key))
         bounds = parse_filter(filter_kwargs, self.activity_to_id)
         check_key(key)
         if bounds.is_everything:

@@ -33,7 +33,8 @@ class MemorySession(Session[Store]):
         store = self._store
         if store.closed:
             raise closed_error(self)
-        store.recover()
+        if store.journal.steps:
+            store.recover()
         return self._space
 
     def write(self, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:

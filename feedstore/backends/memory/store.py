@@ -41,7 +41,7 @@ class Store:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.closed = False
-        self._journal = Journal()
+        self.journal = Journal()
         self._writing = False
         self._spaces: dict[str, Space] = {}
         follow_forks(self, Store._hold, Store._let_go, Store._let_go)
@@ -51,7 +51,7 @@ class Store:
 
         Inside another write of the same thread it is a part of that.
         """
-        journal = self._journal
+        journal = self.journal
         with self.lock:
             if self._writing:
                 return work(journal, *arguments)
@@ -70,8 +70,8 @@ class Store:
 
     def recover(self) -> None:
         """Undo a write that was interrupted; called with the lock, before anything is read or written."""
-        if self._journal.steps and not self._writing:
-            self._journal.roll_back()
+        if self.journal.steps and not self._writing:
+            self.journal.roll_back()
 
     def space(self, namespace: str) -> Space:
         """Return the space of a namespace, made at its first use."""
