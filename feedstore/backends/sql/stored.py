@@ -26,9 +26,9 @@ def read_ids(values: Sequence[Any], what: str, key: str | None = None) -> list[i
     raise _damaged_id(values, what, key)
 
 
-def read_id(value: Any, what: str) -> int:
+def read_id(value: Any, what: str, key: str | None = None) -> int:
     """Return the id of stored bytes."""
-    return read_ids((value,), what)[0]
+    return read_ids((value,), what, key)[0]
 
 
 def read_text(value: Any, what: str) -> str:
@@ -47,9 +47,10 @@ def read_bytes(value: Any, what: str) -> bytes:
     return value
 
 
-def read_count(value: Any, what: str) -> int:
-    """Return a stored number that counts something."""
+def read_count(value: Any, what: str, key: str | None = None) -> int:
+    """Return a stored number that counts something. The error names ``what``, with the ``key`` if there is one."""
     if value.__class__ is not int or value < 0:
+        what = what if key is None else f"{what} {shown(key, WHOLE_KEY)}"
         raise StoredDataError(f"{what} is damaged: {_shown(value)} is not a number of 0 or more")
     return value
 

@@ -12,7 +12,6 @@ from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_te
 from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
-from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
@@ -181,7 +180,7 @@ class SqlTimelineStorage(TimelineStorage):
 
     def _count(self, key: str) -> int:
         length = self._one_value(self.session.statements.timelines.count, key)
-        return 0 if length is None else read_count(length, f"the length of {_timeline(key)}")
+        return 0 if length is None else read_count(length, "the length of the timeline", key)
 
     def _floor(self, key: str) -> int | None:
         return _floor_above(key, self._one_value(self.session.statements.timelines.newest_dropped, key))
@@ -249,15 +248,11 @@ def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, li
 
 def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
     """Return the entries of a timeline's rows; the serializer checks the payloads."""
-    ids = read_ids([row[0] for row in rows], _timeline(key))
+    ids = read_ids([row[0] for row in rows], "the timeline", key)
     if payloads:
         return [(activity_id, row[1] or b"") for activity_id, row in zip(ids, rows, strict=True)]
     return [(activity_id, b"") for activity_id in ids]
 
 
 def _floor_above(key: str, newest_dropped: bytes | None) -> int | None:
-    return None if newest_dropped is None else read_id(newest_dropped, f"the floor of {_timeline(key)}") + 1
-
-
-def _timeline(key: str) -> str:
-    return f"the timeline {shown(key, WHOLE_KEY)}"
+    return None if newest_dropped is None else read_id(newest_dropped, "the floor of the timeline", key) + 1
