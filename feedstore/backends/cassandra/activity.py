@@ -24,16 +24,16 @@ _BEYOND_ALL = b"\xff" * (_SLICE_BYTES + 1)
 _WHERE = "an activity storage"
 _MOST_IDS_A_REQUEST = 100
 _MOST_A_PAGE = 500
-_SLICES_AT_ONCE = 16
+_SLICES_A_TRIP = 16
 _SHARDS = [int_value(shard) for shard in range(SHARDS)]
 
 
 class CassandraActivityStorage(ActivityStorage):
-    """Activities in partitions of about 35 minutes of ids, each in four shards.
+    """An activity storage over slices of about 35 minutes of ids, each in four partitions.
 
-    Adds and removes are unlogged batches, one for each partition, sent at once; reads are one request for each
-    partition and 100 ids, sent at once. Ids that come from everywhere cost a request each, and their slices an entry of
-    the directory each. :meth:`iterate` costs one request for each 1,000 slices and four for each slice.
+    Adds and removals are concurrent unlogged batches, one for each partition. Reads are concurrent requests, one for
+    each partition and 100 ids. Ids that are spread over time cost a request each, and each slice of added ids is a name
+    in the directory. :meth:`iterate` costs one request for each 1,000 slices, and four for each slice.
     """
 
     session: CassandraSession
@@ -41,7 +41,7 @@ class CassandraActivityStorage(ActivityStorage):
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One batch for each partition; all are sent at once."""
+        """Add activities, with one batch for each partition. The batches are concurrent."""
         store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         statement, timestamp = store.statements.add_activity, bigint_value(store.clock.next())
         writes = []
@@ -57,7 +57,7 @@ class CassandraActivityStorage(ActivityStorage):
         return Pending(None)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        """One request for each partition and 100 ids; all are sent at once."""
+        """Read activities, with one request for each partition and 100 ids. The requests are concurrent."""
         store, namespace = self.session.store_to_read(), self.session.namespace.encode()
         requests: list[Request] = []
         for partition, ids in _by_partition(namespace, activity_ids).items():
@@ -70,7 +70,7 @@ class CassandraActivityStorage(ActivityStorage):
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One batch for each partition; all are sent at once."""
+        """Remove activities, with one batch for each partition. The batches are concurrent."""
         store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         statement, timestamp = store.statements.remove_activity, bigint_value(store.clock.next())
         writes = (
@@ -86,7 +86,7 @@ class CassandraActivityStorage(ActivityStorage):
 
     @property
     def _directory(self) -> Directory:
-        # In one partition, so that the slices come in the order of their ids.
+        # One partition returns the slices in the order of their ids.
         return Directory(self.session.store, self.session.namespace, _KIND, buckets=1)
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
@@ -94,14 +94,14 @@ class CassandraActivityStorage(ActivityStorage):
         if bounds.is_empty:
             return
         last = bounds.highest >> SLICE_SHIFT
-        # A damaged name may lie beyond every slice, and is to be found by a walk without an upper bound.
+        # A damaged name may be greater than every slice. A walk without an upper bound must find it.
         end = following(_slice_name(last)) if last < MAX_ID >> SLICE_SHIFT else _BEYOND_ALL
         slices = KeyRange(_slice_name(bounds.lowest >> SLICE_SHIFT), end)
         ids = KeyRange(id_to_bytes(bounds.lowest), following(id_to_bytes(bounds.highest)))
         for names in self._directory.names_between(slices, descending):
             stored_slices(names, _SLICE_BYTES)
-            for position in range(0, len(names), _SLICES_AT_ONCE):
-                yield from self._slices(names[position : position + _SLICES_AT_ONCE], ids, descending)
+            for position in range(0, len(names), _SLICES_A_TRIP):
+                yield from self._slices(names[position : position + _SLICES_A_TRIP], ids, descending)
 
     def _slices(self, names: Sequence[bytes], ids: KeyRange, descending: bool) -> Iterator[tuple[int, bytes]]:
         store, namespace = self.session.store, self.session.namespace.encode()
@@ -132,7 +132,7 @@ class CassandraActivityStorage(ActivityStorage):
         return statement, [*partition, *ids, int_value(_MOST_A_PAGE)]
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """One request for each 1,000 slices; one deletion for each of their partitions."""
+        """Remove all activities, with one request for each 1,000 slices and a deletion of each of their partitions."""
         store, namespace = self.session.store_to_write(), self.session.namespace.encode()
         store.send_collected(transaction)
         for names in self._directory.names():
@@ -158,5 +158,5 @@ def _by_partition(namespace: bytes, ids: Iterable[int]) -> dict[tuple[bytes, ...
 
 
 def _slice_name(number: int) -> bytes:
-    """Return a slice as the directory and, being an int of four bytes, the partition key hold it."""
+    """Return the name of a slice in the directory. The partition key has the same bytes, as an int."""
     return number.to_bytes(_SLICE_BYTES, "big")

@@ -18,25 +18,26 @@ from feedstore.storage.backend import Backend
 class CassandraBackend(Backend):
     """A store in a keyspace of an Apache Cassandra cluster, 4.0 or newer.
 
-    ``url`` is ``cassandra://user:password@host1:9042,host2/keyspace``. Or ``session`` is a ready session of
-    cassandra-driver's, which stays the caller's to close and may not be used after a fork; ``keyspace`` then says which
-    one, by default the session's own.
+    Every write carries a timestamp of this process's clock, greater than the one before. An atomic batch is one logged
+    batch. If it is larger than ``batch_limit``, it goes through a journal. In the end all its writes are stored, but a
+    reader may see some of them before the others.
 
-    Options, by keyword or in the URL's query:
+    Args:
+        url: ``cassandra://user:password@host1:9042,host2/keyspace``.
+        session: A ready session of cassandra-driver instead of a URL. The caller closes it, and it cannot be used after
+            a fork.
+        keyspace: The keyspace of a ready session. None is the session's own.
+        metrics: The metrics that storages of this backend report to.
+        options: Options, as keywords or in the URL's query, which the list below describes.
 
-    - ``namespace``; ``consistency`` (``local_quorum``); ``trim_consistency`` (``quorum``; of the reads that decide what
-      a trim drops); ``timeout`` (10 seconds); ``retry_seconds`` (10; how long a call goes on trying while nodes are
-      away: a write that is sent twice changes nothing twice); ``batch_limit`` (51,200 bytes, the servers'
-      ``batch_size_fail_threshold``: a larger atomic batch goes by the journal).
-    - ``schema``: what opening does about the tables. By default and with ``migrate`` they are made in a keyspace that
-      has none; ``check`` only looks; ``ignore`` does not even look. ``replication`` makes the keyspace too: ``3``
-      replicas in every datacenter, or ``east:3,west:2``.
-    - ``datacenter`` (that of the first node), ``connect_timeout`` (5 seconds), ``ssl_ca_certs`` (TLS is spoken where it
-      is given), ``ssl_certfile``, ``ssl_keyfile``, ``ssl_check_hostname`` (true).
-
-    Every write carries a timestamp of this process's clock, above the one before. An atomic batch is one logged batch,
-    or goes by a journal where it is larger than ``batch_limit``: all of it happens in the end, but a reader may see a
-    part first.
+    - ``namespace``; ``consistency`` (``local_quorum``); ``trim_consistency`` (``quorum``, for the reads that decide
+      which entries a trim drops); ``timeout`` (10 seconds); ``retry_seconds`` (10, the time for which a call is retried
+      while nodes are unreachable); ``batch_limit`` (51,200 bytes, the servers' ``batch_size_fail_threshold``).
+    - ``schema``: the treatment of the tables at the opening. By default and with ``migrate``, the opening creates them
+      in a keyspace without tables. ``check`` only checks them, and ``ignore`` does not. With ``replication``, the
+      opening also creates the keyspace: ``3`` replicas in every datacenter, or ``east:3,west:2``.
+    - ``datacenter`` (that of the first node), ``connect_timeout`` (5 seconds), ``ssl_ca_certs`` (which turns on TLS),
+      ``ssl_certfile``, ``ssl_keyfile``, ``ssl_check_hostname`` (true).
     """
 
     session: CassandraSession
@@ -55,10 +56,10 @@ class CassandraBackend(Backend):
         **options: Any,
     ) -> None:
         if (url is None) == (session is None):
-            raise InvalidTypeError("pass a URL or session=, and not both")
+            raise InvalidTypeError("pass either a URL or session=")
         if url is not None:
             if keyspace is not None:
-                raise InvalidTypeError("the keyspace stands in the URL; keyspace= goes with session=")
+                raise InvalidTypeError("put the keyspace into the URL; keyspace= is for session= only")
             store, namespace = open_store(url, options)
         else:
             store, namespace = open_session(session, keyspace, options)

@@ -1,4 +1,4 @@
-"""Making a session of the driver's, and what requests need to know of one."""
+"""Sessions of the driver: their creation, and their requests."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ from feedstore.backends.cassandra.values import routing_key
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
 
-# Version 5 is what 4.0 and newer speak. Asked to find out, the driver connects once for each version it tries.
+# Cassandra 4.0 and newer speak version 5. Without it, the driver connects once for each version that it tries.
 _PROTOCOL = 5
 _FETCH_SIZE = 5000
 _PAUSE_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 1.0
-# The driver itself would wait up to ten minutes before it looks for a node again that was away for a while.
+# By default, the driver waits up to ten minutes before it reconnects to a node that was unreachable.
 _FIRST_RECONNECTION_SECONDS, _LAST_RECONNECTION_SECONDS = 0.5, 10.0
-# A node that hangs keeps its connections. A request that it does not answer is sent to the next node as well, twice at
-# most, and it is taken for dead once it has not answered a heartbeat.
+# A node that hangs keeps its connections. A request that it does not answer is also sent to up to two further nodes.
+# The node counts as dead after it missed a heartbeat.
 _FURTHER_NODES = 2
 _LONGEST_PATIENCE_SECONDS = 1.0
 _HEARTBEAT_SECONDS = 5
 # The driver's own default.
 _BACKGROUND_THREADS = 2
-# Without it a message that fills no packet waits for the answer to the one before, which the server delays by 40 ms:
-# fan-outs to 1,000 timelines fell from 100,000 to 20,000 deliveries a second.
+# Without this option, a message that fills no packet waits for the answer to the message before, which the server
+# delays by 40 ms: fan-outs to 1,000 timelines fell from 100,000 to 20,000 deliveries a second.
 _SOCKET_OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
 class DriverSession:
-    """A session, with prepared statements, and with a profile of its own for requests."""
+    """A session of the driver with its prepared statements and a profile of its own."""
 
     def __init__(self, session: Any, settings: Settings, keyspace: str, is_owned: bool) -> None:
         self.cluster = session.cluster
@@ -83,7 +83,7 @@ class DriverSession:
         self._lock = threading.RLock()
 
     def prepared(self, text: str) -> Any:
-        """Return a prepared statement; one round trip when it is first used."""
+        """Return a prepared statement. The first use costs one round trip."""
         found = self._prepared.get(text)
         if found is None:
             with self._lock:
@@ -107,9 +107,9 @@ class DriverSession:
         return prepared
 
     def _ask_to_prepare(self, text: str) -> Any:
-        """Ask nodes until one of them has prepared a statement; the others do so when they meet it.
+        """Prepare a statement at the first node that answers. Other nodes prepare it at its first use there.
 
-        The driver's own way waits ten seconds for the first node, and as long for each of the others.
+        The driver's ``prepare()`` waits ten seconds for the first node, and as long for each of the others.
         """
         profile = self.profile
         future = ResponseFuture(
@@ -139,14 +139,15 @@ class DriverSession:
         return prepared
 
     def bound(self, text: str, values: list[bytes], consistency: int | None = None) -> Any:
-        """Return a statement with its values, which are serialized already."""
+        """Return a statement with serialized values."""
         statement = BoundStatement(self.prepared(text), consistency_level=consistency)
         statement.values = values
         return statement
 
     def conditional(self, text: str, values: list[bytes]) -> Any:
-        """Return a lightweight transaction, which the driver sends once: carried out twice, it would not see that the
-        first has won.
+        """Return a lightweight transaction, which the driver sends once.
+
+        The second of two attempts would fail if the first one was applied, and report that its condition did not hold.
         """
         statement = self.bound(text, values)
         statement.is_idempotent = False
@@ -154,12 +155,12 @@ class DriverSession:
         return statement
 
     def send(self, statement: Any) -> Any:
-        """Send a statement, and return what waits for its answer."""
+        """Send a statement. Return an object whose ``result()`` waits for the answer."""
         future = self.driver_session.execute_async(statement, execution_profile=self.profile)
         return self._answer_of(future)
 
     def rows_of(self, statement: Any, result: Any) -> list[Any]:
-        """Return the rows of a result, and of the pages behind it: one round trip for each 5,000."""
+        """Return the rows of a result and of its further pages, with one round trip for each 5,000 rows."""
         rows: list[Any] = list(result.current_rows)
         while result.has_more_pages:
             future = self.driver_session.execute_async(
@@ -170,12 +171,12 @@ class DriverSession:
         return rows
 
     def _answer_of(self, future: Any) -> Any:
-        # Where the session is shut down meanwhile, the driver may have put the request on a connection that was closed
-        # before: nobody would answer it until its time is up.
+        # If the session was shut down during the call, the driver may have used a closed connection, and the request
+        # would wait for its timeout.
         return _Unanswered() if self.driver_session.is_shutdown else Answer(future)
 
     def replica_of(self, partition: tuple[bytes, ...]) -> Any:
-        """Return the first replica of a partition; None where all nodes are the same to it."""
+        """Return the first replica of a partition, or None if all nodes are equal."""
         if self._has_one_node:
             return None
         replicas = self.cluster.metadata.get_replicas(self.keyspace, routing_key(partition))
@@ -186,11 +187,10 @@ class DriverSession:
         return len(self.cluster.metadata.all_hosts()) < 2
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the session, unless the caller made it."""
         if not self._is_owned:
             return
-        # A preparation that is under way comes to its end first: once shut down, the driver forgets it, and it would
-        # wait for an answer until its time is up.
+        # Let a running preparation end first: the driver forgets it at the shutdown, and it would wait for its timeout.
         is_held = self._lock.acquire(timeout=_LONGEST_WAIT_SECONDS)
         try:
             self.cluster.shutdown()
@@ -200,15 +200,15 @@ class DriverSession:
 
 
 class _Unanswered:
-    """What stands for the answer to a request that a session which was shut down has taken."""
+    """The answer to a request on a session that was shut down."""
 
     def result(self) -> Any:
-        """Raise what the driver raises for a request that was under way."""
+        """Raise the driver's error for a request that a shutdown ended."""
         raise ConnectionShutdown("the session was shut down")
 
 
 def own_session(address: Address, options: Mapping[str, Any]) -> Callable[[], Any]:
-    """Return what connects to a cluster and returns the driver's session. Nothing is connected yet."""
+    """Return a function that connects to a cluster and returns the driver's session."""
     tls = _tls_context(options)
 
     def connect() -> Any:
@@ -263,18 +263,18 @@ def _tls_context(options: Mapping[str, Any]) -> ssl.SSLContext | None:
         if options["ssl_certfile"] is not None:
             context.load_cert_chain(options["ssl_certfile"], options["ssl_keyfile"])
     except OSError as error:
-        raise InvalidValueError(f"the certificates cannot be read: {error}") from error
+        raise InvalidValueError(f"cannot read the certificates: {error}") from error
     return context
 
 
 def check_session(session: Any) -> None:
-    """Raise unless ``session`` is one of the driver's that requests can be made with."""
+    """Raise unless ``session`` is an open session of the driver that takes execution profiles."""
     if not hasattr(session, "execution_profile_clone_update"):
-        raise InvalidTypeError(f"session is what Cluster.connect() returns, not {type(session).__name__}")
+        raise InvalidTypeError(f"session must be the result of Cluster.connect(), not {type(session).__name__}")
     if session.is_shutdown:
-        raise InvalidValueError("the session that was handed in is closed")
+        raise InvalidValueError("the given session is closed; pass an open one")
     if session.cluster._config_mode == _ConfigMode.LEGACY:
         raise InvalidValueError(
-            "the session that was handed in takes no execution profiles; give its Cluster execution_profiles= instead "
-            "of load_balancing_policy= or default_retry_policy=, and no default, such as row_factory, on the session"
+            "the given session takes no execution profiles; pass its Cluster execution_profiles= instead of "
+            "load_balancing_policy= or default_retry_policy=, and set no default, such as row_factory, on the session"
         )

@@ -1,4 +1,4 @@
-"""What one process has of a store: its session, and what it remembers to be quicker with the next writes."""
+"""The state of a store in one process: its session, and the caches that make later writes faster."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from feedstore.backends.cassandra.lengths import Lengths
 
 
 class Memory:
-    """The session, the names in the directory, the deliveries since the last trims, and the growth of timelines.
+    """The session, the leases in the directory, the deliveries since the last trims, and the growth of timelines.
 
-    Each process has one of its own. It is chosen by the process id wherever it is used, so a fork that runs none of
-    Python's hooks is no different; no lock of it can be held by a thread that the fork has left behind.
+    Each process has its own object, which every use chooses by the process id. A fork needs none of Python's hooks, and
+    a child never waits for a lock that a thread of its parent held.
     """
 
     def __init__(self, store: JournalStore) -> None:
@@ -38,11 +38,11 @@ class Memory:
         return self._namespaces.get(namespace, 0.0) > time.monotonic()
 
     def remember(self, namespace: str) -> None:
-        """Remember that the mark of a namespace was there now."""
+        """Remember for ten minutes that the mark of a namespace exists."""
         self._namespaces[namespace] = time.monotonic() + LEASE_SECONDS
 
     def leave(self, parents: list[Memory]) -> None:
-        """Leave the sessions of the processes above alone: neither use nor close them, and begin another event loop."""
+        """Neither use nor close the sessions of the parent processes, and start another event loop."""
         self._inherited = parents, leave_inherited_loop()
         for parent in parents:
             if parent.session is not None:

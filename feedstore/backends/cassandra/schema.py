@@ -1,4 +1,4 @@
-"""The state of a keyspace's schema, and what opening a backend does about it."""
+"""The schema of a keyspace: its state, and its creation at the opening of a backend."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from feedstore.errors import (
 from feedstore.shown import shown
 
 VERSION = 1
-"""The version of the tables that this release makes and needs."""
+"""The version of the tables that this release creates and needs."""
 
 _PAUSE_SECONDS = 0.1
 _logger = logging.getLogger("feedstore.backends.cassandra")
 
 
 def prepare_schema(session: DriverSession, settings: Settings, label: str) -> None:
-    """Make sure that the keyspace holds the tables that this release needs; called once when a backend first opens.
+    """Check that the keyspace has the tables of this release, or create them. Called at the first connection.
 
-    ============  ============================  =======================
-    ``schema``    no keyspace, or no tables     a newer or foreign one
-    ============  ============================  =======================
-    ``None``      made                          refused
-    "migrate"     made                          refused
+    ============  ============================  ========================
+    ``schema``    no keyspace, or no tables     newer or foreign tables
+    ============  ============================  ========================
+    ``None``      created                       refused
+    "migrate"     created                       refused
     "check"       :class:`MissingSchemaError`   refused
-    "ignore"      not looked at                 not looked at
-    ============  ============================  =======================
+    "ignore"      not checked                   not checked
+    ============  ============================  ========================
 
-    A keyspace is made only where the option ``replication`` says how. Several processes may do this at once: every
-    statement asks whether the thing is there, and all send theirs to the same node, which takes one at a time. The
-    version is written last, when every node that is up knows the tables. What fails meanwhile because one of them does
-    not is done again, for ``retry_seconds``. Costs two queries when the schema is current.
+    The keyspace is created only with the option ``replication``. Several processes may do this concurrently: every
+    statement has IF NOT EXISTS, and all processes send theirs to the same node, which runs one at a time. The version
+    is written last, when every node that is up knows the tables. Until then, failures are retried for
+    ``retry_seconds``. If the schema is current, the function costs two queries.
     """
     if settings.schema == "ignore":
         return
@@ -60,7 +60,7 @@ def prepare_schema(session: DriverSession, settings: Settings, label: str) -> No
 
 
 def _passing_failure(preparation: _Preparation) -> Exception | None:
-    """Prepare; return what went wrong where it may not the next time, None if nothing did."""
+    """Prepare the schema. Return a temporary error, or None after success."""
     try:
         preparation.prepare()
     except (*DRIVER_ERRORS, StorageUnavailableError) as error:
@@ -71,12 +71,12 @@ def _passing_failure(preparation: _Preparation) -> Exception | None:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Return whether the nodes may only not know yet what another process has just made, or not be connected yet."""
+    """Return whether an error is temporary: a node does not know new tables of another process, or is not connected."""
     return isinstance(error, (StorageUnavailableError, InvalidRequest)) or is_passing(error)
 
 
 class _Preparation:
-    """One look at a keyspace, and what follows."""
+    """One attempt to check a keyspace and to create its tables."""
 
     def __init__(self, session: DriverSession, settings: Settings, label: str) -> None:
         self._session = session
@@ -84,52 +84,52 @@ class _Preparation:
         self._label = label
 
     def prepare(self) -> None:
-        """Look, and make what is not there."""
+        """Check the version of the tables, and create missing ones."""
         version = self.found_version()
         if version is None:
-            self.make()
+            self.create()
         elif version < VERSION:
-            # There is no older one: the first release that brings a second version brings the way to it.
+            # No older version exists. The release with the second version will bring the migration.
             raise SchemaError(
-                f"{self._label}: the tables have version {version}, which no release of feedstore has made"
+                f"{self._label}: the tables have version {version}, which no release of feedstore creates; use another "
+                "keyspace"
             )
         elif version > VERSION:
             raise NewerSchemaError(
-                f"{self._label}: the tables have version {version}, which a newer release of feedstore has made; this "
-                f"one knows version {VERSION}: upgrade feedstore"
+                f"{self._label}: a newer release of feedstore has created the tables, with version {version}; this "
+                f"release knows version {VERSION}: upgrade feedstore"
             )
 
     def found_version(self) -> int | None:
-        """Return the version of the tables that are there, None where some are missing."""
+        """Return the version of the tables, or None if some are missing."""
         if not self._tables() >= {table.name for table in TABLES}:
             return None
         rows = self._run(f"SELECT version FROM \"{self._session.keyspace}\".{SCHEMA} WHERE name = 'tables'")
         return rows[0][0] if rows else None
 
-    def make(self) -> None:
-        """Make the keyspace and the tables, as far as they are not there."""
+    def create(self) -> None:
+        """Create the keyspace and the tables that do not exist."""
         keyspace = self._session.keyspace
         if self._settings.schema == "check":
-            raise MissingSchemaError(f"{self._label}: there are no tables of feedstore; connect with schema='migrate'")
+            raise MissingSchemaError(f"{self._label}: feedstore's tables do not exist; connect with schema='migrate'")
         self._refuse_foreign()
         if not self._ask("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s"):
-            self._make_keyspace()
+            self._create_keyspace()
         self._change(*(table.creation(keyspace) for table in TABLES))
         self._check_every_node()
-        # All write it at one timestamp: of a newer release's and this one's, the higher version stays.
+        # All releases write the version at one timestamp, so the highest version wins.
         self._run(
             f'UPDATE "{keyspace}".{SCHEMA} USING TIMESTAMP {FLOOR_TIMESTAMP} SET version = {VERSION} '
             "WHERE name = 'tables'"
         )
-        _logger.info("%s: made the tables of version %s", self._label, VERSION)
+        _logger.info("%s: created the tables of version %s", self._label, VERSION)
 
-    def _make_keyspace(self) -> None:
+    def _create_keyspace(self) -> None:
         replication = self._settings.replication
         if replication is None:
             raise MissingSchemaError(
-                f"{self._label}: there is no keyspace {shown(self._session.keyspace)}; make it, or say how with the "
-                "option "
-                "replication, such as replication=3"
+                f"{self._label}: the keyspace {shown(self._session.keyspace)} does not exist; create it, or pass the "
+                "option replication, such as replication=3"
             )
         self._change(replication.creation(self._session.keyspace))
 
@@ -141,14 +141,14 @@ class _Preparation:
         for table in TABLES:
             if table.name in found and found[table.name] != set(table.columns):
                 raise SchemaError(
-                    f"{self._label}: there is a table {table.name} that feedstore has not made; use another keyspace"
+                    f"{self._label}: another application has created a table {table.name}; use another keyspace"
                 )
 
     def _change(self, *statements: str) -> None:
-        """Change the schema, at the node that all processes choose, and wait until the others know.
+        """Change the schema at the node that all processes choose, and wait until the other nodes know.
 
-        All statements are sent at once: the nodes tell each other what version they have once a second, and each
-        statement by itself waits for that.
+        The statements are concurrent. The nodes exchange their versions once a second, and each statement waits for
+        that.
         """
         first = min(self._hosts(), key=lambda host: str(host.host_id), default=None)
         session, profile = self._session.driver_session, self._session.profile
@@ -161,10 +161,10 @@ class _Preparation:
         self._check_agreement(all(future.is_schema_agreed for future in futures))
 
     def _check_every_node(self) -> None:
-        """Raise unless all nodes have one version of the schema: where another process has just made the tables, this
-        one's statements changed nothing, and the driver did not wait.
+        """Raise unless all nodes have one version of the schema.
 
-        That a node lists the tables says less: it may do so before it knows them.
+        If another process has just created the tables, this one's statements changed nothing, and the driver did not
+        wait. A list of the tables would prove less: a node may list a table before it can use it.
         """
         asked = "SELECT schema_version FROM system.local WHERE key = 'local'"
         self._check_agreement(len({self._run(asked, host=host)[0][0] for host in self._hosts()}) == 1)

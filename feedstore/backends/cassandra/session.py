@@ -1,4 +1,4 @@
-"""The session of a store in Cassandra."""
+"""The session of a namespace in Cassandra."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CassandraSession(Session[Store]):
     )
 
     def store_to_read(self) -> Store:
-        """Return the store; the namespace's format has been checked."""
+        """Return the store after checking the namespace's format."""
         store = self.store
         memory = store.memory
         memory.journal.settle()
@@ -35,7 +35,7 @@ class CassandraSession(Session[Store]):
         return store
 
     def store_to_write(self) -> Store:
-        """Return the store; the namespace is marked now if it is new."""
+        """Return the store after marking a new namespace."""
         store = self.store
         memory = store.memory
         memory.journal.settle()
@@ -48,7 +48,7 @@ class CassandraSession(Session[Store]):
         try:
             results = [operation.write(transaction) for operation in operations]
             if transaction.writes:
-                send = store.write_at_once if atomic else store.write_now
+                send = store.write_atomically if atomic else store.write_now
                 send(transaction.taken())
         except BaseException:
             for namespace, keys in transaction.trimmed:

@@ -1,4 +1,4 @@
-"""What all backends on one keyspace share: the session of each process, and the border where errors are translated."""
+"""The store: the sessions of a keyspace's backends in each process, and the translation of the driver's errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from feedstore.backends.cassandra.values import Rows
 from feedstore.errors import BackendClosedError, FeedstoreError, ForkedClientError, StorageError, StorageTimeoutError
 from feedstore.storage.session import Transaction
 
-_MOST_AT_ONCE = 16
+_MOST_CONCURRENT = 16
 _MOST_REQUESTS = 2000
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0
@@ -34,10 +34,10 @@ Request = tuple[str, list[bytes]]
 
 
 class Store:
-    """A keyspace that backends use together. Nothing is connected before the first request.
+    """A keyspace that backends share. It connects at the first request.
 
-    Each process gets a session of its own: the driver's threads do not outlive a fork, so a child leaves its parent's
-    session alone, neither using nor closing it.
+    Each process has its own session, because the driver's threads do not survive a fork. A child process neither uses
+    nor closes its parent's session.
     """
 
     def __init__(
@@ -55,18 +55,18 @@ class Store:
 
     @property
     def memory(self) -> Memory:
-        """What this process has: its session and what it remembers."""
+        """The state of this process: its session and its caches."""
         found = self._memories.get(os.getpid())
         return found if found is not None else self._first_memory()
 
     def _first_memory(self) -> Memory:
         own = Memory(self)
         own.leave(list(self._memories.values()))
-        # Threads that come here together get the same one.
+        # Concurrent threads get the same object.
         return self._memories.setdefault(os.getpid(), own)
 
     def session(self) -> DriverSession:
-        """Return this process's session, which is connected at the first call."""
+        """Return this process's session. The first call connects it."""
         memory = self.memory
         return memory.session if memory.session is not None else self._connected(memory)
 
@@ -75,16 +75,16 @@ class Store:
             if memory.session is not None:
                 return memory.session
             if self.closed:
-                # A request that was under way when another thread closed: tried again, it would open a new session.
+                # Another thread closed the store during a request, whose retry must not open a new session.
                 raise self._closed_error()
             if self._owner not in (None, os.getpid()):
                 raise ForkedClientError(
-                    "a session that was handed in cannot be used in a forked process; connect by URL, or hand a "
-                    "session in that the child has made"
+                    "the given session was made before this process was forked and cannot be used here; connect by "
+                    "URL, or pass a session that the child has made"
                 )
             session = memory.session = self._open()
             if self.closed:
-                # By another thread, which found nothing to close yet.
+                # Another thread closed the store before this session existed.
                 self.close()
                 raise self._closed_error()
             return session
@@ -109,14 +109,14 @@ class Store:
         return self._closed_error() if self.closed else translated(error, self.label)
 
     def _closed_error(self) -> BackendClosedError:
-        return BackendClosedError(f"{self.label} was closed while it was asked")
+        return BackendClosedError(f"{self.label}: the backend was closed during a request")
 
     def fetch(self, statement: str, values: list[bytes], consistency: int | None = None) -> Rows:
-        """Return all rows of one reading statement: one round trip for each 5,000."""
+        """Return all rows of one reading statement, with one round trip for each 5,000 rows."""
         return self.ask(statement, values, consistency)()
 
     def ask(self, statement: str, values: list[bytes], consistency: int | None = None) -> Callable[[], Rows]:
-        """Send a statement, and return what waits for its rows."""
+        """Send a statement. Return a function that waits for its rows."""
         session = self.session()
         try:
             request = session.bound(statement, values, consistency)
@@ -137,8 +137,8 @@ class Store:
     def decide(self, row: Row, is_unchanged: Callable[[], bool]) -> bool:
         """Carry out a lightweight transaction, and return whether its condition held.
 
-        If its outcome is unknown, ``is_unchanged`` reads whether the condition still holds: then the transaction has
-        changed nothing, and is sent again for ``retry_seconds``. Else the error is raised.
+        If the outcome is unknown, ``is_unchanged`` reads whether the condition still holds. If it does, the transaction
+        has changed nothing and is retried for ``retry_seconds``. Otherwise the error is raised.
         """
         deadline = time.monotonic() + self.settings.retry_seconds
         while True:
@@ -159,33 +159,32 @@ class Store:
         if not isinstance(translation, StorageTimeoutError):
             return translation
         return StorageTimeoutError(
-            f"{self.label}: a conditional write was not confirmed, and may have happened; read the key to find out"
+            f"{self.label}: a conditional write was not confirmed and may have been applied; read the key to check"
         )
 
     def fetch_all(self, requests: Iterable[Request], consistency: int | None = None) -> list[Rows]:
-        """Return all rows of each reading statement; up to 16 are under way at once."""
+        """Return all rows of each reading statement. Up to 16 requests are concurrent."""
         session = self.session()
         return self._carry_out(session.bound(*request, consistency) for request in requests)
 
     def write(self, transaction: Transaction, writes: Iterable[Write]) -> None:
-        """Add writes to the transaction of a batch, else send them."""
+        """Add writes to the transaction of a batch. Without a batch, send them."""
         if isinstance(transaction, CassandraTransaction):
             transaction.add(writes)
         else:
             self.write_now(writes)
 
     def write_now(self, writes: Iterable[Write]) -> None:
-        """Carry writes out, also while a batch is put together. The first are under way while the last are put into
-        requests.
-        """
+        """Carry out writes, also inside a batch. The first requests are sent while later ones are built."""
         requests = requests_of(self.session(), writes)
         for first in self._translating(requests):
             self._carry_out(chain((first,), islice(requests, _MOST_REQUESTS)))
 
-    def write_at_once(self, writes: list[Write]) -> None:
-        """Carry writes out, all or none in the end: one request, or by the journal.
+    def write_atomically(self, writes: list[Write]) -> None:
+        """Carry out all writes or none, in one request or through the journal.
 
-        The journal takes what is larger than the servers' batches, and what they cannot log while a node dies.
+        The journal takes batches that are larger than the servers' limit, and those that the servers cannot log while a
+        node fails.
         """
         session, journal = self.session(), self.memory.journal
         for request in self._translating([atomic_request(session, writes, self.settings.batch_limit)]):
@@ -193,7 +192,7 @@ class Store:
                 journal.carry_out(writes)
 
     def _was_carried_out(self, request: Any) -> bool:
-        """Send a request; return whether it was answered, and not lost on the way or refused by dying nodes."""
+        """Send a request. Return False after a temporary error, such as a lost answer or failing nodes."""
         try:
             self.session().send(request).result()
         except DRIVER_ERRORS as error:
@@ -204,7 +203,7 @@ class Store:
         return True
 
     def _carry_out(self, requests: Iterable[Any]) -> list[Rows]:
-        """Send every request, and those that nodes were away for again, until all are answered."""
+        """Send every request, and retry those that failed temporarily, until all are answered."""
         sent: list[Any] = []
         answers: list[Rows] = []
         failed = self._send(_kept(self._translating(requests), sent, answers), answers)
@@ -212,7 +211,7 @@ class Store:
         return answers
 
     def _send_again(self, sent: list[Any], failed: dict[int, Exception], answers: list[Rows]) -> None:
-        """Send what failed until all is answered, or for ``retry_seconds`` nothing was."""
+        """Retry failed requests until all are answered, or none was answered for ``retry_seconds``."""
         deadline = time.monotonic() + self.settings.retry_seconds
         pause = _FIRST_PAUSE_SECONDS
         while failed:
@@ -228,16 +227,16 @@ class Store:
                 deadline = time.monotonic() + self.settings.retry_seconds
 
     def _send(self, requests: Iterable[tuple[int, Any]], answers: list[Rows]) -> dict[int, Exception]:
-        """Send requests by their positions, put each answer into its place, and return what went wrong.
+        """Send requests by their positions, put each answer into its place, and return the errors by position.
 
-        After a timeout no more are sent: where nodes hang, each would take as long to fail.
+        After a timeout no more requests are sent, because each would take as long to fail if nodes hang.
         """
         session = self.session()
         under_way: deque[tuple[int, Any, Any]] = deque()
         failed: dict[int, Exception] = {}
         late: Exception | None = None
         for position, request in requests:
-            if late is None and len(under_way) >= _MOST_AT_ONCE:
+            if late is None and len(under_way) >= _MOST_CONCURRENT:
                 late = _finish(session, under_way, answers, failed)
             if late is None:
                 under_way.append((position, request, session.send(request)))
@@ -248,24 +247,24 @@ class Store:
         return failed
 
     def _translating(self, requests: Iterable[Any]) -> Iterator[Any]:
-        """Yield requests; what the driver raises while they are made and prepared is translated."""
+        """Yield requests, and translate the driver's errors while they are built and prepared."""
         try:
             yield from requests
         except DRIVER_ERRORS as error:
             raise self._translated(error) from error
 
     def send_collected(self, transaction: Transaction) -> None:
-        """Send the writes that a batch which is not atomic has collected so far, because a read must see them."""
+        """Send the collected writes of a batch that is not atomic, because a read must see them."""
         if isinstance(transaction, CassandraTransaction) and not transaction.is_atomic:
             self.write_now(transaction.taken())
 
     def ping(self) -> None:
-        """Ask a node for an answer."""
+        """Send a request to a node, and wait for the answer."""
         if not self.fetch("SELECT release_version FROM system.local WHERE key = ?", [b"local"]):
             raise StorageError(f"{self.label}: the node does not know its own version")
 
     def close(self) -> None:
-        """Close what this process opened."""
+        """Close the session of this process."""
         self.closed = True
         memory = self.memory
         session, memory.session = memory.session, None
@@ -274,7 +273,7 @@ class Store:
 
 
 def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iterator[tuple[int, Any]]:
-    """Yield requests with their positions, and keep them and a place for each answer."""
+    """Yield requests with their positions. Append each to ``sent``, and a place for its answer to ``answers``."""
     for position, request in enumerate(requests):
         sent.append(request)
         answers.append([])
@@ -284,7 +283,7 @@ def _kept(requests: Iterable[Any], sent: list[Any], answers: list[Rows]) -> Iter
 def _finish(
     session: DriverSession, under_way: deque[tuple[int, Any, Any]], answers: list[Rows], failed: dict[int, Exception]
 ) -> OperationTimedOut | None:
-    """Wait for the answer to the first request that is under way; return the timeout where there was none."""
+    """Wait for the answer to the first pending request. Return its timeout if there was one."""
     position, request, answer = under_way.popleft()
     try:
         answers[position] = _rows_of(session, request, answer.result())

@@ -21,17 +21,18 @@ _MOST_ROWS = 2**31 - 1
 
 
 class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
-    """Timelines as partitions of 16-byte ids, newest first, with a payload beside each and a static floor.
+    """A timeline storage with a partition for each timeline: 16-byte ids, newest first, payloads, and a static floor.
 
-    A slice is one round trip and costs what it returns and what it skips: ``start``, and whatever was trimmed since the
-    servers last wrote it away if it reaches the end. ``contains`` is one round trip. ``count`` and ``index_of`` read
-    what they count: O(n) and O(position). :meth:`keys` reads the directory, and looks at 25 timelines a request.
+    A slice costs one round trip. Its work is proportional to its result, to the skipped entries before ``start``, and,
+    at the end of the timeline, to the trimmed entries since the last compaction. ``contains`` costs one round trip.
+    ``count`` and ``index_of`` read the counted entries: O(n) and O(position). :meth:`keys` reads the directory, and 25
+    timelines a request.
 
     A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.lengths.LIMIT`.
     """
 
     def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
-        """One round trip for each 5,000 entries; O(stop)."""
+        """Read a slice, with one round trip for each 5,000 entries and O(stop) work."""
         store = self.session.store_to_read()
         if bounds.is_empty:
             return []
@@ -53,7 +54,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
-        """One request for each 25 keys, oldest first for each key; all are sent at once."""
+        """Read slices, with one request for each 25 keys, or for each key if oldest first. The requests are concurrent."""
         self.session.store_to_read()
         if bounds.is_empty:
             return {key: [] for key in keys}
@@ -89,13 +90,16 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[Entry], int | None]]:
-        """One request for each 25 keys, oldest first for each key; one more for each 25 keys without entries there."""
+        """Read pages, with one request for each 25 keys, or for each key if oldest first.
+
+        Keys without entries within the bounds cost one more request for each 25, for their floors.
+        """
         store = self.session.store_to_read()
         columns = "id, data, floor" if self._reads_payloads else "id, floor"
         slices: dict[str, Rows] = {}
         if not bounds.is_empty:
             slices = self._slices_of_many(keys, columns, limit, bounds, descending)
-        # A request with bounds returns no row of a timeline without an entry within them, so no floor either.
+        # A request with bounds returns no row, and so no floor, of a timeline without entries within the bounds.
         without = [key for key in keys if not slices.get(key)] if not bounds.is_everything else []
         requests = [(store.statements.select_floors, [some]) for some in self._some_names(without)]
         length = len(self._prefix)
@@ -110,7 +114,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         }
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
-        """One round trip; another one for the floor if there are no entries."""
+        """Read a page, with one round trip, and another one for the floor if there are no entries."""
         store = self.session.store_to_read()
         rows: Rows = []
         if not bounds.is_empty:
@@ -121,12 +125,12 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return _entries_of(key, rows, 0, self._reads_payloads), floor_from_bytes(rows[0][-1]).lowest
 
     def _floor(self, key: str) -> int | None:
-        """One round trip."""
+        """Read the floor, with one round trip."""
         rows = self._ask(self.session.store_to_read().statements.select_floor, key)
         return floor_from_bytes(rows[0][0]).lowest if rows else None
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """Two requests at once; O(position)."""
+        """Count newer entries, with two concurrent requests and O(position) work."""
         store, one = self.session.store_to_read(), id_to_bytes(activity_id)
         values = [*self._names([key]), one]
         found, newer = store.fetch_all(
@@ -139,7 +143,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return bool(self._ask(statement, key, id_to_bytes(activity_id)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """One request for each 100 ids, 16 of them concurrently."""
+        """Read ids, with one request for each 100, of which 16 are concurrent."""
         store, (name,) = self.session.store_to_read(), self._names([key])
         ids = [id_to_bytes(one) for one in activity_ids]
         requests = [
@@ -149,13 +153,13 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return {int.from_bytes(row[1], "big") for rows in store.fetch_all(requests) for row in rows}
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
-        """One round trip; O(what it counts)."""
+        """Count entries within bounds, with one round trip and O(counted entries) work."""
         self.session.store_to_read()
         count: int = self.session.store.fetch(*self._request("COUNT(id)", key, None, bounds, True))[0][0]
         return count
 
     def _count(self, key: str) -> int:
-        """One round trip; O(n)."""
+        """Count the entries, with one round trip and O(n) work."""
         count: int = self._ask(self.session.store_to_read().statements.count_entries, key)[0][0]
         return count
 
@@ -163,7 +167,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
         return self.session.store.fetch(statement, [*self._names([key]), *values])
 
     def _keys(self) -> Iterator[str]:
-        """One round trip for each 1,000 names in the directory, and a request for each 25 of them."""
+        """Read the keys, with one round trip for each 1,000 names in the directory, and a request for each 25 names."""
         store, length = self.session.store_to_read(), len(self._prefix)
         for names in self._directory.names():
             keys = [stored_key(name, "the directory of timelines") for name in names]
@@ -178,9 +182,7 @@ def _bound_values(bounds: Bounds) -> list[bytes]:
 
 
 def _entries_of(key: str, rows: Rows, start: int, has_payloads: bool) -> list[Entry]:
-    """Return the entries of rows behind the first ``start``. A timeline that is empty but for its floor is one row
-    without an id.
-    """
+    """Return the entries of rows after the first ``start``. An empty timeline with a floor is one row without an id."""
     chosen: list[Any] = rows[start:] if start else rows
     if chosen and chosen[0][0] is None:
         return []

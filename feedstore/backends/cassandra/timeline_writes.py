@@ -1,4 +1,4 @@
-"""The writing half of Cassandra's timelines."""
+"""The writes of Cassandra's timelines."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from feedstore.storage.timeline_hooks import Limits, TimelineHooks
 
 _KIND = "timelines"
 _NO_LIMITS = Limits()
-# The ids that the trims of so many timelines read are kept in memory together.
+# The number of timelines whose trims keep their ids in memory together.
 _TRIMS_A_TRIP = 1_000
 
 
 class CassandraTimelineWrites(TimelineHooks):
-    """Adding, removing, trimming. Counts are None: a write does not read what was there."""
+    """The writes of a timeline storage. Counts are None, because a write does not read the timeline."""
 
     session: CassandraSession
 
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One batch for each 500; all are sent at once."""
+        """Add entries, with one batch for each 500. The batches are concurrent."""
         self._deliver(transaction, [([key], serialized_activities)])
         store, namespace = self.session.store, self.session.namespace
         if store.memory.lengths.must_check(namespace, key, len(serialized_activities)):
@@ -42,10 +42,10 @@ class CassandraTimelineWrites(TimelineHooks):
         return Pending(None)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:
-        """One lightweight transaction: four trips between the nodes.
+        """Add an entry by a lightweight transaction, which costs four trips between the nodes.
 
-        One that timed out may have won, and its repetition is told that it lost: a claim that nobody then uses, until
-        its deadline.
+        If a transaction timed out after it was applied, its retry returns False: no consumer uses that claim until its
+        deadline.
         """
         store, (name,) = self.session.store_to_write(), self._names([key])
         store.clock.wait_for_next_millisecond()
@@ -61,21 +61,26 @@ class CassandraTimelineWrites(TimelineHooks):
         max_length: int | None,
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
-        """One batch for each 50 deliveries on one replica; all are sent at once.
+        """Add entries, with one batch for each 50 deliveries on one replica. The batches are concurrent.
 
-        Timelines are trimmed when this process has delivered enough to them since it last did, and when it meets them
-        for the first time: each costs a read of ``max_length + 1`` ids and one range tombstone.
+        A timeline is trimmed at this process's first delivery to it, and after enough deliveries since the last trim.
+        Each trim costs a read of ``max_length + 1`` ids and one range tombstone.
         """
         return self._deliver_within([(keys, serialized)], Limits(max_length), transaction)
 
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """As :meth:`_add_to_many`. With ``companions`` or ``max_per_payload`` it reads first, all timelines
-        concurrently: which of the ids they hold, and the ids of the delivered payloads.
+        """Add entries as :meth:`_add_to_many` does.
+
+        With ``companions`` or ``max_per_payload``, concurrent requests first read which of the ids the timelines hold,
+        and the ids of the delivered payloads.
         """
         if isinstance(transaction, CassandraTransaction) and _is_read_first(limits):
-            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
+            raise AtomicityError(
+                "deliveries with max_per_payload or companions cannot join batches on Cassandra; call them without a "
+                "batch"
+            )
         return self._deliver_within(groups_of(deliveries), limits, transaction)
 
     def _deliver_within(self, groups: Sequence[Group], limits: Limits, transaction: Transaction) -> Pending[int | None]:
@@ -122,7 +127,7 @@ class CassandraTimelineWrites(TimelineHooks):
         self._directory.write_with(transaction, keys_of_all, writes)
 
     def _fill(self, plan: Plan) -> None:
-        """Carry out the writes to companions."""
+        """Send the writes to companions."""
         length = len(self._prefix.encode())
         filled = [name[length:] for name in plan.filled]
         self._directory.write_with(AUTOCOMMIT, filled, plan.companions)
@@ -151,13 +156,13 @@ class CassandraTimelineWrites(TimelineHooks):
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One batch for each 500; all are sent at once. Each leaves a tombstone behind."""
+        """Remove entries, with one batch for each 500. The batches are concurrent. Each entry leaves a tombstone."""
         return self._remove_from_many([key], serialized_activities, transaction)
 
     def _remove_from_many(
         self, keys: list[str], serialized: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One batch for each 50 removals on one replica; all are sent at once."""
+        """Remove entries, with one batch for each 50 removals on one replica. The batches are concurrent."""
         store = self.session.store_to_write()
         statement, timestamp = store.statements.remove_entry, bigint_value(store.clock.next())
         ids = [id_to_bytes(one) for one in serialized]
@@ -169,7 +174,7 @@ class CassandraTimelineWrites(TimelineHooks):
         return Pending(None)
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
-        """One round trip that reads ``length + 1`` ids, and another one that writes one range tombstone."""
+        """Trim a timeline, with a round trip that reads ``length + 1`` ids, and another for one range tombstone."""
         self._trim_all(transaction, [key], length)
         return Pending(None)
 
@@ -198,11 +203,11 @@ class CassandraTimelineWrites(TimelineHooks):
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """One round trip for each 1,000 timelines, and a deletion of each."""
+        """Delete all timelines, with one round trip for each 1,000 names, and a deletion of each timeline."""
         store = self.session.store_to_write()
         store.send_collected(transaction)
         for keys in self._directory.names():
-            # A name that is not UTF-8 is damaged, and no timeline has it.
+            # A name that is not UTF-8 is damaged: no timeline has it.
             sound = [key for key in (one.decode(errors="ignore") for one in keys) if key]
             self._delete_all(transaction, store, self._names(sound))
         self._directory.forget(transaction)
@@ -220,7 +225,7 @@ class CassandraTimelineWrites(TimelineHooks):
 
     @property
     def _prefix(self) -> str:
-        """What stands before a key in a partition key; a namespace holds no colon."""
+        """The part of a partition key before the timeline's key. A namespace holds no colon."""
         return f"{self.session.namespace}:"
 
     @property
@@ -229,7 +234,7 @@ class CassandraTimelineWrites(TimelineHooks):
 
 
 def _is_read_first(limits: Limits) -> bool:
-    """Return whether a delivery within limits must read the timelines before it writes."""
+    """Return whether a delivery with limits must read the timelines before it writes."""
     return limits.max_per_payload is not None or bool(limits.companions)
 
 
