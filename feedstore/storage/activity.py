@@ -23,14 +23,14 @@ Stored = TypeVar("Stored", covariant=True, default=Activity)
 
 
 class ActivityStorage(Storage[Stored]):
-    """A storage of whole activities: id → activity.
+    """A storage of whole activities by id.
 
-    Wherever it reads or removes, it takes an activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID or
-    its text. Counts are None for a backend without the ability of exact counts, and a lower bound after a retried
+    An argument that names an activity may be an activity, an :class:`~feedstore.activity.ActivityRef`, an int, a UUID
+    or the str of a UUID. Counts are None without the ability of exact counts, and may be a lower bound after a retried
     write.
 
-    - T13 All items of one call are checked and serialized before the first is sent: one bad item, nothing written. A
-      server that fails midway may leave whole chunks of a call that is not atomic.
+    - T13 A call checks and serializes all items before it sends the first. If the server fails during a call that is
+      not atomic, some chunks of the call may be stored.
     - T14 A stored activity that cannot be decoded raises :class:`StoredDataError`, which names its id.
 
     >>> from feedstore import Activity, connect
@@ -49,11 +49,10 @@ class ActivityStorage(Storage[Stored]):
         return self.add_many([activity], batch_interface=batch_interface)
 
     def add_many(self, activities: Iterable[Identified], *, batch_interface: WriteBatch | None = None) -> int | None:
-        """Store activities and return how many ids were new (T1).
+        """Store activities, and return the number of new ids (T1), or None inside a batch.
 
-        An id that is there already gets its activity replaced, which is how an activity is edited, and counts 0; of a
-        duplicate in the call the last wins. None at all is 0. Returns None inside a batch. One round trip for each 500
-        or so.
+        The activity of an existing id is replaced and counts 0, which is the way to edit an activity. If the call holds
+        an id twice, the last activity wins. It costs one round trip for about 500 activities.
         """
         serialized = self.serialize_activities(activities)
         return self._write_measured(
@@ -70,9 +69,9 @@ class ActivityStorage(Storage[Stored]):
         return found[0] if found else None
 
     def get_many(self, activity_ids: Iterable[ActivityLike]) -> list[Stored]:
-        """Return the activities of the ids in the order asked for; unknown ids are left out (T12).
+        """Return the activities of the ids in the order of the argument, without unknown ids (T12).
 
-        An id that is asked for twice comes twice. One round trip for each 500 or so.
+        An id that is passed twice is returned twice. It costs one round trip for about 500 ids.
         """
         ids = self.activities_to_ids(activity_ids)
         found = self._read(self.get_from_storage, ids) if ids else self._read_nothing()
@@ -103,10 +102,10 @@ class ActivityStorage(Storage[Stored]):
     def remove_many(
         self, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
-        """Remove activities and return how many were there (T1); unknown ids are no error.
+        """Remove activities, and return the number that existed (T1), or None inside a batch.
 
-        Timelines keep their references: hydrated reads leave out activities that are gone. Returns None inside a
-        batch. One round trip for each 500 or so.
+        Unknown ids are no error. Timelines keep their references, and hydrated reads leave out removed activities. It
+        costs one round trip for about 500 ids.
         """
         ids = list(dict.fromkeys(self.activities_to_ids(activities)))
         return self._write_measured(
@@ -120,11 +119,10 @@ class ActivityStorage(Storage[Stored]):
     def iterate(
         self, after: ActivityLike | None = None, before: ActivityLike | None = None, *, reverse: bool = False
     ) -> Iterator[Stored]:
-        """Yield every activity between the ids ``after`` and ``before``, both exclusive; for statistics, export and
-        erasure.
+        """Yield every activity between the ids ``after`` and ``before``, both exclusive, for statistics and export.
 
-        The oldest id comes first, with ``reverse`` the newest. What is added or removed meanwhile may or may not come.
-        Reads in chunks; the cost is that of the whole namespace.
+        The oldest id is the first, with ``reverse`` the newest. An activity that is added or removed during the
+        iteration may be yielded or not. The method reads in chunks. Its cost is proportional to the whole namespace.
         """
         lowest = 0 if after is None else self.activity_to_id(after) + 1
         highest = MAX_ID if before is None else self.activity_to_id(before) - 1
@@ -138,17 +136,21 @@ class ActivityStorage(Storage[Stored]):
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """Store ``{id: data}``, replacing what is there; return how many ids were new, None without exact counts."""
+        """Store ``{id: data}``, and replace the data of existing ids.
+
+        Returns:
+            The number of new ids, or None without exact counts.
+        """
 
     @abstractmethod
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        """Return ``{id: data}`` for the ids that are there."""
+        """Return ``{id: data}`` for the stored ids."""
 
     @abstractmethod
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """Remove distinct ids; return how many were there, None without exact counts."""
+        """Remove distinct ids. Return the number that existed, or None without exact counts."""
 
     @abstractmethod
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:

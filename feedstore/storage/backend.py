@@ -35,14 +35,14 @@ _Activity = TypeVar("_Activity", bound=Activity)
 class Batch(WriteBatch):
     """A context manager that collects writes, and commits them in their order when it ends without an exception.
 
-    The writes of its own storages (:attr:`activities`, :attr:`timelines`, :meth:`kv`) join it, and so do the calls of
-    other storages that are given it as ``batch_interface=``. Each is checked and serialized at the call and returns
-    None; ``results`` holds what they count, in order, once the batch has ended. Reads never see the collected writes.
-    An exception inside the block sends nothing. An empty batch sends nothing. One batch is one ``with`` block of one
+    The writes of its own storages (:attr:`activities`, :attr:`timelines`, :meth:`kv`) join it. So do calls of other
+    storages with ``batch_interface=batch``. A write that joins is checked and serialized at the call, and returns None.
+    After the batch has ended, ``results`` holds the counts of the writes, in order. Reads never see the collected
+    writes. If the block raises an exception, or is empty, nothing is sent. A batch serves one ``with`` block of one
     thread; entering it again is an error.
 
-    With ``atomic=True`` all writes happen or none, inside the backend's atomic scope
-    (``backend.abilities.atomic_scope``); beyond it :class:`AtomicityError` is raised before anything is sent.
+    With ``atomic=True`` all writes are stored or none, inside the backend's atomic scope
+    (``backend.abilities.atomic_scope``). Beyond it the batch raises :class:`AtomicityError` and sends nothing.
 
     >>> from feedstore import Activity, connect
     >>> like = Activity("ann", "like", "photo:7")
@@ -55,46 +55,48 @@ class Batch(WriteBatch):
 
     @property
     def activities(self) -> ActivityStorage:
-        """The backend's activity storage, whose writes all join this batch."""
+        """The activity storage of the backend. All its writes join this batch."""
         storage: ActivityStorage = self._bound_storage("activity_storage_class")
         return storage
 
     @property
     def timelines(self) -> TimelineStorage:
-        """The backend's timeline storage, whose writes all join this batch."""
+        """The timeline storage of the backend. All its writes join this batch."""
         storage: TimelineStorage = self._bound_storage("timeline_storage_class")
         return storage
 
     def kv(self, name: str = DEFAULT_NAME) -> KvStorage:
-        """Return the backend's key-value storage of that name, whose writes all join this batch."""
+        """Return the key-value storage of that name. All its writes join this batch."""
         storage: KvStorage = self._bound_storage("kv_storage_class", name=check_key(name, "name"))
         return storage
 
     def require(self, kv: KvStorage, key: str, value: Any) -> None:
-        """Make it a precondition of this atomic batch that a key of ``kv`` has ``value`` (K7).
+        """Add the precondition to this atomic batch that a key of ``kv`` has ``value`` (K7).
 
-        If it does not hold when the block ends, :class:`ConditionFailedError` is raised and nothing is written.
+        If it does not hold at the end of the block, the batch raises :class:`ConditionFailedError` and writes nothing.
         """
         kv.require(key, value, batch_interface=self)
 
     def require_absent(self, kv: KvStorage, key: str) -> None:
-        """Make it a precondition of this atomic batch that a key of ``kv`` has no value."""
+        """Add the precondition to this atomic batch that a key of ``kv`` has no value."""
         kv.require_absent(key, batch_interface=self)
 
-    def _bound_storage(self, place: str, **options: Any) -> Any:
-        """Return a storage of the class at a place of the backend's table, whose writes join this batch."""
-        return logged_class(getattr(self.session.backend_class, place))(backend=self.session, **options).bound_to(self)
+    def _bound_storage(self, attribute: str, **options: Any) -> Any:
+        """Return a storage of the class in an attribute of the backend's class. Its writes join this batch."""
+        return logged_class(getattr(self.session.backend_class, attribute))(backend=self.session, **options).bound_to(
+            self
+        )
 
 
 class Backend:
-    """A store under one namespace: ``[A-Za-z0-9_-]``, 1 to 48 characters.
+    """A store under one namespace, which has 1 to 48 characters of ``A-Z a-z 0-9 _ -``.
 
-    Make one with :func:`feedstore.connect`, and use it as a context manager or call :meth:`close`. Namespaces are
-    data, not tables: thousands are cheap, and two never see each other (T10). A backend is safe to share between
-    threads, connects at its first use, and survives a fork: the child opens connections of its own.
+    Make a backend with :func:`feedstore.connect`, and use it as a context manager or call :meth:`close`. Namespaces are
+    data, not tables, so thousands of them are cheap. Two namespaces share no data (T10). A backend is safe to share
+    between threads, connects at its first use, and survives a fork: the child opens its own connections.
 
     Subclasses set the storage classes, and pass the constructor a :class:`~feedstore.storage.session.Session`, which
-    holds the store. Queues work over timelines; a store that does them better sets :attr:`queue_storage_class`.
+    holds the store. By default queues work over timelines. A store with better queues sets :attr:`queue_storage_class`.
     """
 
     activity_storage_class: type[ActivityStorage[Any]]
@@ -103,8 +105,8 @@ class Backend:
     queue_storage_class: type[QueueStorage] = TimelineQueueStorage
     batch_class: type[Batch] = Batch
     options_to_read: ClassVar[Mapping[str, Any]] = {}
-    """The options of :meth:`from_url` with which a backend refuses a store that is not there, and neither creates nor
-    migrates anything: what the commands that only read pass. Empty where reading creates nothing anyway."""
+    """The options of :meth:`from_url` for commands that only read. With them, a backend refuses a missing store, and
+    creates and migrates nothing. Empty for a backend whose reads create nothing."""
 
     def __init__(self, session: Session[Any]) -> None:
         self.session = session
@@ -112,10 +114,13 @@ class Backend:
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """Return a backend for a URL of one of its schemes; what :func:`feedstore.connect` calls.
+        """Return a backend for a URL of one of its schemes. :func:`feedstore.connect` calls this method.
 
-        The default passes both to the constructor. Raises :class:`InvalidTypeError` for an unknown option and
-        :class:`InvalidValueError` for a URL it cannot read; neither message holds a password.
+        The default passes both arguments to the constructor. No message of an error holds a password.
+
+        Raises:
+            InvalidTypeError: An option is unknown.
+            InvalidValueError: The URL cannot be read.
         """
         construct: Any = cls
         backend: Self = construct(url, **options)
@@ -184,9 +189,9 @@ class Backend:
         name: str = DEFAULT_NAME,
         **options: Any,
     ) -> ActivityStorage[Any]:
-        """Return the storage of activities by id of that name; each name is a collection of its own. Costs nothing.
+        """Return the activity storage of that name, without a round trip. Each name is a separate collection.
 
-        Two storages of one name see the same activities (T10). A batch of this backend takes the writes of them all.
+        Two storages of one name have the same activities (T10). Writes of all collections can join one batch.
         """
         session = self.session.collection(name)
         return logged_class(self.activity_storage_class)(serializer_class, activity_class, backend=session, **options)
@@ -229,25 +234,25 @@ class Backend:
         name: str = DEFAULT_NAME,
         **options: Any,
     ) -> TimelineStorage[Any]:
-        """Return the storage of timelines by key of that name; each name is a collection of its own. Costs nothing.
+        """Return the timeline storage of that name, without a round trip. Each name is a separate collection.
 
-        Two storages of one name see the same timelines (T10). A batch of this backend takes the writes of them all.
+        Two storages of one name have the same timelines (T10). Writes of all collections can join one batch.
         """
         session = self.session.collection(name)
         return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=session, **options)
 
     def kv_storage(self, name: str = DEFAULT_NAME) -> KvStorage:
-        """Return the key-value storage of that name; each name is a key space of its own. Costs nothing.
+        """Return the key-value storage of that name, without a round trip. Each name is a separate key space.
 
-        A name follows the rules of keys: text of 1 to 1,024 bytes in UTF-8.
+        A name follows the rules of keys: it is a str of 1 to 1,024 bytes in UTF-8.
         """
         return logged_class(self.kv_storage_class)(backend=self.session, name=check_key(name, "name"))
 
     def queue(self, name: str = DEFAULT_NAME, **options: Any) -> QueueStorage:
-        """Return the queue of that name; each name is a queue of its own. Costs nothing.
+        """Return the queue of that name, without a round trip. A name follows the rules of keys.
 
-        A name follows the rules of keys. The options, :class:`~feedstore.storage.QueueStorage` says what they mean:
-        ``visibility_timeout``, ``max_length``, ``when_full``.
+        The options are ``visibility_timeout``, ``max_length`` and ``when_full``.
+        :class:`~feedstore.storage.QueueStorage` describes them.
         """
         unknown = [option for option in options if option not in QUEUE_OPTIONS]
         if unknown:
@@ -257,25 +262,25 @@ class Backend:
         return logged_class(self.queue_storage_class)(backend=self.session, name=name, **options)
 
     def notifier(self, name: str = DEFAULT_NAME) -> Notifier:
-        """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection. Costs nothing."""
+        """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection, without a round trip."""
         self.check_open()
         return Notifier(self.session.collection(name))
 
     def batch(self, atomic: bool = False) -> Batch:
-        """Return a :class:`Batch`: a context manager whose writes are sent together when it ends."""
+        """Return a :class:`Batch`: a context manager that sends its writes together when it ends."""
         return self.batch_class(self.session, atomic=bool(atomic))
 
     def with_namespace(self, namespace: str) -> Self:
         """Return a backend on the same store and connections under another namespace.
 
-        Closing any of them closes the store for all.
+        Closing one of these backends closes the store for all.
         """
         other = copy.copy(self)
         other.session = self.session.with_namespace(namespace)
         return other
 
     def ping(self) -> None:
-        """Ask the store for an answer: one round trip. Raises :class:`StorageError` if it gives none."""
+        """Send a request to the store, in one round trip. Without an answer it raises :class:`StorageError`."""
         self.session.ping()
 
     @property
@@ -284,14 +289,15 @@ class Backend:
         return self.session.closed
 
     def close(self) -> None:
-        """Close what the backend opened, and nothing that it was given. Closing twice is no error; any later use is a
-        :class:`BackendClosedError`. Waits for a running callback of a subscription to finish, but not for a blocked
-        ``receive()``.
+        """Close the connections that the backend opened. A client or engine that the caller passed stays open.
+
+        A second call does nothing. Any later use raises :class:`BackendClosedError`. The method waits for a running
+        callback of a subscription, but not for a blocked ``receive()``.
         """
         self.session.close()
 
     def check_open(self) -> None:
-        """Raise :class:`BackendClosedError` once the backend was closed."""
+        """Raise :class:`BackendClosedError` if the backend is closed."""
         self.session.check_open()
 
     def __repr__(self) -> str:
@@ -308,7 +314,7 @@ class Backend:
 
     @classmethod
     def newest_ids(cls, session: Session[Any], kind: Kind, keys: list[str]) -> Mapping[str, Any]:
-        """Return :meth:`Session.newest_ids`, read with the storage classes of this backend."""
+        """Return the result of :meth:`Session.newest_ids`, read with the storage classes of this backend."""
         if kind is Kind.QUEUE:
             return newest_messages(session, keys)
         slices = cls.timeline_storage_class(backend=session)._get_many_slices(keys, 0, 1, EVERYTHING, True)
@@ -316,14 +322,14 @@ class Backend:
 
 
 def checked_backend(backend: Any) -> Backend:
-    """Return ``backend``, or raise :class:`InvalidTypeError` unless it is one."""
+    """Return ``backend``. It raises :class:`InvalidTypeError` unless the argument is a backend."""
     if not isinstance(backend, Backend):
         raise InvalidTypeError(f"backend must be the result of feedstore.connect(url), not {shown(backend)}")
     return backend
 
 
 def backend_of(session: Session[Any]) -> Backend:
-    """Return a backend on a session, of the class that made the session's store. Costs nothing."""
+    """Return a backend on a session, of the class that made the session's store."""
     backend: Backend = object.__new__(session.backend_class)
     backend.session = session
     return backend

@@ -41,26 +41,27 @@ class Writer(ABC):
         return f"{type(self).__name__}(backend={self.session!r})"
 
     def _batch_to_join(self, batch_interface: WriteBatch | None) -> WriteBatch | None:
-        """Return the batch that a call was given, else the one that the storage is bound to, if any."""
+        """Return the batch in a call's argument, else the batch that the storage is bound to, or None."""
         if batch_interface is None:
             return self._batch
         if not hasattr(batch_interface, "enqueue"):
             raise InvalidTypeError(
-                f"batch_interface is what backend.batch() or get_batch_interface() gives, not {shown(batch_interface)}"
+                "batch_interface must be the result of backend.batch() or get_batch_interface(), not "
+                f"{shown(batch_interface)}"
             )
         return batch_interface
 
     def flush(self, *, batch_interface: WriteBatch | None = None) -> None:
-        """Remove everything that this kind of storage holds in its namespace, and nothing else (rule T15).
+        """Remove all data of this kind of storage in its namespace, and nothing else (rule T15).
 
-        An empty one is no error. Costs in proportion to what the namespace holds, never to what the store holds. A
-        server that fails midway may leave a part; flush again.
+        An empty storage is no error. The cost is proportional to the size of that data, not of the whole store. If the
+        server fails during the call, a part may stay: call it again.
         """
         self._write(batch_interface, self._flush)
 
     @abstractmethod
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """Remove everything of this storage's kind in its namespace."""
+        """Remove all data of this kind of storage in its namespace."""
 
     def _write(
         self,
@@ -72,10 +73,10 @@ class Writer(ABC):
         """Call a hook that writes and return its result, or add the call to the batch and return None.
 
         Args:
-            batch_interface: the batch to join; None commits the write immediately.
-            hook: a hook, which also gets a transaction as its last argument.
-            arguments: the other arguments of the hook, which have been checked.
-            keys: the timelines that the write changes. A store may lock them before the first write of a batch.
+            batch_interface: The batch to join, or None to commit the write immediately.
+            hook: A hook, whose last argument is the transaction.
+            arguments: The other arguments of the hook, which are checked.
+            keys: The timelines that the write changes. A store may lock them before the first write of a batch.
         """
         batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
         if batch is None:
@@ -84,21 +85,26 @@ class Writer(ABC):
         return None
 
     def _write_nothing(self, *arguments: Any) -> Pending[int | None]:
-        """Stand for the hook of a write of no items, so that hooks never see one."""
+        """Return the result of a write without items, for which no hook is called."""
         self.session.check_open()
         return Pending(0)
 
 
 class Storage(Writer, Generic[Item]):
-    """A storage of activities behind a serializer.
+    """A storage of activities with a serializer.
 
-    ``serializer_class`` decides what is stored for an activity (:attr:`default_serializer_class` if None),
-    ``activity_class`` what it makes again. Options, by name: ``backend`` (the backend whose store it uses),
-    ``aggregated_activity_class`` (handed to the serializer), ``metrics`` (a :class:`~feedstore.metrics.Metrics`; the
-    backend's own if None). Any other is an :class:`InvalidTypeError`.
+    Storages are safe to share between threads. They never change an argument (T4), and each call returns its own copy
+    of every mutable object (T11).
 
-    Storages are safe to share between threads. Arguments are never changed (T4), and what is returned is never aliased
-    with what is stored (T11).
+    Args:
+        serializer_class: The serializer's class. None is :attr:`default_serializer_class`.
+        activity_class: The class of the activities that the serializer returns.
+        backend: The backend, or its session.
+        aggregated_activity_class: An argument of the serializer.
+        metrics: The :class:`~feedstore.metrics.Metrics`. None is those of the backend.
+
+    Raises:
+        InvalidTypeError: An option is unknown, or has a wrong type.
     """
 
     default_serializer_class: type[Serializer] = DummySerializer
@@ -133,13 +139,13 @@ class Storage(Writer, Generic[Item]):
         self._serializer = self._make_serializer()
 
     def _private_session(self) -> Session[Any]:
-        raise InvalidTypeError(f"{type(self).__name__} needs its store; pass backend=connect(url)")
+        raise InvalidTypeError(f"{type(self).__name__} needs a store; pass backend=connect(url)")
 
     def _make_serializer(self) -> Serializer[Item]:
         chosen: Any = self.serializer_class
         if not (isinstance(chosen, type) and issubclass(chosen, Serializer)):
             raise InvalidTypeError(
-                f"serializer_class is a subclass of feedstore.serializers.Serializer, not {shown(chosen)}"
+                f"serializer_class must be a subclass of feedstore.serializers.Serializer, not {shown(chosen)}"
             )
         serializer: Serializer[Item] = chosen(
             activity_class=self.activity_class, aggregated_activity_class=self.aggregated_activity_class
@@ -156,17 +162,18 @@ class Storage(Writer, Generic[Item]):
         keys: Sequence[str] = (),
         creates: bool = False,
     ) -> int | None:
-        """Do as :meth:`_write`, and report the operation and its number of activities to the metrics. Without
-        activities nothing is written.
+        """Write as :meth:`_write` does, and report the operation and its number of activities to the metrics.
+
+        Without activities nothing is written.
 
         Args:
-            batch_interface: the batch to join; None commits the write immediately.
-            operation: the name of the operation for the metrics.
-            activities_count: the number of activities for the metrics.
-            hook: a hook, which also gets a transaction as its last argument.
-            arguments: the other arguments of the hook, which have been checked.
-            keys: the timelines that the write changes.
-            creates: whether the write creates those of the timelines that are missing.
+            batch_interface: The batch to join, or None to commit the write immediately.
+            operation: The name of the operation for the metrics.
+            activities_count: The number of activities for the metrics.
+            hook: A hook, whose last argument is the transaction.
+            arguments: The other arguments of the hook, which are checked.
+            keys: The timelines that the write changes.
+            creates: Whether the write creates missing timelines.
         """
         if not activities_count:
             hook = self._write_nothing
@@ -184,7 +191,7 @@ class Storage(Writer, Generic[Item]):
         return result
 
     def _read(self, hook: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Call a hook that reads, within the metrics' timer of reads."""
+        """Call a hook that reads, inside the metrics' timer of reads."""
         if self.metrics.__class__ is Metrics:
             return hook(*arguments)
         with self.metrics.storage_timer(self.__class__, "read") or nullcontext():
@@ -200,13 +207,15 @@ class Storage(Writer, Generic[Item]):
 
     @property
     def serializer(self) -> Serializer[Item]:
-        """The serializer of this storage: one instance, shared by all calls."""
+        """The serializer of this storage: one instance for all calls."""
         return self._serializer
 
     def activity_to_id(self, activity: Any) -> int:
-        """Return the id of an activity, an ActivityRef, an int, a UUID or its text, as an int (T2).
+        """Return the id of an activity, an ActivityRef, an int, a UUID or the str of a UUID, as an int (T2).
 
-        Raises :class:`InvalidValueError` or :class:`InvalidTypeError` for what is none of them.
+        Raises:
+            InvalidValueError: The int or str is no id.
+            InvalidTypeError: The value has another type.
         """
         activity_id = getattr(activity, "serialization_id", activity)
         if activity_id.__class__ is int and 0 <= activity_id <= MAX_ID:
@@ -214,20 +223,20 @@ class Storage(Writer, Generic[Item]):
         return parse_id(activity_id)
 
     def activities_to_ids(self, activities_or_ids: Iterable[ActivityLike]) -> list[int]:
-        """Return the ids of activities and ids, in their order, duplicates kept."""
+        """Return the ids of activities and ids, in their order and with duplicates."""
         to_id = self.activity_to_id
         return [to_id(activity) for activity in checked_iterable(activities_or_ids)]
 
     def serialize_activity(self, activity: Any) -> bytes:
-        """Return the bytes that this storage keeps for an activity."""
+        """Return the bytes that this storage stores for an activity."""
         return self._serializer.dumps(activity)
 
     def serialize_activities(self, activities: Iterable[ActivityLike]) -> dict[int, bytes]:
-        """Return ``{id: bytes}``; of a duplicate id the last activity wins (T1). One bad item raises (T13)."""
+        """Return ``{id: bytes}``. Of a duplicate id the last activity wins (T1). One invalid item raises (T13)."""
         return dict(self._serialized_entries(list(checked_iterable(activities))))
 
     def serialize_each(self, lists: Iterable[Iterable[ActivityLike]]) -> list[dict[int, bytes]]:
-        """Return :meth:`serialize_activities` of each list. An object that stands in many lists is serialized once."""
+        """Return :meth:`serialize_activities` of each list. An object in many lists is serialized once."""
         items = [list(checked_iterable(each)) for each in lists]
         every = list(chain.from_iterable(items))
         distinct = dict(zip(map(id, every), every, strict=True))
@@ -242,11 +251,11 @@ class Storage(Writer, Generic[Item]):
     def deserialize_activities(
         self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]] | None
     ) -> list[Item]:
-        """Return the objects of ``{id: bytes}``, or of a list of ``(id, bytes)`` pairs, in their order; None is ``[]``.
+        """Return the objects of ``{id: bytes}``, or of a list of ``(id, bytes)`` pairs, in their order. None is ``[]``.
 
         Raises:
-            InvalidTypeError: For a list of bytes alone. The bytes of an activity do not repeat its id.
-            StoredDataError: For bytes that cannot be decoded; it names the id (T14).
+            InvalidTypeError: An item is not a pair. The bytes of an activity do not repeat its id.
+            StoredDataError: Bytes cannot be decoded. The error names the id (T14).
         """
         if serialized_activities is None:
             return []
@@ -263,17 +272,17 @@ class Storage(Writer, Generic[Item]):
         if not isinstance(entry, Sequence) or isinstance(entry, (str, bytes, bytearray, memoryview)) or len(entry) != 2:
             raise InvalidTypeError(
                 "deserialize_activities takes {id: bytes} or (id, bytes) pairs, because the bytes do not repeat the id "
-                f"of their activity; it was given {shown(entry)} of type {type(entry).__name__}"
+                f"of their activity; {shown(entry)} of type {type(entry).__name__} is neither"
             )
         return self.activity_to_id(entry[0]), entry[1]
 
     def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
-        """Raise unless the store can keep these payloads. Stores keep bytes alone."""
+        """Raise unless the store can keep these payloads. A store keeps only bytes."""
         for activity_id, data in entries:
             if data.__class__ is not bytes:
                 raise InvalidTypeError(
-                    f"{type(self._serializer).__name__} made {type(data).__name__} of activity {activity_id}, and this "
-                    "store keeps bytes; choose another serializer_class, such as MsgpackSerializer"
+                    f"{type(self._serializer).__name__} returned {type(data).__name__} for activity {activity_id}, but "
+                    "this store keeps bytes; choose another serializer_class, such as MsgpackSerializer"
                 )
 
 

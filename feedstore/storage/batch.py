@@ -1,4 +1,4 @@
-"""The part of a batch that collects writes and commits them, which storages know."""
+"""The part of a batch that collects writes and commits them. Storages use only this part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from feedstore.storage.session import Operation, Pending, Session, Transaction
 class WriteBatch:
     """A context manager that collects writes of one namespace, and commits them when it ends without an exception.
 
-    :class:`~feedstore.storage.Batch`, which backends make, adds storages of its own to it.
+    Backends make a :class:`~feedstore.storage.Batch`, which adds storages of its own.
     """
 
     def __init__(self, session: Session[Any], atomic: bool = False) -> None:
@@ -35,21 +35,22 @@ class WriteBatch:
         keys: Sequence[str] = (),
         creates: bool = False,
     ) -> None:
-        """Collect a write of a storage on ``session``; see :class:`Operation` for the other arguments.
+        """Collect a write of a storage on ``session``. :class:`Operation` describes the other arguments.
 
         Raises:
-            InvalidValueError: outside the block, and for a storage of another backend or namespace.
+            InvalidValueError: The call is outside the batch's block, or the storage has another backend or namespace.
         """
         if self._state != "open":
-            raise InvalidValueError(f"this batch is {self._state}; writes join it inside its own `with` block")
+            raise InvalidValueError(f"this batch is {self._state}; pass it to writes inside its own `with` block")
         if not self.session.shares_batches_with(session):
             raise InvalidValueError(
-                "the batch belongs to another backend or namespace than the storage it was given to"
+                "the batch belongs to another backend or namespace than this storage; use backend.batch() of the "
+                "storage's backend"
             )
         self._operations.append(Operation(session, write, report, keys, creates))
 
     def publish_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
-        """Publish changes of timelines once the batch has been committed, those of one notifier together."""
+        """Publish changes of timelines after the batch was committed, in one call for each notifier."""
         self._changed_keys.setdefault(notifier, {}).update(dict.fromkeys(keys))
 
     def call_after_commit(self, callback: Callable[[], None]) -> None:

@@ -86,19 +86,19 @@ class ClosableStore(Protocol):
     closed: bool
 
     def close(self) -> None:
-        """Close what the store opened, and nothing that it was given."""
+        """Close the connections that the store opened. A client or engine that the caller passed stays open."""
 
 
 _StoreType = TypeVar("_StoreType", bound=ClosableStore)
 
 
 class Session(ABC, Generic[_StoreType]):
-    """A store under one namespace. A collection is a session of its own, under a namespace that no user can name.
+    """A store under one namespace. A collection has a session of its own, under a namespace that no user can name.
 
     Sessions of one store share its connections, are safe to share between threads, and survive a fork.
 
-    Subclasses set :attr:`abilities` and write :meth:`_transact` and :meth:`_ping`. A store that can push overrides
-    :meth:`make_source` and :meth:`publish_topics`.
+    Subclasses set :attr:`abilities` and implement :meth:`_transact` and :meth:`_ping`. If the store can push, they
+    override :meth:`make_source` and :meth:`publish_topics`.
     """
 
     abilities: Abilities
@@ -111,13 +111,13 @@ class Session(ABC, Generic[_StoreType]):
         self.metrics = Metrics() if metrics is None else metrics
         self._store = store
         self.root_namespace = self.namespace
-        # By process: a forked child has no thread of its parent's, however it was forked, and must not wait for a lock
-        # that one of them held.
+        # By process: a forked child has none of its parent's threads, and must not wait for a lock that one of them
+        # held.
         self._dispatchers: dict[int, Dispatcher] = {}
 
     @property
     def store(self) -> _StoreType:
-        """The store. Raises :class:`BackendClosedError` once it is closed."""
+        """The store. The access raises :class:`BackendClosedError` if the store is closed."""
         if self._store.closed:
             raise closed_error(self)
         return self._store
@@ -131,18 +131,18 @@ class Session(ABC, Generic[_StoreType]):
         """Close the store, for all of its sessions, and the dispatcher of this process. A second call does nothing."""
         if not self.closed:
             self._store.close()
-        # After the store, so that a thread that this wakes finds the store closed.
+        # Close the store first, so that the threads that this wakes find it closed.
         dispatcher = self._dispatchers.get(os.getpid())
         if dispatcher is not None:
             dispatcher.close()
 
     def check_open(self) -> None:
-        """Raise :class:`BackendClosedError` once the store was closed."""
+        """Raise :class:`BackendClosedError` if the store is closed."""
         if self.closed:
             raise closed_error(self)
 
     def ping(self) -> None:
-        """Ask the store for an answer: one round trip. Raises :class:`StorageError` if it gives none."""
+        """Send a request to the store, in one round trip. Without an answer it raises :class:`StorageError`."""
         self.check_open()
         self._ping()
 
@@ -165,15 +165,16 @@ class Session(ABC, Generic[_StoreType]):
         return self._store is other._store
 
     def shares_batches_with(self, other: Session[Any]) -> bool:
-        """Return whether writes of ``other`` may join a batch of this session: the same store and namespace, in any
-        collection.
+        """Return whether writes of ``other`` may join a batch of this session.
+
+        They may if both have the same store and namespace, in any collections.
         """
         return self.root_namespace == other.root_namespace and self._store is other._store
 
     def transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        """Commit the writes of a batch in order and return the result of each; all or nothing if ``atomic``.
+        """Commit the writes of a batch in order, and return the result of each. If ``atomic``, commit all or none.
 
-        Costs what the writes cost, in as few round trips as the store allows.
+        It costs the work of the writes, in as few round trips as the store allows.
         """
         self.check_open()
         return self._transact(operations, atomic)
@@ -190,23 +191,22 @@ class Session(ABC, Generic[_StoreType]):
         return dispatcher
 
     def make_source(self) -> TopicSource:
-        """Return the source from which the dispatcher receives changes; by default it polls once a second."""
+        """Return the source from which the dispatcher receives changes. The default polls once a second."""
         return PollingSource(self.newest_ids_in)
 
     def publish_topics(self, topics: Sequence[Topic]) -> None:
-        """Publish that topics have changed to the dispatchers of all processes. At most one round trip for each 1,000
-        topics or so.
+        """Publish changes of topics to the dispatchers of all processes, with one round trip for about 1,000 topics.
 
-        The default publishes to the dispatcher of this process, because the other processes poll.
+        The default publishes only to the dispatcher of this process, because the other processes poll.
         """
         dispatcher = self._dispatchers.get(os.getpid())
         if dispatcher is not None:
             dispatcher.publish([topic.digest for topic in topics])
 
     def newest_ids(self, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
-        """Return ``{key: value}``, where the value changes with each add, for a source that polls.
+        """Return ``{key: value}`` for a source that polls. A value changes with each add.
 
-        Keys of empty timelines or queues may be left out. A bounded number of round trips.
+        Keys of empty timelines or queues may be absent. It costs a bounded number of round trips.
         """
         found: Mapping[str, Any] = self.backend_class.newest_ids(self, kind, keys)
         return found
@@ -226,35 +226,39 @@ class Session(ABC, Generic[_StoreType]):
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise InvalidTypeError(
             f"a {self.backend_class.__name__} holds connections, threads or data of its process, and cannot be pickled "
-            "or deep-copied: pass its URL on, and call feedstore.connect(url) there"
+            "or deep-copied: pass its URL instead, and call feedstore.connect(url) in the other process"
         )
 
     def _with_namespace(self, namespace: str) -> Self:
-        """Return a session of the same store under a checked namespace. It shares the dispatcher."""
+        """Return a session of the same store and dispatcher under a checked namespace."""
         other = self.__copy__()
         other.namespace = namespace
         return other
 
     @abstractmethod
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        """Call ``operation.write(transaction)`` of each operation in order, commit, and return what the calls returned.
+        """Call ``operation.write(transaction)`` of each operation in order, commit, and return the results.
 
-        Raises :class:`AtomicityError` before the first write where ``atomic`` cannot be kept. A store that runs a
-        transaction again, after a deadlock for instance, calls the operations again.
+        A store that repeats a transaction, for example after a deadlock, calls the operations again.
+
+        Raises:
+            AtomicityError: The store cannot commit these writes atomically. Nothing was written.
         """
 
     @abstractmethod
     def _ping(self) -> None:
-        """Ask the store for an answer."""
+        """Send a request to the store, and wait for the answer."""
 
 
 class Operation(NamedTuple):
     """One write of a batch.
 
-    - ``session`` is the session of the storage that writes.
-    - ``write`` calls the storage's hook, whose arguments are checked and serialized, with the batch's transaction.
-    - ``report`` is called once the batch has been committed.
-    - ``keys`` are the timelines that it changes; ``creates`` says whether it creates those that are missing.
+    Attributes:
+        session: The session of the storage that writes.
+        write: Calls the storage's hook, with checked and serialized arguments and the batch's transaction.
+        report: Called after the batch was committed.
+        keys: The timelines that the write changes.
+        creates: Whether the write creates missing timelines.
     """
 
     session: Session[Any]

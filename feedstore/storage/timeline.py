@@ -276,7 +276,7 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
         ordering_args: Sequence[str] | None = None,
         hydrate_from: ActivityStorage[Any] | None = None,
     ) -> dict[str, list[Any]]:
-        """Return ``{key: slice}`` in the order of the keys, each as :meth:`get_slice` returns it.
+        """Return ``{key: slice}`` in the order of the keys, with the slices of :meth:`get_slice`.
 
         An absent key has an empty list. A bounded number of round trips for any number of keys; hydrating adds one.
         """
@@ -315,7 +315,7 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
         return self._contains(check_key(key), self.activity_to_id(activity_id))
 
     def contains_many(self, key: str, activity_ids: Iterable[ActivityLike]) -> set[int]:
-        """Return the ids of those activities that a timeline holds (T18). A bounded number of round trips."""
+        """Return the subset of the ids that a timeline holds (T18), with a bounded number of round trips."""
         distinct = list(dict.fromkeys(self.activities_to_ids(activity_ids)))
         check_key(key)
         if not distinct:
@@ -357,7 +357,7 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
         descending: bool,
         limit: int | None = None,
     ) -> tuple[list[Any], list[int]]:
-        """Return the activities of a slice (of its first ``limit`` entries), and the ids of all its entries."""
+        """Return the activities of the first ``limit`` entries of a slice, and the ids of all its entries."""
         entries: list[tuple[int, bytes | None]] = []
         checked_activity_storage(activities)
         if stop is None or start < stop:

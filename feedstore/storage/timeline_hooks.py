@@ -24,7 +24,7 @@ from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transactio
 _REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
 
 Entry = tuple[int, bytes]
-"""One entry of a timeline: its id, and the payload beside it or ``b""``."""
+"""One entry of a timeline: its id, and its payload or ``b""``."""
 
 TimelineItem = TypeVar("TimelineItem", covariant=True, default=ActivityRef)
 
@@ -56,7 +56,9 @@ class Limits(NamedTuple):
         known = set(keys) if suffixes else set()
         for companion in (check_key(key + suffix, "companion") for key in known for suffix in suffixes):
             if companion in known:
-                raise InvalidValueError(f"{shown(companion)} is both a timeline of this call and a companion of one")
+                raise InvalidValueError(
+                    f"{shown(companion)} is both a timeline of this call and a companion of one; pass other companions"
+                )
         return cls(max_length, max_per_payload, suffixes)
 
     def changed_keys(self, keys: Iterable[str]) -> list[str]:
@@ -226,7 +228,10 @@ class TimelineHooks(Storage[TimelineItem]):
 
         abilities, is_alone = self.session.abilities, transaction is AUTOCOMMIT
         if not is_alone and not abilities.atomic_deliveries and (limits.max_per_payload or limits.companions):
-            raise AtomicityError("deliveries with max_per_payload or companions join no batch on this backend")
+            raise AtomicityError(
+                "deliveries with max_per_payload or companions cannot join batches on this backend; call them without "
+                "a batch"
+            )
         if not (is_alone and abilities.atomic_deliveries and abilities.atomic_scope == AtomicScope.BACKEND):
             return deliver_each(transaction)
         operation = Operation(self.session, deliver_each, None, limits.changed_keys(deliveries), True)

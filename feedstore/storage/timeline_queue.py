@@ -1,4 +1,4 @@
-"""A queue over timelines: what every backend has that brings no queue of its own."""
+"""The queue over timelines, which is the default of every backend without a queue of its own."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ from feedstore.storage.session import Session
 from feedstore.storage.timeline_hooks import Entry, TimelineHooks
 
 _logger = logging.getLogger("feedstore.queue")
-# A message's id: 62 bits of nanoseconds since 1970, 42 that tell two of one nanosecond apart, and 24 that are 0. A
-# claim's id is the message's with the number of the delivery, from 1, in the place of those.
+# A message's id has 62 bits of nanoseconds since 1970, 42 random bits, and 24 bits that are 0. A claim's id is that of
+# the message with the number of the delivery, from 1, in the last 24 bits.
 _DELIVERY_BITS, _RANDOM_BITS = 24, 42
 _DELIVERIES = 2**_DELIVERY_BITS - 1
 _TIME_SHIFT = _DELIVERY_BITS + _RANDOM_BITS
-_AT_ONCE = 64
+_MESSAGES_PER_READ = 64
 _DEADLINE = struct.Struct(">d")
 _RECEIPT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class _Claim(NamedTuple):
-    """That somebody has a message, until when by their clock."""
+    """A consumer's claim on a message, until a deadline by the clock of the consumer."""
 
     claim_id: int
     deadline: float
 
 
 class TimelineQueueStorage(QueueStorage):
-    """Messages as the entries of a timeline, and claims on them as those of another, in a namespace that belongs to the
-    queues of this one; they never show among its timelines.
+    """A queue whose messages are the entries of one timeline, and whose claims are the entries of another.
 
-    Who adds the claim with the next number first has the message: that rests on the exact count of an add, or on
-    ``_add_if_absent``. A claim that was won holds only if the message is still there and no later claim is, which is
-    looked up afterwards. Deadlines are by the clocks of the consumers' machines, so those should agree.
+    Both timelines are in a separate namespace for the queues of a namespace, so they never appear among its timelines.
 
-    A push is four round trips, a receive seven and one for each 64 messages that others have, an ack five.
+    The consumer that adds the claim with the next number first has the message, which depends on the exact count of an
+    add, or on ``_add_if_absent``. After winning a claim, the consumer checks that the message still exists and that no
+    later claim does. Deadlines use the clocks of the consumers' machines, so synchronize these clocks.
+
+    A push costs four round trips, an ack five, and a receive seven, with one more for each 64 messages that other
+    consumers have.
     """
 
     @cached_property
@@ -60,7 +62,7 @@ class TimelineQueueStorage(QueueStorage):
         if self._count() + len(messages) > self.max_length and self.when_full == REFUSE:
             raise self.full_error(len(messages))
         newest = self._timelines._get_slice(key, 0, 1, EVERYTHING, True)
-        # Behind the newest, also where the clock of the one who pushed that is ahead of this one.
+        # After the newest message, also if the clock of its producer is ahead of this one.
         first = max(time.time_ns(), (newest[0][0] >> _TIME_SHIFT) + 1 if newest else 0)
         self._timelines.add_to_storage(key, {_message_id(first + i): body for i, body in enumerate(messages)})
         if self.when_full != REFUSE:
@@ -71,8 +73,8 @@ class TimelineQueueStorage(QueueStorage):
         found: list[Delivery] = []
         lowest = 0
         while len(found) < limit:
-            messages = self._slice(self._keys[0], Bounds(lowest, MAX_ID), _AT_ONCE)
-            highest = messages[-1][0] | _DELIVERIES if len(messages) == _AT_ONCE else MAX_ID
+            messages = self._slice(self._keys[0], Bounds(lowest, MAX_ID), _MESSAGES_PER_READ)
+            highest = messages[-1][0] | _DELIVERIES if len(messages) == _MESSAGES_PER_READ else MAX_ID
             claims = self._claims(Bounds(lowest, highest))
             self._forget_strays(claims, {message_id for message_id, _ in messages})
             for message_id, body in messages:
@@ -84,7 +86,7 @@ class TimelineQueueStorage(QueueStorage):
         return found
 
     def _claimed(self, message_id: int, last: _Claim | None) -> str | None:
-        """Claim a message, and return the receipt; None if it is somebody else's."""
+        """Claim a message. Return the receipt, or None if another consumer has the message."""
         now = time.time()
         if last is not None and last.deadline > now:
             return None
@@ -112,7 +114,7 @@ class TimelineQueueStorage(QueueStorage):
         return self._timelines._get_slice(key, 0, stop, bounds, False)
 
     def _forget_strays(self, claims: dict[int, _Claim], message_ids: set[int]) -> None:
-        """Remove claims whose message is gone: dropped, or acknowledged by somebody who died before the end of it."""
+        """Remove claims on messages that were dropped, or whose acknowledging consumer died during the ack."""
         now = time.time()
         strays = [c.claim_id for message_id, c in claims.items() if message_id not in message_ids and c.deadline <= now]
         if strays:
@@ -127,7 +129,7 @@ class TimelineQueueStorage(QueueStorage):
         if claim_id == message_id or self._last_claim(message_id) != claim_id:
             return False
         was_there = self._timelines._contains(messages, message_id)
-        # First the message: while there is a claim, nobody else takes it.
+        # Remove the message first: while the claim exists, no other consumer claims it.
         count = self._timelines.remove_from_storage(messages, {message_id: b""}).result
         on_it = [one for one, _ in self._slice(claims, _claims_on(message_id))]
         self._timelines.remove_from_storage(claims, dict.fromkeys(on_it or [claim_id], b""))
@@ -142,16 +144,16 @@ class TimelineQueueStorage(QueueStorage):
 
 
 def newest_messages(session: Session[Any], names: list[str]) -> dict[str, int]:
-    """Return ``{name: id of the newest message}`` of queues; those that are empty are left out."""
+    """Return ``{name: id of the newest message}`` of the queues that are not empty."""
     keys = {_message_key(name): name for name in names}
     slices = _timelines_of(session)._get_many_slices(list(keys), 0, 1, EVERYTHING, True)
     return {keys[key]: entries[0][0] for key, entries in slices.items() if entries}
 
 
 def _timelines_of(session: Session[Any]) -> TimelineHooks[Any]:
-    # The name of the namespace may be as long as one can be, and so may that of a queue be; their hashes fit.
+    # The names of the namespace and the queue may have their maximal lengths, so their hashes are used.
     digest = blake2b(session.namespace.encode(), digest_size=16).hexdigest()
-    # Any serializer that keeps payloads: the bytes go in and out by the hooks.
+    # The hooks write and read bytes, so any serializer with payloads fits.
     own = session.with_namespace(f"queue-{digest}")
     timelines: TimelineHooks[Any] = own.backend_class.timeline_storage_class(MsgpackSerializer, backend=own)
     return timelines
@@ -174,10 +176,10 @@ def _claims_on(message_id: int) -> Bounds:
 
 
 def _claim(claim_id: int, data: bytes) -> _Claim:
-    """Return a claim; one that is damaged holds no longer, so that its message is given again."""
+    """Return a claim. A damaged claim has expired, so that its message is delivered again."""
     if len(data) == _DEADLINE.size:
         deadline: float = _DEADLINE.unpack(data)[0]
         if deadline <= time.time() + LONGEST_SECONDS:
             return _Claim(claim_id, deadline)
-    _logger.error("the claim %032x on a message is damaged, and holds no longer: 0x%s", claim_id, data[:16].hex())
+    _logger.error("the claim %032x on a message is damaged and counts as expired: 0x%s", claim_id, data[:16].hex())
     return _Claim(claim_id, 0.0)

@@ -39,11 +39,11 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
     def add_many(
         self, key: str, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
-        """Add activities to one timeline and return how many entries were new (T1).
+        """Add activities to one timeline, and return the number of new entries (T1).
 
-        An id that is there keeps its place and gets the new payload, and counts 0; of a duplicate in the call the last
-        wins. A timeline begins with its first entry. Under the default serializer ids may be given instead of
-        activities. One round trip for each 500 or so; O(log n) for each entry in a timeline of n.
+        An existing id gets the new payload and counts 0. If the call holds an id twice, the last activity wins. The
+        first entry creates the timeline. With the default serializer, the items may be ids instead of activities. It
+        costs one round trip for about 500 entries, and O(log n) for each entry in a timeline of n.
         """
         check_key(key)
         serialized = self.serialize_activities(activities)
@@ -159,7 +159,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
     def remove_many(
         self, key: str, activities: Iterable[ActivityLike], *, batch_interface: WriteBatch | None = None
     ) -> int | None:
-        """Remove entries, by activity or id, from one timeline and return how many were there (T1).
+        """Remove entries, by activity or id, from one timeline. Return the number of entries that existed (T1).
 
         Absent ids and an absent key are no error. The floor stays. One round trip for each 500 or so.
         """
@@ -211,6 +211,6 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         self._publish([key], batch_interface)
 
     def get_batch_interface(self) -> WriteBatch:
-        """Return ``backend.batch()``: a context manager whose writes are sent together when it ends."""
+        """Return ``backend.batch()``: a context manager that sends its writes together when it ends."""
         batch: WriteBatch = self.session.backend_class.batch_class(self.session)
         return batch

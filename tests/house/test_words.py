@@ -34,8 +34,9 @@ CODE = ("benchmarks", "docs", "examples", "feedstore", "scripts", "tests")
 # Files whose prose has not been rewritten; shorten this list, never extend it.
 NOT_REWRITTEN = (
     "docs/redis.md",
-    "feedstore/backends",
-    "feedstore/storage",
+    "feedstore/backends/memory",
+    "feedstore/backends/redis",
+    "feedstore/backends/sql",
     "tests/servers",
 )
 RIDDLES = {"What", "Where", "Who", "Whose", "How", "Which"}

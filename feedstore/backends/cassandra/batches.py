@@ -1,4 +1,4 @@
-"""Writes, and how they are put together into requests."""
+"""Writes, and the requests that combine them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PARTITION_BYTES = 29
 ROW_BYTES = 41
 TOMBSTONE_BYTES = 21
 NAME_BYTES = 21
-"""What the servers count, in bytes, for a partition that a batch changes, for a row beside its key and its value, for a
-row that is deleted beside its key, and for one that has no value. The suite compares them with what a server says."""
+"""The sizes in bytes that servers add for each changed partition of a batch, each row without its key and value, each
+deleted row without its key, and each row without a value. The suite compares them with a server's figures."""
 
-# Of one partition a batch is one mutation, and no limit is set but that of a mutation. Measured with 500 entries of one
+# A batch on one partition is one mutation, and has only the limit of a mutation. Measured with 500 entries of one
 # timeline: 500 a batch write 1.6 times as fast as 100.
 _MOST_ROWS_OF_ONE = 500
 _MOST_BYTES_OF_ONE = 1_000_000
-# Of several partitions on one replica: servers log a warning from 5 KiB on, which 58 references fill. Measured with
-# fan-outs to 1,000 timelines: 10 a batch keep 0.55 of the speed, 100 would gain a seventh and 200 nothing; single
-# statements at once keep 0.1.
+# A batch on several partitions of one replica: servers log a warning from 5 KiB, which 58 references fill. Measured
+# with fan-outs to 1,000 timelines: 10 references a batch keep 0.55 of the rate, 100 would gain a seventh and 200
+# nothing. Concurrent single statements keep 0.1.
 _MOST_ROWS = 100
 _MOST_BYTES = 5_000
 
@@ -41,9 +41,9 @@ class Write(NamedTuple):
 
 
 class PreparedBatch(BatchStatement):  # type: ignore[misc]
-    """A batch of prepared statements whose values are serialized already.
+    """A batch of prepared statements with serialized values.
 
-    The driver's own way to add one makes a statement of it first; this one takes a third off a fan-out's time.
+    The driver's ``add()`` binds each statement first. Without that, a fan-out takes a third less time.
     """
 
     def __init__(self, session: DriverSession, kind: Any, rows: list[Row], partition: tuple[bytes, ...]) -> None:
@@ -56,9 +56,9 @@ class PreparedBatch(BatchStatement):  # type: ignore[misc]
 
 
 def requests_of(session: DriverSession, writes: Iterable[Write]) -> Iterator[Any]:
-    """Yield the statements that carry writes out, in any order: their timestamps say which is the later.
+    """Yield the requests that carry out writes. They may be sent in any order, because writes have timestamps.
 
-    Small writes of partitions on one replica share a batch; large ones have batches of their own.
+    Small writes to partitions on one replica share a batch. Each large write has its own batches.
     """
     shared: dict[Any, _SharedBatch] = {}
     for write in writes:
@@ -80,7 +80,7 @@ def requests_of(session: DriverSession, writes: Iterable[Write]) -> Iterator[Any
 
 
 class _SharedBatch:
-    """What several small writes put into one batch, which goes where the first of them does."""
+    """The rows of several small writes in one batch, which is routed by the partition of the first."""
 
     __slots__ = ("partition", "rows", "size")
 
@@ -113,9 +113,10 @@ def _request(session: DriverSession, rows: list[Row], partition: tuple[bytes, ..
 
 
 def atomic_request(session: DriverSession, writes: list[Write], limit: int) -> Any | None:
-    """Return the one request that carries writes out, all or none; None where they are larger than the servers take.
+    """Return the one request that carries out all writes or none, or None if they exceed the servers' limit.
 
-    Writes in one partition are one mutation, which no reader sees half done; those in several are a logged batch.
+    Writes in one partition are one mutation, which no reader sees in part. Writes in several partitions are a logged
+    batch.
     """
     partitions = {write.partition for write in writes}
     size = sum(write.size for write in writes) + PARTITION_BYTES * len(partitions)

@@ -1,9 +1,9 @@
-"""The journal: what an atomic batch writes, written down before it is carried out.
+"""The journal: records of the writes of atomic batches, which are stored before the writes are applied.
 
-The servers' own logged batch is limited in size, and needs two other nodes, one of which may just be dying. A record of
+The servers' own logged batches are limited in size, and need two other nodes, one of which may be failing. A record of
 the journal is one row of one partition, so either a majority of its replicas keeps it, or none has it. Every write has
-its own timestamp, so it does not matter how often, by how many processes or how late a record is carried out: what was
-written after the batch stays. Records of a process that died are carried out by the next process that looks.
+its own timestamp, so a record may be applied several times, by several processes, and late: later writes stay. The next
+process that polls the journal applies the records of a process that died.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, l
 from feedstore.errors import FeedstoreError, StoredDataError
 from feedstore.shown import shown
 
-LOOK_SECONDS = 10.0
-"""How often a process looks for batches that another one left unfinished."""
+POLL_SECONDS = 10.0
+"""The interval at which a process polls for unfinished batches of other processes."""
 
 _PREFERRED_SECONDS = 10.0
 _PART_BYTES = 256 * 1024
@@ -37,7 +37,7 @@ _ALL_BUCKETS = list_value([int_value(bucket) for bucket in range(JOURNAL_BUCKETS
 _logger = logging.getLogger("feedstore.backends.cassandra")
 
 Place = tuple[bytes, bytes]
-"""Where a batch lies: its bucket and its id."""
+"""The place of a batch: its bucket and its id."""
 
 
 class JournalStore(Protocol):
@@ -54,28 +54,28 @@ class JournalStore(Protocol):
 
 
 class Journal:
-    """The atomic batches that are under way, and the time at which this process next polls for unfinished ones."""
+    """The journal of atomic batches, and the time at which this process next polls for unfinished ones."""
 
     def __init__(self, store: JournalStore) -> None:
         self._store = store
-        self._next_look = 0.0
+        self._next_poll = 0.0
         self._preferred_until = 0.0
         self._lock = threading.Lock()
 
     @property
     def is_preferred(self) -> bool:
-        """Whether a logged batch has failed a moment ago: until a dying node is known to be dead, others would, too."""
+        """Whether a logged batch failed in the last ten seconds. Others may fail until the node is known to be dead."""
         return time.monotonic() < self._preferred_until
 
     def prefer(self) -> None:
-        """Let batches go by the journal for a while."""
+        """Send batches through the journal for ten seconds."""
         self._preferred_until = time.monotonic() + _PREFERRED_SECONDS
 
     def carry_out(self, writes: list[Write]) -> None:
-        """Write a batch of any size down, carry it out, and remove it: three round trips.
+        """Store a record of a batch of any size, apply the batch, and remove the record, with three round trips.
 
-        Raises before anything is carried out where the batch could not be written down. If that timed out, either all
-        of it happens or none.
+        If the record cannot be stored, the method raises and applies nothing. If storing it timed out, later either all
+        writes are applied or none.
         """
         statements, clock = self._store.statements, self._store.clock
         place = _new_place(clock.next())
@@ -92,18 +92,18 @@ class Journal:
         self._remove(place)
 
     def settle(self) -> None:
-        """Carry out what processes that died have left unfinished; one round trip each ten seconds, and at first."""
-        if time.monotonic() < self._next_look:
+        """Apply the records of processes that died, with one round trip every ten seconds and at the first call."""
+        if time.monotonic() < self._next_poll:
             return
         with self._lock:
-            if time.monotonic() < self._next_look:
+            if time.monotonic() < self._next_poll:
                 return
             for place in self._complete():
                 self._finish(place)
-            self._next_look = time.monotonic() + LOOK_SECONDS
+            self._next_poll = time.monotonic() + POLL_SECONDS
 
     def _complete(self) -> list[Place]:
-        """Return the batches all of whose records are there. Of others nothing has been carried out."""
+        """Return the batches whose records are complete. No write of an incomplete batch was applied."""
         (rows,) = self._store.fetch_all([(self._store.statements.select_records, [_ALL_BUCKETS])], _CONSISTENCY)
         found: dict[Place, int] = {}
         for bucket, record, _, parts in rows:
@@ -114,22 +114,22 @@ class Journal:
     def _finish(self, place: Place) -> None:
         (records,) = self._store.fetch_all([(self._store.statements.select_batch, [*place])], _CONSISTENCY)
         try:
-            writes = [write for (data,) in records for write in _read(data, self._store.statements.texts)]
+            writes = [write for (data,) in records for write in _read(data, self._store.statements.cql)]
         except StoredDataError as error:
-            # It stays where it is: a newer release may have written it, and reads must go on.
-            _logger.error("the unfinished batch 0x%s cannot be carried out: %s", place[1].hex(), error)
+            # The record stays, because a newer release may have written it. Reads must go on.
+            _logger.error("cannot apply the unfinished batch 0x%s: %s", place[1].hex(), error)
             return
         self._store.write_now(writes)
         self._remove(place)
-        _logger.info("an atomic batch that another process left unfinished was carried out")
+        _logger.info("applied an unfinished atomic batch of another process")
 
     def _remove(self, place: Place) -> None:
         values = [bigint_value(self._store.clock.next()), *place]
         try:
             self._store.fetch_all([(self._store.statements.remove_batch, values)], _CONSISTENCY)
         except FeedstoreError as error:
-            # The batch has happened. A process that finds the record carries it out again, which changes nothing.
-            _logger.warning("an atomic batch that was carried out could not be removed from the journal: %s", error)
+            # The batch was applied. A process that finds the record applies it again, which changes nothing.
+            _logger.warning("cannot remove the record of an applied atomic batch from the journal: %s", error)
 
 
 def _new_place(timestamp: int) -> Place:
@@ -137,7 +137,7 @@ def _new_place(timestamp: int) -> Place:
 
 
 def _parts(writes: list[Write], names: dict[str, str]) -> Iterator[bytes]:
-    """Yield the writes as bytes, in parts of some 256 KiB."""
+    """Yield the writes as bytes, in parts of about 256 KiB."""
     packed: list[Any] = []
     size = 0
     for partition, rows, _ in writes:
@@ -156,11 +156,11 @@ def _packed(rows: list[Any]) -> bytes:
     return data
 
 
-def _read(data: bytes, texts: dict[str, str]) -> Iterator[Write]:
-    """Yield the writes of a record; raise :class:`StoredDataError` where it is damaged or of a newer release."""
+def _read(data: bytes, cql: dict[str, str]) -> Iterator[Write]:
+    """Yield the writes of a record. It raises :class:`StoredDataError` for a damaged or a newer record."""
     try:
         for partition, name, values in msgpack.unpackb(data, raw=False):
             size = ROW_BYTES + sum(map(len, values))
-            yield Write(tuple(map(bytes, partition)), [(texts[name], list(map(bytes, values)))], size)
+            yield Write(tuple(map(bytes, partition)), [(cql[name], list(map(bytes, values)))], size)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise StoredDataError(f"a record of the journal is damaged or of a newer release: {shown(error)}") from error

@@ -26,8 +26,8 @@ from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 _FIRST_PAGE = 64
 _FURTHER_PAGE = 500
 _MOST_KEYS_A_REQUEST = 100
-# No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
-_BEHIND_EVERYTHING = b"\xff"
+# No byte of UTF-8 is 0xff, so every key with a prefix is less than the prefix with this byte after it.
+_AFTER_EVERY_KEY = b"\xff"
 _ALL_BUCKETS = list_value([int_value(bucket) for bucket in range(ITEM_BUCKETS)])
 
 Partition = tuple[bytes, ...]
@@ -70,7 +70,7 @@ class CassandraKvStorage(KvStorage):
         return stored_value(rows[0][0], key) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
-        """One round trip: a request for each partition and 100 keys, all at once."""
+        """Read keys in one round trip, with one concurrent request for each partition and 100 keys."""
         store = self.session.store_to_read()
         groups: dict[Partition, list[bytes]] = {}
         for key in keys:
@@ -85,12 +85,12 @@ class CassandraKvStorage(KvStorage):
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
-        """One lightweight transaction: four trips between the nodes, and up to a millisecond before them."""
+        """Run one lightweight transaction, with four trips between the nodes after a wait of up to a millisecond."""
         store = self.session.store_to_write()
         place = [*self._partition_of(key), key.encode()]
 
         def is_unchanged() -> bool:
-            # A serial read first completes a transaction whose outcome is unknown.
+            # A serial read first completes transactions with unknown outcomes.
             rows = store.fetch(store.statements.select_item, place, ConsistencyLevel.SERIAL)
             return (rows[0][0] if rows else None) == expected
 
@@ -111,7 +111,7 @@ class CassandraKvStorage(KvStorage):
         """Yield the columns of the items of a prefix in the order of their keys, merged over their partitions."""
         self.session.store_to_read()
         start = prefix.encode()
-        keys = KeyRange(start, start + _BEHIND_EVERYTHING)
+        keys = KeyRange(start, start + _AFTER_EVERY_KEY)
         if after is not None:
             keys = keys.after(after.encode(), reverse)
         if keys.is_empty:
@@ -129,10 +129,10 @@ class CassandraKvStorage(KvStorage):
         if part is not None:
             partitions = [self._partition(_bucket_of(part))]
         elif reverse:
-            # Servers return no pages of several partitions in reverse.
+            # Servers cannot return pages of several partitions in reverse.
             partitions = [self._partition(bucket) for bucket in range(ITEM_BUCKETS)]
         else:
-            # One request takes half the time of one for each bucket, and a fifth of this process's.
+            # One request takes half the time of one for each bucket, and a fifth of this process's time.
             statement = store.statements.select_items_of_all(columns)
             firsts: dict[int, Rows] = {}
             for row in store.fetch(statement, [*self._space, _ALL_BUCKETS, *keys, int_value(_FIRST_PAGE)]):
@@ -173,7 +173,7 @@ class CassandraKvStorage(KvStorage):
 
     @property
     def _space(self) -> Partition:
-        """What all partitions have in common."""
+        """The first columns of the partition key, which all partitions have in common."""
         return self.session.namespace.encode(), self.name.encode()
 
 

@@ -1,4 +1,4 @@
-"""Making a store of a URL or of a ready session."""
+"""The opening of a store from a URL or a ready session."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedstore.backends.cassandra.store import Store
 
 
 def open_store(url: str, given: dict[str, Any]) -> tuple[Store, str]:
-    """Return the store at a URL, and the namespace to use in it. Nothing is connected yet."""
+    """Return the store at a URL, which is not connected yet, and the namespace to use in it."""
     address = parse_address(url)
     options = read_options(address.query, given)
     connect = own_session(address, options)
@@ -20,10 +20,10 @@ def open_store(url: str, given: dict[str, Any]) -> tuple[Store, str]:
 
 
 def open_session(session: Any, keyspace: str | None, given: dict[str, Any]) -> tuple[Store, str]:
-    """Return the store behind a ready session, in a keyspace or the session's own, and the namespace to use in it."""
+    """Return the store of a ready session, in a keyspace or the session's own, and the namespace to use in it."""
     check_session(session)
     OPTIONS.refuse_of_connection(given, "session")
     options = read_options({}, given)
     chosen = check_keyspace(session.keyspace if keyspace is None else keyspace)
-    label = f"the session that was handed in, keyspace {chosen}"
+    label = f"the given session, keyspace {chosen}"
     return Store(lambda: session, settings_of(options), chosen, label, was_given=True), options["namespace"]

@@ -1,4 +1,4 @@
-"""The options of the Cassandra backend: one table of names, defaults and meanings, the same by URL and by keyword."""
+"""The options of the Cassandra backend: names, defaults and meanings, for URLs and keywords alike."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODES = ("migrate", "check", "ignore")
 
 @dataclass(frozen=True)
 class Settings:
-    """The options that requests go by, whoever made the session."""
+    """The options of requests, for own and given sessions."""
 
     consistency: int
     trim_consistency: int
@@ -42,17 +42,17 @@ OPTIONS = OptionTable(
     "Cassandra",
     (
         Option("namespace", DEFAULT_NAMESPACE, read_text, "the namespace: A-Z a-z 0-9 _ -, 1 to 48 of them"),
-        Option("consistency", "local_quorum", read_choice(*_LEVELS), "how many replicas confirm a read or a write"),
-        Option(
-            "trim_consistency", "quorum", read_choice(*_LEVELS), "the same for the reads that decide what a trim drops"
-        ),
+        Option("consistency", "local_quorum", read_choice(*_LEVELS), "the replicas that confirm a read or a write"),
+        Option("trim_consistency", "quorum", read_choice(*_LEVELS), "the same for the reads of trims"),
         Option("timeout", 10.0, read_seconds(), "seconds to wait for an answer"),
-        Option("retry_seconds", 10.0, read_seconds(zero=True), "how long a call goes on trying while nodes are away"),
+        Option(
+            "retry_seconds", 10.0, read_seconds(zero=True), "seconds for which a call is retried while nodes are away"
+        ),
         Option(
             "batch_limit",
             50 * 1024,
             read_count(1024, 2**30),
-            "bytes of one logged batch: the servers' batch_size_fail_threshold; larger ones go by the journal",
+            "bytes of one logged batch: the servers' batch_size_fail_threshold; larger batches use the journal",
         ),
         Option(
             "schema",
@@ -71,7 +71,7 @@ OPTIONS = OptionTable(
             "datacenter",
             None,
             read_text,
-            "the datacenter to ask; that of the first node by default",
+            "the datacenter of the requests; by default that of the first node",
             is_of_connection=True,
         ),
         Option("connect_timeout", 5.0, read_seconds(), "seconds to wait for a new connection", is_of_connection=True),
@@ -92,12 +92,12 @@ OPTIONS = OptionTable(
 
 
 def read_options(query: Mapping[str, str], keywords: Mapping[str, object]) -> dict[str, Any]:
-    """Return every option, from a URL's query, the keywords and the defaults, checked; None counts as not given."""
+    """Return every option, checked, from a URL's query, the keywords and the defaults. None is the default."""
     return {**OPTIONS.defaults, **OPTIONS.read(given_once(query, keywords))}
 
 
 def settings_of(options: Mapping[str, Any]) -> Settings:
-    """Return the settings that options describe."""
+    """Return the settings in the options."""
     return Settings(
         ConsistencyLevel.name_to_value[options["consistency"].upper()],
         ConsistencyLevel.name_to_value[options["trim_consistency"].upper()],

@@ -111,7 +111,9 @@ class _Preparation:
         """Create the keyspace and the tables that do not exist."""
         keyspace = self._session.keyspace
         if self._settings.schema == "check":
-            raise MissingSchemaError(f"{self._label}: feedstore's tables do not exist; connect with schema='migrate'")
+            raise MissingSchemaError(
+                f"{self._label}: the keyspace has no tables of feedstore; connect with schema='migrate'"
+            )
         self._refuse_foreign()
         if not self._ask("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s"):
             self._create_keyspace()

@@ -21,7 +21,7 @@ class Statements:
     The timestamp is the first value of an ``UPDATE`` or ``DELETE``, and the last one of an ``INSERT``.
 
     Attributes:
-        texts: The CQL of each statement by its name, for those that need no arguments.
+        cql: The CQL of each statement by its name, for those that need no arguments.
         names: The name of each statement by its CQL. The journal stores the names.
     """
 
@@ -34,8 +34,8 @@ class Statements:
         self.select_format = f"SELECT format FROM {namespaces} WHERE namespace = ?"
         self.set_format = f"UPDATE {namespaces} USING TIMESTAMP ? SET format = ? WHERE namespace = ?"
         self._write_journal(f'"{keyspace}".{JOURNAL}')
-        self.texts: dict[str, str] = {name: text for name, text in vars(self).items() if not name.startswith("_")}
-        self.names = {text: name for name, text in self.texts.items()}
+        self.cql: dict[str, str] = {name: text for name, text in vars(self).items() if not name.startswith("_")}
+        self.names = {text: name for name, text in self.cql.items()}
 
     def _write_activities(self, table: str) -> None:
         self.add_activity = f"UPDATE {table} USING TIMESTAMP ? SET data = ? WHERE {_SLICE} AND id = ?"

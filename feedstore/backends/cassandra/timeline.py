@@ -54,7 +54,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
-        """Read slices, with one request for each 25 keys, or for each key if oldest first. The requests are concurrent."""
+        """Read slices, with one concurrent request for each 25 keys, or for each key if oldest first."""
         self.session.store_to_read()
         if bounds.is_empty:
             return {key: [] for key in keys}

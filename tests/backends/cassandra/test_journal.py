@@ -15,7 +15,7 @@ from cassandra import ConsistencyLevel, WriteTimeout, WriteType
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra import journal as journal_module
 from feedstore.backends.cassandra.batches import Write
-from feedstore.backends.cassandra.journal import LOOK_SECONDS
+from feedstore.backends.cassandra.journal import POLL_SECONDS
 from feedstore.channels import SSEChannelRepository
 from feedstore.errors import StorageUnavailableError
 from feedstore.storage import Backend
@@ -109,7 +109,7 @@ def test_a_process_that_runs_already_finishes_it_within_its_time(
     die_amid(backend, 700, monkeypatch)
     assert True in is_there(other, 1)
     assert False in is_there(other, 1)
-    now = time.monotonic() + LOOK_SECONDS
+    now = time.monotonic() + POLL_SECONDS
     monkeypatch.setattr(time, "monotonic", lambda: now)
     assert all(is_there(other, 1))
 

@@ -103,7 +103,7 @@ def test_a_backend_that_is_closed_while_it_opens_keeps_no_session(
 
     monkeypatch.setattr(store, "prepare_schema", close_it)
     backend = CassandraBackend(cassandra_url)
-    with pytest.raises(BackendClosedError, match="was closed while it was asked"):
+    with pytest.raises(BackendClosedError, match="was closed during a request"):
         backend.ping()
     assert [session.cluster.is_shutdown for session in opened] == [True]
 
@@ -126,7 +126,7 @@ def test_a_backend_that_is_closed_while_it_prepares_a_statement(
         raise NoHostAvailable("Unable to complete the operation against any hosts", {})
 
     monkeypatch.setattr(session, "_ask_to_prepare", prepare)
-    with pytest.raises(BackendClosedError, match="was closed while it was asked"):
+    with pytest.raises(BackendClosedError, match="was closed during a request"):
         items.fetch_one("key") if use == "read" else items.upsert("key", 1)
 
 
