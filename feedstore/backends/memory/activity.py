@@ -12,9 +12,9 @@ from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 
 class InMemoryActivityStorage(ActivityStorage):
-    """Activities in a dictionary by id; on its own, ``InMemoryActivityStorage()`` makes a private store.
+    """An activity storage over a dictionary by id. ``InMemoryActivityStorage()`` alone makes a private store.
 
-    Adds, reads and removes cost O(1) for each. :meth:`iterate` sorts the ids once: O(n log n).
+    Adds, reads and removals cost O(1) for each activity. :meth:`iterate` sorts the ids once: O(n log n).
     """
 
     session: MemorySession
@@ -23,12 +23,12 @@ class InMemoryActivityStorage(ActivityStorage):
         return MemorySession()
 
     def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
-        """Memory keeps whatever the serializer makes."""
+        """Accept any object of the serializer: memory can keep all of them."""
 
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """O(1) for each."""
+        """Add activities, with O(1) work for each."""
         return self.session.write(self._add, serialized_activities)
 
     def _add(self, journal: Journal, serialized_activities: Mapping[int, bytes]) -> int | None:
@@ -38,7 +38,7 @@ class InMemoryActivityStorage(ActivityStorage):
         return len(activities) - before
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        """O(1) for each."""
+        """Read activities, with O(1) work for each."""
         with self.session.lock:
             activities = self.session.space.activities
             return {one: activities[one] for one in activity_ids if one in activities}
@@ -46,7 +46,7 @@ class InMemoryActivityStorage(ActivityStorage):
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """O(1) for each."""
+        """Remove activities, with O(1) work for each."""
         return self.session.write(self._remove, activity_ids)
 
     def _remove(self, journal: Journal, activity_ids: list[int]) -> int | None:

@@ -17,12 +17,12 @@ from feedstore.storage.session import DEFAULT_NAMESPACE
 
 
 class MemoryBackend(Backend):
-    """A store in this process's memory, behind one lock; nothing outlives it.
+    """A store in this process's memory with one lock. The data end with the process.
 
-    Two of them share nothing; :meth:`with_namespace` shares the store. Activities and payloads are kept serialized, as
-    on every other backend, so nothing that was put in is handed out. A batch, atomic or not, is carried out under the
-    lock: no reader sees a part of it. A write that an exception ends, such as one of a signal handler, is undone. After
-    a fork the child goes on with its own copy.
+    Two backends share no data, but :meth:`with_namespace` returns one on the same store. Activities and payloads are
+    kept serialized, as on every other backend, so reads never return the stored objects themselves. Every batch, atomic
+    or not, runs under the lock, so no reader sees a part of it. If an exception ends a write, for example in a signal
+    handler, the write is undone. After a fork, the child has its own copy of the data.
     """
 
     session: MemorySession
@@ -37,10 +37,10 @@ class MemoryBackend(Backend):
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> MemoryBackend:
-        """Return an empty store for ``memory://``; the options are ``namespace`` and ``metrics``."""
+        """Return an empty store for ``memory://``. The options are ``namespace`` and ``metrics``."""
         if url.partition("://")[2]:
             raise InvalidValueError(
-                "the URL of a store in memory is 'memory://' alone; pass namespace= for another namespace"
+                "the URL of a store in memory must be 'memory://'; pass namespace= for another namespace"
             )
         unknown = sorted(set(options) - {"namespace", "metrics"})
         if unknown:
@@ -48,5 +48,5 @@ class MemoryBackend(Backend):
         return cls(**options)
 
 
-# A storage that makes a private store has a session without a backend.
+# The session of a storage with a private store has no backend that would set this attribute.
 MemorySession.backend_class = MemoryBackend

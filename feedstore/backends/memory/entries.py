@@ -12,15 +12,15 @@ from feedstore.backends.memory.sorted_keys import SortedKeys
 from feedstore.storage.bounds import Bounds
 
 _EMPTY = b""
-# A change of more than this part of the ids makes new ones: to sort them together costs less than to add each.
+# If a change has more than one id in eight, all ids are sorted again: that costs less than adding each.
 _PART = 8
 
 
 class Entries:
-    """Ids in ascending order, the payloads of those that have one, and the newest id that trimming dropped.
+    """The entries of a timeline: ids in ascending order, non-empty payloads by id, and the newest trimmed id.
 
-    Timelines of references, the common kind, keep no payload at all. Timelines that were never given a limit by payload
-    keep no groups.
+    A timeline of references, the common kind, has no payloads. A timeline without deliveries with ``max_per_payload``
+    has no groups.
     """
 
     __slots__ = ("groups", "ids", "newest_dropped", "payloads")
@@ -35,7 +35,7 @@ class Entries:
         return len(self.ids)
 
     def add(self, journal: Journal, serialized: Mapping[int, Any]) -> list[int]:
-        """Add ``{id: payload}`` and return the ids that were new. O(log n) for each."""
+        """Add ``{id: payload}``, and return the new ids. O(log n) for each."""
         if len(serialized) == 1:
             ((activity_id, payload),) = serialized.items()
             return [activity_id] if self.add_one(journal, activity_id, payload) else []
@@ -50,7 +50,7 @@ class Entries:
         return new
 
     def add_one(self, journal: Journal, activity_id: int, payload: Any) -> bool:
-        """Add one entry and return whether it was new: the short way that a fan-out takes."""
+        """Add one entry, and return whether it was new. Fan-outs of one activity use this short path."""
         is_new = self.ids.add_recorded(activity_id, journal.record, (_take_back, self, activity_id))
         if not is_new:
             if self.payloads or payload != _EMPTY:
@@ -62,7 +62,7 @@ class Entries:
         return is_new
 
     def _insert(self, new: list[int]) -> None:
-        """Add ids, none of which is there."""
+        """Add ids that are all new."""
         if len(new) * _PART < len(self.ids) or len(new) == 1:
             for activity_id in new:
                 self.ids.add(activity_id)
@@ -78,7 +78,7 @@ class Entries:
             self.groups.join(activity_id, payload)
 
     def remove(self, journal: Journal, activity_ids: Iterable[int]) -> int:
-        """Remove ids and return how many were there. O(log n) for each."""
+        """Remove ids, and return the number that existed. O(log n) for each."""
         ids = self.ids
         present = [activity_id for activity_id in activity_ids if activity_id in ids]
         if present:
@@ -90,7 +90,7 @@ class Entries:
         return len(present)
 
     def trim(self, journal: Journal, length: int) -> list[int]:
-        """Keep the newest ``length`` and return the ids that went."""
+        """Keep the newest ``length`` entries, and return the removed ids."""
         ids = self.ids
         surplus = len(ids) - length
         if surplus <= 0:
@@ -124,9 +124,9 @@ class Entries:
                 groups.leave(activity_id, payload)
 
     def limit(self, journal: Journal, payloads: Iterable[bytes], most: int) -> list[int]:
-        """Keep, of the entries with each of the payloads, the newest ``most``; return the ids that went.
+        """Keep the newest ``most`` entries of each of the payloads, and return the removed ids.
 
-        O(n) at the first limit of a timeline, afterwards O(log n) for each id that goes.
+        The first call on a timeline costs O(n), later calls O(log n) for each removed id.
         """
         groups = self.groups
         if groups is None:
@@ -141,28 +141,28 @@ class Entries:
         return dropped
 
     def floor(self) -> int | None:
-        """Return one more than the newest id that trimming dropped, None if it dropped none."""
+        """Return one more than the newest trimmed id, or None if no entry was trimmed."""
         return None if self.newest_dropped is None else self.newest_dropped + 1
 
     def slice(self, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[tuple[int, Any]]:
-        """Return ``(id, payload)`` at positions within the bounds, in the direction. O(log n + what it returns)."""
-        first, behind = self._range(bounds)
+        """Return ``(id, payload)`` at positions within the bounds, in the direction. O(log n + result)."""
+        first, end = self._range(bounds)
         if stop is None:
-            stop = behind - first
+            stop = end - first
         if descending:
-            ids = self.ids[max(behind - stop, first) : max(behind - start, first)]
+            ids = self.ids[max(end - stop, first) : max(end - start, first)]
             ids.reverse()
         else:
-            ids = self.ids[min(first + start, behind) : min(first + stop, behind)]
+            ids = self.ids[min(first + start, end) : min(first + stop, end)]
         if not self.payloads:
             return [(activity_id, _EMPTY) for activity_id in ids]
         payloads = self.payloads
         return [(activity_id, payloads.get(activity_id, _EMPTY)) for activity_id in ids]
 
     def count(self, bounds: Bounds) -> int:
-        """Return how many ids lie within the bounds. O(log n)."""
-        first, behind = self._range(bounds)
-        return behind - first
+        """Return the number of ids within the bounds. O(log n)."""
+        first, end = self._range(bounds)
+        return end - first
 
     def _range(self, bounds: Bounds) -> tuple[int, int]:
         """Return the positions, oldest first, at which the bounds begin and end."""
@@ -174,7 +174,7 @@ class Entries:
         return ids.bisect_left(bounds.lowest), ids.bisect_right(bounds.highest)
 
     def index_of(self, activity_id: int) -> int | None:
-        """Return how many entries are newer than the id, None if it is not there. O(log n)."""
+        """Return the number of entries that are newer than the id, or None for an absent id. O(log n)."""
         if activity_id not in self.ids:
             return None
         newer: int = len(self.ids) - self.ids.bisect_right(activity_id)
@@ -188,7 +188,7 @@ def _set_payload(payloads: dict[int, Any], activity_id: int, payload: Any) -> No
         payloads.pop(activity_id, None)
 
 
-# The undo steps of a timeline. An interrupt may have torn what is derived, so each begins with mending it.
+# The undo steps of a timeline. An interrupt may leave derived data inconsistent, so each step first computes it again.
 
 
 def _take_back(entries: Entries, *activity_ids: int) -> None:

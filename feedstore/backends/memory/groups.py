@@ -1,4 +1,4 @@
-"""The ids of a timeline's entries by their payloads, for deliveries that limit how many share one."""
+"""The ids of a timeline's entries by payload, for deliveries with ``max_per_payload``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class Groups:
-    """Ids in ascending order by payload. Only payloads of bytes are grouped.
+    """Ids in ascending order, by payload. Only payloads of bytes are grouped.
 
-    It is derived from the entries of a timeline, which forget it when a write of theirs is undone.
+    Groups are derived from the entries of a timeline, which drop them when a write is undone.
     """
 
     __slots__ = ("ids",)

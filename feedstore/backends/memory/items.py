@@ -29,7 +29,7 @@ class Items:
         self.values[key] = data
 
     def remove(self, journal: Journal, key: str) -> None:
-        """Remove a key; one that is not there is no error. O(log n)."""
+        """Remove a key. An absent key is no error. O(log n)."""
         before = self.values.get(key)
         if before is not None:
             journal.record((_restore, self, key, before))
@@ -37,9 +37,9 @@ class Items:
             self.values.pop(key, None)
 
     def scan(self, prefix: str, after: str | None, reverse: bool, limit: int) -> list[tuple[str, bytes]]:
-        """Return the first items of a prefix behind ``after``, in the order of their keys or in reverse."""
+        """Return the first items of a prefix after the key ``after``, in the order of their keys or in reverse."""
         keys = self._keys
-        first, end = keys.bisect_left(prefix), keys.bisect_left(_behind(prefix)) if prefix else len(keys)
+        first, end = keys.bisect_left(prefix), keys.bisect_left(_key_above(prefix)) if prefix else len(keys)
         if after is not None and reverse:
             end = max(first, min(end, keys.bisect_left(after)))
         elif after is not None:
@@ -48,8 +48,8 @@ class Items:
         return [(key, self.values[key]) for key in (reversed(chosen) if reverse else chosen)]
 
 
-def _behind(prefix: str) -> str:
-    """Return the least key that is greater than every key with the prefix; no key holds a lone surrogate."""
+def _key_above(prefix: str) -> str:
+    """Return the least str that is greater than every key with the prefix. No key holds a lone surrogate."""
     for position in range(len(prefix) - 1, -1, -1):
         if prefix[position] != _LAST:
             return prefix[:position] + chr(ord(prefix[position]) + 1)
@@ -57,7 +57,7 @@ def _behind(prefix: str) -> str:
 
 
 def _restore(items: Items, key: str, before: bytes | None) -> None:
-    """Undo a change of one key, which an interrupt may have torn."""
+    """Undo a change of one key, which an interrupt may have left half done."""
     keys = items._keys
     keys.mend()
     if before is None:

@@ -1,4 +1,4 @@
-"""The journal of a memory store: how to undo the writes of a call that has not ended."""
+"""The journal of a memory store: the steps that undo the writes of a call before it ends."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _ABSENT: Any = object()
 
 
 class Journal:
-    """Undo steps, oldest first. Each is recorded before its change, and may run though the change did not happen.
+    """Undo steps, oldest first. Each is recorded before its change, and may run although the change did not happen.
 
-    :meth:`roll_back` may itself be interrupted: a step is forgotten after it ran, and running it twice is harmless.
+    An interrupt may end :meth:`roll_back` too. A step is dropped after it ran, and running it twice is harmless.
     """
 
     __slots__ = ("record", "steps")
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        """What was recorded; a call that has ended clears it, so that its writes stay."""
+        """The recorded steps. A successful call clears them, so that its writes stay."""
         self.record: Callable[[tuple[Any, ...]], None] = self.steps.append
         """Record an undo step: a tuple of a function and its arguments."""
 
@@ -36,7 +36,7 @@ class Journal:
         table[key] = value
 
     def remove_item(self, table: MutableMapping[Any, Any], key: Any) -> None:
-        """Remove an item of a dictionary; one that is not there is no error."""
+        """Remove an item of a dictionary. An absent key is no error."""
         if key in table:
             self.record((restore_item, table, key, table[key]))
             table.pop(key, None)
@@ -47,7 +47,7 @@ class Journal:
         table.update(items)
 
     def remove_items(self, table: dict[Any, Any], keys: Iterable[Any]) -> int:
-        """Remove items of a dictionary; return how many were there."""
+        """Remove items of a dictionary. Return the number that existed."""
         present = {key: table[key] for key in keys if key in table}
         self.record((_restore_items, table, present))
         for key in present:
@@ -61,7 +61,7 @@ class Journal:
 
 
 def restore_item(table: MutableMapping[Any, Any], key: Any, before: Any) -> None:
-    """Set an item of a dictionary to what it was, or remove it."""
+    """Set an item of a dictionary to its earlier value, or remove it."""
     if before is _ABSENT:
         table.pop(key, None)
     else:

@@ -15,9 +15,9 @@ _CHUNK = 256
 
 
 class InMemoryKvStorage(KvStorage):
-    """Items in a sorted dictionary; on its own, ``InMemoryKvStorage(items)`` makes a private store with a copy of them.
+    """A key-value storage over a sorted dictionary. ``InMemoryKvStorage(items)`` makes a private store with a copy.
 
-    A write costs O(log n), a read O(1), a scan O(log n) and what it returns.
+    A write costs O(log n), a read O(1), and a scan O(log n + result).
     """
 
     session: MemorySession
@@ -51,7 +51,7 @@ class InMemoryKvStorage(KvStorage):
             return self._items_here().values.get(key)
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
-        """O(1) for each."""
+        """Read keys, with O(1) work for each."""
         with self.session.lock:
             values = self._items_here().values
             return {key: values[key] for key in keys if key in values}

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from feedstore.backends.memory.journal import Journal
 
-# So many messages that are gone may stay in the heaps.
+# The number of removed messages that may stay in the heaps.
 _SLACK = 64
 _Value = TypeVar("_Value", int, tuple[float, int, int])
 
 
 class Messages:
-    """The messages of one queue: their bytes by number, which of them wait, and which are with whom until when."""
+    """The messages of one queue: their bytes by number, a heap of ready ones, and a heap of delivered ones."""
 
     __slots__ = ("bodies", "deliveries", "due", "ready")
 
@@ -27,7 +27,7 @@ class Messages:
         self.due: list[tuple[float, int, int]] = []
 
     def add(self, journal: Journal, number: int, body: bytes) -> None:
-        """Add one at the end: its number is greater than all before. O(1)."""
+        """Add a message at the end. Its number is greater than all earlier ones. O(1)."""
         journal.record((self._forget, number))
         self.bodies[number] = body
         heapq.heappush(self.ready, number)
@@ -36,14 +36,15 @@ class Messages:
         self.bodies.pop(number, None)
 
     def drop_oldest(self, journal: Journal, surplus: int) -> None:
-        """Drop so many from the beginning."""
-        # Numbers only grow, and a dictionary keeps the order in which they came.
+        """Drop the ``surplus`` oldest messages."""
+        # Numbers only grow, and a dictionary keeps the order of insertion.
         for number in list(islice(self.bodies, max(0, surplus))):
             self.remove(journal, number)
 
     def remove(self, journal: Journal, number: int) -> None:
-        """Remove one. The heaps forget it when they come to it, or once they hold as many that are gone as that are
-        there: amortized O(1).
+        """Remove a message. Amortized O(1).
+
+        A heap drops the message when it reaches it, or when half of its messages were removed.
         """
         journal.record((self._put_back, number, self.bodies[number]))
         self.bodies.pop(number, None)
@@ -59,7 +60,7 @@ class Messages:
         journal.replace(self, "due", _heap(held for held in self.due if self.deliveries.get(held[1]) == held[2]))
 
     def take(self, journal: Journal, visibility_timeout: float) -> tuple[str, bytes] | None:
-        """Give the oldest that waits, with a receipt. O(log n)."""
+        """Deliver the oldest ready message: return its receipt and its bytes, or None. O(log n)."""
         now = time.monotonic()
         self._take_back(journal, now)
         while self.ready:
@@ -93,7 +94,7 @@ class Messages:
         self.due = _heap({*self.due, held})
 
     def seconds_to_next(self) -> float | None:
-        """Return after how many seconds the first falls due that somebody has."""
+        """Return the seconds until the first delivered message becomes ready again, or None."""
         return max(0.0, self.due[0][0] - time.monotonic()) if self.due else None
 
 

@@ -10,10 +10,10 @@ from feedstore.storage.queue import REFUSE, Delivery, numbers_of
 
 
 class InMemoryQueueStorage(QueueStorage):
-    """Messages by number, with a heap of those that wait and one of those that somebody has.
+    """A queue of messages by number, with a heap of ready messages and a heap of delivered ones.
 
-    Every call is O(log n) for each message, under the store's lock. Who waits is woken by a push in this process, which
-    is the only one.
+    Every call costs O(log n) for each message, under the store's lock. A push wakes the consumers that wait, which are
+    all in this process.
     """
 
     session: MemorySession
@@ -32,7 +32,7 @@ class InMemoryQueueStorage(QueueStorage):
         if surplus > 0 and self.when_full == REFUSE:
             raise self.full_error(len(messages))
         for message in messages:
-            # No number is ever given again, so that an old receipt never fits another message.
+            # Numbers are never reused, so that an old receipt never fits another message.
             queue.add(journal, next(space.numbers), message)
         queue.drop_oldest(journal, surplus)
 

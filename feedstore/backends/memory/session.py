@@ -1,4 +1,4 @@
-"""The session of a store in memory."""
+"""The session of a namespace in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Result = TypeVar("_Result")
 
 
 class MemorySession(Session[Store]):
-    """The space of one namespace in a store in memory. Without ``store`` the session makes a store of its own."""
+    """A session on the space of one namespace in memory. Without ``store`` it makes a store of its own."""
 
     abilities = Abilities(shared_between_processes=False)
 
@@ -29,7 +29,7 @@ class MemorySession(Session[Store]):
 
     @property
     def space(self) -> Space:
-        """The data of this namespace, used under the lock. Raises :class:`BackendClosedError` once closed."""
+        """The data of this namespace, for use under the lock. It raises :class:`BackendClosedError` if closed."""
         store = self._store
         if store.closed:
             raise closed_error(self)
@@ -38,11 +38,11 @@ class MemorySession(Session[Store]):
         return self._space
 
     def write(self, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
-        """Call ``work(journal, *arguments)`` under the lock: all of its changes or none. See :meth:`Store.write`."""
+        """Call ``work(journal, *arguments)`` under the lock, as :meth:`Store.write` does."""
         return Pending(self._store.write(work, *arguments))
 
     def make_source(self) -> TopicSource:
-        """Changes come from this process alone, so nothing is polled."""
+        """Return a source that polls nothing, because all changes come from this process."""
         return LocalSource()
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:

@@ -1,4 +1,4 @@
-"""Sorted keys in memory, which an interrupt in the middle of a change leaves complete."""
+"""Sorted keys in memory, which stay complete if an interrupt ends a change."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class SortedKeys(SortedList):  # type: ignore[misc]
     """Distinct keys in ascending order.
 
     A signal handler may raise between any two steps of the interpreter. Every change here alters ``_lists``, the lists
-    that hold the keys, in one step, so that no key is lost and none comes twice. All other attributes are derived from
-    ``_lists``; after an interrupt :meth:`mend` computes them again. ``add``, ``discard`` and ``drop_first`` are safe in
-    this way. ``update``, ``clear`` and ``del keys[start:stop]`` of sortedcontainers are not: make new keys instead.
+    of keys, in one step, so that no key is lost or doubled. All other attributes are derived from ``_lists``, and after
+    an interrupt :meth:`mend` computes them again. ``add``, ``discard`` and ``drop_first`` are safe in this way. The
+    methods ``update``, ``clear`` and ``del keys[start:stop]`` of sortedcontainers are not: make new keys instead.
     """
 
     def is_new(self, key: Any) -> bool:
-        """Return whether the key is missing. O(1) for a key beyond the greatest, else O(log n)."""
+        """Return whether the key is absent. O(1) for a key above the greatest, else O(log n)."""
         maxes = self._maxes
         return not maxes or key > maxes[-1] or key not in self
 
     def add_recorded(self, key: Any, record: Callable[[Any], None], step: Any) -> bool:
-        """Add a key unless it is there, and before that call ``record(step)``; return whether it was missing."""
+        """Add an absent key after calling ``record(step)``. Return whether it was absent."""
         maxes = self._maxes
         if maxes and key > maxes[-1] and not self._index and len(last := self._lists[-1]) < 2 * self._load:
             record(step)
@@ -38,12 +38,12 @@ class SortedKeys(SortedList):  # type: ignore[misc]
         return True
 
     def first(self, number: int) -> list[Any]:
-        """Return the least keys, so many of those that are there."""
+        """Return the ``number`` least keys."""
         least: list[Any] = self._lists[0]
         return least[:number] if number <= len(least) else self[:number]
 
     def drop_first(self, number: int) -> None:
-        """Remove the least keys, so many and fewer than are there. O(log n) for each."""
+        """Remove the ``number`` least keys, which must not be all. O(log n) for each."""
         lists = self._lists
         least = len(lists[0]) - number
         if (least > self._load // 2 or (least > 0 and len(lists) == 1)) and not self._index:
@@ -54,7 +54,7 @@ class SortedKeys(SortedList):  # type: ignore[misc]
                 self._delete(0, 0)
 
     def mend(self) -> None:
-        """Compute what is derived from the lists of keys. O(n / 1,000)."""
+        """Compute the derived attributes again. O(n / 1,000)."""
         self._lists[:] = [keys for keys in self._lists if keys]
         self._maxes[:] = [keys[-1] for keys in self._lists]
         self._len = sum(map(len, self._lists))
@@ -80,7 +80,7 @@ class SortedKeys(SortedList):  # type: ignore[misc]
         self._len -= 1
 
     def _replace(self, start: int, stop: int, lists: list[list[Any]]) -> None:
-        """Replace some of the lists, all of which are filled."""
+        """Replace some of the lists by lists that are not empty."""
         self._lists[start:stop] = lists
         self._maxes[start:stop] = [keys[-1] for keys in lists]
         self._index.clear()

@@ -1,4 +1,4 @@
-"""What a memory backend keeps: one lock, and a space for each namespace."""
+"""The store of a memory backend: one lock, and a space for each namespace."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class Space:
 
 
 class Store:
-    """The spaces of all namespaces, behind one reentrant lock, which a fork never inherits half way through a write.
+    """The spaces of all namespaces, with one reentrant lock. A fork waits for the end of a write.
 
-    A signal handler may raise at any moment of a write. So every write goes through :meth:`write` and records in the
-    journal how to undo each change before it makes it. A native lock's ``with`` block always releases the lock.
+    A signal handler may raise at any moment of a write. Every write therefore goes through :meth:`write`, and records
+    the undo step of each change in the journal before the change. The ``with`` block of a native lock always releases
+    the lock.
     """
 
     label = "memory://"
@@ -44,12 +45,12 @@ class Store:
         self.journal = Journal()
         self._writing = False
         self._spaces: dict[str, Space] = {}
-        follow_forks(self, Store._hold, Store._let_go, Store._let_go)
+        follow_forks(self, Store._acquire, Store._release, Store._release)
 
     def write(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
-        """Return ``work(journal, *arguments)``, whose changes all stay if it returns, and are all undone if it raises.
+        """Return ``work(journal, *arguments)``. Its changes stay if it returns, and are undone if it raises.
 
-        Inside another write of the same thread it is a part of that.
+        Inside another write of the same thread, it is a part of that write.
         """
         journal = self.journal
         with self.lock:
@@ -62,30 +63,30 @@ class Store:
                 result = work(journal, *arguments)
                 journal.steps.clear()
             finally:
-                # An assignment comes first: no signal handler runs before it.
+                # No signal handler runs before this assignment.
                 self._writing = False
                 if journal.steps:
                     journal.roll_back()
             return result
 
     def recover(self) -> None:
-        """Undo a write that was interrupted; called with the lock, before anything is read or written."""
+        """Undo an interrupted write. Called with the lock, before each read and write."""
         if self.journal.steps and not self._writing:
             self.journal.roll_back()
 
     def space(self, namespace: str) -> Space:
-        """Return the space of a namespace, made at its first use."""
+        """Return the space of a namespace. The first call creates it."""
         with self.lock:
             return self._spaces.setdefault(namespace, Space())
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Drop all data."""
         with self.lock:
             self.closed = True
             self._spaces = {}
 
-    def _hold(self) -> None:
+    def _acquire(self) -> None:
         self.lock.acquire()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self.lock.release()

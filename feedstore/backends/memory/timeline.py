@@ -19,10 +19,10 @@ _NONE: list[int] = []
 
 
 class InMemoryTimelineStorage(TimelineStorage):
-    """Timelines as sorted lists of ids; on its own, ``InMemoryTimelineStorage()`` makes a private store.
+    """A timeline storage over sorted lists of ids. ``InMemoryTimelineStorage()`` alone makes a private store.
 
-    Adds, removes, ``index_of`` and ``contains`` cost O(log n) in a timeline of n, ``count`` and the floor O(1), slices
-    O(log n) and what they return, at any depth.
+    Adds, removals, ``index_of`` and ``contains`` cost O(log n) in a timeline of n, ``count`` and the floor O(1), and
+    slices O(log n + result) at any depth.
     """
 
     session: MemorySession
@@ -31,7 +31,7 @@ class InMemoryTimelineStorage(TimelineStorage):
         return MemorySession()
 
     def _check_payloads(self, entries: Iterable[tuple[int, Any]]) -> None:
-        """Memory keeps whatever the serializer makes."""
+        """Accept any object of the serializer: memory can keep all of them."""
 
     def _entries(self, key: str) -> Entries:
         return self.session.space.timelines.get(key, _NO_ENTRIES)
@@ -39,7 +39,7 @@ class InMemoryTimelineStorage(TimelineStorage):
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """O(log n) for each entry."""
+        """Add entries, with O(log n) work for each."""
         return self.session.write(self._add_several_to_many, [key], serialized_activities, None)
 
     def _entries_to_write(self, key: str) -> Entries:
@@ -56,7 +56,7 @@ class InMemoryTimelineStorage(TimelineStorage):
         max_length: int | None,
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
-        """O(log n) for each delivery, under one lock."""
+        """Add entries to many timelines under one lock, with O(log n) work for each delivery."""
         add = self._add_several_to_many if len(serialized) > 1 else self._add_one_to_many
         return self.session.write(add, keys, serialized, max_length)
 
@@ -88,13 +88,16 @@ class InMemoryTimelineStorage(TimelineStorage):
     def _add_to_each(
         self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """O(log n) for each delivery, under one lock; the first limit by payload of a timeline of n costs O(n)."""
+        """Add entries under one lock, with O(log n) work for each delivery.
+
+        The first delivery with ``max_per_payload`` to a timeline of n entries costs O(n).
+        """
         if limits.max_per_payload is not None:
             for serialized in {id(each): each for each in deliveries.values()}.values():
                 for payload in serialized.values():
                     if payload.__class__ is not bytes:
                         raise InvalidTypeError(
-                            f"max_per_payload compares payloads of bytes, and the serializer made {shown(payload)}"
+                            f"max_per_payload compares payloads of bytes, but the serializer returned {shown(payload)}"
                         )
         return self.session.write(self._deliver_to_each, deliveries, limits)
 
@@ -122,7 +125,7 @@ class InMemoryTimelineStorage(TimelineStorage):
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """O(log n) for each entry."""
+        """Remove entries, with O(log n) work for each."""
         return self._remove_from_many([key], serialized_activities, transaction)
 
     def _remove_from_many(
@@ -134,7 +137,7 @@ class InMemoryTimelineStorage(TimelineStorage):
         return sum(self._entries(key).remove(journal, serialized) for key in keys)
 
     def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
-        """O(log n + result)."""
+        """Return a slice, with O(log n + result) work."""
         with self.session.lock:
             return self._entries(key).slice(start, stop, bounds, descending)
 
@@ -151,7 +154,7 @@ class InMemoryTimelineStorage(TimelineStorage):
             return {key: self._get_page(key, limit, bounds, descending) for key in keys}
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """O(log n)."""
+        """Return a position, with O(log n) work."""
         with self.session.lock:
             return self._entries(key).index_of(activity_id)
 
@@ -160,7 +163,7 @@ class InMemoryTimelineStorage(TimelineStorage):
             return activity_id in self._entries(key).ids
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """O(log n) for each."""
+        """Return the ids that a timeline holds, with O(log n) work for each."""
         with self.session.lock:
             ids = self._entries(key).ids
             return {activity_id for activity_id in activity_ids if activity_id in ids}
@@ -170,7 +173,7 @@ class InMemoryTimelineStorage(TimelineStorage):
             return len(self._entries(key))
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
-        """O(log n)."""
+        """Count entries within bounds, with O(log n) work."""
         with self.session.lock:
             return self._entries(key).count(bounds)
 

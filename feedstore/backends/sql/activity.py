@@ -14,16 +14,15 @@ from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
-_READ_AT_ONCE = 5000
-_ITERATED_AT_ONCE = 500
-_FLUSHED_AT_ONCE = 10_000
+_IDS_A_READ = 5000
+_ROWS_A_CHUNK = 500
+_ROWS_A_FLUSH = 10_000
 
 
 class SqlActivityStorage(ActivityStorage):
-    """Activities as rows under (namespace, id), each O(log n).
+    """An activity storage with a row for each activity under (namespace, id), with O(log n) work for each.
 
-    One transaction for each write, all or nothing, however many activities; one statement for each 5,000 that are
-    read.
+    A write of any number of activities is one transaction. A read is one statement for each 5,000 activities.
     """
 
     session: SqlSession
@@ -35,19 +34,19 @@ class SqlActivityStorage(ActivityStorage):
     def add_to_storage(
         self, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One transaction: all are stored or none."""
+        """Add activities in one transaction, which stores all or none."""
         rows = [(one.to_bytes(ID_BYTES, "big"), data) for one, data in serialized_activities.items()]
         return self.session.write(transaction, self._activity_rows.add, self.session.namespace_to_write(), rows)
 
     def get_from_storage(self, activity_ids: list[int]) -> dict[int, bytes]:
-        """One statement for each 5,000 ids."""
+        """Read activities, with one statement for each 5,000 ids."""
         namespace = self.session.written_namespace()
         if namespace is None:
             return {}
         found: dict[int, bytes] = {}
         distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
-        for start in range(0, len(distinct), _READ_AT_ONCE):
-            statement = self._activity_rows.find_statement(namespace, distinct[start : start + _READ_AT_ONCE])
+        for start in range(0, len(distinct), _IDS_A_READ):
+            statement = self._activity_rows.find_statement(namespace, distinct[start : start + _IDS_A_READ])
             rows = self.session.store.fetch(*statement)
             found.update(_pairs(rows))
         return found
@@ -55,7 +54,7 @@ class SqlActivityStorage(ActivityStorage):
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One statement."""
+        """Remove activities, with one statement."""
         namespace = self.session.written_namespace()
         if namespace is None:
             return Pending(0)
@@ -63,24 +62,24 @@ class SqlActivityStorage(ActivityStorage):
         return self.session.execute(transaction, *self._activity_rows.remove_statement(namespace, ids))
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
-        """Reads 500 at a time in either direction, and holds no transaction between."""
+        """Yield activities in chunks of 500 in either direction, without a transaction between two chunks."""
         if bounds.is_empty:
             return
         statement = self.session.statements.activities.between[descending]
-        first, behind = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
+        first, end = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
         while True:
-            parameters = (self.session.written_namespace(), first, behind, _ITERATED_AT_ONCE)
+            parameters = (self.session.written_namespace(), first, end, _ROWS_A_CHUNK)
             rows = self.session.store.fetch(statement, parameters)
             yield from _pairs(rows)
-            if len(rows) < _ITERATED_AT_ONCE:
+            if len(rows) < _ROWS_A_CHUNK:
                 return
             if descending:
-                behind = rows[-1][0]
+                end = rows[-1][0]
             else:
                 first = next_after(rows[-1][0])
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """In transactions of 10,000 rows each; inside a batch in the batch's own."""
+        """Delete all activities, in transactions of 10,000 rows, or in the transaction of a batch."""
         namespace = self.session.written_namespace()
         while self.session.write(transaction, self._flush_some, namespace).result:
             pass
@@ -88,7 +87,7 @@ class SqlActivityStorage(ActivityStorage):
 
     def _flush_some(self, connection: Connection, namespace: str | None) -> bool:
         statements = self.session.statements.activities
-        last = connection.execute(statements.id_at, (namespace, _FLUSHED_AT_ONCE - 1)).fetchone()
+        last = connection.execute(statements.id_at, (namespace, _ROWS_A_FLUSH - 1)).fetchone()
         if last is None:
             connection.execute(statements.delete_all, (namespace,))
             return False
@@ -97,6 +96,6 @@ class SqlActivityStorage(ActivityStorage):
 
 
 def _pairs(rows: list[tuple[Any, Any]]) -> Iterator[tuple[int, Any]]:
-    """Return ids and data; the serializer checks the data."""
+    """Return ids and data. The serializer checks the data."""
     ids = read_ids([activity_id for activity_id, _ in rows], "the table of activities")
     return zip(ids, (data for _, data in rows), strict=True)

@@ -19,36 +19,40 @@ from feedstore.storage.backend import Backend
 
 
 class SqlBackend(Backend):
-    """A store in a SQLite file or a PostgreSQL database (it needs 12, and is tested with 15).
+    """A store in a SQLite file or a PostgreSQL database, version 12 or newer (tested with 15).
 
-    ``SqlBackend(url)`` takes ``sqlite:///relative.db``, ``sqlite:////absolute.db`` and
-    ``postgresql://user:password@host:port/database`` (``postgres://`` and ``postgresql+psycopg://`` are the same;
-    the driver is always psycopg 3). Options go by keyword or in the URL's query; all of them, with their finite
-    defaults, are in :data:`feedstore.backends.sql.options.OPTIONS`. ``SqlBackend(engine=engine)`` takes a SQLAlchemy
-    engine instead, for SQLite or for PostgreSQL through psycopg, and then only ``namespace``, ``schema`` and
-    ``metrics``; it closes nothing of the engine's.
+    Every call that writes is one transaction, and so is every batch, atomic or not. All of its writes are stored or
+    none, and no reader sees a part. Counts and lengths are exact, also during concurrent writes.
 
-    Every call that writes is one transaction, and so is every batch, atomic or not: all of it happens or none, and
-    nobody sees a part. Counts and lengths are exact, whoever else writes at the same time.
+    On SQLite each thread has its own connection. Readers and the one writer do not wait for each other. A second writer
+    waits up to ``busy_timeout``, and then raises :class:`StorageTimeoutError`. On PostgreSQL each call takes a
+    connection from a pool. The docstring of a call states its cost in round trips; a transaction has two more, for its
+    begin and its end. Transactions are repeated after deadlocks and failed serializations. A read is repeated once if
+    its connection was lost. A commit whose answer was lost is not repeated, and raises
+    :class:`StorageUnavailableError`: it may have been applied.
 
-    On SQLite each thread keeps a connection of its own. Readers and the one writer do not wait for each other; writers
-    wait up to ``busy_timeout``, then :class:`StorageTimeoutError` is raised. On PostgreSQL each call takes a
-    connection from a pool; what a call costs in round trips its docstring says, and the first and last of a
-    transaction come on top. Deadlocks and failed serializations are run again. A read whose connection turns out to be
-    lost is repeated once; a commit whose answer was lost is not, and raises :class:`StorageUnavailableError`: it may
-    have happened.
+    Connections are opened at the first use, which also creates, checks or migrates the schema. On PostgreSQL a forked
+    child never uses the parent's connections, and opens its own. On SQLite a fork through Python
+    (:mod:`multiprocessing`, Celery, gunicorn) closes all connections before the fork, and they are opened again after
+    it. A child that was forked without Python's hooks while a connection was open raises :class:`ForkedClientError`,
+    and so does every child with an engine that the parent passed.
 
-    Connections are opened at first use, when the schema is created, checked or migrated too. On PostgreSQL a forked
-    child leaves the parent's connections alone and opens its own, however it was forked. On SQLite all are closed
-    before a fork through Python (:mod:`multiprocessing`, Celery, gunicorn) and opened again after it; a child that was
-    forked without Python's hooks while one was open raises :class:`ForkedClientError`, and so does every child for an
-    engine that was handed in.
-
-    On PostgreSQL a statement that is not answered within ``statement_timeout`` and a little more raises
+    On PostgreSQL a statement without an answer within ``statement_timeout`` and a short grace period raises
     :class:`StorageTimeoutError`, and a pooler in front of the server is detected.
 
-    Raises :class:`InvalidTypeError` for an unknown option, :class:`InvalidValueError` for a URL, an option or an engine
-    that cannot be used, and :class:`MissingDriverError` without psycopg; no message holds a password.
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or ``postgresql://user:password@host:port/database``.
+            The schemes ``postgres://`` and ``postgresql+psycopg://`` are equal; the driver is always psycopg 3.
+        engine: A SQLAlchemy engine instead of a URL, for SQLite, or for PostgreSQL through psycopg. The only options
+            are then ``namespace``, ``schema`` and ``metrics``. The backend never closes the engine.
+        metrics: The metrics that storages of this backend report to.
+        options: Options, as keywords or in the URL's query. :data:`feedstore.backends.sql.options.OPTIONS` has all of
+            them with their defaults.
+
+    Raises:
+        InvalidTypeError: An option is unknown.
+        InvalidValueError: The URL, an option or the engine cannot be used. No message holds a password.
+        MissingDriverError: psycopg is not installed.
     """
 
     session: SqlSession
@@ -66,5 +70,5 @@ class SqlBackend(Backend):
         elif engine is not None and url is None:
             opened = use_engine(engine, options)
         else:
-            raise InvalidTypeError("pass a URL or engine=, one of the two")
+            raise InvalidTypeError("pass either a URL or engine=")
         super().__init__(SqlSession(opened.database, opened.dialect, opened.namespace, metrics))

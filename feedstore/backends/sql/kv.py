@@ -15,16 +15,16 @@ from feedstore.storage import KvStorage
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _CHUNK = 256
-_FLUSHED_AT_ONCE = 10_000
-# No UTF-8 text holds this byte, so every key lies before it.
-_BEHIND_ALL = b"\xff"
+_ROWS_A_FLUSH = 10_000
+# No UTF-8 str holds this byte, so every key is less than it.
+_AFTER_EVERY_KEY = b"\xff"
 
 
 class SqlKvStorage(KvStorage):
-    """Items as rows under (namespace, name, key).
+    """A key-value storage with a row for each item under (namespace, name, key).
 
-    A read or a write is one statement, O(log n); reading many keys is one for each 256. A scan is a range of keys, read
-    in chunks of 256; it holds no transaction between two chunks.
+    A read or a write is one statement with O(log n) work. A read of many keys is one statement for each 256. A scan
+    reads a range of keys in chunks of 256, and holds no transaction between two chunks.
     """
 
     session: SqlSession
@@ -46,14 +46,14 @@ class SqlKvStorage(KvStorage):
         return read_bytes(rows[0][0], _item(key)) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
-        """One statement for each 256 keys, O(log n) for each."""
+        """Read keys, with one statement for each 256 and O(log n) work for each key."""
         found: dict[str, bytes] = {}
         for first in range(0, len(keys), MANY_KEYS):
             found.update(self._fetch_part([key.encode() for key in keys[first : first + MANY_KEYS]]))
         return found
 
     def _fetch_part(self, keys: list[bytes]) -> Iterator[tuple[str, bytes]]:
-        # The text is compiled for one number of keys: the last one stands for those that are missing.
+        # A statement is compiled for one number of keys: repeat the last key to fill it.
         count = FEW_KEYS if len(keys) <= FEW_KEYS else MANY_KEYS
         filled = [*keys, *[keys[-1]] * (count - len(keys))]
         parameters = (*filled, self.session.written_namespace(), self._name_bytes)
@@ -68,8 +68,10 @@ class SqlKvStorage(KvStorage):
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
-        """One statement. A key that must stay absent is inserted and deleted again: until the transaction ends, others
-        wait to insert it.
+        """Compare and set, with one statement.
+
+        A key that must stay absent is inserted and deleted again, so that other transactions wait with their inserts
+        until this one ends.
         """
         statements, namespace = self.session.statements.items, self.session.namespace_to_write()
         place = (namespace, self._name_bytes, key.encode())
@@ -94,19 +96,19 @@ class SqlKvStorage(KvStorage):
         return read_text(key, f"a key of the key-value storage {shown(self.name)}")
 
     def _scan(self, statement: str, prefix: str, after: str | None, reverse: bool) -> Iterator[tuple[Any, ...]]:
-        first, behind = prefix.encode(), _first_behind(prefix.encode())
+        first, end = prefix.encode(), _end_of(prefix.encode())
         if after is not None and reverse:
-            behind = min(behind, after.encode())
+            end = min(end, after.encode())
         elif after is not None:
             first = max(first, next_after(after.encode()))
         while True:
-            parameters = (self.session.written_namespace(), self._name_bytes, first, behind, _CHUNK)
+            parameters = (self.session.written_namespace(), self._name_bytes, first, end, _CHUNK)
             rows = self.session.store.fetch(statement, parameters)
             yield from rows
             if len(rows) < _CHUNK:
                 return
             if reverse:
-                behind = rows[-1][0]
+                end = rows[-1][0]
             else:
                 first = next_after(rows[-1][0])
 
@@ -118,7 +120,7 @@ class SqlKvStorage(KvStorage):
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """In transactions of 10,000 rows each; inside a batch in the batch's own."""
+        """Delete all items, in transactions of 10,000 rows, or in the transaction of a batch."""
         space = (self.session.written_namespace(), self._name_bytes)
         while self.session.write(transaction, self._flush_some, space).result:
             pass
@@ -126,7 +128,7 @@ class SqlKvStorage(KvStorage):
 
     def _flush_some(self, connection: Connection, space: tuple[int | None, bytes]) -> bool:
         statements = self.session.statements.items
-        last = connection.execute(statements.key_at, (*space, _FLUSHED_AT_ONCE - 1)).fetchone()
+        last = connection.execute(statements.key_at, (*space, _ROWS_A_FLUSH - 1)).fetchone()
         if last is None:
             connection.execute(statements.delete_all, space)
             return False
@@ -138,7 +140,9 @@ def _item(key: str) -> str:
     return f"the value of {shown(key, WHOLE_KEY)}"
 
 
-def _first_behind(prefix: bytes) -> bytes:
-    """Return the least bytes that no UTF-8 text with the prefix reaches. No byte of UTF-8 is 0xff, so adding one to the
-    last never overflows."""
-    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else _BEHIND_ALL
+def _end_of(prefix: bytes) -> bytes:
+    """Return the end of the range of the keys with a prefix.
+
+    No byte of UTF-8 is 0xff, so adding one to the last byte never overflows.
+    """
+    return prefix[:-1] + bytes([prefix[-1] + 1]) if prefix else _AFTER_EVERY_KEY

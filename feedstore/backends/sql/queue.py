@@ -13,12 +13,13 @@ _PARTS = 3
 
 
 class SqlQueueStorage(QueueStorage):
-    """Messages as rows under (queue, position), and a header with how many there are.
+    """A queue with a row for each message under (queue, position), and a header with their number.
 
-    A push locks the header, so that the bound is exact; its positions follow each other. A receive and an ack are one
-    statement on PostgreSQL and one transaction on SQLite. A receive passes over the rows that others have, O(those).
-    PostgreSQL's clock hides messages, on SQLite the machine's. Who waits is woken by the commit of a push on
-    PostgreSQL, and finds it within a tenth of a second on SQLite; at once in the same process.
+    A push locks the header, so the bound is exact and the positions of a push are consecutive. A receive and an ack are
+    one statement on PostgreSQL and one transaction on SQLite. A receive skips the rows of other consumers, with
+    O(those) work. The clock that hides messages is the server's on PostgreSQL, and the machine's on SQLite. On
+    PostgreSQL the commit of a push wakes the consumers that wait. On SQLite it wakes those of the same process
+    immediately, and others within a tenth of a second.
     """
 
     session: SqlSession
@@ -32,7 +33,10 @@ class SqlQueueStorage(QueueStorage):
         return None if namespace is None else QueueKey(namespace, self.name.encode())
 
     def _push(self, messages: list[bytes]) -> None:
-        """One statement on PostgreSQL where a full queue refuses, else one transaction of six statements at most."""
+        """Push messages, with one statement on PostgreSQL if a full queue refuses.
+
+        Otherwise it is one transaction of six statements at most.
+        """
         queue = QueueKey(self.session.namespace_to_write(), self.name.encode())
         if self.when_full == REFUSE:
             if len(messages) > self.max_length:
@@ -59,7 +63,7 @@ class SqlQueueStorage(QueueStorage):
             connection.execute(statements.drop, (queue_id, queue_id, surplus - 1))
             connection.execute(statements.shorten, (surplus, queue_id))
         if self.session.dialect.pushes:
-            # In the transaction: a receiver that is notified finds the message.
+            # Inside the transaction, so that a notified receiver finds the message.
             self.session.publish_topics([self.topic])
 
     def _receive(self, limit: int) -> list[Delivery]:
@@ -76,26 +80,29 @@ class SqlQueueStorage(QueueStorage):
         return self._rows.remove(self.session.store, queue, (numbers[0], numbers[1], numbers[2]))
 
     def _count(self) -> int:
-        """One statement, O(log q) among q queues."""
+        """Count the messages, with one statement and O(log q) work among q queues."""
         queue = self._queue()
         rows = [] if queue is None else self.session.store.fetch(self.session.statements.queues.header, queue)
         return read_count(rows[0][1], f"the header of {self}") if rows else 0
 
     def _flush(self) -> None:
-        """One transaction."""
+        """Remove all messages in one transaction."""
         queue = self._queue()
         if queue is not None:
             self.session.store.write(self._remove_all, queue)
 
     def _remove_all(self, connection: Connection, queue: QueueKey) -> None:
         statements = self.session.statements.queues
-        # The header last, for it is what the messages are found by; and locked first, so that no push comes between.
+        # Lock the header first, so that no push interferes. Delete it last, because the messages are found through it.
         connection.execute(statements.lengthen, (*queue, 0, 0))
         connection.execute(statements.delete_messages, queue)
         connection.execute(statements.delete_header, queue)
 
     def _seconds_to_next(self) -> float:
-        """Two statements on PostgreSQL, one on SQLite; O(the messages that others have)."""
+        """Return the seconds to the next redelivery, with two statements on PostgreSQL and one on SQLite.
+
+        The work is O(messages of other consumers).
+        """
         queue = self._queue()
         rows = [] if queue is None else self.session.store.fetch(self.session.statements.queues.next, queue)
         if not rows or rows[0][0] is None:

@@ -1,4 +1,4 @@
-"""The session of a store in SQL."""
+"""The session of a namespace in SQL."""
 
 from __future__ import annotations
 
@@ -39,38 +39,38 @@ class SqlSession(Session[Database]):
         self.statements: Statements = dialect.statements
 
     def written_namespace(self) -> str | None:
-        """Return the namespace's name, None while nothing was ever written to it."""
+        """Return the namespace's name, or None before the first write to it."""
         return self.store.namespaces.find(self.namespace)
 
     def namespace_to_write(self) -> str:
-        """Return the namespace's name, whose row is made now if need be."""
+        """Return the namespace's name after inserting a missing row."""
         return self.store.namespaces.find_or_create(self.namespace)
 
     def make_source(self) -> TopicSource:
-        """PostgreSQL sends notifications; a SQLite file is polled."""
+        """Return a source that receives PostgreSQL's notifications, or polls a SQLite file."""
         return self.dialect.make_source(self.store, self.newest_ids_in)
 
     def publish_topics(self, topics: Sequence[Topic]) -> None:
-        """One statement on PostgreSQL, none on SQLite."""
+        """Publish changes, with one statement on PostgreSQL and none on SQLite."""
         if self.dialect.pushes:
             self.dialect.notify(self.store, self.namespace, [topic.digest for topic in topics])
         else:
             super().publish_topics(topics)
 
     def write(self, transaction: Transaction, work: Callable[..., _Result], *arguments: Any) -> Pending[_Result]:
-        """Call ``work(connection, *arguments)`` in the transaction of a batch, else in one of its own."""
+        """Call ``work(connection, *arguments)`` in the transaction of a batch. Without a batch, it has its own."""
         if isinstance(transaction, SqlTransaction):
             return Pending(work(transaction.connection, *arguments))
         return Pending(self.store.write(work, *arguments))
 
     def execute(self, transaction: Transaction, text: str, parameters: Any) -> Pending[int | None]:
-        """Run one writing statement as :meth:`write` does; the result is how many rows it changed."""
+        """Run one writing statement as :meth:`write` does. The result is the number of changed rows."""
         if isinstance(transaction, SqlTransaction):
             return Pending(transaction.connection.execute(text, parameters).rowcount)
         return Pending(self.store.execute(text, parameters))
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
-        # Both kinds of batch are one transaction: it costs less than several, and promises more.
+        # Both kinds of batch are one transaction, which costs less than several and gives stronger guarantees.
         collections: dict[str, list[Operation]] = defaultdict(list)
         for operation in operations:
             session = operation.session

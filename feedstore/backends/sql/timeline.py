@@ -16,16 +16,16 @@ from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
 
-_KEYS_AT_ONCE = 1000
-_IDS_AT_ONCE = 5000
+_KEYS_A_CHUNK = 1000
+_IDS_A_READ = 5000
 _BEFORE_ALL = b""
 
 
 class SqlTimelineStorage(TimelineStorage):
-    """Timelines as a header (key, length, floor) and rows under (timeline, id).
+    """A timeline storage with a header (key, length, floor) for each timeline, and a row under (timeline, id).
 
-    ``count`` and the floor cost O(log t) among t timelines, whatever their length; adds, removes and ``contains``
-    O(log n) for each entry; slices O(log n + stop). ``index_of`` counts the entries above: O(position).
+    ``count`` and the floor cost O(log t) among t timelines of any length. Adds, removals and ``contains`` cost O(log n)
+    for each entry, and slices O(log n + stop). ``index_of`` counts the newer entries: O(position).
     """
 
     session: SqlSession
@@ -37,7 +37,7 @@ class SqlTimelineStorage(TimelineStorage):
     def add_to_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
     ) -> Pending[int | None]:
-        """One transaction: all are stored or none."""
+        """Add entries in one transaction, which stores all or none."""
         return self._add_to_many([key], serialized_activities, None, transaction)
 
     def _add_to_many(
@@ -101,7 +101,7 @@ class SqlTimelineStorage(TimelineStorage):
         return {key: _entries(key, rows, payloads) for key, rows in zip(keys, slices, strict=True)}
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
-        """One statement; another one where there are no entries to bring the floor along."""
+        """Read a page, with one statement, and another one for the floor if there are no entries."""
         payloads = self._reads_payloads
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
@@ -120,7 +120,7 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace is None:
             return dict.fromkeys(keys, ([], None))
         payloads = self._reads_payloads
-        # Within empty bounds the floors are read all the same.
+        # With empty bounds, only the floors are read.
         shape, parameters = shape_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
         pages = self._writer.fetch_pages(self.session.store, namespace, keys, shape, parameters)
         return {
@@ -137,7 +137,7 @@ class SqlTimelineStorage(TimelineStorage):
         bounds: Bounds,
         descending: bool,
     ) -> list[tuple[int, bytes | None]]:
-        """One statement where the activities lie in the same database, else two."""
+        """Read activities, with one statement if they are in the same database, else with two."""
         if not isinstance(activities, SqlActivityStorage) or not self.session.shares_store_with(activities.session):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         if bounds.is_empty:
@@ -150,7 +150,7 @@ class SqlTimelineStorage(TimelineStorage):
         return list(zip(ids, (data for _, data in rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """One statement; O(position), for it counts the entries above."""
+        """Count the newer entries, with one statement and O(position) work."""
         position: int | None = self._one_value(
             self.session.statements.timelines.index_of, key, id_to_bytes(activity_id)
         )
@@ -161,19 +161,19 @@ class SqlTimelineStorage(TimelineStorage):
         return found is not None
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """One statement for each 5,000 ids, O(log n) for each."""
+        """Read ids, with one statement for each 5,000 and O(log n) work for each id."""
         namespace = self.session.written_namespace()
         if namespace is None:
             return set()
         found: set[int] = set()
-        for start in range(0, len(activity_ids), _IDS_AT_ONCE):
-            ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_AT_ONCE]]
+        for start in range(0, len(activity_ids), _IDS_A_READ):
+            ids = [id_to_bytes(one) for one in activity_ids[start : start + _IDS_A_READ]]
             rows = self.session.store.fetch(*self._writer.contained_statement(namespace, key, ids))
             found.update(read_ids([activity_id for (activity_id,) in rows], "the timeline", key))
         return found
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
-        """One statement; O(log n) and what it counts."""
+        """Count entries within bounds, with one statement and O(log n + counted entries) work."""
         shape, parameters = shape_of(bounds, 0, None, descending=True, payloads=False)
         count: int = self._one_value(self.session.statements.timelines.count_within(shape), key, *parameters[:-2])
         return count
@@ -204,19 +204,19 @@ class SqlTimelineStorage(TimelineStorage):
         return self.session.write(transaction, self._writer.delete, namespace, key)
 
     def _keys(self) -> Iterator[str]:
-        """Reads 1,000 at a time, in the order of their bytes, and holds no transaction between."""
+        """Yield keys in chunks of 1,000, in the order of their bytes, without a transaction between two chunks."""
         last = _BEFORE_ALL
         while True:
-            parameters = (self.session.written_namespace(), last, _KEYS_AT_ONCE)
+            parameters = (self.session.written_namespace(), last, _KEYS_A_CHUNK)
             rows = self.session.store.fetch(self.session.statements.timelines.keys, parameters)
             for (key,) in rows:
                 yield read_text(key, "the key of a timeline")
-            if len(rows) < _KEYS_AT_ONCE:
+            if len(rows) < _KEYS_A_CHUNK:
                 return
             last = rows[-1][0]
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """In transactions of a bounded number of timelines each; inside a batch in the batch's own."""
+        """Delete all timelines, in transactions with a bounded number of them, or in the transaction of a batch."""
         namespace = self.session.written_namespace()
         if namespace is not None:
             while self.session.write(transaction, self._writer.drop_some, namespace).result:
@@ -231,7 +231,7 @@ def _rows(serialized: Mapping[int, bytes]) -> list[StoredEntry]:
 def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[StoredEntry]]:
     """Return the rows of each timeline. Timelines that get the same mapping share one list, and equal ids their bytes.
 
-    A mapping is as good as another where it is the same object: ``add_to_many`` hands in one for all.
+    Mappings are equal if they are the same object: ``add_to_many`` passes one object for all timelines.
     """
     distinct = {id(serialized): serialized for serialized in deliveries.values()}
     ids = {one: one.to_bytes(ID_BYTES, "big") for one in set().union(*distinct.values())}
@@ -247,7 +247,7 @@ def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, li
 
 
 def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
-    """Return the entries of a timeline's rows; the serializer checks the payloads."""
+    """Return the entries of a timeline's rows. The serializer checks the payloads."""
     ids = read_ids([row[0] for row in rows], "the timeline", key)
     if payloads:
         return [(activity_id, row[1] or b"") for activity_id, row in zip(ids, rows, strict=True)]

@@ -19,7 +19,7 @@ from feedstore.storage.notify.source import ALL_TOPICS, PushedSource
 _logger = logging.getLogger("feedstore.backends.sql")
 _CHECK_SECONDS = 60.0
 # A payload ends below 8,000 bytes.
-_DIGESTS_AT_ONCE = 700
+_DIGESTS_A_MESSAGE = 700
 NOTIFY = "SELECT pg_notify(%b, payload) FROM unnest(%b::text[]) AS payload"
 """The statement that publishes changes; :func:`notification` returns its parameters."""
 
@@ -127,8 +127,8 @@ def channel_of(namespace: str) -> str:
 
 def notification(namespace: str, digests: Sequence[bytes]) -> tuple[str, list[str]]:
     """Return the parameters of :data:`NOTIFY`, with as many payloads as the digests need."""
-    starts = range(0, len(digests), _DIGESTS_AT_ONCE)
-    payloads = [b64encode(b"".join(digests[start : start + _DIGESTS_AT_ONCE])).decode() for start in starts]
+    starts = range(0, len(digests), _DIGESTS_A_MESSAGE)
+    payloads = [b64encode(b"".join(digests[start : start + _DIGESTS_A_MESSAGE])).decode() for start in starts]
     return channel_of(namespace), payloads
 
 

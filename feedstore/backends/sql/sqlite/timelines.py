@@ -17,7 +17,7 @@ from feedstore.backends.sql.tables import entry_table
 from feedstore.backends.sql.timeline_statements import SliceShape, TimelineStatements
 from feedstore.backends.sql.timeline_writer import Header, StoredEntry, TimelineWriter
 
-_FLUSHED_AT_ONCE = 100
+_TIMELINES_A_FLUSH = 100
 _ONLY_INTS = frozenset({int})
 _ESCAPED_NUL = "\\u0000"
 
@@ -185,9 +185,9 @@ class SqliteTimelineWriter(TimelineWriter):
         """A hundred timelines, in the order of the index on their keys: in that of their numbers SQLite would read and
         sort all of the namespace for each hundred.
         """
-        found = connection.execute(self.statements.some_headers, (namespace, _FLUSHED_AT_ONCE)).fetchall()
+        found = connection.execute(self.statements.some_headers, (namespace, _TIMELINES_A_FLUSH)).fetchall()
         self.drop(connection, [timeline for (timeline,) in found])
-        return len(found) == _FLUSHED_AT_ONCE
+        return len(found) == _TIMELINES_A_FLUSH
 
 
 def _checked(headers: list[Header]) -> list[Header]:
