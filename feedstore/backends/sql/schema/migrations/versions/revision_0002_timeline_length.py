@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade(operations: Operations) -> None:
-    """Add the columns and count what is there: one scan of the entries' index."""
+    """Add the columns, and count the entries with one scan of their index."""
     operations.add_column("feedstore_timeline", Column("length", Integer, nullable=False, server_default=text("0")))
     operations.add_column("feedstore_timeline", Column("newest_dropped", LargeBinary(16)))
     operations.execute(
