@@ -58,7 +58,7 @@ def translated(error: Exception, label: str) -> FeedstoreError:
     if isinstance(inner, AuthenticationFailed):
         return StorageError(f"{message}; pass the right credentials in the URL")
     if _is_gone(inner):
-        return MissingSchemaError(f"{message}; the keyspace or feedstore's tables in it were dropped")
+        return MissingSchemaError(f"{message}; the keyspace or feedstore's tables in it are missing")
     if isinstance(inner, OverloadedErrorMessage):
         return StorageUnavailableError(f"{message}; the cluster is overloaded: write more slowly")
     if isinstance(inner, _TIMEOUTS) or _is_undecided(inner):

@@ -26,7 +26,7 @@ from feedstore.backends.sql.tables import activity_table, item_table, message_ta
 from feedstore.backends.sql.timeline_statements import TimelineStatements
 
 FEW_KEYS, MANY_KEYS = 16, 256
-"""How many keys the two statements of ``fetch_many`` take."""
+"""The numbers of keys in the two statements of ``fetch_many``."""
 _KEY = ("namespace", "name", "key")
 _header, _message = queue_table.c, message_table.c
 _QUEUE = ("namespace", "name")

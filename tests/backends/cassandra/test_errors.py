@@ -76,8 +76,8 @@ def nobody(*errors: Exception) -> NoHostAvailable:
         (nobody(ConnectionShutdown("x"), BAD_CREDENTIALS), StorageError, "credentials", False),
         (Unauthorized("no permission"), StorageError, "no permission", False),
         (InvalidRequest("syntax"), StorageError, "syntax", False),
-        (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "were dropped", False),
-        (InvalidRequest("Keyspace 'feeds' does not exist"), MissingSchemaError, "were dropped", False),
+        (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "are missing", False),
+        (InvalidRequest("Keyspace 'feeds' does not exist"), MissingSchemaError, "are missing", False),
     ],
 )
 def test_each_is_one_clear_error(error: Exception, kind: type[Exception], words: str, passes: bool) -> None:

@@ -65,7 +65,7 @@ class SqliteDeliveryWriter(DeliveryWriter):
         return added == len(ids)
 
     def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
-        """Which are there is asked first."""
+        """Add entries after a statement that finds the existing ones."""
         timelines, ids = numbers([row[0] for row in rows]), b"".join([row[1] for row in rows])
         found = connection.execute(self._statements.held, (timelines, ids)).fetchall()
         held = [rows[position] for (position,) in found]
