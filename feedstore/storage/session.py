@@ -33,7 +33,7 @@ class Pending(Generic[_Result]):
     __slots__ = ("result",)
 
     result: _Result
-    """The count of the write. Raises :class:`InvalidValueError` before the transaction has committed."""
+    """The count of the write. The access raises :class:`InvalidValueError` before the transaction has committed."""
 
     def __init__(self, *result: _Result) -> None:
         if result:
