@@ -24,7 +24,7 @@ demo: ## Ingest real data into a SQLite file and show timelines
 test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers
 	@scripts/bootstrap --extras cli docs test $(tools) $(frameworks) $(servers)
 	@$(MAKE) lint types docs
-	@$(pytest) -n $(WORKERS) --dist loadfile $(ARGUMENTS)
+	@$(pytest) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
 	@scripts/bootstrap --extras cli test --tools $(frameworks) $(servers)

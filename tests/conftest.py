@@ -61,6 +61,36 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("feedstore")
 
 
+LONG_FILES = (
+    "ingest/test_kills.py",
+    "backends/cassandra/test_ring_faults.py",
+    "conformance/test_postgresql.py",
+    "conformance/test_cassandra.py",
+    "live/test_processes.py",
+    "benchmarks/test_sides.py",
+    "channels/test_contract.py",
+    "conformance/test_sqlite.py",
+    "property/test_oracle.py",
+    "browser/test_feedapp.py",
+    "browser/test_serve.py",
+    "conformance/test_suite_bites.py",
+)
+"""The files that run longest, in the order in which they begin."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files.
+
+    The workers of pytest-xdist take whole files. A long one that began last would leave the other workers without work.
+    """
+    here = Path(__file__).resolve().parent
+    places = {here / name: place for place, name in enumerate(LONG_FILES)}
+    missing = [str(path) for path in places if not path.exists()]
+    if missing:
+        raise pytest.UsageError(f"LONG_FILES in conftest.py names {', '.join(missing)}; no such files are there")
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 _SHARED = pytest.StashKey[SharedServers]()
 
 
