@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from feedstore.fanout import FollowGraph
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
 from feedstore.testing import Suite
 from feedstore.testing.delivery_suite import GroupSerializer
+from feedstore.testing.feed_suite import HomeFeed, deeds
 from stores import fresh_namespace
 
 Case = tuple[str, Callable[..., Any], dict[str, Any]]
@@ -73,6 +75,16 @@ def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
         "kv": backend.kv_storage,
         "queue": backend.queue,
         "notifier": backend.notifier,
+        "home": lambda: filled_feed(backend),
+        "graph": lambda: FollowGraph(backend, kinds=("follow", "watch")),
     }
     wanted = inspect.signature(method).parameters
     return {name: make() for name, make in makers.items() if name in wanted}
+
+
+def filled_feed(backend: Backend) -> HomeFeed:
+    """Return a feed with ten activities."""
+    feed = HomeFeed("bob", backend)
+    feed.insert_activities(deeds(10))
+    feed.add_many(deeds(10))
+    return feed

@@ -12,7 +12,7 @@ from conformance.delivery_mutants import DELIVERIES
 from conformance.direct import cases, first_failure
 from conformance.mutants import BACKENDS, STORAGES, Broken, backend_with
 from conformance.queue_mutants import NOTIFIERS, QUEUES
-from conformance.timeline_mutants import MUTANTS, LosesConcurrentAdds
+from conformance.timeline_mutants import MUTANTS, HydratesFromItsOwnBackend, KeysAreCut, LosesConcurrentAdds
 from feedstore.backends.memory.activity import InMemoryActivityStorage
 from feedstore.testing import (
     ActivityContract,
@@ -24,8 +24,11 @@ from feedstore.testing import (
     TimelineContract,
 )
 from feedstore.testing.backend_suite import BackendSuite
-from feedstore.testing.batch_suite import BatchSuite
+from feedstore.testing.batch_suite import BatchArgumentSuite, BatchSuite
+from feedstore.testing.collection_suite import CollectionArgumentSuite
 from feedstore.testing.concurrency_suite import ThreadSuite
+from feedstore.testing.hydrate_suite import HydrateArgumentSuite
+from feedstore.testing.key_suite import KeySuite
 from feedstore.testing.serializer_suite import SerializerSuite
 from feedstore.testing.storage_suite import MetricsSuite
 from feedstore.testing.waiting import patience
@@ -41,12 +44,17 @@ FIRST: dict[type[Any], type[Suite]] = {
     mutants.KeepsWhatAFailedBatchWrote: KvContract,
     **dict.fromkeys((mutants.HandsOutWhatItStores, mutants.DamageReadsAsAbsent), SerializerSuite),
     mutants.CountsReadsTwice: MetricsSuite,
-    mutants.TakesAnyBatch: BatchSuite,
+    mutants.TakesAnyBatch: BatchArgumentSuite,
+    KeysAreCut: KeySuite,
+    HydratesFromItsOwnBackend: HydrateArgumentSuite,
+    mutants.CollectionsShareTheirData: CollectionArgumentSuite,
+    mutants.AddsOneByOne: BatchSuite,
     mutants.SendsWithoutTheLock: ThreadSuite,
     LosesConcurrentAdds: ThreadSuite,
 }
 CITATION = re.compile(
-    r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Metrics|Ping|Threads)[:,] "
+    r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Graph|Metrics|Ping|Threads)"
+    "[:,] "
 )
 
 
