@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from live.events import Event, EventParser
 
 _BYTES = 2**16
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 class Answer(NamedTuple):
