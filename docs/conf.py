@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
     (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
-    (r"py:class", r"feedstore\.events\.(layout|query|writer)\.\w+"),
+    (r"py:class", r"feedstore\.events\.(layout|pattern|query|writer)\.\w+"),
     (r"py:class", r"feedstore\.feeds\.writes\.FeedWrites"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),

@@ -28,7 +28,7 @@ _GZIP = b"\x1f\x8b"
 class LogOptions:
     """Options of turning log files into events.
 
-    Attributes:
+    Args:
         format: The function that reads a line or a block.
         source: The source of the events; None stands for the path of the file.
         tags: The tags of every event, before those of its line.

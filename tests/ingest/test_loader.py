@@ -216,7 +216,7 @@ def test_lengths_below_one_are_refused(options: dict[str, int]) -> None:
 
 
 def test_lengths_are_ints() -> None:
-    with pytest.raises(InvalidTypeError, match="max_length is an int"):
+    with pytest.raises(InvalidTypeError, match="max_length must be an int"):
         Loader(None, max_length="800")  # type: ignore[arg-type]
 
 
