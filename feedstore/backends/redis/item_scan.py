@@ -14,14 +14,14 @@ from feedstore.shown import WHOLE_KEY, shown
 _CHUNK = 256
 _HELD = 1024
 _LEAST_CHUNK = 8
-# No byte of UTF-8 is 0xff, so everything that begins with a prefix lies before the prefix and this.
-_BEHIND_EVERYTHING = b"\xff"
+# No byte of UTF-8 is 0xff, so every key with a prefix is less than the prefix with this byte after it.
+_AFTER_EVERY_KEY = b"\xff"
 
 _Item = tuple[bytes, "bytes | None"]
 
 
 class ItemScan:
-    """A walk over the items whose keys begin with a prefix, behind the key ``after`` if there is one.
+    """A walk over the items whose keys begin with a prefix, after the key ``after`` if there is one.
 
     It holds about 1,024 items at most, or the smallest parts of 256 buckets.
     """
@@ -33,7 +33,7 @@ class ItemScan:
         self._name = name
         self._reverse = reverse
         self._has_values = has_values
-        self._lowest, self._highest = b"[" + prefix.encode(), b"(" + prefix.encode() + _BEHIND_EVERYTHING
+        self._lowest, self._highest = b"[" + prefix.encode(), b"(" + prefix.encode() + _AFTER_EVERY_KEY
         self._prefix = prefix
         self._first = None if after is None else after.encode()
 
@@ -53,9 +53,9 @@ class ItemScan:
             yield decoded, value
 
     def _found(self) -> Iterator[_Item]:
-        """Yield what the buckets hold in the order of the keys.
+        """Yield the items of all buckets in the order of the keys.
 
-        Each bucket gives a part at a time. The items before the last one of each part are known to be complete.
+        Each bucket returns one part at a time. The items up to the last key of each part are complete.
         """
         names = self._session.keys()
         buckets = names.buckets_of_items(self._prefix)
@@ -74,7 +74,7 @@ class ItemScan:
             yield from self._complete(parts, [last[bucket] or b"" for bucket in open_buckets])
 
     def _complete(self, parts: dict[int, list[_Item]], last: Sequence[bytes]) -> list[_Item]:
-        """Take from the parts, and return in order, the items that no bucket can still precede."""
+        """Take from the parts the items that no later part can precede, and return them in order."""
         if not last:
             complete = [item for part in parts.values() for item in part]
             parts.clear()
@@ -88,7 +88,7 @@ class ItemScan:
         return sorted(complete, reverse=self._reverse, key=lambda item: item[0])
 
     def _fetched(self, last: dict[int, bytes | None], size: int) -> list[list[_Item]]:
-        """Return the next part of each bucket, given the last key that each has returned. One round trip."""
+        """Return the next part of each bucket after its last returned key, with one round trip."""
         names = self._session.keys()
         answers = self._session.store.send([self._command(names, bucket, key, size) for bucket, key in last.items()])
         if self._has_values:
@@ -106,7 +106,7 @@ class ItemScan:
         return Command(names.tag(bucket), (name, index, *bounds, "LIMIT", 0, size))
 
     def _bound(self, bound: bytes, last: bytes | None) -> bytes:
-        """Return where to begin: behind the last key, or at the bound if that key lies before it."""
+        """Return the bound to begin with: after the last key, or ``bound`` if the last key is outside of it."""
         if last is None or (last > bound[1:] if self._reverse else last < bound[1:]):
             return bound
         return b"(" + last

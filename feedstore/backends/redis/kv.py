@@ -21,13 +21,14 @@ _TOKEN_BYTES = 8
 
 
 class RedisKvStorage(KvStorage):
-    """Items in hashes, and their keys in sorted sets, one of each for each bucket. The first part of an item's key
-    decides its bucket: what stands in braces that open before the first colon, else what stands before that colon.
+    """A key-value storage with a hash of items and a sorted set of their keys for each bucket.
 
-    A write and a read are one round trip, O(log n) and O(1); so is a read of up to 500 keys. A scan whose prefix holds
-    a whole first part is one for each 256 items that it returns. Any other scan asks all buckets and merges what they
-    have: one round trip for each 500 items or so. A conditional write that is sent again because its answer was lost
-    returns what the first one did, for two minutes.
+    The first part of an item's key decides its bucket (see :func:`~feedstore.storage.checks.first_part`).
+
+    A write costs one round trip and O(log n), a read one round trip and O(1), and so does a read of up to 500 keys. A
+    scan whose prefix holds a whole first part costs one round trip for each 256 returned items. Any other scan reads
+    all buckets and merges their items, with one round trip for about 500 items. If the answer to a conditional write
+    was lost, a retry within two minutes returns the result of the first attempt.
     """
 
     session: RedisSession
@@ -45,7 +46,7 @@ class RedisKvStorage(KvStorage):
         return self.session.write(transaction, [write], nothing)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
-        """One round trip."""
+        """Delete all items, with one round trip."""
         names = self.session.keys_to_write()
         writes = [Write("empty", bucket, names.of_items(bucket, self.name)) for bucket in names.all_buckets]
         return self.session.write(transaction, writes, nothing)
@@ -53,7 +54,7 @@ class RedisKvStorage(KvStorage):
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
     ) -> Pending[bool]:
-        """One round trip; O(log n)."""
+        """Compare and set, with one round trip and O(log n) work."""
         names = self.session.keys_to_write()
         bucket = names.bucket_of_item(key)
         touched = (*names.of_items(bucket, self.name), names.tokens(bucket))
@@ -77,7 +78,7 @@ class RedisKvStorage(KvStorage):
         return self.session.store.ask(Command(names.tag(bucket), words))
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
-        """One round trip for each 500; O(1) for each."""
+        """Read keys, with one round trip for each 500 and O(1) work for each key."""
         found: dict[str, bytes] = {}
         for first in range(0, len(keys), _MOST_A_TRIP):
             names = self.session.keys()

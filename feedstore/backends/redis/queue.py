@@ -16,35 +16,36 @@ from feedstore.storage.queue import REFUSE, Delivery
 _GROUP = "g"
 _TOKEN_BYTES = 8
 MILLISECONDS = 1000
-# Far longer than any call goes on trying; the tokens of a push are kept as long.
+# The time for which the token of a push is kept. It is far longer than any call is retried.
 AGAIN_SECONDS = 120
 _FIELDS = 4
 _NOT_YET = 2
 MOST_PUSHED = 5_000
-"""How many messages one call may push: all of them or none, which takes one script."""
+"""The most messages of one push. A push is one script, which stores all of them or none."""
 _MOST_RECEIVED = 500
 _RECEIPT = re.compile(r"([0-9]{1,18}-[0-9]{1,18})-([0-9]{1,15})-((?:[0-9a-f]{2})*)", re.ASCII)
 
 
 class RedisQueueStorage(QueueStorage):
-    """Messages in a stream with a consumer group, and a sorted set of those that somebody has by the time at which they
-    fall due. They lie in the bucket of the queue's name, and are gone when the last message is.
+    """A queue over a stream with a consumer group, and a sorted set of delivered messages by their redelivery times.
 
-    Push, receive and ack are one round trip and one script each, O(log n) for each message; a receive of more than
-    500 messages is several. A push takes 5,000 messages at most. A push that is sent again
-    because its answer was lost adds nothing twice; an ack that is sent again may return False although it removed the
-    message; of a receive that is, the first answer's messages fall due again. Times are the server's. Who waits is
-    woken by the push itself, through the connection of the backend's dispatcher.
+    The keys are in the bucket of the queue's name, and are deleted with the last message.
+
+    A push, a receive and an ack are one round trip and one script each, with O(log n) work for each message. A receive
+    of more than 500 messages is several scripts. A push takes 5,000 messages at most. If the answer to a push was lost,
+    the retry adds nothing again. The retry of an ack may return False although the first attempt removed the message.
+    After the retry of a receive, the messages of the lost answer are redelivered. Times are the server's. A push wakes
+    the consumers that wait, through the connection of the backend's dispatcher.
     """
 
     session: RedisSession
 
     def _push(self, messages: list[bytes]) -> None:
-        """One round trip; more where ``when_full="drop_oldest"`` has to drop thousands."""
+        """Push messages, with one round trip, or more if ``when_full="drop_oldest"`` must drop thousands."""
         if len(messages) > MOST_PUSHED:
             raise InvalidValueError(
-                f"{len(messages)} messages are pushed to {self} in one call, and a call on Redis pushes {MOST_PUSHED} "
-                "at most, for it is one script; push them in several calls"
+                f"a push to {self} has {len(messages)} messages, but one call on Redis pushes {MOST_PUSHED} at most; "
+                "push them in several calls"
             )
         names = self.session.keys_to_write()
         tag, keys = self._place(names)
@@ -70,7 +71,7 @@ class RedisQueueStorage(QueueStorage):
         return names.tag(bucket), names.of_queue(bucket, self.name)
 
     def _receive(self, limit: int) -> list[Delivery]:
-        """One round trip for each 500 messages."""
+        """Receive messages, with one round trip for each 500."""
         tag, keys = self._place(self.session.keys())
         hidden = max(1, round(self.visibility_timeout * MILLISECONDS))
         deliveries: list[Delivery] = []
@@ -96,12 +97,12 @@ class RedisQueueStorage(QueueStorage):
         return count
 
     def _flush(self) -> None:
-        """One round trip."""
+        """Delete the queue, with one round trip."""
         tag, keys = self._place(self.session.keys())
         self.session.store.ask(Command(tag, ("UNLINK", *keys), writes=True))
 
     def _seconds_to_next(self) -> float:
-        """One round trip."""
+        """Return the seconds to the next redelivery, with one round trip."""
         tag, (_, due, _) = self._place(self.session.keys())
         first, (seconds, microseconds) = self.session.store.send(
             [Command(tag, ("ZRANGE", due, 0, 0, "WITHSCORES")), Command(tag, ("TIME",))]
@@ -113,5 +114,5 @@ class RedisQueueStorage(QueueStorage):
 
 
 def _delivery(entry: bytes, token: bytes | None, delivery: int, message: bytes | None) -> Delivery:
-    """Return a receipt and the bytes of a message; no bytes for an entry that no push made."""
+    """Return a receipt and the bytes of a message, or None for an entry that no push made."""
     return f"{entry.decode()}-{delivery}-{'' if token is None else token.hex()}", message

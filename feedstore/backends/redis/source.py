@@ -1,4 +1,4 @@
-"""Receiving changes by Redis's SUBSCRIBE."""
+"""The source of changes that Redis publishes."""
 
 from __future__ import annotations
 
