@@ -56,7 +56,7 @@ def test_a_transaction_whose_outcome_is_unknown_is_not_sent_again(backend: Backe
     """K7: it may have won, and its repetition would lose against it."""
     items = backend.kv_storage()
     unanswered += [True]
-    with pytest.raises(StorageTimeoutError, match="may have happened"):
+    with pytest.raises(StorageTimeoutError, match="may have been applied"):
         items.insert("key", 1)
     assert items.get("key") == 1
     unanswered += [True]

@@ -135,7 +135,7 @@ def test_a_client_that_decodes_or_is_none_is_refused(redis_url: str) -> None:
         RedisBackend(client=redis.Redis.from_url(redis_url, decode_responses=True))
     with pytest.raises(TypeError, match="timeout"):
         RedisBackend(client=redis.Redis.from_url(redis_url), timeout=1)
-    with pytest.raises(TypeError, match="not both"):
+    with pytest.raises(TypeError, match="either a URL or client="):
         RedisBackend()
 
 

@@ -139,9 +139,9 @@ def test_what_is_no_engine(engine: Engine) -> None:
     for each in wrong:
         with pytest.raises(InvalidTypeError, match="create_engine"):
             SqlBackend(engine=each)
-    with pytest.raises(InvalidTypeError, match="one of the two"):
+    with pytest.raises(InvalidTypeError, match="either a URL or engine="):
         SqlBackend("sqlite:///feeds.db", engine=engine)
-    with pytest.raises(InvalidTypeError, match="one of the two"):
+    with pytest.raises(InvalidTypeError, match="either a URL or engine="):
         SqlBackend()
 
 
