@@ -16,14 +16,13 @@ from feedstore.cli.options import (
     add_common_options,
     at_least_one,
     masked,
-    open_backend,
     open_existing_backend,
     store_url,
 )
 from feedstore.cli.output import counted, print_json, print_table, printable
 from feedstore.cli.streams import flush_output, print_error
 from feedstore.errors import InvalidSearchError, InvalidValueError
-from feedstore.events import BackendEventStore, Event
+from feedstore.events import BackendEventStore, Event, connect_events
 from feedstore.events.pattern import compile_pattern
 from feedstore.logs import (
     FORMATS,
@@ -142,13 +141,17 @@ def _declare_prune(parser: argparse.ArgumentParser) -> None:
 
 def _import(arguments: argparse.Namespace) -> int:
     paths = files_in(arguments.paths)
-    with BackendEventStore(open_backend(arguments), owns_backend=True) as store:
+    with _open_store(arguments) as store:
         if arguments.format == THEIA:
             report = import_theia(store, [path for path in paths if is_theia_file(path)], tuple(arguments.tag))
         else:
             report = import_logs(store, paths, _log_options(arguments))
     _report_import(report, arguments.json)
     return 0
+
+
+def _open_store(arguments: argparse.Namespace) -> BackendEventStore:
+    return connect_events(store_url(arguments), namespace=arguments.namespace)
 
 
 def _report_import(report: ImportReport, as_json: bool) -> None:
@@ -163,7 +166,7 @@ def _report_import(report: ImportReport, as_json: bool) -> None:
 def _watch(arguments: argparse.Namespace) -> int:
     options = _log_options(arguments)
     with (
-        BackendEventStore(open_backend(arguments), owns_backend=True) as store,
+        _open_store(arguments) as store,
         LogWatcher(store, arguments.paths, options, from_start=arguments.from_start) as watcher,
         _stopped_by_signals(watcher.stop),
     ):

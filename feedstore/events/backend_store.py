@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Literal, overload
+from urllib.parse import parse_qs
 
 from feedstore.errors import (
     EventNotFound,
@@ -24,7 +25,7 @@ from feedstore.events.query import Query, checked_query
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
 from feedstore.events.writer import EventWriter, chunks_of
-from feedstore.registry import connect
+from feedstore.registry import connect, load_backend, scheme_of
 from feedstore.shown import shown
 from feedstore.storage.backend import checked_backend
 
@@ -260,6 +261,8 @@ class BackendEventStore(EventStore):
 def connect_events(url: str, **options: Any) -> BackendEventStore:
     """Return the event store in the store at a URL, which closes its backend when it is closed.
 
+    Each save is flushed: on SQLite the option ``synchronous`` is ``full``, unless the URL or ``options`` set it.
+
     Args:
         url: The URL of a store, as :func:`feedstore.connect` takes it.
         options: The options of the backend, such as ``namespace``.
@@ -268,7 +271,15 @@ def connect_events(url: str, **options: Any) -> BackendEventStore:
     ...     store.count()
     0
     """
-    return BackendEventStore(connect(url, **options), owns_backend=True)
+    return BackendEventStore(connect(url, **flushing_options(url) | options), owns_backend=True)
+
+
+def flushing_options(url: str) -> dict[str, Any]:
+    """Return the options with which a save survives a power cut, except those that the URL sets."""
+    scheme = scheme_of(url)
+    given = parse_qs(url.partition("?")[2], keep_blank_values=True)
+    options = load_backend(scheme).options_to_flush.get(scheme, {})
+    return {name: value for name, value in options.items() if name not in given}
 
 
 def _checked_event(event: Event) -> Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import NoReturn
 
 from feedstore.errors import (
     EventReadException,
@@ -33,6 +34,16 @@ class _Translation:
     ) -> None:
         if isinstance(error, FeedstoreError) and not isinstance(error, _ARGUMENTS):
             raise self._error(str(error)) from error
+
+
+def raise_reading(error: FeedstoreError) -> NoReturn:
+    """Raise an :class:`EventReadException` for an error of the backend, or the error itself if it is of arguments.
+
+    Iterators call it, because a context manager around each event costs as much as the event.
+    """
+    if isinstance(error, _ARGUMENTS):
+        raise error
+    raise EventReadException(str(error)) from error
 
 
 def reading() -> _Translation:

@@ -98,6 +98,23 @@ class EventSerializer(Serializer[StoredEvent]):
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
         return StoredEvent(activity_id, entry, Event.restore(own_id, source, timestamp, tags, content))
 
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[StoredEvent]:
+        """Return the stored events of ``(id, data)`` pairs. Searches call it, so it does without a call for each."""
+        pairs = list(entries)
+        try:
+            fields = [_unpacked(data) for _, data in pairs]
+            orders = _orders_of([each[3] for each in fields])
+            restore = Event.restore
+            return [
+                StoredEvent(body_id, order << TIME_SHIFT | low, restore(own_id, source, timestamp, tags, content))
+                for (body_id, _), order, (low, own_id, source, timestamp, tags, content) in zip(
+                    pairs, orders, fields, strict=True
+                )
+            ]
+        except (ValueError, TypeError, struct.error):
+            # One of them is damaged; this names it.
+            return [self.loads(data, body_id) for body_id, data in pairs]
+
 
 class EntrySerializer(Serializer[IndexEntry]):
     """Stores the payload of an index entry as it is."""
@@ -134,6 +151,19 @@ class EntryIds:
             self._process = os.getpid()
         low: int = next(self._numbers) & _LOWEST
         return low
+
+
+def _unpacked(data: bytes) -> Any:
+    """Return the fields of a body. Raises ``ValueError`` for bytes of another format."""
+    if data[0] != _FORMAT:
+        raise ValueError("the bytes have another format")
+    return msgpack.unpackb(memoryview(data)[1:])
+
+
+def _orders_of(times: list[float]) -> list[int]:
+    """Return :func:`order_of` of each time, in one step for all."""
+    bits = struct.unpack(f">{len(times)}Q", struct.pack(f">{len(times)}d", *times))
+    return [_SIGN | each if each < _SIGN else _LOWEST ^ each for each in bits]
 
 
 def order_of(seconds: float) -> int:

@@ -32,6 +32,11 @@ class Query:
     limit: int | None
     after: tuple[float, str] | None
 
+    @property
+    def is_of_time_only(self) -> bool:
+        """Whether the search has no condition but its bounds."""
+        return not self.flags and self.pattern is None and self.after is None
+
     def accepts(self, event: Event) -> bool:
         """Return whether an event meets all conditions of the search, its time included."""
         if not self.start <= event.timestamp <= self.end or not self.has_flags(event):

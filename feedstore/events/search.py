@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
+from feedstore.errors import FeedstoreError
 from feedstore.events.event import Event
-from feedstore.events.failures import reading
+from feedstore.events.failures import raise_reading
 from feedstore.events.layout import (
     CHUNK,
     DAYS,
@@ -88,23 +90,31 @@ class Search(Iterator[Event]):
         return None if self._last is None else search_cursor(self._last, self._query.descending)
 
     def __next__(self) -> Event:
-        with reading():
-            self._last = next(self._found)
-        return self._last
+        try:
+            self._last = event = next(self._found)
+        except FeedstoreError as error:
+            raise_reading(error)
+        return event
 
     def close(self) -> None:
         """End the search: it returns no further event."""
         self._found.close()
 
     def _limited(self) -> Generator[Event]:
-        for each in self.stored():
-            self.statistics.events_returned += 1
-            yield each.event
-            if self.statistics.events_returned == self._query.limit:
-                return
+        statistics, limit = self.statistics, self._query.limit
+        for some in self._lists():
+            for _, _, event in some:
+                statistics.events_returned += 1
+                yield event
+                if statistics.events_returned == limit:
+                    return
 
     def stored(self) -> Iterator[StoredEvent]:
-        """Yield the stored events that meet all conditions but the limit, ordered by time and id."""
+        """Return the stored events that meet all conditions but the limit, ordered by time and id."""
+        return chain.from_iterable(self._lists())
+
+    def _lists(self) -> Iterator[list[StoredEvent]]:
+        """Yield the events of :meth:`stored` in lists."""
         query = self._query
         start, end = query.start, query.end
         if query.after is not None:
@@ -146,8 +156,8 @@ class Search(Iterator[Event]):
             return _Source(all_key(day), ())
         return _Source(flag_key(chosen, day), [flag_key(flag, day) for flag in flags if flag != chosen])
 
-    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
-        """Yield the events of a day within the bounds, ordered by time and id."""
+    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+        """Yield lists of the events of a day within the bounds, ordered by time and id."""
         descending = self._query.descending
         group: list[StoredEvent] = []
         while entries := self._entries(source.key, bounds, self._size):
@@ -158,7 +168,7 @@ class Search(Iterator[Event]):
             last = entries[-1].serialization_id
             bounds = bounds.after(last, descending)
             time = last >> TIME_SHIFT
-            yield from self._sorted(each for each in group if each.entry >> TIME_SHIFT != time)
+            yield self._sorted(each for each in group if each.entry >> TIME_SHIFT != time)
             group = [each for each in group if each.entry >> TIME_SHIFT == time]
             if len(group) > MOST_OF_ONE_TIME:
                 group.clear()
@@ -166,10 +176,10 @@ class Search(Iterator[Event]):
                 whole = Bounds(first, first | (1 << TIME_SHIFT) - 1)
                 yield from self._of_one_time(source, whole)
                 bounds = bounds.after(whole.lowest if descending else whole.highest, descending)
-        yield from self._sorted(group)
+        yield self._sorted(group)
 
-    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
-        """Yield any number of events of one time, ordered by id, and keep a bounded number of them in memory."""
+    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+        """Yield lists of any number of events of one time, ordered by id, and keep a bounded number in memory."""
         descending = self._query.descending
         choose = heapq.nlargest if descending else heapq.nsmallest
         last: str | None = None
@@ -180,7 +190,7 @@ class Search(Iterator[Event]):
         while True:
             found = self._unordered(source, bounds)
             chosen = choose(MOST_OF_ONE_TIME, (each for each in found if is_after(each.event.id)), key=_own_id)
-            yield from _distinct(chosen)
+            yield _distinct(chosen)
             if len(chosen) < MOST_OF_ONE_TIME:
                 return
             last = chosen[-1].event.id
@@ -213,17 +223,16 @@ class Search(Iterator[Event]):
         places = {(id_from_bytes(payload), entry >> TIME_SHIFT) for entry, payload in wanted.items()}
         bodies = self._bodies.get_many(dict.fromkeys(body_id for body_id, _ in places))
         self.statistics.bodies_read += len(bodies)
+        found = [stored for stored in bodies if (stored[0], stored[1] >> TIME_SHIFT) in places]
+        if self._query.is_of_time_only:
+            return found
         accepts, is_passed = self._query.accepts, self._query.is_passed
-        return [
-            each
-            for each in bodies
-            if (each.body_id, each.entry >> TIME_SHIFT) in places and accepts(each.event) and not is_passed(each.event)
-        ]
+        return [stored for stored in found if accepts(stored[2]) and not is_passed(stored[2])]
 
 
 def _distinct(stored: Iterable[StoredEvent]) -> list[StoredEvent]:
     """Return stored events without repetitions: a body that is saved during a search may have two entries."""
-    return list({each.body_id: each for each in stored}.values())
+    return list({each[0]: each for each in stored}.values())
 
 
 def _own_id(stored: StoredEvent) -> str:
@@ -231,4 +240,5 @@ def _own_id(stored: StoredEvent) -> str:
 
 
 def _place(stored: StoredEvent) -> tuple[float, str]:
-    return stored.event.timestamp, stored.event.id
+    event = stored[2]
+    return event.timestamp, event.id

@@ -180,24 +180,29 @@ class EventWriter:
 def _index_entries(stored: Iterable[StoredEvent]) -> dict[str, list[IndexEntry]]:
     """Return the entries of all indexes for stored events, by the key of the timeline."""
     entries: dict[str, list[IndexEntry]] = defaultdict(list)
-    names: dict[str, dict[str, IndexEntry]] = defaultdict(dict)
-    days: dict[str, dict[int, IndexEntry]] = defaultdict(dict)
+    # By day, and by day and flag, because making a key costs more than keeping an entry.
+    of_days: dict[int, list[IndexEntry]] = {}
+    of_flags: dict[tuple[int, str], list[IndexEntry]] = {}
+    sources: set[tuple[int, str]] = set()
     for body_id, entry, event in stored:
         day = day_of(event.timestamp)
         one = IndexEntry(entry, id_to_bytes(body_id))
-        entries[all_key(day)].append(one)
-        days[DAYS][day] = IndexEntry(day, b"")
-        names[sources_key(day)][event.source] = _NO_ENTRY
+        sources.add((day, event.source))
+        found = of_days.get(day)
+        if found is None:
+            found = of_days[day] = entries[all_key(day)]
+            entries[DAYS].append(IndexEntry(day, b""))
+        found.append(one)
         for flag in event.tags:
-            entries[flag_key(flag, day)].append(one)
-            days[flag_days_key(flag)][day] = IndexEntry(day, b"")
-            names[FLAGS][flag] = _NO_ENTRY
-    entries.update((key, list(found.values())) for key, found in days.items())
-    entries.update((key, list(map(named, found))) for key, found in names.items())
-    return entries
-
-
-_NO_ENTRY = IndexEntry(0, b"")
+            found = of_flags.get((day, flag))
+            if found is None:
+                found = of_flags[day, flag] = entries[flag_key(flag, day)]
+                entries[flag_days_key(flag)].append(IndexEntry(day, b""))
+            found.append(one)
+    entries[FLAGS] = [named(flag) for flag in dict.fromkeys(flag for _, flag in of_flags)]
+    for day, source in sources:
+        entries[sources_key(day)].append(named(source))
+    return {key: found for key, found in entries.items() if found}
 
 
 def _keys_of(stored: Iterable[StoredEvent]) -> dict[str, list[int]]:

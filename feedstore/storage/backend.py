@@ -107,6 +107,9 @@ class Backend:
     options_to_read: ClassVar[Mapping[str, Any]] = {}
     """The options of :meth:`from_url` for commands that only read. With them, a backend refuses a missing store, and
     creates and migrates nothing. Empty for a backend whose reads create nothing."""
+    options_to_flush: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The options of :meth:`from_url`, for each scheme, with which a call that has returned survives a power cut. Empty
+    if the server decides, or does so by default."""
 
     def __init__(self, session: Session[Any]) -> None:
         self.session = session

@@ -61,6 +61,7 @@ class SqlBackend(Backend):
     kv_storage_class = SqlKvStorage
     queue_storage_class = SqlQueueStorage
     options_to_read: ClassVar[Mapping[str, Any]] = {"schema": "check"}
+    options_to_flush: ClassVar[Mapping[str, Mapping[str, Any]]] = {"sqlite": {"synchronous": "full"}}
 
     def __init__(
         self, url: str | None = None, *, engine: Engine | None = None, metrics: Metrics | None = None, **options: Any

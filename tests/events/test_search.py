@@ -1,0 +1,68 @@
+"""Bounds of searches that take many events to reach, and damaged bodies."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from feedstore import connect
+from feedstore.errors import EventReadException, StoredDataError
+from feedstore.events import BackendEventStore, Event, connect_events, search
+from feedstore.events import writer as event_writer
+from feedstore.events.backend_store import flushing_options
+from feedstore.events.layout import COLLECTION, EventSerializer, body_id_of
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_more_events_of_one_time_than_a_search_keeps(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "MOST_OF_ONE_TIME", 130)
+    ids = [f"{number:04}" for number in range(1300)]
+    with connect_events("memory://") as store:
+        store.save_many(Event(own_id, "s", 50) for own_id in random.Random(1).sample(ids, len(ids)))
+        store.save_many([Event("before", "s", 49), Event("after", "s", 51)])
+        expected = ["before", *ids, "after"]
+        found = [event.id for event in store.search(0, order=order)]
+        assert found == (expected if order == "asc" else expected[::-1])
+
+
+def test_a_live_search_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
+    with connect_events("memory://") as store:
+        store.save(Event("first", "s", 1))
+        live = store.search(0, follow=True)
+        assert next(live).id == "first"
+        for number in range(4):
+            store.save(Event(str(number), "s", 2))
+        with pytest.raises(EventReadException, match="too far back"):
+            next(live)
+        live.close()
+
+
+def test_a_damaged_body_is_an_error_that_names_it() -> None:
+    class Damaged(EventSerializer):
+        def dumps(self, activity: object) -> bytes:
+            return b"\x41\x93\x01"
+
+    with connect("memory://") as backend:
+        store = BackendEventStore(backend)
+        store.save_many([Event("1", "s", 1), Event("2", "s", 2)])
+        body = backend.activity_storage(EventSerializer, name=COLLECTION).get(body_id_of("2"))
+        assert body is not None
+        backend.activity_storage(Damaged, name=COLLECTION).add(body)
+        for read in (lambda: list(store.search(0)), lambda: store.get("2")):
+            with pytest.raises(EventReadException, match="damaged") as raised:
+                read()
+            assert isinstance(raised.value.__cause__, StoredDataError)
+        assert store.get("1").timestamp == 1
+
+
+def test_sqlite_flushes_each_save_unless_the_url_says_otherwise(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    assert flushing_options(url) == {"synchronous": "full"}
+    assert flushing_options(f"{url}?synchronous=normal") == {}
+    assert flushing_options("memory://") == flushing_options("redis://localhost") == {}
+    for address, options in ((url, {}), (f"{url}?synchronous=normal", {}), (url, {"synchronous": "normal"})):
+        with connect_events(address, **options) as store:
+            store.save(Event("1", "s", 1))
