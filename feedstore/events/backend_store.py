@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable
 from itertools import islice
@@ -28,6 +29,8 @@ from feedstore.events.writer import EventWriter, chunks_of
 from feedstore.registry import connect, load_backend, scheme_of
 from feedstore.shown import shown
 from feedstore.storage.backend import checked_backend
+
+_logger = logging.getLogger("feedstore.events")
 
 
 class BackendEventStore(EventStore):
@@ -59,6 +62,7 @@ class BackendEventStore(EventStore):
         self.backend = checked_backend(backend)
         self._owns_backend = owns_backend
         self._closed = False
+        self._is_checked = False
         self._writer = EventWriter(self.backend)
         self._inventory = Inventory(self._writer)
 
@@ -79,7 +83,15 @@ class BackendEventStore(EventStore):
     def _save(self, events: list[Event]) -> None:
         self._check_open(EventWriteException)
         with writing():
+            if not self._is_checked:
+                self._is_checked = True
+                self._warn_of_loss()
             self._writer.save(events)
+
+    def _warn_of_loss(self) -> None:
+        gap = self.backend.session.durability_gap()
+        if gap is not None:
+            _logger.warning("events are not flushed: %s", gap)
 
     def delete(self, event_id: str) -> None:
         """Delete an event. Four round trips at most.

@@ -146,6 +146,15 @@ class Session(ABC, Generic[_StoreType]):
         self.check_open()
         self._ping()
 
+    def durability_gap(self) -> str | None:
+        """Return the setting with which the store may lose a write that has returned, and the setting to choose.
+
+        None means that no such setting was found; a store that does not allow the question is not checked. Two round
+        trips at most.
+        """
+        self.check_open()
+        return self._durability_gap()
+
     def with_namespace(self, namespace: str) -> Self:
         """Return a session of the same store under another namespace."""
         self.check_open()
@@ -244,6 +253,10 @@ class Session(ABC, Generic[_StoreType]):
         Raises:
             AtomicityError: The store cannot commit these writes atomically. Nothing was written.
         """
+
+    def _durability_gap(self) -> str | None:
+        """Return :meth:`durability_gap`; the default knows of none."""
+        return None
 
     @abstractmethod
     def _ping(self) -> None:

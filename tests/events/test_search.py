@@ -13,6 +13,8 @@ from feedstore.events import BackendEventStore, Event, connect_events, search
 from feedstore.events import writer as event_writer
 from feedstore.events.backend_store import flushing_options
 from feedstore.events.layout import COLLECTION, EventSerializer, body_id_of
+from feedstore.testing import OpenBackend
+from servers.redis import OwnRedisServer
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -66,3 +68,39 @@ def test_sqlite_flushes_each_save_unless_the_url_says_otherwise(tmp_path: Path) 
     for address, options in ((url, {}), (f"{url}?synchronous=normal", {}), (url, {"synchronous": "normal"})):
         with connect_events(address, **options) as store:
             store.save(Event("1", "s", 1))
+
+
+@pytest.mark.parametrize(
+    ("backend_kind", "setting"),
+    [
+        ("memory", None),
+        ("sqlite", "synchronous=full"),
+        ("postgresql", "synchronous_commit"),
+        ("redis", "appendfsync"),
+        ("redis_cluster", "appendfsync"),
+        ("cassandra", "commitlog_sync"),
+    ],
+)
+def test_the_first_save_warns_of_a_store_that_does_not_flush(
+    open_backend: OpenBackend, setting: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BackendEventStore(open_backend())
+    for number in range(2):
+        store.save(Event(str(number), "s", 1))
+    warnings = [record.getMessage() for record in caplog.records if record.name == "feedstore.events"]
+    gap = store.backend.session.durability_gap()
+    assert len(warnings) == (0 if gap is None else 1)
+    assert all(str(setting) in warning for warning in warnings)
+    # The suite's PostgreSQL may be configured either way.
+    assert gap is not None or setting in (None, "synchronous_commit")
+
+
+def test_a_redis_that_flushes_each_write_causes_no_warning(own_redis_server: OwnRedisServer) -> None:
+    with connect_events(own_redis_server.url) as store:
+        assert store.backend.session.durability_gap() is None
+
+
+def test_sqlite_with_synchronous_full_causes_no_warning(tmp_path: Path) -> None:
+    with connect_events(f"sqlite:///{tmp_path / 'events.db'}") as store:
+        store.save(Event("1", "s", 1))
+        assert store.backend.session.durability_gap() is None

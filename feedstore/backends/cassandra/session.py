@@ -56,5 +56,8 @@ class CassandraSession(Session[Store]):
             raise
         return results
 
+    def _durability_gap(self) -> str | None:
+        return self.store.durability_gap()
+
     def _ping(self) -> None:
         self.store.ping()

@@ -263,6 +263,18 @@ class Store:
         if not self.fetch("SELECT release_version FROM system.local WHERE key = ?", [b"local"]):
             raise StorageError(f"{self.label}: the node does not know its own version")
 
+    def durability_gap(self) -> str | None:
+        """Return the commit log's mode if a power cut of all replicas may lose the last writes."""
+        rows = self.fetch("SELECT value FROM system_views.settings WHERE name = ?", [b"commitlog_sync"])
+        mode = rows[0][0] if rows else b"batch"
+        mode = mode.decode() if isinstance(mode, bytes) else mode
+        if mode != "periodic":
+            return None
+        return (
+            "Cassandra has commitlog_sync: periodic; set it to batch or group, or a power cut of all replicas may lose "
+            "the last writes"
+        )
+
     def close(self) -> None:
         """Close the session of this process."""
         self.closed = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from redis.exceptions import NoPermissionError
 
@@ -35,6 +36,22 @@ def check_server(node: Node, label: str, in_cluster: bool) -> None:
     if fields.get("cluster_enabled") == "1" and not in_cluster:
         raise StorageError(f"{label}: this server is part of a Redis Cluster; use redis+cluster://")
     _warn_of_eviction(fields, label)
+
+
+def durability_gap_of(answer: Any) -> str | None:
+    """Return the description of settings that may lose an acknowledged write, given the reply to CONFIG GET."""
+    pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    settings = {_text(name): _text(value) for name, value in pairs}
+    if settings.get("appendonly") == "yes" and settings.get("appendfsync") == "always":
+        return None
+    return (
+        f"Redis has appendonly {settings.get('appendonly')} and appendfsync {settings.get('appendfsync')}; set them to "
+        "yes and always, or a crash of the server may lose the last writes"
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _fields(answer: bytes) -> dict[str, str]:

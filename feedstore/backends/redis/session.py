@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from feedstore.backends.redis.batch import RedisTransaction, Write
+from feedstore.backends.redis.checks import durability_gap_of
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.keys import Keys, channel_of, collection_part
 from feedstore.backends.redis.source import RedisSource
 from feedstore.backends.redis.store import Store
-from feedstore.errors import AtomicityError
+from feedstore.errors import AtomicityError, StorageError
 from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.notify.registry import Topic
@@ -82,6 +83,14 @@ class RedisSession(Session[Store]):
                 "put what the keys share in braces, such as {bob}:home and {bob}:unseen, or connect with colocate=True "
                 "to a namespace whose batches must be atomic"
             )
+
+    def _durability_gap(self) -> str | None:
+        try:
+            answer = self.store.ask(Command(self.namespace, ("CONFIG", "GET", "append*")))
+        except StorageError:
+            # Managed servers do not allow CONFIG.
+            return None
+        return durability_gap_of(answer)
 
     def _ping(self) -> None:
         self.store.ask(Command(self.namespace, ("PING",)))

@@ -27,6 +27,10 @@ class Dialect(ABC):
     messages: MessageRows
     pushes = False
     """Whether :meth:`notify` reaches other processes, and this one."""
+    flush_setting: str
+    """The statement that returns whether commits are flushed."""
+    flush_advice: str
+    """The advice if they are not."""
 
     def __init__(self, compiler: Compiler) -> None:
         self.compiler = compiler

@@ -91,5 +91,10 @@ class SqlSession(Session[Database]):
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]
 
+    def _durability_gap(self) -> str | None:
+        value = self.store.fetch(self.dialect.flush_setting, ())[0][0]
+        is_flushed = value not in (0, 1, "off", b"off")
+        return None if is_flushed else self.dialect.flush_advice
+
     def _ping(self) -> None:
         self.store.fetch("SELECT 1", ())
