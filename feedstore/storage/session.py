@@ -264,21 +264,18 @@ class Session(ABC, Generic[_StoreType]):
 
 
 class Operation(NamedTuple):
-    """One write of a batch.
-
-    Attributes:
-        session: The session of the storage that writes.
-        write: Calls the storage's hook, with checked and serialized arguments and the batch's transaction.
-        report: Called after the batch was committed.
-        keys: The timelines that the write changes.
-        creates: Whether the write creates missing timelines.
-    """
+    """One write of a batch."""
 
     session: Session[Any]
+    """The session of the storage that writes."""
     write: Callable[[Transaction], Pending[Any]]
+    """Calls the storage's hook, with checked and serialized arguments and the batch's transaction."""
     report: Callable[[], None] | None = None
+    """Called after the batch was committed."""
     keys: Sequence[str] = ()
+    """The timelines that the write changes."""
     creates: bool = False
+    """Whether the write creates missing timelines."""
 
 
 def checked_session(backend: Any) -> Session[Any]:

@@ -7,7 +7,7 @@
 - A timeline is one partition, newest first, with its floor in a static column. One column, ``namespace:key``, holds its
   namespace and key: each entry of a batch repeats the partition key, and two columns cost a tenth of the speed.
 - Key-value items of one name are in 64 partitions by a hash of the first part of the key (see
-  :func:`~feedstore.storage.checks.first_part`), ordered by key. A prefix that holds a whole first part is a range of
+  ``feedstore.storage.checks.first_part``), ordered by key. A prefix that holds a whole first part is a range of
   one partition, any other prefix a range of all. Keys in the partition key would allow no search by prefix.
 - The directory names the timelines and the slices of activities of a namespace. Its partitions are read as ranges too.
 - The journal holds atomic batches while they are applied. Its tombstones expire early (``gc_grace_seconds``): a removed

@@ -18,6 +18,7 @@ from feedstore.backends.redis.scripts import Script
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.shown import shown
+from feedstore.storage.checks import first_part
 
 FORMAT = 2
 """The format in which this release writes a namespace."""
@@ -68,30 +69,6 @@ def shared_part(key: str) -> str:
         if end > start + 1:
             return key[start + 1 : end]
     return key
-
-
-def first_part(key: str, is_whole: bool = True) -> str | None:
-    """Return the part of an item's key that decides its bucket: what stands in braces that open before the first colon,
-    else what stands before the first colon, else all of it.
-
-    With ``is_whole`` False the key is a prefix, and None is returned if keys that begin with it have different parts.
-
-    >>> first_part("{bob}:name"), first_part("bob:name"), first_part("bob")
-    ('bob', 'bob', 'bob')
-    >>> first_part("bob:", is_whole=False), first_part("{b", is_whole=False), first_part("bob", is_whole=False)
-    ('bob', None, None)
-    """
-    colon = key.find(_SEPARATOR)
-    start = key.find("{")
-    if start >= 0 and (colon < 0 or start < colon):
-        end = key.find("}", start)
-        if end > start + 1:
-            return key[start + 1 : end]
-        if end < 0 and not is_whole:
-            return None
-    if colon >= 0:
-        return key[:colon]
-    return key if is_whole else None
 
 
 class Keys:

@@ -23,7 +23,7 @@ _TOKEN_BYTES = 8
 class RedisKvStorage(KvStorage):
     """A key-value storage with a hash of items and a sorted set of their keys for each bucket.
 
-    The first part of an item's key decides its bucket (see :func:`~feedstore.storage.checks.first_part`).
+    The first part of an item's key decides its bucket (see ``feedstore.storage.checks.first_part``).
 
     A write costs one round trip and O(log n), a read one round trip and O(1), and so does a read of up to 500 keys. A
     scan whose prefix holds a whole first part costs one round trip for each 256 returned items. Any other scan reads
