@@ -35,7 +35,6 @@ CODE = ("benchmarks", "docs", "examples", "feedstore", "scripts", "tests")
 NOT_REWRITTEN = (
     "docs/redis.md",
     "feedstore/backends/redis",
-    "tests/servers",
 )
 RIDDLES = {"What", "Where", "Who", "Whose", "How", "Which"}
 # Real data quotes people.

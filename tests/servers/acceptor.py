@@ -10,7 +10,7 @@ from servers.ports import LOOPBACK
 
 
 class Acceptor(ABC):
-    """Serves each connection in a thread of its own; ``port`` is where."""
+    """A listener on ``port``, which serves each connection in a separate thread."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server((LOOPBACK, 0))

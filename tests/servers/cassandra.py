@@ -1,4 +1,4 @@
-"""Cassandra: a node of the suite's own, and keyspaces on it."""
+"""A Cassandra node of the test suite, and keyspaces on it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _ADDRESS = re.compile(r"([^:]+):(\d+)")
 _ATTEMPTS = 3
 _START_SECONDS = 180
 _SCHEMA_SECONDS = 60
-# What 4.0 and newer speak: asked to find out, the driver connects once for each version that it tries.
+# The protocol of Cassandra 4.0 and newer. Without it, the driver connects once for each version that it tries.
 _PROTOCOL = 5
 _STARTED = b"Startup complete"
 _TAKEN = (b"is in use by another process", b"Failed to bind port")
 
 
 class CassandraServer:
-    """A cluster that is there already, with nodes at ``hosts`` that all listen on ``port``."""
+    """A cluster that runs already, with nodes at ``hosts`` that all listen on ``port``."""
 
     def __init__(self, hosts: Sequence[str], port: int) -> None:
         self.hosts = hosts
@@ -38,18 +38,18 @@ class CassandraServer:
 
     @classmethod
     def at(cls, address: str) -> CassandraServer:
-        """The cluster at ``host:port``."""
+        """Return the cluster at ``host:port``."""
         parts = _ADDRESS.fullmatch(address)
         if parts is None:
             raise ServerError(f"{cassandra_programs.ADDRESS_VARIABLE} is not of the form host:port")
         return cls([parts[1]], int(parts[2]))
 
     def url(self, keyspace: str) -> str:
-        """The URL of ``keyspace`` on this cluster."""
+        """Return the URL of ``keyspace`` on this cluster."""
         return f"cassandra://{','.join(f'{host}:{self.port}' for host in self.hosts)}/{keyspace}"
 
     def create_keyspace(self, replicas: int = 1) -> str:
-        """Create an empty keyspace, each row of which is kept ``replicas`` times, and return its name."""
+        """Create an empty keyspace, which keeps each row ``replicas`` times, and return its name."""
         name = f"feedstore_test_{uuid.uuid4().hex}"
         replication = f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
         with self.session() as session:
@@ -57,13 +57,13 @@ class CassandraServer:
         return name
 
     def drop_keyspace(self, name: str) -> None:
-        """Remove a keyspace; none of that name is no error."""
+        """Remove a keyspace. A missing keyspace is no error."""
         with self.session() as session:
             session.execute(f"DROP KEYSPACE IF EXISTS {name}")
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session of the driver's own, which asks these nodes alone."""
+        """Open a session of the driver, which sends requests to these nodes alone."""
         profile = ExecutionProfile(WhiteListRoundRobinPolicy(self.hosts), request_timeout=_SCHEMA_SECONDS)
         cluster = Cluster(
             self.hosts,
@@ -83,11 +83,11 @@ class CassandraServer:
 
 
 class OwnCassandraServer(CassandraServer):
-    """One node that is started here, in a temporary folder of its own.
+    """One node that the test suite starts, in its own temporary folder.
 
-    By default it is a cluster of its own on free loopback ports, quick, and loses what it holds when it is killed.
-    ``place`` puts it elsewhere; then it is up only after :meth:`wait_until_ready`. ``settings`` are added to its
-    configuration, and ``options`` to its Java's.
+    By default the node is a separate cluster on free loopback ports. It is quick, and loses its data when it is killed.
+    With ``place``, the node has these addresses and ports, and is ready only after :meth:`wait_until_ready`.
+    ``settings`` are added to the configuration of the node, and ``options`` to the options of Java.
     """
 
     def __init__(
@@ -121,20 +121,21 @@ class OwnCassandraServer(CassandraServer):
         self._process.kill()
 
     def leave(self) -> None:
-        """Shut the node down in order: it notifies the other nodes of its ring first."""
+        """Shut the node down in order: the node first notifies the other nodes of its ring."""
         self._process.terminate()
 
     def pause(self) -> None:
-        """Make the node hang until :meth:`resume`: it is connected to and does not answer."""
+        """Make the node hang until :meth:`resume`: it accepts connections and does not answer."""
         self._process.pause()
 
     def resume(self) -> None:
-        """Let the node go on."""
+        """Let the node run again."""
         self._process.resume()
 
     def begin(self) -> None:
-        """Begin to start the node again where it was, from a thread that outlives it; :meth:`wait_until_ready` waits
-        for it.
+        """Begin to start the node again at the same place. :meth:`wait_until_ready` waits for the node.
+
+        The node ends with the thread that makes this call.
         """
         self._begin(self.place)
 
@@ -150,7 +151,7 @@ class OwnCassandraServer(CassandraServer):
             try:
                 self.wait_until_ready()
             except ServerError:
-                # The end of the log, which the error shows, is about its shutdown.
+                # The error shows only the end of the log, which describes the shutdown, so this reads the whole log.
                 if attempt == _ATTEMPTS or not any(text in self._log.read_bytes() for text in _TAKEN):
                     raise
             else:
@@ -162,12 +163,12 @@ class OwnCassandraServer(CassandraServer):
         # Ignore log lines of an earlier start.
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
         java = command(self.java, self.jars, self.folder, self._options)
-        # Its data is removed after it, so it need not write anything out at its end.
+        # The data is removed after the end of the node, so the node need not write its memory to files.
         self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL)
 
 
 def require_programs() -> tuple[Path, Path]:
-    """A Java 17 and the folder of Cassandra's jars, or :class:`ServerError` saying how to have them."""
+    """Return the path of a Java 17 and the folder of Cassandra's jars, or raise an error that names the remedy."""
     java, jars = cassandra_programs.find_java(), cassandra_programs.find_jars()
     if java is None or jars is None:
         lacking = "a Java 17 was not found" if java is None else "Cassandra's jars have not been fetched"

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Nothing on a node that is started with this outlives a crash of it: the server does not sync its own tables.
+# A node with these options loses its data in a crash, because the server does not sync its own tables.
 FAST = ("-Dcassandra.unsafesystem=true", "-Xms512m", "-Xmx512m")
-# Java compiles once and quickly. A node that lives for a suite spends a third less of the processors so, also where it
-# is kept busy; one that is measured is to have its second compiler.
+# With this option, Java uses its quick compiler alone. A node that lives for one run of the test suite then needs a
+# third less processor time, even if it is busy. A measured node must have the second compiler.
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 
 _FOLDERS = ("commitlog", "saved_caches", "hints", "cdc_raw")
@@ -22,7 +22,7 @@ _LOGBACK = """\
   <root level="INFO"><appender-ref ref="STDOUT"/></root>
 </configuration>
 """
-# What Cassandra's own start script opens to it on Java 17.
+# The packages that Cassandra's own start script exports and opens on Java 17.
 _EXPORTS = (
     *("java.base/jdk.internal.misc", "java.base/jdk.internal.ref", "java.base/sun.nio.ch"),
     *("java.management.rmi/com.sun.jmx.remote.internal.rmi", "java.rmi/sun.rmi.registry", "java.rmi/sun.rmi.server"),
@@ -40,9 +40,9 @@ _OPENS = (
 
 @dataclass(frozen=True)
 class Place:
-    """Where a node listens: to other nodes on its storage port, to clients on its native one.
+    """The address and the ports of a node: other nodes connect to the storage port, clients to the native port.
 
-    ``seed`` is the address of the node that it joins, or its own.
+    ``seed`` is the address of the node whose cluster it joins, or its own address.
     """
 
     address: str
@@ -52,7 +52,7 @@ class Place:
 
 
 def write_configuration(folder: Path, place: Place, settings: dict[str, object]) -> None:
-    """Write a node's configuration into its ``folder``; ``settings`` replace its own, None takes one out."""
+    """Write a node's configuration into ``folder``. ``settings`` replace the defaults; None removes a setting."""
     # An empty folder of triggers stops a warning that there is none.
     (folder / "triggers").mkdir(exist_ok=True)
     (folder / "logback.xml").write_text(_LOGBACK, encoding="utf-8")
@@ -63,7 +63,7 @@ def write_configuration(folder: Path, place: Place, settings: dict[str, object])
 
 
 def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> list[str]:
-    """The command that starts the node whose configuration lies in ``folder``; ``options`` are added to Java's."""
+    """Return the command that starts the node of ``folder``; ``options`` are added to the options of Java."""
     (agent,) = jars.glob("jamm-*.jar")
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
@@ -91,7 +91,7 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
 
 
 def openings() -> list[str]:
-    """Java's options without which Cassandra's classes do not load."""
+    """Return the options of Java that Cassandra's classes need to load."""
     exports = [f"--add-exports={package}=ALL-UNNAMED" for package in _EXPORTS]
     return exports + [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENS]
 
@@ -116,13 +116,13 @@ def _settings(folder: Path, place: Place) -> dict[str, object]:
         "authenticator": "AllowAllAuthenticator",
         "authorizer": "AllowAllAuthorizer",
         "auto_snapshot": False,
-        # A small machine.
+        # The tests may run on a small machine.
         "commitlog_segment_size": "16MiB",
         "memtable_heap_space": "128MiB",
         "memtable_offheap_space": "128MiB",
         "concurrent_reads": 8,
         "concurrent_writes": 8,
-        # A slow one: what waits for a processor has not failed.
+        # The tests may run on a slow machine: a request that waits for a processor has not failed.
         "read_request_timeout": "20s",
         "range_request_timeout": "20s",
         "write_request_timeout": "20s",

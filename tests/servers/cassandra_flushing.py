@@ -14,7 +14,7 @@ _TOOL = "org.apache.cassandra.tools.NodeTool"
 
 
 class FlushingCassandraServer(OwnCassandraServer):
-    """A node of its own that listens to Cassandra's ``nodetool`` too; ``options`` are added to Java's."""
+    """A separate node that also accepts requests of ``nodetool``; ``options`` are added to the options of Java."""
 
     def __init__(self, options: tuple[str, ...] = FAST) -> None:
         self._tool_port = free_port()
@@ -30,7 +30,7 @@ class FlushingCassandraServer(OwnCassandraServer):
             raise ServerError(f"nodetool could not flush:\n{finished.stdout}")
 
     def stored_bytes(self, keyspace: str) -> int:
-        """How many bytes the files of a keyspace take, once all that it holds is in them."""
+        """Flush a keyspace, and return the size of its files in bytes."""
         self.flush()
         files = (self.folder / "data" / keyspace).rglob("*")
         return sum(_bytes_of(path) for path in files if path.is_file())
@@ -40,5 +40,5 @@ def _bytes_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:
-        # A compaction has just taken it away.
+        # A compaction has just removed the file.
         return 0

@@ -1,4 +1,4 @@
-"""A Cassandra ring: three nodes of the suite's own, each of which may hold every row."""
+"""A Cassandra ring of three nodes, each of which may hold every row."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ATTEMPTS = 100
 _SECONDS = 90
 _OPTIONS = ("-Xms256m", "-Xmx384m", SHORT_LIVED)
 _SETTINGS = {
-    # What a node has acknowledged it still has after it was killed.
+    # A node keeps its acknowledged writes when it is killed.
     "commitlog_sync": "batch",
     "commitlog_sync_period": None,
-    # There is nothing to take over from the others, so all of them can join at once.
+    # The nodes have no data to copy from each other, so all of them can join concurrently.
     "auto_bootstrap": False,
-    # A dead node is taken for dead as soon as it may be.
+    # The ring detects a dead node as early as Cassandra allows.
     "phi_convict_threshold": 5,
     "write_request_timeout": "2s",
     "read_request_timeout": "2s",
@@ -35,9 +35,10 @@ _ASK_ALL = "SELECT * FROM system_distributed.view_build_status WHERE keyspace_na
 
 
 class OwnCassandraRing(CassandraServer):
-    """Three nodes on free loopback addresses; all of them see each other when it is made.
+    """Three nodes on free loopback addresses. The constructor returns when every node can reach all others.
 
-    The first is the one by which they find each other. It waits five seconds for such a one when it is started again.
+    The first node is the seed, through which the nodes find each other. It waits five seconds for a seed when it is
+    started again.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ def _token(number: int) -> dict[str, object]:
 
 
 def _free_places() -> list[Place]:
-    """Places on neighbouring loopback addresses, with the same ports everywhere, as the nodes of a ring must have."""
+    """Return places on neighbouring loopback addresses. The nodes of a ring must have the same ports."""
     for _ in range(_ATTEMPTS):
         network = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}"
         addresses = [f"{network}.{number}" for number in range(1, _NODES + 1)]
@@ -111,7 +112,7 @@ def _is_free(address: str, port: int) -> bool:
 
 
 def _sees_all(node: OwnCassandraServer) -> bool:
-    """Whether a node can ask all three: the server's own table of repairs is kept on every one of them."""
+    """Return whether a node reaches all three nodes: it reads a table that is on all of them."""
     try:
         with node.session() as session:
             session.execute(SimpleStatement(_ASK_ALL, consistency_level=ConsistencyLevel.ALL))

@@ -11,10 +11,10 @@ _MEMORY = Path("/dev/shm")
 
 
 def folder_on_a_known_disk(prefix: str) -> Path:
-    """A new temporary folder that lies on a mount which the system lists.
+    """Return a new temporary folder on a mount that the system lists.
 
-    In a plain chroot the root itself is not listed, and Java, which looks a folder's disk up there, finds none; the
-    memory that is mounted beside it serves then.
+    Java looks up the disk of a folder in the table of mounts. In a plain chroot, the table does not list the root. The
+    folder is then in the shared memory, which the table lists.
     """
     temporary = Path(tempfile.gettempdir())
     if not is_listed(temporary) and os.access(_MEMORY, os.W_OK) and is_listed(_MEMORY):
@@ -23,7 +23,7 @@ def folder_on_a_known_disk(prefix: str) -> Path:
 
 
 def is_listed(folder: Path, mounts: Path = _MOUNTS) -> bool:
-    """Whether the mount that ``folder`` lies on is in the table; also where there is no table to look into."""
+    """Return whether the table lists the mount of ``folder``; True if the system has no table of mounts."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:

@@ -29,9 +29,9 @@ default_pool_size = {size}
 
 
 class PgBouncer:
-    """A pgbouncer of the test's own, which lets everybody in, before the server at ``url``.
+    """A pgbouncer that the test starts, for the server at ``url``. It accepts every user.
 
-    ``mode`` is its ``pool_mode``; it has ``size`` connections to the server. ``more`` are further settings.
+    ``mode`` is its ``pool_mode``, and ``size`` its number of connections to the server. ``more`` are further settings.
     """
 
     def __init__(self, url: str, mode: str, size: int = 3, more: str = "") -> None:
@@ -53,7 +53,7 @@ class PgBouncer:
 
     @property
     def url(self) -> str:
-        """The URL of the server's database through the pooler."""
+        """Return the URL of the server's database through the pooler."""
         return self._url(self.port)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL: where its programs lie, a server of the suite's own, and databases on it."""
+"""A PostgreSQL server of the test suite, and databases on it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from servers.process import ServerError, ServerProcess, as_user
 
 _URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
 _RESTART_SECONDS = 30
-# Nothing on this server outlives the session, so nothing need reach the disk.
+# The data need not survive the session, so the server need not sync it to the disk.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 class PostgreSQLServer:
-    """A server that is there already, at ``url``, whose user may create databases."""
+    """A server that runs already, at ``url``, whose user may create databases."""
 
     def __init__(self, url: str) -> None:
         parts = _URL.fullmatch(url)
@@ -35,7 +35,7 @@ class PostgreSQLServer:
         self._administration_url = url
 
     def url(self, database: str) -> str:
-        """The URL of ``database`` on this server."""
+        """Return the URL of ``database`` on this server."""
         return f"{self._address}/{database}{self._query}"
 
     def create_database(self) -> str:
@@ -57,16 +57,17 @@ class PostgreSQLServer:
 
 
 class OwnPostgreSQLServer(PostgreSQLServer):
-    """A server that is made and started here, on a free loopback port, in a temporary folder of its own.
+    """A server that the test suite creates and starts, on a free loopback port, in its own temporary folder.
 
-    ``settings`` are its ``-c`` options; by default it is fast and loses what it holds in a crash of the machine.
+    ``settings`` are its ``-c`` options. By default the server is fast, and loses its data in a crash of the machine.
     """
 
     def __init__(self, settings: tuple[str, ...] = _FAST) -> None:
         self._programs = require_programs()
         self._settings = settings
         self._user = "postgres" if os.geteuid() == 0 else None
-        # Short and outside pytest's own folders: a socket's path ends at 107 bytes, and another user must get in.
+        # The path is short, because a socket's path has 107 bytes at most. It is outside pytest's own folders, because
+        # another user must have access.
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
         try:
             self._initialize()
@@ -81,8 +82,8 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         self._process.kill()
 
     def start(self) -> None:
-        """Start the server again after :meth:`kill`, where it was."""
-        poll_until(self._started_again, _RESTART_SECONDS, "the end of what the killed server left running")
+        """Start the server again after :meth:`kill`, on the same port and data."""
+        poll_until(self._started_again, _RESTART_SECONDS, "the end of the killed server's child processes")
 
     def stop(self) -> None:
         """End the server and remove its data."""
@@ -120,13 +121,13 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         command = [str(self._programs / "postgres"), "-D", data, "-p", str(port), "-k", sockets, *settings]
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for connections to end.
         process = ServerProcess(command, self.folder, self._user, stop_signal=signal.SIGINT)
-        # Asked through the socket in its own folder: on the port another server might answer.
+        # The check uses the socket in the server's own folder, because another server might answer on the port.
         process.wait_until_ready(lambda: _answers(f"postgresql://feedstore@/postgres?host={sockets}&port={port}"))
         return process
 
 
 def require_programs() -> Path:
-    """:func:`find_programs`, or :class:`ServerError` saying how to have them."""
+    """Return the folder of :func:`find_programs`, or raise an error that names the remedy."""
     folder = find_programs()
     if folder is None:
         raise ServerError(

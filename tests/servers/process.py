@@ -19,10 +19,10 @@ class ServerError(Exception):
 
 
 class ServerProcess:
-    """Starts ``command`` in ``folder``, as ``user`` where one is given, and owns the process until it is stopped.
+    """The process of ``command`` in ``folder``, which runs as ``user`` if one is passed.
 
-    The process gets a session of its own, so that Ctrl-C in the terminal reaches the tests alone, which then stop it;
-    and it ends by itself if the tests are killed, or the thread ends that started it.
+    The process has its own session, so that Ctrl-C in the terminal reaches the tests alone, which then stop the
+    process. It ends by itself if the tests are killed, or if the thread that started it ends.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ServerProcess:
             )
 
     def wait_until_ready(self, ready: Callable[[], bool], seconds: float = 60) -> None:
-        """Return once ``ready()`` is true; if it never is, end the server and raise an error that shows its log."""
+        """Wait until ``ready()`` is true. After ``seconds``, kill the server and raise an error that shows its log."""
         try:
             poll_until(lambda: self._process.poll() is not None or ready(), seconds, f"the start of {self.name}")
         except TimeoutError as error:
@@ -62,12 +62,12 @@ class ServerProcess:
             raise ServerError(f"{self.name} ended with status {status} at its start; {self.log_tail()}")
 
     def log_tail(self) -> str:
-        """The end of the log, under a line that says so."""
+        """Return the end of the log, after a line that names it."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return f"the end of its log:\n{text[-_LOG_TAIL_CHARACTERS:]}"
 
     def stop(self, seconds: float = 30) -> None:
-        """Ask the process to end and wait for it; kill it if it does not in time. A second call does nothing."""
+        """Request the end of the process and wait for it; kill it after ``seconds``. A second call does nothing."""
         # A test that forks must not stop its parent's server at its own end.
         if os.getpid() != self._owner or self._process.poll() is not None:
             return
@@ -78,11 +78,11 @@ class ServerProcess:
             self.kill()
 
     def terminate(self) -> None:
-        """Ask the process to end in order, and do not wait for it."""
+        """Request an orderly end of the process, and do not wait for it."""
         self._process.terminate()
 
     def pause(self) -> None:
-        """Stop the process from running, as a machine that hangs would, until :meth:`resume`."""
+        """Suspend the process until :meth:`resume`, as on a machine that hangs."""
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -96,7 +96,7 @@ class ServerProcess:
 
 
 def as_user(user: str | None) -> dict[str, object]:
-    """The arguments of ``Popen`` that drop root's rights for those of ``user``."""
+    """Return the arguments of ``Popen`` that replace the rights of root by those of ``user``."""
     return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 

@@ -1,4 +1,4 @@
-"""Proxies in front of a Redis server: one that loses answers or gives some of its own, and one that only forwards."""
+"""Proxies in front of a Redis server: one that loses or invents answers, and one that only forwards."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _BYTES = 2**16
 class Proxy(Acceptor):
     """Forwards requests to a server's port, one at a time for each connection.
 
-    What is put into ``plan`` is done to the next requests that hold ``marker``: ``None`` carries the request out and
-    cuts the connection instead of answering; bytes are answered instead of carrying it out.
+    The members of ``plan`` apply to the next requests that contain ``marker``, in order. For None, the proxy forwards
+    the request and closes the connection without an answer. Bytes are the answer of the proxy, which then does not
+    forward the request.
     """
 
     def __init__(self, port: int, marker: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Redis: a server of the suite's own."""
+"""A Redis server of the test suite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LASTING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
 
 class RedisServer:
-    """A server that is there already, at ``url``."""
+    """A server that runs already, at ``url``."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -27,13 +27,13 @@ class RedisServer:
 
 
 class OwnRedisServer(RedisServer):
-    """A server that is started here, on a free loopback port and a socket, in a temporary folder of its own.
+    """A server that the test suite starts, on a free loopback port and a socket, in its own temporary folder.
 
-    ``lasting`` makes it keep what it has acknowledged when it is killed. ``settings`` are further arguments.
+    With ``lasting``, the server keeps its acknowledged writes when it is killed. ``settings`` are further arguments.
     """
 
     def __init__(self, *settings: str, lasting: bool = False, port: int | None = None) -> None:
-        # Short and outside pytest's own folders: a socket's path ends at 107 bytes.
+        # The path is short and outside pytest's own folders, because a socket's path has 107 bytes at most.
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
         self.socket = self.folder / "socket"
         self._settings = (*(_LASTING if lasting else _FORGETFUL), *settings)
@@ -49,11 +49,11 @@ class OwnRedisServer(RedisServer):
 
     @property
     def socket_url(self) -> str:
-        """The URL of the server's socket."""
+        """Return the URL of the server's socket."""
         return f"unix://{self.socket}"
 
     def client(self) -> redis.Redis:
-        """A client of the driver's own."""
+        """Return a client of the driver."""
         return redis.Redis(port=self.port, host=LOOPBACK, protocol=2)
 
     def kill(self) -> None:
@@ -61,11 +61,11 @@ class OwnRedisServer(RedisServer):
         self._process.kill()
 
     def start(self) -> None:
-        """Start the server again after :meth:`kill`, where it was."""
+        """Start the server again after :meth:`kill`, on the same port and data."""
         self._process = self._started(self.port)
 
     def pause(self) -> None:
-        """Stop the server from running: its port accepts connections, and nothing answers, until :meth:`resume`."""
+        """Suspend the server until :meth:`resume`: its port accepts connections, and the server does not answer."""
         self._process.pause()
 
     def resume(self) -> None:
@@ -80,13 +80,13 @@ class OwnRedisServer(RedisServer):
     def _started(self, port: int) -> ServerProcess:
         places = ("--port", str(port), "--bind", LOOPBACK, "--unixsocket", str(self.socket), "--dir", str(self.folder))
         process = ServerProcess([str(self._program), *places, *self._settings], self.folder)
-        # Asked through the socket in its own folder: on the port another server might answer.
+        # The check uses the socket in the server's own folder, because another server might answer on the port.
         process.wait_until_ready(lambda: _answers(self.socket))
         return process
 
 
 def linked_server(folder: Path) -> Path:
-    """A program in ``folder`` that is the server; :class:`ServerError` says how to have one."""
+    """Return a link to the server's program in ``folder``, or raise an error that names the remedy."""
     program = redis_programs.find_server()
     if program is None:
         raise ServerError(

@@ -1,4 +1,4 @@
-"""Redis Cluster: six servers of the suite's own, three primaries and a replica of each."""
+"""A Redis Cluster of the test suite: six servers, three primaries and a replica of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETTINGS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--re
 
 
 class OwnRedisCluster(RedisServer):
-    """Six servers on free loopback ports; whole and replicated when it is made."""
+    """Six servers on free loopback ports. The constructor returns when the Cluster is whole and replicated."""
 
     def __init__(self) -> None:
         self.servers: list[OwnRedisServer] = []
@@ -38,11 +38,11 @@ class OwnRedisCluster(RedisServer):
         super().__init__("redis+cluster://" + ",".join(f"{LOOPBACK}:{server.port}" for server in self.servers))
 
     def is_whole(self) -> bool:
-        """Whether every slot is served and every replica has its copy: only then is one promoted."""
+        """Return whether every slot is served and every replica has its copy. A replica without one is not promoted."""
         return all(_is_whole(server) for server in self.servers)
 
     def primaries(self) -> list[OwnRedisServer]:
-        """The servers that are primaries now."""
+        """Return the servers that are primaries now."""
         return [server for server in self.servers if _role(server) == "master"]
 
     def move_of(self, slot: int) -> SlotMove:
@@ -77,7 +77,7 @@ class SlotMove:
         self.target = primaries[1]
 
     def begin(self) -> None:
-        """Mark the slot on both sides: from now on the source answers for the keys that it still has."""
+        """Mark the slot on both servers. After this call the source answers for the keys that it still has."""
         for server, state, other in (
             (self.target, "IMPORTING", self.source),
             (self.source, "MIGRATING", self.target),
@@ -97,7 +97,7 @@ class SlotMove:
 
 
 def asked(server: OwnRedisServer, *words: object) -> Any:
-    """Return a server's answer as it comes: the client makes something else of some in every release."""
+    """Return the unchanged answer of a server. The releases of the client convert some answers differently."""
     client: Any = server.client()
     connection = client.connection_pool.get_connection()
     try:
@@ -108,7 +108,7 @@ def asked(server: OwnRedisServer, *words: object) -> Any:
 
 
 def _free_cluster_port() -> int:
-    """A free port whose bus port, 10,000 above, is free too."""
+    """Return a free port whose bus port, 10,000 above, is free too."""
     for _ in range(_ATTEMPTS):
         port = free_port()
         if port + _BUS_OFFSET <= _LAST_PORT and _is_free(port + _BUS_OFFSET):

@@ -1,4 +1,4 @@
-"""Redis Sentinel: a primary, its replica, and a Sentinel of the suite's own."""
+"""A Redis Sentinel of the test suite, with a primary and its replica."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SERVERS_PASSWORD = "serving"
 class OwnRedisSentinel(RedisServer):
     """Two servers, one a replica of the other, and a Sentinel that watches them as ``service``.
 
-    All ask for passwords; ``url`` holds them.
+    All three require passwords, which ``url`` contains.
     """
 
     service = "main"
@@ -50,7 +50,7 @@ class OwnRedisSentinel(RedisServer):
         )
 
     def client_of(self, server: OwnRedisServer) -> redis.Redis:
-        """Return a client of the driver's own."""
+        """Return a client of the driver."""
         return redis.Redis(host=LOOPBACK, port=server.port, password=_SERVERS_PASSWORD, protocol=2)
 
     def primary_port(self) -> int:

@@ -1,8 +1,9 @@
-"""Servers that the workers of pytest-xdist share: its controller starts each when the first worker asks for it.
+"""Servers that the workers of pytest-xdist share: the controller starts each at the first request of a worker.
 
-A worker may end before another does, and its servers with it, so it starts none of those. It creates a file in a folder
-that all of them know, named after the kind of server; a thread of the controller sees the file, starts the server, and
-writes into another file where it is. The thread lives as long as the server, which would end with it.
+A worker starts no shared server, because the server would end with the worker. To request a server, a worker creates a
+file in a common folder, which has the name of the kind of server. A thread of the controller polls for the file, starts
+the server, and writes its address into another file. The thread runs until the end of the server, because a server ends
+with the thread that started it.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ _SECONDS = 400
 
 
 class Stoppable(Protocol):
-    """A server that was started here."""
+    """A server that the controller started."""
 
     def stop(self) -> None:
-        """End it."""
+        """End the server."""
 
 
 class SharedServers:
-    """The controller's side: ``kinds`` has for each kind a function that starts a server and returns its address."""
+    """The shared servers of the controller: ``kinds`` maps a kind to a function that starts a server."""
 
     def __init__(self, kinds: Mapping[str, Callable[[], tuple[Stoppable, Any]]]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
@@ -52,7 +53,7 @@ class SharedServers:
                 return
         try:
             server, address = start()
-        except Exception:  # noqa: BLE001 - the worker that asked raises it
+        except Exception:  # noqa: BLE001 - the requesting worker raises it
             _write(self.folder / f"{kind}.json", {"error": traceback.format_exc()})
             return
         _write(self.folder / f"{kind}.json", {"address": address})
@@ -61,7 +62,7 @@ class SharedServers:
 
 
 def shared_address(folder: Path, kind: str) -> Any:
-    """Return where the session's server of a kind is, for a worker; it is started if no worker asked before."""
+    """Return the address of the session's server of a kind to a worker; the first request starts the server."""
     (folder / kind).touch()
     answer = folder / f"{kind}.json"
     poll_until(answer.exists, _SECONDS, f"the start of the session's {kind}")
@@ -72,7 +73,7 @@ def shared_address(folder: Path, kind: str) -> Any:
 
 
 def _write(path: Path, value: Any) -> None:
-    """Write a file that is whole as soon as it is there."""
+    """Write a file atomically, so that a reader sees the whole file or none."""
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(value), encoding="utf-8")
     partial.rename(path)

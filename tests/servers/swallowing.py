@@ -11,7 +11,7 @@ _BYTES = 2**16
 
 
 class SwallowingProxy(Acceptor):
-    """Passes bytes on both ways between its ``port`` and the server's. ``connections`` counts those that were made."""
+    """A proxy that forwards bytes in both directions. ``connections`` counts the accepted connections."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -23,11 +23,11 @@ class SwallowingProxy(Acceptor):
         super().__init__()
 
     def swallow(self) -> None:
-        """Accept and acknowledge from now on, and pass nothing on."""
+        """Accept and acknowledge data from now on, and forward none of it."""
         self._passes.clear()
 
     def pass_on(self) -> None:
-        """Serve new connections again; those that were swallowed stay as they are."""
+        """Serve new connections again. The open connections stay without answers."""
         self._deaf |= self._open
         self._passes.set()
 

@@ -24,7 +24,7 @@ class UwsgiServer:
     """Serves the WSGI application ``application`` of ``source`` from several workers; a context manager.
 
     The source runs in the master, before the fork. ``environment`` is added to the environment. ``with_threads`` lets
-    Python's threads run while a worker waits for requests, which watchers need, and gives each worker four of its own.
+    Python's threads run while a worker waits for requests, which watchers need, and gives each worker four threads.
     """
 
     def __init__(self, source: str, environment: Mapping[str, str], with_threads: bool = True) -> None:
