@@ -14,6 +14,8 @@ from feedstore.storage import AtomicScope, Backend, Batch, KvStorage, TimelineSt
 
 _MOST_ATTEMPTS = 100
 _NONCE_BITS = 62
+# The key of the item that changes with each repair. The key of a row begins with a brace.
+_REPAIRS = "repairs"
 EdgeRows = Mapping[str, Any]
 """The values of the rows of edges by key."""
 
@@ -176,9 +178,15 @@ class EdgeWriter:
         return [follow for edge, follow in found if rows.get(edge.row_key) == follow.serialization_id]
 
     def drop_unconfirmed(self, found: Sequence[tuple[Edge, Follow]]) -> int:
-        """Remove the entries that their rows do not confirm, and return how many there were."""
+        """Remove the entries that their rows do not confirm, and return how many there were.
+
+        An import sets rows without a condition, and a repeated import writes the same entries. It may therefore set a
+        row after this call found the entries unconfirmed. If it has set the row by the end of this call, this call adds
+        the entries again; otherwise the import does, because the item of repairs has changed.
+        """
         confirmed = {follow.serialization_id for follow in self.confirmed(found)}
         stale = [(edge, follow.serialization_id) for edge, follow in found if follow.serialization_id not in confirmed]
+        removed: list[tuple[Edge, int]] = []
         for edge, mark in stale:
             value = self.rows.get(edge.row_key)
             # A writer that has added its entries, but not its row, then fails and adds new ones.
@@ -186,7 +194,22 @@ class EdgeWriter:
                 value = self.rows.get(edge.row_key)
             if value != mark:
                 self._remove_entries(edge, mark)
+                removed.append((edge, mark))
+        if removed:
+            self.rows.upsert(_REPAIRS, secrets.randbits(_NONCE_BITS))
+            self._restore_confirmed(removed)
         return len(stale)
+
+    def _restore_confirmed(self, removed: Sequence[tuple[Edge, int]]) -> None:
+        """Add the removed entries again that their rows confirm now."""
+        rows = self.read([edge for edge, _ in removed])
+        for edge, mark in removed:
+            if rows.get(edge.row_key) != mark:
+                continue
+            self.timelines.add_to_each(edge.entries(mark))
+            # The edge may have been removed before its entries were added again.
+            if self.rows.get(edge.row_key) != mark:
+                self._remove_entries(edge, mark)
 
     def load(self, edges: Iterable[tuple[Edge, datetime]]) -> int:
         """Add edges of a bulk import with their times, and return how many are new.
@@ -196,10 +219,13 @@ class EdgeWriter:
         first: dict[str, tuple[Edge, datetime]] = {}
         for edge, since in edges:
             first.setdefault(edge.row_key, (edge, since))
-        rows = self.rows.fetch_many(first)
+        rows = self.rows.fetch_many(first if self.is_atomic else [*first, _REPAIRS])
         new = [(edge, edge.mark(since, 0)) for key, (edge, since) in first.items() if not is_mark(rows.get(key))]
         if new:
             self._load_part(new)
+            if not self.is_atomic and self.rows.get(_REPAIRS) != rows.get(_REPAIRS):
+                # A repair may have removed the entries before their rows were set.
+                self.timelines.add_to_each(timeline_entries(new))
         return len(new)
 
     def _load_part(self, new: list[tuple[Edge, int]]) -> None:

@@ -192,9 +192,9 @@ class FollowGraph:
     ) -> int:
         """Add follows in bulk, in bounded memory, and return how many are new.
 
-        Nothing else may change the same pairs during the import. A follow that exists keeps its time; blocks are not
-        checked. If the import dies, repeat it with the same pairs and times: each chunk of 500 is atomic on stores
-        where a follow is atomic, and elsewhere the repeated import writes the same entries.
+        No call but :meth:`repair` may change the same pairs during the import. A follow that exists keeps its time;
+        blocks are not checked. If the import dies, repeat it with the same pairs and times: each chunk of 500 is atomic
+        on stores where a follow is atomic, and elsewhere the repeated import writes the same entries.
 
         Args:
             pairs: ``(follower, followed)`` or ``(follower, followed, since)``.
@@ -211,7 +211,8 @@ class FollowGraph:
         """Remove the entries in the lists of a user that no key-value item confirms, and return how many there were.
 
         Such an entry is left by a process that died in the middle of a call on a Redis Cluster or Cassandra. No
-        page shows it, but :meth:`counts` counts it. Calls at the same time are safe. Reads both lists of every kind.
+        page shows it, but :meth:`counts` counts it. Calls at the same time are safe. If this call dies during an
+        import, pairs of the import may lack their entries. Reads both lists of every kind.
         """
         checked, removed = checked_user(user, "user"), 0
         if self._edges.is_atomic:

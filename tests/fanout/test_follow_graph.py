@@ -17,7 +17,7 @@ from feedstore.errors import BlockedError, InvalidTypeError, InvalidValueError, 
 from feedstore.fanout import Counts, Follow, FollowGraph
 from feedstore.fanout.edges import Edge, FollowSerializer, token_of
 from feedstore.storage import Backend
-from feedstore.testing.follow_graph_suite import assert_consistent, before_write
+from feedstore.testing.follow_graph_suite import Interrupted, assert_consistent, before_write, end_of_process
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PAIR = ("bob", "ann")
@@ -40,6 +40,8 @@ def new_graph(backend: Backend, is_atomic: bool, name: str = "graph") -> FollowG
 def call(graph: FollowGraph, operation: str) -> Any:
     if operation == "repair":
         return [graph.repair(user) for user in PAIR]
+    if operation == "import_follows":
+        return bool(graph.import_follows([(*PAIR, START)]))
     try:
         return getattr(graph, operation)(*PAIR)
     except BlockedError:
@@ -47,9 +49,10 @@ def call(graph: FollowGraph, operation: str) -> Any:
 
 
 @pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "in order"])
-@pytest.mark.parametrize("first", ["follow", "unfollow", "block", "repair"])
+@pytest.mark.parametrize("first", ["follow", "unfollow", "block", "repair", "import_follows"])
 def test_a_call_in_the_middle_of_another(backend: Backend, first: str, is_atomic: bool) -> None:
-    for second, is_there, number in product(["follow", "unfollow", "block", "repair"], [True, False], range(6)):
+    seconds = ["repair"] if first == "import_follows" else ["follow", "unfollow", "block", "repair"]
+    for second, is_there, number in product(seconds, [True, False], range(6)):
         name = f"{second}-{is_there}-{number}"
         graph, other = (new_graph(backend, is_atomic, name) for _ in range(2))
         if is_there:
@@ -64,12 +67,31 @@ def test_a_call_in_the_middle_of_another(backend: Backend, first: str, is_atomic
         exists = assert_consistent(graph, *PAIR)
         if graph.is_blocked(*PAIR):
             assert not exists, name
-        changed = {"follow": 1, "unfollow": -1, "block": 0, "repair": 0}
+        changed = {"follow": 1, "unfollow": -1, "block": 0, "repair": 0, "import_follows": 1}
         if outcomes and "block" not in (first, second):
             both = ((first, outcome), (second, outcomes[0]))
             assert is_there + sum(changed[one] * (result is True) for one, result in both) == exists, name
         # No process died, so there is nothing to repair.
         assert (graph.counts("bob"), graph.counts("ann")) == (Counts(exists, 0), Counts(0, exists)), name
+
+
+@pytest.mark.parametrize("is_removed", [True, False], ids=["removed before", "new"])
+@pytest.mark.parametrize(("outer", "inner"), [("repair", "import_follows"), ("import_follows", "repair")])
+def test_a_repeated_import_beside_a_repair(backend: Backend, outer: str, inner: str, is_removed: bool) -> None:
+    for number in range(7):
+        graph, other = (new_graph(backend, False, f"{number}") for _ in range(2))
+        if is_removed:
+            graph.follow(*PAIR)
+            graph.unfollow(*PAIR)
+        # An import dies after its entries, which have the same ids as those of the repeated import.
+        with before_write(graph, 1, end_of_process), pytest.raises(Interrupted):
+            call(graph, "import_follows")
+        with before_write(graph, number, lambda other=other: call(other, inner)) as sent:  # type: ignore[misc]
+            call(graph, outer)
+        if len(sent) <= number:
+            call(graph, inner)
+        assert assert_consistent(graph, *PAIR), number
+        assert (graph.counts("bob"), graph.counts("ann")) == (Counts(1, 0), Counts(0, 1)), number
 
 
 calls = st.lists(
