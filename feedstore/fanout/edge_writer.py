@@ -125,7 +125,7 @@ class EdgeWriter:
             self.rows.require_absent(key, batch_interface=batch)
 
     def _add_in_order(self, edge: Edge, since: datetime | None, guards: Sequence[Edge]) -> bool:
-        """Add an edge: entries, row. Four round trips, or two if the edge exists or is new and has no guards."""
+        """Add an edge: entries, row. Four round trips; three without guards; one if the edge exists."""
         for _ in range(_MOST_ATTEMPTS):
             rows = self.read([edge, *guards])
             if is_mark(rows.get(edge.row_key)):
@@ -134,17 +134,19 @@ class EdgeWriter:
             mark = _new_mark(edge, since)
             self.timelines.add_to_each(edge.entries(mark))
             if self._set_row(edge.row_key, rows.get(edge.row_key), mark):
-                self._recheck_guards(edge, guards)
+                self._recheck_guards(edge, mark, guards)
                 return True
             self._remove_entries(edge, mark)
         raise _contention(edge)
 
-    def _recheck_guards(self, edge: Edge, guards: Sequence[Edge]) -> None:
-        """Undo the addition of an edge if a guard was added at the same time."""
+    def _recheck_guards(self, edge: Edge, mark: int, guards: Sequence[Edge]) -> None:
+        """Undo the addition of an edge by this call if a guard was added at the same time."""
         try:
             _check_guards(guards, self.read(guards) if guards else {})
         except BlockedError:
-            self._remove_in_order(edge)
+            # The edge may have been removed, and added again by another call after the end of the guard.
+            if self.rows.get(edge.row_key) == mark and self._set_row(edge.row_key, mark, _removed_mark()):
+                self._remove_entries(edge, mark)
             raise
 
     def _remove_in_order(self, edge: Edge) -> bool:

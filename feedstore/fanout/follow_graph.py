@@ -45,7 +45,8 @@ class FollowGraph:
     Args:
         backend: the backend.
         kinds: the kinds of follows, which exist side by side, such as ``("follow", "watch")``. ``block`` and ``mute``
-            exist in every graph.
+            exist in every graph. Pass the same kinds in every process, because :meth:`block` ends, and :meth:`repair`
+            reads, the follows of these kinds alone.
         name: the name of the collections that hold the graph.
 
     >>> from feedstore import connect
@@ -146,11 +147,12 @@ class FollowGraph:
         return Counts(timelines.count(following_key(checked, name)), timelines.count(followers_key(checked, name)))
 
     def block(self, user: UserId, blocked: UserId) -> bool:
-        """Let a user block another, and end the follows of every kind between the two; return whether that changed
-        anything.
+        """Let a user block another, and end the follows between the two; return whether that changed anything.
 
-        Neither can follow the other until :meth:`unblock`. If a process dies in the middle on a Redis Cluster or
-        Cassandra, follows may stay; a repeated call ends them. Two round trips, some for each kind there.
+        It ends follows of the kinds of this object. Those of other kinds stay, which another object on the same storage
+        may have added. Neither can follow the other, with any kind, until :meth:`unblock`. If a process dies in the
+        middle on a Redis Cluster or Cassandra, follows may stay; a repeated call ends them. Two round trips, some for
+        each kind there.
         """
         edge = self._pair(user, blocked, BLOCK)
         if str(edge.follower) == str(edge.followed):

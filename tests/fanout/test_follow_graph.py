@@ -94,6 +94,37 @@ def test_a_repeated_import_beside_a_repair(backend: Backend, outer: str, inner: 
         assert (graph.counts("bob"), graph.counts("ann")) == (Counts(1, 0), Counts(0, 1)), number
 
 
+def test_a_refused_follow_removes_no_later_one(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, other = (new_graph(backend, False) for _ in range(2))
+    read, reads = graph._edges.read, []
+
+    def slow_read(edges: Any) -> dict[str, Any]:
+        reads.append(edges)
+        if len(reads) == 1:
+            return read(edges)
+        # The second read, of the blocks, is answered before the block ends.
+        other.block("ann", "bob")
+        answer = read(edges)
+        other.unblock("ann", "bob")
+        assert other.follow(*PAIR) is True
+        return answer
+
+    monkeypatch.setattr(graph._edges, "read", slow_read)
+    with pytest.raises(BlockedError):
+        graph.follow(*PAIR)
+    assert assert_consistent(other, *PAIR)
+
+
+def test_a_block_ends_the_kinds_of_its_graph(backend: Backend) -> None:
+    graph, other = FollowGraph(backend), FollowGraph(backend, kinds=("follow", "watch"))
+    other.follow(*PAIR)
+    other.follow(*PAIR, kind="watch")
+    graph.block("ann", "bob")
+    assert (other.is_following(*PAIR), other.is_following(*PAIR, kind="watch")) == (False, True)
+    with pytest.raises(BlockedError):
+        other.follow("ann", "bob", kind="watch")
+
+
 calls = st.lists(
     st.tuples(
         st.sampled_from(["follow", "unfollow", "block", "unblock", "mute", "unmute"]),
