@@ -45,6 +45,8 @@ def shown(value: object, longest: int = LONGEST) -> str:
 
 def decimal_digits(value: int) -> str:
     """Return an int of any size in decimal digits, even if ``str`` refuses it because of its length."""
+    if value.bit_length() <= _MOST_BITS:
+        return int.__repr__(value)
     sign, rest, parts = "-" if value < 0 else "", abs(value), []
     base = 10**_DIGITS_AT_A_TIME
     while rest >= base:

@@ -15,7 +15,7 @@ from feedstore.ids import derive_id, time_of_id
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import wrong_format
 from feedstore.serializers.values import pack_value, unpack_value
-from feedstore.shown import shown
+from feedstore.shown import decimal_digits, shown
 from feedstore.storage.checks import check_key
 
 FORMAT = 0x51
@@ -115,7 +115,7 @@ def followers_key(user: UserId, kind: str) -> str:
 
 
 def token_of(user: UserId) -> str:
-    """Return a user's part of a key: separators are percent-encoded, and a long name is hashed.
+    """Return the part of a key for a checked user: separators are percent-encoded, and a long name is hashed.
 
     >>> token_of("bob"), token_of("bob:x"), token_of(7) == token_of("7")
     ('bob', 'bob%3Ax', True)
@@ -133,8 +133,9 @@ def checked_user(user: UserId, what: str) -> UserId:
     if isinstance(user, str):
         return str.__str__(check_key(user, what))
     if isinstance(user, int) and not isinstance(user, bool):
-        check_key(str(user), what)
-        return int(user)
+        plain = int(user)
+        check_key(decimal_digits(plain), what)
+        return plain
     if isinstance(user, UUID):
         return UUID(int=user.int)
     raise InvalidTypeError(f"{what} must be a str, an int or a UUID, not {shown(user)} of type {type(user).__name__}")

@@ -8,7 +8,7 @@ from string import Formatter
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.shown import shown
+from feedstore.shown import decimal_digits, shown
 from feedstore.storage.checks import check_key
 
 UserId = str | int | UUID
@@ -59,7 +59,10 @@ def user_text(user_id: UserId) -> str:
     """Return the id of a user as a str, or raise: it is a str of one character or more, an int or a UUID."""
     if isinstance(user_id, bool) or not isinstance(user_id, (str, int, UUID)):
         raise InvalidTypeError(f"user_id must be a str, an int or a UUID, not {shown(user_id)}")
-    text = str.__str__(user_id) if isinstance(user_id, str) else str(user_id)
+    # The members of enumerations and other subclasses give the same str as their plain value.
+    if isinstance(user_id, int):
+        return decimal_digits(user_id)
+    text = str.__str__(user_id) if isinstance(user_id, str) else UUID.__str__(user_id)
     if not text:
         raise InvalidValueError("user_id must not be empty")
     return text

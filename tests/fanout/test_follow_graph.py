@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -224,11 +225,26 @@ def test_a_follow_has_a_form_for_json(backend: Backend) -> None:
     }
 
 
+def test_a_member_of_an_enumeration_is_the_user_of_its_value(backend: Backend) -> None:
+    class Number(int, Enum):
+        SEVEN = 7
+
+    class Name(str, Enum):  # noqa: UP042 - str of a member is not its value
+        ANN = "ann"
+
+    graph = FollowGraph(backend)
+    graph.follow(Number.SEVEN, Name.ANN)
+    graph.follow(10**900, "ann")
+    assert graph.is_following("7", "ann")
+    assert list(graph.all_followers(Name.ANN)) == [10**900, 7]
+    assert list(graph.all_following(Number.SEVEN)) == ["ann"]
+
+
 def test_bad_arguments_are_refused(backend: Backend) -> None:
     graph = FollowGraph(backend)
     with pytest.raises(InvalidValueError, match="no kind 'watch'; its kinds are follow"):
         graph.follow("bob", "ann", kind="watch")
-    for wrong in ("", "\ud800"):
+    for wrong in ("", "\ud800", 10**5000, -(10**5000)):
         with pytest.raises(InvalidValueError, match="followed user"):
             graph.follow("bob", wrong)
     refused: tuple[Any, ...] = (None, 1.5, True, b"ann", ["ann"])

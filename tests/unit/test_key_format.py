@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,14 @@ from hypothesis import strategies as st
 from feedstore import connect
 from feedstore.errors import FeedstoreError
 from feedstore.feeds import Feed, KeyFormat
+
+
+class Number(int, Enum):
+    SEVEN = 7
+
+
+class Name(str, Enum):  # noqa: UP042 - str of a member is not its value
+    BOB = "bob"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,15 @@ def test_what_names_no_user_is_refused(refused: Any) -> None:
 def test_ints_and_uuids_name_users() -> None:
     assert KeyFormat("home:{user_id}").key(7) == "home:7"
     assert KeyFormat("home:{user_id}").key(UUID(int=7)) == f"home:{UUID(int=7)}"
+    assert KeyFormat("home:{user_id}").key(-(10**900)) == "home:-1" + 900 * "0"
+
+    for huge in (10**5000, -(10**5000)):
+        with pytest.raises(FeedstoreError, match="bytes in UTF-8"):
+            KeyFormat("home:{user_id}").key(huge)
+
+
+def test_a_member_of_an_enumeration_is_the_user_of_its_value() -> None:
+    assert [KeyFormat("home:{user_id}").key(one) for one in (Number.SEVEN, Name.BOB)] == ["home:7", "home:bob"]
 
 
 NAMES = st.text("ab:_-{}%x", min_size=1)
