@@ -80,15 +80,14 @@ class NotificationFeed(AggregatedFeed):
     def counts(self) -> NotificationCounts:
         """Return the numbers of unseen and unread activities and groups; of marks that are not tracked, 0.
 
-        One round trip, whose cost grows with the number of unseen and unread activities.
+        One round trip, which reads the entries of the feed and of its companions.
         """
-        marks = self._marked_entries(Bounds())
-        unseen, unread = marks.get(UNSEEN, []), marks.get(UNREAD, [])
+        found = self.timelines.get_many_slices([self.key, *self._companion_keys()], 0, None)
+        # An add can give an entry of the feed another group, and the entries of the companions keep the first one.
+        hashes = dict(found[self.key])
+        unseen, unread = (found.get(self.key + suffix, []) for suffix in (UNSEEN, UNREAD))
         return NotificationCounts(
-            len(unseen),
-            len(unread),
-            len({entry.group_hash for entry in unseen}),
-            len({entry.group_hash for entry in unread}),
+            len(unseen), len(unread), *(len({hashes.get(*entry) for entry in marked}) for marked in (unseen, unread))
         )
 
     def unseen_ids(self) -> set[int]:
@@ -136,17 +135,13 @@ class NotificationFeed(AggregatedFeed):
         Of an aggregated activity, the members up to its newest activity are marked, so that an activity that the user
         was not shown stays unseen. Of the id of a group, all members are marked.
         """
-        keys = self._keys_to_mark(seen, read)
+        self._keys_to_mark(seen, read)
         newest: dict[bytes, int | None] = {}
         for group in checked_iterable(groups):
             shown = group.last_activity.serialization_id if isinstance(group, AggregatedActivity) else None
             newest[self._hash_of(group)] = shown
-        found = self.timelines.get_many_slices(keys, 0, None)
-        self.mark_activities(
-            {entry.serialization_id for entries in found.values() for entry in entries if _is_up_to(entry, newest)},
-            seen,
-            read,
-        )
+        entries = self.timelines.get_slice(self.key, 0, None)
+        self.mark_activities([entry.serialization_id for entry in entries if _is_up_to(entry, newest)], seen, read)
 
     def mark_until(self, newest: ActivityLike | AggregatedActivity, seen: bool = True, read: bool = False) -> None:
         """Mark everything up to an activity, which is the newest that the user was shown. Two round trips.
@@ -201,10 +196,10 @@ class NotificationFeed(AggregatedFeed):
             seen = True
         return [self._companion(UNSEEN), *keys] if seen and (self.track_unseen or not read) else keys
 
-    def _marked_entries(self, within: Bounds) -> dict[str, list[GroupEntry]]:
-        """Return the entries of each companion within bounds. One round trip."""
+    def _marked_ids(self, within: Bounds) -> dict[str, set[int]]:
+        """Return the ids in each companion within bounds. One round trip."""
         found = self.timelines.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
-        return {suffix: found[self.key + suffix] for suffix in self.companions}
+        return {suffix: {entry.serialization_id for entry in found[self.key + suffix]} for suffix in self.companions}
 
     def _hydrated(
         self, groups: list[EntryGroup], entries: Page[GroupEntry], within: Bounds
@@ -213,14 +208,14 @@ class NotificationFeed(AggregatedFeed):
         items = super()._hydrated(groups, entries, within)
         if not items:
             return items
-        marks = {
-            suffix: {entry.group_hash for entry in marked} for suffix, marked in self._marked_entries(within).items()
-        }
+        marked = self._marked_ids(within)
+        unseen, unread = marked.get(UNSEEN), marked.get(UNREAD)
+        ids = {group.hash: group.ids for group in groups}
         return [
             replace(
                 item,
-                is_seen=self._hash_of(item) not in marks[UNSEEN] if UNSEEN in marks else None,
-                is_read=self._hash_of(item) not in marks[UNREAD] if UNREAD in marks else None,
+                is_seen=None if unseen is None else unseen.isdisjoint(ids[self._hash_of(item)]),
+                is_read=None if unread is None else unread.isdisjoint(ids[self._hash_of(item)]),
             )
             for item in items
         ]

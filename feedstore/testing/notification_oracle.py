@@ -6,19 +6,20 @@ import random
 from collections.abc import Callable
 
 from feedstore.activity import Activity
-from feedstore.feeds import NotificationAggregator, NotificationFeed
+from feedstore.feeds import NotificationFeed
 from feedstore.storage import Backend
 from feedstore.testing.aggregated_feed_suite import deed
 
 MOST = 4
 DEEDS = 60
+PHOTOS = 5
 
 
 class ClippedNotifications(NotificationFeed):
     """A feed that keeps few members of each group."""
 
     key_format = "clipped:{{{user_id}}}"
-    aggregator = NotificationAggregator(window=None)
+    aggregator = "{extra_context[photo]}"
     max_length = None
     max_per_group = MOST
     publishes = False
@@ -28,17 +29,18 @@ class NotificationModel:
     """The expected content of a feed: ``{id: photo}`` of its entries, and the ids without a mark."""
 
     def __init__(self) -> None:
-        self.photos: dict[int, object] = {}
+        self.photos: dict[int, str] = {}
         self.unseen: set[int] = set()
         self.unread: set[int] = set()
 
     def add(self, activities: list[Activity]) -> None:
-        """Deliver activities; those that are there keep their marks."""
-        new = {activity.id: activity.object for activity in activities if activity.id not in self.photos}
-        self.photos |= new
-        self.unseen |= new.keys()
-        self.unread |= new.keys()
-        for photo in {activity.object for activity in activities}:
+        """Deliver activities; those that are there keep their marks, and move to the group that they now have."""
+        given = {activity.id: activity.extra_context["photo"] for activity in activities}
+        new = given.keys() - self.photos.keys()
+        self.photos |= given
+        self.unseen |= new
+        self.unread |= new
+        for photo in set(given.values()):
             members = sorted((one for one, of in self.photos.items() if of == photo), reverse=True)
             self.remove(set(members[MOST:]))
 
@@ -54,6 +56,13 @@ class NotificationModel:
         if read:
             self.unread -= ids
 
+    def marks(self, to_group_id: Callable[[str], int]) -> dict[int, tuple[bool, bool]]:
+        """Return whether each group is seen, and whether it is read."""
+        members: dict[str, set[int]] = {}
+        for one, photo in self.photos.items():
+            members.setdefault(photo, set()).add(one)
+        return {to_group_id(photo): (not ids & self.unseen, not ids & self.unread) for photo, ids in members.items()}
+
     def trim(self, length: int) -> None:
         """Keep the newest entries."""
         self.remove(set(sorted(self.photos, reverse=True)[length:]))
@@ -66,7 +75,7 @@ def run_notification_oracle(backend: Backend, seed: int, steps: int) -> None:
         AssertionError: The feed differs from the model; the message holds the calls.
     """
     choose = random.Random(seed)
-    deeds = [deed(minute, photo=minute % 5) for minute in range(DEEDS)]
+    deeds = [_of_photo(minute % PHOTOS, deed(minute)) for minute in range(DEEDS)]
     feed, model = ClippedNotifications(f"user{seed}", backend), NotificationModel()
     feed.insert_activities(deeds)
     calls: list[str] = []
@@ -78,7 +87,16 @@ def run_notification_oracle(backend: Backend, seed: int, steps: int) -> None:
         assert (feed.unseen_ids(), feed.unread_ids()) == (model.unseen, model.unread), calls
         assert (counts.unseen, counts.unread) == (len(model.unseen), len(model.unread)), calls
         assert counts.unseen_groups == len({model.photos[one] for one in model.unseen}), calls
+        assert counts.unread_groups == len({model.photos[one] for one in model.unread}), calls
         assert feed.count() == len(model.photos), calls
+        assert {one.id: (one.is_seen, one.is_read) for one in feed[:]} == model.marks(feed.group_id), calls
+
+
+def _of_photo(photo: int, activity: Activity) -> Activity:
+    """Return an activity with the same id in the group of a photo."""
+    return Activity(
+        activity.actor, activity.verb, activity.object, time=activity.time, extra_context={"photo": str(photo)}
+    )
 
 
 def _next_call(
@@ -87,23 +105,25 @@ def _next_call(
     """Return the name of a random operation, and a function that applies it to the feed and to the model."""
     some = choose.sample(deeds, choose.randint(1, 4))
     ids, read, length = {one.id for one in some}, choose.random() < 0.5, choose.randint(3, 15)
-    newest = some[0]
+    newest, other = some[0], choose.randrange(PHOTOS)
+    photo, moved = str(other), [_of_photo(other, one) for one in some]
     operations: dict[str, tuple[Callable[[], object], Callable[[], None]]] = {
         f"add {sorted(ids)}": (lambda: (feed.add_many(some), feed.add_many(some)), lambda: model.add(some)),
+        f"add {sorted(ids)} to photo {photo}": (lambda: feed.add_many(moved), lambda: model.add(moved)),
         f"remove {sorted(ids)}": (lambda: feed.remove_many(some), lambda: model.remove(ids)),
         f"mark {sorted(ids)} {read}": (lambda: feed.mark_activities(ids, read=read), lambda: model.mark(ids, read)),
         f"mark until {newest.id} {read}": (
             lambda: feed.mark_until(newest, read=read),
             lambda: model.mark({one for one in model.photos if one <= newest.id}, read),
         ),
-        f"mark the group of {newest.object} {read}": (
-            lambda: feed.mark_group(feed.group_id(f"like-{newest.object}"), read=read),
-            lambda: model.mark({one for one, photo in model.photos.items() if photo == newest.object}, read),
+        f"mark the group of photo {photo} {read}": (
+            lambda: feed.mark_group(feed.group_id(photo), read=read),
+            lambda: model.mark({one for one, of in model.photos.items() if of == photo}, read),
         ),
         f"trim {length}": (lambda: feed.trim(length), lambda: model.trim(length)),
         f"mark all {read}": (lambda: feed.mark_all(read=read), lambda: model.mark(set(model.photos), read)),
     }
-    weights = [12, 3, 4, 2, 2, 1, 1]
+    weights = [12, 4, 3, 4, 2, 2, 1, 1]
     (name,) = choose.choices(list(operations), weights)
     on_feed, on_model = operations[name]
 
