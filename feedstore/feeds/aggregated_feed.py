@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,14 +14,14 @@ from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.feeds.groups import (
     GROUP_BYTES,
     EntryGroup,
+    FeedEntries,
     GroupEntry,
     GroupSerializer,
     decode_group_cursor,
     encode_group_cursor,
-    grouped,
     hash_of,
 )
-from feedstore.ids import first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
+from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage import Bounds, Page
@@ -96,17 +96,20 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         with self.backend.metrics.feed_reads_timer(type(self)):
             entries = self._entries(within)
             known = set(returned)
-            waiting = [group for group in self._ranked(entries.items) if group.hash not in known]
+            waiting = [group for group in self._ranked(entries) if group.hash not in known]
             items = self._hydrated(waiting[:limit], entries, within)
         self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
         following = None
         if len(waiting) > limit:
             start = entries.items[0].serialization_id if newest is None else newest
             following = encode_group_cursor(start, [*returned, *(group.hash for group in waiting[:limit])])
-        return Page(items, following, following is None and entries.complete, entries.floor)
+        return Page(items, following, following is None and entries.is_whole, entries.floor)
 
     def members(self, group: GroupLike, limit: int, cursor: str | None = None) -> Page[Activity]:
         """Return the next ``limit`` activities of one group after ``cursor``, newest first. Two round trips.
+
+        The members are those that ``activity_count`` counts: the newest ``max_per_group``. ``complete`` is False if the
+        group has reached that number, because writes may have removed older members.
 
         Args:
             group: The aggregated activity, or its id.
@@ -114,15 +117,17 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             cursor: The ``next_cursor`` of the page before.
         """
         check_limit("limit", limit)
-        within = intersection(self._bounds, cursor_bounds(cursor, True))
+        after = cursor_bounds(cursor, True)
         group_hash = self._hash_of(group)
         with self.backend.metrics.feed_reads_timer(type(self)):
-            entries = self._entries(within)
-            ids = [entry.serialization_id for entry in entries.items if entry.group_hash == group_hash]
+            entries = self._entries(self._bounds)
+            found = [one for one in entries.grouped(self.max_per_group) if one.hash == group_hash]
+            ids = [each for one in found for each in one.ids if each <= after.highest]
             items = self.activities.get_many(ids[:limit])
         self.backend.metrics.on_feed_read(type(self), len(items))
-        following = encode_cursor(ids[limit - 1], True) if len(ids) > limit else entries.next_cursor
-        return Page(items, following, following is None and entries.complete, entries.floor)
+        following = encode_cursor(ids[limit - 1], True) if len(ids) > limit else None
+        is_whole = entries.is_whole and not any(one.is_clipped for one in found)
+        return Page(items, following, following is None and is_whole, entries.floor)
 
     def group_count(self) -> int:
         """Return the number of groups within the feed's filters. One round trip, which reads the entries."""
@@ -150,29 +155,39 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             raise InvalidValueError(f"the group {id_to_text(group_id)} is not one of the feed {shown(self.key)}")
         return data[GROUP_BYTES:]
 
-    def _entries(self, within: Bounds) -> Page[GroupEntry]:
-        """Return the newest entries within bounds. One round trip."""
-        return self._entry_page(self.max_length or _MOST_ENTRIES, within, True)
+    def _entries(self, within: Bounds) -> FeedEntries:
+        """Return the newest entries within bounds, and count the members of their groups. One round trip.
 
-    def _ranked(self, entries: Iterable[GroupEntry]) -> list[EntryGroup]:
-        groups = self._aggregator.rank(grouped(entries, self.max_per_group))
+        Entries above the bounds are read, too, because a group that they fill has lost members below them.
+        """
+        most = self.max_length or _MOST_ENTRIES
+        if within.is_empty or within.highest >= MAX_ID:
+            page = self._entry_page(most, within, True)
+            is_cut = page.next_cursor is not None
+            return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor)
+        page = self._entry_page(_MOST_ENTRIES, Bounds(within.lowest), True)
+        totals = Counter(entry.group_hash for entry in page.items)
+        items = [entry for entry in page.items if entry.serialization_id <= within.highest]
+        is_cut = len(items) > most
+        page = Page(items[:most], None, page.complete and not is_cut, page.floor)
+        return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor, totals)
+
+    def _ranked(self, entries: FeedEntries) -> list[EntryGroup]:
+        groups = self._aggregator.rank(entries.grouped(self.max_per_group))
         return groups if self._descending else groups[::-1]
 
     def _read_slice(self, start: int, stop: int | None) -> list[AggregatedActivity]:
         entries = self._entries(self._bounds)
-        return self._hydrated(self._ranked(entries.items)[start:stop], entries, self._bounds)
+        return self._hydrated(self._ranked(entries)[start:stop], entries, self._bounds)
 
     def _activity_count(self, items: list[AggregatedActivity]) -> int:
         return sum(len(one.activities) for one in items)
 
-    def _hydrated(
-        self, groups: list[EntryGroup], entries: Page[GroupEntry], within: Bounds
-    ) -> list[AggregatedActivity]:
+    def _hydrated(self, groups: list[EntryGroup], entries: FeedEntries, within: Bounds) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
         wanted = [activity_id for group in groups for activity_id in self._shown_ids(group)]
         found = {one.serialization_id: one for one in self.activities.get_many(dict.fromkeys(wanted))}
-        known_from = _known_from(entries, within)
-        items = (self._aggregated(group, found, known_from) for group in groups)
+        items = (self._aggregated(group, found, entries.known_from) for group in groups)
         return [one for one in items if one is not None]
 
     def _shown_ids(self, group: EntryGroup) -> list[int]:
@@ -192,15 +207,21 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             group=self._aggregator.checked_group(activities[0]),
             activities=activities,
             activity_count=group.activity_count,
-            activity_count_is_exact=has_all and group.activity_count != self.max_per_group,
+            activity_count_is_exact=has_all and not group.is_clipped,
             created_at=found.get(group.ids[-1], activities[-1]).time,
             updated_at=activities[0].time,
         )
 
 
-def _known_from(entries: Page[GroupEntry], within: Bounds) -> int:
-    """Return an id such that a page holds every entry of the feed at or above it, within the bounds of the page."""
-    known_from = entries.floor or 0
-    if entries.next_cursor is not None:
-        known_from = max(known_from, entries.items[-1].serialization_id)
+def _known_from(page: Page[GroupEntry], within: Bounds, is_cut: bool) -> int:
+    """Return an id such that a page holds every entry of the feed at or above it, within the bounds of the page.
+
+    Args:
+        page: The entries within the bounds.
+        within: The bounds.
+        is_cut: Whether the feed holds older entries within the bounds that are not in the page.
+    """
+    known_from = page.floor or 0
+    if is_cut:
+        known_from = max(known_from, page.items[-1].serialization_id)
     return 0 if known_from <= within.lowest else known_from

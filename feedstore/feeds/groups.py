@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -69,11 +69,13 @@ _new_entry: Callable[[tuple[int, bytes]], GroupEntry] = partial(tuple.__new__, G
 class EntryGroup:
     """A group of entries in a feed before its activities are read, as a ranking function receives it.
 
-    ``ids`` are the ids of the members, newest first.
+    ``ids`` are the ids of the members, newest first. ``is_clipped`` is True if the feed holds ``max_per_group`` members
+    of the group or more, so that writes may have removed older ones.
     """
 
     hash: bytes
     ids: Sequence[int]
+    is_clipped: bool = False
 
     @property
     def activity_count(self) -> int:
@@ -96,15 +98,31 @@ def hash_of(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=GROUP_BYTES).digest()
 
 
-def grouped(entries: Iterable[GroupEntry], most: int | None) -> list[EntryGroup]:
-    """Return the groups of entries that are given newest first, each with its newest ``most`` members.
+class FeedEntries(NamedTuple):
+    """The entries of one read of an aggregated feed, newest first.
 
-    The group of the newest entry is the first.
+    ``items`` lie within the bounds of the read, and hold every entry there at or above ``known_from``. ``totals`` are
+    the numbers of entries by the hash of their group, those above the bounds included; None if nothing lies above.
     """
-    members: dict[bytes, list[int]] = defaultdict(list)
-    for activity_id, group_hash in entries:
-        members[group_hash].append(activity_id)
-    return [EntryGroup(group_hash, ids[:most]) for group_hash, ids in members.items()]
+
+    items: list[GroupEntry]
+    known_from: int
+    is_whole: bool
+    floor: int | None
+    totals: Mapping[bytes, int] | None = None
+
+    def grouped(self, most: int | None) -> list[EntryGroup]:
+        """Return the groups of the entries, that of the newest entry first, each with its newest ``most`` members."""
+        members: dict[bytes, list[int]] = defaultdict(list)
+        for activity_id, group_hash in self.items:
+            members[group_hash].append(activity_id)
+        if most is None:
+            return [EntryGroup(group_hash, ids) for group_hash, ids in members.items()]
+        totals = self.totals or {}
+        return [
+            EntryGroup(group_hash, ids[:most], totals.get(group_hash, len(ids)) >= most)
+            for group_hash, ids in members.items()
+        ]
 
 
 def encode_group_cursor(newest_id: int, hashes: Iterable[bytes]) -> str:

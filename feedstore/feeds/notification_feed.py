@@ -11,9 +11,9 @@ from feedstore.errors import InvalidValueError
 from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
 from feedstore.feeds.aggregators import AggregatorLike, NotificationAggregator
 from feedstore.feeds.base import filter_within
-from feedstore.feeds.groups import EntryGroup, GroupEntry
+from feedstore.feeds.groups import EntryGroup, FeedEntries, GroupEntry
 from feedstore.ids import ActivityLike
-from feedstore.storage import Batch, Bounds, Page
+from feedstore.storage import Batch, Bounds
 from feedstore.storage.checks import checked_iterable
 
 UNSEEN = ":unseen"
@@ -201,9 +201,7 @@ class NotificationFeed(AggregatedFeed):
         found = self.timelines.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
         return {suffix: {entry.serialization_id for entry in found[self.key + suffix]} for suffix in self.companions}
 
-    def _hydrated(
-        self, groups: list[EntryGroup], entries: Page[GroupEntry], within: Bounds
-    ) -> list[AggregatedActivity]:
+    def _hydrated(self, groups: list[EntryGroup], entries: FeedEntries, within: Bounds) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups, with their marks. Two round trips."""
         items = super()._hydrated(groups, entries, within)
         if not items:

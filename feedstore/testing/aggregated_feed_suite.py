@@ -111,6 +111,22 @@ class AggregatedFeedSuite(Suite):
         (last,) = feed[:]
         assert (last.activity_count, last.activity_count_is_exact) == (1, False)
 
+    def test_aggregated_feed_says_which_counts_are_exact(self, backend: Backend) -> None:
+        """T20: newer members that a filter or a walk leaves out make the count of a clipped group the least."""
+        feed = PhotoFeed("bob", backend)
+        given = stored(feed, likes([1, 2, *[0] * 10, 3]))
+        group = feed[1]
+        some = feed.filter(activity_id__lte=given[9], activity_id__gte=given[1])[:]
+        assert [(one.activity_count, one.activity_count_is_exact) for one in some] == [(2, False), (1, True)]
+        first = feed.page(1)
+        stored(feed, [deed(30), deed(31)])
+        page = feed.page(2, first.next_cursor)
+        assert [(one.activity_count, one.activity_count_is_exact) for one in page] == [(2, False), (1, True)]
+        assert [one.activities for one in feed.filter(until=given[11].time).page(1)] == [(given[11], given[10])]
+        members = [feed.members(group, limit) for limit in (3, 4, 9)]
+        assert [(len(one), one.complete) for one in members] == [(3, False), (4, False), (4, False)]
+        assert [len(feed.members(group, 9, members[0].next_cursor)), feed.members(feed[1], 9).complete] == [1, True]
+
     def test_aggregated_feed_removes(self, backend: Backend) -> None:
         """T1: a group keeps the members that are left, goes with the last, and is removed as a whole."""
         feed = WideFeed("bob", backend)

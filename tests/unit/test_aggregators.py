@@ -21,7 +21,7 @@ from feedstore.feeds import (
     TemplateAggregator,
 )
 from feedstore.feeds.aggregators import as_aggregator
-from feedstore.feeds.groups import decode_group_cursor, encode_group_cursor, grouped
+from feedstore.feeds.groups import FeedEntries, decode_group_cursor, encode_group_cursor
 from feedstore.serializers import AggregatedActivitySerializer
 
 TIME = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
@@ -102,7 +102,8 @@ def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
         aggregator = "{verb}"
 
     entries = Feed._entries_of([LIKE, LOGIN, LIKE])
-    assert [(group.ids, group.activity_count) for group in grouped(entries, 1)] == [([LIKE.id], 1), ([LOGIN.id], 1)]
+    groups = FeedEntries(entries, 0, True, None).grouped(1)
+    assert [(group.ids, group.activity_count) for group in groups] == [([LIKE.id], 1), ([LOGIN.id], 1)]
     group = EntryGroup(b"", [LOGIN.id, LIKE.id])
     assert group.created_at == group.updated_at == TIME
 
