@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from inspect import getattr_static
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -74,8 +75,10 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
                 f"serializer_class of {cls.__name__} must be GroupSerializer, not {shown(cls.serializer_class)}, "
                 "because its entries hold the hash of their group"
             )
-        if "aggregator" in cls.__dict__:
-            cls._aggregator = as_aggregator(cls.__dict__["aggregator"])
+        if hasattr(cls, "aggregator_class"):
+            raise InvalidValueError(f"{cls.__name__} sets aggregator_class; set aggregator, which may be a class")
+        # A mixin may hold the attribute, and a function must not become a bound method.
+        cls._aggregator = as_aggregator(getattr_static(cls, "aggregator"))
 
     @classmethod
     def _entries_of(cls, activities: list[Any]) -> list[Any]:

@@ -62,6 +62,11 @@ class NotificationFeed(AggregatedFeed):
     def __init_subclass__(cls, **options: Any) -> None:
         """Check the attributes of a feed class."""
         super().__init_subclass__(**options)
+        owner = next(each for each in cls.__mro__ if "companions" in vars(each))
+        if owner is cls or not issubclass(owner, NotificationFeed):
+            raise InvalidValueError(
+                f"{cls.__name__} must not set companions; set track_unseen or track_unread to False to have one of them"
+            )
         tracked = ((UNSEEN, cls.track_unseen), (UNREAD, cls.track_unread))
         cls.companions = tuple(suffix for suffix, is_tracked in tracked if is_tracked)
         if not cls.companions:

@@ -282,12 +282,21 @@ class AggregatedFeedArgumentSuite(Suite):
             {"aggregator": "{verb}-{unknown}"},
             {"aggregator": "constant"},
             {"aggregator": "{verb"},
+            {"aggregator_class": NotificationAggregator},
             {"shown_per_group": 0},
             {"max_per_group": 0},
             {"serializer_class": MsgpackSerializer},
         ):
             with pytest.raises((InvalidTypeError, InvalidValueError)):
                 type("Refused", (AggregatedFeed,), attributes)
+
+    def test_an_inherited_aggregator_groups(self, backend: Backend) -> None:
+        """T10: a class takes the aggregator of a mixin and of a parent."""
+        mixin = type("Mixin", (), {"aggregator": lambda activity: str(activity.object)})
+        kind: Any = type("Child", (type("Mixed", (mixin, AggregatedFeed), {}),), {})
+        feed = kind("bob", backend)
+        stored(feed, likes([0, 1, 0]))
+        assert names(feed[:5]) == ["photo:0", "photo:1"]
 
     def test_a_ranking_that_fails_is_named(self, backend: Backend) -> None:
         """T5: the error of a ranking function says that it failed."""

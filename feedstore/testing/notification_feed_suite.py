@@ -184,5 +184,8 @@ class NotificationFeedArgumentSuite(Suite):
             feed.mark_group(PhotoNotifications("ann", backend).group_id("like-photo:0"))
         with pytest.raises(InvalidValueError, match="does not track unseen"):
             UnreadNotifications("ann", backend).mark_all()
+        for bases in ((NotificationFeed,), (type("Mixin", (), {"companions": (":unseen",)}), NotificationFeed)):
+            with pytest.raises(InvalidValueError, match="must not set companions"):
+                type("Refused", bases, {"companions": (":unseen",)} if len(bases) == 1 else {})
         with pytest.raises(InvalidValueError, match="tracks neither"):
             type("Refused", (NotificationFeed,), {"track_unseen": False, "track_unread": False})
