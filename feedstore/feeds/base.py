@@ -97,7 +97,7 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
         """Return a page of the feed's timeline that holds only entries whose ids lie in ``within``."""
         if within.is_empty:
             floor = self.timelines.get_page(self.key, 1).floor
-            return Page([], None, floor is None or floor <= within.lowest, floor)
+            return Page([], None, self._is_whole(floor), floor)
         start = None
         if descending and within.highest < MAX_ID:
             start = encode_cursor(within.highest + 1, descending)
@@ -111,7 +111,11 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
         following = page.next_cursor
         if following is not None and intersection(within, cursor_bounds(following, descending)).is_empty:
             following = None
-        return Page(items, following, following is None and _is_whole(page.floor, within), page.floor)
+        return Page(items, following, following is None and self._is_whole(page.floor), page.floor)
+
+    def _is_whole(self, floor: int | None) -> bool:
+        """Return whether a feed with a floor holds every entry within its filters that was added and not removed."""
+        return floor is None or floor <= self._bounds.lowest
 
     @abstractmethod
     def page(self, limit: int, cursor: str | None = None) -> Page[Shown]:
@@ -205,7 +209,3 @@ def filter_within(bounds: Bounds) -> Filter | None:
     if bounds.is_everything:
         return None
     return {"activity_id__gte": max(bounds.lowest, 0), "activity_id__lte": min(bounds.highest, MAX_ID)}
-
-
-def _is_whole(floor: int | None, within: Bounds) -> bool:
-    return floor is None or floor <= within.lowest

@@ -143,6 +143,18 @@ class FeedSuite(Suite):
         nothing = some.filter(activity_id__gt=all_deeds[8]).page(5)
         assert (nothing.items, nothing.next_cursor, nothing.complete) == ([], None, True)
 
+    def test_feed_pages_are_complete_at_every_size(self, home: HomeFeed) -> None:
+        """T16: the last page of a trimmed feed is not complete, in both orders and with pages of every size."""
+        home.trim(4)
+        for feed in (home, home.order_by("activity_id")):
+            for limit in (1, 2, 9):
+                page = feed.page(limit)
+                while page.next_cursor is not None:
+                    page = feed.page(limit, page.next_cursor)
+                assert page.complete is False
+        newest = home.filter(activity_id__gte=deeds(1, 7)[0]).order_by("activity_id")
+        assert newest.page(2, newest.page(2).next_cursor).complete is True
+
     def test_feed_of_copies_reads_no_other_storage(self, backend: Backend) -> None:
         """T10: with a serializer of whole activities nothing else needs to be stored."""
         feed = CopyFeed("bob", backend)
