@@ -23,7 +23,7 @@ GroupWindow = Literal["day", "hour"] | None
 
 _WINDOWS = {None: "", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
 _FIELDS = ("actor", "verb", "object", "target", "time", "foreign_id", "extra_context")
-_FIELD = re.compile(rf"({'|'.join(_FIELDS)})(\[[^\]]+\])*")
+_FIELD = re.compile(rf"{'|'.join(_FIELDS)}(\[[^\]]+\])*")
 
 
 class Aggregator(ABC):
@@ -138,8 +138,8 @@ class TemplateAggregator(Aggregator):
     """Groups by a format such as ``"{verb}-{target}-{time:%Y-%m}"``.
 
     The placeholders are the fields of an activity, and values of ``extra_context`` as in ``{extra_context[topic]}``.
-    In values, the characters that separate the placeholders are percent-encoded, so that different values never have
-    the same group. A field that is None is the empty str.
+    Between two placeholders stands a character that is no letter or digit. In values, these characters are
+    percent-encoded, so that different values never have the same group. A field that is None is the empty str.
     """
 
     def __init__(self, template: str, *, ranking: Ranking | None = None) -> None:
@@ -153,17 +153,33 @@ class TemplateAggregator(Aggregator):
             ]
         except ValueError as error:
             raise InvalidValueError(f"the template {shown(template)} cannot be read: {error}") from error
-        names = [field for _, field, _, _ in self._parts if field is not None]
-        for name in names:
-            if not _FIELD.fullmatch(name):
-                raise InvalidValueError(
-                    f"the template {shown(template)} has the unknown placeholder {shown(name)}; the placeholders are "
-                    f"{', '.join(_FIELDS)} and {{extra_context[name]}}"
-                )
-        if not names:
-            raise InvalidValueError(f"the template {shown(template)} has no placeholder, so it has one group only")
+        self._check_placeholders()
         separators = {character for literal, _, _, _ in self._parts for character in literal}
         self._separators = "".join(sorted({one for one in separators if not one.isalnum()} | {"%"}))
+
+    def _check_placeholders(self) -> None:
+        """Raise unless the template has placeholders, each is known, and a separator stands between any two."""
+        refused = f"the template {shown(self.template)}"
+        if not any(name is not None for _, name, _, _ in self._parts):
+            raise InvalidValueError(f"{refused} has no placeholder, so it has one group only")
+        between = "-"
+        for literal, name, spec, _ in self._parts:
+            between += literal
+            if name is None:
+                continue
+            if not _FIELD.fullmatch(name):
+                raise InvalidValueError(
+                    f"{refused} has the unknown placeholder {shown(name)}; the placeholders are "
+                    f"{', '.join(_FIELDS)} and {{extra_context[name]}}"
+                )
+            if "{" in (spec or ""):
+                raise InvalidValueError(f"{refused} has a placeholder in the format of {shown(name)}; write a constant")
+            if all(character.isalnum() for character in between):
+                raise InvalidValueError(
+                    f"{refused} has no separator before {shown(name)}, so different values could have the same group; "
+                    "put a character such as '-' between two placeholders"
+                )
+            between = ""
 
     def get_group(self, activity: Activity) -> str:
         """Return the template with the values of the activity."""
@@ -182,7 +198,9 @@ class TemplateAggregator(Aggregator):
             return ""
         value = formatter.convert_field(value, conversion)
         if spec:
-            return str(formatter.format_field(value, spec))
+            text = str(formatter.format_field(value, spec))
+            # The format of a time has a fixed number of separators, and a name is easier to read with them.
+            return text if isinstance(value, datetime) else _quoted(text, self._separators)
         return _quoted(value, self._separators)
 
 

@@ -51,6 +51,7 @@ GOLDEN = (
         (TemplateAggregator("{verb}-{object}"), LOGIN, "log%2Din-"),
         (TemplateAggregator("{verb}/{time:%Y-%m}"), LIKE, "like/2026-05"),
         (TemplateAggregator("{extra_context[topic]}-{actor!r}"), LIKE, "a%2Db-'ann'"),
+        (TemplateAggregator("{actor}{{{verb}"), LIKE, "ann{like"),
         (FunctionAggregator(lambda activity: str(activity.actor)), LIKE, "ann"),
     ],
 )
@@ -60,7 +61,11 @@ def test_the_name_of_a_group(aggregator: Aggregator, activity: Activity, group: 
 
 def test_different_fields_never_have_one_group() -> None:
     both = [Activity("ann", "a-b", "c"), Activity("ann", "a", "b-c"), Activity("ann", "a%2Db", "c")]
-    for aggregator in (NotificationAggregator(None), TemplateAggregator("{verb}-{object}")):
+    for aggregator in (
+        NotificationAggregator(None),
+        TemplateAggregator("{verb}-{object}"),
+        TemplateAggregator("{verb:s}-{object:s}"),
+    ):
         assert len({aggregator.get_group(activity) for activity in both}) == 3
 
 
@@ -83,9 +88,14 @@ def test_what_may_be_an_aggregator() -> None:
     for wrong in (5, None, Activity):
         with pytest.raises(InvalidTypeError, match="an aggregator is"):
             as_aggregator(wrong)
-    for template in ("{verb.__class__}", "{}", "{0}", "{verb[0]}x{unknown}"):
+    for template in ("{verb.__class__}", "{}", "{0}", "{verb[0]}", "{verb}-{unknown}"):
         with pytest.raises(InvalidValueError, match="unknown placeholder"):
             TemplateAggregator(template)
+    for template in ("{actor}{object}", "{actor}x{object}"):
+        with pytest.raises(InvalidValueError, match="no separator before 'object'"):
+            TemplateAggregator(template)
+    with pytest.raises(InvalidValueError, match="placeholder in the format of 'time'"):
+        TemplateAggregator("{time:{verb}}")
     with pytest.raises(InvalidValueError, match="window is 'week'"):
         RecentVerbAggregator("week")  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match="ranking"):
