@@ -139,9 +139,8 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def remove_group(self, group: GroupLike) -> int | None:
         """Remove all entries of one group, and return the number of those that existed. Two round trips."""
         group_hash = self._hash_of(group)
-        return self.remove_many(
-            [entry.serialization_id for entry in self._entries(Bounds()).items if entry.group_hash == group_hash]
-        )
+        entries = self.timelines.get_slice(self.key, 0, None)
+        return self.remove_many([entry.serialization_id for entry in entries if entry.group_hash == group_hash])
 
     def group_id(self, group: str) -> int:
         """Return the id that the aggregated activity of a group has in this feed, given the group's name."""

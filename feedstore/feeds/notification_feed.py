@@ -180,7 +180,7 @@ class NotificationFeed(AggregatedFeed):
         for suffix in (UNSEEN, UNREAD):
             if wanted[suffix]:
                 self._companion(suffix)
-        entries = self._entries(Bounds()).items
+        entries = self.timelines.get_slice(self.key, 0, None)
         for suffix in self.companions:
             key = self.key + suffix
             self.timelines.delete(key)

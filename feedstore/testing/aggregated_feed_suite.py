@@ -41,6 +41,13 @@ class PhotoFeed(AggregatedFeed):
     shown_per_group = 2
 
 
+class SmallFeed(PhotoFeed):
+    """A feed that keeps few entries."""
+
+    key_format = "small:{user_id}"
+    max_length = 2
+
+
 class WideFeed(PhotoFeed):
     """A feed whose groups are never clipped."""
 
@@ -140,6 +147,15 @@ class AggregatedFeedSuite(Suite):
         assert (feed[0].activities, feed[0].activity_count) == ((given[1],), 2)
         feed.remove_activity(given[1])
         assert feed[:] == []
+
+    def test_aggregated_feed_removes_a_group_beyond_its_length(self, backend: Backend) -> None:
+        """T1: a group is removed with the members that an add without a trim has left beyond ``max_length``."""
+        feed = SmallFeed("bob", backend)
+        given = likes([0, 0, 1, 1, 0])
+        feed.insert_activities(given)
+        feed.add_many(given, trim=False)
+        assert feed.remove_group(feed.group_id("like-photo:0")) == counted(backend, 3)
+        assert names(feed[:]) == ["like-photo:1"]
 
     def test_aggregated_feed_pages_walk(self, backend: Backend) -> None:
         """T16: a walk returns no group twice, also if entries are added and removed during the walk."""

@@ -38,6 +38,13 @@ class UnreadNotifications(PhotoNotifications):
     track_unseen = False
 
 
+class SmallNotifications(PhotoNotifications):
+    """A feed that keeps few entries."""
+
+    key_format = "small:{{{user_id}}}"
+    max_length = 1
+
+
 class LiveNotifications(PhotoNotifications):
     """A feed whose writes and marks are published."""
 
@@ -108,6 +115,10 @@ class NotificationFeedSuite(Suite):
         assert (unread.counts(), unread[2].is_seen, unread[2].is_read) == (NotificationCounts(0, 2, 0, 2), None, True)
         with pytest.raises(InvalidValueError, match="does not track unseen"):
             unread.unseen_count()
+        small = SmallNotifications("eve", backend)
+        small.add_many(given, trim=False)
+        small.reset(unseen=given)
+        assert small.counts() == NotificationCounts(3, 0, 3, 0)
         unread.reset()
         assert unread.unread_count() == 0
 
