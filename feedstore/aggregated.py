@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -16,12 +16,15 @@ class AggregatedActivity:
     """A group of activities, such as the likes of one photo on one day.
 
     - ``id`` is made of the feed's key and of the group, so it stays the same while the group grows.
-    - ``group`` is the group's name, which the aggregator returned for its activities.
+    - ``group`` is the group's name, which the aggregator returned for its activities. If it now returns another name or
+      fails, ``group`` is the stored hash of the name in hexadecimal digits.
     - ``activities`` are the newest members, newest first, up to the ``shown_per_group`` of the feed.
     - ``activity_count`` counts all members that the feed holds. If ``activity_count_is_exact`` is False, the feed has
       dropped older members, and the count is the least that it can be.
     - ``created_at`` and ``updated_at`` are the times of the oldest and of the newest member.
     - ``is_seen`` and ``is_read`` are None unless a notification feed returned the group.
+    - ``newest_id`` is the id of the newest member, whose activity may be gone from the activity storage. It is None
+      unless a feed returned the group, and takes no part in comparisons.
     """
 
     id: int
@@ -33,6 +36,7 @@ class AggregatedActivity:
     updated_at: datetime
     is_seen: bool | None = None
     is_read: bool | None = None
+    newest_id: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def serialization_id(self) -> int:
@@ -41,7 +45,7 @@ class AggregatedActivity:
 
     @property
     def last_activity(self) -> Activity:
-        """The newest member."""
+        """The newest member that is stored."""
         return self.activities[0]
 
     @property

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
 from inspect import getattr_static
 from typing import Any, ClassVar
 from uuid import UUID
 
 from feedstore.activity import Activity
 from feedstore.aggregated import AggregatedActivity
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
 from feedstore.feeds.aggregators import Aggregator, AggregatorLike, RecentVerbAggregator, as_aggregator
 from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.feeds.groups import (
@@ -202,17 +204,32 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         activities = tuple(found[activity_id] for activity_id in ids if activity_id in found)
         if not activities:
             return None
-        begin = self._aggregator.begin_of(activities[0])
+        name, begin = self._name_and_begin(group.hash, activities)
         has_all = known_from <= (0 if begin is None else first_id_at(begin))
         return AggregatedActivity(
             id=self._id_of(group.hash),
-            group=self._aggregator.checked_group(activities[0]),
+            group=name,
             activities=activities,
             activity_count=group.activity_count,
             activity_count_is_exact=has_all and not group.is_clipped,
             created_at=found.get(group.ids[-1], activities[-1]).time,
             updated_at=activities[0].time,
+            newest_id=group.ids[0],
         )
+
+    def _name_and_begin(self, group_hash: bytes, activities: Sequence[Activity]) -> tuple[str, datetime | None]:
+        """Return the name of a group and the begin of its window; the hash if the aggregator does not name it so.
+
+        An edit of an activity, or of the aggregator, must not make the feed unreadable.
+        """
+        for activity in activities:
+            try:
+                name = self._aggregator.checked_group(activity)
+            except FeedstoreError:
+                continue
+            if hash_of(name) == group_hash:
+                return name, self._aggregator.begin_of(activity)
+        return group_hash.hex(), None
 
 
 def _known_from(page: Page[GroupEntry], within: Bounds, is_cut: bool) -> int:

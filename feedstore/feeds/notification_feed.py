@@ -143,8 +143,7 @@ class NotificationFeed(AggregatedFeed):
         self._keys_to_mark(seen, read)
         newest: dict[bytes, int | None] = {}
         for group in checked_iterable(groups):
-            shown = group.last_activity.serialization_id if isinstance(group, AggregatedActivity) else None
-            newest[self._hash_of(group)] = shown
+            newest[self._hash_of(group)] = _newest_id(group) if isinstance(group, AggregatedActivity) else None
         entries = self.timelines.get_slice(self.key, 0, None)
         self.mark_activities([entry.serialization_id for entry in entries if _is_up_to(entry, newest)], seen, read)
 
@@ -154,7 +153,7 @@ class NotificationFeed(AggregatedFeed):
         An activity that is stored during the call may stay unmarked, even if it is older.
         """
         if isinstance(newest, AggregatedActivity):
-            newest = newest.last_activity
+            newest = _newest_id(newest)
         keys = self._keys_to_mark(seen, read)
         found = self.timelines.get_many_slices(keys, 0, None, {"activity_id__lte": newest})
         self.mark_activities({entry.serialization_id for entries in found.values() for entry in entries}, seen, read)
@@ -222,6 +221,10 @@ class NotificationFeed(AggregatedFeed):
             )
             for item in items
         ]
+
+
+def _newest_id(group: AggregatedActivity) -> int:
+    return group.last_activity.serialization_id if group.newest_id is None else group.newest_id
 
 
 def _is_up_to(entry: GroupEntry, newest: dict[bytes, int | None]) -> bool:

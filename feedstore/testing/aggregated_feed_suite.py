@@ -62,10 +62,22 @@ class RankedFeed(PhotoFeed):
     aggregator = TemplateAggregator("{verb}-{object}", ranking=lambda group: group.activity_count)
 
 
+class TopicFeed(PhotoFeed):
+    """A feed of one group for each topic."""
+
+    key_format = "topics:{user_id}"
+    aggregator = TemplateAggregator("{extra_context[topic]}")
+
+
 def deed(minute: int, verb: str = "like", photo: int = 0) -> Activity:
     """Return an activity of a minute."""
     actor = ACTORS[minute % len(ACTORS)]
     return Activity(actor, verb, f"photo:{photo}", time=START + timedelta(minutes=minute))
+
+
+def _on_topic(minute: int, topic: str | None) -> Activity:
+    context = {} if topic is None else {"topic": topic}
+    return Activity("ann", "like", f"photo:{minute}", time=START + timedelta(minutes=minute), extra_context=context)
 
 
 def likes(photos: Sequence[int]) -> list[Activity]:
@@ -209,6 +221,16 @@ class AggregatedFeedSuite(Suite):
                 feed[:5]
             feed.remove(foreign)
             assert [one.activities for one in feed[:5]] == [(given[1],), (given[0],)]
+
+    def test_an_edit_leaves_an_aggregated_feed_readable(self, backend: Backend) -> None:
+        """T14: a group whose activities the aggregator names otherwise, or cannot name, has its hash as its name."""
+        feed = TopicFeed("bob", backend)
+        stored(feed, [_on_topic(minute, topic) for minute, topic in enumerate("xyzz")])
+        feed.insert_activities([_on_topic(0, None), _on_topic(1, "z"), _on_topic(3, None)])
+        z, y, x = feed[:5]
+        hexes = [id_to_text(feed.group_id(topic)).replace("-", "")[16:] for topic in "xyz"]
+        assert (names([x, y, z]), [x.id, y.id]) == ([*hexes[:2], "z"], [feed.group_id("x"), feed.group_id("y")])
+        assert (feed.page(5).items, len(feed.members(y, 5))) == ([z, y, x], 1)
 
     def test_aggregated_feeds_of_many_users(self, backend: Backend) -> None:
         """Metrics: a fan-out reaches every feed, and each call is reported once."""

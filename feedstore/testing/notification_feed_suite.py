@@ -88,6 +88,16 @@ class NotificationFeedSuite(Suite):
         feed.mark_groups([one.id for one in feed[:]])
         assert (feed.unseen_count(), feed.unread_ids()) == (0, {new.id})
 
+    def test_a_group_is_seen_after_its_newest_activity_is_gone(self, backend: Backend) -> None:
+        """T21: a mark of a group covers an entry whose activity was removed from the activity storage."""
+        feed = PhotoNotifications("bob", backend)
+        given = stored(feed, likes([0, 0, 0]))
+        feed.remove_activity(given[2])
+        feed.mark_groups(feed.page(5).items)
+        assert (feed.unseen_count(), feed[0].is_seen, feed[0].is_read) == (0, True, False)
+        feed.mark_until(feed[0], read=True)
+        assert feed.unread_count() == 0
+
     def test_notification_removals_take_marks_with_them(self, backend: Backend) -> None:
         """T21: a removal, a trim and a deletion leave no mark of an entry that is gone."""
         feed = PhotoNotifications("bob", backend)
