@@ -96,7 +96,9 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         feed holds no further group and was never trimmed. Two round trips.
         """
         check_limit("limit", limit)
-        newest, returned = (None, []) if cursor is None else decode_group_cursor(cursor)
+        newest, returned = None, list[bytes]()
+        if cursor is not None:
+            newest, returned = decode_group_cursor(cursor, self.key, self._descending)
         within = self._bounds if newest is None else intersection(self._bounds, Bounds(highest=newest))
         with self.backend.metrics.feed_reads_timer(type(self)):
             entries = self._entries(within)
@@ -107,7 +109,8 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         following = None
         if len(waiting) > limit:
             start = entries.items[0].serialization_id if newest is None else newest
-            following = encode_group_cursor(start, [*returned, *(group.hash for group in waiting[:limit])])
+            hashes = [*returned, *(group.hash for group in waiting[:limit])]
+            following = encode_group_cursor(self.key, self._descending, start, hashes)
         return Page(items, following, following is None and entries.is_whole, entries.floor)
 
     def members(self, group: GroupLike, limit: int, cursor: str | None = None) -> Page[Activity]:

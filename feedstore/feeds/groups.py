@@ -125,18 +125,18 @@ class FeedEntries(NamedTuple):
         ]
 
 
-def encode_group_cursor(newest_id: int, hashes: Iterable[bytes]) -> str:
-    """Return the cursor of a walk that began at an entry and has returned the groups of some hashes."""
-    body = bytes([_CURSOR_VERSION]) + id_to_bytes(newest_id) + b"".join(hashes)
+def encode_group_cursor(key: str, descending: bool, newest_id: int, hashes: Iterable[bytes]) -> str:
+    """Return the cursor of a walk of a feed that began at an entry and has returned the groups of some hashes."""
+    body = _cursor_start(key, descending) + id_to_bytes(newest_id) + b"".join(hashes)
     return urlsafe_b64encode(body + _checksum(body)).decode().rstrip("=")
 
 
-def decode_group_cursor(cursor: str) -> tuple[int, list[bytes]]:
+def decode_group_cursor(cursor: str, key: str, descending: bool) -> tuple[int, list[bytes]]:
     """Return the newest id of the walk that a cursor continues, and the hashes of the groups that it has returned.
 
     Raises:
         InvalidTypeError: The cursor is not a str.
-        InvalidCursorError: The cursor was altered, or is not that of an aggregated feed.
+        InvalidCursorError: The cursor was altered, or is not that of a walk of this feed in this order.
     """
     if not isinstance(cursor, str):
         raise InvalidTypeError(f"a cursor is the str of a page's next_cursor, not {shown(cursor)}")
@@ -145,14 +145,32 @@ def decode_group_cursor(cursor: str) -> tuple[int, list[bytes]]:
     except ValueError:
         data = b""
     body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    start = 1 + ID_BYTES
-    if body[:1] != bytes([_CURSOR_VERSION]) or _checksum(body) != checksum or (len(body) - start) % GROUP_BYTES:
+    start = _cursor_start(key, descending)
+    hashes_start = len(start) + ID_BYTES
+    # Base64 has several spellings of the same bytes, and encode_group_cursor returns one of them.
+    is_altered = (
+        body[:1] != start[:1]
+        or _checksum(body) != checksum
+        or len(body) < hashes_start
+        or (len(body) - hashes_start) % GROUP_BYTES
+        or urlsafe_b64encode(data).decode().rstrip("=") != cursor
+    )
+    if is_altered:
         raise InvalidCursorError(
             f"the cursor {shown(cursor, 64)} was altered, or is not that of an aggregated feed; pass a page's "
             "next_cursor unchanged"
         )
-    hashes = [body[place : place + GROUP_BYTES] for place in range(start, len(body), GROUP_BYTES)]
-    return id_from_bytes(body[1:start]), hashes
+    if body[: len(start)] != start:
+        raise InvalidCursorError(
+            f"the cursor {shown(cursor, 64)} belongs to another feed than {shown(key)}, or to the other ordering; pass "
+            "the feed and the ordering of its page"
+        )
+    hashes = [body[place : place + GROUP_BYTES] for place in range(hashes_start, len(body), GROUP_BYTES)]
+    return id_from_bytes(body[len(start) : hashes_start]), hashes
+
+
+def _cursor_start(key: str, descending: bool) -> bytes:
+    return bytes([_CURSOR_VERSION, descending]) + hash_of(key)
 
 
 def _checksum(body: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 
 from feedstore import Activity
 from feedstore.aggregated import AggregatedActivity
-from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
+from feedstore.errors import InvalidCursorError, InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.feeds import (
     AggregatedFeed,
     Aggregator,
@@ -120,8 +120,15 @@ def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
 
 def test_the_cursor_of_groups_is_read_as_it_was_written() -> None:
     hashes = [bytes([number]) * 8 for number in range(40)]
-    assert decode_group_cursor(encode_group_cursor(2**128 - 1, hashes)) == (2**128 - 1, hashes)
-    assert decode_group_cursor(encode_group_cursor(0, [])) == (0, [])
+    for newest, some in ((2**128 - 1, hashes), (0, [])):
+        cursor = encode_group_cursor("home:bob", True, newest, some)
+        assert decode_group_cursor(cursor, "home:bob", True) == (newest, some)
+        for key, descending in (("home:ann", True), ("home:bob", False)):
+            with pytest.raises(InvalidCursorError, match="another feed than"):
+                decode_group_cursor(cursor, key, descending)
+        for altered in (cursor[:8] + "!!!!" + cursor[8:], cursor + "=", "", cursor[:-1]):
+            with pytest.raises(InvalidCursorError, match="was altered"):
+                decode_group_cursor(altered, "home:bob", True)
 
 
 def test_the_bytes_of_an_aggregated_activity_are_pinned() -> None:
