@@ -76,8 +76,23 @@ class AggregatedActivity:
 
     @property
     def actor_count(self) -> int:
-        """The number of actors, each member outside of ``activities`` counted as one more actor."""
+        """The number of actors, an estimate unless :attr:`actor_count_is_exact` is True.
+
+        If several members are in ``activities`` and all have one actor, it is 1. Otherwise each member outside of
+        ``activities`` counts as one more actor.
+        """
+        if len(self.actor_ids) == 1 and len(self.activities) > 1:
+            return 1
         return len(self.actor_ids) + self.other_activity_count
+
+    @property
+    def object_count(self) -> int:
+        """The number of objects, an estimate unless ``activities`` are all members.
+
+        If ``activities`` have several objects, each member outside of them counts as one more object.
+        """
+        objects = len(self.object_ids)
+        return objects + self.other_activity_count if objects > 1 else objects
 
     @property
     def other_actor_count(self) -> int:
@@ -100,6 +115,7 @@ class AggregatedActivity:
             "actor_count": self.actor_count,
             "actor_count_is_exact": self.actor_count_is_exact,
             "object_ids": self.object_ids,
+            "object_count": self.object_count,
             "activity_count": self.activity_count,
             "activity_count_is_exact": self.activity_count_is_exact,
             "created_at": self.created_at.isoformat(),

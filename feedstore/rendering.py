@@ -103,7 +103,8 @@ class SentenceRenderer:
     def render(self, item: Activity | Grouped) -> str:
         """Return the sentence of an activity, or of a group such as an aggregated activity.
 
-        The objects of a group are named like its actors: the first ones, and the number of the others.
+        The objects of a group are named like its actors: the first ones, and the number of the others. A group that has
+        no ``object_count`` has no objects but its ``object_ids``.
         """
         if isinstance(item, Activity):
             return self.sentence([item.actor], item.verb, item.object, target=item.target)
@@ -115,7 +116,10 @@ class SentenceRenderer:
                 f"{shown(item)}: {error}"
             ) from None
         named = [one for one in objects if one is not None]
-        return self.sentence(actors, verb, named, other_actors=max(count - len(actors), 0))
+        other_objects = getattr(item, "object_count", 0) - len(named)
+        return self.sentence(
+            actors, verb, named, other_actors=max(count - len(actors), 0), other_objects=max(other_objects, 0)
+        )
 
     def sentence(
         self,

@@ -22,7 +22,9 @@ from feedstore.feeds import (
 )
 from feedstore.feeds.aggregators import as_aggregator
 from feedstore.feeds.groups import FeedEntries, decode_group_cursor, encode_group_cursor
+from feedstore.rendering import SentenceRenderer
 from feedstore.serializers import AggregatedActivitySerializer
+from feedstore.verbs import Verb, VerbRegistry
 
 TIME = datetime(2026, 5, 1, 12, 30, 15, 123456, tzinfo=timezone.utc)
 LIKE = Activity("ann", "like", "photo:7", time=TIME, extra_context={"topic": "a-b"})
@@ -153,6 +155,24 @@ def test_the_counts_of_an_aggregated_activity() -> None:
     assert AggregatedActivity(1, "like", three, 3, True, TIME, TIME).actor_count_is_exact is True
 
 
+@pytest.mark.parametrize(
+    ("shown", "sentence"),
+    [
+        ([("ann", "photo 1"), ("ann", "photo 2")], "Ann liked photo 1, photo 2 and 8 others"),
+        ([("ann", "photo 1"), ("bob", "photo 1")], "Ann, Bob and 8 others liked photo 1"),
+        ([("ann", "photo 1"), ("ann", "photo 1")], "Ann liked photo 1"),
+        ([("ann", "photo 1")], "Ann and 9 others liked photo 1"),
+    ],
+)
+def test_the_sentence_of_an_aggregated_activity_counts_what_differs(
+    shown: list[tuple[str, str]], sentence: str
+) -> None:
+    activities = tuple(Activity(actor, "like", photo, time=TIME) for actor, photo in shown)
+    aggregated = AggregatedActivity(1, "like", activities, 10, True, TIME, TIME)
+    render = SentenceRenderer(VerbRegistry([Verb("like", "liked")]), actor_name=str.title).render
+    assert render(aggregated) == sentence
+
+
 def test_the_json_form_of_an_aggregated_activity() -> None:
     fields = AGGREGATED.to_dict(lambda group: f"{group.actor_ids[0]} liked it")
     assert json.loads(json.dumps(fields)) == fields
@@ -167,6 +187,7 @@ def test_the_json_form_of_an_aggregated_activity() -> None:
         "actor_count": 3,
         "actor_count_is_exact": False,
         "object_ids": ["photo:7"],
+        "object_count": 1,
         "activity_count": 3,
         "activity_count_is_exact": False,
         "created_at": "2026-05-01T12:30:15.123456+00:00",
