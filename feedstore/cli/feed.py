@@ -94,6 +94,12 @@ def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
     feed = feed_at(arguments.key, backend)
     if isinstance(feed, KeyedFeed):
         raise InvalidValueError(f"{shown(arguments.key)} is a flat feed, and has no marks")
+    before = feed.counts()
+    if not (before.unseen or before.unread):
+        raise InvalidValueError(
+            f"{shown(arguments.key)} has no unseen and no unread activity: all are marked, or it is an aggregated feed "
+            "without marks"
+        )
     if arguments.ids:
         feed.mark_activities(arguments.ids, read=arguments.read)
     elif arguments.group:

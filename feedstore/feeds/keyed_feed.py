@@ -7,7 +7,8 @@ from feedstore.feeds.aggregators import FunctionAggregator
 from feedstore.feeds.feed import Feed
 from feedstore.feeds.notification_feed import NotificationFeed
 from feedstore.shown import shown
-from feedstore.storage import Backend
+from feedstore.storage import Backend, Bounds
+from feedstore.storage.bounds import EVERYTHING
 
 
 class KeyedFeed(Feed):
@@ -19,12 +20,21 @@ class KeyedFeed(Feed):
 class KeyedGroupFeed(NotificationFeed):
     """An aggregated feed of any class, with its marks if it has them.
 
-    The stored hashes decide its groups. The names of the groups are not known.
+    The stored hashes decide its groups. The names of the groups are not known. If nothing is unseen or unread,
+    ``is_seen`` and ``is_read`` are None, because the feed may be one without marks.
     """
 
     max_length = None
     max_per_group = None
     aggregator = FunctionAggregator(lambda activity: activity.verb)
+
+    def _marked_ids(self, within: Bounds) -> dict[str, set[int]]:
+        """Return the ids in each companion, or nothing if both are empty.
+
+        They are empty in a feed without marks, and in one in which everything is marked as seen and read.
+        """
+        marked = super()._marked_ids(EVERYTHING)
+        return marked if any(marked.values()) else {}
 
 
 def feed_at(key: str, backend: Backend) -> KeyedFeed | KeyedGroupFeed:

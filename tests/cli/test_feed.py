@@ -9,7 +9,7 @@ import pytest
 
 from cli.running import CommandLine
 from feedstore import Activity, connect
-from feedstore.feeds import Feed, NotificationFeed
+from feedstore.feeds import AggregatedFeed, Feed, NotificationFeed
 from feedstore.ids import id_to_text
 
 KEY = "notification:{bob}"
@@ -62,6 +62,7 @@ def test_a_flat_feed(feedstore: CommandLine) -> None:
 def test_counts_and_marks(feedstore: CommandLine) -> None:
     assert "unread groups" in feedstore("feed", "count", KEY).out
     group = feedstore("feed", "show", KEY, "--json").json["items"][0]["id"]
+    assert feedstore("feed", "mark", KEY, id_to_text(LIKES[0].id)).out == "2 unseen and 3 unread activities\n"
     for arguments, unseen, unread in (
         ([id_to_text(LIKES[0].id)], 2, 3),
         (["--group", group, "--read"], 1, 2),
@@ -69,7 +70,8 @@ def test_counts_and_marks(feedstore: CommandLine) -> None:
     ):
         marked = feedstore("feed", "mark", KEY, *arguments, "--json").json
         assert (marked["unseen"], marked["unread"]) == (unseen, unread)
-    assert feedstore("feed", "mark", KEY, "--all").out == "0 unseen and 0 unread activities\n"
+    result = feedstore("feed", "mark", KEY, "--all")
+    assert (result.status, "all are marked" in result.err) == (2, True)
     assert feedstore("feed", "count", KEY, "--json").json == {
         "key": KEY,
         "entries": 3,
@@ -79,6 +81,16 @@ def test_counts_and_marks(feedstore: CommandLine) -> None:
         "unseen_groups": 0,
         "unread_groups": 0,
     }
+
+
+def test_an_aggregated_feed_has_no_marks(filled: Path, feedstore: CommandLine) -> None:
+    with connect(f"sqlite:///{filled / 'feeds.db'}") as backend:
+        AggregatedFeed("bob", backend).insert_activities(LIKES)
+        AggregatedFeed("bob", backend).add_many(LIKES)
+    (group,) = feedstore("feed", "show", "aggregated:bob", "--json").json["items"]
+    assert (group["activity_count"], group["is_seen"], group["is_read"]) == (3, None, None)
+    result = feedstore("feed", "mark", "aggregated:bob", "--all")
+    assert (result.status, "without marks" in result.err) == (2, True)
 
 
 @pytest.mark.usefixtures("feeds")
