@@ -43,7 +43,7 @@ class Bell(NotificationFeed):
 
 
 class Site:
-    """The site: it stores each activity once, and adds it to the feeds of the users who should see it."""
+    """The site: it stores each activity once, and adds it to the feeds of its readers."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -79,7 +79,7 @@ class Site:
         bell.remove_activity(activity)
 
     def _store(self, activities: list[Activity]) -> None:
-        # Before their entries, so that a reader never meets an entry without its activity.
+        # The site stores activities before it adds their entries, so that no entry lacks its activity.
         self.backend.activity_storage().add_many(activities)
 
 
@@ -104,7 +104,7 @@ class Pages:
             cursor = page.next_cursor
 
     def show_digest(self) -> list[str]:
-        """Return one line for each user who posted photos."""
+        """Return one line for each user and day with posts."""
         return [f"{self.renderer.render(group)} ({group.activity_count})" for group in self.digest[:10]]
 
     def show_bell(self) -> list[str]:
