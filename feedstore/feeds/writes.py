@@ -169,7 +169,9 @@ class FeedWrites:
     ) -> int | None:
         """Remove entries from the feeds of many users, and return the number of those that existed.
 
-        The number of round trips is bounded, however many the users.
+        The number of round trips is bounded, however many the users. The removal is not atomic: if a concurrent call
+        adds one of the activities to a notification feed, the entry may stay without its marks. Pass an atomic batch
+        if that matters.
         """
         metrics = checked_backend(backend).metrics
         timelines = cls._timelines_of(backend)
