@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ NAME = "feed"
 HELP = "show, count and mark a feed"
 _DEFAULT_LIMIT = 25
 _MOST_NAMES = 3
+_NOT_STORED = (
+    "The activities of this page's entries are not in the activity storage: they were removed, or the feed holds "
+    "copies of activities, which this command cannot read."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +67,8 @@ def _action(
 def _show(arguments: argparse.Namespace, backend: Backend) -> None:
     feed = feed_at(arguments.key, backend)
     page: Page[Any] = feed.page(arguments.limit, arguments.cursor)
+    if not page.items and feed.count():
+        print(_NOT_STORED, file=sys.stderr)
     if arguments.json:
         print_json({"key": arguments.key, **page.to_dict(None if isinstance(feed, KeyedFeed) else _group_fields)})
         return

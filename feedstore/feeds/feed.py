@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from feedstore.errors import InvalidValueError
 from feedstore.feeds.base import BaseFeed, intersection
 from feedstore.storage import ActivityStorage, Page
 from feedstore.storage.checks import check_limit
 from feedstore.storage.page import cursor_bounds
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 
 class Feed(BaseFeed[Any]):
@@ -45,6 +49,18 @@ class Feed(BaseFeed[Any]):
             page = self._entry_page(limit, within, self._descending, self._hydrated_from)
         self.backend.metrics.on_feed_read(type(self), len(page))
         return page
+
+    def stream(self, live: Any, position: str | None = None) -> Response:
+        """Return the response that streams the changes of the feed; a feed of copies is refused.
+
+        Live timelines read the activity storage, and copies are in the timeline only.
+        """
+        if self.serializer_class is not None:
+            raise InvalidValueError(
+                f"{type(self).__name__} cannot be streamed: its timeline holds copies of activities "
+                f"({self.serializer_class.__name__}), and live timelines read activities from the activity storage"
+            )
+        return super().stream(live, position)
 
     def _read_slice(self, start: int, stop: int | None) -> list[Any]:
         if self._bounds.is_empty:

@@ -266,3 +266,5 @@ class FeedArgumentSuite(Suite):
             HomeFeed("bob", "memory://")  # type: ignore[arg-type]
         with pytest.raises(InvalidTypeError, match="LiveTimelines"):
             HomeFeed("bob", backend).stream(None)
+        with pytest.raises(InvalidValueError, match="holds copies of activities"):
+            CopyFeed("bob", backend).stream(None)

@@ -11,6 +11,7 @@ from cli.running import CommandLine
 from feedstore import Activity, connect
 from feedstore.feeds import AggregatedFeed, Feed, NotificationFeed
 from feedstore.ids import id_to_text
+from feedstore.serializers import MsgpackSerializer
 
 KEY = "notification:{bob}"
 START = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -24,6 +25,13 @@ class HomeFeed(Feed):
     """A flat feed."""
 
     key_format = "home:{user_id}"
+
+
+class CopyFeed(Feed):
+    """A flat feed of copies."""
+
+    key_format = "copy:{user_id}"
+    serializer_class = MsgpackSerializer
 
 
 @pytest.fixture
@@ -91,6 +99,13 @@ def test_an_aggregated_feed_has_no_marks(filled: Path, feedstore: CommandLine) -
     assert (group["activity_count"], group["is_seen"], group["is_read"]) == (3, None, None)
     result = feedstore("feed", "mark", "aggregated:bob", "--all")
     assert (result.status, "without marks" in result.err) == (2, True)
+
+
+def test_a_feed_of_copies_is_not_shown(filled: Path, feedstore: CommandLine) -> None:
+    with connect(f"sqlite:///{filled / 'feeds.db'}") as backend:
+        CopyFeed("bob", backend).add_many(LIKES)
+    result = feedstore("feed", "show", "copy:bob", "--json")
+    assert (result.json["items"], "not in the activity storage" in result.err) == ([], True)
 
 
 @pytest.mark.usefixtures("feeds")
