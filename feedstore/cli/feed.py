@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from feedstore.aggregated import AggregatedActivity
 from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
 from feedstore.cli.output import counted, print_json, print_table, time_text
+from feedstore.cli.streams import print_error
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.keyed_feed import KeyedFeed, KeyedGroupFeed, feed_at
 from feedstore.ids import id_to_text
@@ -23,6 +23,9 @@ _MOST_NAMES = 3
 _NOT_STORED = (
     "The activities of this page's entries are not in the activity storage: they were removed, or the feed holds "
     "copies of activities, which this command cannot read."
+)
+_NOTHING_TO_MARK = (
+    "The feed has no unseen and no unread activity: all are marked, or it is an aggregated feed without marks."
 )
 
 
@@ -68,7 +71,7 @@ def _show(arguments: argparse.Namespace, backend: Backend) -> None:
     feed = feed_at(arguments.key, backend)
     page: Page[Any] = feed.page(arguments.limit, arguments.cursor)
     if not page.items and feed.count():
-        print(_NOT_STORED, file=sys.stderr)
+        print_error(_NOT_STORED)
     if arguments.json:
         print_json({"key": arguments.key, **page.to_dict(None if isinstance(feed, KeyedFeed) else _group_fields)})
         return
@@ -103,10 +106,7 @@ def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
         raise InvalidValueError(f"{shown(arguments.key)} is a flat feed, and has no marks")
     before = feed.counts()
     if not (before.unseen or before.unread):
-        raise InvalidValueError(
-            f"{shown(arguments.key)} has no unseen and no unread activity: all are marked, or it is an aggregated feed "
-            "without marks"
-        )
+        print_error(_NOTHING_TO_MARK)
     if arguments.ids:
         feed.mark_activities(arguments.ids, read=arguments.read)
     elif arguments.group:
