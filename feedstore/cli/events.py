@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -23,6 +24,7 @@ from feedstore.cli.output import counted, print_json, print_table, printable
 from feedstore.cli.streams import flush_output, print_error
 from feedstore.errors import InvalidSearchError, InvalidValueError
 from feedstore.events import BackendEventStore, Event, connect_events
+from feedstore.events.event import EARLIEST
 from feedstore.events.pattern import compile_pattern
 from feedstore.logs import (
     FORMATS,
@@ -118,7 +120,7 @@ def _declare_range(parser: argparse.ArgumentParser) -> None:
 def _declare_search(parser: argparse.ArgumentParser) -> None:
     _declare_range(parser)
     parser.add_argument("--desc", action="store_true", help="print the newest event first")
-    parser.add_argument("--limit", metavar="N", type=at_least_one, help="print so many events at most")
+    parser.add_argument("--limit", metavar="N", type=at_least_one, help="print at most this number of events")
     parser.add_argument("--follow", action="store_true", help="go on with the events that are saved, until interrupted")
     parser.add_argument(
         "--format",
@@ -140,14 +142,24 @@ def _declare_prune(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    paths = files_in(arguments.paths)
+    paths = _theia_files(arguments.paths) if arguments.format == THEIA else files_in(arguments.paths)
     with _open_store(arguments) as store:
         if arguments.format == THEIA:
-            report = import_theia(store, [path for path in paths if is_theia_file(path)], tuple(arguments.tag))
+            report = import_theia(store, paths, tuple(arguments.tag))
         else:
             report = import_logs(store, paths, _log_options(arguments))
     _report_import(report, arguments.json)
     return 0
+
+
+def _theia_files(given: list[str]) -> list[str]:
+    """Return the data files among paths and in their folders, which may hold other files as well."""
+    for path in given:
+        if not Path(path).is_dir() and not is_theia_file(path):
+            raise InvalidValueError(
+                f"{shown(path)} is no data file of theia; pass files with names such as 10-70, or their folder"
+            )
+    return [path for path in files_in(given) if is_theia_file(path)]
 
 
 def _open_store(arguments: argparse.Namespace) -> BackendEventStore:
@@ -246,18 +258,18 @@ def _writer(arguments: argparse.Namespace) -> Callable[[Event], object]:
         return lambda event: sys.stdout.buffer.write(dump_event(event) + b"\n")
     form: str = arguments.format
 
-    def write(event: Event) -> None:
-        fields = {name: printable(str(value)) for name, value in _fields(event).items()}
-        print(form.format(**fields | {"tags": printable(",".join(event.tags))}))
+    def formatted(event: Event) -> str:
+        fields = _fields(event) | {"tags": ",".join(event.tags)}
+        return form.format(**{name: printable(v) if isinstance(v, str) else v for name, v in fields.items()})
 
     try:
-        form.format(**_fields(Event("1", "s", 0)))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        formatted(Event("1", "s", 0))
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise InvalidValueError(
             f"the format {shown(form)} is not one of {{id}}, {{time}}, {{timestamp}}, {{source}}, {{tags}} and "
             f"{{content}}: {error}"
         ) from None
-    return write
+    return lambda event: print(formatted(event))
 
 
 def _fields(event: Event) -> dict[str, Any]:
@@ -290,7 +302,7 @@ def _stats(arguments: argparse.Namespace) -> int:
     found = {"store": masked(store_url(arguments)), "namespace": arguments.namespace, "events": sources.total()}
     times = {"first": first and _iso(first.timestamp), "last": last and _iso(last.timestamp), "seconds": width}
     histogram = [
-        {"time": _iso(bucket * width), "events": buckets[bucket]}
+        {"time": _iso(max(bucket * width, EARLIEST)), "events": buckets[bucket]}
         for bucket in (range(min(buckets), max(buckets) + 1) if buckets else ())
     ]
     if arguments.json:

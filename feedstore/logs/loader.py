@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
+from feedstore.errors import InputError
 from feedstore.events import Event, EventStore
 from feedstore.logs.reader import LogOptions, LogReader, open_log, written_at
 from feedstore.logs.theia import read_theia
@@ -39,7 +44,7 @@ def import_logs(
     report = ImportReport()
     for path in paths:
         reader = LogReader(path, options, written=written_at(path))
-        with open_log(path) as file:
+        with _opened(path) as file:
             report.events += store.save_many(reader.read(file, final=True))
         report.malformed += reader.malformed
         report.files += 1
@@ -56,11 +61,20 @@ def import_theia(
     """Save the events of theia's data files, with further tags, and return the counts."""
     report = ImportReport()
     for path in paths:
-        with open_log(path) as file:
+        with _opened(path) as file:
             report.events += store.save_many(_tagged(read_theia(file, path), tags))
         report.files += 1
         advance(report)
     return report
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    try:
+        with open_log(path) as file:
+            yield file
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"the compressed file is damaged: {error}", path) from error
 
 
 def _tagged(events: Iterable[Event], tags: tuple[str, ...]) -> Iterator[Event]:

@@ -31,7 +31,7 @@ def dump_event(event: Event) -> bytes:
 
     Raises:
         InvalidValueError: theia's format cannot carry a field: a line end in the id, the source or a tag, a comma in a
-            tag, or a blank at the end of one of them.
+            tag, a blank at the end of one of them, or a time that needs more than seven decimal places.
 
     >>> dump_event(Event("event-1", "/source/1", 10, ["event", "test"], "event 1"))
     b'event: 73 66 7\\nid:event-1\\ntimestamp: 10.0000000\\nsource:/source/1\\ntags:event,test\\nevent 1\\n'
@@ -42,8 +42,14 @@ def dump_event(event: Event) -> bytes:
                 f"theia's format cannot carry the {name} {shown(value)} of the event {shown(event.id)}: it has no line "
                 "ends, no blanks at the end of a value, and no commas in tags"
             )
+    time = f"{event.timestamp:.7f}"
+    if float(time) != event.timestamp:
+        raise InvalidValueError(
+            f"theia's format cannot carry the time {event.timestamp!r} of the event {shown(event.id)}: it has seven "
+            "decimal places"
+        )
     tags = ",".join(event.tags)
-    header = f"id:{event.id}\ntimestamp: {event.timestamp:.7f}\nsource:{event.source}\ntags:{tags}\n".encode()
+    header = f"id:{event.id}\ntimestamp: {time}\nsource:{event.source}\ntags:{tags}\n".encode()
     content = event.content.encode()
     return b"event: %d %d %d\n%b%b\n" % (len(header) + len(content), len(header), len(content), header, content)
 

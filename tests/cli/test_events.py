@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -41,6 +42,8 @@ def test_events_are_searched_and_printed(logs: Path, feedstore: CommandLine) -> 
     assert contents("--tag", "other") == contents("--from", "2027-01-01") == []
     line = feedstore("events", "search", "--limit", "1").out
     assert line == "2026-11-29T08:00:00Z  app.log  2026-11-29 08:00:00 INFO started\n"
+    form = "{timestamp:.1f} {tags:>5}|"
+    assert feedstore("events", "search", "--limit", "1", "--format", form).out == "1795939200.0   app|\n"
     (document,) = map(json.loads, feedstore("events", "search", "--match", "disk", "--json").out.splitlines())
     assert document["tags"] == ["app"]
     assert document["timestamp"] == 1795939800.0
@@ -61,6 +64,9 @@ def test_stats_and_prune(logs: Path, feedstore: CommandLine) -> None:
     assert [one["events"] for one in found["histogram"] if one["events"]] == [1, 1, 1]
     assert (found["first"], found["last"]) == ("2026-11-29T08:00:00Z", "2026-11-29T09:00:00Z")
     assert "█" in feedstore("events", "stats").out
+    (logs / "old.log").write_text("0001-01-01 00:00:05 x\n")
+    feedstore("events", "import", "old.log", "--namespace", "old")
+    assert feedstore("events", "stats", "--namespace", "old", "--json").json["first"] == "0001-01-01T00:00:05Z"
     assert feedstore("events", "stats", "--tag", "none").out.endswith("\n0 events\n")
     assert feedstore("events", "prune", "--before", "2026-11-29T08:30", "--keep-tag", "x").out == "deleted 2 events\n"
     assert feedstore("events", "prune", "--before", "2027-01-01", "--tag", "x", "--json").json == {"deleted": 0}
@@ -73,7 +79,11 @@ def test_stats_and_prune(logs: Path, feedstore: CommandLine) -> None:
         ["search", "--from", "tomorrow"],
         ["search", "--match", "("],
         ["search", "--format", "{nothing}"],
+        ["search", "--format", "{tags:d}"],
+        ["search", "--format", "{content.nothing}"],
         ["search", "--follow", "--desc"],
+        ["import", "app.log", "--format", "theia"],
+        ["import", "cut.gz"],
         ["import", "app.log", "--timezone", "Mars/Olympus"],
         ["import", "app.log", "--encoding", "utf-16"],
         ["import", "absent.log"],
@@ -81,6 +91,7 @@ def test_stats_and_prune(logs: Path, feedstore: CommandLine) -> None:
     ],
 )
 def test_wrong_arguments_are_one_line_of_error(logs: Path, feedstore: CommandLine, arguments: list[str]) -> None:
+    (logs / "cut.gz").write_bytes(gzip.compress(LOG.encode())[:-9])
     result = feedstore("events", *arguments)
     assert result.status != 0
     assert result.err.startswith("feedstore: error: ")

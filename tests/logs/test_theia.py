@@ -66,7 +66,14 @@ def test_a_truncated_tail_keeps_the_events_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [Event("a\nb", "s"), Event("a", "s "), Event("a", "s", 1, ["x,y"]), Event("a", "s", 1, ["x\r"])]
+    "event",
+    [
+        Event("a\nb", "s"),
+        Event("a", "s "),
+        Event("a", "s", 1, ["x,y"]),
+        Event("a", "s", 1, ["x\r"]),
+        Event("a", "s", 1e-9),
+    ],
 )
 def test_events_that_the_format_cannot_carry_are_refused(event: Event) -> None:
     with pytest.raises(InvalidValueError, match="theia's format cannot carry"):
