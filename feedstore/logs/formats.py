@@ -12,7 +12,9 @@ from feedstore.logs.times import LineTimes
 from feedstore.shown import shown
 
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+_SEVERITY_DIGITS = tuple("01234567")
 _MOST_PRIORITY = 191
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _RFC5424 = re.compile(
     r"<(?P<priority>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) (?P<process>\S+) (?P<message_id>\S+) "
     r"(?P<data>-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+)(?: (?P<message>.*))?",
@@ -70,13 +72,13 @@ def read_journald(line: str, times: LineTimes) -> Record:
     try:
         entry = json.loads(line)
         timestamp = int(entry[_JOURNAL_TIME]) / 1e6
-    except (ValueError, KeyError, TypeError):
+        priority = str(entry.get("PRIORITY", ""))
+        severity = SEVERITIES[int(priority)] if priority in _SEVERITY_DIGITS else None
+        unit = entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER")
+        tags = _tags(severity, _journal_text(entry.get("_HOSTNAME")), _journal_text(unit))
+        return Record(_journal_text(entry.get("MESSAGE")) or "", timestamp, tags, _journal_text(entry.get("__CURSOR")))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise InputError(f"{shown(line, 80)} is not an entry of journalctl -o json") from None
-    priority = str(entry.get("PRIORITY", ""))
-    severity = SEVERITIES[int(priority)] if priority in "01234567" and priority else None
-    unit = entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER")
-    tags = _tags(severity, _journal_text(entry.get("_HOSTNAME")), _journal_text(unit))
-    return Record(_journal_text(entry.get("MESSAGE")) or "", timestamp, tags, _journal_text(entry.get("__CURSOR")))
 
 
 def read_any(line: str, times: LineTimes) -> Record:
@@ -120,5 +122,6 @@ def _journal_text(value: Any) -> str | None:
     if isinstance(value, list) and all(isinstance(each, int) and 0 <= each < 256 for each in value):
         return bytes(value).decode("utf-8", "replace")
     if isinstance(value, list):
-        return "\n".join(map(str, value))
-    return None if value is None else str(value)
+        value = "\n".join(map(str, value))
+    # JSON can write half of a surrogate pair, which no encoding of text can store.
+    return None if value is None else _SURROGATES.sub("\ufffd", str(value))

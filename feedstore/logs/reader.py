@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-from feedstore.errors import InputError, InvalidValueError
+from feedstore.errors import InputError, InvalidEventError, InvalidValueError
 from feedstore.events import Event
 from feedstore.events.pattern import Pattern
-from feedstore.logs.formats import Format, read_any, read_plain
+from feedstore.logs.formats import Format, Record, read_any, read_plain
 from feedstore.logs.times import LineTimes
 from feedstore.shown import shown
 
 MOST_BYTES = 1 << 20
 """The longest line, and the longest block; a longer one becomes several events."""
 _READ_BYTES = 1 << 18
-_FINGERPRINT_BYTES = 1024
 _GZIP = b"\x1f\x8b"
 
 
@@ -58,9 +58,9 @@ class LogOptions:
 class LogReader:
     """Turns the bytes of one file into events.
 
-    The id of an event consists of the path, a fingerprint of the file's first line and the position of the line. So a
-    file that is read again gives the same ids, the lines of one second keep their order, and a new file at the same
-    path gives other ids.
+    The id of an event consists of the absolute path, the position of the line and a hash of its bytes. So a file that
+    is read again gives the same ids, the lines of one second keep their order, and the other lines of a new file at
+    the same path get other ids.
 
     Attributes:
         position: The position of the first byte that belongs to no returned event.
@@ -74,21 +74,22 @@ class LogReader:
     malformed: int = 0
     _pending: bytes = b""
     _block: list[bytes] = field(default_factory=list)
-    _fingerprint: str | None = None
+    _block_bytes: int = 0
     _last: float | None = None
 
     def __post_init__(self) -> None:
         self.written = datetime.now(timezone.utc) if self.written is None else self.written
         self._times = LineTimes(self.options.zone, self.written)
+        self._name = _text_of(self.path)
+        self._id_prefix = _text_of(os.path.abspath(self.path))
 
     @property
     def end(self) -> int:
         """The position after the last byte that was read."""
-        return self.position + sum(map(len, self._block)) + len(self._pending)
+        return self.position + self._block_bytes + len(self._pending)
 
     def read(self, file: BinaryIO, final: bool = False) -> Iterator[Event]:
         """Yield the events of the bytes after :attr:`end`. A line without its end waits, unless ``final``."""
-        self._take_fingerprint(file, final)
         file.seek(self.end)
         while data := file.read(_READ_BYTES):
             yield from self._feed(data)
@@ -106,56 +107,63 @@ class LogReader:
         """Yield the event of the block that waits for its end."""
         yield from self._end_block()
 
-    def _take_fingerprint(self, file: BinaryIO, final: bool) -> None:
-        if self._fingerprint is None:
-            file.seek(0)
-            head = file.read(_FINGERPRINT_BYTES)
-            first, newline, _ = head.partition(b"\n")
-            if newline or final or len(head) == _FINGERPRINT_BYTES:
-                self._fingerprint = blake2b(first, digest_size=6).hexdigest()
+    def set_written(self, written: datetime) -> None:
+        """Set the time of the file's last change, which lines without a time or without a year refer to."""
+        self.written = self._times.written = written
 
     def _feed(self, data: bytes) -> Iterator[Event]:
         *lines, rest = (self._pending + data).split(b"\n")
         self._pending = b""
         for line in lines:
-            yield from self._line(line + b"\n")
-        while len(rest) > MOST_BYTES:
-            yield from self._line(rest[:MOST_BYTES])
-            rest = rest[MOST_BYTES:]
-        self._pending = rest
+            last = yield from self._pieces(line + b"\n")
+            yield from self._line(last)
+        self._pending = yield from self._pieces(rest)
+
+    def _pieces(self, line: bytes) -> Generator[Event, None, bytes]:
+        """Yield the events of a line's pieces of :data:`MOST_BYTES`, and return its last piece."""
+        start = 0
+        while len(line) - start > MOST_BYTES:
+            yield from self._line(line[start : start + MOST_BYTES])
+            start += MOST_BYTES
+        return line[start:] if start else line
 
     def _line(self, line: bytes) -> Iterator[Event]:
         start = self.options.block_start
-        if start is None or start.search(self._decoded(line)) or sum(map(len, self._block)) > MOST_BYTES:
+        if start is None or start.search(self._decoded(line)) or self._block_bytes + len(line) > MOST_BYTES:
             yield from self._end_block()
         self._block.append(line)
+        self._block_bytes += len(line)
         if start is None:
             yield from self._end_block()
 
     def _end_block(self) -> Iterator[Event]:
         if not self._block:
             return
-        data, self._block = b"".join(self._block), []
+        data, self._block, self._block_bytes = b"".join(self._block), [], 0
         position, self.position = self.position, self.position + len(data)
         text = self._decoded(data)
         if text.strip():
-            yield self._event(text, position)
+            yield self._event(text, f"{self._id_prefix}:{position:012}:{blake2b(data, digest_size=8).hexdigest()}")
 
     def _decoded(self, data: bytes) -> str:
         return data.decode(self.options.encoding, "replace").rstrip("\r\n")
 
-    def _event(self, text: str, position: int) -> Event:
+    def _event(self, text: str, own_id: str) -> Event:
         try:
-            record = self.options.format(text, self._times)
-        except InputError:
+            event = self._event_of(self.options.format(text, self._times), own_id)
+        except (InputError, InvalidEventError):
             self.malformed += 1
-            record = read_plain(text, self._times)
+            event = self._event_of(read_plain(text, self._times), own_id)
+        return event
+
+    def _event_of(self, record: Record, own_id: str) -> Event:
         # A line without a time belongs to the line before it.
-        self._last = record.timestamp if record.timestamp is not None else self._last
-        timestamp = self._written_seconds() if self._last is None else self._last
-        own_id = record.id or f"{self.path}:{self._fingerprint}:{position:012}"
-        source = self.options.source or self.path
-        return Event(own_id, source, timestamp, (*self.options.tags, *record.tags), record.content)
+        last = self._last if record.timestamp is None else record.timestamp
+        timestamp = self._written_seconds() if last is None else last
+        source = self.options.source or self._name
+        event = Event(record.id or own_id, source, timestamp, (*self.options.tags, *record.tags), record.content)
+        self._last = last
+        return event
 
     def _written_seconds(self) -> float:
         return 0.0 if self.written is None else self.written.timestamp()
@@ -190,3 +198,8 @@ def files_in(paths: Iterable[str]) -> list[str]:
             path.stat()
             found.append(str(path))
     return list(dict.fromkeys(found))
+
+
+def _text_of(path: str) -> str:
+    """Return a path as a str that can be stored, also if its bytes are not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

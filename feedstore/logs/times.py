@@ -6,6 +6,7 @@ import re
 from datetime import datetime, timedelta, timezone, tzinfo
 
 from feedstore.events import seconds_of
+from feedstore.events.event import EARLIEST, LATEST
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{1,2}):(?P<second>\d{1,2})"
@@ -20,7 +21,7 @@ _PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"^\W{{0,3}}(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d)[T ]{_CLOCK}{_FRACTION}{_ZONE}",
-        rf"^{_NAME} +(?P<day>\d{{1,2}}) {_CLOCK}(?! \d{{4}}\b)",
+        rf"^{_NAME} +(?P<day>\d{{1,2}}) {_CLOCK}(?!\d|(?:[.,:]\d{{1,9}})? \d{{4}}\b)",
         rf"^\[?(?:\w{{3}} )?{_NAME} +(?P<day>\d{{1,2}}) {_CLOCK}{_FRACTION} (?P<year>\d{{4}})",
         rf"^(?P<short_year>\d\d)/(?P<month>\d\d)/(?P<day>\d\d) {_CLOCK}",
         r"^(?P<short_year>\d\d)(?P<month>\d\d)(?P<day>\d\d) (?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)\b",
@@ -31,6 +32,7 @@ _PATTERNS = tuple(
         r"(?<![\w.:-])(?P<epoch>[12]\d{9}(?:\.\d{1,9})?)(?![\w.:-])",
     )
 )
+_ANCHORED = tuple(pattern for pattern in _PATTERNS if pattern.pattern.startswith("^"))
 
 
 class LineTimes:
@@ -39,12 +41,15 @@ class LineTimes:
     Args:
         zone: The timezone of times that do not name theirs.
         written: The time of the last change of the file. A time without a year lies in the year before it.
+
+    Attributes:
+        written: The time of the last change. A caller that follows a growing file sets it before each read.
     """
 
     def __init__(self, zone: tzinfo = timezone.utc, written: datetime | None = None) -> None:
         self._zone = zone
-        self._written = datetime.now(timezone.utc) if written is None else written
-        self._last = _PATTERNS[0]
+        self.written = datetime.now(timezone.utc) if written is None else written
+        self._last = _ANCHORED[0]
 
     def read(self, line: str) -> float | None:
         """Return the seconds since 1970 of the first time in a line, or None if there is no time.
@@ -61,9 +66,12 @@ class LineTimes:
             for pattern in _PATTERNS:
                 found = pattern.search(head)
                 if found is not None:
-                    self._last = pattern
+                    # No two of the anchored patterns match one line, so the order of trying them is free.
+                    self._last = pattern if pattern in _ANCHORED else self._last
                     break
-        return None if found is None else self._seconds(found.groupdict())
+        seconds = None if found is None else self._seconds(found.groupdict())
+        # With its timezone, a time of the year 1 or 9999 may lie outside the years that an event can have.
+        return seconds if seconds is not None and EARLIEST <= seconds <= LATEST else None
 
     def _seconds(self, parts: dict[str, str | None]) -> float | None:
         if parts.get("epoch") is not None:
@@ -80,12 +88,12 @@ class LineTimes:
                 )
             zone = _zone_of(parts.get("zone")) or self._zone
             return datetime(int(year), number, day, hour, minute, second, microsecond, zone).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             # A time that no calendar has, such as the 31st of June.
             return None
 
     def _without_year(self, month: int, clock: timedelta, day: int, microsecond: int) -> float:
-        latest = self._written + timedelta(days=1)
+        latest = self.written + timedelta(days=1)
         for year in range(latest.year, latest.year - 8, -1):
             try:
                 time = datetime(year, month, day, microsecond=microsecond, tzinfo=self._zone) + clock
@@ -107,13 +115,14 @@ def parse_human_time(text: str, now: datetime | None = None) -> float:
     (81000.0, 86400.0)
     """
     now = datetime.now(timezone.utc) if now is None else now
-    found = _AGO.fullmatch(text.strip().lower())
+    word = text.strip().lower()
+    found = _AGO.fullmatch(word)
     if found is not None:
         return now.timestamp() - int(found[1]) * _UNITS[found[2]]
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     words = {"now": now, "today": day, "yesterday": day - timedelta(days=1)}
-    if text in words:
-        return words[text].timestamp()
+    if word in words:
+        return words[word].timestamp()
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:

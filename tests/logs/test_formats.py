@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -73,6 +74,8 @@ def test_lines_of_each_format_are_read() -> None:
         ("journald", "{}"),
         ("journald", "[]"),
         ("journald", "x"),
+        ("journald", '{"__REALTIME_TIMESTAMP":"' + "9" * 400 + '"}'),
+        ("journald", '{"__REALTIME_TIMESTAMP":' + "[" * 100_000),
     ],
 )
 def test_lines_of_another_format_are_refused(name: str, line: str) -> None:
@@ -80,11 +83,33 @@ def test_lines_of_another_format_are_refused(name: str, line: str) -> None:
         FORMATS[name](line, LineTimes())
 
 
+def test_unusual_fields_of_the_journal_are_read() -> None:
+    line = '{"__REALTIME_TIMESTAMP":"1000000","PRIORITY":"12","MESSAGE":"a\\ud800"}'
+    assert FORMATS["journald"](line, LineTimes()) == Record("a\ufffd", 1.0)
+
+
+def test_the_time_of_a_line_does_not_depend_on_the_lines_before_it() -> None:
+    lines = [*TIMES, "Dec 04 04:47:44 2005 x", "Dec 04 04:47:44.5 2005 x"]
+    alone = [LineTimes(written=WRITTEN).read(line) for line in lines]
+    assert alone[-2:] == [1133671664.0, 1133671664.5]
+    for first in lines:
+        times = LineTimes(written=WRITTEN)
+        for line, expected in zip(lines, alone, strict=True):
+            times.read(first)
+            assert times.read(line) == expected
+
+
+def test_times_outside_the_years_of_events_are_none() -> None:
+    assert LineTimes(ZoneInfo("Europe/Berlin")).read("0001-01-01 00:00:00 x") is None
+    assert LineTimes(ZoneInfo("America/New_York")).read("9999-12-31 23:59:59 x") is None
+
+
 def test_times_are_read_as_people_write_them() -> None:
     now = datetime(2026, 11, 29, 8, 30, tzinfo=timezone.utc)
     today = datetime(2026, 11, 29, tzinfo=timezone.utc).timestamp()
     for text, expected in {
         "now": now.timestamp(),
+        " Now": now.timestamp(),
         "today": today,
         "yesterday": today - 86_400,
         "2h ago": now.timestamp() - 7200,
