@@ -65,6 +65,7 @@ class LogReader:
     Attributes:
         position: The position of the first byte that belongs to no returned event.
         malformed: The number of lines that are not in the format; each became an event as it is.
+        last_time: The last time that a line had, which is also the time of the lines without one after it.
     """
 
     path: str
@@ -72,16 +73,16 @@ class LogReader:
     position: int = 0
     written: datetime | None = None
     malformed: int = 0
+    last_time: float | None = None
     _pending: bytes = b""
     _block: list[bytes] = field(default_factory=list)
     _block_bytes: int = 0
-    _last: float | None = None
 
     def __post_init__(self) -> None:
         self.written = datetime.now(timezone.utc) if self.written is None else self.written
         self._times = LineTimes(self.options.zone, self.written)
-        self._name = _text_of(self.path)
-        self._id_prefix = _text_of(os.path.abspath(self.path))
+        self._name = path_text(self.path)
+        self._id_prefix = path_text(os.path.abspath(self.path))
 
     @property
     def end(self) -> int:
@@ -158,11 +159,11 @@ class LogReader:
 
     def _event_of(self, record: Record, own_id: str) -> Event:
         # A line without a time belongs to the line before it.
-        last = self._last if record.timestamp is None else record.timestamp
+        last = self.last_time if record.timestamp is None else record.timestamp
         timestamp = self._written_seconds() if last is None else last
         source = self.options.source or self._name
         event = Event(record.id or own_id, source, timestamp, (*self.options.tags, *record.tags), record.content)
-        self._last = last
+        self.last_time = last
         return event
 
     def _written_seconds(self) -> float:
@@ -200,6 +201,6 @@ def files_in(paths: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _text_of(path: str) -> str:
+def path_text(path: str) -> str:
     """Return a path as a str that can be stored, also if its bytes are not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

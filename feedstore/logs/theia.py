@@ -45,8 +45,8 @@ def dump_event(event: Event) -> bytes:
     time = f"{event.timestamp:.7f}"
     if float(time) != event.timestamp:
         raise InvalidValueError(
-            f"theia's format cannot carry the time {event.timestamp!r} of the event {shown(event.id)}: it has seven "
-            "decimal places"
+            f"theia's format cannot carry the time {shown(event.timestamp)} of the event {shown(event.id)}: it has "
+            "seven decimal places"
         )
     tags = ",".join(event.tags)
     header = f"id:{event.id}\ntimestamp: {time}\nsource:{event.source}\ntags:{tags}\n".encode()

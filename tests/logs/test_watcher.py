@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from feedstore.errors import InvalidValueError
+from feedstore.errors import StorageUnavailableError
 from feedstore.events import BackendEventStore, connect_events
 from feedstore.events.pattern import compile_pattern
-from feedstore.logs import LogOptions, LogReader, LogWatcher, import_logs
-from feedstore.logs.reader import MOST_BYTES
+from feedstore.logs import LineTimes, LogOptions, LogWatcher, Record
+from feedstore.logs.tail import DRAIN_SECONDS, IDLE_SECONDS
 from polling import poll_until
 
 LINE = "2026-11-29 08:00:{:02} line {}\n"
-
-
-@pytest.fixture
-def store() -> Iterator[BackendEventStore]:
-    """An empty event store."""
-    with connect_events("memory://") as store:
-        yield store
 
 
 def lines(*numbers: int) -> str:
@@ -53,17 +48,46 @@ class Watch(Protocol):
         """Make a watcher."""
 
 
+@dataclass
+class Clock:
+    """A clock that the test moves."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def watch(store: BackendEventStore) -> Iterator[Watch]:
-    """A callable that makes watchers, which the test polls."""
+def clock() -> Clock:
+    """The clock of the watchers."""
+    return Clock()
+
+
+@pytest.fixture
+def watch(store: BackendEventStore, clock: Clock) -> Iterator[Watch]:
+    """A callable that makes watchers, which the test polls; ``clock`` gives their time."""
     with ExitStack() as opened:
 
         def watch(*paths: Path, **options: Any) -> LogWatcher:
             from_start = options.pop("from_start", False)
-            made = LogWatcher(store, map(str, paths), LogOptions(**options), from_start=from_start)
+            made = LogWatcher(store, map(str, paths), LogOptions(**options), from_start=from_start, clock=clock)
             return opened.enter_context(made)
 
         yield watch
+
+
+@contextmanager
+def running(following: LogWatcher) -> Iterator[None]:
+    """Run a watcher in a thread inside the block."""
+    thread = threading.Thread(target=following.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        following.stop()
+        thread.join(20)
+    assert not thread.is_alive()
 
 
 def test_an_existing_file_is_followed_from_its_end_and_a_new_one_from_its_start(
@@ -84,7 +108,7 @@ def test_an_existing_file_is_followed_from_its_end_and_a_new_one_from_its_start(
 
 @pytest.mark.parametrize("with_rest", [False, True])
 def test_a_rotated_file_is_read_to_its_end(
-    store: BackendEventStore, watch: Watch, tmp_path: Path, with_rest: bool
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path, with_rest: bool
 ) -> None:
     path = tmp_path / "a.log"
     following = watch(path)
@@ -97,6 +121,7 @@ def test_a_rotated_file_is_read_to_its_end(
     append(path, lines(4))
     following.poll()
     append(path, lines(5))
+    clock.now += DRAIN_SECONDS
     following.poll()
     assert numbers(store) == ([1, 2, 3, 4, 5] if with_rest else [1, 4, 5])
 
@@ -145,84 +170,205 @@ def test_a_folder_is_followed_without_its_rotated_files(store: BackendEventStore
     assert numbers(store) == [2, 3]
 
 
-def test_blocks_wait_for_the_next_one_or_for_idleness(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+def test_blocks_wait_for_the_next_one_or_for_idleness(
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path
+) -> None:
     path = tmp_path / "a.log"
     following = watch(path, block_start=compile_pattern(r"^\d{4}-"))
     append(path, lines(1) + "  at a.b\n  at 2\n" + lines(2) + "  at c")
     assert following.poll() == 1
     append(path, " 7\n")
     assert following.poll() == 0
-    assert following.poll(is_idle=True) == 1
+    clock.now += IDLE_SECONDS
+    assert following.poll() == 1
     assert [event.content.count("\n") for event in store.search(0)] == [2, 1]
     assert numbers(store) == [2, 7]
 
 
-def test_a_running_watcher_is_woken_and_stopped(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+def test_lines_that_the_writer_appends_after_a_rotation_are_read(
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path
+) -> None:
     path = tmp_path / "a.log"
     following = watch(path)
-    thread = threading.Thread(target=following.run)
-    thread.start()
-    append(path, lines(1))
-    poll_until(lambda: numbers(store) == [1], 20, "the first line")
-    append(path, lines(2))
-    poll_until(lambda: numbers(store) == [1, 2], 20, "the second line")
-    following.stop()
-    thread.join(20)
-    assert not thread.is_alive()
+    with open(path, "a") as writer:
+        for number in (1, 2):
+            writer.write(lines(number))
+            writer.flush()
+            following.poll()
+            if number == 1:
+                path.rename(tmp_path / "a.log.1")
+                append(path, lines(5))
+                following.poll()
+                clock.now += DRAIN_SECONDS - 1
+        writer.write(lines(3))
+    following.poll()
+    path.rename(tmp_path / "a.log.2")
+    following.poll()
+    (tmp_path / "a.log.2").rename(path)
+    append(path, lines(6))
+    following.poll()
+    assert numbers(store) == [1, 2, 3, 5, 6]
+    assert store.count() == 5
 
 
-def test_imported_lines_keep_their_order_and_are_stored_once(store: BackendEventStore, tmp_path: Path) -> None:
-    path, packed = tmp_path / "a.log", tmp_path / "b.log.gz"
-    path.write_bytes(b"first\n\n" + b"2026-11-29 08:00:00 \xff same second\r\n" * 3 + b"no time\nlast")
-    packed.write_bytes(gzip.compress(b"2026-11-29 07:00:00 packed\n"))
-    for _ in range(2):
-        report = import_logs(store, [str(path), str(packed)], LogOptions())
-        assert (report.files, report.events, report.malformed) == (2, 7, 0)
-    contents = [event.content for event in store.search(0) if event.content != "first"]
-    assert contents == [
-        "2026-11-29 07:00:00 packed",
-        *["2026-11-29 08:00:00 \ufffd same second"] * 3,
-        "no time",
-        "last",
-    ]
-    assert import_logs(store, [str(path)], LogOptions(encoding="latin-1")).events == 6
-    assert store.count(match="ÿ") == 3
-
-
-def test_lines_of_two_files_of_one_path_are_different_events(store: BackendEventStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rest", [lines(9), ""])
+def test_a_file_that_is_written_again_keeps_its_waiting_block(
+    store: BackendEventStore, watch: Watch, tmp_path: Path, rest: str
+) -> None:
     path = tmp_path / "a.log"
-    for number in (1, 2):
-        path.write_text("#header\n" + lines(number))
-        import_logs(store, [str(path)], LogOptions())
-        import_logs(store, [os.path.relpath(path)], LogOptions())
-    assert [event.content[-6:] for event in store.search(0) if event.content != "#header"] == ["line 1", "line 2"]
+    following = watch(path, block_start=compile_pattern(r"^\d{4}-"))
+    append(path, lines(1))
+    following.poll()
+    append(path, lines(2))
+    following.poll()
+    # With the rest, the file is longer than before.
+    path.write_text(lines(3, 4, 5) + rest)
+    following.poll()
+    append(path, lines(10))
+    following.poll()
+    assert numbers(store) == [1, 2, 3, 4, 5, *([9] if rest else [])]
+
+
+def test_a_failed_save_is_repeated(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    failures = [StorageUnavailableError("first"), StorageUnavailableError("second")]
+
+    def read(line: str, times: LineTimes) -> Record:
+        if line.endswith("2") and failures:
+            raise failures.pop(0)
+        return Record(line, times.read(line))
+
+    following = watch(path, format=read)
+    append(path, lines(1, 2) + LINE.format(3, 3).rstrip())
+    with pytest.raises(StorageUnavailableError, match="first"):
+        following.poll()
+    with running(following):
+        poll_until(lambda: numbers(store) == [1, 2], 20, "the third attempt")
+        append(path, "\n")
+        poll_until(lambda: numbers(store) == [1, 2, 3], 20, "the rest of the line")
+    assert not failures
+
+
+def test_a_restart_reads_every_file_that_was_rotated(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+    path = tmp_path / "a[1].log"
+    path.write_text(lines(1))
+    watch(path, from_start=True).poll()
+    for number in (2, 3, 4):
+        append(path, lines(number))
+        for old in (2, 1):
+            if (tmp_path / f"a[1].log.{old}").exists():
+                (tmp_path / f"a[1].log.{old}").rename(tmp_path / f"a[1].log.{old + 1}")
+        path.rename(tmp_path / "a[1].log.1")
+    append(path, lines(5))
+    watch(path).poll()
+    assert numbers(store) == [1, 2, 3, 4, 5]
+
+
+def test_a_restart_reads_the_files_that_were_created_since(
+    store: BackendEventStore, watch: Watch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.log").write_text(lines(1))
+    watch(tmp_path).poll()
+    (tmp_path / "b.log").write_text(lines(2))
+    # This file has the size of the first one, and perhaps its inode.
+    (tmp_path / "a.log").unlink()
+    (tmp_path / "a.log").write_text(lines(3))
+    watch(tmp_path).poll()
+    assert numbers(store) == [2, 3]
+
+
+@pytest.mark.parametrize("rotated", ["a.log.2026-11-29", "a.log.1", "a.log-20261129"])
+def test_a_rotated_file_of_a_folder_is_not_read_twice(
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path, rotated: str
+) -> None:
+    path = tmp_path / "a.log"
+    following = watch(tmp_path)
+    append(path, lines(1))
+    (tmp_path / "node").mkdir()
+    append(tmp_path / "node1", lines(2))
+    following.poll()
+    path.rename(tmp_path / rotated)
+    for _ in range(3):
+        following.poll()
+        clock.now += DRAIN_SECONDS
+    watch(tmp_path).poll()
+    append(path, lines(3))
+    following.poll()
+    assert numbers(store) == [1, 2, 3]
+    assert {Path(event.source).name for event in store.search(0)} == {"a.log", "node1"}
     assert store.count() == 3
 
 
-def test_no_line_ends_an_import(store: BackendEventStore, tmp_path: Path) -> None:
-    path = os.fsencode(tmp_path / "a") + b"\xff.log"
-    times = ("1e20", "1" * 400, "100000000000000000000000000")
-    with open(path, "wb") as file:
-        file.writelines(b'{"__REALTIME_TIMESTAMP":"%s"}\n' % time.encode() for time in times)
-        file.write(b'{"__REALTIME_TIMESTAMP":[' + b"[" * 100_000 + b"\nlast\n")
-    report = import_logs(store, [os.fsdecode(path)], LogOptions())
-    assert (report.events, report.malformed) == (5, 4)
-    assert store.sources()[0].endswith("a\\xff.log")
+def test_times_without_a_year_follow_the_growing_file(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    following = watch(path)
+    for year in (2024, 2026):
+        append(path, "Jan  5 08:00:00 host cron: x\n")
+        written = datetime(year, 1, 5, 9, tzinfo=timezone.utc).timestamp()
+        os.utime(path, (written, written))
+        following.poll()
+    assert [datetime.fromtimestamp(event.timestamp, timezone.utc).year for event in store.search(0)] == [2024, 2026]
 
 
-def test_long_lines_become_the_same_events_however_they_are_read(tmp_path: Path) -> None:
-    data = b"2026-11-29 " + b"x" * (5 * MOST_BYTES // 2) + b"\nlast\n"
-    whole = list(LogReader("a.log", LogOptions()).read(io.BytesIO(data), final=True))
-    growing, reader = io.BytesIO(), LogReader("a.log", LogOptions())
-    parts = [data[start : start + 300_001] for start in range(0, len(data), 300_001)]
-    found = [
-        event for part in parts if growing.seek(0, 2) >= 0 and growing.write(part) for event in reader.read(growing)
-    ]
-    assert [event.id for event in found] == [event.id for event in whole]
-    assert len(whole) == 4
+def test_a_file_that_cannot_be_read_ends_no_watch(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+    loop, path = tmp_path / "loop.log", tmp_path / "a.log"
+    loop.symlink_to(loop)
+    following = watch(loop, tmp_path / "absent" / "b.log", path)
+    append(path, lines(1))
+    assert following.poll() == 1
+    loop.unlink()
+    append(loop, lines(2))
+    assert following.poll() == 1
+    following.stop()
+    following.run()
 
 
-def test_options_that_cannot_work_are_refused() -> None:
-    for encoding in ("utf-16", "nonsense"):
-        with pytest.raises(InvalidValueError, match=encoding):
-            LogOptions(encoding=encoding)
+def test_a_file_that_is_gone_is_closed(watch: Watch, clock: Clock, tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    following = watch(tmp_path)
+    append(tmp_path / "a.log", lines(1))
+    following.poll()
+    (tmp_path / "a.log").unlink()
+    following.poll()
+    clock.now += DRAIN_SECONDS
+    following.poll()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_running_watcher_is_woken_and_stopped(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
+    path = tmp_path / "a.log"
+    with running(watch(path)):
+        append(path, lines(1))
+        poll_until(lambda: numbers(store) == [1], 20, "the first line")
+        append(path, lines(2))
+        poll_until(lambda: numbers(store) == [1, 2], 20, "the second line")
+
+
+def test_no_line_is_lost_or_doubled_when_the_watcher_is_killed(tmp_path: Path) -> None:
+    path, url = tmp_path / "a.log", f"sqlite:///{tmp_path}/events.db"
+
+    def follow(opened: BackendEventStore, path: Path) -> LogWatcher:
+        return LogWatcher(opened, [str(path)], LogOptions(), from_start=True)
+
+    for turn in range(4):
+        process = os.fork()
+        if process == 0:
+            try:
+                with connect_events(url) as child, follow(child, path) as following:
+                    while True:
+                        following.poll()
+            finally:
+                os._exit(1)
+        try:
+            with connect_events(url) as store:
+                for number in range(turn * 50, turn * 50 + 50):
+                    append(path, lines(number))
+                    if turn == 2 and number == 125:
+                        path.rename(tmp_path / "a.log.1")
+                poll_until(lambda: store.count() > turn * 50 + 10, 20, "some lines")  # noqa: B023
+        finally:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+    with connect_events(url) as store, follow(store, path) as following:
+        following.poll()
+        assert sorted(numbers(store)) == list(range(200))
