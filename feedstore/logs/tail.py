@@ -61,12 +61,14 @@ class OpenFile:
         status = os.fstat(self.file.fileno())
         self.identity: Identity = (status.st_dev, status.st_ino)
         self.grown_at = now
+        self._changed_ns = status.st_mtime_ns
         self.reader = LogReader(tail_path, options)
 
     @property
     def place(self) -> list[Any]:
-        """The values that a restart needs: identity, position, beginning and the last time that was read."""
-        return [*self.identity, self.reader.position, self._head_bytes, self._head, self.reader.last_time]
+        """The values that a restart needs: identity, last change, position, beginning and the last line's time."""
+        position = self.reader.position
+        return [*self.identity, self._changed_ns, position, self._head_bytes, self._head, self.reader.last_time]
 
     def go_to(self, position: int, last_time: float | None = None) -> None:
         """Read from a position on."""
@@ -86,13 +88,15 @@ class OpenFile:
         """Save the events that were appended. An exception leaves the position before them."""
         reader = self.reader
         position, end, last_time = reader.position, reader.end, reader.last_time
-        reader.set_written(datetime.fromtimestamp(os.fstat(self.file.fileno()).st_mtime, timezone.utc))
+        status = os.fstat(self.file.fileno())
+        reader.set_written(datetime.fromtimestamp(status.st_mtime, timezone.utc))
         try:
             count = store.save_many(reader.read(self.file, final=is_final))
             self.grown_at = self.grown_at if reader.end == end else now
             if now - self.grown_at >= IDLE_SECONDS:
                 count += store.save_many(reader.end_block())
             self._extend_head()
+            self._changed_ns = status.st_mtime_ns
         except BaseException:
             self.go_to(position, last_time)
             raise
@@ -113,7 +117,7 @@ class OpenFile:
 
         The device is not compared, because its number may change when the machine starts again.
         """
-        _, inode, position, head_bytes, head, last_time = place
+        _, inode, _, position, head_bytes, head, last_time = place
         if self.identity[1] != inode or os.fstat(self.file.fileno()).st_size < position:
             return False
         if _hash(self._read_head(head_bytes)) != head:
@@ -176,9 +180,9 @@ class Tail:
         count = self._save_unsaved()
         self._choose_current()
         for one in self._draining[:]:
-            is_final = self._clock() - one.grown_at >= DRAIN_SECONDS
-            count += one.save(self._store, self._clock(), is_final)
-            if is_final:
+            count += one.save(self._store, self._clock())
+            if self._clock() - one.grown_at >= DRAIN_SECONDS:
+                count += one.save(self._store, self._clock(), is_final=True)
                 one.file.close()
                 self._draining.remove(one)
         if self._current is not None:
@@ -247,10 +251,10 @@ class Tail:
             for path in (Path(self.path), *rotated):
                 if self._drain(path, lambda one, place=place: one.resume(place)):  # type: ignore[misc]
                     break
-        if not self._draining:
+        if not places or _identity_of(self.path) in self.identities:
             return
-        # A file that was read already, and has the same time, gives the same ids again.
-        since = os.fstat(self._draining[-1].file.fileno()).st_mtime_ns
+        # A file that was read already, or the copy of one, gives the same ids again.
+        since = max(changed_ns for _, _, changed_ns, *_ in places)
         for path in rotated:
             if stem_of(path) == Path(self.path) and path.stat().st_mtime_ns >= since:
                 self._drain(path, lambda one: True)
