@@ -8,6 +8,7 @@
     │   ├── UnknownSchemeError                      no backend serves this URL's scheme
     │   ├── AtomicityError                          an atomic batch reaches beyond the backend's atomic scope
     │   └── InputError                              an input file is malformed; names file and line
+    ├── BlockedError                 (ValueError)   a user cannot follow another, because one blocked the other
     ├── InvalidTypeError             (TypeError)    an argument's type is not allowed
     ├── NotFoundError                (LookupError)
     │   ├── ItemNotFound                            a key-value storage has no such key

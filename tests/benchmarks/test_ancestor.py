@@ -46,10 +46,11 @@ def test_activities_are_sent_once_and_named_by_their_number() -> None:
 @pytest.mark.parametrize("number", range(len(SCENARIOS)))
 def test_every_scenario_becomes_calls_that_json_can_carry(number: int) -> None:
     scenario, process = SCENARIOS[number](TINY), _Written()
-    process.fill(scenario)
-    for operation in scenario.operations:
-        if operation.name.startswith(("walk", "publish_")):
-            continue
+    # stream_framework has no pages, no batches of both storages, and no payloads.
+    operations = [one for one in scenario.operations if not one.name.startswith(("walk", "publish_"))]
+    if operations:
+        process.fill(scenario)
+    for operation in operations:
         assert AncestorRunner(operation, process).run(0, 2) == 0.5
         assert len(process.requests[-1]["calls"]) == 2
 

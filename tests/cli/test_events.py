@@ -14,6 +14,9 @@ from cli.running import CommandLine, start
 from feedstore.events import connect_events
 from polling import poll_until
 
+# A shell that starts the tests in the background makes all their processes ignore Ctrl-C.
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+
 LOG = """\
 2026-11-29 08:00:00 INFO started
 2026-11-29 08:10:00 ERROR disk full
@@ -109,7 +112,9 @@ def test_watching_and_following_in_two_processes(folder: Path, feedstore: Comman
         url = os.environ["FEEDSTORE_URL"]
         with connect_events(url) as store:
             poll_until(lambda: store.count() == 1, 30, "the first line")
-            following = start("events", "search", "--follow", "--format", "{content}", "--tag", "live")
+            following = start(
+                "events", "search", "--follow", "--format", "{content}", "--tag", "live", setup=INTERRUPTIBLE
+            )
             assert following.stdout is not None
             assert following.stdout.readline() == "2026-11-29 08:00:00 first\n"
             with path.open("a") as file:

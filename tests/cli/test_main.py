@@ -13,7 +13,13 @@ from feedstore import __version__
 from feedstore.cli.main import COMMANDS
 from ingest.inputs import HEADER, csv_text
 
-MORE = {"timeline": ["x"], "activity": ["0" * 32], "trim": ["--all", "--length", "1", "--yes"]}
+MORE = {
+    "timeline": ["x"],
+    "activity": ["0" * 32],
+    "feed": ["show", "x"],
+    "trim": ["--all", "--length", "1", "--yes"],
+    "events": ["search"],
+}
 
 
 def test_help_names_every_command_and_every_status(feedstore: CommandLine) -> None:

@@ -19,6 +19,7 @@ USUAL = {
     "timeline": ["user:ann"],
     "activity": ["019de368-f600-7000-8752-c6a2eeb0710b"],
     "feed": ["show", "--help"],
+    "events": ["stats", "--help"],
     "stats": [],
     "trim": ["feed:bob", "--length", "800"],
     "serve": ["--help"],

@@ -44,7 +44,7 @@ def test_an_older_python_is_refused_with_what_to_install(tmp_path: Path) -> None
         [tree.ROOT / "scripts" / "bootstrap"], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert f"error: no Python {OLDEST} or newer among: {old}." in done.stderr
+    assert f"error: found no Python {OLDEST} or newer; tried {old}." in done.stderr
     assert f"Install git, make and Python {OLDEST} or newer" in done.stderr
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -78,8 +79,13 @@ class OwnPostgreSQLServer(PostgreSQLServer):
         super().__init__(f"postgresql://feedstore@{LOOPBACK}:{self._port}/postgres")
 
     def kill(self) -> None:
-        """Kill the server immediately, as in a crash. Its data stays."""
+        """Kill the server and its processes immediately, as in a crash of the machine. Its data stays."""
+        children = self._process.children()
         self._process.kill()
+        # Each serves its connection until it notices that the server is gone.
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def start(self) -> None:
         """Start the server again after :meth:`kill`, on the same port and data."""

@@ -89,6 +89,11 @@ class ServerProcess:
         """Let the process run again."""
         self._process.send_signal(signal.SIGCONT)
 
+    def children(self) -> list[int]:
+        """Return the ids of the processes that the process has started."""
+        pid = self._process.pid
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
+
     def kill(self) -> None:
         """Kill the process immediately, as in a crash."""
         self._process.kill()

@@ -98,7 +98,7 @@ def test_an_atomic_flush_that_fails_leaves_every_name(backend: Backend, monkeypa
         raise StorageError("no answer")
 
     with monkeypatch.context() as patch:
-        patch.setattr(backend.session.store, "write_at_once", fail)
+        patch.setattr(backend.session.store, "write_atomically", fail)
         with pytest.raises(StorageError, match="no answer"):
             flush()
     assert set(timelines.keys()) == set(keys)
@@ -257,7 +257,7 @@ def test_tables_that_were_dropped_and_made_again_are_used(cassandra_keyspace: st
         session = backend.session.store.session().driver_session
         for table in TABLES:
             session.execute(f'DROP TABLE "{backend.session.store.keyspace}".{table.name}')
-        with pytest.raises(MissingSchemaError, match="gone"):
+        with pytest.raises(MissingSchemaError, match="missing"):
             backend.timeline_storage().add("key", 2)
         with CassandraBackend(cassandra_keyspace) as other:
             other.ping()

@@ -116,7 +116,7 @@ def test_a_trim_in_a_batch_that_failed_is_made_up_for(backend: Backend, monkeypa
 
     batch = backend.batch(atomic=True)
     with monkeypatch.context() as patch:
-        patch.setattr(backend.session.store, "write_at_once", fail)
+        patch.setattr(backend.session.store, "write_atomically", fail)
         with pytest.raises(StorageError, match="no answer"), batch:
             timelines.add_to_many(["key"], [1_500], max_length=10, batch_interface=batch)
     timelines.add_to_many(["key"], [1_500], max_length=10)
