@@ -15,8 +15,11 @@ from feedstore.shown import shown
 
 EARLIEST = -62_135_596_800.0
 """The start of the year 1, in seconds since 1970."""
-LATEST = 253_402_300_799.999_99
-"""The end of the year 9999."""
+_YEAR_10000 = 253_402_300_800.0
+LATEST = math.nextafter(_YEAR_10000, 0)
+"""The last time of the year 9999 that a float can hold."""
+
+_HALF_A_SECOND = 500_000
 
 TimeLike = float | int | str | datetime
 """A time: seconds since 1970, the str of such a number, an ISO 8601 str with a timezone, or an aware datetime."""
@@ -135,7 +138,11 @@ def seconds_of(value: TimeLike) -> float:
             raise InvalidEventError(
                 f"the time {shown(value)} has no timezone; pass an aware datetime such as datetime.now(timezone.utc)"
             )
-        return _in_range(value.timestamp(), value)
+        seconds = value.timestamp()
+        if seconds == _YEAR_10000 and value.microsecond > _HALF_A_SECOND:
+            # The last microseconds of the year 9999 are rounded up.
+            return LATEST
+        return _in_range(seconds, value)
     raise InvalidTypeError(
         f"a time is a number of seconds since 1970, an aware datetime or an ISO 8601 str, not {shown(value)} of type "
         f"{type(value).__name__}"
@@ -143,18 +150,20 @@ def seconds_of(value: TimeLike) -> float:
 
 
 def _seconds_of_text(text: str) -> float:
-    try:
-        return _in_range(float(text), text)
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InvalidEventError(
-            f"{shown(text)} is no time; pass seconds since 1970 or ISO 8601 with a timezone, such as "
-            "'2017-04-07T15:58:25Z'"
-        ) from None
-    return seconds_of(time)
+    time = _parsed(text)
+    return _in_range(time, text) if isinstance(time, float) else seconds_of(time)
+
+
+def _parsed(text: str) -> float | datetime:
+    for parse in (float, datetime.fromisoformat):
+        try:
+            parsed: float | datetime = parse(text.strip())
+        except ValueError:
+            continue
+        return parsed
+    raise InvalidEventError(
+        f"{shown(text)} is no time; pass seconds since 1970 or ISO 8601 with a timezone, such as '2017-04-07T15:58:25Z'"
+    )
 
 
 def _in_range(seconds: float, value: object) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from feedstore.events import Event, InvalidSearchError
+from feedstore.events import Event, InvalidEventError, InvalidSearchError, connect_events
 
 
 def test_an_event_matches_criteria() -> None:
@@ -41,3 +41,18 @@ def test_an_event_has_defaults_and_does_not_change() -> None:
     with pytest.raises(AttributeError):
         event.id = "2"  # type: ignore[misc]
     assert hash(Event("1", "s", 0)) == hash(Event("1", "s", -0.0))
+
+
+def test_the_last_times_of_the_year_9999() -> None:
+    """They can be saved and found, and the first time of the year 10000 is refused, in every form."""
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    with connect_events("memory://") as store:
+        store.save_many([Event("1", "s", last), Event("2", "s", 253_402_300_799.999)])
+        assert [event.id for event in store.search("9999-12-30T00:00:00Z")] == ["2", "1"]
+        assert store.count() == store.count("9999-12-31T00:00:00Z", last) == 2
+    ahead = last.replace(tzinfo=timezone(timedelta(hours=-1)))
+    for time in (253_402_300_800, 253_402_300_800.0, "253402300800", "1e15", "nan", "inf", float("inf"), ahead):
+        with pytest.raises(InvalidEventError, match="outside the years 1 to 9999"):
+            Event("1", "s", time)
+    with pytest.raises(InvalidEventError, match="'today' is no time"):
+        Event("1", "s", "today")
