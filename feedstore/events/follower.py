@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+import time
+import weakref
+from collections.abc import Generator, Iterator
 
 from feedstore.errors import EventReadException
 from feedstore.events.event import Event
@@ -12,6 +14,8 @@ from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, Stored
 from feedstore.events.query import Query
 from feedstore.events.search import Search, SearchStatistics
 from feedstore.events.writer import EventWriter
+from feedstore.storage import Notifier, Subscription
+from feedstore.storage.page import encode_cursor
 
 _MARGIN = (5 * 10**9) << TIME_SHIFT
 """Saves are ordered by the clocks of their processes. A save whose clock or whose commit is late by up to five seconds
@@ -22,8 +26,13 @@ _MOST_REMEMBERED = 10_000
 class Follower(Iterator[Event]):
     """An iterator over the stored events that a search finds and then, as they are saved, over those that follow.
 
-    Later events come in the order of their saves. Each event is returned once for each save. The iterator waits for
-    the notifier between saves, and ends when it is closed, or the store is. It costs a subscription of the backend.
+    Later events come in the order of their saves. After each save the stored version is returned at least once; saves
+    of one event that follow each other closely are coalesced. The iterator waits for the notifier between saves, and
+    ends when it is closed, or the store is. It costs a subscription of the backend until it ends.
+
+    After an error each call raises that error again, because saves may be missing: start another live search. While
+    the iterator returns stored events, it keeps the id of each event that is saved. After each
+    notification it reads the saves of the last five seconds again, because the clocks of processes differ.
     """
 
     def __init__(self, writer: EventWriter, search: Search, query: Query) -> None:
@@ -36,9 +45,11 @@ class Follower(Iterator[Event]):
         self._pending: dict[int, int | None] = {}
         self._returned: dict[int, int] = {}
         self._seen: dict[int, None] = {}
-        self._position: int | None = None
-        self._subscription = writer.notifier.subscribe(lambda keys: self._changed.set(), on_close=self._end)
-        self._subscription.add([SAVES])
+        # The highest id of a save that was read, and the time until which saves were read, as such an id.
+        self._newest = 0
+        self._position = 0
+        self._failure: EventReadException | None = None
+        self._subscription = _subscribe(writer.notifier, self)
         self._begin()
         self._found = self._limited()
 
@@ -48,13 +59,27 @@ class Follower(Iterator[Event]):
         return self._search.statistics
 
     def __next__(self) -> Event:
-        with reading():
-            return next(self._found)
+        if self._failure is not None:
+            raise self._failure
+        if self._closed:
+            raise StopIteration
+        try:
+            with reading():
+                return next(self._found)
+        except BaseException as error:
+            if isinstance(error, EventReadException):
+                self._failure = error
+            self.close()
+            raise
 
     def close(self) -> None:
         """End the search, also one that waits in another thread. A second call does nothing."""
         self._end()
         self._subscription.close()
+
+    def wake(self) -> None:
+        """Read the saves that follow; for the subscription."""
+        self._changed.set()
 
     def _end(self) -> None:
         self._closed = True
@@ -62,10 +87,15 @@ class Follower(Iterator[Event]):
 
     def _begin(self) -> None:
         """Start after the saves that are stored now."""
-        newest = self._index.get_slice(SAVES, 0, 1)
-        if newest:
-            self._position = newest[0].serialization_id
+        page = self._index.get_page(SAVES, 1)
+        self._newest = max(page.floor or 0, *(each.serialization_id for each in page), 0)
+        self._pass(self._newest)
+        if page.items:
             self._seen = dict.fromkeys(each.serialization_id for each in self._recent_saves())
+
+    def _pass(self, save_id: int) -> None:
+        """Move the position to a save, but not beyond this process's time: the clock of another may be ahead."""
+        self._position = max(self._position, min(save_id, time.time_ns() << TIME_SHIFT))
 
     def _limited(self) -> Generator[Event]:
         for number, each in enumerate(self._all(), 1):
@@ -97,30 +127,30 @@ class Follower(Iterator[Event]):
 
     def _collect(self) -> None:
         """Note the ids of the events that were saved since the last call."""
-        is_found = self._position is None
-        floor = 0 if self._position is None else self._position
         for save in self._recent_saves():
-            is_found = is_found or save.serialization_id == floor
             if save.serialization_id not in self._seen:
                 self._seen[save.serialization_id] = None
                 self._pending.update((one, self._returned.get(one)) for one in body_ids_of(save))
-                self._position = max(self._position or 0, save.serialization_id)
-        if not is_found:
-            raise EventReadException(
-                "the live search fell too far back: the store has dropped saves that it has not read"
-            )
-        if self._position is not None:
-            lowest = self._position - _MARGIN
-            self._seen = {one: None for one in self._seen if one >= lowest}
+        self._newest = max(self._newest, *self._seen, 0)
+        self._pass(self._newest)
+        lowest = self._position - _MARGIN
+        self._seen = {one: None for one in self._seen if one >= lowest}
 
-    def _recent_saves(self) -> Iterable[IndexEntry]:
-        """Yield the saves from the margin before the position on."""
-        lowest = 0 if self._position is None else max(self._position - _MARGIN, 0)
-        while saves := self._index.get_slice(SAVES, 0, CHUNK, {"activity_id__gte": lowest}, ("activity_id",)):
-            yield from saves
-            if len(saves) < CHUNK:
-                return
-            lowest = saves[-1].serialization_id + 1
+    def _recent_saves(self) -> list[IndexEntry]:
+        """Return the saves from the margin before the position on."""
+        saves: list[IndexEntry] = []
+        lowest = self._position - _MARGIN
+        cursor = encode_cursor(lowest - 1, descending=False) if lowest > 0 else None
+        while True:
+            page = self._index.get_page(SAVES, CHUNK, cursor, ("activity_id",))
+            saves += page
+            cursor = page.next_cursor
+            if page.floor is not None and page.floor > self._newest:
+                raise EventReadException(
+                    "the live search fell too far back: the store has dropped saves that it has not read"
+                )
+            if cursor is None:
+                return saves
 
     def _saved(self) -> Iterator[StoredEvent]:
         """Yield the collected events that meet the conditions and were not returned before."""
@@ -130,4 +160,26 @@ class Follower(Iterator[Event]):
             found = self._bodies.get_many(ids[at : at + CHUNK])
             for each in found:
                 if each.entry != pending[each.body_id] and self._query.accepts(each.event):
+                    self._remember(each)
                     yield each
+
+
+def _subscribe(notifier: Notifier, follower: Follower) -> Subscription:
+    """Return a subscription to the saves, which wakes a follower and closes itself once nothing refers to that."""
+    reference = weakref.ref(follower)
+
+    def wake(keys: frozenset[str]) -> None:
+        found = reference()
+        if found is None:
+            subscription.close()
+        else:
+            found.wake()
+
+    def end() -> None:
+        found = reference()
+        if found is not None:
+            found.close()
+
+    subscription = notifier.subscribe(wake, on_close=end)
+    subscription.add([SAVES])
+    return subscription

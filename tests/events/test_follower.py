@@ -1,0 +1,111 @@
+"""Live searches beside clocks that differ, saves during a read, and iterators that end early."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from feedstore import connect
+from feedstore.errors import EventReadException
+from feedstore.events import BackendEventStore, Event, connect_events
+from feedstore.events import writer as event_writer
+from feedstore.testing.waiting import patience
+from polling import poll_until
+
+
+@pytest.fixture
+def events() -> Iterator[BackendEventStore]:
+    """An event store in memory."""
+    with connect_events("memory://") as store:
+        yield store
+
+
+@pytest.fixture
+def timer(events: BackendEventStore) -> Iterator[threading.Timer]:
+    """A timer that ends a test that waits for an event in vain."""
+    timer = threading.Timer(patience.seconds, events.close)
+    timer.start()
+    yield timer
+    timer.cancel()
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendEventStore) -> None:
+    events.save(Event("0", "s", 0))
+    live = events.search(0, follow=True)
+    assert next(live).id == "0"
+    bodies: Any = live._bodies
+
+    class SavesBeforeARead:
+        is_done = False
+
+        def get_many(self, ids: Iterable[int]) -> Any:
+            if not self.is_done:
+                self.is_done = True
+                events.save(Event("1", "s", 1, content="second"))
+            return bodies.get_many(ids)
+
+    live._bodies = SavesBeforeARead()  # type: ignore[assignment]
+    events.save(Event("1", "s", 1, content="first"))
+    assert next(live).content == "second"
+    events.save(Event("2", "s", 2))
+    assert next(live).id == "2"
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_clock_that_is_ahead_stops_no_live_search(events: BackendEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save_an_hour_ahead(event: Event) -> None:
+        now = time.time_ns()
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+            events.save(event)
+
+    early = events.search(0, follow=True)
+    save_an_hour_ahead(Event("1", "s", 1))
+    assert next(early).id == "1"
+    late = events.search(0, follow=True)
+    assert next(late).id == "1"
+    for number in range(2, 6, 2):
+        events.save(Event(str(number), "s", number))
+        assert next(early).id == next(late).id == str(number)
+        save_an_hour_ahead(Event(str(number + 1), "s", number))
+        assert next(early).id == next(late).id == str(number + 1)
+
+
+def test_saves_that_were_dropped_unread_are_an_error_on_an_empty_store_too(
+    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
+    live = events.search(1000, follow=True)
+    for number in range(5):
+        events.save(Event(str(number), "s", number))
+    for _ in range(2):
+        with pytest.raises(EventReadException, match="too far back"):
+            next(live)
+    assert live._subscription.closed
+
+
+def test_an_iterator_that_ends_closes_its_subscription() -> None:
+    with connect("memory://") as backend:
+        store = BackendEventStore(backend)
+        store.save_many(Event(str(number), "s", number) for number in range(2))
+        limited = store.search(0, follow=True, limit=1)
+        assert len(list(limited)) == 1
+        assert limited._subscription.closed
+        abandoned = store.search(0, follow=True)
+        assert next(abandoned).id == "0"
+        subscription = abandoned._subscription
+        assert not subscription.closed
+        del abandoned
+        gc.collect()
+        store.save(Event("2", "s", 2))
+        poll_until(lambda: subscription.closed, patience.seconds, "the subscription to be closed")
+        live = store.search(0, follow=True)
+        store.close()
+        assert list(live) == []
+        assert live._subscription.closed
