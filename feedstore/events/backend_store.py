@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import weakref
 from collections.abc import Iterable
 from itertools import islice
 from typing import Any, Literal, overload
@@ -65,6 +66,7 @@ class BackendEventStore(EventStore):
         self._is_checked = False
         self._writer = EventWriter(self.backend)
         self._inventory = Inventory(self._writer)
+        self._followers: weakref.WeakValueDictionary[int, Follower] = weakref.WeakValueDictionary()
 
     def save(self, event: Event) -> None:
         """Save an event, replacing that of the same id. Two round trips, and one to notify live searches."""
@@ -84,8 +86,8 @@ class BackendEventStore(EventStore):
         self._check_open(EventWriteException)
         with writing():
             if not self._is_checked:
-                self._is_checked = True
                 self._warn_of_loss()
+                self._is_checked = True
             self._writer.save(events)
 
     def _warn_of_loss(self) -> None:
@@ -182,10 +184,20 @@ class BackendEventStore(EventStore):
         if query.descending:
             raise InvalidSearchError("a live search has the order 'asc'; the newest events come last")
         with reading():
-            return Follower(self._writer, search, query)
+            return self._closed_with_store(Follower(self._writer, search, query))
+
+    def _closed_with_store(self, follower: Follower) -> Follower:
+        self._followers[id(follower)] = follower
+        if self._closed:
+            follower.close()
+        return follower
 
     def _search(self, query: Query) -> Search:
-        return Search(self._writer.index, self._writer.bodies, query)
+        return Search(self._writer.index, self._writer.bodies, query, self._check_readable)
+
+    def _check_readable(self) -> None:
+        if self._closed:
+            self._check_open(EventReadException)
 
     def count(
         self,
@@ -257,8 +269,16 @@ class BackendEventStore(EventStore):
         return count
 
     def close(self) -> None:
-        """Close the store, and the backend if the store owns it. A second call does nothing."""
+        """Close the store and end its live searches; close the backend if the store owns it.
+
+        A second call does nothing.
+        """
         self._closed = True
+        # The list of references is made in one step, so another thread may start a live search; that closes itself.
+        for reference in self._followers.valuerefs():
+            follower = reference()
+            if follower is not None:
+                follower.close()
         if self._owns_backend:
             self.backend.close()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -67,14 +67,22 @@ class Search(Iterator[Event]):
     """An iterator over the events that a search finds. It reads chunks of bounded size.
 
     An event that is saved, replaced or deleted during the search may or may not be returned. An event that is moved to
-    another time during the search may be returned at both times.
+    another time during the search may be returned at both times. After an error the next call goes on after the last
+    returned event. Once the store is closed, each call raises an :class:`EventReadException`.
 
     Attributes:
         statistics: The work of the search until now.
     """
 
-    def __init__(self, index: TimelineStorage[IndexEntry], bodies: ActivityStorage[StoredEvent], query: Query) -> None:
+    def __init__(
+        self,
+        index: TimelineStorage[IndexEntry],
+        bodies: ActivityStorage[StoredEvent],
+        query: Query,
+        check_open: Callable[[], None],
+    ) -> None:
         self.statistics = SearchStatistics()
+        self._check_open = check_open
         self._index = index
         self._bodies = bodies
         self._query = query
@@ -90,11 +98,23 @@ class Search(Iterator[Event]):
         return None if self._last is None else search_cursor(self._last, self._query.descending)
 
     def __next__(self) -> Event:
+        self._check_open()
         try:
             self._last = event = next(self._found)
-        except FeedstoreError as error:
-            raise_reading(error)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._resume()
+            if isinstance(error, FeedstoreError):
+                raise_reading(error)
+            raise
         return event
+
+    def _resume(self) -> None:
+        """Let the next call go on after the last returned event: an error has ended the generator."""
+        if self._last is not None:
+            self._query = replace(self._query, after=(self._last.timestamp, self._last.id))
+        self._found = self._limited()
 
     def close(self) -> None:
         """End the search: it returns no further event."""

@@ -293,17 +293,25 @@ class EventStoreSuite(Suite):
         """Closing twice is no error, and every later call raises an error of its kind."""
         store = open_events()
         store.save(Event("1", "s", 1))
-        live = store.search(1, follow=True)
-        assert next(live).id == "1"
+        live, waiting = store.search(1, follow=True), store.search(1, follow=True)
+        assert next(live).id == next(waiting).id == "1"
+        found: list[Event] = []
+        thread = threading.Thread(target=lambda: found.extend(waiting))
+        thread.start()
+        search = store.search(1)
         store.close()
         store.close()
+        thread.join(patience.seconds)
+        assert not thread.is_alive()
+        assert found == list(live) == []
+        with pytest.raises(EventReadException, match="closed"):
+            next(search)
         for write in (lambda: store.save(Event("1", "s")), lambda: store.delete("1"), lambda: store.prune(1)):
             with pytest.raises(EventWriteException, match="closed"):
                 write()
         for read in (lambda: store.get("1"), lambda: store.search(1), store.flags, store.sources, store.count):
             with pytest.raises(EventReadException, match="closed"):
                 read()
-        live.close()
 
 
 def _six() -> list[Event]:

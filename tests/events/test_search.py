@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from feedstore import connect
-from feedstore.errors import EventReadException, StoredDataError
+from feedstore.errors import EventReadException, StorageUnavailableError, StoredDataError
 from feedstore.events import BackendEventStore, Event, connect_events, search
 from feedstore.events import writer as event_writer
 from feedstore.events.backend_store import flushing_options
@@ -104,3 +106,22 @@ def test_sqlite_with_synchronous_full_causes_no_warning(tmp_path: Path) -> None:
     with connect_events(f"sqlite:///{tmp_path / 'events.db'}") as store:
         store.save(Event("1", "s", 1))
         assert store.backend.session.durability_gap() is None
+
+
+def test_a_search_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next call continues after the last returned event, and never ends the search early."""
+    with connect_events("memory://") as store:
+        store.save_many(Event(f"{number:04}", "s", number) for number in range(1200))
+        for order, expected in (("asc", range(1200)), ("desc", range(1199, -1, -1))):
+            found = store.search(0, order=order, limit=1100)
+            ids = [event.id for event in islice(found, 499)]
+            with monkeypatch.context() as patch:
+                patch.setattr(found._index, "get_slice", _unavailable)
+                for _ in range(2):
+                    with pytest.raises(EventReadException):
+                        next(found)
+            assert [*ids, *(event.id for event in found)] == [f"{number:04}" for number in expected][:1100]
+
+
+def _unavailable(*arguments: object, **options: object) -> NoReturn:
+    raise StorageUnavailableError("the store does not answer")
