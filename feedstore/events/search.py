@@ -6,7 +6,6 @@ import heapq
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple
 
 from feedstore.errors import FeedstoreError
 from feedstore.events.event import Event
@@ -54,13 +53,6 @@ class SearchStatistics:
     entries_read: int = 0
     bodies_read: int = 0
     events_returned: int = 0
-
-
-class _Source(NamedTuple):
-    """The timelines of a day: the one that is read, and those that must hold each entry too."""
-
-    key: str
-    others: Sequence[str]
 
 
 class Search(Iterator[Event]):
@@ -143,10 +135,10 @@ class Search(Iterator[Event]):
             return
         bounds = Bounds(first_entry(start), last_entry(end))
         for day in self._days(day_of(start), day_of(end)):
-            source = self._choose(day)
-            if source is not None:
+            key = self._choose(day)
+            if key is not None:
                 self.statistics.days += 1
-                yield from self._of_day(source, bounds)
+                yield from self._of_day(key, bounds)
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Yield the days that may hold events, in the order of the search."""
@@ -162,8 +154,8 @@ class Search(Iterator[Event]):
             yield from sorted(held, reverse=self._query.descending)
             bounds = bounds.after(days[-1].serialization_id, self._query.descending)
 
-    def _choose(self, day: int) -> _Source | None:
-        """Return the timelines of a day, of which that of the rarest flag is read; None if one of them is empty."""
+    def _choose(self, day: int) -> str | None:
+        """Return the key of the timeline of the rarest flag on a day; None if a flag has no events on it."""
         flags = self._query.flags
         chosen = flags[0] if flags else None
         if len(flags) > 1:
@@ -172,16 +164,14 @@ class Search(Iterator[Event]):
             if not counts[chosen]:
                 return None
         self.statistics.flags[chosen] = self.statistics.flags.get(chosen, 0) + 1
-        if chosen is None:
-            return _Source(all_key(day), ())
-        return _Source(flag_key(chosen, day), [flag_key(flag, day) for flag in flags if flag != chosen])
+        return all_key(day) if chosen is None else flag_key(chosen, day)
 
-    def _of_day(self, source: _Source, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+    def _of_day(self, key: str, bounds: Bounds) -> Iterator[list[StoredEvent]]:
         """Yield lists of the events of a day within the bounds, ordered by time and id."""
         descending = self._query.descending
         group: list[StoredEvent] = []
-        while entries := self._entries(source.key, bounds, self._size):
-            group += self._stored(entries, source.others)
+        while entries := self._entries(key, bounds, self._size):
+            group += self._stored(entries)
             if len(entries) < self._size:
                 break
             # Events of the last time may follow in the next chunk.
@@ -194,11 +184,11 @@ class Search(Iterator[Event]):
                 group.clear()
                 first = time << TIME_SHIFT
                 whole = Bounds(first, first | (1 << TIME_SHIFT) - 1)
-                yield from self._of_one_time(source, whole)
+                yield from self._of_one_time(key, whole)
                 bounds = bounds.after(whole.lowest if descending else whole.highest, descending)
         yield self._sorted(group)
 
-    def _of_one_time(self, source: _Source, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+    def _of_one_time(self, key: str, bounds: Bounds) -> Iterator[list[StoredEvent]]:
         """Yield lists of any number of events of one time, ordered by id, and keep a bounded number in memory."""
         descending = self._query.descending
         choose = heapq.nlargest if descending else heapq.nsmallest
@@ -208,17 +198,17 @@ class Search(Iterator[Event]):
             return last is None or (own_id < last if descending else own_id > last)
 
         while True:
-            found = self._unordered(source, bounds)
+            found = self._unordered(key, bounds)
             chosen = choose(MOST_OF_ONE_TIME, (each for each in found if is_after(each.event.id)), key=_own_id)
             yield _distinct(chosen)
             if len(chosen) < MOST_OF_ONE_TIME:
                 return
             last = chosen[-1].event.id
 
-    def _unordered(self, source: _Source, bounds: Bounds) -> Iterator[StoredEvent]:
+    def _unordered(self, key: str, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield the events within bounds in the order of their entries."""
-        while entries := self._entries(source.key, bounds, self._size):
-            yield from self._stored(entries, source.others)
+        while entries := self._entries(key, bounds, self._size):
+            yield from self._stored(entries)
             bounds = bounds.after(entries[-1].serialization_id, self._query.descending)
 
     def _sorted(self, stored: Iterable[StoredEvent]) -> list[StoredEvent]:
@@ -232,15 +222,14 @@ class Search(Iterator[Event]):
         within: Filter = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
         return self._index.get_slice(key, 0, count, within, ordering)
 
-    def _stored(self, entries: Sequence[IndexEntry], others: Sequence[str]) -> list[StoredEvent]:
-        """Return the events of entries that meet all conditions of the search."""
+    def _stored(self, entries: Sequence[IndexEntry]) -> list[StoredEvent]:
+        """Return the events of entries that meet all conditions of the search.
+
+        The body decides about the other flags. Their indexes may have an entry of a later save of the same event.
+        """
         self.statistics.entries_read += len(entries)
-        wanted = {entry.serialization_id: entry.payload for entry in entries}
-        for other in others:
-            held = self._index.contains_many(other, wanted)
-            wanted = {entry: payload for entry, payload in wanted.items() if entry in held}
         # An entry is that of its body if the times are equal: a body that is saved again keeps its place.
-        places = {(id_from_bytes(payload), entry >> TIME_SHIFT) for entry, payload in wanted.items()}
+        places = {(id_from_bytes(payload), entry >> TIME_SHIFT) for entry, payload in entries}
         bodies = self._bodies.get_many(dict.fromkeys(body_id for body_id, _ in places))
         self.statistics.bodies_read += len(bodies)
         found = [stored for stored in bodies if (stored[0], stored[1] >> TIME_SHIFT) in places]

@@ -78,7 +78,7 @@ class EventStoreSuite(Suite):
         search = six.search(0, flags=["a", "b"])
         assert _ids(search) == ["e2"]
         assert search.statistics.flags == {"b": 1}
-        assert (search.statistics.entries_read, search.statistics.bodies_read) == (2, 1)
+        assert (search.statistics.entries_read, search.statistics.bodies_read) == (2, 2)
 
     def test_a_pattern_matches_anywhere_in_the_content(self, six: BackendEventStore) -> None:
         """RE2's syntax; an empty content matches an empty pattern alone."""

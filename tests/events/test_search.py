@@ -14,7 +14,8 @@ from feedstore.errors import EventReadException, StorageUnavailableError, Stored
 from feedstore.events import BackendEventStore, Event, connect_events, search
 from feedstore.events import writer as event_writer
 from feedstore.events.backend_store import flushing_options
-from feedstore.events.layout import COLLECTION, EventSerializer, body_id_of
+from feedstore.events.layout import COLLECTION, EventSerializer, IndexEntry, body_id_of
+from feedstore.storage import Bounds
 from feedstore.testing import OpenBackend
 from servers.redis import OwnRedisServer
 
@@ -125,3 +126,18 @@ def test_a_search_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _unavailable(*arguments: object, **options: object) -> NoReturn:
     raise StorageUnavailableError("the store does not answer")
+
+
+def test_an_event_that_is_saved_again_between_two_reads_is_found_by_several_flags() -> None:
+    with connect_events("memory://") as store:
+        store.save_many([Event("1", "s", 1, ["a", "b"]), Event("2", "s", 1, ["a"]), Event("3", "s", 1, ["b"])])
+        found = store.search(0, flags=["a", "b"])
+        entries = found._entries
+
+        def save_after(key: str, bounds: Bounds, count: int) -> list[IndexEntry]:
+            read = entries(key, bounds, count)
+            store.save(Event("1", "s", 1, ["a", "b"], "again"))
+            return read
+
+        found._entries = save_after  # type: ignore[method-assign]
+        assert [event.content for event in found] == ["again"]
