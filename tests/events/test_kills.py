@@ -12,6 +12,7 @@ import pytest
 
 import soak
 from feedstore.events import BackendEventStore, Event
+from feedstore.storage import AtomicScope
 from feedstore.testing import OpenBackend
 
 STEPS = 400
@@ -97,8 +98,14 @@ def run_and_kill(store: BackendEventStore, chance: random.Random) -> int:
 
 
 def check(store: BackendEventStore, before: State, after: State) -> None:
-    """Check that each event is that before or after the step during which the process was killed."""
+    """Check that the events are those before or after the step during which the process was killed.
+
+    They are all those of one of the two states if a step is atomic, and each is that of one of them otherwise.
+    """
     found = list(store.search(-1))
+    if store.backend.abilities.atomic_scope == AtomicScope.BACKEND:
+        assert {event.id: event for event in found} in (before, after)
+        assert store.count() == len(found)
     assert [event.id for event in found] == [event.id for event in sorted(found, key=lambda one: one.timestamp)]
     by_id = {event.id: event for event in found}
     assert len(by_id) == len(found)
