@@ -22,7 +22,7 @@ from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seco
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
-from feedstore.events.layout import CHUNK, StoredEvent, body_id_of
+from feedstore.events.layout import CHUNK, StoredEvent, body_id_of, day_of
 from feedstore.events.query import Query, checked_query
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
@@ -43,8 +43,8 @@ class BackendEventStore(EventStore):
     - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 500 events of
       :meth:`save_many` is one atomic batch.
     - On Redis Cluster and Cassandra, each event is atomic: the write of its body is the point of commit, and readers
-      ignore index entries without their body. A process that dies during a call leaves such entries until the day is
-      pruned. :meth:`delete` or :meth:`prune` during a save of the same id may remove the event that was just saved.
+      ignore index entries without their body. A process that dies during a call leaves such entries.
+      :meth:`delete` or :meth:`prune` during a save of the same id may remove the event that was just saved.
 
     Args:
         backend: The backend, which :meth:`close` leaves open unless ``owns_backend`` is True.
@@ -170,7 +170,7 @@ class BackendEventStore(EventStore):
 
         The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes two round trips
         for each 500 index entries of a day that it reads. With several flags it reads the index of the flag that is
-        the rarest on that day, and two round trips more for each further flag.
+        the rarest on that day, whose size costs one round trip for each flag.
 
         Args:
             follow: Wait for events that are saved later, and return them as well, in the order of their saves: the
@@ -220,7 +220,9 @@ class BackendEventStore(EventStore):
             return sum(1 for _ in self._search(query).stored())
 
     def sources(self) -> list[str]:
-        """Return the sources of the events, sorted. One round trip for each day that holds events.
+        """Return the sources of the events, sorted.
+
+        One round trip for each day that holds events; two for each day on Redis Cluster and Cassandra.
 
         A source whose events were all deleted or replaced stays until their day is pruned.
         """
@@ -229,7 +231,7 @@ class BackendEventStore(EventStore):
             return self._inventory.sources()
 
     def flags(self) -> list[str]:
-        """Return the tags of the events, sorted. Two round trips for each tag at least."""
+        """Return the tags of the events, sorted. Two round trips for each tag at least, and one for an unused tag."""
         self._check_open(EventReadException)
         with reading():
             return self._inventory.flags()
@@ -261,11 +263,14 @@ class BackendEventStore(EventStore):
             return 0
         query = checked_query(EARLIEST, end, flags, None, "asc", None, None)
         count = 0
+        pruned: set[tuple[int, str]] = set()
         with writing():
             found = (each for each in self._search(query).stored() if kept.isdisjoint(each.event.tags))
             while chunk := list(islice(found, CHUNK)):
-                count += len(self._writer.remove(chunk))
-            self._inventory.tidy(end)
+                removed = self._writer.remove(chunk)
+                count += len(removed)
+                pruned.update((day_of(each.event.timestamp), tag) for each in removed for tag in each.event.tags)
+            self._inventory.tidy(end, pruned)
         return count
 
     def close(self) -> None:

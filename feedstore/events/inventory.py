@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Container, Iterable, Iterator
 
 from feedstore.events.layout import (
     CHUNK,
@@ -21,6 +22,10 @@ from feedstore.events.query import Query
 from feedstore.events.writer import EventWriter
 from feedstore.ids import id_from_bytes
 from feedstore.storage import Filter
+
+_FLAGS_AT_A_TIME = 100
+_DAYS_UNTIL_REMOVAL = 2
+"""The number of days until a day is over in the clock of each process."""
 
 
 class Inventory:
@@ -46,7 +51,13 @@ class Inventory:
 
     def sources(self) -> list[str]:
         """Return the names of the sources, sorted."""
-        return sorted({name for day in self._days(None) for name in self._names(sources_key(day))})
+        return sorted(
+            {name for day in self._days(None) if self._is_held(day) for name in self._names(sources_key(day))}
+        )
+
+    def _is_held(self, day: int) -> bool:
+        """Return whether a day holds entries. Days without entries are removed where preconditions allow it."""
+        return self._writer.is_conditional or self._index.count(all_key(day)) > 0
 
     def flags(self) -> list[str]:
         """Return the flags that at least one event carries, sorted."""
@@ -77,39 +88,56 @@ class Inventory:
                 return
             lowest = entries[-1].serialization_id + 1
 
-    def tidy(self, end: float) -> None:
-        """Remove the days and the flags that hold no event, up to a time, and entries that belong to no event."""
-        flags = list(self._names(FLAGS))
-        last = day_of(end)
-        for day in list(self._days(None, 0, last)):
-            if self._writer.is_atomic:
-                for key in (all_key(day), *(flag_key(flag, day) for flag in flags)):
-                    self._remove_leftovers(key, end)
-            if self._remove_if_empty(DAYS, day, all_key(day)):
-                self._index.delete(sources_key(day))
-        for flag in flags:
-            for day in list(self._days(flag, 0, last)):
-                self._remove_if_empty(flag_days_key(flag), day, flag_key(flag, day))
+    def tidy(self, end: float, pruned: Container[tuple[int, str]]) -> None:
+        """Remove the entries that belong to no event, and the days that hold no event, up to a time.
 
-    def _remove_leftovers(self, key: str, end: float) -> None:
+        It does so on backends whose atomic batches have preconditions. Elsewhere an entry may belong to a save that is
+        running, and a save may add to an empty day. A day stays until it is over everywhere, because its saves do not
+        change its version before. Costs one read for each flag, and a few for each day.
+
+        Args:
+            end: The latest time.
+            pruned: The days and flags from which events were removed.
+        """
+        if not self._writer.is_conditional:
+            return
+        last = day_of(end)
+        flags_by_day: dict[int, list[str]] = {day: [] for day in self._days(None, 0, last)}
+        for flag in list(self._names(FLAGS)):
+            for day in self._days(flag, 0, last):
+                flags_by_day.setdefault(day, []).append(flag)
+        for day, flags in flags_by_day.items():
+            self._remove_leftovers(day, flags, end)
+            if day < day_of(time.time()) - _DAYS_UNTIL_REMOVAL:
+                self._drop_if_empty(day, flags, pruned)
+
+    def _remove_leftovers(self, day: int, flags: Iterable[str], end: float) -> None:
         """Remove entries up to a time whose body was saved again later, or was removed."""
-        for chunk in _chunks(self._walk(key, 0, last_entry(end))):
+        for chunk in _chunks(self._walk(all_key(day), 0, last_entry(end))):
             bodies = self._writer.bodies.get_many(id_from_bytes(entry.payload) for entry in chunk)
             held = {each.entry for each in bodies}
             left = [entry.serialization_id for entry in chunk if entry.serialization_id not in held]
             if left:
-                self._index.remove_many(key, left)
+                # A process that dies here leaves the entries of all events, by which the next call finds the others.
+                for flag in flags:
+                    self._index.remove_many(flag_key(flag, day), left)
+                self._index.remove_many(all_key(day), left)
 
-    def _remove_if_empty(self, directory: str, day: int, key: str) -> bool:
-        """Remove a day from a directory if its timeline is empty; return whether it is."""
-        if self._index.count(key):
-            return False
-        self._index.remove(directory, day)
-        if self._index.count(key):
-            # A save has added an event between the count and the removal.
-            self._index.add(directory, IndexEntry(day, b""))
-            return False
-        return True
+    def _drop_if_empty(self, day: int, flags: Iterable[str], pruned: Container[tuple[int, str]]) -> None:
+        """Remove a day that holds no event, or from the days of the flags that no event of it carries any more."""
+        version = self._writer.day_version(day)
+        is_empty = not self._index.count(all_key(day))
+        unused = [
+            flag for flag in flags if is_empty or ((day, flag) in pruned and not self._index.count(flag_key(flag, day)))
+        ]
+        # An atomic batch holds a bounded number of writes, and each of them renews the version for the next.
+        for at in range(0, len(unused), _FLAGS_AT_A_TIME):
+            some = unused[at : at + _FLAGS_AT_A_TIME]
+            version = self._writer.drop_day(day, version, map(flag_days_key, some), [])
+            if version is None:
+                return
+        if is_empty:
+            self._writer.drop_day(day, version, [DAYS], [sources_key(day)])
 
 
 def _key(flag: str | None, day: int) -> str:

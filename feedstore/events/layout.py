@@ -12,6 +12,9 @@ The timelines of the collection are:
 - ``days`` and ``days:<flag>``: the days that have such timelines.
 - ``flags`` and ``sources:<day>``: the names of flags and sources, as payloads.
 - ``saves``: the ids of the bodies of the last saves, in the order of the saves.
+
+On backends with preconditions, a key-value storage has versions: ``version:<stripe>`` for the events whose body's id
+lies in a stripe, and ``day:<stripe>`` for days that are over.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable, wrong_format
 
 COLLECTION = "events"
+VERSIONS = "events/versions"
+"""The name of the key-value storage of versions, which no key-value storage of the application should have."""
 DAYS = "days"
 FLAGS = "flags"
 SAVES = "saves"

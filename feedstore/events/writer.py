@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
 from feedstore.events.event import Event
@@ -14,6 +17,8 @@ from feedstore.events.layout import (
     DAYS,
     FLAGS,
     SAVES,
+    SECONDS_A_DAY,
+    VERSIONS,
     EntryIds,
     EntrySerializer,
     EventSerializer,
@@ -34,9 +39,16 @@ from feedstore.storage import AtomicScope, Backend, Batch
 
 MOST_SAVES = 10_000
 """The number of saves that a live search may have to read in one step."""
+_LARGE_SAVE = 50
+_MOST_LARGE_SAVES = 1000
+"""The number of saves that the store records after a large one, whose record takes up to 8,000 bytes."""
 _STRIPES = 256
+_VERSION_BYTES = 8
 _ATTEMPTS = 1000
+_ATTEMPTS_TOGETHER = 8
+"""The number of attempts after which a chunk is split, because other processes change some of its events."""
 _Step = Callable[[Batch], object]
+_Part = TypeVar("_Part")
 
 
 class EventWriter:
@@ -47,7 +59,8 @@ class EventWriter:
     after it. Readers ignore entries that do not belong to the stored body, so no reader sees a part of a save.
 
     Replacing and removing depend on an earlier read. Where atomic batches may have preconditions, a stripe of ids has
-    a version in a key-value storage, which these batches require and change.
+    a version in a key-value storage, which these batches require and change. There, a save of an event of a day that is
+    over changes the version of that day too, so that a day is removed from an index only if no save adds to it.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -57,14 +70,14 @@ class EventWriter:
         self.index = backend.timeline_storage(EntrySerializer, name=COLLECTION)
         self.notifier = backend.notifier(COLLECTION)
         self.is_atomic = abilities.atomic_scope == AtomicScope.BACKEND
-        self._is_conditional = self.is_atomic and abilities.conditional_batches
-        self._versions = backend.kv_storage(COLLECTION)
+        self.is_conditional = self.is_atomic and abilities.conditional_batches
+        self._versions = backend.kv_storage(VERSIONS)
         self._entry_ids = EntryIds()
 
     def save(self, events: Sequence[Event]) -> None:
         """Save up to a chunk of events that have different ids."""
         try:
-            for _ in range(_ATTEMPTS):
+            for _ in range(_attempts(events)):
                 if self._try_to_save(events):
                     self.notifier.publish_stored([SAVES])
                     return
@@ -72,15 +85,14 @@ class EventWriter:
             # The events together are more work than one atomic batch of this backend may hold.
             if len(events) == 1:
                 raise
-            middle = len(events) // 2
-            self.save(events[:middle])
-            self.save(events[middle:])
-            return
-        raise _contended()
+        if len(events) == 1:
+            raise _contended()
+        for half in _halves(events):
+            self.save(half)
 
     def remove(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Remove events that are still stored as they were read, and return those that were."""
-        for _ in range(_ATTEMPTS):
+        for _ in range(_attempts(stored)):
             versions = self._read_versions([each.body_id for each in stored])
             current = {each.body_id: each.entry for each in self.bodies.get_many([each.body_id for each in stored])}
             same = [each for each in stored if current.get(each.body_id) == each.entry]
@@ -92,14 +104,16 @@ class EventWriter:
                 continue
             # Another process may have removed a single event between the reading and this removal.
             return [] if len(same) == 1 and counts == 0 else same
-        raise _contended()
+        if len(stored) == 1:
+            raise _contended()
+        return [each for half in _halves(stored) for each in self.remove(half)]
 
     def _try_to_save(self, events: Sequence[Event]) -> bool:
         """Save events; return False if another process changed an event that this one replaces."""
         ids = [body_id_of(event.id) for event in events]
         replaced = self.bodies.get_many(ids)
         versions = self._read_versions([each.body_id for each in replaced])
-        if replaced and self._is_conditional:
+        if replaced and self.is_conditional:
             replaced = self.bodies.get_many([each.body_id for each in replaced])
         take = self._entry_ids.take
         stored = [
@@ -121,14 +135,22 @@ class EventWriter:
         entries = _index_entries(stored)
         gone = _keys_of(replaced)
         saved = save_entry(each.body_id for each in stored)
+        most_saves = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
+        # Changing versions is no precondition, so saves of one day do not exclude each other.
+        tokens = {key: secrets.token_bytes(_VERSION_BYTES) for key in self._day_keys(stored)}
 
         def clean(batch: Batch) -> None:
             for key, ids in gone.items():
                 self.index.remove_many(key, ids, batch_interface=batch)
-            self.index.add_to_many([SAVES], [saved], max_length=MOST_SAVES, batch_interface=batch)
+            self.index.add_to_many([SAVES], [saved], max_length=most_saves, batch_interface=batch)
+
+        def add(batch: Batch) -> None:
+            for key, token in tokens.items():
+                self._versions.upsert(key, token, batch_interface=batch)
+            self.index.add_to_each(entries, batch_interface=batch)
 
         return [
-            lambda batch: self.index.add_to_each(entries, batch_interface=batch),
+            add,
             lambda batch: self.bodies.add_many(stored, batch_interface=batch),
             clean,
         ]
@@ -145,6 +167,36 @@ class EventWriter:
         if self.is_atomic:
             return self._write_together(steps, versions)
         return self._write_in_order(steps)
+
+    def _day_keys(self, stored: Iterable[StoredEvent]) -> list[str]:
+        """Return the keys of the versions of the days of events that are over; nothing without preconditions."""
+        if not self.is_conditional:
+            return []
+        today = time.time() - SECONDS_A_DAY
+        return sorted({_day_key(day_of(event.timestamp)) for _, _, event in stored if event.timestamp < today})
+
+    def day_version(self, day: int) -> bytes | None:
+        """Return the version of a day: saves change it once the day is over. One round trip."""
+        return self._versions.fetch_many([_day_key(day)]).get(_day_key(day))
+
+    def drop_day(
+        self, day: int, version: bytes | None, directories: Iterable[str], keys: Iterable[str]
+    ) -> bytes | None:
+        """Remove a day from directories, and timelines; return the day's new version, or None if it has changed."""
+        key, token = _day_key(day), secrets.token_bytes(_VERSION_BYTES)
+        try:
+            with self.backend.batch(atomic=True) as batch:
+                if version is None:
+                    self._versions.insert(key, token, batch_interface=batch)
+                else:
+                    self._versions.replace(key, version, token, batch_interface=batch)
+                for directory in directories:
+                    self.index.remove_many(directory, [day], batch_interface=batch)
+                for timeline in keys:
+                    self.index.delete(timeline, batch_interface=batch)
+        except ConditionFailedError:
+            return None
+        return token
 
     def _write_together(self, steps: Sequence[_Step], versions: dict[str, bytes | None]) -> int | None:
         """Write all steps in one atomic batch, and return the result of the first write."""
@@ -170,7 +222,7 @@ class EventWriter:
 
     def _read_versions(self, body_ids: Iterable[int]) -> dict[str, bytes | None]:
         """Return the versions of the stripes of ids, None for those that have none; nothing without preconditions."""
-        if not self._is_conditional:
+        if not self.is_conditional:
             return {}
         keys = sorted({f"version:{body_id % _STRIPES:02x}" for body_id in body_ids})
         found = self._versions.fetch_many(keys) if keys else {}
@@ -214,6 +266,19 @@ def _keys_of(stored: Iterable[StoredEvent]) -> dict[str, list[int]]:
         for flag in event.tags:
             keys[flag_key(flag, day)].append(entry)
     return keys
+
+
+def _day_key(day: int) -> str:
+    return f"day:{day % _STRIPES:02x}"
+
+
+def _attempts(some: Sequence[object]) -> int:
+    return _ATTEMPTS if len(some) == 1 else _ATTEMPTS_TOGETHER
+
+
+def _halves(some: Sequence[_Part]) -> tuple[Sequence[_Part], Sequence[_Part]]:
+    middle = len(some) // 2
+    return some[:middle], some[middle:]
 
 
 def _next_version(version: bytes | None) -> bytes:

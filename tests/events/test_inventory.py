@@ -1,0 +1,135 @@
+"""Removing the days that hold no event, beside saves of old events, and the bounds of the other indexes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from conformance.modest_backend import ModestBackend
+from feedstore import connect
+from feedstore.events import BackendEventStore, Event, connect_events, inventory
+from feedstore.events import writer as event_writer
+from feedstore.events.layout import COLLECTION, SAVES, day_of
+from feedstore.testing import OpenBackend
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize("backend_kind", ["memory", "sqlite"])
+def test_a_save_during_the_removal_of_its_day_is_found(open_backend: OpenBackend) -> None:
+    store = BackendEventStore(open_backend())
+    drop_day: Any = store._writer.drop_day
+    outcomes: list[bytes | None] = []
+
+    def save_and_drop(*arguments: Any) -> bytes | None:
+        if not outcomes:
+            store.save(Event("new", "again", 10 * DAY, ["t"]))
+        outcomes.append(drop_day(*arguments))
+        return outcomes[-1]
+
+    for _ in range(2):
+        # The day has no version before the first save, and one before the second.
+        outcomes.clear()
+        store._writer.drop_day = save_and_drop  # type: ignore[method-assign, assignment]
+        store.save(Event("old", "s", 10 * DAY, ["t"]))
+        store.prune(20 * DAY)
+        assert outcomes == [None]
+        assert [event.id for event in store.search(-1e9, flags=["t"])] == ["new"]
+        assert store.sources() == ["again", "s"]
+        assert store.prune(20 * DAY) == 1
+        assert [each is None for each in outcomes] == [True, False, False]
+        assert sorted(store._writer.index.keys()) == ["flags", "saves"]
+
+
+def test_a_day_stays_until_it_is_over_everywhere() -> None:
+    with connect_events("memory://") as store:
+        now = time.time()
+        store.save_many(Event(f"{age}", "s", now - age * DAY) for age in (0, 1, 4))
+        assert store.prune(now + DAY) == 3
+        days = [day_of(now - DAY), day_of(now)]
+        assert [entry.serialization_id for entry in store._writer.index.get_slice("days", 0, 9)] == days[::-1]
+
+
+def test_pruning_reads_the_kept_events_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect_events("memory://") as store:
+        store.save_many(
+            Event(f"{day}-{n}", "s", day * DAY + n, ["kept", f"t{n}"] if n else ["dropped"])
+            for day in range(10)
+            for n in range(20)
+        )
+        read: list[str] = []
+        get_slice = store._writer.index.get_slice
+
+        def counting(key: str, *arguments: Any) -> Any:
+            read.append(key)
+            return get_slice(key, *arguments)
+
+        monkeypatch.setattr(store._writer.index, "get_slice", counting)
+        assert store.prune(20 * DAY, keep_flags=["kept"]) == 10
+        # Two reads of each of 10 days, and one of the days of each of 21 flags, besides a few of the directories.
+        assert len(read) < 50
+        assert store.flags() == sorted(["kept", *(f"t{n}" for n in range(1, 20))])
+        assert list(store._writer.index.get_slice("days:dropped", 0, 9)) == []
+
+
+def test_a_day_of_many_flags_is_removed_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "_FLAGS_AT_A_TIME", 2)
+    with connect_events("memory://") as store:
+        store.save(Event("1", "s", 10 * DAY, ["a", "b", "c", "d", "e"]))
+        assert store.prune(20 * DAY) == 1
+        assert sorted(store._writer.index.keys()) == ["flags", "saves"]
+
+
+def test_pruning_during_a_save_without_atomic_batches_loses_nothing() -> None:
+    with ModestBackend() as backend:
+        store = BackendEventStore(backend)
+        bodies: Any = store._writer.bodies
+
+        class PrunesFirst:
+            def add_many(self, *arguments: Any, **options: Any) -> None:
+                assert BackendEventStore(backend).prune(20 * DAY) == 0
+                bodies.add_many(*arguments, **options)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(bodies, name)
+
+        store._writer.bodies = PrunesFirst()  # type: ignore[assignment]
+        store.save(Event("1", "s", 10 * DAY, ["t"]))
+        for flags in (None, ["t"]):
+            assert [event.id for event in store.search(-1e9, flags=flags)] == ["1"]
+        assert (store.flags(), store.sources()) == (["t"], ["s"])
+
+
+def test_large_saves_leave_a_bounded_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_writer, "_MOST_LARGE_SAVES", 2)
+    with connect_events("memory://") as store:
+        for number in range(5):
+            store.save(Event("small", "s", number))
+        assert store._writer.index.count(SAVES) == 5
+        store.save_many(Event(str(number), "s", number) for number in range(60))
+        assert store._writer.index.count(SAVES) == 2
+
+
+def test_a_chunk_whose_events_change_all_the_time_is_split() -> None:
+    with connect("memory://") as backend:
+        store, other = BackendEventStore(backend), BackendEventStore(backend)
+        events = [Event(str(number), "s", number) for number in range(4)]
+        store.save_many(events)
+        read_versions = store._writer._read_versions
+
+        def change(body_ids: Iterable[int]) -> dict[str, bytes | None]:
+            ids = list(body_ids)
+            found = read_versions(ids)
+            if len(ids) > 1:
+                other.save_many(Event(str(number), "other", number) for number in range(4))
+            return found
+
+        store._writer._read_versions = change  # type: ignore[method-assign]
+        store.save_many(events)
+        assert list(store.search(3)) == events[3:]
+        assert other.prune(10) == 4
+        # The versions are not among the keys of the application.
+        assert list(backend.kv_storage(COLLECTION).keys("")) == []
