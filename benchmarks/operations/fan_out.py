@@ -71,44 +71,32 @@ class Publish(Operation):
         hydrated = [side.newest_hydrated(key, newest) for key in self._timelines[::100]]
         if any(len(activities) != newest for activities in hydrated):
             return None
-        return side.kept(self._timelines[::10], self._max_length), hydrated
+        return side.kept(self._compared(), self._max_length), hydrated
+
+    def _compared(self) -> Sequence[str]:
+        return self._timelines[::10]
 
 
-class PublishWithPayload(Operation):
+class PublishWithPayload(Publish):
     """One new activity, stored and delivered with a payload to full timelines.
 
     Each timeline keeps the newest entries of each payload, and has ``companions``, which are empty at first.
     """
 
-    unit = "deliveries"
-
     def __init__(
         self, timelines: Sequence[str], max_length: int, companions: Sequence[str], calls: int, first: int
     ) -> None:
+        super().__init__(timelines, max_length, calls, first)
         self.name = f"publish_{'companions' if companions else 'payloads'}_to_{max_length}"
         limits = f"payloads and {len(companions)} companions" if companions else "payloads"
         self.title = f"one activity stored and delivered with {limits} to {len(timelines):,} timelines of {max_length}"
-        self.units = len(timelines)
-        self.calls: int = calls
-        self._timelines = timelines
-        self._max_length = max_length
         self._companions = companions
-        self._first = first
-
-    @cached_property
-    def _activities(self) -> Sequence[Activity]:
-        return all_activities(self._first + self.calls)[self._first :]
-
-    def arguments(self, number: int) -> Activity:
-        return self._activities[number]
 
     def perform(self, side: Side, arguments: Any) -> None:
         side.publish_with_payload(arguments, self._timelines, self._max_length, self._companions)
 
-    def outcome(self, side: Side, calls: int) -> Any:
-        compared = [key + suffix for key in self._timelines[::10] for suffix in ("", *self._companions)]
-        stored = side.newest_hydrated(self._timelines[0], min(calls, self._max_length))
-        return side.kept(compared, self._max_length), stored
+    def _compared(self) -> Sequence[str]:
+        return [key + suffix for key in super()._compared() for suffix in ("", *self._companions)]
 
 
 class PayloadScenario(Scenario):

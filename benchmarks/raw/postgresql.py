@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import psycopg
 
-from benchmarks.raw.sql_payloads import Header, SqlPayloads
-from benchmarks.side import Side
-from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
+from benchmarks.raw.sql_payloads import SqlPayloads
+from benchmarks.workloads import MAX_PER_PAYLOAD
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
@@ -68,7 +68,7 @@ _BYTES = """SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
 
 
-class RawPostgresqlSide(SqlPayloads, Side):
+class RawPostgresqlSide(SqlPayloads):
     """Integer headers that know their length, arrays in binary as parameters, one kept cursor, prepared statements.
 
     Tried and slower for the same work: text parameters (bulk add of activities 3.1 times the time), ``executemany``
@@ -95,16 +95,16 @@ class RawPostgresqlSide(SqlPayloads, Side):
     def add_ids(self, key: str, activity_ids: Sequence[int]) -> None:
         ids = _packed(activity_ids)
         if self._execute(_ADD_TO_ONE, (key, ids)).rowcount == 0:
-            self._execute(_NEW_HEADERS, ([key],))
+            self.make_headers([key])
             self._execute(_ADD_TO_ONE, (key, ids))
 
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
-        with self._connection.transaction():
+        with self.transaction():
             self._deliver(keys, _packed([activity.serialization_id for activity in activities]), max_length)
 
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
         ids = _packed([activity.serialization_id])
-        with self._connection.transaction():
+        with self.transaction():
             self._execute(_ADD_ACTIVITIES, (ids, [self._serializer.dumps(activity)]))
             self._deliver(keys, ids, max_length)
 
@@ -120,7 +120,7 @@ class RawPostgresqlSide(SqlPayloads, Side):
     def _headers(self, keys: Sequence[str]) -> list[tuple[int, int]]:
         headers = self._execute(_HEADERS, (keys,)).fetchall()
         if len(headers) < len(keys):
-            self._execute(_NEW_HEADERS, (keys,))
+            self.make_headers(keys)
             headers = self._execute(_HEADERS, (keys,)).fetchall()
         return headers
 
@@ -136,29 +136,17 @@ class RawPostgresqlSide(SqlPayloads, Side):
             if rows:
                 self._execute(statement, ([timeline for timeline, _ in rows], [value for _, value in rows]))
 
-    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
-        for activity in activities:
-            activity_id = activity.serialization_id.to_bytes(ID_BYTES, "big")
-            with self._connection.transaction():
-                timelines = [timeline for timeline, _ in self.keyed_headers(keys).values()]
-                new = self.insert(activity_id, timelines)
-                self.insert_same(activity_id, payload_of(activity), new)
-                self.lengthen(1, new)
+    def transaction(self) -> AbstractContextManager[object]:
+        return self._connection.transaction()
 
-    def publish_with_payload(
-        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
-    ) -> None:
-        activity_id = activity.serialization_id.to_bytes(ID_BYTES, "big")
-        with self._connection.transaction():
-            self._execute(_ADD_ACTIVITIES, ([activity_id], [self._serializer.dumps(activity)]))
-            self.deliver_with_payload(activity_id, payload_of(activity), keys, max_length, companions)
+    def replace_activity(self, activity_id: bytes, data: bytes) -> None:
+        self._execute(_ADD_ACTIVITIES, ([activity_id], [data]))
 
-    def keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
-        rows = self._execute(_KEYED_HEADERS, (keys,)).fetchall()
-        if len(rows) < len(keys):
-            self._execute(_NEW_HEADERS, (keys,))
-            rows = self._execute(_KEYED_HEADERS, (keys,)).fetchall()
-        return {key: (timeline, length) for key, timeline, length in rows}
+    def keyed_headers(self, keys: Sequence[str]) -> Sequence[tuple[str, int, int]]:
+        return self._execute(_KEYED_HEADERS, (keys,)).fetchall()
+
+    def make_headers(self, keys: Sequence[str]) -> None:
+        self._execute(_NEW_HEADERS, (keys,))
 
     def insert(self, activity_id: bytes, timelines: list[int]) -> list[int]:
         rows = self._execute(f"{_ADD_TO_MANY} RETURNING timeline", (timelines, [activity_id])).fetchall()

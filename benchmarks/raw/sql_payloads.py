@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
+
+from benchmarks.side import Side
+from benchmarks.workloads import payload_of
+from feedstore import Activity
+from feedstore.ids import ID_BYTES
+from feedstore.serializers import MsgpackSerializer
 
 Header = tuple[int, int]
 """A timeline's number and its length."""
 
 
-class SqlPayloads(ABC):
-    """Delivers one activity with a payload, in statements that each serve all timelines.
+class SqlPayloads(Side):
+    """A side that delivers one activity with a payload, in statements that each serve all timelines.
 
     A table ``same`` holds the ids of each timeline by payload, and is read instead of the timelines.
     """
 
-    def deliver_with_payload(
+    _serializer: MsgpackSerializer
+
+    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
+        for activity in activities:
+            activity_id = activity.serialization_id.to_bytes(ID_BYTES, "big")
+            with self.transaction():
+                timelines = [timeline for timeline, _ in self._keyed_headers(keys).values()]
+                new = self.insert(activity_id, timelines)
+                self.insert_same(activity_id, payload_of(activity), new)
+                self.lengthen(1, new)
+
+    def publish_with_payload(
+        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
+    ) -> None:
+        activity_id, data = activity.serialization_id.to_bytes(ID_BYTES, "big"), self._serializer.dumps(activity)
+        with self.transaction():
+            self.replace_activity(activity_id, data)
+            self._deliver_with_payload(activity_id, payload_of(activity), keys, max_length, companions)
+
+    def _deliver_with_payload(
         self, activity_id: bytes, payload: bytes, keys: Sequence[str], max_length: int, suffixes: Sequence[str]
     ) -> None:
         """Add one id to timelines and their companions, and drop the ids beyond the limits from both."""
-        headers = self.keyed_headers([key + suffix for suffix in ("", *suffixes) for key in keys])
+        headers = self._keyed_headers([key + suffix for suffix in ("", *suffixes) for key in keys])
         companions = {headers[key][0]: [headers[key + suffix][0] for suffix in suffixes] for key in keys}
         lengths = dict(headers.values())
         new = self.insert(activity_id, list(companions))
@@ -49,9 +75,29 @@ class SqlPayloads(ABC):
             groups[activity_id].append(timeline)
         return groups.items()
 
-    @abstractmethod
-    def keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
+    def _keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
         """Return the header of each timeline, and make the missing ones."""
+        rows = self.keyed_headers(keys)
+        if len(rows) < len(keys):
+            self.make_headers(keys)
+            rows = self.keyed_headers(keys)
+        return {key: (timeline, length) for key, timeline, length in rows}
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[object]:
+        """Open a transaction, which is committed at the end of the block."""
+
+    @abstractmethod
+    def replace_activity(self, activity_id: bytes, data: bytes) -> None:
+        """Store a serialized activity."""
+
+    @abstractmethod
+    def keyed_headers(self, keys: Sequence[str]) -> Sequence[tuple[str, int, int]]:
+        """Return the key, the number and the length of each timeline that has a header."""
+
+    @abstractmethod
+    def make_headers(self, keys: Sequence[str]) -> None:
+        """Make the headers of the timelines that have none."""
 
     @abstractmethod
     def insert(self, activity_id: bytes, timelines: list[int]) -> list[int]:

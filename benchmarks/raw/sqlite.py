@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.raw.sql_payloads import Header, SqlPayloads
-from benchmarks.side import Side
+from benchmarks.raw.sql_payloads import SqlPayloads
 from benchmarks.sqlite_file import stored_bytes
-from benchmarks.workloads import MAX_PER_PAYLOAD, payload_of
+from benchmarks.workloads import MAX_PER_PAYLOAD
 from feedstore import Activity, ActivityRef
 from feedstore.activity import references_to
 from feedstore.ids import ID_BYTES
@@ -64,7 +63,7 @@ _INDEX_OF = """SELECT (SELECT count(*) FROM entry AS newer WHERE newer.timeline 
     FROM timeline JOIN entry ON entry.timeline = timeline.id WHERE timeline.key = ?1 AND entry.id = ?2"""
 
 
-class RawSqliteSide(SqlPayloads, Side):
+class RawSqliteSide(SqlPayloads):
     """Integer headers that know their length, two-column keys without rowids, several rows a statement.
 
     Tried and slower for the same work: ``executemany`` of one row each (bulk add of entries 2.8 times the time, of
@@ -83,7 +82,7 @@ class RawSqliteSide(SqlPayloads, Side):
     def add_activities(self, activities: Sequence[Activity]) -> None:
         ids = [activity.serialization_id.to_bytes(ID_BYTES, "big") for activity in activities]
         rows = list(zip(ids, self._serializer.dumps_many(activities), strict=True))
-        with self._transaction():
+        with self.transaction():
             self._replace_activities(rows)
 
     def _replace_activities(self, rows: list[tuple[bytes, bytes]]) -> None:
@@ -97,19 +96,19 @@ class RawSqliteSide(SqlPayloads, Side):
 
     def add_ids(self, key: str, activity_ids: Sequence[int]) -> None:
         ids = _joined(activity_ids)
-        with self._transaction():
+        with self.transaction():
             ((timeline, _),) = self._headers([key])
             added = self._execute(_ADD_IDS, (ids, len(ids) - ID_BYTES, timeline)).rowcount
             self._execute("UPDATE timeline SET length = length + ? WHERE id = ?", (added, timeline))
 
     def add_to_many(self, keys: Sequence[str], activities: Sequence[Activity], max_length: int) -> None:
         ids = _joined([activity.serialization_id for activity in activities])
-        with self._transaction():
+        with self.transaction():
             self._deliver(keys, ids, max_length)
 
     def publish(self, activity: Activity, keys: Sequence[str], max_length: int) -> None:
         activity_id, data = _joined([activity.serialization_id]), self._serializer.dumps(activity)
-        with self._transaction():
+        with self.transaction():
             self._replace_activities([(activity_id, data)])
             self._deliver(keys, activity_id, max_length)
 
@@ -149,30 +148,14 @@ class RawSqliteSide(SqlPayloads, Side):
         if changed:
             self._connection.executemany("UPDATE timeline SET length = ? WHERE id = ?", changed)
 
-    def add_with_payloads(self, keys: Sequence[str], activities: Sequence[Activity]) -> None:
-        for activity in activities:
-            activity_id = _joined([activity.serialization_id])
-            with self._transaction():
-                timelines = [timeline for timeline, _ in self.keyed_headers(keys).values()]
-                new = self.insert(activity_id, timelines)
-                self.insert_same(activity_id, payload_of(activity), new)
-                self.lengthen(1, new)
+    def replace_activity(self, activity_id: bytes, data: bytes) -> None:
+        self._replace_activities([(activity_id, data)])
 
-    def publish_with_payload(
-        self, activity: Activity, keys: Sequence[str], max_length: int, companions: Sequence[str]
-    ) -> None:
-        activity_id, data = _joined([activity.serialization_id]), self._serializer.dumps(activity)
-        with self._transaction():
-            self._replace_activities([(activity_id, data)])
-            self.deliver_with_payload(activity_id, payload_of(activity), keys, max_length, companions)
+    def keyed_headers(self, keys: Sequence[str]) -> Sequence[tuple[str, int, int]]:
+        return self._execute(_KEYED_HEADERS, (json.dumps(keys),)).fetchall()
 
-    def keyed_headers(self, keys: Sequence[str]) -> dict[str, Header]:
-        wanted = json.dumps(keys)
-        rows = self._execute(_KEYED_HEADERS, (wanted,)).fetchall()
-        if len(rows) < len(keys):
-            self._execute(_NEW_HEADERS, (wanted,))
-            rows = self._execute(_KEYED_HEADERS, (wanted,)).fetchall()
-        return {key: (timeline, length) for key, timeline, length in rows}
+    def make_headers(self, keys: Sequence[str]) -> None:
+        self._execute(_NEW_HEADERS, (json.dumps(keys),))
 
     def insert(self, activity_id: bytes, timelines: list[int]) -> list[int]:
         return self._timelines(f"{_ADD_ID_TO_MANY} RETURNING timeline", activity_id, timelines)
@@ -235,7 +218,7 @@ class RawSqliteSide(SqlPayloads, Side):
         self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         # An error ends the benchmark, and closing the connection rolls back.
         self._execute("BEGIN IMMEDIATE")
         yield
