@@ -14,7 +14,6 @@ from feedstore.feeds.feed import Feed
 from feedstore.feeds.groups import EntryGroup, GroupEntry, GroupSerializer
 from feedstore.feeds.key_format import KeyFormat, UserId
 from feedstore.feeds.notification_feed import NotificationCounts, NotificationFeed
-from feedstore.feeds.writes import FeedWrites
 
 __all__ = [
     "AggregatedFeed",
@@ -22,7 +21,6 @@ __all__ = [
     "BaseFeed",
     "EntryGroup",
     "Feed",
-    "FeedWrites",
     "FunctionAggregator",
     "GroupEntry",
     "GroupLike",

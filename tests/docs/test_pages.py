@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib
 import re
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import pytest
 
 from docs.pages import DOCS, ROOT, blocks, name_of, pages
 from docs.running import DOCUMENTED_DATABASE, Reader, shell_commands
+from feedstore import errors
 
 RUN = {"python", "pycon", "console", "sql"}
 # Shown, not run: installations, configurations, and the output of programs.
 SHOWN = {"sh", "text", "toml"}
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
+API = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.joinpath("api").glob("*.md")))
 HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)
 
 
@@ -65,8 +69,34 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert {page.stem for page in pages() if DOCS in page.parents} <= reached
 
 
-def test_the_readme_links_to_pages_that_exist() -> None:
-    assert "docs/tutorial.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_readme_links_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = {page.name for page in DOCS.glob("*.md")} - {"index.md", "changelog.md"}
+    assert {link["path"] for link in LINK.finditer(text)} >= {f"docs/{name}" for name in listed}
+
+
+def test_the_readme_lists_every_extra_for_users() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = "\n".join(re.findall(r"^\| `pip install .*", text, re.MULTILINE))
+    # Only the project itself builds its documentation.
+    assert set(re.findall(r"(?:feedstore|`)\[(\w+)\]", rows)) == set(setup["options.extras_require"]) - {"docs"}
+
+
+def test_the_api_pages_have_every_public_name() -> None:
+    """The directive ``automodule`` lists all names of a module, other directives list one name each."""
+    modules = set(re.findall(r"py:module:: ([\w.]+)|automodule:: ([\w.]+)\n   :no-members:", API))
+    names = {
+        f"{module}.{name}"
+        for module in map("".join, modules)
+        # The pages on migration list the names of other libraries.
+        if not module.startswith("feedstore.compat")
+        for name in getattr(importlib.import_module(module), "__all__", ())
+        if name not in vars(errors)
+    }
+    assert "feedstore.testing.EventStoreSuite" in names
+    assert {name for name in names if not re.search(rf":: {re.escape(name)}$", API, re.MULTILINE)} == set()
 
 
 def test_a_wrong_output_is_seen(tmp_path: Path) -> None:
