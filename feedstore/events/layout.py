@@ -46,7 +46,7 @@ SECONDS_A_DAY = 86_400
 CHUNK = 500
 """The number of events that one atomic batch writes, and one read of an index returns, at most."""
 
-_FORMAT = 0x41
+_FORMAT = 0x61
 _PREFIX = bytes([_FORMAT])
 _EPOCH = date(1970, 1, 1).toordinal()
 TIME_SHIFT = 64
@@ -81,7 +81,7 @@ class IndexEntry(NamedTuple):
 class EventSerializer(Serializer[StoredEvent]):
     """Stores the body of an event.
 
-    Format ``0x41``: that byte, then the msgpack array ``[low, id, source, timestamp, tags, content]``, where ``low`` is
+    Format ``0x61``: that byte, then the msgpack array ``[low, id, source, timestamp, tags, content]``, where ``low`` is
     the low half of the id of the event's index entries.
     """
 

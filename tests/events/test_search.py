@@ -48,7 +48,7 @@ def test_a_live_search_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPat
 def test_a_damaged_body_is_an_error_that_names_it() -> None:
     class Damaged(EventSerializer):
         def dumps(self, activity: object) -> bytes:
-            return b"\x41\x93\x01"
+            return b"\x61\x93\x01"
 
     with connect("memory://") as backend:
         store = BackendEventStore(backend)

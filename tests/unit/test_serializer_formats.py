@@ -13,8 +13,14 @@ import pytest
 
 import feedstore.serializers
 from feedstore import Activity, ActivityRef
+from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import StoredDataError
+from feedstore.events import Event
+from feedstore.events.layout import EventSerializer, StoredEvent, first_entry
+from feedstore.fanout.edges import Follow, FollowSerializer
+from feedstore.feeds import GroupEntry, GroupSerializer
 from feedstore.serializers import (
+    AggregatedActivitySerializer,
     DummySerializer,
     JsonSerializer,
     MsgpackSerializer,
@@ -45,6 +51,9 @@ FULL = Activity(
     },
     foreign_id="row-1",
 )
+FOLLOW = Follow("ann", 5)
+EVENT = StoredEvent(5, first_entry(1.0) | 7, Event("n", "app", 1, ["e"], "text"))
+GROUP_ENTRY = GroupEntry(5, bytes(range(1, 9)))
 MSGPACK = [
     (PLAIN, "1195a3616e6ea46c696b65a770686f746f3a37c0cf00064752c13c8600"),
     (TARGETED, "1195a3616e6ea46c696b65a770686f746f3a37a7616c62756d3a31cf00064752c13c8600"),
@@ -146,11 +155,33 @@ def test_dummies() -> None:
     assert DummySerializer().loads_many([(1, thing), (2, b"")]) == [thing, b""]
 
 
+@pytest.mark.parametrize(
+    ("serializer", "item", "stored"),
+    [
+        (FollowSerializer(), FOLLOW, "51a3616e6e"),
+        (EventSerializer(), EVENT, "619607a16ea3617070cb3ff000000000000091a165a474657874"),
+        (GroupSerializer(), GROUP_ENTRY, "0102030405060708"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Serializer) else "",
+)
+def test_entries_of_feeds_graphs_and_events(serializer: Serializer[Any], item: Any, stored: str) -> None:
+    assert serializer.dumps(item).hex() == stored
+    assert serializer.loads(bytes.fromhex(stored), item.serialization_id) == item
+
+
 def test_each_format_has_a_byte_of_its_own() -> None:
-    serializers: list[Serializer] = [MsgpackSerializer(), JsonSerializer(), PickleSerializer()]
-    stored = [serializer.dumps(PLAIN) for serializer in serializers]
-    assert [data[0] for data in stored] == [0x11, 0x21, 0x31]
-    for serializer, own in zip(serializers, stored, strict=True):
+    group = AggregatedActivity(255, "likes", (PLAIN,), 1, True, TIME, TIME)
+    serializers: list[tuple[Serializer[Any], Any]] = [
+        (MsgpackSerializer(), PLAIN),
+        (JsonSerializer(), PLAIN),
+        (PickleSerializer(), PLAIN),
+        (AggregatedActivitySerializer(), group),
+        (FollowSerializer(), FOLLOW),
+        (EventSerializer(), EVENT),
+    ]
+    stored = [serializer.dumps(item) for serializer, item in serializers]
+    assert [data[0] for data in stored] == [0x11, 0x21, 0x31, 0x41, 0x51, 0x61]
+    for (serializer, _), own in zip(serializers, stored, strict=True):
         for data in stored:
             if data is not own:
                 with pytest.raises(StoredDataError, match=rf"0x{data[0]:02x}.*0x{own[0]:02x}"):
