@@ -34,7 +34,13 @@ CODE = ("benchmarks", "docs", "examples", "feedstore", "scripts", "tests")
 # Files whose prose has not been rewritten; shorten this list, never extend it.
 NOT_REWRITTEN = (
     "docs/redis.md",
-    "feedstore/backends/redis",
+    "feedstore/backends/redis/execution.py",
+    "feedstore/backends/redis/fan_out.py",
+    "feedstore/backends/redis/floor.py",
+    "feedstore/backends/redis/keys.py",
+    "feedstore/backends/redis/scripts",
+    "feedstore/backends/redis/session.py",
+    "feedstore/backends/redis/timeline.py",
 )
 RIDDLES = {"What", "Where", "Who", "Whose", "How", "Which"}
 # Real data quotes people.

@@ -6,7 +6,7 @@ from feedstore.storage import Backend
 from stores import OpenBackend
 
 
-def test_backends_of_one_test_share_a_store_and_fresh_ones_a_namespace_with_nobody(open_backend: OpenBackend) -> None:
+def test_backends_of_one_test_share_a_store_and_fresh_ones_have_an_empty_namespace(open_backend: OpenBackend) -> None:
     first, second = open_backend(), open_backend()
     again = open_backend(first.namespace)
     first.kv_storage().upsert("key", 7)
