@@ -56,7 +56,7 @@ class Side(ABC):
         The side keeps the newest :data:`~benchmarks.workloads.MAX_PER_PAYLOAD` entries of the payload, and trims each
         timeline. If the activity is new in a timeline, the side adds it to the timelines whose keys end in one of the
         suffixes ``companions``. It removes from them the entries that it drops from the timeline. All of this is one
-        atomic step if the backend has the ability of atomic deliveries.
+        atomic step if the backend has the ability of atomic deliveries and the work does not exceed its bound.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ LAYERS = (
     {"serializers"},
     {"storage"},
     {"backends"},
-    {"feeds", "events", "channels", "live", "pubsub"},
+    {"feeds", "events", "channels", "live"},
     {"fanout", "ingest", "logs", "serve"},
     {"compat"},
     {"cli", "__main__"},
