@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, time_of_id
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable
 from feedstore.shown import shown
+from feedstore.storage.page import altered_cursor, decode_checked, encode_checked
 
 GROUP_BYTES = 8
 _CURSOR_VERSION = 0x47
-_CHECKSUM_BYTES = 6
 
 
 class GroupEntry(NamedTuple):
@@ -127,8 +126,7 @@ class FeedEntries(NamedTuple):
 
 def encode_group_cursor(key: str, descending: bool, newest_id: int, hashes: Iterable[bytes]) -> str:
     """Return the cursor of a walk of a feed that began at an entry and has returned the groups of some hashes."""
-    body = _cursor_start(key, descending) + id_to_bytes(newest_id) + b"".join(hashes)
-    return urlsafe_b64encode(body + _checksum(body)).decode().rstrip("=")
+    return encode_checked(_cursor_start(key, descending) + id_to_bytes(newest_id) + b"".join(hashes))
 
 
 def decode_group_cursor(cursor: str, key: str, descending: bool) -> tuple[int, list[bytes]]:
@@ -138,28 +136,11 @@ def decode_group_cursor(cursor: str, key: str, descending: bool) -> tuple[int, l
         InvalidTypeError: The cursor is not a str.
         InvalidCursorError: The cursor was altered, or is not that of a walk of this feed in this order.
     """
-    if not isinstance(cursor, str):
-        raise InvalidTypeError(f"a cursor is the str of a page's next_cursor, not {shown(cursor)}")
-    try:
-        data = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-    except ValueError:
-        data = b""
-    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    body = decode_checked(cursor)
     start = _cursor_start(key, descending)
     hashes_start = len(start) + ID_BYTES
-    # Base64 has several spellings of the same bytes, and encode_group_cursor returns one of them.
-    is_altered = (
-        body[:1] != start[:1]
-        or _checksum(body) != checksum
-        or len(body) < hashes_start
-        or (len(body) - hashes_start) % GROUP_BYTES
-        or urlsafe_b64encode(data).decode().rstrip("=") != cursor
-    )
-    if is_altered:
-        raise InvalidCursorError(
-            f"the cursor {shown(cursor, 64)} was altered, or is not that of an aggregated feed; pass a page's "
-            "next_cursor unchanged"
-        )
+    if body[:1] != start[:1] or len(body) < hashes_start or (len(body) - hashes_start) % GROUP_BYTES:
+        raise altered_cursor(cursor)
     if body[: len(start)] != start:
         raise InvalidCursorError(
             f"the cursor {shown(cursor, 64)} belongs to another feed than {shown(key)}, or to the other ordering; pass "
@@ -171,7 +152,3 @@ def decode_group_cursor(cursor: str, key: str, descending: bool) -> tuple[int, l
 
 def _cursor_start(key: str, descending: bool) -> bytes:
     return bytes([_CURSOR_VERSION, descending]) + hash_of(key)
-
-
-def _checksum(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()

@@ -20,7 +20,7 @@ _ABOVE_EVERY_ID = "1" + id_to_text(0)
 _CURSOR_VERSION = 1
 _HEADER_BYTES = 2
 _CHECKSUM_BYTES = 6
-_CURSOR_BYTES = _HEADER_BYTES + ID_BYTES + _CHECKSUM_BYTES
+_CURSOR_BYTES = _HEADER_BYTES + ID_BYTES
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,7 @@ def floor_from_text(text: str | None) -> int | None:
 
 def encode_cursor(last_id: int, descending: bool) -> str:
     """Return the cursor of the page after the entry ``last_id``: 32 URL-safe characters, the same on every backend."""
-    body = bytes([_CURSOR_VERSION, descending]) + id_to_bytes(last_id)
-    return urlsafe_b64encode(body + _checksum(body)).decode()
+    return encode_checked(bytes([_CURSOR_VERSION, descending]) + id_to_bytes(last_id))
 
 
 def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
@@ -128,9 +127,9 @@ def cursor_bounds(cursor: str | None, descending: bool) -> Bounds:
 
 
 def _decode_cursor(cursor: str, descending: bool) -> int:
-    if not isinstance(cursor, str):
-        raise InvalidTypeError(f"a cursor must be the str of a page's next_cursor, not {shown(cursor)}")
-    body = _checked_body(cursor)
+    body = decode_checked(cursor)
+    if len(body) != _CURSOR_BYTES:
+        raise altered_cursor(cursor)
     if body[0] != _CURSOR_VERSION:
         raise InvalidCursorError(
             f"the cursor {shown(cursor)} was made by a newer release of feedstore; upgrade this one"
@@ -142,23 +141,34 @@ def _decode_cursor(cursor: str, descending: bool) -> int:
     return id_from_bytes(body[_HEADER_BYTES:])
 
 
-def _checked_body(cursor: str) -> bytes:
+def encode_checked(body: bytes) -> str:
+    """Return bytes and their checksum in URL-safe characters, as cursors of all kinds are written."""
+    checksum = blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
+    return urlsafe_b64encode(body + checksum).decode().rstrip("=")
+
+
+def decode_checked(cursor: str) -> bytes:
+    """Return the bytes of a str that :func:`encode_checked` returned.
+
+    Raises:
+        InvalidTypeError: The cursor is not a str.
+        InvalidCursorError: The cursor was altered.
+    """
+    if not isinstance(cursor, str):
+        raise InvalidTypeError(f"a cursor must be the str of a page's next_cursor, not {shown(cursor)}")
     try:
-        data = urlsafe_b64decode(cursor.encode("ascii"))
+        body = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))[:-_CHECKSUM_BYTES]
     except ValueError:
-        data = b""
-    body, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
-    if len(data) != _CURSOR_BYTES or _checksum(body) != checksum or _is_respelled(cursor, data):
-        raise InvalidCursorError(
-            f"the cursor {shown(cursor, 64)} was altered or cut off; pass a page's next_cursor unchanged"
-        )
+        raise altered_cursor(cursor) from None
+    # Base64 has several spellings of the same bytes, and encode_checked returns one of them.
+    if encode_checked(body) != cursor:
+        raise altered_cursor(cursor)
     return body
 
 
-def _is_respelled(cursor: str, data: bytes) -> bool:
-    """Return whether ``cursor`` is another base64 spelling of ``data`` than :func:`encode_cursor` returns."""
-    return urlsafe_b64encode(data).decode() != cursor
-
-
-def _checksum(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
+def altered_cursor(cursor: str) -> InvalidCursorError:
+    """Return the error of a cursor that no page of the same kind returned."""
+    return InvalidCursorError(
+        f"the cursor {shown(cursor, 64)} was altered, cut off or returned by a page of another kind; pass a page's "
+        "next_cursor unchanged"
+    )
