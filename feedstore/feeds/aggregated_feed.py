@@ -23,6 +23,7 @@ from feedstore.feeds.groups import (
     decode_group_cursor,
     encode_group_cursor,
     hash_of,
+    hash_of_entry,
 )
 from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
@@ -104,7 +105,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             entries = self._entries(within)
             known = set(returned)
             waiting = [group for group in self._ranked(entries) if group.hash not in known]
-            items = self._hydrated(waiting[:limit], entries, within)
+            items = self._hydrated(waiting[:limit], entries.known_from)
         self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
         following = None
         if len(waiting) > limit:
@@ -139,7 +140,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     def group_count(self) -> int:
         """Return the number of groups within the feed's filters. One round trip, which reads the entries."""
-        return len({entry.group_hash for entry in self._entries(self._bounds).items})
+        return len(set(map(hash_of_entry, self._entries(self._bounds).items)))
 
     def remove_group(self, group: GroupLike) -> int | None:
         """Remove all entries of one group, and return the number of those that existed. Two round trips."""
@@ -165,16 +166,17 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def _entries(self, within: Bounds) -> FeedEntries:
         """Return the newest entries within bounds, and count the members of their groups. One round trip.
 
-        Entries above the bounds are read, too, because a group that they fill has lost members below them.
+        With ``max_per_group``, entries above the bounds are read, too, because a group that they fill has lost members
+        below them.
         """
         most = self.max_length or _MOST_ENTRIES
-        if within.is_empty or within.highest >= MAX_ID:
+        if within.is_empty or within.highest >= MAX_ID or self.max_per_group is None:
             page = self._entry_page(most, within, True)
             is_cut = page.next_cursor is not None
             return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor)
         page = self._entry_page(_MOST_ENTRIES, Bounds(within.lowest), True)
-        totals = Counter(entry.group_hash for entry in page.items)
         items = [entry for entry in page.items if entry.serialization_id <= within.highest]
+        totals = Counter(map(hash_of_entry, page.items)) if len(items) < len(page.items) else None
         is_cut = len(items) > most
         page = Page(items[:most], None, page.complete and not is_cut, page.floor)
         return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor, totals)
@@ -185,16 +187,16 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     def _read_slice(self, start: int, stop: int | None) -> list[AggregatedActivity]:
         entries = self._entries(self._bounds)
-        return self._hydrated(self._ranked(entries)[start:stop], entries, self._bounds)
+        return self._hydrated(self._ranked(entries)[start:stop], entries.known_from)
 
     def _activity_count(self, items: list[AggregatedActivity]) -> int:
         return sum(len(one.activities) for one in items)
 
-    def _hydrated(self, groups: list[EntryGroup], entries: FeedEntries, within: Bounds) -> list[AggregatedActivity]:
+    def _hydrated(self, groups: list[EntryGroup], known_from: int) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
         wanted = [activity_id for group in groups for activity_id in self._shown_ids(group)]
         found = {one.serialization_id: one for one in self.activities.get_many(dict.fromkeys(wanted))}
-        items = (self._aggregated(group, found, entries.known_from) for group in groups)
+        items = (self._aggregated(group, found, known_from) for group in groups)
         return [one for one in items if one is not None]
 
     def _shown_ids(self, group: EntryGroup) -> list[int]:

@@ -62,6 +62,8 @@ class GroupSerializer(Serializer[GroupEntry]):
 _LENGTHS = frozenset({GROUP_BYTES})
 _hash_of_pair: Callable[[tuple[int, bytes]], bytes] = itemgetter(1)
 _new_entry: Callable[[tuple[int, bytes]], GroupEntry] = partial(tuple.__new__, GroupEntry)
+id_of_entry: Callable[[GroupEntry], int] = itemgetter(0)
+hash_of_entry: Callable[[GroupEntry], bytes] = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from feedstore.errors import InvalidValueError
 from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
 from feedstore.feeds.aggregators import AggregatorLike, NotificationAggregator
 from feedstore.feeds.base import filter_within
-from feedstore.feeds.groups import EntryGroup, FeedEntries, GroupEntry
+from feedstore.feeds.groups import EntryGroup, GroupEntry, id_of_entry
 from feedstore.ids import ActivityLike
 from feedstore.storage import Batch, Bounds
 from feedstore.storage.checks import checked_iterable
@@ -85,12 +85,17 @@ class NotificationFeed(AggregatedFeed):
     def counts(self) -> NotificationCounts:
         """Return the numbers of unseen and unread activities and groups; of marks that are not tracked, 0.
 
-        One round trip, which reads the entries of the feed and of its companions.
+        One round trip if nothing is unseen or unread. Otherwise two, of which the second reads the entries of the feed
+        from the oldest such activity to the newest.
         """
-        found = self.timelines.get_many_slices([self.key, *self._companion_keys()], 0, None)
-        # An add can give an entry of the feed another group, and the entries of the companions keep the first one.
-        hashes = dict(found[self.key])
+        found = self.timelines.get_many_slices(self._companion_keys(), 0, None)
         unseen, unread = (found.get(self.key + suffix, []) for suffix in (UNSEEN, UNREAD))
+        # An add can give an entry of the feed another group, and the entries of the companions keep the first one.
+        hashes: dict[int, bytes] = {}
+        if unseen or unread:
+            ids = list(map(id_of_entry, (*unseen, *unread)))
+            within = filter_within(Bounds(min(ids), max(ids)))
+            hashes = dict(self.timelines.get_slice(self.key, 0, None, within))
         return NotificationCounts(
             len(unseen), len(unread), *(len({hashes.get(*entry) for entry in marked}) for marked in (unseen, unread))
         )
@@ -203,21 +208,22 @@ class NotificationFeed(AggregatedFeed):
     def _marked_ids(self, within: Bounds) -> dict[str, set[int]]:
         """Return the ids in each companion within bounds. One round trip."""
         found = self.timelines.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
-        return {suffix: {entry.serialization_id for entry in found[self.key + suffix]} for suffix in self.companions}
+        return {suffix: set(map(id_of_entry, found[self.key + suffix])) for suffix in self.companions}
 
-    def _hydrated(self, groups: list[EntryGroup], entries: FeedEntries, within: Bounds) -> list[AggregatedActivity]:
+    def _hydrated(self, groups: list[EntryGroup], known_from: int) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups, with their marks. Two round trips."""
-        items = super()._hydrated(groups, entries, within)
+        items = super()._hydrated(groups, known_from)
         if not items:
             return items
+        within = Bounds(min(group.ids[-1] for group in groups), max(group.ids[0] for group in groups))
         marked = self._marked_ids(within)
         unseen, unread = marked.get(UNSEEN), marked.get(UNREAD)
-        ids = {group.hash: group.ids for group in groups}
+        members = {self._id_of(group.hash): group.ids for group in groups}
         return [
             replace(
                 item,
-                is_seen=None if unseen is None else unseen.isdisjoint(ids[self._hash_of(item)]),
-                is_read=None if unread is None else unread.isdisjoint(ids[self._hash_of(item)]),
+                is_seen=None if unseen is None else unseen.isdisjoint(members[item.id]),
+                is_read=None if unread is None else unread.isdisjoint(members[item.id]),
             )
             for item in items
         ]
