@@ -104,8 +104,7 @@ def _mark(arguments: argparse.Namespace, backend: Backend) -> None:
     feed = feed_at(arguments.key, backend)
     if isinstance(feed, KeyedFeed):
         raise InvalidValueError(f"{shown(arguments.key)} is a flat feed, and has no marks")
-    before = feed.counts()
-    if not (before.unseen or before.unread):
+    if not (feed.unseen_count() or feed.unread_count()):
         print_error(_NOTHING_TO_MARK)
     if arguments.ids:
         feed.mark_activities(arguments.ids, read=arguments.read)

@@ -36,7 +36,8 @@ class NotificationFeed(AggregatedFeed):
     removal from a companion. So marks and adds take effect in some order, a delivery that is repeated after the mark
     restores nothing, and the counts are those of the companions. A group is unseen while one of its members is.
 
-    Keys have braces, so that a feed and its companions are in one bucket of a Redis Cluster (T22).
+    Keys have braces, so that a feed and its companions are in one bucket of a Redis Cluster (T22). A read of groups
+    takes three round trips; the last one reads their marks.
 
     >>> from feedstore import Activity, connect
     >>> feed = NotificationFeed("bob", connect("memory://"))

@@ -16,7 +16,7 @@ _GROUPS = 25
 def groups_document(key: str, backend: Backend) -> dict[str, Any] | None:
     """Return the newest groups of a feed and the numbers of unseen and unread activities; None for a flat feed.
 
-    Four round trips.
+    Six round trips.
     """
     try:
         feed = feed_at(key, backend)
@@ -25,10 +25,9 @@ def groups_document(key: str, backend: Backend) -> dict[str, Any] | None:
     if not isinstance(feed, KeyedGroupFeed):
         return None
     render = SentenceRenderer().render
-    counts = feed.counts()
     return {
-        "unseen": counts.unseen,
-        "unread": counts.unread,
+        "unseen": feed.unseen_count(),
+        "unread": feed.unread_count(),
         "groups": [
             {
                 "id": id_to_text(group.id),

@@ -14,7 +14,7 @@ ROWS = [
     (2, "2026-05-01T12:05:00.25Z", "cem", "comment", "photo:7", "album:1", '{"text":"naïve ☃"}'),
     (3, "2026-05-01T14:10:00+02:00", "ann", "follow", "cem", "", ""),
 ]
-FOLLOWS = FOLLOWS_HEADER + "bob,ann,\neve,ann,\nbob,cem,\nann,nobody,\n"
+FOLLOWS = FOLLOWS_HEADER + "bob,ann,\neve,ann,\nbob,cem,\nann,zoe,\n"
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_statistics_of_an_empty_store(feedstore: CommandLine, folder: Path) -> N
 
 
 def test_the_timelines_that_are_named_are_trimmed_or_all(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("trim", "--length", "2", "feed:bob", "feed:nobody", "feed:bob")
+    result = feedstore("trim", "--length", "2", "feed:bob", "feed:zoe", "feed:bob")
     assert result.out == "removed 1 entry from 1 of 2 timelines\n"
     assert feedstore("trim", "--all", "--yes", "--length", "1", "--json").json == {
         "timelines": 4,

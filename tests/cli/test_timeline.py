@@ -72,9 +72,9 @@ def test_a_trimmed_timeline_says_so(feedstore: CommandLine, filled: Path) -> Non
 
 
 def test_no_such_timeline_is_status_3(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("timeline", "feed:nobody")
+    result = feedstore("timeline", "feed:zoe")
     assert (result.status, result.out) == (3, "")
-    assert result.err == "feedstore: error: no timeline 'feed:nobody' in the namespace 'default'\n"
+    assert result.err == "feedstore: error: no timeline 'feed:zoe' in the namespace 'default'\n"
 
 
 def test_an_activity_for_people_and_for_programs(feedstore: CommandLine, filled: Path) -> None:

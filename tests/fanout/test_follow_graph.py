@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from itertools import product
@@ -124,6 +124,57 @@ def test_a_block_ends_the_kinds_of_its_graph(backend: Backend) -> None:
     assert (other.is_following(*PAIR), other.is_following(*PAIR, kind="watch")) == (False, True)
     with pytest.raises(BlockedError):
         other.follow("ann", "bob", kind="watch")
+
+
+@pytest.fixture
+def round_trips(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Callable[[FollowGraph], list[str]]:
+    """Return a function that lists the round trips of a graph: the batches, and the calls of storages outside them."""
+
+    def watch(graph: FollowGraph) -> list[str]:
+        made: list[str] = []
+
+        def counting(owner: object, name: str) -> None:
+            original = getattr(owner, name)
+
+            def call(*arguments: Any, **options: Any) -> Any:
+                if options.get("batch_interface") is None:
+                    made.append(name)
+                return original(*arguments, **options)
+
+            monkeypatch.setattr(owner, name, call)
+
+        for name in ("get", "fetch_many", "insert", "replace", "upsert"):
+            counting(graph._edges.rows, name)
+        for name in ("get_page", "count", "add_to_each", "remove_from_many"):
+            counting(graph._edges.timelines, name)
+        counting(backend.session, "transact")
+        return made
+
+    return watch
+
+
+@pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "in order"])
+def test_the_round_trips_of_the_costs_table(
+    backend: Backend, round_trips: Callable[[FollowGraph], list[str]], is_atomic: bool
+) -> None:
+    graph = new_graph(backend, is_atomic)
+    made = round_trips(graph)
+    pairs = [(f"user:{number}", "cem") for number in range(500)]
+    for name, call, atomic, in_order in (
+        ("follow, new", lambda: graph.follow(*PAIR), 1, 4),
+        ("follow, existing", lambda: graph.follow(*PAIR), 2, 1),
+        ("is_following", lambda: graph.is_following(*PAIR), 1, 1),
+        ("following_among", lambda: graph.following_among("bob", USERS), 1, 1),
+        ("a page", lambda: graph.following("bob"), 1, 2),
+        ("counts", lambda: graph.counts("bob"), 2, 2),
+        ("unfollow, existing", lambda: graph.unfollow(*PAIR), 2, 3),
+        ("unfollow, absent", lambda: graph.unfollow(*PAIR), 1, 1),
+        ("block", lambda: graph.block("ann", "bob"), 2, 7),
+        ("import_follows", lambda: graph.import_follows(pairs), 2, 4),
+    ):
+        made.clear()
+        call()
+        assert len(made) == (atomic if is_atomic else in_order), (name, made)
 
 
 calls = st.lists(

@@ -17,7 +17,7 @@ from ingest.deeds import activities_csv, follows_csv
 from ingest.inputs import GOOD_ROW, HEADER, csv_text, read, source
 from ingest.stored import Stored, settle, stored_in
 
-FOLLOWS = InputGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "nobody")])
+FOLLOWS = InputGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "zoe")])
 ROWS = [
     (1, "2026-05-01T12:00:00Z", "ann", "like", "photo:7", "", ""),
     (2, "2026-05-01T12:05:00Z", "cem", "comment", "photo:7", "album:1", '{"text":"What a view"}'),

@@ -17,7 +17,7 @@ from feedstore.metrics import Metrics
 from feedstore.registry import known_schemes, load_backend, scheme_of
 
 PLUGIN = '''
-"""A backend of somebody else's."""
+"""A backend of another package."""
 
 from feedstore.backends.memory import MemoryBackend
 
@@ -75,7 +75,7 @@ def test_two_stores_in_memory_share_nothing() -> None:
         assert other.timeline_storage().count("key") == 0
 
 
-@pytest.mark.parametrize("url", ["memory://", "sqlite:///never-opened.db", "postgresql://nobody@localhost:1/none"])
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///never-opened.db", "postgresql://zoe@localhost:1/none"])
 def test_an_unknown_option_is_refused_by_name(url: str) -> None:
     with pytest.raises(InvalidTypeError, match="colour"):
         connect(url, colour="red")
