@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import ClassVar
 
 from feedstore.activity import Activity
 from feedstore.feeds import NotificationFeed
@@ -11,6 +12,7 @@ from feedstore.storage import Backend
 from feedstore.testing.aggregated_feed_suite import deed
 
 MOST = 4
+LONGEST = 14
 DEEDS = 60
 PHOTOS = 5
 
@@ -20,15 +22,23 @@ class ClippedNotifications(NotificationFeed):
 
     key_format = "clipped:{{{user_id}}}"
     aggregator = "{extra_context[photo]}"
-    max_length = None
+    max_length: ClassVar[int | None] = None
     max_per_group = MOST
     publishes = False
+
+
+class ShortNotifications(ClippedNotifications):
+    """A feed that also keeps few entries."""
+
+    key_format = "short:{{{user_id}}}"
+    max_length = LONGEST
 
 
 class NotificationModel:
     """The expected content of a feed: ``{id: photo}`` of its entries, and the ids without a mark."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_length: int | None) -> None:
+        self.max_length = max_length
         self.photos: dict[int, str] = {}
         self.unseen: set[int] = set()
         self.unread: set[int] = set()
@@ -41,8 +51,13 @@ class NotificationModel:
         self.unseen |= new
         self.unread |= new
         for photo in set(given.values()):
-            members = sorted((one for one, of in self.photos.items() if of == photo), reverse=True)
-            self.remove(set(members[MOST:]))
+            self.remove(set(sorted(self.members(photo), reverse=True)[MOST:]))
+        if self.max_length is not None:
+            self.trim(self.max_length)
+
+    def members(self, photo: str) -> set[int]:
+        """Return the ids in the group of a photo."""
+        return {one for one, of in self.photos.items() if of == photo}
 
     def remove(self, ids: set[int]) -> None:
         """Remove entries with their marks."""
@@ -55,6 +70,16 @@ class NotificationModel:
         self.unseen -= ids
         if read:
             self.unread -= ids
+
+    def mark_shown(self, photo: str, added: list[Activity], read: bool) -> None:
+        """Add activities after the user was shown a group, and mark its members up to the newest that was shown."""
+        newest = max(self.members(photo), default=-1)
+        self.add(added)
+        self.mark({one for one in self.members(photo) if one <= newest}, read)
+
+    def reset(self, unseen: set[int], unread: set[int]) -> None:
+        """Make ids the only ones without a mark."""
+        self.unseen, self.unread = unseen & self.photos.keys(), unread & self.photos.keys()
 
     def marks(self, to_group_id: Callable[[str], int]) -> dict[int, tuple[bool, bool]]:
         """Return whether each group is seen, and whether it is read."""
@@ -76,7 +101,9 @@ def run_notification_oracle(backend: Backend, seed: int, steps: int) -> None:
     """
     choose = random.Random(seed)
     deeds = [_of_photo(minute % PHOTOS, deed(minute)) for minute in range(DEEDS)]
-    feed, model = ClippedNotifications(f"user{seed}", backend), NotificationModel()
+    # Without exact trims, the entries that a write leaves are those of the store.
+    kind = ClippedNotifications if backend.abilities.fan_out_excess else ShortNotifications
+    feed, model = kind(f"user{seed}", backend), NotificationModel(kind.max_length)
     feed.insert_activities(deeds)
     calls: list[str] = []
     for _ in range(steps):
@@ -99,6 +126,13 @@ def _of_photo(photo: int, activity: Activity) -> Activity:
     )
 
 
+def _mark_shown(feed: ClippedNotifications, photo: str, added: list[Activity], read: bool) -> None:
+    """Mark the group of a photo as a page does that was read before other activities arrived."""
+    groups = [one for one in feed[:] if one.id == feed.group_id(photo)]
+    feed.add_many(added)
+    feed.mark_groups(groups, read=read)
+
+
 def _next_call(
     choose: random.Random, feed: ClippedNotifications, model: NotificationModel, deeds: list[Activity]
 ) -> tuple[str, Callable[[], None]]:
@@ -118,12 +152,25 @@ def _next_call(
         ),
         f"mark the group of photo {photo} {read}": (
             lambda: feed.mark_group(feed.group_id(photo), read=read),
-            lambda: model.mark({one for one, of in model.photos.items() if of == photo}, read),
+            lambda: model.mark(model.members(photo), read),
         ),
+        f"show photo {photo}, add {sorted(ids)}, mark the shown members {read}": (
+            lambda: _mark_shown(feed, photo, some, read),
+            lambda: model.mark_shown(photo, some, read),
+        ),
+        f"remove {sorted(ids)} from many": (
+            lambda: type(feed).remove_from_feeds(feed.backend, [feed.user_id, "zoe"], some),
+            lambda: model.remove(ids),
+        ),
+        f"remove the group of photo {photo}": (
+            lambda: feed.remove_group(feed.group_id(photo)),
+            lambda: model.remove(model.members(photo)),
+        ),
+        f"reset {sorted(ids)}": (lambda: feed.reset(ids, some[:1]), lambda: model.reset(ids, {newest.id})),
         f"trim {length}": (lambda: feed.trim(length), lambda: model.trim(length)),
         f"mark all {read}": (lambda: feed.mark_all(read=read), lambda: model.mark(set(model.photos), read)),
     }
-    weights = [12, 4, 3, 4, 2, 2, 1, 1]
+    weights = [12, 4, 2, 4, 2, 2, 4, 1, 1, 1, 1, 1]
     (name,) = choose.choices(list(operations), weights)
     on_feed, on_model = operations[name]
 
