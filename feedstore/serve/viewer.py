@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from feedstore.errors import InvalidValueError
+from feedstore.errors import InvalidValueError, StorageError
 from feedstore.feeds.notification_feed import UNSEEN
 from feedstore.live import LiveTimelines, TimelineEndpoints
+from feedstore.live.response import TRY_AGAIN
 from feedstore.serve.groups import groups_document
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.index import IndexQuery, render_index
@@ -82,6 +83,8 @@ class Viewer:
             document = await run_in_threadpool(groups_document, key, self._backend)
         except InvalidValueError as error:
             return JSONResponse({"detail": str(error)}, status_code=400)
+        except StorageError:
+            return JSONResponse({"detail": "the store does not answer; try again"}, 503, headers=TRY_AGAIN)
         return Response(status_code=204) if document is None else JSONResponse(document, headers=_NO_STORE)
 
     def authorize(self, request: Request) -> str | None:

@@ -9,11 +9,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from feedstore import Activity
-from feedstore.errors import InvalidValueError
-from feedstore.feeds import Feed
+from feedstore.errors import InvalidValueError, StorageUnavailableError
+from feedstore.feeds import AggregatedFeed, Feed
 from feedstore.ids import id_to_text
+from feedstore.serve import groups, new_viewer
 from live.conftest import NewScene
-from live.http import Stream
+from live.http import Stream, ask
 from live.site import SiteServer
 
 
@@ -55,3 +56,26 @@ def test_a_feed_in_another_collection_cannot_be_streamed(new_scene: NewScene) ->
     scene = new_scene()
     with pytest.raises(InvalidValueError, match="collections 'other' and 'default'"):
         OtherFeed("bob", scene.backend).stream(scene.live)
+
+
+def test_the_viewer_answers_for_a_store_without_groups(
+    new_scene: NewScene, site_server: SiteServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = new_scene().backend
+    like = Activity("ann", "like", "photo:7")
+    backend.activity_storage().add(like)
+    backend.timeline_storage().add("feed:bob", like)
+    AggregatedFeed("bob", backend).add(like)
+
+    def unavailable(*_: object) -> None:
+        raise StorageUnavailableError("it is away")
+
+    with site_server.serving_site(new_viewer(backend, "token", "")) as port:
+        cookie = {"cookie": ask(port, "/?token=token").headers["set-cookie"].partition(";")[0]}
+        answer = ask(port, "/groups?key=aggregated:bob", cookie)
+        assert (answer.status, answer.value["groups"][0]["sentence"]) == (200, "ann like photo:7")
+        for key, status in (("feed:bob", 204), ("feed:eve", 204), ("", 400)):
+            assert ask(port, f"/groups?key={key}", cookie).status == status
+        monkeypatch.setattr(groups, "feed_at", unavailable)
+        answer = ask(port, "/groups?key=aggregated:bob", cookie)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
