@@ -111,8 +111,10 @@ class FeedSuite(Suite):
         assert (home.count(), home[:]) == (0, [])
 
     def test_feed_leaves_out_what_is_gone(self, home: HomeFeed) -> None:
-        """T12: slices and pages leave out an entry whose activity is missing."""
+        """T12: slices and pages leave out an entry whose activity is missing, and its position holds nothing."""
         home.remove_activity(deeds(1, 9)[0])
+        with pytest.raises(PositionNotFound, match="position 0"):
+            home[0]
         assert home[:2] == deeds(1, 8)
         assert home.page(3).items == deeds(2, 7)[::-1]
 
