@@ -169,6 +169,10 @@ class Session(ABC, Generic[_StoreType]):
         self.check_open()
         return self._with_namespace(collection_namespace(self.root_namespace, name))
 
+    def root(self) -> Self:
+        """Return the session of the default collection of this namespace."""
+        return self if self.namespace == self.root_namespace else self._with_namespace(self.root_namespace)
+
     def shares_store_with(self, other: Session[Any]) -> bool:
         """Return whether ``other`` uses the same store, through the same connections."""
         return self._store is other._store
@@ -284,8 +288,11 @@ def checked_session(backend: Any) -> Session[Any]:
     Raises:
         InvalidTypeError: The value is neither.
     """
-    session = backend if isinstance(backend, Session) else getattr(backend, "session", None)
-    if not isinstance(session, Session):
+    if isinstance(backend, Session):
+        return backend
+    session = getattr(backend, "session", None)
+    # Storages, batches and notifiers have a session too.
+    if not isinstance(session, Session) or not isinstance(backend, session.backend_class):
         raise InvalidTypeError(f"backend must be the result of feedstore.connect(url), not {shown(backend)}")
     return session
 

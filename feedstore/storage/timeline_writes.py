@@ -212,5 +212,5 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
 
     def get_batch_interface(self) -> WriteBatch:
         """Return ``backend.batch()``: a context manager that sends its writes together when it ends."""
-        batch: WriteBatch = self.session.backend_class.batch_class(self.session)
+        batch: WriteBatch = self.session.backend_class.batch_class(self.session.root())
         return batch

@@ -54,6 +54,14 @@ class CollectionSuite(Suite):
         assert second.timeline_storage(name="events").count("key") == 0
         assert first.with_namespace(second.namespace).timeline_storage(name="events").count("key") == 0
 
+    def test_a_collection_s_batch_is_that_of_the_backend(self, backend: Backend) -> None:
+        """T10: the own storages of the batch are the default ones, not those of the collection that made it."""
+        with backend.timeline_storage(name="events").get_batch_interface() as batch:
+            batch.timelines.add("key", 1)
+            batch.kv("marks").upsert("key", 1)
+        assert backend.timeline_storage().contains("key", 1)
+        assert backend.kv_storage("marks").get("key") == 1
+
     def test_collections_join_one_batch(self, backend: Backend) -> None:
         """Decision 5: the writes of all collections of a namespace join its batch, in order."""
         events, marks = backend.timeline_storage(name="events"), backend.timeline_storage(name="marks")

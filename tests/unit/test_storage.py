@@ -22,8 +22,9 @@ LIKE = make_activity()
 def test_a_storage_needs_its_backend(kind: Any) -> None:
     with pytest.raises(InvalidTypeError, match=r"backend=connect\(url\)"):
         kind()
-    for refused in ("dict://", 7, DictBackend):
-        with pytest.raises(InvalidTypeError, match="backend"):
+    backend = DictBackend()
+    for refused in ("dict://", 7, DictBackend, backend.kv_storage(), backend.batch(), backend.notifier()):
+        with pytest.raises(InvalidTypeError, match="backend must be the result"):
             kind(backend=refused)
 
 
