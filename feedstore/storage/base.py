@@ -176,7 +176,7 @@ class Storage(Writer, Generic[Item]):
             creates: Whether the write creates missing timelines.
         """
         if not activities_count:
-            hook = self._write_nothing
+            hook, keys = self._write_nothing, ()
         batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
         if batch is not None:
             report = partial(self._report, operation, activities_count)

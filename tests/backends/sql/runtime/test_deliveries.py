@@ -156,3 +156,12 @@ def test_threads_and_processes_leave_what_one_thread_leaves(backend: SqlBackend,
             process.kill()
             process.wait()
     check_delivered(backend, last, backend.session.store.engine)
+
+
+def test_an_empty_write_of_a_batch_makes_no_header(backend: SqlBackend) -> None:
+    with backend.batch() as batch:
+        batch.timelines.add_many("empty", [])
+        batch.timelines.add_to_many(["empty", "other"], [])
+        batch.timelines.add("key", 1)
+    assert batch.results == [0, 0, 1]
+    assert backend.session.store.fetch("SELECT key FROM feedstore_timeline", ()) == [(b"key",)]
