@@ -44,7 +44,12 @@ class KeyValueStorage(Protocol):
 
 
 class RowBatch:
-    """The collected writes of repositories, which :func:`write_together` commits in their order."""
+    """The collected writes of repositories, which :func:`write_together` commits in their order.
+
+    It refuses conditional writes, because the commit may not be atomic.
+    """
+
+    atomic = False
 
     def __init__(self) -> None:
         self._writes: list[Operation | Callable[[], object]] = []

@@ -15,7 +15,7 @@ from feedstore import connect
 from feedstore.channels import ItemNotFound, ListenerRepository, MessageQueueListener
 from feedstore.channels.rows import RepositoryRows, RowBatch, row_key, write_together
 from feedstore.compat.eric_sse import InMemoryStorage
-from feedstore.errors import InvalidTypeError, StoredDataError
+from feedstore.errors import InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.storage.checks import MAX_KEY_BYTES
 
 # Characters that need escaping are frequent.
@@ -154,6 +154,12 @@ def test_writes_are_collected_once_if_the_backend_refuses_an_atomic_batch() -> N
     write_together([storage], collect)
     assert calls == ["collected"]
     assert [row["value"] for row in storage.fetch_all()] == [1]
+
+
+def test_a_conditional_write_of_a_repository_is_refused() -> None:
+    storage = connect("memory://").kv_storage()
+    with pytest.raises(InvalidValueError, match="joins only atomic batches"):
+        write_together([storage], lambda batch: storage.insert("key", 1, batch_interface=batch))  # type: ignore[arg-type]
 
 
 def test_a_backend_s_batch_is_refused_for_a_foreign_storage() -> None:
