@@ -19,7 +19,7 @@ from feedstore.serializers.values import naming, pack_value, unpack_value
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.base import Writer
 from feedstore.storage.batch import WriteBatch
-from feedstore.storage.checks import check_key, check_position, check_prefix, checked_iterable
+from feedstore.storage.checks import check_key, check_position, check_prefix, distinct_keys
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction, checked_session
 
 FORMAT = 0x01
@@ -143,7 +143,7 @@ class KvStorage(Writer):
         The shipped backends need a bounded number of round trips. A backend without its own ``_fetch_many`` needs one
         for each key.
         """
-        distinct = list(dict.fromkeys(check_key(key) for key in checked_iterable(keys)))
+        distinct = distinct_keys(keys)
         if not distinct:
             self.session.check_open()
             return {}
@@ -185,7 +185,7 @@ class KvStorage(Writer):
 
     def delete(self, key: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Delete ``key`` and its value. An absent key is no error (K4). One round trip."""
-        self._delete_now(check_key(key), batch_interface)
+        self._write(batch_interface, self._delete, check_key(key))
 
     def delete_by_prefix(self, prefix: str, *, batch_interface: WriteBatch | None = None) -> None:
         """Delete every key that starts with ``prefix``, and its value. ``""`` matches all (K1, K4).
@@ -206,10 +206,7 @@ class KvStorage(Writer):
 
     def _delete_in(self, batch: WriteBatch, keys: list[str]) -> None:
         for key in keys:
-            self._delete_now(key, batch)
-
-    def _delete_now(self, key: str, batch_interface: WriteBatch | None) -> None:
-        self._write(batch_interface, self._delete, key)
+            self._write(batch, self._delete, key)
 
     def _values(self, prefix: str) -> Iterator[Any]:
         for key, data in self._items(prefix):
