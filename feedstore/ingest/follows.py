@@ -96,12 +96,13 @@ class StoredReaders:
     change the deliveries of the same loader. Actors with the same followers share one tuple.
     """
 
+    edges = followees = readers = 0
+    """The numbers of a graph in memory. Here they are 0, because to count a stored graph is to read all of it."""
+
     def __init__(self, graph: FollowGraph) -> None:
         self._graph = graph
         self._readers: dict[str, tuple[str, ...]] = {}
         self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-
-    edges = followees = readers = 0
 
     def readers_of(self, actor: str | int) -> tuple[str, ...]:
         """Return the keys of the timelines of an actor's followers."""

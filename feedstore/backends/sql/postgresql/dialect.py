@@ -25,9 +25,7 @@ class PostgresqlDialect(Dialect):
 
     pushes = True
     flush_setting = "SHOW synchronous_commit"
-    flush_advice = (
-        "PostgreSQL has synchronous_commit=off; set it to on, or a crash may lose the last writes"
-    )
+    flush_advice = "PostgreSQL has synchronous_commit=off; set it to on, or a crash may lose the last writes"
 
     def __init__(self) -> None:
         dialect: Any = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]

@@ -20,9 +20,7 @@ class SqliteDialect(Dialect):
     """The dialect of SQLite."""
 
     flush_setting = "PRAGMA synchronous"
-    flush_advice = (
-        "SQLite has synchronous=normal; pass synchronous=full, or a power cut may lose the last writes"
-    )
+    flush_advice = "SQLite has synchronous=normal; pass synchronous=full, or a power cut may lose the last writes"
 
     def __init__(self) -> None:
         super().__init__(Compiler(SQLiteDialect_pysqlite(), insert))
