@@ -34,10 +34,10 @@ class SqliteDeliveryWriter(DeliveryWriter):
     ) -> int:
         """Add to each timeline its own entries within limits; return how many were new before any was dropped.
 
-        If only the length is limited, all entries are inserted before anything else. Only if a timeline held some of
-        them, the insert is undone, and the delivery reads which ones.
+        If only the length is limited and no entry has a payload, all entries are inserted before anything else. Only if
+        a timeline held some of them, the insert is undone, and the delivery reads which ones.
         """
-        if limits.companions or limits.max_per_payload is not None:
+        if limits.companions or limits.max_per_payload is not None or _has_payloads(deliveries):
             return super().deliver(connection, namespace, deliveries, limits)
         headers = self._timelines.keyed_headers_to_write(connection, namespace, list(deliveries))
         placed = sorted([(*headers[key], sorted(entries)) for key, entries in deliveries.items()], key=itemgetter(0))
@@ -54,11 +54,8 @@ class SqliteDeliveryWriter(DeliveryWriter):
         return added
 
     def _insert_references(self, connection: Connection, placed: list[tuple[int, int, list[StoredEntry]]]) -> bool:
-        """Insert entries in their order, and return whether all are new and none has a payload."""
-        entries = list(chain.from_iterable([entries for _, _, entries in placed]))
-        ids = [activity_id for activity_id, data in entries if data is None]
-        if len(ids) < len(entries):
-            return False
+        """Insert entries without payloads in their order, and return whether all are new."""
+        ids = [activity_id for _, _, entries in placed for activity_id, _ in entries]
         timelines = chain.from_iterable([[timeline] * len(entries) for timeline, _, entries in placed])
         parameters = (b"".join(ids), numbers(list(timelines)))
         added: int = connection.execute(self._statements.insert_places, parameters).rowcount
@@ -132,3 +129,9 @@ class SqliteDeliveryWriter(DeliveryWriter):
         for (length, surplus), timelines in shorter.items():
             self._timelines.shorten(connection, length, surplus, timelines, numbers(timelines))
         return dropped
+
+
+def _has_payloads(deliveries: Mapping[str, list[StoredEntry]]) -> bool:
+    # Timelines that get the same entries share one list.
+    distinct = {id(entries): entries for entries in deliveries.values()}
+    return any([data for entries in distinct.values() for _, data in entries])
