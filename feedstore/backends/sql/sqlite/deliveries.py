@@ -134,4 +134,4 @@ class SqliteDeliveryWriter(DeliveryWriter):
 def _has_payloads(deliveries: Mapping[str, list[StoredEntry]]) -> bool:
     # Timelines that get the same entries share one list.
     distinct = {id(entries): entries for entries in deliveries.values()}
-    return any([data for entries in distinct.values() for _, data in entries])
+    return any(any(map(itemgetter(1), entries)) for entries in distinct.values())
