@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from feedstore.storage import AtomicScope, Backend
@@ -56,7 +58,8 @@ class CollectionSuite(Suite):
 
     def test_a_collection_s_batch_is_that_of_the_backend(self, backend: Backend) -> None:
         """T10: the own storages of the batch are the default ones, not those of the collection that made it."""
-        with backend.timeline_storage(name="events").get_batch_interface() as batch:
+        made: Any = backend.timeline_storage(name="events").get_batch_interface()
+        with made as batch:
             batch.timelines.add("key", 1)
             batch.kv("marks").upsert("key", 1)
         assert backend.timeline_storage().contains("key", 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.heads import Heads
 from feedstore.backends.sql.shared_statements import Statements
 from feedstore.backends.sql.timeline_writer import DeliveryWriter, TimelineWriter
 from feedstore.storage.notify.registry import Kind, Topic
@@ -35,6 +37,11 @@ class Dialect(ABC):
     def __init__(self, compiler: Compiler) -> None:
         self.compiler = compiler
         self.statements = Statements(compiler)
+
+    @cached_property
+    def heads(self) -> Heads:
+        """The statements that polling needs. They are compiled at their first use, because PostgreSQL seldom polls."""
+        return Heads(self.compiler)
 
     @abstractmethod
     def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:

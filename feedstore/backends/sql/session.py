@@ -12,7 +12,7 @@ from feedstore.backends.sql.dialect import Dialect
 from feedstore.backends.sql.shared_statements import Statements
 from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities
-from feedstore.storage.notify.registry import Topic
+from feedstore.storage.notify.registry import Kind, Topic
 from feedstore.storage.notify.source import TopicSource
 from feedstore.storage.session import Operation, Pending, Session, Transaction
 
@@ -49,6 +49,11 @@ class SqlSession(Session[Database]):
     def make_source(self) -> TopicSource:
         """Return a source that receives PostgreSQL's notifications, or polls a SQLite file."""
         return self.dialect.make_source(self.store, self.newest_ids_in)
+
+    def newest_ids(self, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
+        """Return the states of timelines or queues, with one statement for each 500."""
+        namespace = self.written_namespace()
+        return {} if namespace is None else self.dialect.heads.fetch(self.store, kind, namespace, keys)
 
     def publish_topics(self, topics: Sequence[Topic]) -> None:
         """Publish changes, with one statement on PostgreSQL and none on SQLite."""

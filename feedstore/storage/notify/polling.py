@@ -86,7 +86,7 @@ class PollingSource(TopicSource):
         O(log keys) reads for each damaged one.
         """
         try:
-            return self.fetch_states(namespace, kind, keys)
+            return self._fetch_states(namespace, kind, keys)
         except _COMMON_ERRORS:
             raise
         # Damaged data may raise anything.
@@ -102,7 +102,3 @@ class PollingSource(TopicSource):
                 _logger.error("changes of the %s %r are not noticed: %s", kind.value, keys[0], state)
             self._unreadable[keys[0]] = None
             return {keys[0]: state}
-
-    def fetch_states(self, namespace: str, kind: Kind, keys: list[str]) -> Mapping[str, Any]:
-        """Return ``{key: state}``, where a state changes with the timeline or queue; empty ones may be left out."""
-        return self._fetch_states(namespace, kind, keys)

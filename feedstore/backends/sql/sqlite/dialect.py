@@ -32,4 +32,4 @@ class SqliteDialect(Dialect):
 
     def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:
         """Return a source that polls the file: SQLite sends no notifications."""
-        return SqliteSource(database, self.compiler, read_states)
+        return SqliteSource(database, read_states)

@@ -15,7 +15,6 @@ import pytest
 from feedstore import Activity, connect
 from feedstore.backends.sql import SqlBackend
 from feedstore.backends.sql.schema import VERSION_TABLE
-from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.tables import metadata
 from feedstore.errors import FeedstoreError, StoredDataError
 from feedstore.serializers import JsonSerializer
@@ -42,7 +41,6 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
     timelines, activities = backend.timeline_storage(), backend.activity_storage()
     items, queue = backend.kv_storage(), backend.queue("q", visibility_timeout=3600, max_length=3)
     assert isinstance(backend, SqlBackend)
-    source = SqliteSource(backend.session.store, backend.session.dialect.compiler, backend.session.newest_ids_in)
     return {
         "slice": lambda: timelines.get_slice("key", 0, None),
         "payloads": lambda: backend.timeline_storage(JsonSerializer).get_slice("key", 0, None),
@@ -69,7 +67,7 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
         "seconds": lambda: queue._seconds_to_next(),
         "push": lambda: queue.push("three"),
         "receive": lambda: queue.receive(),
-        "newest": lambda: source.fetch_states(backend.namespace, Kind.TIMELINE, ["key"]),
+        "newest": lambda: backend.session.newest_ids(Kind.TIMELINE, ["key"]),
         "delete": lambda: timelines.delete("key"),
         "flush": lambda: [storage.flush() for storage in (timelines, activities, items, queue)],
     }

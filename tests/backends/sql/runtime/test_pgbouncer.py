@@ -17,6 +17,7 @@ from feedstore import connect
 from feedstore.backends.sql import SqlBackend
 from feedstore.errors import InvalidValueError, StorageTimeoutError, StorageUnavailableError
 from feedstore.storage import KvStorage
+from feedstore.storage.notify.registry import Kind
 from feedstore.testing.processes import run_in_threads
 from polling import poll_until
 from servers.pgbouncer import PgBouncer
@@ -144,6 +145,20 @@ def test_changes_are_polled_through_a_pooler(
     with caplog.at_level(logging.WARNING, "feedstore.backends.sql"):
         _watched(make_pooler("transaction").url, postgresql_database)
     assert [record.message for record in caplog.records if "listen_url" in record.message]
+
+
+def test_pushes_are_polled_through_a_pooler(make_pooler: MakePooler, postgresql_database: str) -> None:
+    received = threading.Event()
+    with (
+        connect(postgresql_database) as producer,
+        connect(make_pooler("transaction").url) as backend,
+        backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: received.set()) as subscription,
+    ):
+        subscription.add(["jobs"])
+        assert received.wait(30), "the first poll"
+        received.clear()
+        producer.queue("jobs").push("job")
+        assert received.wait(30)
 
 
 @pytest.mark.parametrize("listens_at", ["server", "session"])
