@@ -132,7 +132,7 @@ def test_a_connection_of_one_s_own() -> None:
     assert channel.deliver_next("ann") == HELLO
 
 
-def test_a_full_queue_keeps_nobody_else_from_a_broadcast() -> None:
+def test_a_full_queue_does_not_stop_a_broadcast() -> None:
     channel = Channel(connections_factory=InMemoryConnectionsFactory(max_length=2))
     first, second, third = (started(channel) for _ in range(3))
     channel.dispatch(second.id, HELLO)

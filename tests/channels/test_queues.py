@@ -53,7 +53,7 @@ def test_first_in_first_out(queue: Queue) -> None:
     assert isinstance(caught.value, LookupError)
 
 
-def test_whoever_subscribes_is_told(queue: Queue) -> None:
+def test_a_push_calls_the_subscribers(queue: Queue) -> None:
     told: list[int] = []
     unsubscribe = queue.subscribe(lambda: told.append(1))
     assert unsubscribe is not None

@@ -98,7 +98,7 @@ def test_a_failing_storage_is_not_an_empty_one() -> None:
         repository.load("one")
 
 
-def test_somebody_else_s_error_says_that_a_key_is_absent() -> None:
+def test_a_third_party_error_means_an_absent_key() -> None:
     with pytest.raises(AbsentKey):
         ForeignStorage().fetch_one("a")
     with pytest.raises(ItemNotFound):

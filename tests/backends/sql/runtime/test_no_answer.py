@@ -130,9 +130,9 @@ def test_a_refusal_is_not_called_unreachable(postgresql_database: str, url: str,
 
 def test_each_host_has_its_port(postgresql_database: str) -> None:
     parameters = psycopg.conninfo.conninfo_to_dict(postgresql_database)
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        closed = nobody.getsockname()[1]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = unused.getsockname()[1]
         places = f"127.0.0.1:{closed},{parameters['host']}:{parameters['port']}"
         url = f"postgresql://{parameters['user']}@{places}/{parameters['dbname']}?target_session_attrs=read-write"
         with connect(url) as backend:

@@ -78,7 +78,7 @@ def test_waits_and_watches_live_through(
     assert queue.count() == 1
 
 
-def test_a_full_queue_notifies_nobody_and_keeps_its_length(backend: Backend) -> None:
+def test_a_push_to_a_full_queue_publishes_nothing_and_keeps_its_length(backend: Backend) -> None:
     queue = backend.queue(max_length=2)
     queue.push_many([1, 2])
     for _ in range(3):
@@ -90,9 +90,7 @@ def test_a_full_queue_notifies_nobody_and_keeps_its_length(backend: Backend) -> 
     assert queue.count() == 2
 
 
-def test_what_somebody_else_notifies_is_passed_over(
-    url: str, backend: Backend, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_foreign_notifications_are_ignored(url: str, backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     """Any client may notify on a channel. A foreign notification ends nothing, and reaches no subscription."""
     received = Received()
     with backend.notifier().subscribe(received, recheck_seconds=None) as subscription:

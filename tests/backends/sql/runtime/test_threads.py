@@ -134,7 +134,7 @@ def test_connections_are_kept_and_no_more_than_are_needed(database_url: str) -> 
     poll_until(lambda: _connections_of(database_url) == 0, 30, "the end of every connection")
 
 
-def test_a_backend_that_nobody_closes_leaves_nothing_open(database_url: str) -> None:
+def test_a_backend_that_is_never_closed_leaves_nothing_open(database_url: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         backend = SqlBackend(database_url)
