@@ -37,6 +37,7 @@ MOST_WORK = 4000
 """The most work, in microseconds of the server, of a script that need not be atomic."""
 
 _OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
+_ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _KEYS_OF_TIMELINE = 3
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
@@ -145,7 +146,8 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
     """Return the commands that carry out writes, and the positions of the writes in the order of their counts.
 
     Each script is short enough not to block the server for other clients. On a Cluster, each script has the keys of one
-    bucket. The writes of one bucket keep their order.
+    bucket. The writes of one bucket keep their order. If an earlier script may leave a part of a write to a later round
+    trip, the positions end before the first write that must not be carried out before that part.
     """
     if len(writes) == 1:
         return [in_one_script(keys, writes, expiry, is_atomic=False)], [0]
@@ -154,7 +156,7 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)
     commands, positions = [], []
     for group in groups.values():
-        for part in _parts(writes, group):
+        for part in _up_to_conflict(writes, _parts(writes, group)):
             commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
             positions.extend(part)
     return commands, positions
@@ -181,6 +183,43 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
         parts[-1].append(position)
         size += work
     return parts
+
+
+def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[list[int]]:
+    """Return the parts up to the first write whose timelines an earlier part may leave unfinished.
+
+    Adds and trims to the same length have the same result in any order, so they do not conflict.
+    """
+    if len(parts) == 1:
+        return parts
+    lengths = {_length_after(writes[position]) for part in parts for position in part}
+    if len(lengths) == 1 and None not in lengths:
+        return parts
+    unfinished: dict[int | None, set[str | bytes]] = {}
+    for number, part in enumerate(parts):
+        for place, position in enumerate(part):
+            write = writes[position]
+            length, timelines = _length_after(write), _timelines_of(write)
+            for other, left in unfinished.items():
+                if (other is None or other != length) and not left.isdisjoint(timelines):
+                    return [*parts[:number], part[:place]] if place else parts[:number]
+        for position in part:
+            write = writes[position]
+            length = _length_after(write)
+            if write.kind == DELIVER or (length is not None and length >= 0):
+                unfinished.setdefault(length, set()).update(_timelines_of(write))
+    return parts
+
+
+def _length_after(write: Write) -> int | None:
+    """Return the length to which a write only adds and trims, negative for none. None stands for other writes."""
+    return write.arguments[0] if write.kind in _ADDING_AND_TRIMMING else None
+
+
+def _timelines_of(write: Write) -> tuple[str | bytes, ...]:
+    if write.kind == FAN_OUT:
+        return write.keys[len(write.arguments[1]) :]
+    return write.keys[1::_KEYS_OF_TIMELINE] if write.is_of_timeline else ()
 
 
 def _share(write: Write) -> int:

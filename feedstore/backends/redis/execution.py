@@ -61,7 +61,8 @@ class Execution:
         """Carry out writes in order, in scripts of a few milliseconds each, and return what each counts.
 
         One round trip; a second one where timelines have payloads that their writes did not name, or have more entries
-        to drop than one script may. A flush is two for each 250 timelines of a bucket.
+        to drop than one script may, or where writes of other scripts must wait for such work. A flush is two for each
+        250 timelines of a bucket.
         """
         counts = [0] * len(writes)
         if len(writes) == 1 and writes[0].kind != FLUSH:
@@ -89,6 +90,8 @@ class Execution:
                     left += [(position, (place, one)) for one in _rest(write, answer)]
                 if write.kind != FINISH:
                     counts[place] += count
+            if len(order) < len(pending):
+                left += [(position, pending[position]) for position in set(range(len(pending))).difference(order)]
             pending = [placed for _, placed in sorted(left, key=itemgetter(0))]
 
     def _flush(self, buckets: dict[str | bytes, int]) -> None:

@@ -171,3 +171,28 @@ def test_a_queue_that_is_made_much_shorter_drops_in_parts(own_redis_server: OwnR
         short.push("new")
         assert _scripts_run(own_redis_server) >= before + 4
         assert [message for _, message in short.receive_many(9)] == [998, 999, "new"]
+
+
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (lambda timelines, batch: timelines.add_many("k", range(5001, 5006), batch_interface=batch), range(4991, 5006)),
+        (lambda timelines, batch: timelines.remove_many("k", [4999, 5000], batch_interface=batch), range(4991, 4999)),
+        (lambda timelines, batch: timelines.trim("k", 12, batch_interface=batch), range(4991, 5001)),
+    ],
+    ids=["add", "remove", "trim"],
+)
+def test_a_write_of_a_later_script_waits_for_a_trim_of_several_scripts(
+    backend: RedisBackend, write: Callable[[Any, Batch], None], expected: range
+) -> None:
+    timelines, items = backend.timeline_storage(), backend.kv_storage()
+    timelines.add_many("k", range(1, 5001))
+    with backend.batch() as batch:
+        timelines.trim("k", 10, batch_interface=batch)
+        for number in range(600):
+            items.upsert(f"item{number}", number, batch_interface=batch)
+        write(timelines, batch)
+        items.upsert("last", 1, batch_interface=batch)
+    assert sorted(one.serialization_id for one in timelines.get_slice("k", 0, None)) == list(expected)
+    assert batch.results[0] == 4990
+    assert items.get("last") == 1
