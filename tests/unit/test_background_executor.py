@@ -63,3 +63,17 @@ def test_waiting_tasks_are_cancelled() -> None:
     for future in waiting:
         with pytest.raises(CancelledError):
             future.result(SECONDS)
+
+
+def test_a_task_whose_thread_cannot_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = BackgroundExecutor(1)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="start new thread"):
+            executor.submit(pytest.fail, "the refused task was carried out")
+    assert executor.submit(int, "7").result(SECONDS) == 7
+    executor.shutdown()

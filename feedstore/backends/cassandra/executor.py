@@ -34,11 +34,12 @@ class BackgroundExecutor(Executor):
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("the executor was shut down, and takes no further task")
-            self._tasks.put(_Task(future, function, arguments, named))
             if len(self._threads) < self._most_threads:
                 thread = threading.Thread(target=_carry_out, args=(self._tasks,), name="feedstore-driver", daemon=True)
-                self._threads.append(thread)
+                # A system without free threads raises here: the task is not taken, and a shutdown joins no such thread.
                 thread.start()
+                self._threads.append(thread)
+            self._tasks.put(_Task(future, function, arguments, named))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
