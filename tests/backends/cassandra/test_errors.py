@@ -36,6 +36,7 @@ from feedstore.errors import (
     StorageTimeoutError,
     StorageUnavailableError,
 )
+from feedstore.events import Event, connect_events
 from feedstore.storage import Backend
 from polling import poll_until
 from servers.acceptor import Acceptor
@@ -52,7 +53,7 @@ OVERLOADED = OverloadedErrorMessage(0x1001, "Request is overloaded", {})
 BAD_CREDENTIALS = AuthenticationFailed("Provided username u and/or password are incorrect")
 
 
-def nobody(*errors: Exception) -> NoHostAvailable:
+def no_host(*errors: Exception) -> NoHostAvailable:
     """Return the driver's error where each node failed in a way of its own."""
     return NoHostAvailable("Unable to connect", {f"node{number}": error for number, error in enumerate(errors)})
 
@@ -64,16 +65,16 @@ def nobody(*errors: Exception) -> NoHostAvailable:
         (UnresolvableContactPoints({}), StorageUnavailableError, "cannot resolve", True),
         (OVERLOADED, StorageUnavailableError, "overloaded", True),
         (ConnectionShutdown("closed"), StorageUnavailableError, "closed", True),
-        (nobody(ConnectionRefusedError(111, "refused")), StorageUnavailableError, "refused", True),
-        (nobody(), StorageUnavailableError, "Unable to connect", True),
-        (nobody(UNAVAILABLE), StorageUnavailableError, "Cannot achieve", True),
+        (no_host(ConnectionRefusedError(111, "refused")), StorageUnavailableError, "refused", True),
+        (no_host(), StorageUnavailableError, "Unable to connect", True),
+        (no_host(UNAVAILABLE), StorageUnavailableError, "Cannot achieve", True),
         (WRITE_TIMEOUT, StorageTimeoutError, "it is safe to repeat it", True),
         (ReadTimeout("timed out", data_retrieved=False), StorageTimeoutError, "timed out", True),
         (OperationTimedOut(), StorageTimeoutError, "timed out|timeout|errors", True),
-        (nobody(OperationTimedOut()), StorageTimeoutError, ".", True),
+        (no_host(OperationTimedOut()), StorageTimeoutError, ".", True),
         (ServerError(0, "boom", {}), StorageError, "boom", True),
         (BAD_CREDENTIALS, StorageError, "credentials", False),
-        (nobody(ConnectionShutdown("x"), BAD_CREDENTIALS), StorageError, "credentials", False),
+        (no_host(ConnectionShutdown("x"), BAD_CREDENTIALS), StorageError, "credentials", False),
         (Unauthorized("no permission"), StorageError, "no permission", False),
         (InvalidRequest("syntax"), StorageError, "syntax", False),
         (InvalidRequest("unconfigured table feedstore_items"), MissingSchemaError, "are missing", False),
@@ -122,9 +123,10 @@ def test_a_server_that_never_answers_cannot_be_reached() -> None:
 
 @pytest.fixture(scope="module")
 def guarded_server() -> Iterator[OwnCassandraServer]:
-    """A server that asks for a password."""
+    """A server that requires a password and checks the rights of each role."""
     options = (*FAST, SHORT_LIVED, "-Dcassandra.superuser_setup_delay_ms=0")
-    server = OwnCassandraServer(settings={"authenticator": "PasswordAuthenticator"}, options=options)
+    settings = {"authenticator": "PasswordAuthenticator", "authorizer": "CassandraAuthorizer"}
+    server = OwnCassandraServer(settings=settings, options=options)
     yield server
     server.stop()
 
@@ -150,6 +152,20 @@ def works(call: Callable[[], object]) -> bool:
     except StorageError:
         return False
     return True
+
+
+def test_a_role_without_rights_on_the_servers_settings_saves_events(guarded_server: OwnCassandraServer) -> None:
+    with connect(url_at(guarded_server, "cassandra:cassandra@")) as owner:
+        poll_until(lambda: works(owner.ping), SECONDS, "the first user and the tables")
+        assert owner.session.durability_gap() is not None
+        session: Any = owner.session.store.session().driver_session
+        session.execute("CREATE ROLE zoe WITH PASSWORD = 'secret' AND LOGIN = true")
+        for right in ("SELECT", "MODIFY"):
+            session.execute(f"GRANT {right} ON KEYSPACE feeds TO zoe")
+    with connect_events(guarded_server.url("feeds").replace("//", "//zoe:secret@")) as events:
+        assert events.backend.session.durability_gap() is None
+        events.save(Event("1", "s", 1))
+        assert events.get("1").id == "1"
 
 
 def test_a_server_that_hangs_ends_every_call_by_its_time(guarded_server: OwnCassandraServer) -> None:
