@@ -38,6 +38,7 @@ MOST_WORK = 4000
 
 _OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
+_ONLY_ADDING = ("set", "upsert", COMPARE, FAN_OUT)
 _KEYS_OF_TIMELINE = 3
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
@@ -139,6 +140,8 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
         program.append([*words, *write.arguments])
     packed = msgpack.packb([items, program], use_bin_type=False)
     touched = [key for write in writes for key in write.keys]
+    if is_atomic and keys.is_spread and _may_touch_an_emptied_key(writes):
+        touched.append(keys.absent(writes[0].bucket))
     return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry, int(is_atomic)))
 
 
@@ -160,6 +163,17 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
             commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
             positions.extend(part)
     return commands, positions
+
+
+def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:
+    """Return whether a write touches a key that an earlier write may empty."""
+    reduced: set[str | bytes] = set()
+    for write in writes:
+        if not reduced.isdisjoint(write.keys):
+            return True
+        if write.kind not in _ONLY_ADDING:
+            reduced.update(write.keys)
+    return False
 
 
 def work_of(writes: Iterable[Write]) -> int:

@@ -32,6 +32,9 @@ _NO_DATABASE = "DB index"
 _REPEATED_ARGUMENTS = ", with args beginning with"
 # BUSY: another client's script runs for longer than the server's busy-reply-threshold.
 _PASSING_PREFIXES = ("LOADING", "MASTERDOWN", "READONLY", "TRYAGAIN", "CLUSTERDOWN", "BUSY ")
+# A script touched a key again that it had emptied, while the slot moves to another node. The next attempt waits for the
+# move.
+_MOVING_SLOT = "attempted to access a non local key"
 _UNAVAILABLE_PREFIXES = (*_PASSING_PREFIXES, "MISCONF", "NOREPLICAS")
 
 
@@ -49,7 +52,7 @@ def translated(error: Exception, label: str) -> StorageError:
         return StorageError(f"{message}; the server's setting `databases` limits the number of databases")
     if isinstance(error, exceptions.TimeoutError):
         return StorageTimeoutError(message)
-    if isinstance(error, _UNAVAILABLE) or _starts_with(error, _UNAVAILABLE_PREFIXES):
+    if isinstance(error, _UNAVAILABLE) or _starts_with(error, _UNAVAILABLE_PREFIXES) or _is_of_moving_slot(error):
         return StorageUnavailableError(message)
     return StorageError(message)
 
@@ -78,7 +81,7 @@ def is_passing(error: Exception) -> bool:
         return False
     if isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError)):
         return True
-    return isinstance(error, _UNAVAILABLE) or _starts_with(error, _PASSING_PREFIXES)
+    return isinstance(error, _UNAVAILABLE) or _starts_with(error, _PASSING_PREFIXES) or _is_of_moving_slot(error)
 
 
 def is_lost(error: Exception) -> bool:
@@ -101,6 +104,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while link is not None:
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _is_of_moving_slot(error: Exception) -> bool:
+    return isinstance(error, exceptions.ResponseError) and _MOVING_SLOT in str(error)
 
 
 def _starts_with(error: Exception, prefixes: tuple[str, ...]) -> bool:

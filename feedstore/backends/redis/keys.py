@@ -113,6 +113,14 @@ class Keys:
         """Return the key of the marker that a write under a hash tag checks."""
         return marker_key(tag if self.is_spread else self.namespace)
 
+    def absent(self, bucket: int) -> str:
+        """Return a key of a bucket that never exists.
+
+        While a slot moves, its node refuses a command on an absent key, also in the middle of a script that has emptied
+        the key. It refuses a script that declares this key before the script begins, and the script is sent again.
+        """
+        return f"{marker_key(self.tag(bucket))}-"
+
     def write_script(self, tag: str, script: Script, touched: Sequence[Any], arguments: Sequence[Any]) -> Command:
         """Return the command that runs a script that writes, which checks the marker first."""
         every_key = (self.marker(tag), *touched)

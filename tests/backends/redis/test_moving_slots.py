@@ -11,8 +11,9 @@ from redis.crc import key_slot
 
 from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
-from feedstore.errors import FeedstoreError
+from feedstore.errors import FeedstoreError, StorageUnavailableError
 from feedstore.serializers import MsgpackSerializer
+from feedstore.storage import Batch
 from servers.ports import LOOPBACK
 from servers.redis import OwnRedisServer
 from servers.redis_cluster import OwnRedisCluster
@@ -161,6 +162,84 @@ def _use(backend: RedisBackend) -> None:
     for thread in threads:
         thread.join(60)
     assert failed == []
+
+
+def _replace_items(backend: RedisBackend, batch: Batch) -> None:
+    backend.kv_storage().flush(batch_interface=batch)
+    backend.kv_storage().upsert("e", 2.7, batch_interface=batch)
+
+
+def _replace_item(backend: RedisBackend, batch: Batch) -> None:
+    backend.kv_storage().delete("pi", batch_interface=batch)
+    backend.kv_storage().upsert("e", 2.7, batch_interface=batch)
+
+
+def _replace_activity(backend: RedisBackend, batch: Batch) -> None:
+    backend.activity_storage().remove(_LIKE, batch_interface=batch)
+    backend.activity_storage().add(Activity("zoe", "like", "photo:7", id=8), batch_interface=batch)
+
+
+def _replace_timeline(backend: RedisBackend, batch: Batch) -> None:
+    backend.timeline_storage().delete("key1", batch_interface=batch)
+    backend.timeline_storage().add("key1", 7, batch_interface=batch)
+
+
+_REPLACEMENTS = [_replace_items, _replace_item, _replace_activity, _replace_timeline]
+
+
+def _contents(backend: RedisBackend) -> list[Any]:
+    timelines = backend.timeline_storage()
+    return [
+        list(backend.kv_storage().items()),
+        list(backend.activity_storage().iterate()),
+        {key: timelines.get_page(key, 9) for key in _KEYS},
+    ]
+
+
+def test_an_atomic_batch_that_replaces_all_entries_waits_for_a_slot_that_moves(
+    shared_cluster: OwnRedisCluster, backend: RedisBackend
+) -> None:
+    """A node refuses a call on a key that the script has emptied, after the first writes of the script."""
+    _fill(backend)
+    before = _contents(backend)
+    move = _move_of(shared_cluster, backend)
+    move.begin()
+    try:
+        with RedisBackend(shared_cluster.url, namespace=backend.namespace, colocate=True, retry_seconds=0) as hasty:
+            for replace in _REPLACEMENTS:
+                with pytest.raises(StorageUnavailableError), hasty.batch(atomic=True) as batch:
+                    replace(hasty, batch)
+        assert _contents(backend) == before
+    finally:
+        move.end()
+    for replace in _REPLACEMENTS:
+        with backend.batch(atomic=True) as batch:
+            replace(backend, batch)
+    items, activities, pages = _contents(backend)
+    assert items == [("e", 2.7)]
+    assert [one.serialization_id for one in activities] == [8]
+    assert [one.serialization_id for one in pages["key1"]] == [7]
+
+
+def test_a_call_that_empties_a_key_does_not_wait_for_a_slot_that_moves(
+    shared_cluster: OwnRedisCluster, backend: RedisBackend
+) -> None:
+    _fill(backend)
+    receipt, _ = backend.queue("q").receive()
+    move = _move_of(shared_cluster, backend)
+    move.begin()
+    try:
+        with RedisBackend(shared_cluster.url, namespace=backend.namespace, colocate=True, retry_seconds=0) as hasty:
+            timelines = hasty.timeline_storage()
+            assert timelines.trim("key1", 0) == 3
+            assert timelines.remove_many("key2", [1, 2, 3]) == 3
+            assert hasty.timeline_storage(serializer_class=MsgpackSerializer).remove("payloads", _LIKE) == 1
+            assert hasty.queue("q").ack(receipt)
+    finally:
+        move.end()
+    page = backend.timeline_storage().get_page("key1", 9)
+    assert (list(page), page.floor) == ([], 4)
+    assert backend.queue("q").count() == 0
 
 
 @pytest.mark.soak

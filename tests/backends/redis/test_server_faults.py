@@ -141,6 +141,7 @@ def test_a_write_whose_answer_is_lost_is_sent_again_and_changes_nothing_twice(
         b"-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
         b"-CLUSTERDOWN The cluster is down\r\n",
         b"-MASTERDOWN Link with MASTER is down\r\n",
+        b"-ERR Script attempted to access a non local key in a cluster node script: f_1\r\n",
     ],
 )
 def test_what_passes_is_tried_again(proxy: Proxy, behind_proxy: Backend, answer: bytes) -> None:

@@ -14,10 +14,11 @@ local pending = call('XPENDING', stream, group, id, id, 1)[1]
 if not pending or pending[4] ~= delivery then
   return 0
 end
-call('XACK', stream, group, id)
-call('XDEL', stream, id)
-call('ZREM', due, id)
-if call('XLEN', stream) == 0 then
+if call('XLEN', stream) == 1 then
   call('UNLINK', stream, due)
+else
+  call('XACK', stream, group, id)
+  call('XDEL', stream, id)
+  call('ZREM', due, id)
 end
 return 1

@@ -98,10 +98,11 @@ local function define_steps()
 
   function save(keys, state)
     local directory, timeline, payloads = keys[1], keys[2], keys[3]
-    if state.has_payloads and call('EXISTS', payloads) == 0 then
+    -- While a slot moves, its node refuses a read of a key that this script has emptied.
+    if state.has_payloads and pcall('EXISTS', payloads) ~= 1 then
       state.has_payloads = false
     end
-    local oldest = call('ZRANGE', timeline, ZERO, ZERO)[1]
+    local oldest = pcall('ZRANGE', timeline, ZERO, ZERO)[1]
     local raw = raw_of(state, oldest)
     if not raw then
       if state.raw then
