@@ -226,6 +226,9 @@ def test_a_call_that_empties_a_key_does_not_wait_for_a_slot_that_moves(
 ) -> None:
     _fill(backend)
     receipt, _ = backend.queue("q").receive()
+    options: dict[str, Any] = {"max_length": 2, "when_full": "drop_oldest"}
+    backend.queue("short", **options).push_many([1, 2])
+    assert [message for _, message in backend.queue("short", **options).receive_many(2)] == [1, 2]
     move = _move_of(shared_cluster, backend)
     move.begin()
     try:
@@ -235,11 +238,13 @@ def test_a_call_that_empties_a_key_does_not_wait_for_a_slot_that_moves(
             assert timelines.remove_many("key2", [1, 2, 3]) == 3
             assert hasty.timeline_storage(serializer_class=MsgpackSerializer).remove("payloads", _LIKE) == 1
             assert hasty.queue("q").ack(receipt)
+            hasty.queue("short", **options).push_many([3, 4])
     finally:
         move.end()
     page = backend.timeline_storage().get_page("key1", 9)
     assert (list(page), page.floor) == ([], 4)
     assert backend.queue("q").count() == 0
+    assert [message for _, message in backend.queue("short", **options).receive_many(9)] == [3, 4]
 
 
 @pytest.mark.soak

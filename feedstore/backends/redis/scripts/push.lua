@@ -22,11 +22,13 @@ if surplus > 0 and not drops then
 end
 
 local function drop(count)
-  for _, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', count)) do
-    call('XACK', stream, group, entry[1])
-    call('XDEL', stream, entry[1])
-    call('ZREM', due, entry[1])
+  local ids = {}
+  for i, entry in ipairs(call('XRANGE', stream, '-', '+', 'COUNT', count)) do
+    ids[i] = entry[1]
   end
+  call('XACK', stream, group, unpack(ids))
+  call('XDEL', stream, unpack(ids))
+  call('ZREM', due, unpack(ids))
 end
 
 if surplus > MOST_DROPPED + messages then
