@@ -125,7 +125,7 @@ def test_a_server_that_never_answers_cannot_be_reached() -> None:
 def guarded_server() -> Iterator[OwnCassandraServer]:
     """A server that requires a password and checks the rights of each role."""
     options = (*FAST, SHORT_LIVED, "-Dcassandra.superuser_setup_delay_ms=0")
-    settings = {"authenticator": "PasswordAuthenticator", "authorizer": "CassandraAuthorizer"}
+    settings: dict[str, object] = {"authenticator": "PasswordAuthenticator", "authorizer": "CassandraAuthorizer"}
     server = OwnCassandraServer(settings=settings, options=options)
     yield server
     server.stop()

@@ -228,7 +228,7 @@ def test_a_call_that_empties_a_key_does_not_wait_for_a_slot_that_moves(
     receipt, _ = backend.queue("q").receive()
     options: dict[str, Any] = {"max_length": 2, "when_full": "drop_oldest"}
     backend.queue("short", **options).push_many([1, 2])
-    assert [message for _, message in backend.queue("short", **options).receive_many(2)] == [1, 2]
+    assert backend.queue("short", **options).receive()[1] == 1
     move = _move_of(shared_cluster, backend)
     move.begin()
     try:
