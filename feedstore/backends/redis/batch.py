@@ -36,9 +36,13 @@ COMPARE = "compare"
 MOST_WORK = 4000
 """The most work, in microseconds of the server, of a script that need not be atomic."""
 
+KEYS_WITHOUT_PAYLOADS = 2
+"""The number of keys of a write of one timeline that does not name the payloads: they would be the third key."""
+
 _OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _ONLY_ADDING = ("set", "upsert", COMPARE, FAN_OUT)
+_KEEPING_ENTRIES = ("add", DELIVER)
 _KEYS_OF_TIMELINE = 3
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
@@ -171,7 +175,10 @@ def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:
     for write in writes:
         if not reduced.isdisjoint(write.keys):
             return True
-        if write.kind not in _ONLY_ADDING:
+        if write.kind in _KEEPING_ENTRIES or (write.kind == "trim" and write.arguments[0] > 0):
+            # The entries that stay may have no payload.
+            reduced.update(write.keys[KEYS_WITHOUT_PAYLOADS::_KEYS_OF_TIMELINE])
+        elif write.kind not in _ONLY_ADDING:
             reduced.update(write.keys)
     return False
 

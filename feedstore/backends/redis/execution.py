@@ -7,7 +7,17 @@ from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Protocol, cast
 
-from feedstore.backends.redis.batch import FAN_OUT, FINISH, FLUSH, FORGET, Write, in_one_script, in_scripts, work_of
+from feedstore.backends.redis.batch import (
+    FAN_OUT,
+    FINISH,
+    FLUSH,
+    FORGET,
+    KEYS_WITHOUT_PAYLOADS,
+    Write,
+    in_one_script,
+    in_scripts,
+    work_of,
+)
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, with_payloads, without
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of, timelines_begin
@@ -26,7 +36,6 @@ _REASONS = {
     b"read": "it would read {} payloads to find those that are equal, and 40,000 is the bound",
 }
 _ATTEMPTS = 20
-_KEYS_WITHOUT_PAYLOADS = 2
 _Placed = tuple[int, Write]
 _States = dict["str | bytes", dict[bytes, bytes]]
 
@@ -218,7 +227,7 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
         if write.kind == FAN_OUT:
             result += [(place, one) for one in without(write, named)]
         elif write.is_of_timeline and as_bytes(write.keys[1]) in named:
-            result.append((place, with_payloads(write) if len(write.keys) == _KEYS_WITHOUT_PAYLOADS else write))
+            result.append((place, with_payloads(write) if len(write.keys) == KEYS_WITHOUT_PAYLOADS else write))
         else:
             result.append((place, write))
     return result
@@ -233,7 +242,7 @@ def _declaring(write: Write) -> list[Write]:
         timelines = keys[: write.arguments[0]]
         touched = (directory, *timelines, *(payloads_of(directory, key) for key in timelines))
         return [write._replace(keys=touched)]
-    if write.is_of_timeline and len(write.keys) == _KEYS_WITHOUT_PAYLOADS:
+    if write.is_of_timeline and len(write.keys) == KEYS_WITHOUT_PAYLOADS:
         return [with_payloads(write)]
     return [write]
 

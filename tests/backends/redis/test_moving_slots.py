@@ -109,8 +109,11 @@ def test_no_call_waits_for_a_slot_of_which_nothing_has_moved(shared_cluster: Own
             assert list(backend.kv_storage().items()) == [("pi", 3.5)]
             with backend.batch(atomic=True) as batch:
                 timelines.add("key3", 9001, batch_interface=batch)
+                timelines.add("key4", 9001, batch_interface=batch)
+                timelines.add_to_many(["key3", "key5"], [9002], max_length=9, batch_interface=batch)
+                timelines.trim("key3", 4, batch_interface=batch)
                 backend.kv_storage().upsert("pi", 4, batch_interface=batch)
-            assert batch.results == [1, None]
+            assert batch.results == [1, 1, 2, 2, None]
     finally:
         move.end()
 
