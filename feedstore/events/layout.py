@@ -181,12 +181,6 @@ def order_of(seconds: float) -> int:
     return _SIGN | bits if bits < _SIGN else _LOWEST ^ bits
 
 
-def seconds_of_entry(entry: int) -> float:
-    """Return the time of an entry."""
-    bits = entry >> TIME_SHIFT
-    return float(_double.unpack(_integer.pack(bits ^ _SIGN if bits >= _SIGN else _LOWEST ^ bits))[0])
-
-
 def first_entry(seconds: float) -> int:
     """Return the lowest id that an entry of a time can have."""
     return order_of(seconds) << TIME_SHIFT
@@ -210,11 +204,6 @@ def body_id_of(own_id: str) -> int:
 def day_of(seconds: float) -> int:
     """Return the day of a time: the number of days since the start of the year 1."""
     return int(seconds // SECONDS_A_DAY) + _EPOCH
-
-
-def start_of_day(day: int) -> float:
-    """Return the first time of a day."""
-    return float((day - _EPOCH) * SECONDS_A_DAY)
 
 
 def all_key(day: int) -> str:

@@ -39,13 +39,9 @@ class Query:
 
     def accepts(self, event: Event) -> bool:
         """Return whether an event meets all conditions of the search, its time included."""
-        if not self.start <= event.timestamp <= self.end or not self.has_flags(event):
+        if not self.start <= event.timestamp <= self.end or not set(self.flags).issubset(event.tags):
             return False
         return self.pattern is None or self.pattern.search(event.content) is not None
-
-    def has_flags(self, event: Event) -> bool:
-        """Return whether an event has all flags of the search."""
-        return not self.flags or set(self.flags) <= set(event.tags)
 
     def is_passed(self, event: Event) -> bool:
         """Return whether an event lies at or before the event after which the search continues."""

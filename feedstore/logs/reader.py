@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timezone, tzinfo
 from hashlib import blake2b
 from pathlib import Path
@@ -71,16 +71,15 @@ class LogReader:
     path: str
     options: LogOptions
     position: int = 0
-    written: datetime | None = None
+    written: InitVar[datetime | None] = None
     malformed: int = 0
     last_time: float | None = None
     _pending: bytes = b""
     _block: list[bytes] = field(default_factory=list)
     _block_bytes: int = 0
 
-    def __post_init__(self) -> None:
-        self.written = datetime.now(timezone.utc) if self.written is None else self.written
-        self._times = LineTimes(self.options.zone, self.written)
+    def __post_init__(self, written: datetime | None) -> None:
+        self._times = LineTimes(self.options.zone, written)
         self._name = path_text(self.path)
         self._id_prefix = path_text(os.path.abspath(self.path))
 
@@ -102,15 +101,11 @@ class LogReader:
         if self._pending:
             line, self._pending = self._pending, b""
             yield from self._line(line)
-        yield from self._end_block()
-
-    def end_block(self) -> Iterator[Event]:
-        """Yield the event of the block that waits for its end."""
-        yield from self._end_block()
+        yield from self.end_block()
 
     def set_written(self, written: datetime) -> None:
         """Set the time of the file's last change, which lines without a time or without a year refer to."""
-        self.written = self._times.written = written
+        self._times.written = written
 
     def _feed(self, data: bytes) -> Iterator[Event]:
         *lines, rest = (self._pending + data).split(b"\n")
@@ -131,13 +126,14 @@ class LogReader:
     def _line(self, line: bytes) -> Iterator[Event]:
         start = self.options.block_start
         if start is None or start.search(self._decoded(line)) or self._block_bytes + len(line) > MOST_BYTES:
-            yield from self._end_block()
+            yield from self.end_block()
         self._block.append(line)
         self._block_bytes += len(line)
         if start is None:
-            yield from self._end_block()
+            yield from self.end_block()
 
-    def _end_block(self) -> Iterator[Event]:
+    def end_block(self) -> Iterator[Event]:
+        """Yield the event of the block that waits for its end."""
         if not self._block:
             return
         data, self._block, self._block_bytes = b"".join(self._block), [], 0
@@ -160,14 +156,11 @@ class LogReader:
     def _event_of(self, record: Record, own_id: str) -> Event:
         # A line without a time belongs to the line before it.
         last = self.last_time if record.timestamp is None else record.timestamp
-        timestamp = self._written_seconds() if last is None else last
+        timestamp = self._times.written.timestamp() if last is None else last
         source = self.options.source or self._name
         event = Event(record.id or own_id, source, timestamp, (*self.options.tags, *record.tags), record.content)
         self.last_time = last
         return event
-
-    def _written_seconds(self) -> float:
-        return 0.0 if self.written is None else self.written.timestamp()
 
 
 def open_log(path: str) -> BinaryIO:
