@@ -238,11 +238,13 @@ class Tail:
         places = self._positions.get(key_of(self.path))
         if places is not None:
             self._resume(places)
-        elif not from_start:
+            return
+        if not from_start:
             self._current = self._open(self.path)
             if self._current is not None:
                 self._current.go_to_end()
-                self._store_places()
+        # A watcher that is killed before its first poll has followed the path too, also if there is no file yet.
+        self._store_places()
 
     def _resume(self, places: list[list[Any]]) -> None:
         """Open the files of stored places, and the files that later rotations have made, oldest first."""

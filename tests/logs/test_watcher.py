@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ import pytest
 from feedstore.errors import StorageUnavailableError
 from feedstore.events import BackendEventStore, connect_events
 from feedstore.events.pattern import compile_pattern
-from feedstore.logs import LineTimes, LogOptions, LogWatcher, Record
+from feedstore.logs import LineTimes, LogOptions, LogReader, LogWatcher, Record
 from feedstore.logs.tail import DRAIN_SECONDS, IDLE_SECONDS
 from polling import poll_until
 
@@ -297,6 +298,22 @@ def test_a_restart_reads_the_files_that_were_created_since(
     (tmp_path / "a.log").write_text(lines(3))
     watch(tmp_path).poll()
     assert numbers(store) == [2, 3]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_file_that_is_created_after_a_watcher_is_killed_is_read_from_its_start(
+    store: BackendEventStore, watch: Watch, tmp_path: Path, is_known: bool
+) -> None:
+    path = tmp_path / "a.log"
+    killed = watch(path)
+    if is_known:
+        append(path, lines(1))
+        # The events are stored, and their position is not.
+        killed._store.save_many(LogReader(str(path), LogOptions()).read(io.BytesIO(path.read_bytes())))
+    append(path, lines(2))
+    watch(path).poll()
+    assert numbers(store) == ([1, 2] if is_known else [2])
+    assert store.count() == len(numbers(store))
 
 
 @pytest.mark.parametrize("rotated", ["a.log.2026-11-29", "a.log.1", "a.log-20261129"])
