@@ -45,8 +45,7 @@ class Follower(Iterator[Event]):
         self._pending: dict[int, int | None] = {}
         self._returned: dict[int, int] = {}
         self._seen: dict[int, None] = {}
-        # The highest id of a save that was read, and the time until which saves were read, as such an id.
-        self._newest = 0
+        # The time until which saves were read, as the id of a save.
         self._position = 0
         self._failure: EventReadException | None = None
         self._subscription = _subscribe(writer.notifier, self)
@@ -68,6 +67,9 @@ class Follower(Iterator[Event]):
                 return next(self._found)
         except BaseException as error:
             if isinstance(error, EventReadException):
+                if self._closed:
+                    # Another thread has closed the store during the read.
+                    raise StopIteration from None
                 self._failure = error
             self.close()
             raise
@@ -88,8 +90,7 @@ class Follower(Iterator[Event]):
     def _begin(self) -> None:
         """Start after the saves that are stored now."""
         page = self._index.get_page(SAVES, 1)
-        self._newest = max(page.floor or 0, *(each.serialization_id for each in page), 0)
-        self._pass(self._newest)
+        self._pass(max(page.floor or 0, *(each.serialization_id for each in page), 0))
         if page.items:
             self._seen = dict.fromkeys(each.serialization_id for each in self._recent_saves())
 
@@ -131,8 +132,7 @@ class Follower(Iterator[Event]):
             if save.serialization_id not in self._seen:
                 self._seen[save.serialization_id] = None
                 self._pending.update((one, self._returned.get(one)) for one in body_ids_of(save))
-        self._newest = max(self._newest, *self._seen, 0)
-        self._pass(self._newest)
+        self._pass(max(self._seen, default=0))
         lowest = self._position - _MARGIN
         self._seen = {one: None for one in self._seen if one >= lowest}
 
@@ -145,7 +145,7 @@ class Follower(Iterator[Event]):
             page = self._index.get_page(SAVES, CHUNK, cursor, ("activity_id",))
             saves += page
             cursor = page.next_cursor
-            if page.floor is not None and page.floor > self._newest:
+            if page.floor is not None and page.floor > self._position:
                 raise EventReadException(
                     "the live search fell too far back: the store has dropped saves that it has not read"
                 )

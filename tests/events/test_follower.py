@@ -34,6 +34,14 @@ def timer(events: BackendEventStore) -> Iterator[threading.Timer]:
     timer.cancel()
 
 
+def save_an_hour_ahead(events: BackendEventStore, event: Event) -> None:
+    """Save an event as a process does whose clock is ahead."""
+    now = time.time_ns()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        events.save(event)
+
+
 @pytest.mark.usefixtures("timer")
 def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendEventStore) -> None:
     events.save(Event("0", "s", 0))
@@ -58,36 +66,52 @@ def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendE
 
 
 @pytest.mark.usefixtures("timer")
-def test_a_clock_that_is_ahead_stops_no_live_search(events: BackendEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def save_an_hour_ahead(event: Event) -> None:
-        now = time.time_ns()
-        with monkeypatch.context() as patch:
-            patch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
-            events.save(event)
-
+def test_a_clock_that_is_ahead_stops_no_live_search(events: BackendEventStore) -> None:
     early = events.search(0, follow=True)
-    save_an_hour_ahead(Event("1", "s", 1))
+    save_an_hour_ahead(events, Event("1", "s", 1))
     assert next(early).id == "1"
     late = events.search(0, follow=True)
     assert next(late).id == "1"
     for number in range(2, 6, 2):
         events.save(Event(str(number), "s", number))
         assert next(early).id == next(late).id == str(number)
-        save_an_hour_ahead(Event(str(number + 1), "s", number))
+        save_an_hour_ahead(events, Event(str(number + 1), "s", number))
         assert next(early).id == next(late).id == str(number + 1)
 
 
-def test_saves_that_were_dropped_unread_are_an_error_on_an_empty_store_too(
-    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("with_save_ahead", [False, True])
+@pytest.mark.usefixtures("timer")
+def test_saves_that_were_dropped_unread_are_an_error(
+    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch, with_save_ahead: bool
 ) -> None:
     monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
-    live = events.search(1000, follow=True)
+    live = events.search(0, follow=True)
+    if with_save_ahead:
+        save_an_hour_ahead(events, Event("ahead", "s", 1))
+        assert next(live).id == "ahead"
     for number in range(5):
         events.save(Event(str(number), "s", number))
     for _ in range(2):
         with pytest.raises(EventReadException, match="too far back"):
             next(live)
     assert live._subscription.closed
+
+
+@pytest.mark.usefixtures("timer")
+def test_a_store_that_is_closed_during_a_read_ends_a_live_search(events: BackendEventStore) -> None:
+    events.save(Event("0", "s", 0))
+    live = events.search(0, follow=True)
+    assert next(live).id == "0"
+    bodies: Any = live._bodies
+
+    class ClosesBeforeARead:
+        def get_many(self, ids: Iterable[int]) -> Any:
+            events.close()
+            return bodies.get_many(ids)
+
+    live._bodies = ClosesBeforeARead()  # type: ignore[assignment]
+    events.save(Event("1", "s", 1))
+    assert list(live) == []
 
 
 def test_an_iterator_that_ends_closes_its_subscription() -> None:
