@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 
-from feedstore.errors import InvalidEventError, InvalidSearchError, InvalidTypeError
+from feedstore.errors import InvalidCursorError, InvalidEventError, InvalidSearchError, InvalidTypeError
 from feedstore.events.event import EARLIEST, LATEST, Event, TimeLike, checked_tags, seconds_of
 from feedstore.events.pattern import Pattern, compile_pattern
 from feedstore.shown import shown
+from feedstore.storage.page import decode_checked, encode_checked
 
 _VERSION = 1
-_CHECKSUM_BYTES = 6
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,17 @@ def search_cursor(event: Event, descending: bool) -> str:
     """Return the cursor that continues a search after an event."""
     order = "desc" if descending else "asc"
     body = json.dumps([_VERSION, order, event.timestamp, event.id], ensure_ascii=False).encode()
-    return urlsafe_b64encode(_checksum(body) + body).decode().rstrip("=")
+    return encode_checked(body)
 
 
 def _decode_cursor(cursor: str, order: str) -> tuple[float, str]:
     if not isinstance(cursor, str):
         raise InvalidSearchError(f"after must be the cursor of a search or None, not {shown(cursor)}")
     try:
-        data = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-    except ValueError:
-        data = b""
-    body = data[_CHECKSUM_BYTES:]
-    if not body or _checksum(body) != data[:_CHECKSUM_BYTES]:
+        body = decode_checked(cursor)
+    except InvalidCursorError:
+        body = b""
+    if body[:1] != b"[":
         raise InvalidSearchError(
             f"the cursor {shown(cursor, 64)} was altered or cut; pass it as the search returned it"
         )
@@ -122,7 +119,3 @@ def _decode_cursor(cursor: str, order: str) -> tuple[float, str]:
     if made_for != order:
         raise InvalidSearchError(f"the cursor belongs to the order {shown(made_for)}; this search has {shown(order)}")
     return timestamp, own_id
-
-
-def _checksum(body: bytes) -> bytes:
-    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()

@@ -94,7 +94,7 @@ class EventArgumentSuite(Suite):
         cursor = search.cursor
         assert cursor is not None
         assert [event.id for event in events.search(0, after=cursor)] == ["2"]
-        for wrong in (cursor[:-1], cursor + "A", cursor[:10] + "x" + cursor[11:], "é"):
+        for wrong in (cursor[:-1], cursor + "A", cursor[:10] + "x" + cursor[11:], cursor[:9] + "!" + cursor[9:], "é"):
             with pytest.raises(InvalidSearchError):
                 events.search(0, after=wrong)
         with pytest.raises(InvalidSearchError, match="order"):
