@@ -88,8 +88,8 @@ class Inventory:
                 return
             lowest = entries[-1].serialization_id + 1
 
-    def tidy(self, end: float, pruned: Container[tuple[int, str]]) -> None:
-        """Remove the entries that belong to no event, and the days that hold no event, up to a time.
+    def tidy(self, end: float, pruned: Container[tuple[int, str]], with_leftovers: bool) -> None:
+        """Remove the days that hold no event, and the entries that belong to no event, up to a time.
 
         It does so on backends whose atomic batches have preconditions. Elsewhere an entry may belong to a save that is
         running, and a save may add to an empty day. A day stays until it is over everywhere, because its saves do not
@@ -98,6 +98,7 @@ class Inventory:
         Args:
             end: The latest time.
             pruned: The days and flags from which events were removed.
+            with_leftovers: Whether to look for entries that belong to no event, which reads all events up to the time.
         """
         if not self._writer.is_conditional:
             return
@@ -107,7 +108,8 @@ class Inventory:
             for day in self._days(flag, 0, last):
                 flags_by_day.setdefault(day, []).append(flag)
         for day, flags in flags_by_day.items():
-            self._remove_leftovers(day, flags, end)
+            if with_leftovers:
+                self._remove_leftovers(day, flags, end)
             if day < day_of(time.time()) - _DAYS_UNTIL_REMOVAL:
                 self._drop_if_empty(day, flags, pruned)
 

@@ -182,7 +182,11 @@ class EventWriter:
     def drop_day(
         self, day: int, version: bytes | None, directories: Iterable[str], keys: Iterable[str]
     ) -> bytes | None:
-        """Remove a day from directories, and timelines; return the day's new version, or None if it has changed."""
+        """Remove a day from directories, and delete timelines.
+
+        Returns:
+            The day's new version, or None if another process has changed the version: then nothing is removed.
+        """
         key, token = _day_key(day), secrets.token_bytes(_VERSION_BYTES)
         try:
             with self.backend.batch(atomic=True) as batch:

@@ -73,6 +73,10 @@ def test_pruning_reads_the_kept_events_once(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(read) < 50
         assert store.flags() == sorted(["kept", *(f"t{n}" for n in range(1, 20))])
         assert list(store._writer.index.get_slice("days:dropped", 0, 9)) == []
+        read.clear()
+        assert store.prune(20 * DAY, flags=["t3"]) == 10
+        # Each of 10 days is read by its flag alone.
+        assert [key for key in read if key.startswith("all:")] == []
 
 
 def test_a_day_of_many_flags_is_removed_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
