@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections import Counter
@@ -238,11 +239,9 @@ def _search(arguments: argparse.Namespace) -> int:
     write = _writer(arguments)
     order = "desc" if arguments.desc else "asc"
     with BackendEventStore(open_existing_backend(arguments), owns_backend=True) as store:
-        found: Iterable[Event]
-        if arguments.follow:
-            found = store.search(**_range_of(arguments), order=order, limit=arguments.limit, follow=True)
-        else:
-            found = store.search(**_range_of(arguments), order=order, limit=arguments.limit)
+        found: Iterable[Event] = store.search(
+            **_range_of(arguments), order=order, limit=arguments.limit, follow=arguments.follow
+        )
         for event in found:
             write(event)
             if arguments.follow:
@@ -289,8 +288,9 @@ def _iso(seconds: float) -> str:
 
 def _stats(arguments: argparse.Namespace) -> int:
     with BackendEventStore(open_existing_backend(arguments), owns_backend=True) as store:
-        bounds = [next(store.search(**_range_of(arguments), order=order), None) for order in ("asc", "desc")]
-        first, last = bounds
+        first, last = (
+            next(store.search(**_range_of(arguments), order=order, limit=1), None) for order in ("asc", "desc")
+        )
         tags: Counter[str] = Counter()
         sources: Counter[str] = Counter()
         buckets: Counter[int] = Counter()
@@ -331,7 +331,7 @@ def _print_stats(
 
 def _width(seconds: float) -> int:
     """Return the seconds of a bar, so that a histogram has at most a screen of bars."""
-    return next((nice for nice in _NICE_SECONDS if seconds / nice <= _BUCKETS), _NICE_SECONDS[-1] * 10)
+    return next((nice for nice in _NICE_SECONDS if seconds / nice <= _BUCKETS), math.ceil(seconds / _BUCKETS))
 
 
 def _prune(arguments: argparse.Namespace) -> int:

@@ -67,9 +67,11 @@ def test_stats_and_prune(logs: Path, feedstore: CommandLine) -> None:
     assert [one["events"] for one in found["histogram"] if one["events"]] == [1, 1, 1]
     assert (found["first"], found["last"]) == ("2026-11-29T08:00:00Z", "2026-11-29T09:00:00Z")
     assert "█" in feedstore("events", "stats").out
-    (logs / "old.log").write_text("0001-01-01 00:00:05 x\n")
+    (logs / "old.log").write_text("0001-01-01 00:00:05 x\n9999-12-31 00:00:00 x\n")
     feedstore("events", "import", "old.log", "--namespace", "old")
-    assert feedstore("events", "stats", "--namespace", "old", "--json").json["first"] == "0001-01-01T00:00:05Z"
+    found = feedstore("events", "stats", "--namespace", "old", "--json").json
+    assert found["first"] == "0001-01-01T00:00:05Z"
+    assert len(found["histogram"]) <= 26
     assert feedstore("events", "stats", "--tag", "none").out.endswith("\n0 events\n")
     assert feedstore("events", "prune", "--before", "2026-11-29T08:30", "--keep-tag", "x").out == "deleted 2 events\n"
     assert feedstore("events", "prune", "--before", "2027-01-01", "--tag", "x", "--json").json == {"deleted": 0}
