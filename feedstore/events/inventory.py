@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Iterator
+from itertools import islice
 
 from feedstore.events.layout import (
     CHUNK,
@@ -115,7 +116,8 @@ class Inventory:
 
     def _remove_leftovers(self, day: int, flags: Iterable[str], end: float) -> None:
         """Remove entries up to a time whose body was saved again later, or was removed."""
-        for chunk in _chunks(self._walk(all_key(day), 0, last_entry(end))):
+        entries = self._walk(all_key(day), 0, last_entry(end))
+        while chunk := list(islice(entries, CHUNK)):
             bodies = self._writer.bodies.get_many(id_from_bytes(entry.payload) for entry in chunk)
             held = {each.entry for each in bodies}
             left = [entry.serialization_id for entry in chunk if entry.serialization_id not in held]
@@ -144,14 +146,3 @@ class Inventory:
 
 def _key(flag: str | None, day: int) -> str:
     return all_key(day) if flag is None else flag_key(flag, day)
-
-
-def _chunks(entries: Iterable[IndexEntry]) -> Iterator[list[IndexEntry]]:
-    chunk: list[IndexEntry] = []
-    for entry in entries:
-        chunk.append(entry)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

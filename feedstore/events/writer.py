@@ -134,7 +134,6 @@ class EventWriter:
         """Return the writes of a save as functions of a batch, in the order that keeps every reader consistent."""
         entries = _index_entries(stored)
         gone = _keys_of(replaced)
-        saved = save_entry(each.body_id for each in stored)
         most_saves = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
         # Changing versions is no precondition, so saves of one day do not exclude each other.
         tokens = {key: secrets.token_bytes(_VERSION_BYTES) for key in self._day_keys(stored)}
@@ -142,6 +141,8 @@ class EventWriter:
         def clean(batch: Batch) -> None:
             for key, ids in gone.items():
                 self.index.remove_many(key, ids, batch_interface=batch)
+            # Its time is that of the last step, so that a live search finds the record of a slow save.
+            saved = save_entry(each.body_id for each in stored)
             self.index.add_to_many([SAVES], [saved], max_length=most_saves, batch_interface=batch)
 
         def add(batch: Batch) -> None:

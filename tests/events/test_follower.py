@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conformance.modest_backend import ModestBackend
 from feedstore import connect
 from feedstore.errors import EventReadException
 from feedstore.events import BackendEventStore, Event, connect_events
@@ -95,6 +96,31 @@ def test_saves_that_were_dropped_unread_are_an_error(
         with pytest.raises(EventReadException, match="too far back"):
             next(live)
     assert live._subscription.closed
+
+
+def test_a_save_in_slow_steps_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ModestBackend() as backend:
+        events, other = BackendEventStore(backend), BackendEventStore(backend)
+        live = events.search(0, follow=True)
+        timer = threading.Timer(patience.seconds, live.close)
+        timer.start()
+        bodies: Any = events._writer.bodies
+        later = time.time_ns() + 10**10
+
+        class SavesFirst:
+            def add_many(self, *arguments: Any, **options: Any) -> None:
+                monkeypatch.setattr(time, "time_ns", lambda: later)
+                other.save(Event("fast", "s", 1))
+                assert next(live).id == "fast"
+                bodies.add_many(*arguments, **options)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(bodies, name)
+
+        events._writer.bodies = SavesFirst()  # type: ignore[assignment]
+        events.save(Event("slow", "s", 1))
+        assert next(live).id == "slow"
+        timer.cancel()
 
 
 @pytest.mark.usefixtures("timer")
