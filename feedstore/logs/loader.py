@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -30,16 +30,10 @@ class ImportReport:
     malformed: int = 0
 
 
-def import_logs(
-    store: EventStore,
-    paths: Iterable[str],
-    options: LogOptions,
-    advance: Callable[[ImportReport], object] = lambda report: None,
-) -> ImportReport:
+def import_logs(store: EventStore, paths: Iterable[str], options: LogOptions) -> ImportReport:
     """Save the events of log files, and return the counts.
 
     A file that is imported again gives the same ids, so an import that failed can be repeated: it stores nothing twice.
-    ``advance`` is called after each file.
     """
     report = ImportReport()
     for path in paths:
@@ -48,23 +42,16 @@ def import_logs(
             report.events += store.save_many(reader.read(file, final=True))
         report.malformed += reader.malformed
         report.files += 1
-        advance(report)
     return report
 
 
-def import_theia(
-    store: EventStore,
-    paths: Iterable[str],
-    tags: tuple[str, ...] = (),
-    advance: Callable[[ImportReport], object] = lambda report: None,
-) -> ImportReport:
+def import_theia(store: EventStore, paths: Iterable[str], tags: tuple[str, ...] = ()) -> ImportReport:
     """Save the events of theia's data files, with further tags, and return the counts."""
     report = ImportReport()
     for path in paths:
         with _opened(path) as file:
             report.events += store.save_many(_tagged(read_theia(file, path), tags))
         report.files += 1
-        advance(report)
     return report
 
 
