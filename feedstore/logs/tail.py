@@ -237,6 +237,7 @@ class Tail:
         """Open the files where an earlier process stopped, else the file at its end or its start."""
         places = self._positions.get(key_of(self.path))
         if places is not None:
+            self._saved = places
             self._resume(places)
             return
         if not from_start:
@@ -284,7 +285,8 @@ class Tail:
 
     def _store_places(self) -> None:
         places = [one.place for one in self._files()]
-        if places != self._saved:
+        # Without a file the last places stay, because a restart finds by them the files that were rotated since.
+        if places != self._saved and (places or self._saved is None):
             self._positions.upsert(key_of(self.path), places)
             self._saved = places
 

@@ -275,6 +275,26 @@ def test_a_restart_reads_every_file_that_was_rotated(
     assert numbers(store) == ([1, 2, 3, 4, 5] if with_first else [1, 3, 4, 5])
 
 
+def test_a_restart_reads_a_file_that_was_created_and_rotated_since(
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.log"
+    path.write_text(lines(1))
+    following = watch(path, from_start=True)
+    following.poll()
+    path.rename(tmp_path / "a.log.1")
+    for _ in range(2):
+        following.poll()
+        clock.now += DRAIN_SECONDS
+    # No file is open, and the next one is created and rotated before the restart.
+    (tmp_path / "a.log.1").rename(tmp_path / "a.log.2")
+    (tmp_path / "a.log.1").write_text(lines(2))
+    append(path, lines(3))
+    watch(path).poll()
+    assert numbers(store) == [1, 2, 3]
+    assert store.count() == 3
+
+
 def test_a_restart_reads_the_copy_of_a_truncated_file(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text(lines(1))
