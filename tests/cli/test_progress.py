@@ -59,7 +59,7 @@ def test_nothing_has_no_speed() -> None:
 
 
 @pytest.mark.parametrize(("choice", "stream"), [("auto", io.StringIO()), ("none", Terminal())])
-def test_nothing_is_shown_where_nobody_looks(choice: str, stream: io.StringIO) -> None:
+def test_nothing_is_shown_without_a_terminal_or_on_demand(choice: str, stream: io.StringIO) -> None:
     assert type(progress.new_progress(choice, stream)) is Progress
 
 
