@@ -112,7 +112,7 @@ class BrokerConnectionsFactory(ConnectionsFactory):
 
     def create(self, listener: MessageQueueListener | None = None) -> Connection:
         """No request: the broker creates a list when an item is appended to it."""
-        listener = Mailbox("nobody@example.org", self._broker) if listener is None else listener
+        listener = Mailbox("zoe@example.org", self._broker) if listener is None else listener
         return Connection(listener, BrokerQueue(self._broker, f"listener:{listener.id}"))
 
 

@@ -105,7 +105,7 @@ class FanOutSuite(Suite):
         timelines.add_to_many(["a"], [99], max_length=None)
         assert timelines.count("a") == 51
 
-    def test_nothing_and_nobody(self, timelines: TimelineStorage) -> None:
+    def test_no_activities_and_no_keys(self, timelines: TimelineStorage) -> None:
         """T1: no keys or no activities is 0, makes no timeline and trims none."""
         timelines.add_many("a", range(5))
         assert timelines.add_to_many([], [1], max_length=2) == 0

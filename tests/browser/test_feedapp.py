@@ -178,7 +178,7 @@ def test_what_one_posts_the_others_see(page: Page, application: Application, con
     ann.context.close()
 
 
-def test_a_cookie_that_was_altered_lets_nobody_in(page: Page, application: Application) -> None:
+def test_an_altered_cookie_signs_no_user_in(page: Page, application: Application) -> None:
     (cookie,) = page.context.cookies()
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Lax"

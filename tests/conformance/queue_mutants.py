@@ -82,7 +82,7 @@ class WakesNobody(InMemoryQueueStorage):
 
     @property
     def topic(self) -> Topic:
-        return super().topic._replace(key="nobody")
+        return super().topic._replace(key="other")
 
 
 class NamesIgnoreCase(InMemoryQueueStorage):

@@ -58,7 +58,7 @@ def test_users_may_be_numbers() -> None:
     assert graph.readers_of(1) == graph.readers_of("1") == ("feed:2",)
 
 
-def test_nobody_follows_anybody_in_an_empty_graph() -> None:
+def test_an_empty_graph_has_no_follower() -> None:
     assert read_follows(source(FOLLOWS_HEADER), Problems()).edges == InputGraph().edges == 0
 
 

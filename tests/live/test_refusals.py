@@ -17,7 +17,7 @@ from live.site import WHO
 
 
 @pytest.mark.parametrize("path", ["/timeline", "/events"])
-def test_who_is_nobody_sees_nothing(scene: Scene, path: str) -> None:
+def test_an_unknown_user_sees_nothing(scene: Scene, path: str) -> None:
     assert ask(scene.port, path).status == 403
 
 

@@ -102,7 +102,7 @@ def test_an_entry_that_is_stored_late_comes_too(scene: Scene) -> None:
     assert texts(stream.read_until_event("activity", 2)) == [114, 117]
 
 
-def test_an_entry_that_was_stored_late_while_nobody_listened_is_a_gap(scene: Scene) -> None:
+def test_a_late_entry_that_no_stream_received_is_a_gap(scene: Scene) -> None:
     scene.add(1, 3)
     last = scene.stream().events[-1].last_event_id
     scene.add(2)
@@ -296,7 +296,7 @@ def test_a_client_that_takes_too_slowly_costs_a_bounded_amount_and_loses_nothing
         assert bool(slow.named("gap")) is (most_missed == 10)
 
 
-def test_what_nobody_announced_is_found_at_the_next_recheck(new_scene: NewScene) -> None:
+def test_an_unpublished_change_is_found_at_the_next_recheck(new_scene: NewScene) -> None:
     scene = new_scene(recheck_seconds=0.1)
     stream = scene.stream()
     scene.activities.add(Activity("ann", "like", "photo:7", id=7))

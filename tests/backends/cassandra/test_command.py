@@ -46,7 +46,7 @@ def test_ingesting_showing_counting_and_trimming(feedstore: CommandLine, namespa
     assert report == {"timelines": 4, "trimmed": None, "removed": None}
     page = feedstore("timeline", "feed:bob", *space)
     assert "the end of the kept entries: older ones were trimmed" in page.out
-    assert feedstore("timeline", "feed:nobody", *space).status == 3
+    assert feedstore("timeline", "feed:zoe", *space).status == 3
 
 
 def test_an_ingestion_is_resumed(feedstore: CommandLine, namespace: str) -> None:

@@ -68,7 +68,7 @@ def add_long_ago(backend: Backend, keys: list[str], monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 @pytest.mark.parametrize("is_batch", [False, True])
-def test_a_flush_takes_out_what_nobody_has_a_lease_on(
+def test_a_flush_removes_names_without_a_lease(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, is_batch: bool
 ) -> None:
     timelines = backend.timeline_storage()

@@ -89,7 +89,7 @@ def test_each_is_one_clear_error(error: Exception, kind: type[Exception], words:
     assert is_passing(error) is passes
 
 
-def test_nobody_listens_there() -> None:
+def test_no_server_listens_there() -> None:
     port = free_port()
     with connect(f"cassandra://user:secret@127.0.0.1:{port}/feeds?retry_seconds=0") as backend:
         for _ in range(2):

@@ -175,7 +175,7 @@ def test_a_batch_that_nodes_cannot_log_goes_by_the_journal(
     )
 
 
-def test_a_damaged_record_is_named_and_stops_nobody(
+def test_a_damaged_record_is_named_and_blocks_no_process(
     backend: Backend, open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     die_amid(backend, 0, monkeypatch)

@@ -112,7 +112,7 @@ def test_a_pool_that_stays_exhausted_is_one_clear_error(redis_url: str) -> None:
     client.close()
 
 
-def test_a_connection_that_cannot_be_made_takes_nobodys_place() -> None:
+def test_a_failed_connection_takes_no_place_in_the_pool() -> None:
     connection = _Connection()
     outcomes: list[Any] = [OSError("not now"), connection]
 
