@@ -13,7 +13,7 @@ from feedstore.activity import Activity
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
 from feedstore.feeds.aggregators import Aggregator, AggregatorLike, RecentVerbAggregator, as_aggregator
-from feedstore.feeds.base import BaseFeed, intersection
+from feedstore.feeds.base import BaseFeed
 from feedstore.feeds.groups import (
     GROUP_BYTES,
     EntryGroup,
@@ -25,6 +25,7 @@ from feedstore.feeds.groups import (
     hash_of,
     hash_of_entry,
 )
+from feedstore.feeds.reads import intersection
 from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
 from feedstore.shown import shown

@@ -1,31 +1,27 @@
-"""The part that all feeds share: a key, writes, filters and ordering."""
+"""The part that all feeds of one timeline share: a key, writes, counts and streams."""
 
 from __future__ import annotations
 
-import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, PositionNotFound
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds.key_format import UserId
+from feedstore.feeds.reads import FeedReads, Shown, intersection
 from feedstore.feeds.writes import FeedWrites
-from feedstore.ids import MAX_ID, ActivityLike, first_id_at, last_id_at
+from feedstore.ids import MAX_ID, ActivityLike
 from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Backend, Page, Subscription
-from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
-from feedstore.storage.checks import DEFAULT_NAME, check_limit, check_position, check_slice
+from feedstore.storage.bounds import EVERYTHING, Bounds
+from feedstore.storage.checks import DEFAULT_NAME
 from feedstore.storage.notify.subscription import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds, encode_cursor
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-Shown = TypeVar("Shown")
 
-
-class BaseFeed(FeedWrites, ABC, Generic[Shown]):
+class BaseFeed(FeedWrites, FeedReads[Shown]):
     """One user's feed on a backend: a timeline, and the activities that its entries refer to.
 
     Subclass :class:`~feedstore.feeds.Feed` and set its attributes. A feed object holds only names, so create one for
@@ -62,35 +58,6 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
 
     __contains__ = contains
 
-    def filter(self, *, since: datetime | None = None, until: datetime | None = None, **filters: ActivityLike) -> Self:
-        """Return a copy of the feed that reads only some entries; filters accumulate, and all are honoured.
-
-        Args:
-            since: The time of the oldest entries, included.
-            until: The time of the newest entries, included.
-            **filters: ``activity_id__lt``, ``activity_id__lte``, ``activity_id__gt``, ``activity_id__gte``.
-        """
-        known: Any = filters
-        bounds = intersection(self._bounds, parse_filter(known, self.timelines.activity_to_id))
-        if since is not None:
-            bounds = intersection(bounds, Bounds(lowest=first_id_at(since)))
-        if until is not None:
-            bounds = intersection(bounds, Bounds(highest=last_id_at(until)))
-        other = copy.copy(self)
-        other._bounds = bounds
-        return other
-
-    def order_by(self, *ordering: str) -> Self:
-        """Return a copy of the feed in another order: ``"activity_id"`` is oldest first, ``"-activity_id"`` newest
-        first.
-        """
-        other = copy.copy(self)
-        other._descending = is_descending(ordering)
-        return other
-
-    def _filter(self) -> Filter | None:
-        return filter_within(self._bounds)
-
     def _entry_page(
         self, limit: int, within: Bounds, descending: bool, hydrate_from: ActivityStorage[Any] | None = None
     ) -> Page[Any]:
@@ -112,53 +79,6 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
         if following is not None and intersection(within, cursor_bounds(following, descending)).is_empty:
             following = None
         return Page(items, following, following is None and self._is_whole(page.floor), page.floor)
-
-    def _is_whole(self, floor: int | None) -> bool:
-        """Return whether a feed with a floor holds every entry within its filters that was added and not removed."""
-        return floor is None or floor <= self._bounds.lowest
-
-    @abstractmethod
-    def page(self, limit: int, cursor: str | None = None) -> Page[Shown]:
-        """Return the next ``limit`` items; ``cursor`` is the ``next_cursor`` of the page before."""
-
-    @abstractmethod
-    def _read_slice(self, start: int, stop: int | None) -> list[Shown]:
-        """Return the items at some positions."""
-
-    @overload
-    def __getitem__(self, position: int) -> Shown: ...
-
-    @overload
-    def __getitem__(self, position: slice) -> list[Shown]: ...
-
-    def __getitem__(self, position: int | slice) -> Shown | list[Shown]:
-        """Return the items at positions as a Python list would; negative positions are refused."""
-        if not isinstance(position, slice):
-            index = check_position("the position", position)
-            found = self._measured(index, index + 1)
-            if not found:
-                raise PositionNotFound(f"the feed {shown(self.key)} has nothing at position {index}")
-            return found[0]
-        if position.step is not None:
-            check_limit("the step", position.step)
-        start, stop = check_slice(position.start, position.stop)
-        return self._measured(start, stop)[:: position.step]
-
-    def _measured(self, start: int, stop: int | None) -> list[Shown]:
-        with self.backend.metrics.feed_reads_timer(type(self)):
-            items = self._read_slice(start, stop)
-        self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
-        return items
-
-    def _activity_count(self, items: list[Shown]) -> int:
-        """Return the number of activities in the items of a read."""
-        return len(items)
-
-    def __iter__(self) -> NoReturn:
-        raise InvalidTypeError(
-            f"{type(self).__name__} cannot be iterated without bounds: read a slice such as feed[:25], or walk with "
-            "feed.page(limit, cursor)"
-        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.user_id!r}, {self.backend!r})"
@@ -197,15 +117,3 @@ class BaseFeed(FeedWrites, ABC, Generic[Shown]):
                 f"{shown(self.activity_name)}, and live timelines read the collections {shown(DEFAULT_NAME)}"
             )
         return TimelineStream(live, self.key, position)
-
-
-def intersection(one: Bounds, other: Bounds) -> Bounds:
-    """Return the ids that lie in both bounds."""
-    return Bounds(max(one.lowest, other.lowest), min(one.highest, other.highest))
-
-
-def filter_within(bounds: Bounds) -> Filter | None:
-    """Return the filter of a read within bounds that are not empty; None if they are everything."""
-    if bounds.is_everything:
-        return None
-    return {"activity_id__gte": max(bounds.lowest, 0), "activity_id__lte": min(bounds.highest, MAX_ID)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidValueError
-from feedstore.feeds.base import BaseFeed, intersection
+from feedstore.feeds.base import BaseFeed
+from feedstore.feeds.reads import intersection
 from feedstore.storage import ActivityStorage, Page
 from feedstore.storage.checks import check_limit
 from feedstore.storage.page import cursor_bounds

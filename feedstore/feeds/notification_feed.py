@@ -10,8 +10,8 @@ from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.aggregated_feed import AggregatedFeed, GroupLike
 from feedstore.feeds.aggregators import AggregatorLike, NotificationAggregator
-from feedstore.feeds.base import filter_within
 from feedstore.feeds.groups import EntryGroup, GroupEntry, id_of_entry
+from feedstore.feeds.reads import filter_within
 from feedstore.ids import ActivityLike
 from feedstore.storage import Batch, Bounds
 from feedstore.storage.checks import checked_iterable
