@@ -25,7 +25,6 @@ from feedstore.feeds.groups import (
     hash_of,
     hash_of_entry,
 )
-from feedstore.feeds.reads import intersection
 from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
@@ -101,7 +100,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         newest, returned = None, list[bytes]()
         if cursor is not None:
             newest, returned = decode_group_cursor(cursor, self.key, self._descending)
-        within = self._bounds if newest is None else intersection(self._bounds, Bounds(highest=newest))
+        within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         with self.backend.metrics.feed_reads_timer(type(self)):
             entries = self._entries(within)
             known = set(returned)

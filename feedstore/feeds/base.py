@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds.key_format import UserId
-from feedstore.feeds.reads import FeedReads, Shown, intersection
+from feedstore.feeds.reads import FeedReads, Shown
 from feedstore.feeds.writes import FeedWrites
 from feedstore.ids import MAX_ID, ActivityLike
 from feedstore.shown import shown
@@ -76,7 +76,7 @@ class BaseFeed(FeedWrites, FeedReads[Shown]):
             return page
         items = [item for item in page.items if within.lowest <= item.serialization_id <= within.highest]
         following = page.next_cursor
-        if following is not None and intersection(within, cursor_bounds(following, descending)).is_empty:
+        if following is not None and within.intersection(cursor_bounds(following, descending)).is_empty:
             following = None
         return Page(items, following, following is None and self._is_whole(page.floor), page.floor)
 

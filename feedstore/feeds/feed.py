@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.base import BaseFeed
-from feedstore.feeds.reads import intersection
 from feedstore.storage import ActivityStorage, Page
 from feedstore.storage.checks import check_limit
 from feedstore.storage.page import cursor_bounds
@@ -45,7 +44,7 @@ class Feed(BaseFeed[Any]):
         ``get_page`` of a timeline storage.
         """
         check_limit("limit", limit)
-        within = intersection(self._bounds, cursor_bounds(cursor, self._descending))
+        within = self._bounds.intersection(cursor_bounds(cursor, self._descending))
         with self.backend.metrics.feed_reads_timer(type(self)):
             page = self._entry_page(limit, within, self._descending, self._hydrated_from)
         self.backend.metrics.on_feed_read(type(self), len(page))

@@ -39,11 +39,11 @@ class FeedReads(ABC, Generic[Shown]):
             **filters: ``activity_id__lt``, ``activity_id__lte``, ``activity_id__gt``, ``activity_id__gte``.
         """
         known: Any = filters
-        bounds = intersection(self._bounds, parse_filter(known, id_of))
+        bounds = self._bounds.intersection(parse_filter(known, id_of))
         if since is not None:
-            bounds = intersection(bounds, Bounds(lowest=first_id_at(since)))
+            bounds = bounds.intersection(Bounds(lowest=first_id_at(since)))
         if until is not None:
-            bounds = intersection(bounds, Bounds(highest=last_id_at(until)))
+            bounds = bounds.intersection(Bounds(highest=last_id_at(until)))
         other = copy.copy(self)
         other._bounds = bounds
         return other
@@ -110,11 +110,6 @@ class FeedReads(ABC, Generic[Shown]):
 def id_of(activity: object) -> int:
     """Return the id of an activity, or of another name of it."""
     return parse_id(getattr(activity, "serialization_id", activity))
-
-
-def intersection(one: Bounds, other: Bounds) -> Bounds:
-    """Return the ids that lie in both bounds."""
-    return Bounds(max(one.lowest, other.lowest), min(one.highest, other.highest))
 
 
 def filter_within(bounds: Bounds) -> Filter | None:

@@ -34,6 +34,14 @@ class Bounds(NamedTuple):
         """Return the bounds of the ids that come after the id ``last`` in a walk."""
         return self._replace(highest=last - 1) if descending else self._replace(lowest=last + 1)
 
+    def before(self, first: int, descending: bool) -> Bounds:
+        """Return the bounds of the ids that come before the id ``first`` in a walk."""
+        return self.after(first, not descending)
+
+    def intersection(self, other: Bounds) -> Bounds:
+        """Return the bounds of the ids that lie in both."""
+        return Bounds(max(self.lowest, other.lowest), min(self.highest, other.highest))
+
 
 EVERYTHING = Bounds()
 

@@ -12,15 +12,15 @@ from feedstore.serializers import Serializer, TimelineReferenceSerializer
 from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage, checked_activity_storage
 from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
-from feedstore.storage.checks import check_key, check_limit, check_slice, distinct_keys
+from feedstore.storage.checks import check_key, check_limit, check_slice
 from feedstore.storage.page import Page, cursor_bounds
+from feedstore.storage.timeline_bulk_reads import TimelineBulkReads
 from feedstore.storage.timeline_hooks import Entry, TimelineItem
-from feedstore.storage.timeline_writes import TimelineWrites
 
 _Hydrated = TypeVar("_Hydrated")
 
 
-class TimelineStorage(TimelineWrites[TimelineItem]):
+class TimelineStorage(TimelineBulkReads[TimelineItem]):
     """A storage of timelines: for each key, entries in the order of their ids, newest first.
 
     An entry is an id, and a payload if the serializer returns one. With the default serializer,
@@ -188,113 +188,6 @@ class TimelineStorage(TimelineWrites[TimelineItem]):
             if self.metrics.__class__ is not Metrics:
                 self.metrics.on_storage_read(self.__class__, len(items))
         return Page.of(items, ids, limit, floor, descending)
-
-    @overload
-    def get_many_pages(
-        self,
-        keys: Iterable[str],
-        limit: int,
-        cursor: str | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: None = None,
-    ) -> dict[str, Page[TimelineItem]]: ...
-
-    @overload
-    def get_many_pages(
-        self,
-        keys: Iterable[str],
-        limit: int,
-        cursor: str | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage[_Hydrated] = ...,
-    ) -> dict[str, Page[_Hydrated]]: ...
-
-    def get_many_pages(
-        self,
-        keys: Iterable[str],
-        limit: int,
-        cursor: str | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage[Any] | None = None,
-    ) -> dict[str, Page[Any]]:
-        """Return ``{key: page}`` in the order of the keys, each as :meth:`get_page` returns it, with its floor (T18).
-
-        One cursor is valid for all timelines, because ids have one order everywhere: merge the pages, and continue with
-        the cursor of the last item that was shown (:func:`~feedstore.storage.page.encode_cursor`). A bounded number of
-        round trips for any number of keys; hydrating adds one.
-        """
-        check_limit("limit", limit)
-        descending = is_descending(ordering_args)
-        bounds = cursor_bounds(cursor, descending)
-        distinct = distinct_keys(keys)
-        if not distinct:
-            self.session.check_open()
-            return {}
-        found = self._read(self._get_many_pages, distinct, limit + 1, bounds, descending)
-        slices = {key: found[key][0] for key in distinct}
-        if self.metrics.__class__ is not Metrics:
-            self.metrics.on_storage_read(self.__class__, sum(len(entries[:limit]) for entries in slices.values()))
-        shown_entries = {key: entries[:limit] for key, entries in slices.items()}
-        if hydrate_from is not None:
-            shown_entries = checked_activity_storage(hydrate_from)._hydrated(shown_entries)
-        loads_many = (hydrate_from or self).serializer.loads_many
-        return {
-            key: Page.of(
-                loads_many(shown_entries[key]), [one for one, _ in slices[key]], limit, found[key][1], descending
-            )
-            for key in distinct
-        }
-
-    @overload
-    def get_many_slices(
-        self,
-        keys: Iterable[str],
-        start: int | None,
-        stop: int | None,
-        filter_kwargs: Filter | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: None = None,
-    ) -> dict[str, list[TimelineItem]]: ...
-
-    @overload
-    def get_many_slices(
-        self,
-        keys: Iterable[str],
-        start: int | None,
-        stop: int | None,
-        filter_kwargs: Filter | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage[_Hydrated] = ...,
-    ) -> dict[str, list[_Hydrated]]: ...
-
-    def get_many_slices(
-        self,
-        keys: Iterable[str],
-        start: int | None,
-        stop: int | None,
-        filter_kwargs: Filter | None = None,
-        ordering_args: Sequence[str] | None = None,
-        hydrate_from: ActivityStorage[Any] | None = None,
-    ) -> dict[str, list[Any]]:
-        """Return ``{key: slice}`` in the order of the keys, with the slices of :meth:`get_slice`.
-
-        An absent key has an empty list. A bounded number of round trips for any number of keys; hydrating adds one.
-        """
-        first, last = check_slice(start, stop)
-        bounds = parse_filter(filter_kwargs, self.activity_to_id)
-        descending = is_descending(ordering_args)
-        distinct = distinct_keys(keys)
-        slices: dict[str, list[Entry]] = {}
-        if distinct and (last is None or first < last):
-            slices = self._read(self._get_many_slices, distinct, first, last, bounds, descending)
-        else:
-            self.session.check_open()
-        if self.metrics.__class__ is not Metrics:
-            self.metrics.on_storage_read(self.__class__, sum(map(len, slices.values())))
-        if hydrate_from is not None:
-            slices = checked_activity_storage(hydrate_from)._hydrated(slices)
-        loads_many = (hydrate_from or self).serializer.loads_many
-        return {key: loads_many(slices.get(key, ())) for key in distinct}
 
     def index_of(self, key: str, activity_or_id: ActivityLike) -> int:
         """Return the position of an entry, newest first: the number of newer entries.

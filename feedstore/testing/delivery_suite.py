@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from feedstore.ids import MAX_ID
 from feedstore.serializers import Serializer
 from feedstore.storage import AtomicScope, Backend, TimelineStorage
 from feedstore.storage.page import encode_cursor
-from feedstore.testing.samples import OLDEST_FIRST, ids_of, make_activities, make_activity, with_id
+from feedstore.testing.samples import NEWEST_FIRST, OLDEST_FIRST, ids_of, make_activities, make_activity, with_id
 from feedstore.testing.suite import Suite, counted
 
 
@@ -231,6 +232,54 @@ class MergeReadsSuite(Suite):
         assert pages["b"].items == [make_activity(0)]
         rest = timelines.get_many_pages(["a", "b"], 2, pages["a"].next_cursor, hydrate_from=activities)
         assert rest["a"].items == [three[0]]
+        merged = timelines.get_merged_page(["a", "b"], 2, hydrate_from=activities)
+        assert (merged.items, merged.next_cursor) == ([three[1]], pages["a"].next_cursor)
+
+    @pytest.mark.parametrize("ordering", [NEWEST_FIRST, OLDEST_FIRST], ids=["newest first", "oldest first"])
+    def test_a_merged_page_holds_each_entry_once(self, timelines: TimelineStorage, ordering: tuple[str]) -> None:
+        """T18: a walk over merged pages is exact within its filter, in either ordering, and knows the newest floor."""
+        parts = {"a": range(0, 40, 2), "b": range(0, 30, 3), "c": [7, 2**53, 2**53 + 1, MAX_ID]}
+        timelines.add_to_each(parts)
+        keys = [*parts, "never"]
+        every = sorted({*chain(*parts.values())}, reverse=ordering == NEWEST_FIRST)
+        assert merged_walk(timelines, keys, 4, ordering) == (every, [(False, None)] * 7 + [(True, None)])
+        within = {"activity_id__gte": 3, "activity_id__lt": 2**53 + 1}
+        inner = [one for one in every if 3 <= one < 2**53 + 1]
+        assert merged_walk(timelines, keys, 9, ordering, within)[0] == inner
+        timelines.trim("a", 15)
+        timelines.trim("b", 9)
+        floor = timelines.get_page("a", 1).floor
+        kept = [one for one in every if one not in range(0, 10, 2) or one == 6]
+        ids, ends = merged_walk(timelines, keys, 100, ordering)
+        assert (ids, ends) == (kept, [(False, floor)])
+        assert timelines.get_merged_page(keys, 100, None, {"activity_id__gte": 10}, ordering).complete
+
+    def test_many_timelines_are_merged_in_parts(self, timelines: TimelineStorage) -> None:
+        """T18: more timelines than one part holds, where the last ones hold the newest entries, and the first floor."""
+        keys = [f"part:{index}" for index in range(1_100)]
+        timelines.add_to_each({key: [index, 5_000 + index % 3] for index, key in enumerate(keys)})
+        timelines.trim(keys[-1], 1)
+        page = timelines.get_merged_page(keys, 5)
+        assert ids_of(page.items) == [5_002, 5_001, 5_000, 1_098, 1_097]
+        assert (page.floor, page.complete) == (timelines.get_page(keys[-1], 1).floor, False)
+        page = timelines.get_merged_page(keys, 5, None, None, OLDEST_FIRST)
+        assert ids_of(page.items) == [0, 1, 2, 3, 4]
+
+
+def merged_walk(
+    timelines: TimelineStorage, keys: list[str], limit: int, ordering: tuple[str], within: Any = None
+) -> tuple[list[int], list[tuple[bool, int | None]]]:
+    """Return the ids of a walk over merged pages, and whether each page was complete, with its floor."""
+    ids: list[int] = []
+    ends: list[tuple[bool, int | None]] = []
+    cursor = None
+    while True:
+        page = timelines.get_merged_page(keys, limit, cursor, within, ordering)
+        ids += ids_of(page.items)
+        ends.append((page.complete, page.floor))
+        cursor = page.next_cursor
+        if cursor is None:
+            return ids, ends
 
 
 class DeliveryArgumentSuite(Suite):

@@ -259,13 +259,14 @@ class MetricsSuite(Suite):
             (lambda: timelines.get_page("key", 5), [("read", of_timelines)]),
             (lambda: timelines.get_many_slices(["key"], 0, 5), [("read", of_timelines)]),
             (lambda: timelines.get_many_pages(["key"], 5), [("read", of_timelines)]),
+            (lambda: timelines.get_merged_page(["key"], 5), [("read", of_timelines)]),
             (lambda: timelines.index_of("key", 1), [("read", of_timelines)]),
             (lambda: timelines.remove("key", 1), [("remove", of_timelines)]),
             (lambda: activities.remove(1), [("remove", of_activities)]),
         ):
             make_call()
             assert metrics.take_timed() == expected
-        assert opened == [0] * 10
+        assert opened == [0] * 11
         assert metrics.open_timers == 0
 
     def test_a_refused_call_is_not_told(self, backend: Backend) -> None:

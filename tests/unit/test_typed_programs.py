@@ -43,6 +43,7 @@ assert_type(timelines.get_slice("k", 0, 5), list[ActivityRef])
 assert_type(timelines.get_page("k", 5), Page[ActivityRef])
 assert_type(timelines.get_many_slices(["k"], 0, 5), dict[str, list[ActivityRef]])
 assert_type(timelines.get_many_pages(["k"], 5), dict[str, Page[ActivityRef]])
+assert_type(timelines.get_merged_page(["k"], 5), Page[ActivityRef])
 timelines.get_slice("k", 0, 5)[0].serialization_id
 timelines.get_slice("k", 0, 5)[0].actr  # error: attr-defined
 timelines.get_slice("k", 0, 5)[0].actor  # error: attr-defined
@@ -57,6 +58,7 @@ assert_type(timelines.get_slice("k", 0, 5, hydrate_from=activities), list[Activi
 assert_type(timelines.get_page("k", 5, hydrate_from=activities).items, list[Activity])
 assert_type(timelines.get_many_slices(["k"], 0, 5, hydrate_from=activities), dict[str, list[Activity]])
 assert_type(timelines.get_many_pages(["k"], 5, hydrate_from=activities), dict[str, Page[Activity]])
+assert_type(timelines.get_merged_page(["k"], 5, hydrate_from=activities), Page[Activity])
 timelines.get_slice("k", 0, 5, hydrate_from=activities)[0].actr  # error: attr-defined
 timelines.get_slice("k", 0, 5, hydrate_from=timelines)  # error: call-overload
 
