@@ -189,6 +189,22 @@ class FollowGraph:
         """Return a page of the users that a user has muted, newest first."""
         return self._page(user, MUTE, True, limit, cursor)
 
+    def hidden_among(self, user: UserId, names: Iterable[UserId]) -> set[UserId]:
+        """Return the members of ``names`` that a user has blocked or muted, or that have blocked the user.
+
+        A bounded number of round trips, as :meth:`following_among`.
+        """
+        edges = {
+            name: (
+                self._pair(user, name, BLOCK),
+                self._pair(name, user, BLOCK),
+                self._pair(user, name, MUTE),
+            )
+            for name in checked_iterable(names)
+        }
+        rows = self._edges.read(edge for some in edges.values() for edge in some)
+        return {name for name, some in edges.items() if any(is_mark(rows.get(edge.row_key)) for edge in some)}
+
     def import_follows(
         self, pairs: Iterable[tuple[Any, ...]], *, kind: str = FOLLOW, since: datetime | None = None
     ) -> int:

@@ -19,6 +19,7 @@ from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
 from feedstore.testing.kv_suite import KvArgumentSuite, KvSuite
 from feedstore.testing.kv_value_suite import KvCodecSuite, KvValueSuite
+from feedstore.testing.merged_feed_suite import MergedFeedSuite
 from feedstore.testing.notification_feed_suite import NotificationFeedArgumentSuite, NotificationFeedSuite
 from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
 from feedstore.testing.part_repository_suite import PartRepositorySuite
@@ -67,7 +68,7 @@ class NotifyContract(NotifySuite):
     """The contract of notifiers."""
 
 
-class FeedContract(FeedSuite, AggregatedFeedSuite, NotificationFeedSuite):
+class FeedContract(FeedSuite, AggregatedFeedSuite, NotificationFeedSuite, MergedFeedSuite):
     """The contract of feeds, which any backend that keeps the others keeps too."""
 
 

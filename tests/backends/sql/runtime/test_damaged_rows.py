@@ -47,6 +47,7 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
         "page": lambda: timelines.get_page("key", 1).next_cursor,
         "empty page": lambda: timelines.get_page("other", 1),
         "slices": lambda: timelines.get_many_slices(["key", "other"], 0, 2),
+        "merged page": lambda: timelines.get_merged_page(["other", "key"], 2),
         "hydrated": lambda: timelines.get_slice("key", 0, None, hydrate_from=activities),
         "keys": lambda: list(timelines.keys()),
         "count": lambda: timelines.count("key"),
