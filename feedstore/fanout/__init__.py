@@ -1,24 +1,39 @@
-"""Fan-out: the follow graph, which decides the feeds that an activity is delivered to, and the reads of many feeds."""
+"""Fan-out: the graph of follows, the manager that delivers activities to followers, and the reads of many feeds."""
 
 from feedstore.fanout.decay import Decay, ExponentialDecay, GaussDecay, LinearDecay
 from feedstore.fanout.edges import Follow
+from feedstore.fanout.executors import Executor, InlineExecutor
+from feedstore.fanout.feed_classes import HomeFeed, Target, UserFeed
 from feedstore.fanout.filtered_feed import ActivityFilter, FilteredFeed, FilteredPage, HiddenActors
 from feedstore.fanout.follow_graph import Counts, FollowGraph
+from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation
+from feedstore.fanout.manager import FeedManager
 from feedstore.fanout.merged_feed import MergedFeed
+from feedstore.fanout.publications import Route
 from feedstore.fanout.ranked_feed import RankedFeed
 
 __all__ = [
     "ActivityFilter",
     "Counts",
     "Decay",
+    "Executor",
     "ExponentialDecay",
+    "FanoutPriority",
+    "FeedManager",
     "FilteredFeed",
     "FilteredPage",
     "Follow",
     "FollowGraph",
     "GaussDecay",
     "HiddenActors",
+    "HomeFeed",
+    "InlineExecutor",
+    "Job",
+    "JobOperation",
     "LinearDecay",
     "MergedFeed",
     "RankedFeed",
+    "Route",
+    "Target",
+    "UserFeed",
 ]

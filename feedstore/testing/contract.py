@@ -19,6 +19,7 @@ from feedstore.testing.key_suite import KeyArgumentSuite, KeySuite
 from feedstore.testing.kv_condition_suite import KvConditionSuite, KvRangeSuite
 from feedstore.testing.kv_suite import KvArgumentSuite, KvSuite
 from feedstore.testing.kv_value_suite import KvCodecSuite, KvValueSuite
+from feedstore.testing.manager_suite import ManagerSuite
 from feedstore.testing.merged_feed_suite import MergedFeedSuite
 from feedstore.testing.notification_feed_suite import NotificationFeedArgumentSuite, NotificationFeedSuite
 from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
@@ -76,6 +77,10 @@ class GraphContract(FollowGraphSuite):
     """The contract of follow graphs, which any backend that keeps the others keeps too."""
 
 
+class ManagerContract(ManagerSuite):
+    """The contract of feed managers, which any backend that keeps the others keeps too."""
+
+
 class StoreContract(
     ActivityContract,
     TimelineContract,
@@ -84,6 +89,7 @@ class StoreContract(
     NotifyContract,
     FeedContract,
     GraphContract,
+    ManagerContract,
     MetricsSuite,
     SerializerSuite,
     BatchSuite,

@@ -15,6 +15,7 @@ from feedstore.storage import Backend
 from feedstore.testing import Suite
 from feedstore.testing.delivery_suite import GroupSerializer
 from feedstore.testing.feed_suite import HomeFeed, deeds
+from feedstore.testing.manager_suite import followed_manager
 from stores import fresh_namespace
 
 Case = tuple[str, Callable[..., Any], dict[str, Any]]
@@ -76,6 +77,7 @@ def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
         "queue": backend.queue,
         "notifier": backend.notifier,
         "home": lambda: filled_feed(backend),
+        "manager": lambda: followed_manager(backend),
         "graph": lambda: FollowGraph(backend, kinds=("follow", "watch")),
     }
     wanted = inspect.signature(method).parameters

@@ -1,0 +1,201 @@
+"""The parts of a manager that all its operations share: feed classes, followers, records and the executor."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import chain, islice
+from typing import Any, ClassVar
+
+from feedstore.activity import Activity
+from feedstore.errors import InvalidTypeError
+from feedstore.fanout.executors import Executor, InlineExecutor
+from feedstore.fanout.feed_classes import FeedClass, FeedClasses, HomeFeed, UserFeed
+from feedstore.fanout.follow_graph import FollowGraph
+from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation, as_priority
+from feedstore.fanout.publications import Publications
+from feedstore.feeds import BaseFeed, UserId
+from feedstore.feeds.key_format import user_text
+from feedstore.shown import shown
+from feedstore.storage import ActivityStorage, Backend
+from feedstore.storage.backend import checked_backend
+from feedstore.storage.checks import check_key, check_limit
+
+Followers = Mapping[FanoutPriority | None, Iterable[UserId]]
+"""The followers of a user by the priority of their deliveries."""
+FollowerSource = Callable[[UserId], "Followers | Iterable[UserId]"]
+"""A function of the application that returns the followers of a user."""
+
+
+class ManagerCore(ABC):
+    """The configuration of a manager, and the sources of its readers."""
+
+    feed_classes: ClassVar[Mapping[str, FeedClass]] = {"normal": HomeFeed}
+    """The classes of the feeds to which the activities of followed users go, by name."""
+    user_feed_class: FeedClass = UserFeed
+    """The class of the feed of a user's own activities."""
+    target_feed_classes: ClassVar[Mapping[str, FeedClass]] = {}
+    """The classes of further feeds, such as notifications, to which activities go by ``to=`` alone, by name."""
+    fanout_chunk_size: int = 500
+    """The number of followers that one job delivers to."""
+    follow_activity_limit: int = 5000
+    """The number of activities that a follow copies by default."""
+    include_actor: bool = False
+    """Whether activities also go to the feeds of the user who publishes them."""
+    index_objects: bool = False
+    """Whether the manager keeps the index that :meth:`~feedstore.fanout.FeedManager.remove_object` needs."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        graph: FollowGraph | FollowerSource | None = None,
+        executor: Executor | None = None,
+        name: str = "fanout",
+        **options: Any,
+    ) -> None:
+        self.backend = checked_backend(backend)
+        for option, value in options.items():
+            if option not in _OPTIONS:
+                raise InvalidTypeError(
+                    f"a manager has no option {shown(option)}; the options are {', '.join(_OPTIONS)}"
+                )
+            setattr(self, option, value)
+        self.name = check_key(name, "name")
+        self.executor = InlineExecutor() if executor is None else executor
+        if not isinstance(self.executor, Executor):
+            raise InvalidTypeError(f"executor must be an Executor, not {shown(executor)}")
+        check_limit("fanout_chunk_size", self.fanout_chunk_size)
+        check_limit("follow_activity_limit", self.follow_activity_limit)
+        self.feeds = FeedClasses(self.feed_classes, self.user_feed_class, self.target_feed_classes)
+        self.publications = Publications(self.backend, name, self.index_objects)
+        self._own_source = self._source_of(graph)
+        self.graph = graph if isinstance(graph, FollowGraph) else None
+        overrides = type(self).get_user_follower_ids is not ManagerCore.get_user_follower_ids
+        if self.graph is None and self._own_source is None and not overrides:
+            self.graph = FollowGraph(self.backend)
+        self._reads_pages = self.graph is not None and not overrides
+
+    @staticmethod
+    def _source_of(graph: Any) -> FollowerSource | None:
+        if graph is None or isinstance(graph, FollowGraph):
+            return None
+        if not callable(graph):
+            raise InvalidTypeError(
+                f"graph must be a FollowGraph or a function that returns the followers of a user, not {shown(graph)}"
+            )
+        source: FollowerSource = graph
+        return source
+
+    @cached_property
+    def activities(self) -> ActivityStorage[Any]:
+        """The storage of the activities that all feeds of the manager refer to."""
+        user = self.feeds.user
+        return self.backend.activity_storage(activity_class=user.activity_class, name=user.activity_name)
+
+    def get_feeds(self, user_id: UserId) -> dict[str, BaseFeed[Any]]:
+        """Return the feeds of a user that receive the activities of followed users, by the names of their classes."""
+        return {name: one(user_id, self.backend) for name, one in self.feeds.followers.items()}
+
+    def get_feed(self, name: str, user_id: UserId) -> BaseFeed[Any]:
+        """Return the feed of a user by the name of its class: of feeds, of target feeds, or ``"user"``."""
+        return self.feeds.class_of(name)(user_id, self.backend)
+
+    def get_user_feed(self, user_id: UserId) -> BaseFeed[Any]:
+        """Return the feed of a user's own activities."""
+        return self.feeds.user(user_id, self.backend)
+
+    def get_user_follower_ids(self, user_id: UserId) -> Followers:
+        """Return the followers of a user by priority; override it if the application has its own follows.
+
+        By default they come from the follow graph, with normal priority.
+        """
+        if self._own_source is not None:
+            found = self._own_source(user_id)
+            return found if isinstance(found, Mapping) else {FanoutPriority.NORMAL: found}
+        return {FanoutPriority.NORMAL: self._graph.all_followers(user_id, kind=self._graph.kinds[0])}
+
+    def following_among(self, user_id: UserId, names: Iterable[UserId]) -> set[str]:
+        """Return those of some users that a user follows, as strs.
+
+        It is empty without a follow graph; override it if the application has its own follows.
+        """
+        if self.graph is None:
+            return set()
+        return {str(one) for one in self.graph.following_among(user_id, names, kind=self.graph.kinds[0])}
+
+    def followers_among(self, user_id: UserId, names: Iterable[UserId]) -> set[str]:
+        """Return those of some users that follow a user, as strs; see :meth:`following_among`."""
+        if self.graph is None:
+            return set()
+        return {str(one) for one in self.graph.followers_among(user_id, names, kind=self.graph.kinds[0])}
+
+    def blockers_among(self, user_id: UserId, names: Iterable[UserId]) -> set[str]:
+        """Return those of some users that have blocked a user, as strs; see :meth:`following_among`."""
+        return set() if self.graph is None else {str(one) for one in self.graph.blockers_among(user_id, names)}
+
+    @property
+    def _graph(self) -> FollowGraph:
+        if self.graph is None:
+            raise InvalidTypeError(
+                f"{type(self).__name__} has no follow graph, because the application supplies the followers; call the "
+                "application's own functions, or pass graph=FollowGraph(backend)"
+            )
+        return self.graph
+
+    def _job(self, operation: JobOperation, **fields: Any) -> Job:
+        return Job(operation=operation, manager=self.name, created_at=time.time(), **fields)
+
+    def _submit(self, job: Job) -> None:
+        self.executor.submit(self, job)
+
+    def _fan_out(
+        self, operation: JobOperation, user_id: UserId, activities: Iterable[Activity | int], **fields: Any
+    ) -> None:
+        """Submit the jobs that change the feeds of the followers of a user, and of the ``users`` in the fields."""
+        given = tuple(activities)
+        ids = tuple(self.activities.activities_to_ids(given))
+        loaded = given if all(isinstance(one, Activity) for one in given) else None
+        job = self._job(operation, activities=ids, loaded=loaded, **{"feeds": self.feeds.names, **fields})
+        if self._reads_pages:
+            self._submit(replace(job, followers_of=user_text(user_id)))
+            return
+        waiting = job.users
+        for priority, ids_of_group in self.get_user_follower_ids(user_id).items():
+            for users in _chunks(chain(waiting, map(user_text, ids_of_group)), self._page_size(job)):
+                self._submit(replace(job, users=users, priority=as_priority(priority)))
+            waiting = ()
+        if waiting:
+            self._submit(job)
+
+    def _page_size(self, job: Job) -> int:
+        """Return the number of readers of one job, which is smaller if the job holds many activities."""
+        return max(1, min(self.fanout_chunk_size, _MOST_DELIVERIES // max(1, len(job.activities))))
+
+    @abstractmethod
+    def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:
+        """Run one job, and submit the job of its next page of followers; executors call it."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.backend!r}, name={shown(self.name)})"
+
+
+_MOST_DELIVERIES = 10_000
+_OPTIONS = (
+    "feed_classes",
+    "user_feed_class",
+    "target_feed_classes",
+    "fanout_chunk_size",
+    "follow_activity_limit",
+    "include_actor",
+    "index_objects",
+)
+
+
+def _chunks(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+    rest = iter(names)
+    while some := tuple(islice(rest, size)):
+        yield some

@@ -1,0 +1,180 @@
+"""The records of a manager: the routes of activities to feeds, unique activities, and the index of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from feedstore.activity import Activity
+from feedstore.errors import ConditionFailedError, InvalidTypeError
+from feedstore.fanout.edges import token_of
+from feedstore.ids import ID_BYTES, ActivityLike, id_from_bytes, id_to_text, parse_id
+from feedstore.serializers import Serializer
+from feedstore.serializers.base import wrong_format
+from feedstore.serializers.values import pack_value, unpack_value
+from feedstore.shown import shown
+from feedstore.storage import AtomicScope, Backend, Batch
+
+FORMAT = 0x52
+_PREFIX = bytes([FORMAT])
+_MOST_ATTEMPTS = 100
+USER_FEED = "user"
+"""The name of the feed of a user's own activities, as a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A feed to which an activity was published directly, not through a follow.
+
+    Attributes:
+        feed: the name of the feed's class in the manager; ``"user"`` is the user feed.
+        user: the user or thing whose feed it is, as a str.
+        reaches_followers: whether the activity also goes to the feeds of the followers of ``user``.
+    """
+
+    feed: str
+    user: str
+    reaches_followers: bool
+
+    @property
+    def serialization_id(self) -> int:
+        """The id of the route's entry, which depends on the feed alone."""
+        data = f"{self.feed}:{self.user}".encode()
+        return id_from_bytes(blake2b(data, digest_size=ID_BYTES).digest())
+
+
+class RouteSerializer(Serializer[Route]):
+    """The serializer of the routes of an activity.
+
+    Format ``0x52``: that byte, then ``[feed, user, reaches_followers]`` as a plain value.
+    """
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes of a route."""
+        if not isinstance(activity, Route):
+            raise InvalidTypeError(f"{type(self).__name__} stores routes, not {shown(activity)}")
+        return _PREFIX + pack_value([activity.feed, activity.user, activity.reaches_followers])
+
+    def loads(self, data: bytes, activity_id: int) -> Route:
+        """Return the route of an entry."""
+        if data[:1] != _PREFIX:
+            raise wrong_format(data, FORMAT, activity_id)
+        return Route(*unpack_value(data[1:]))
+
+
+class Publications:
+    """The records of the published activities of a manager.
+
+    An activity that was published by its actor, and to no other feed, needs no record of its routes.
+    """
+
+    def __init__(self, backend: Backend, name: str, has_object_index: bool) -> None:
+        self.backend = backend
+        self.has_object_index = has_object_index
+        self._routes = backend.timeline_storage(RouteSerializer, name=f"{name}-routes")
+        self._objects = backend.timeline_storage(name=f"{name}-objects")
+        self._claims = backend.kv_storage(f"{name}-unique")
+
+    def routes(self, activity_ids: Iterable[int]) -> dict[int, list[Route]]:
+        """Return the recorded routes of activities by id. A bounded number of round trips."""
+        keys = {_routes_key(activity_id): activity_id for activity_id in activity_ids}
+        found = self._routes.get_many_slices(keys, 0, None)
+        return {activity_id: found[key] for key, activity_id in keys.items()}
+
+    def add_routes(self, activity_id: int, routes: Iterable[Route], batch: Batch | None = None) -> None:
+        """Record routes of an activity."""
+        self._routes.add_many(_routes_key(activity_id), routes, batch_interface=batch)
+
+    def remove_routes(self, activity_id: int, routes: Iterable[Route]) -> None:
+        """Remove routes from the record of an activity."""
+        self._routes.remove_many(_routes_key(activity_id), routes)
+
+    def forget_routes(self, activity_id: int) -> None:
+        """Remove the record of the routes of an activity."""
+        self._routes.delete(_routes_key(activity_id))
+
+    def index(self, activities: Iterable[Activity], batch: Batch | None = None) -> None:
+        """Add activities to the index of their objects and targets, if the manager keeps one."""
+        if entries := self._index_entries(activities):
+            self._objects.add_to_each(entries, batch_interface=batch)
+
+    def unindex(self, activities: Iterable[Activity]) -> None:
+        """Remove activities from the index of their objects and targets."""
+        for key, some in self._index_entries(activities).items():
+            self._objects.remove_many(key, some)
+
+    def _index_entries(self, activities: Iterable[Activity]) -> dict[str, list[Activity]]:
+        entries: dict[str, list[Activity]] = {}
+        if self.has_object_index:
+            for activity in activities:
+                for thing in {str(one) for one in (activity.object, activity.target) if one is not None}:
+                    entries.setdefault(token_of(thing), []).append(activity)
+        return entries
+
+    def about(self, thing: str, limit: int) -> list[int]:
+        """Return the ids of up to ``limit`` newest activities with an object or a target, from the index."""
+        return [one.serialization_id for one in self._objects.get_slice(token_of(thing), 0, limit)]
+
+    def drop_from_index(self, thing: str, activity_ids: Iterable[int]) -> None:
+        """Remove activities from the index of one thing."""
+        self._objects.remove_many(token_of(thing), activity_ids)
+
+    def claim(self, activity: Activity, user: str) -> dict[str, str] | None:
+        """Let an activity be the unique one of its actor, verb, object and target.
+
+        Returns:
+            None if it is now, or was before. Otherwise the claim of the other activity: ``{"activity": id, "user":
+            user}``.
+        """
+        key, own = claim_key_of(activity), {"activity": id_to_text(activity.serialization_id), "user": user}
+        for _ in range(_MOST_ATTEMPTS):
+            if self._claims.insert(key, own):
+                return None
+            other: dict[str, str] | None = self._claims.get(key)
+            if other is not None:
+                return None if other == own else other
+        raise ConditionFailedError(f"the claim {shown(key)} was changed by others {_MOST_ATTEMPTS} times; call again")
+
+    def take_over(self, activity: Activity, user: str, other: dict[str, str]) -> bool:
+        """Replace the claim of an activity that no longer exists; return whether that succeeded."""
+        own = {"activity": id_to_text(activity.serialization_id), "user": user}
+        return bool(self._claims.replace(claim_key_of(activity), other, own))
+
+    def claimed(self, key: str) -> tuple[int, str] | None:
+        """Return the id and the publisher of the unique activity of a claim's key, or None."""
+        found = self._claims.get(key)
+        return None if found is None else (parse_id(found["activity"]), found["user"])
+
+    def release(self, key: str, activity: ActivityLike) -> None:
+        """Remove a claim if it is that of an activity."""
+        found = self._claims.get(key)
+        if found is None or parse_id(found["activity"]) != self._objects.activity_to_id(activity):
+            return
+        abilities = self.backend.abilities
+        if not abilities.conditional_batches or abilities.atomic_scope is AtomicScope.NONE:
+            self._claims.delete(key)
+            return
+        try:
+            with self.backend.batch(atomic=True) as batch:
+                self._claims.require(key, found, batch_interface=batch)
+                self._claims.delete(key, batch_interface=batch)
+        except ConditionFailedError:
+            # Another process has changed the claim, so it is no longer that of this activity.
+            return
+
+
+def claim_key(actor: str | int, verb: str, object_: str | int | None, target: str | int | None) -> str:
+    """Return the key of a unique activity's claim: its actor, and a hash of the other parts of its identity."""
+    parts = [None if one is None else str(one) for one in (verb, object_, target)]
+    return f"{{{token_of(str(actor))}}}:{blake2b(pack_value(parts), digest_size=ID_BYTES).hexdigest()}"
+
+
+def claim_key_of(activity: Activity) -> str:
+    """Return the key of the claim of an activity."""
+    return claim_key(activity.actor, activity.verb, activity.object, activity.target)
+
+
+def _routes_key(activity_id: int) -> str:
+    return f"{activity_id:032x}"

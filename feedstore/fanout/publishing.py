@@ -1,0 +1,224 @@
+"""The part of a manager that publishes and removes activities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from feedstore.activity import Activity
+from feedstore.errors import AtomicityError, InvalidValueError
+from feedstore.fanout.editing import Editing, checked_activity
+from feedstore.fanout.feed_classes import Target
+from feedstore.fanout.jobs import FanoutPriority, JobOperation
+from feedstore.fanout.publications import USER_FEED, Route, claim_key, claim_key_of
+from feedstore.feeds import UserId
+from feedstore.feeds.key_format import user_text
+from feedstore.ids import ActivityLike, id_to_text
+from feedstore.shown import shown
+from feedstore.storage import Batch
+from feedstore.storage.checks import check_limit, checked_iterable
+
+_REMOVED_AT_ONCE = 100
+
+
+class Publishing(Editing):
+    """The methods of a manager that add and remove activities."""
+
+    def add_user_activity(
+        self,
+        user_id: UserId,
+        activity: Activity,
+        *,
+        to: Iterable[Target] = (),
+        to_followers: bool = False,
+        unique: bool = False,
+        include_actor: bool | None = None,
+    ) -> bool:
+        """Store an activity, add it to the user's own feed, and fan it out to the feeds of the user's followers.
+
+        Each feed holds it once, however many ways lead there. If a process dies during the call, repeat the call.
+
+        Args:
+            user_id: the user or thing, such as a group, in whose feed the activity is published.
+            activity: the activity.
+            to: further feeds, such as ``"notifications:bob"`` or ``("user", "group:7")``. Users that have blocked the
+                actor are left out.
+            to_followers: whether it also goes to the followers of those ``to`` that are user feeds.
+            unique: whether at most one activity of the same actor, verb, object and target exists, with any time.
+            include_actor: whether it goes to the feeds of ``user_id`` too; by default the manager's attribute.
+
+        Returns:
+            True; False if it was to be unique, and another one exists, which stays.
+        """
+        checked_activity(activity)
+        routes = self._other_routes(user_id, activity, self.feeds.routes(to, to_followers))
+        if unique and not self._claim(user_text(user_id), activity):
+            return False
+        self._publish(user_id, activity, routes, self.include_actor if include_actor is None else include_actor)
+        return True
+
+    def _other_routes(self, user_id: UserId, activity: Activity, targets: list[Route]) -> list[Route]:
+        """Return the routes of an activity that must be recorded."""
+        user = user_text(user_id)
+        routes = [one for one in targets if (one.feed, one.user) != (USER_FEED, user)]
+        if routes or user != str(activity.actor):
+            routes.append(Route(USER_FEED, user, True))
+        return routes
+
+    def _claim(self, user: str, activity: Activity) -> bool:
+        """Return whether an activity is the unique one; complete the call that published the other one."""
+        if not self.backend.abilities.conditional_writes:
+            raise AtomicityError(
+                f"{type(self.backend).__name__} has no conditional writes, which unique=True needs; omit it"
+            )
+        key = claim_key_of(activity)
+        while True:
+            # The activity is stored before its claim, so that a claim without an activity is one that is being removed.
+            self.activities.add(activity)
+            other = self.publications.claim(activity, user)
+            if other is None:
+                return True
+            existing = self.activities.get(other["activity"])
+            if existing is None and not self.publications.take_over(activity, user, other):
+                continue
+            if existing is None:
+                return True
+            if id_to_text(activity.serialization_id) != other["activity"]:
+                self.activities.remove(activity)
+            if self.publications.claimed(key) and not self.get_user_feed(other["user"]).contains(existing):
+                routes = self._other_routes(other["user"], existing, [])
+                self._publish(other["user"], existing, routes, self.include_actor)
+            return False
+
+    def _publish(self, user_id: UserId, activity: Activity, routes: Sequence[Route], to_own: bool) -> None:
+        self._store(user_id, [activity], routes)
+        user = user_text(user_id)
+        actor = str(activity.actor)
+        targets = [one for one in routes if (one.feed, one.user) != (USER_FEED, user)]
+        if targets:
+            self._add_to_targets(activity, targets)
+        self._fan_out(
+            JobOperation.ADD,
+            user_id,
+            [activity],
+            users=(user,) if to_own else (),
+            # Followers of the actor's own feed have not blocked the actor, because a block ends follows.
+            actor=None if user == actor else actor,
+        )
+        for target in targets:
+            if target.reaches_followers:
+                self._fan_out(JobOperation.ADD, target.user, [activity], actor=actor, skipped=() if to_own else (user,))
+        self.backend.metrics.on_activity_published()
+
+    def _store(self, user_id: UserId, activities: Sequence[Activity], routes: Sequence[Route]) -> None:
+        """Store activities with their records, and add them to the user's own feed. One round trip on most stores."""
+        with self.backend.batch() as batch:
+            self.activities.add_many(activities, batch_interface=batch)
+            self.publications.index(activities, batch)
+            for activity in activities:
+                if routes:
+                    self.publications.add_routes(activity.serialization_id, routes, batch)
+            self.get_user_feed(user_id).add_many(activities, batch_interface=self._batch_for_user_feed(batch))
+
+    def _batch_for_user_feed(self, batch: Batch) -> Batch | None:
+        """Return the batch, or None if the store cannot add to the user feeds in a batch."""
+        user = self.feeds.user
+        is_plain = user.max_per_group is None and not user.companions
+        return batch if is_plain or self.backend.abilities.atomic_deliveries else None
+
+    def remove_user_activity(self, user_id: UserId, activity: ActivityLike) -> None:
+        """Remove an activity everywhere: the activity itself, and its entries in all feeds that it was published to.
+
+        Feeds that are reached later by a running fan-out do not show it, because the activity is gone.
+
+        Args:
+            user_id: the user or thing in whose feed it was published.
+            activity: the activity, or its id.
+        """
+        known = activity if isinstance(activity, Activity) else self.activities.get(activity)
+        activity_id = self.activities.activity_to_id(activity)
+        user = user_text(user_id)
+        routes = self.publications.routes([activity_id])[activity_id]
+        sources = self._sources(user, activity_id, known, routes)
+        with self.backend.batch() as batch:
+            self.activities.remove(activity_id, batch_interface=batch)
+            for source in sources:
+                self.get_user_feed(source).remove(activity_id, batch_interface=batch)
+        self._remove_from_targets(activity_id, routes)
+        for source in sources:
+            self._fan_out(JobOperation.REMOVE, source, [activity_id], users=(user,))
+        self._forget(activity_id, known, routes)
+        self.backend.metrics.on_activity_removed()
+
+    def _forget(self, activity_id: int, known: Activity | None, routes: Sequence[Route]) -> None:
+        """Remove the records of an activity; the last step of a removal, which may have to be repeated."""
+        if known is not None:
+            self.publications.unindex([known])
+            self.publications.release(claim_key_of(known), activity_id)
+        if routes:
+            self.publications.forget_routes(activity_id)
+
+    def retract(
+        self, actor: str | int, verb: str, object: str | int | None = None, target: str | int | None = None
+    ) -> bool:
+        """Remove the unique activity of an actor, verb, object and target; return whether there was one."""
+        key = claim_key(actor, verb, object, target)
+        claimed = self.publications.claimed(key)
+        if claimed is None:
+            return False
+        self.remove_user_activity(claimed[1], claimed[0])
+        # An interrupted removal may have removed the activity before.
+        self.publications.release(key, claimed[0])
+        return True
+
+    def remove_object(self, object: str | int) -> int:
+        """Remove all activities whose object or target is a thing, and return how many there were.
+
+        The manager needs ``index_objects = True`` from the first such activity on.
+        """
+        if not self.publications.has_object_index:
+            raise InvalidValueError(
+                f"{type(self).__name__} keeps no index of objects; set index_objects = True, which indexes the "
+                "activities that are added from then on"
+            )
+        thing, removed = user_text(object), 0
+        while ids := self.publications.about(thing, _REMOVED_AT_ONCE):
+            for activity in self.activities.get_many(ids):
+                self.remove_user_activity(activity.actor, activity)
+                removed += 1
+            # An interrupted removal leaves the entries of activities that are gone.
+            self.publications.drop_from_index(thing, ids)
+        return removed
+
+    def batch_import(
+        self, user_id: UserId, activities: Iterable[Activity], fanout: bool = True, chunk_size: int = 500
+    ) -> int:
+        """Store many activities of one user, add them to the user's own feed, and fan them out with low priority.
+
+        Args:
+            user_id: the user, who is the actor of all activities.
+            activities: any iterable; ``chunk_size`` activities are in memory.
+            fanout: whether to add them to the feeds of followers.
+            chunk_size: the number of activities of each write.
+
+        Returns:
+            The number of imported activities.
+
+        Raises:
+            InvalidValueError: An activity has another actor. The chunks before it stay.
+        """
+        check_limit("chunk_size", chunk_size)
+        user, count = user_text(user_id), 0
+        rest = iter(checked_iterable(activities))
+        while some := list(islice(rest, chunk_size)):
+            for activity in some:
+                if str(checked_activity(activity).actor) != user:
+                    raise InvalidValueError(
+                        f"the activity {activity} is not one of {shown(user_id)}; import activities of one user"
+                    )
+            self._store(user_id, some, ())
+            if fanout:
+                users = (user,) if self.include_actor else ()
+                self._fan_out(JobOperation.ADD, user_id, some, users=users, priority=FanoutPriority.LOW)
+            count += len(some)
+        return count
