@@ -144,11 +144,13 @@ class SentenceRenderer:
         if isinstance(objects, (str, int)):
             objects = [objects]
         named = list(objects or ())
+        # This also checks the numbers of others, of which `ngettext` would warn.
+        listed = self._listed(actors, other_actors, self._actor_name)
         count = len(actors) + other_actors
         message = self._message(str(verb), bool(named or other_objects), target is not None)
         return _filled(
             self._translations.ngettext(message, message, count),
-            actors=self._listed(actors, other_actors, self._actor_name),
+            actors=listed,
             object=self._listed(named, other_objects, self._object_name),
             target="" if target is None else self._name(self._object_name, target),
             count=self._number(count),

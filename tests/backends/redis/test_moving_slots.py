@@ -136,12 +136,14 @@ def test_every_call_waits_for_a_slot_that_has_moved_in_part(
 def _use(backend: RedisBackend) -> None:
     timelines = backend.timeline_storage()
     payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    # The calls run in any order, so no two of them change one key in ways that would differ.
+    many = [key for key in _KEYS if key not in ("key6", "key7")]
     calls: list[Any] = [
-        lambda: timelines.add_to_many(_KEYS, [10], max_length=9) == len(_KEYS),
+        lambda: timelines.add_to_many(many, [10], max_length=9) == len(many),
         lambda: timelines.add_many("key5", [11, 12]) == 2,
         lambda: timelines.add("new", 1) == 1,
-        lambda: timelines.remove("key6", 10) == 1,
-        lambda: timelines.trim("key7", 1) == 3,
+        lambda: timelines.remove("key6", 3) == 1,
+        lambda: timelines.trim("key7", 1) == 2,
         lambda: timelines.get_page("key8", 9).floor is None,
         lambda: payloads.get_slice("payloads", 0, 9) == [_LIKE],
         lambda: timelines.get_slice("payloads", 0, 9, hydrate_from=backend.activity_storage()) == [_LIKE],

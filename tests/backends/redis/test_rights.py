@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -70,8 +71,9 @@ def test_scripts_that_may_not_be_loaded_are_one_clear_error(server: OwnRedisServ
     ("rights", "keys", "reason"),
     [
         (("+@read", "+@write", "+@connection"), "~feedstore*", "no permissions to run the 'evalsha' command"),
-        (("+@read", "+@scripting", "+@connection"), "~feedstore*", "can't run this command"),
-        (_DOCUMENTED, "~other*", "no permissions to access one of the keys"),
+        # The second form of a reason is that of newer servers.
+        (("+@read", "+@scripting", "+@connection"), "~feedstore*", "can't run this command|to run the 'hset' command"),
+        (_DOCUMENTED, "~other*", "no permissions to access one of the keys|No permissions to access a key"),
     ],
 )
 def test_a_right_that_is_missing_is_one_clear_error(
@@ -79,7 +81,7 @@ def test_a_right_that_is_missing_is_one_clear_error(
 ) -> None:
     with connect(url_of(server, "few", *rights, keys=keys)) as backend, pytest.raises(StorageError) as caught:
         backend.timeline_storage().add("key", 1)
-    assert reason in str(caught.value)
+    assert re.search(reason, str(caught.value))
 
 
 def test_a_wrong_password_is_refused_at_once(server: OwnRedisServer) -> None:

@@ -4,14 +4,12 @@ is used again whose state is unknown.
 
 from __future__ import annotations
 
-import dis
 import random
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import psycopg
@@ -23,24 +21,18 @@ import soak
 from feedstore.backends.sql import SqlBackend
 from feedstore.backends.sql.pools import LifoPool
 from feedstore.errors import StorageTimeoutError
+from interrupting import CHECKPOINTS, HardInterrupt, interrupted_at
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
 _FILES = ("sql/pools.py", "sql/database.py", "sql/connection.py", "postgresql/client.py", "postgresql/driver.py")
 _ENGINE_FILES = ("sql/connection.py", "sql/database.py")
-
-# The instructions after which CPython runs signal handlers: calls, the beginning of a function, the end of a loop.
-_CHECKPOINTS = ("CALL", "RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE")
-
-
-class Interrupt(BaseException):
-    """The exception of a signal handler. It is no Exception, which some libraries replace by others."""
 
 
 def test_an_interrupt_amid_a_statement(database_url: str) -> None:
     with _alarm(), SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
         backend.timeline_storage().add("key", 0)
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(Interrupt):
+        with pytest.raises(HardInterrupt):
             backend.session.store.fetch("SELECT pg_sleep(30)", ())
         assert backend.timeline_storage().add("key", 1) == 1
 
@@ -72,7 +64,7 @@ def test_interrupts_at_random_moments(database_url: str) -> None:
                 signal.setitimer(signal.ITIMER_REAL, chance.choice([1e-4, 3e-4, 1e-3, 3e-3]) * chance.uniform(0.5, 2))
                 chance.choice([_read, _write, _write_batch])(backend)
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            except Interrupt as error:
+            except HardInterrupt as error:
                 kept.append(error)
             if number % 20 == 0:
                 _assert_sound(backend)
@@ -159,41 +151,9 @@ def _assert_sound(backend: SqlBackend) -> None:
 
 def _interrupted_at(
     position: int, call: Callable[[SqlBackend], None], backend: SqlBackend, files: tuple[str, ...] = _FILES
-) -> Interrupt | None:
-    """Raise an exception after one of the instructions of a call at which CPython runs signal handlers.
-
-    Returns:
-        The exception; None if the call runs fewer such instructions.
-    """
-    left = [position]
-    last: dict[int, str] = {}
-
-    def trace(frame: FrameType, event: str, argument: object) -> Any:
-        if not frame.f_code.co_filename.endswith(files):
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        if event in ("call", "exception"):
-            # An instruction that raised is no checkpoint. To raise in the handler that CPython jumps to, before the
-            # handler has begun or after it has ended, would leave ``sys.exc_info()`` set for the rest of the thread.
-            last.pop(id(frame), None)
-        if event == "opcode":
-            before, last[id(frame)] = last.get(id(frame), ""), dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            if before.startswith(_CHECKPOINTS):
-                left[0] -= 1
-                if left[0] < 0:
-                    sys.settrace(None)
-                    raise Interrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        call(backend)
-    except Interrupt as error:
-        return error
-    finally:
-        sys.settrace(before)
-    return None
+) -> HardInterrupt | None:
+    """Raise an exception after one of the instructions of a call at which CPython runs signal handlers."""
+    return interrupted_at(position, lambda: call(backend), files, CHECKPOINTS)
 
 
 @contextmanager
@@ -201,7 +161,7 @@ def _alarm() -> Iterator[None]:
     """Let SIGALRM raise, and set the handler back."""
 
     def interrupt(*arguments: object) -> None:
-        raise Interrupt
+        raise HardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
