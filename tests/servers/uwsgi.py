@@ -1,4 +1,7 @@
-"""uWSGI: a prefork server, which loads an application in its master and forks its workers past Python's hooks."""
+"""uWSGI: a prefork server, which loads an application in its master and forks its workers.
+
+From Python 3.13 on, it calls Python's hooks around a fork; before, it forks without them.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +26,11 @@ _RUN = "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"
 class UwsgiServer:
     """Serves the WSGI application ``application`` of ``source`` from several workers; a context manager.
 
-    The source runs in the master, before the fork. ``environment`` is added to the environment. ``with_threads`` lets
-    Python's threads run while a worker waits for requests, which watchers need, and gives each worker four threads.
+    The source runs in the master, before the fork. ``environment`` is added to the environment. Each worker has four
+    threads, and Python's threads run while a worker waits for requests, which watchers need.
     """
 
-    def __init__(self, source: str, environment: Mapping[str, str], with_threads: bool = True) -> None:
+    def __init__(self, source: str, environment: Mapping[str, str]) -> None:
         if find_spec("pyuwsgi") is None:
             raise ServerError("pyuwsgi is not installed: pip install pyuwsgi")
         self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
@@ -36,7 +39,9 @@ class UwsgiServer:
         self._start = ["env", *(f"{name}={value}" for name, value in variables.items()), sys.executable, "-c", _RUN]
         self._options = ["--master", "--processes", str(WORKERS), "--need-app", "--die-on-term", "--disable-logging"]
         self._options += ["--wsgi-file", "application.py", "--worker-reload-mercy", "20"]
-        self._options += ["--enable-threads", "--threads", str(THREADS)] if with_threads else []
+        # Older versions survive a fork without their hooks, which leaves more to the product.
+        self._options += ["--py-call-uwsgi-fork-hooks"] if sys.version_info >= (3, 13) else []
+        self._options += ["--enable-threads", "--threads", str(THREADS)]
         self.last_log = ""
         self.port, self._process = start_on_a_free_port(self._started)
 

@@ -14,10 +14,11 @@ from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
 from feedstore.testing.notify_suite import Received
 from feedstore.testing.processes import Child
-from forking import fork_in_c
+from forking import PLAIN_FORKS, fork_in_c
 from polling import poll_until
 from stores import OpenBackend
 
+pytestmark = PLAIN_FORKS
 SECONDS = 20.0
 # SQLite's connections are not for a child that was forked so: the backend says so (tests/backends/sql/runtime).
 KINDS = pytest.mark.parametrize("backend_kind", ["memory", "postgresql", "redis", "cassandra"])

@@ -276,6 +276,7 @@ print("sound")
 """
 
 
+@forking.PLAIN_FORKS
 def test_children_of_a_fork_without_hooks_have_sessions_of_their_own(cassandra_url: str) -> None:
     command = [sys.executable, "-c", C_FORK, cassandra_url, fresh_namespace(), str(Path(forking.__file__).parent)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

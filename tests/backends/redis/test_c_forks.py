@@ -13,10 +13,11 @@ from everything import use_storages
 from feedstore import connect
 from feedstore.storage import Backend
 from feedstore.testing.processes import run_in_child
-from forking import fork_in_c
+from forking import PLAIN_FORKS, fork_in_c
 from servers.redis_sentinel import OwnRedisSentinel
 from stores import fresh_namespace
 
+pytestmark = PLAIN_FORKS
 _WORKERS = 3
 
 

@@ -13,8 +13,9 @@ import pytest
 from feedstore import connect
 from feedstore.errors import ForkedClientError
 from feedstore.testing.processes import run_in_child
-from forking import fork_in_c
+from forking import PLAIN_FORKS, fork_in_c
 
+pytestmark = PLAIN_FORKS
 RunInChild = Callable[[Callable[[], Any]], Any]
 
 

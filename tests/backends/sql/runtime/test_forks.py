@@ -18,7 +18,7 @@ from feedstore.backends.sql import SqlBackend
 from feedstore.errors import ForkedClientError
 from feedstore.storage import TimelineStorage
 from feedstore.testing.processes import Child, run_in_child
-from forking import fork_in_c
+from forking import PLAIN_FORKS, fork_in_c
 
 
 def test_what_the_child_commits_outlives_the_parents_connections(tmp_path: Path) -> None:
@@ -139,6 +139,7 @@ def test_forks_of_forks(database_url: str, backend: SqlBackend) -> None:
     assert timelines.count("key") == 3
 
 
+@PLAIN_FORKS
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_forks_past_pythons_hooks(backend: SqlBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """uWSGI's prefork calls C's fork, after which no hook of ``os.register_at_fork`` runs."""
@@ -158,6 +159,7 @@ def _count_wrong_answers(timelines: TimelineStorage) -> int:
     return wrong
 
 
+@PLAIN_FORKS
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_an_engine_is_refused_past_pythons_hooks(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedstore.testing.processes._fork", fork_in_c)
