@@ -36,7 +36,6 @@ NOT_REWRITTEN = (
     "docs/redis.md",
     "feedstore/backends/redis/execution.py",
     "feedstore/backends/redis/fan_out.py",
-    "feedstore/backends/redis/floor.py",
     "feedstore/backends/redis/keys.py",
     "feedstore/backends/redis/scripts",
     "feedstore/backends/redis/session.py",

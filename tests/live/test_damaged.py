@@ -89,7 +89,7 @@ def test_an_id_that_is_not_16_bytes_in_redis(site_server: SiteServer, redis_url:
             healthy.read_until_event("ready")
             damaged.read_until_event("ready")
             (name,) = client.scan_iter(f"feedstore{{sse-damaged*}}t:{EVE}", count=10_000)
-            client.zadd(name, {b"\xff" * 20: 0})
+            client.append(name, b"\xff" * 4)
             backend.notifier().publish([EVE])
             damaged.read_to_the_end()
             comment = Activity("ann", "comment", "photo:7")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections import deque
@@ -42,6 +43,12 @@ class Proxy(Acceptor):
             client.sendall(planned)
             return True
         server.sendall(request)
+        # A long request comes in parts.
+        while server not in select.select([client, server], [], [])[0]:
+            more = _received(client)
+            if not more:
+                return False
+            server.sendall(more)
         answer = _received(server)
         if is_planned:
             return False

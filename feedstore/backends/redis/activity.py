@@ -9,7 +9,7 @@ from feedstore.backends.redis.batch import Write
 from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
-from feedstore.backends.redis.floor import check_ids
+from feedstore.backends.redis.records import check_ids
 from feedstore.backends.redis.session import RedisSession
 from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds

@@ -41,8 +41,7 @@ KEYS_WITHOUT_PAYLOADS = 2
 
 _OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
-_ONLY_ADDING = ("set", "upsert", COMPARE, FAN_OUT)
-_KEEPING_ENTRIES = ("add", DELIVER)
+_REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
 _KEYS_OF_TIMELINE = 3
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
@@ -170,15 +169,15 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
 
 
 def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:
-    """Return whether a write touches a key that an earlier write may empty."""
+    """Return whether a write touches a hash of items that an earlier write may empty.
+
+    The script deletes keys of timelines after all its other calls.
+    """
     reduced: set[str | bytes] = set()
     for write in writes:
         if not reduced.isdisjoint(write.keys):
             return True
-        if write.kind in _KEEPING_ENTRIES or (write.kind == "trim" and write.arguments[0] > 0):
-            # The entries that stay may have no payload.
-            reduced.update(write.keys[KEYS_WITHOUT_PAYLOADS::_KEYS_OF_TIMELINE])
-        elif write.kind not in _ONLY_ADDING:
+        if write.kind in _REMOVING_ITEMS:
             reduced.update(write.keys)
     return False
 

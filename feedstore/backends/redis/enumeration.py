@@ -20,8 +20,10 @@ def lengths_of(store: Store, keys: Keys, hashes: Sequence[str]) -> list[int]:
     return store.send([Command(keys.tag(bucket), ("HLEN", hashes[bucket])) for bucket in keys.all_buckets])
 
 
-def fields_of(store: Store, keys: Keys, hashes: Sequence[str]) -> Iterator[dict[int, list[bytes]]]:
-    """Yield ``{bucket: fields}`` of the hashes, which are one for each bucket.
+def fields_of(
+    store: Store, keys: Keys, hashes: Sequence[str], left_out: bytes | None = None
+) -> Iterator[dict[int, list[bytes]]]:
+    """Yield ``{bucket: fields}`` of the hashes, which are one for each bucket, without the fields of one value.
 
     One round trip for their lengths, and one for each 10,000 fields or so; a hash of more than 10,000 fields is
     scanned, with one for each 1,000 of its fields. A scan may return a field twice, and returns each that stays.
@@ -30,28 +32,41 @@ def fields_of(store: Store, keys: Keys, hashes: Sequence[str]) -> Iterator[dict[
     size = 0
     for bucket, length in enumerate(lengths_of(store, keys, hashes)):
         if length > _MOST_WHOLE:
-            yield from ({bucket: fields} for fields in _scanned(store, keys, hashes, bucket))
+            yield from ({bucket: fields} for fields in _scanned(store, keys, hashes, bucket, left_out))
             continue
         if part and size + length > _MOST_PER_TRIP:
-            yield _fetched(store, keys, hashes, part)
+            yield _fetched(store, keys, hashes, part, left_out)
             part, size = [], 0
         if length:
             part.append(bucket)
             size += length
     if part:
-        yield _fetched(store, keys, hashes, part)
+        yield _fetched(store, keys, hashes, part, left_out)
 
 
-def _fetched(store: Store, keys: Keys, hashes: Sequence[str], part: list[int]) -> dict[int, list[bytes]]:
-    answers = store.send([Command(keys.tag(bucket), ("HKEYS", hashes[bucket])) for bucket in part])
+def _fetched(
+    store: Store, keys: Keys, hashes: Sequence[str], part: list[int], left_out: bytes | None
+) -> dict[int, list[bytes]]:
+    word = "HKEYS" if left_out is None else "HGETALL"
+    answers = store.send([Command(keys.tag(bucket), (word, hashes[bucket])) for bucket in part])
+    if left_out is not None:
+        answers = [_without(answer, left_out) for answer in answers]
     return dict(zip(part, answers, strict=True))
 
 
-def _scanned(store: Store, keys: Keys, hashes: Sequence[str], bucket: int) -> Iterator[list[bytes]]:
+def _scanned(
+    store: Store, keys: Keys, hashes: Sequence[str], bucket: int, left_out: bytes | None
+) -> Iterator[list[bytes]]:
     cursor: Any = b"0"
     while True:
         scan = Command(keys.tag(bucket), ("HSCAN", hashes[bucket], cursor, "COUNT", _SCANNED_PER_TRIP))
         cursor, found = store.ask(scan)
-        yield found[::2]
+        yield found[::2] if left_out is None else _without(found, left_out)
         if int(cursor) == 0:
             return
+
+
+def _without(found: list[bytes] | dict[bytes, bytes], left_out: bytes) -> list[bytes]:
+    # With RESP3, a client that was handed in returns the fields of HGETALL as a dict.
+    pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+    return [field for field, value in pairs if value != left_out]

@@ -19,7 +19,7 @@ from feedstore.backends.redis.batch import (
     work_of,
 )
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, with_payloads, without
+from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, remaining, with_payloads, without
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of, timelines_begin
 from feedstore.errors import AtomicityError, FeedstoreError, StorageUnavailableError
 
@@ -30,7 +30,7 @@ MOST_FLUSHED_ATOMICALLY = 2000
 """How many timelines an atomic batch may flush."""
 
 _FLUSHED_PER_TRIP = 250
-_AGAIN, _TRIM, _TOO_MANY, _UNMET = b"AGAIN", b"TRIM", b"TOO_MANY", b"UNMET"
+_AGAIN, _TRIM, _REST, _TOO_MANY, _UNMET = b"AGAIN", b"TRIM", b"REST", b"TOO_MANY", b"UNMET"
 _REASONS = {
     b"trim": "it would trim {} entries, and 4,000 is the bound",
     b"read": "it would read {} payloads to find those that are equal, and 40,000 is the bound",
@@ -251,6 +251,8 @@ def _rest(write: Write, answer: list[Any]) -> list[Write]:
     """Return the write that finishes a write, by the marker in place of its count."""
     if answer[0] == _TRIM:
         return [finishing(write)]
+    if answer[0] == _REST:
+        return [remaining(write, answer[2])]
     if answer[0] == _AGAIN:
         return _declaring(write)
     singles = parts_of_fan_out(write)

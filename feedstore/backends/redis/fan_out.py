@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from itertools import compress, islice
+from typing import cast
 
 from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, Items, Write, most_of_a_fan_out
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
@@ -23,7 +24,9 @@ _MOST_BYTES = 1_000_000
 
 def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
     """Return what writes carry of ``{id: payload}``, each a part that keeps the server for a moment only."""
-    ids, payloads = list(map(id_to_bytes, serialized)), list(serialized.values())
+    # The scripts merge sorted ids.
+    ordered = sorted(serialized)
+    ids, payloads = list(map(id_to_bytes, ordered)), [serialized[one] for one in ordered]
     if not any(payloads):
         return [(ids[first : first + _MOST_ITEMS], None) for first in range(0, len(ids), _MOST_ITEMS)]
     parts: list[tuple[list[bytes], list[bytes]]] = [([], [])]
@@ -48,15 +51,13 @@ def fan_out_writes(names: Keys, keys: Collection[str], items: Items, length: int
 
     On one server a write reaches several buckets, on a Cluster one.
     """
-    ids = sorted(items[0])
-    return [
-        _fan_out(names, groups, (ids, None), length) for groups in _grouped(names, keys, most_of_a_fan_out(len(ids)))
-    ]
+    groups_of_writes = _grouped(names, keys, most_of_a_fan_out(len(items[0])))
+    return [_fan_out(names, groups, items, length) for groups in groups_of_writes]
 
 
 def fan_out_each(names: Keys, plain: Mapping[str, Items], length: int) -> list[Write]:
     """Return the writes that add to each timeline ids of its own and trim it."""
-    by_timeline = {names.timeline(names.bucket_of(key), key): (sorted(ids), None) for key, (ids, _) in plain.items()}
+    by_timeline = {names.timeline(names.bucket_of(key), key): items for key, items in plain.items()}
     most = most_of_a_fan_out(max(len(ids) for ids, _ in by_timeline.values()))
     writes = []
     for groups in _grouped(names, plain, most):
@@ -93,7 +94,8 @@ def add_writes(names: Keys, key: str, parts: list[Items], length: int, declares_
     """Return the writes that add entries to one timeline; the last one trims it."""
     bucket = names.bucket_of(key)
     touched = names.of_timeline(bucket, key)
-    with_payloads = declares_payloads or parts[0][1] is not None
+    # On a Cluster, a script with an absent key waits for a slot that moves.
+    with_payloads = declares_payloads or parts[0][1] is not None or not names.is_spread
     lengths = [*[NO_LIMIT] * (len(parts) - 1), length]
     return [
         Write("add", bucket, touched if with_payloads else touched[:2], part, (most,))
@@ -172,3 +174,9 @@ def finishing(write: Write) -> Write:
     """Return the write that drops what a write of one timeline could not."""
     kind = "trim" if write.kind == "trim" else FINISH
     return write._replace(kind=kind, items=None, arguments=write.arguments[-1:])
+
+
+def remaining(write: Write, position: int) -> Write:
+    """Return the write of the entries from a position on."""
+    ids, data = cast("Items", write.items)
+    return write._replace(items=(ids[position:], None if data is None else data[position:]))

@@ -20,7 +20,7 @@ from feedstore.ids import ID_BYTES
 from feedstore.shown import shown
 from feedstore.storage.checks import first_part
 
-FORMAT = 2
+FORMAT = 3
 """The format in which this release writes a namespace."""
 
 MOST_BUCKETS = 256
@@ -140,7 +140,7 @@ class Keys:
         return self.all_buckets if part is None else (crc32(part.encode()) % self.buckets,)
 
     def timeline(self, bucket: int, key: str) -> str:
-        """Return the key of a timeline's sorted set of ids."""
+        """Return the key of a timeline's ids."""
         return self._timelines[bucket] + key
 
     def payloads(self, bucket: int, key: str) -> str:
@@ -167,7 +167,7 @@ class Keys:
         return f"{prefix}q:{name}", f"{prefix}w:{name}", f"{prefix}k:{name}"
 
     def grouped(self, keys: Iterable[str]) -> dict[int, list[str]]:
-        """Return the keys of timelines' sorted sets, by bucket."""
+        """Return the keys of timelines, by bucket."""
         buckets, prefixes = self.buckets, self._timelines
         groups: dict[int, list[str]] = {}
         for key in keys:
@@ -192,7 +192,7 @@ class Keys:
         return field.startswith(self._timelines[bucket].encode())
 
     def key_of(self, timeline: str) -> str:
-        """Return the key of a timeline whose sorted set has the key ``timeline``."""
+        """Return the key of a timeline whose ids have the Redis key ``timeline``."""
         return timeline.partition(self._mark)[2]
 
     def key_of_field(self, bucket: int, field: bytes) -> str:
@@ -215,7 +215,7 @@ def timelines_begin(directory: str | bytes) -> bytes:
 
 
 def payloads_of(directory: str | bytes, timeline: str | bytes) -> bytes:
-    """Return the key of the payloads of a timeline, given the keys of its directory and of its sorted set."""
+    """Return the key of the payloads of a timeline, given the keys of its directory and of its ids."""
     prefix = as_bytes(directory)[:-1]
     return prefix + _PAYLOADS.encode() + as_bytes(timeline)[len(prefix) + len(_TIMELINE) :]
 

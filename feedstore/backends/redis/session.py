@@ -29,7 +29,7 @@ class RedisSession(Session[Store]):
         super().__init__(store, namespace, metrics)
         reaches_everything = not store.is_cluster or store.settings.buckets == 1
         scope = AtomicScope.BACKEND if reaches_everything else AtomicScope.SLOT
-        self.abilities = Abilities(exact_floor=False, atomic_scope=scope)
+        self.abilities = Abilities(atomic_scope=scope)
 
     def keys(self) -> Keys:
         """Return the names of the collection's Redis keys, to read them."""

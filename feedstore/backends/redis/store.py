@@ -252,9 +252,7 @@ def _check_answers(answers: list[Any]) -> None:
             )
         if isinstance(answer, bytes) and answer.startswith(_DAMAGED):
             timeline = answer[len(_DAMAGED) :].decode("utf-8", "backslashreplace")
-            raise StoredDataError(
-                f"the state of the timeline {shown(timeline)} in its directory is damaged; delete the timeline"
-            )
+            raise StoredDataError(f"the timeline {shown(timeline)} is damaged; delete the timeline")
 
 
 def _number(text: bytes | None) -> int:

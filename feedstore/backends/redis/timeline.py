@@ -2,128 +2,205 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, repeat
+from struct import iter_unpack
 from typing import Any
 
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
-from feedstore.backends.redis.floor import check_ids, floor_of
 from feedstore.backends.redis.keys import Keys
-from feedstore.backends.redis.scripts import CONTAINS, HYDRATE, PAGE, SLICE
+from feedstore.backends.redis.records import (
+    AGAIN,
+    MOST_OF_A_STRING,
+    check_whole,
+    count_in,
+    ids_of,
+    length_of_end,
+    newest_in,
+    newest_known,
+    place_in,
+)
+from feedstore.backends.redis.scripts import READ
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
-from feedstore.ids import id_from_bytes, id_to_bytes
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.timeline_hooks import Entry
 
 _MOST_POSITION = 2**53
 _MOST_KEYS_A_TRIP = 1000
-_MOST_A_SCRIPT = 1000
+_MOST_A_SCRIPT = 8000
+_MOST_PAYLOADS_A_SCRIPT = 1000
+_MOST_ASKED = 100
+_MOST_SOUGHT = 30
+_MOST_IN_FRONT = 1000
+_NOTHING = (0, 0, b"", b"", 0)
+_EMPTIED = b"e"
 
 
 class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
-    """Timelines as sorted sets of 16-byte ids with the score 0, payloads in a hash beside each.
+    """Timelines as strings of sorted 16-byte ids; of more than 2,048 entries, the older ones lie in chunks of 126.
 
-    Adds, removes, ``index_of``, ``contains`` and ``count`` cost O(log n) or less in a timeline of n and one round trip.
-    A slice costs O(log n) and what it returns, with a filter also the ``start`` that it skips. Hydrated from activities
-    on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round trip, however many the
-    timelines, and a second one if some of them hold payloads or had late arrivals. :meth:`keys` is one, and two for
-    each 10,000 timelines, or three where some of them expired.
+    Payloads and chunks lie in a hash beside each timeline. Adds at the top cost O(1). Late adds, removes, ``index_of``
+    and ``contains`` are a binary search, and a write rewrites the newer records of a string, or one chunk. The newest
+    entries are read by one plain command. A slice costs O(log n) and what it returns; it reads the index of the chunks
+    if it reaches them. ``count`` is O(1). Each call is one round trip; on a Cluster a read that reaches chunks is two.
+    Hydrated from activities on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round
+    trip, however many the timelines, and a second one if some of them hold payloads or chunks. :meth:`keys` is one,
+    and two for each 10,000 timelines, or three where some of them expired.
     """
 
     def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
-        """One round trip, with payloads one for each 1,000 entries; O(log n) and what it returns, with a filter also
-        ``start``.
-        """
-        if self._reads_payloads:
-            return list(chain.from_iterable(self._parts(key, start, stop, bounds, descending)))
-        words = range_words(start, stop, bounds, descending)
-        store = self.session.store
-        return [] if words is None else references_of(key, store.ask(_slice(self.session.keys(), key, words)))
+        """One round trip for each 8,000 entries, with payloads one for each 1,000."""
+        if self._are_newest(start, stop, bounds, descending):
+            names = self.session.keys()
+            found = self._newest_of(key, self.session.store.ask(self._end_of(names, key, stop or 0)), start, stop or 0)
+            if found is not None:
+                return found
+        return list(chain.from_iterable(self._parts(key, start, stop, bounds, descending)))
+
+    def _are_newest(self, start: int, stop: int | None, bounds: Bounds, descending: bool) -> bool:
+        """Return whether a slice is read without a script."""
+        return (
+            descending
+            and stop is not None
+            and start <= _MOST_IN_FRONT
+            and start < stop <= MOST_OF_A_STRING
+            and bounds == EVERYTHING
+            and not self._reads_payloads
+        )
+
+    def _end_of(self, names: Keys, key: str, count: int) -> Command:
+        """Return the command that reads the newest entries and the trailer."""
+        bucket = names.bucket_of(key)
+        return Command(names.tag(bucket), ("GETRANGE", names.timeline(bucket, key), -length_of_end(count), -1))
+
+    def _newest_of(self, key: str, end: bytes, start: int, stop: int) -> list[Entry] | None:
+        """Return the entries of a slice of the newest; None if some of them lie in chunks."""
+        records = newest_in(key, end, stop)
+        if records is None:
+            return None
+        ids = ids_of(key, records[: max(0, len(records) - ID_BYTES * start)])
+        ids.reverse()
+        return [(one, b"") for one in ids]
+
+    @property
+    def _most_a_script(self) -> int:
+        return _MOST_PAYLOADS_A_SCRIPT if self._reads_payloads else _MOST_A_SCRIPT
 
     def _parts(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> Iterator[list[Entry]]:
-        """Yield a slice with payloads in parts of 1,000 entries, each of one round trip and one script."""
+        """Yield a slice in parts, each of one round trip and one script."""
         left = _MOST_POSITION if stop is None else stop - start
+        most = self._most_a_script
         while True:
-            words = range_words(start, start + min(left, _MOST_A_SCRIPT), bounds, descending)
+            words = range_words(start, start + min(left, most), bounds, descending)
             if words is None:
                 return
-            command = _slice_with_payloads(self.session.keys(), key, words)
-            part = entries_of(key, *self.session.store.ask(command))
+            records, payloads = self._records_of(key, words)
+            part = entries_of(key, records, payloads, descending)
             yield part
-            if len(part) < _MOST_A_SCRIPT:
+            if len(part) < most:
                 return
             start, left = 0, left - len(part)
             bounds = bounds.after(part[-1][0], descending)
 
-    def _get_many_slices(
-        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
-    ) -> dict[str, list[Entry]]:
-        """One round trip for each 1,000 keys; of slices of more than 1,000 payloads one for each 1,000 entries."""
-        if self._reads_payloads and (stop is None or stop - start > _MOST_A_SCRIPT):
-            return {key: list(chain.from_iterable(self._parts(key, start, stop, bounds, descending))) for key in keys}
-        words = range_words(start, stop, bounds, descending)
-        store = self.session.store
-        if words is None:
-            return {key: [] for key in keys}
-        slices: dict[str, list[Entry]] = {}
+    def _records_of(self, key: str, words: tuple[Any, ...]) -> tuple[bytes, list[bytes | None]]:
+        answer = self._ask_about(key, "payloads" if self._reads_payloads else "slice", *words)
+        return (answer, []) if isinstance(answer, bytes) else (answer[0], answer[1])
+
+    def _ask_about(self, key: str, *words: Any) -> Any:
+        """Return what a script reads. It is called again with the side hash of the timeline if it needs that."""
+        names = self.session.keys()
+        answer = self.session.store.ask(self._question(names, key, words))
+        return self._answered(names, key, words, answer)
+
+    def _answered(self, names: Keys, key: str, words: tuple[Any, ...], answer: Any) -> Any:
+        if answer == AGAIN:
+            answer = self.session.store.ask(self._question(names, key, words, with_side=True))
+        check_whole(key, answer)
+        return answer
+
+    def _question(self, names: Keys, key: str, words: tuple[Any, ...], with_side: bool = False) -> Command:
+        bucket = names.bucket_of(key)
+        # On a Cluster, a script waits for a slot that moves if one of its keys does not exist.
+        if with_side or self._reads_payloads or not names.is_spread:
+            touched = names.of_timeline(bucket, key)[1:]
+            return call_script(names.tag(bucket), READ, touched, (1, *words))
+        return call_script(names.tag(bucket), READ, (names.timeline(bucket, key),), (0, *words))
+
+    def _ask_about_many(self, keys: Sequence[str], words: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+        """Yield each key and what the script reads of its timeline. One round trip for each 1,000 keys."""
         names = self.session.keys()
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
-            if self._reads_payloads:
-                answers = store.send([_slice_with_payloads(names, key, words) for key in part])
-                slices.update((key, entries_of(key, *answer)) for key, answer in zip(part, answers, strict=True))
-            else:
-                answers = store.send([_slice(names, key, words) for key in part])
-                slices.update((key, references_of(key, answer)) for key, answer in zip(part, answers, strict=True))
+            answers = self.session.store.send([self._question(names, key, words) for key in part])
+            for key, answer in zip(part, answers, strict=True):
+                yield key, self._answered(names, key, words, answer)
+
+    def _get_many_slices(
+        self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
+    ) -> dict[str, list[Entry]]:
+        """One round trip for each 1,000 keys; of longer slices one for each part of each."""
+        if stop is None or stop - start > self._most_a_script:
+            return {key: list(chain.from_iterable(self._parts(key, start, stop, bounds, descending))) for key in keys}
+        if self._are_newest(start, stop, bounds, descending):
+            return self._newest_of_many(keys, start, stop)
+        words = range_words(start, stop, bounds, descending)
+        if words is None:
+            return {key: [] for key in keys}
+        kind = "payloads" if self._reads_payloads else "slice"
+        slices: dict[str, list[Entry]] = {}
+        for key, answer in self._ask_about_many(keys, (kind, *words)):
+            records, payloads = (answer, []) if isinstance(answer, bytes) else (answer[0], answer[1])
+            slices[key] = entries_of(key, records, payloads, descending)
+        return slices
+
+    def _newest_of_many(self, keys: list[str], start: int, stop: int) -> dict[str, list[Entry]]:
+        names = self.session.keys()
+        slices: dict[str, list[Entry]] = {}
+        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
+            part = keys[first : first + _MOST_KEYS_A_TRIP]
+            ends = self.session.store.send([self._end_of(names, key, stop) for key in part])
+            for key, end in zip(part, ends, strict=True):
+                found = self._newest_of(key, end, start, stop)
+                if found is None:
+                    found = [entry for parts in self._parts(key, start, stop, EVERYTHING, True) for entry in parts]
+                slices[key] = found
         return slices
 
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
-        """One round trip: the entries and the floor as they were at one moment. With payloads, one for each 1,000
-        entries: the floor is that of the last one.
+        """One round trip: the entries and the floor as they were at one moment. Of more than 8,000 entries, with
+        payloads of more than 1,000, one for each part: the floor is that of the last one.
         """
-        most = _MOST_A_SCRIPT if self._reads_payloads else _MOST_POSITION
         found: list[Entry] = []
         while True:
-            wanted = min(limit - len(found), most)
-            words = range_words(0, wanted, bounds, descending)
-            if words is None:
-                return found, self._floor(key)
-            ids, payloads, state, oldest = self._page(key, words, self._reads_payloads)
-            found += entries_of(key, ids, payloads) if payloads else references_of(key, ids)
-            if len(ids) < wanted or len(found) == limit:
-                return found, floor_of(key, state, oldest)
+            wanted = min(limit - len(found), self._most_a_script)
+            words = range_words(0, wanted, bounds, descending) or _NOTHING
+            part, floor = page_of(key, self._ask_about(key, self._page_kind, *words), descending)
+            found += part
+            if len(part) < wanted or len(found) == limit:
+                return found, floor
             bounds = bounds.after(found[-1][0], descending)
+
+    @property
+    def _page_kind(self) -> str:
+        return "payloads" if self._reads_payloads else "page"
 
     def _floor(self, key: str) -> int | None:
         """One round trip."""
-        _, _, state, oldest = self._page(key, ("ZRANGE", 0, 0), False)
-        return floor_of(key, state, oldest)
-
-    def _page(
-        self, key: str, words: tuple[Any, ...], with_payloads: bool
-    ) -> tuple[list[bytes], list[bytes | None], bytes | None, list[bytes]]:
-        ids, payloads, state, oldest = self.session.store.ask(_page(self.session.keys(), key, words, with_payloads))
-        return ids, payloads, state, oldest
+        return page_of(key, self._ask_about(key, "page", *_NOTHING), False)[1]
 
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
     ) -> dict[str, tuple[list[Entry], int | None]]:
-        """One round trip for each 1,000 keys; of pages of more than 1,000 payloads one for each 1,000 entries."""
-        words = range_words(0, limit, bounds, descending) or ("ZREVRANGEBYLEX", b"-", b"+", "LIMIT", 0, 0)
-        if self._reads_payloads and limit > _MOST_A_SCRIPT:
+        """One round trip for each 1,000 keys; of longer pages one for each part of each."""
+        words = range_words(0, limit, bounds, descending) or _NOTHING
+        if limit > self._most_a_script:
             return super()._get_many_pages(keys, limit, bounds, descending)
-        names = self.session.keys()
-        pages: dict[str, tuple[list[Entry], int | None]] = {}
-        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
-            part = keys[first : first + _MOST_KEYS_A_TRIP]
-            answers = self.session.store.send([_page(names, key, words, self._reads_payloads) for key in part])
-            for key, (ids, payloads, state, oldest) in zip(part, answers, strict=True):
-                entries = entries_of(key, ids, payloads) if payloads else references_of(key, ids)
-                pages[key] = entries, floor_of(key, state, oldest)
-        return pages
+        answers = self._ask_about_many(keys, (self._page_kind, *words))
+        return {key: page_of(key, answer, descending) for key, answer in answers}
 
     def _get_hydrated_slice(
         self,
@@ -137,17 +214,25 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         """One round trip where the activities lie on the same server, or in the same bucket; else two. Of more than
         1,000 entries, one more for each 500.
         """
-        is_short = stop is not None and stop - start <= _MOST_A_SCRIPT
+        is_short = stop is not None and stop - start <= _MOST_PAYLOADS_A_SCRIPT
         if not (isinstance(activities, RedisActivityStorage) and is_short and self._shares_slots_with(activities)):
             return super()._get_hydrated_slice(activities, key, start, stop, bounds, descending)
         words = range_words(start, stop, bounds, descending)
         if words is None:
             return []
-        names, hashes = self.session.keys(), activities.session.keys().activities
+        answer = self._hydrated(key, activities.session.keys().activities, words, not self.session.keys().is_spread)
+        if answer == AGAIN:
+            answer = self._hydrated(key, activities.session.keys().activities, words, True)
+        check_whole(key, answer)
+        hydrated = list(zip(ids_of(key, answer[0]), answer[1], strict=True))
+        return hydrated[::-1] if descending else hydrated
+
+    def _hydrated(self, key: str, hashes: Sequence[str], words: tuple[Any, ...], with_side: bool) -> Any:
+        names = self.session.keys()
         bucket = names.bucket_of(key)
-        command = call_script(names.tag(bucket), HYDRATE, (names.timeline(bucket, key), *hashes), words)
-        ids, found = self.session.store.ask(command)
-        return list(zip(map(id_from_bytes, check_ids(key, ids)), found, strict=True))
+        touched = names.of_timeline(bucket, key)[1 : 3 if with_side else 2]
+        arguments = (int(with_side), "hydrate", *words)
+        return self.session.store.ask(call_script(names.tag(bucket), READ, (*touched, *hashes), arguments))
 
     def _shares_slots_with(self, activities: RedisActivityStorage) -> bool:
         ours, theirs = self.session, activities.session
@@ -158,44 +243,63 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return ours.root_namespace == theirs.root_namespace and ours.keys().buckets == 1
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """One round trip; O(log n)."""
-        position: int | None = self._ask_about("ZREVRANK", key, id_to_bytes(activity_id))
+        """One round trip, two for an entry in chunks; O(log n)."""
+        records, is_complete = self._string_of(key)
+        wanted = id_to_bytes(activity_id)
+        place = place_in(records, wanted)
+        if place is not None:
+            return len(records) // ID_BYTES - 1 - place
+        if is_complete or wanted > records[:ID_BYTES]:
+            return None
+        position: int | None = self._ask_about(key, "index", wanted)
         return position
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        return self._ask_about("ZSCORE", key, id_to_bytes(activity_id)) is not None
+        """One round trip, two for an id older than those of the string; O(log n)."""
+        return bool(self._contains_many(key, [activity_id]))
+
+    def _string_of(self, key: str) -> tuple[bytes, bool]:
+        """Return the ids in a timeline's string, read by a plain command, and whether they are all."""
+        end = self.session.store.ask(self._end_of(self.session.keys(), key, MOST_OF_A_STRING))
+        records, has_older = newest_known(key, end)
+        return records, not has_older
 
     def _count(self, key: str) -> int:
-        count: int = self._ask_about("ZCARD", key)
-        return count
-
-    def _ask_about(self, command: str, key: str, *arguments: bytes) -> Any:
-        names = self.session.keys()
-        bucket = names.bucket_of(key)
-        return self.session.store.ask(Command(names.tag(bucket), (command, names.timeline(bucket, key), *arguments)))
+        return count_in(key, self.session.store.ask(self._end_of(self.session.keys(), key, 0)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """One round trip; O(log n) for each."""
+        """One round trip, two if some ids are older than those of the string; O(log n) for each."""
+        wanted = {id_to_bytes(one): one for one in activity_ids}
+        records, is_complete = self._string_of(key)
+        if len(wanted) <= _MOST_SOUGHT:
+            found = {one for one in wanted if place_in(records, one) is not None}
+        else:
+            found = wanted.keys() & {one for (one,) in iter_unpack(f"{ID_BYTES}s", records)}
+        if not is_complete:
+            oldest = records[:ID_BYTES]
+            found |= self._those_in_chunks(key, [one for one in wanted if one < oldest])
+        return {wanted[one] for one in found}
+
+    def _those_in_chunks(self, key: str, ids: list[bytes]) -> set[bytes]:
         names = self.session.keys()
-        bucket = names.bucket_of(key)
-        parts = [activity_ids[first : first + _MOST_A_SCRIPT] for first in range(0, len(activity_ids), _MOST_A_SCRIPT)]
-        touched = (names.timeline(bucket, key),)
-        answers = self.session.store.send(
-            [call_script(names.tag(bucket), CONTAINS, touched, list(map(id_to_bytes, part))) for part in parts]
+        parts = [ids[first : first + _MOST_ASKED] for first in range(0, len(ids), _MOST_ASKED)]
+        answers = self.session.store.send([self._question(names, key, ("contains", *part)) for part in parts])
+        found = chain.from_iterable(
+            self._answered(names, key, ("contains", *part), answer) for part, answer in zip(parts, answers, strict=True)
         )
-        found = chain.from_iterable(answers)
-        return {activity_id for activity_id, is_there in zip(activity_ids, found, strict=True) if is_there}
+        return {one for one, is_there in zip(ids, found, strict=True) if is_there}
 
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """One round trip; O(log n)."""
-        count: int = 0 if bounds.is_empty else self._ask_about("ZLEXCOUNT", key, *lexical_bounds(bounds))
+        words = range_words(0, None, bounds, False)
+        count: int = 0 if words is None else self._ask_about(key, "within", *words)
         return count
 
     def _keys(self) -> Iterator[str]:
         """One round trip, and two for each 10,000 keys or so, which are held; a third where some of them expired."""
         names = self.session.keys()
         last, seen = -1, set[bytes]()
-        for part in fields_of(self.session.store, names, names.directories):
+        for part in fields_of(self.session.store, names, names.directories, left_out=_EMPTIED):
             known = []
             for bucket, fields in part.items():
                 if bucket != last:
@@ -222,52 +326,29 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
 
 
-def _slice(names: Keys, key: str, words: tuple[Any, ...]) -> Command:
-    bucket = names.bucket_of(key)
-    return Command(names.tag(bucket), (words[0], names.timeline(bucket, key), *words[1:]))
-
-
-def _slice_with_payloads(names: Keys, key: str, words: tuple[Any, ...]) -> Command:
-    bucket = names.bucket_of(key)
-    return call_script(names.tag(bucket), SLICE, names.of_timeline(bucket, key)[1:], words)
-
-
-def _page(names: Keys, key: str, words: tuple[Any, ...], with_payloads: bool) -> Command:
-    bucket = names.bucket_of(key)
-    touched = names.of_timeline(bucket, key)
-    return call_script(names.tag(bucket), PAGE, touched if with_payloads else touched[:2], words)
-
-
 def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
-    """Return a slice as the command's name and what stands behind its key; None where nothing can be found.
-
-    These forms are older than ZRANGE's own options, and every server has them.
-    """
+    """Return a slice as the arguments of the script that reads it; None where nothing can be found."""
     start = min(start, _MOST_POSITION)
     count = -1 if stop is None else min(stop, _MOST_POSITION) - start
     if bounds.is_empty or count == 0:
         return None
-    if bounds.is_everything:
-        return ("ZREVRANGE" if descending else "ZRANGE", start, -1 if stop is None else start + count - 1)
-    lowest, highest = lexical_bounds(bounds)
+    lowest = b"" if bounds.lowest <= EVERYTHING.lowest else id_to_bytes(bounds.lowest)
+    highest = b"" if bounds.highest >= EVERYTHING.highest else id_to_bytes(bounds.highest)
+    return start, count, lowest, highest, int(descending)
+
+
+def entries_of(key: str, records: bytes, payloads: list[bytes | None], descending: bool) -> list[Entry]:
+    """Return the entries of records in the order asked for, with the payloads of those that have one."""
+    ids = ids_of(key, records)
+    entries = [
+        (one, b"" if payload is None else payload) for one, payload in zip(ids, payloads or repeat(None), strict=False)
+    ]
     if descending:
-        return ("ZREVRANGEBYLEX", highest, lowest, "LIMIT", start, count)
-    return ("ZRANGEBYLEX", lowest, highest, "LIMIT", start, count)
+        entries.reverse()
+    return entries
 
 
-def lexical_bounds(bounds: Bounds) -> tuple[bytes, bytes]:
-    """Return bounds that are not empty as a command's lowest and highest member."""
-    lowest = b"-" if bounds.lowest <= EVERYTHING.lowest else b"[" + id_to_bytes(bounds.lowest)
-    highest = b"+" if bounds.highest >= EVERYTHING.highest else b"[" + id_to_bytes(bounds.highest)
-    return lowest, highest
-
-
-def references_of(key: str, ids: list[bytes]) -> list[Entry]:
-    """Return the entries of ids, without their payloads."""
-    return [(int.from_bytes(one, "big"), b"") for one in check_ids(key, ids)]
-
-
-def entries_of(key: str, ids: list[bytes], payloads: list[bytes | None]) -> list[Entry]:
-    """Return the entries of ids and the payloads beside them, which those without one have at the end or not at all."""
-    filled = (b"" if payload is None else payload for payload in chain(payloads, repeat(None)))
-    return [(id_from_bytes(one), payload) for one, payload in zip(check_ids(key, ids), filled, strict=False)]
+def page_of(key: str, answer: Any, descending: bool) -> tuple[list[Entry], int | None]:
+    """Return the entries and the floor of a page that a script has read."""
+    records, payloads, floor = answer
+    return entries_of(key, records, payloads, descending), id_from_bytes(floor) + 1 if floor else None

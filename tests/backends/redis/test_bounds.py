@@ -63,7 +63,7 @@ def test_an_atomic_batch_that_is_too_much_for_one_script_is_refused_by_name(
     backend: RedisBackend, write: Callable[[RedisBackend, Batch], Any], reason: str
 ) -> None:
     timelines = backend.timeline_storage()
-    timelines.add_many("long", range(5000))
+    backend.timeline_storage(serializer_class=MsgpackSerializer).add_many("long", _activities(5000))
     timelines.add_to_many([f"key{number}" for number in range(2100)], [1])
     with pytest.raises(AtomicityError, match=reason):
         _write_atomically(backend, write)
@@ -105,21 +105,44 @@ def test_what_drops_many_entries_is_several_scripts(own_redis_server: OwnRedisSe
         timelines = backend.timeline_storage()
         payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
         for key in ("trimmed", "fan out", "many"):
-            timelines.add_many(key, range(9000))
-        payloads.add_many("payloads", _activities(9000))
+            payloads.add_many(key, _activities(9000))
         calls: list[tuple[Callable[[], Any], int]] = [
-            (lambda: timelines.trim("trimmed", 500), 8500),
+            (lambda: payloads.trim("trimmed", 500), 8500),
             (lambda: timelines.add_to_many(["fan out", "new"], [9001], max_length=500), 2),
             (lambda: timelines.add_to_many(["many"], range(9000, 12_000), max_length=500), 3000),
-            (lambda: payloads.trim("payloads", 500), 8500),
         ]
         for call, expected in calls:
             before = _scripts_run(own_redis_server)
             assert call() == expected
             assert _scripts_run(own_redis_server) >= before + 4
-        assert [timelines.count(key) for key in ("trimmed", "fan out", "many", "payloads")] == [500] * 4
-        assert timelines.get_page("fan out", 1).floor == timelines.get_slice("fan out", 499, 500)[0].serialization_id
-        assert len(payloads.get_slice("payloads", 0, None)) == 500
+        assert [timelines.count(key) for key in ("trimmed", "fan out", "many")] == [500] * 3
+        assert timelines.get_page("fan out", 1).floor == 8501
+        assert len(payloads.get_slice("trimmed", 0, None)) == 500
+
+
+def test_a_trim_of_many_entries_without_payloads_is_one_script(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_many("long", range(20_000))
+        before = _scripts_run(own_redis_server)
+        assert timelines.trim("long", 500) == 19_500
+        assert _scripts_run(own_redis_server) == before + 1
+        assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (500, 19_500)
+
+
+def test_late_adds_and_removals_in_many_chunks_are_several_scripts(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url) as backend:
+        timelines = backend.timeline_storage()
+        timelines.add_many("long", range(0, 200_000, 2))
+        before = _scripts_run(own_redis_server)
+        late = range(1, 200_000, 100)
+        assert timelines.add_many("long", late) == 2000
+        assert _scripts_run(own_redis_server) >= before + 2
+        before = _scripts_run(own_redis_server)
+        assert timelines.remove_many("long", late) == 2000
+        assert _scripts_run(own_redis_server) >= before + 2
+        assert timelines.count("long") == 100_000
+        assert timelines.get_slice("long", 99_999, None)[0].serialization_id == 0
 
 
 def test_entries_with_payloads_are_read_in_parts(backend: RedisBackend) -> None:

@@ -32,6 +32,10 @@ def backend(redis_url: str) -> Iterator[RedisBackend]:
         yield backend
 
 
+# It says that the string has two ids.
+_TRAILER_ALONE = bytes.fromhex("00000002 00000000 00000002 00") + b"pkd"
+
+
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Any]:
     """A client of the driver's own."""
@@ -41,15 +45,20 @@ def client(redis_url: str) -> Iterator[Any]:
 
 
 def _timeline(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.session.keys().timeline(0, "k"), {_LONG: 0})
+    client.append(backend.session.keys().timeline(0, "k"), _LONG)
 
 
 def _payload_timeline(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.session.keys().timeline(0, "p"), {_LONG: 0})
+    client.append(backend.session.keys().timeline(0, "p"), _LONG)
 
 
-def _oldest(backend: RedisBackend, client: Any) -> None:
-    client.zadd(backend.session.keys().timeline(0, "k"), {b"\0": 0})
+def _lost_floor(backend: RedisBackend, client: Any) -> None:
+    client.set(backend.session.keys().timeline(0, "k"), b"0" * 32)
+
+
+def _lost_chunks(backend: RedisBackend, client: Any) -> None:
+    backend.timeline_storage().add_many("k", range(5000))
+    client.hset(backend.session.keys().payloads(0, "k"), "r", b"short")
 
 
 def _field(backend: RedisBackend, client: Any) -> None:
@@ -59,12 +68,12 @@ def _field(backend: RedisBackend, client: Any) -> None:
 def _field_behind_the_prefix(backend: RedisBackend, client: Any) -> None:
     field = backend.session.keys().timeline(0, "k").encode() + _NOT_UTF8
     client.hset(backend.session.keys().directories[0], field, b"0")
-    client.zadd(field, {b"0" * 16: 0})
+    client.set(field, b"0" * 16)
 
 
-def _state(state: bytes) -> Callable[[RedisBackend, Any], None]:
+def _string(text: bytes) -> Callable[[RedisBackend, Any], None]:
     def damage(backend: RedisBackend, client: Any) -> None:
-        client.hset(backend.session.keys().directories[0], backend.session.keys().timeline(0, "k"), state)
+        client.set(backend.session.keys().timeline(0, "k"), text)
 
     return damage
 
@@ -99,22 +108,34 @@ def _payloads(backend: RedisBackend) -> Any:
 
 
 _READS: list[tuple[Callable[[RedisBackend, Any], None], Callable[[RedisBackend], Any], str]] = [
-    (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, None), "'k' holds"),
-    (_timeline, lambda b: b.timeline_storage().get_many_slices(["k"], 0, 9), "'k' holds"),
-    (_timeline, _page_of("k"), "'k' holds"),
-    (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, 9, hydrate_from=b.activity_storage()), "'k' holds"),
-    (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, None, hydrate_from=b.activity_storage()), "'k' holds"),
-    (_payload_timeline, lambda b: _payloads(b).get_slice("p", 0, None), "'p' holds"),
-    (_payload_timeline, lambda b: _payloads(b).get_page("p", 9), "'p' holds"),
-    (_oldest, lambda b: b.timeline_storage().get_page("k", 1), "'k' holds"),
+    (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, None), "timeline 'k'"),
+    (_timeline, lambda b: b.timeline_storage().get_many_slices(["k"], 0, 9), "timeline 'k'"),
+    (_timeline, _page_of("k"), "timeline 'k'"),
+    (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, 9, hydrate_from=b.activity_storage()), "timeline 'k'"),
+    (
+        _timeline,
+        lambda b: b.timeline_storage().get_slice("k", 0, None, hydrate_from=b.activity_storage()),
+        "timeline 'k'",
+    ),
+    (_payload_timeline, lambda b: _payloads(b).get_slice("p", 0, None), "timeline 'p'"),
+    (_payload_timeline, lambda b: _payloads(b).get_page("p", 9), "timeline 'p'"),
+    (_lost_floor, _page_of("k"), "timeline 'k'"),
+    (_lost_floor, lambda b: b.timeline_storage().count("k"), "timeline 'k'"),
+    (_timeline, lambda b: b.timeline_storage().contains_many("k", [1]), "timeline 'k'"),
+    (_timeline, lambda b: b.timeline_storage().add("k", 9), "k' is damaged"),
+    (_timeline, lambda b: b.timeline_storage().add_to_many(["k"], [9], max_length=9), "k' is damaged"),
+    (_lost_chunks, lambda b: b.timeline_storage().get_slice("k", 4000, 4001), "timeline 'k'"),
+    (_lost_chunks, lambda b: b.timeline_storage().get_slice("k", 0, 2048), "timeline 'k'"),
+    (_lost_chunks, lambda b: b.timeline_storage().add("k", 9), "k' is damaged"),
     (_field, lambda b: list(b.timeline_storage().keys()), "the directory"),
     (_field_behind_the_prefix, lambda b: list(b.timeline_storage().keys()), "the directory"),
-    (_state(b"0short"), _page_of("k"), "state of the timeline 'k'"),
-    (_state(b"?"), _page_of("k"), "state of the timeline 'k'"),
-    (_state(b""), _page_of("k"), "state of the timeline 'k'"),
-    (_state(b"0short"), lambda b: b.timeline_storage().add("k", 9), "state of the timeline"),
-    (_state(b"0short"), lambda b: b.timeline_storage().add_to_many(["k"], [9], max_length=1), "state of the timeline"),
-    (_state(b"?" + b"x" * 17), lambda b: b.timeline_storage().trim("k", 0), "state of the timeline"),
+    (_string(b"short"), _page_of("k"), "timeline 'k'"),
+    (_string(b"0" * 64), lambda b: b.timeline_storage().get_slice("k", 0, 1), "timeline 'k'"),
+    (_string(_TRAILER_ALONE), lambda b: b.timeline_storage().get_many_slices(["k"], 0, 2), "timeline 'k'"),
+    (_string(_TRAILER_ALONE), lambda b: b.timeline_storage().index_of("k", 2), "timeline 'k'"),
+    (_string(b"0" * 64), lambda b: b.timeline_storage().add("k", 9), "k' is damaged"),
+    (_string(_TRAILER_ALONE), lambda b: b.timeline_storage().add_to_many(["k"], [9], max_length=1), "k' is damaged"),
+    (_string(b"short"), lambda b: b.timeline_storage().trim("k", 0), "k' is damaged"),
     (_activity, lambda b: list(b.activity_storage().iterate()), "}a"),
     (_index, lambda b: list(b.kv_storage("s").items()), "storage 's'"),
     (_lost_value, lambda b: list(b.kv_storage("s").fetch_all()), "has lost its value"),
@@ -136,7 +157,9 @@ def test_damage_is_named_and_never_absence(
         read(backend)
 
 
-@pytest.mark.parametrize("damage", [_state(b"0short"), _state(b"?"), _field, _field_behind_the_prefix, _timeline])
+@pytest.mark.parametrize(
+    "damage", [_string(b"short"), _string(_TRAILER_ALONE), _field, _field_behind_the_prefix, _timeline]
+)
 def test_what_is_damaged_can_be_deleted(
     backend: RedisBackend, client: Any, damage: Callable[[RedisBackend, Any], None]
 ) -> None:

@@ -134,7 +134,7 @@ def _use_limits(backend: RedisBackend) -> None:
     same = [Activity("ann", "like", "photo:7", id=number) for number in (9, 10)]
     payloads.add_to_many(_MANY[:9], same, max_length=1, companions=["+", "-"])
     payloads.add_to_many(_MANY[:9], same, max_per_payload=1, companions=["+"])
-    timelines.add_to_each({key: [number] for number, key in enumerate(_MANY)}, max_length=2)
+    timelines.add_to_each({key: [128 + number] for number, key in enumerate(_MANY)}, max_length=2)
     assert timelines.contains_many(_MANY[0], [0, 7, 10]) == {10}
     assert len(timelines.get_many_pages(_MANY[:3], 2)) == 3
     items.insert("a", 1)
@@ -172,24 +172,21 @@ def test_no_script_touches_a_key_that_it_does_not_declare(server: OwnRedisServer
     assert ran == {script.name for script in SCRIPTS.values()} - {"namespace"}
 
 
-def test_plain_timelines_declare_no_payloads(server: OwnRedisServer) -> None:
+def test_adds_to_plain_timelines_declare_no_payloads(server: OwnRedisServer) -> None:
     with RedisBackend(server.url, namespace="watched", buckets=4) as backend:
         timelines = backend.timeline_storage()
         timelines.add("a", 1)
         watch = _Watch(server)
-        timelines.add_many("a", range(5000))
+        timelines.add_many("a", range(1000))
         timelines.add_to_many(["a", "b"], [9], max_length=3)
-        timelines.remove("a", 9)
-        timelines.trim("a", 1)
-        timelines.get_page("a", 9)
         timelines.get_slice("a", 0, 9)
-        timelines.delete("a")
+        timelines.contains("a", 9)
         with backend.batch(atomic=True) as batch:
             timelines.add_many("b", [7, 8], batch_interface=batch)
         timelines.flush()
     commands = watch.commands()
     watch.close()
-    assert len(commands) > 9
+    assert len(commands) > 7
     assert not any(b"}p:" in word for command in commands for word in command.words)
 
 

@@ -30,38 +30,30 @@ def test_a_backfill_of_late_and_of_present_entries_leaves_the_floor(timelines: T
 
 
 class _Model:
-    """The entries of a timeline, and the ends of the range of its floor: one more than the newest entry that was
-    dropped, and the oldest one that the trim kept.
-    """
+    """The entries of a timeline, and its floor: one more than the newest entry that was dropped."""
 
     def __init__(self) -> None:
         self.entries: set[int] = set()
-        self.lowest = self.highest = 0
+        self.floor: int | None = None
 
     def trim(self, length: int) -> None:
         """Drop the oldest entries."""
         ordered = sorted(self.entries)
-        dropped, kept = ordered[: max(0, len(ordered) - length)], ordered[max(0, len(ordered) - length) :]
+        dropped = ordered[: max(0, len(ordered) - length)]
         if dropped:
-            self.lowest = max(self.lowest, dropped[-1] + 1)
-            self.highest = max(self.highest, kept[0] if kept else dropped[-1] + 1)
-            self.entries = set(kept)
+            self.floor = max(self.floor or 0, dropped[-1] + 1)
+            self.entries -= set(dropped)
 
     def check(self, timelines: TimelineStorage, key: str) -> None:
         """Compare with the timeline itself."""
         page = timelines.get_page(key, 99)
         assert {item.serialization_id for item in page.items} == self.entries
-        if not self.highest:
-            assert page.floor is None
-        else:
-            assert page.floor is not None
-            assert self.lowest <= page.floor <= self.highest
-            # A floor never falls.
-            self.lowest = page.floor
+        assert page.floor == self.floor
+        assert timelines.count(key) == len(self.entries)
 
 
 @pytest.mark.soak
-def test_a_floor_never_lies_above_the_oldest_entry_that_a_trim_kept(timelines: TimelineStorage) -> None:
+def test_a_floor_is_exact_after_late_adds_removals_and_trims(timelines: TimelineStorage) -> None:
     chance = random.Random(1)
     for round_number in range(soak.count(60, 2000)):
         keys = [f"{round_number}-{number}" for number in range(3)]

@@ -16,15 +16,26 @@ class Script:
         self.sha = sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-WRITE = Script("marker", "timelines", "states", "single", "fan_out", "items", "write")
-SLICE = Script("values", "slice")
-PAGE = Script("values", "page")
-HYDRATE = Script("values", "hydrate")
-CONTAINS = Script("contains")
+WRITE = Script(
+    "marker",
+    "records",
+    "endings",
+    "writing",
+    "index",
+    "timelines",
+    "strings",
+    "chunks",
+    "states",
+    "single",
+    "fan_out",
+    "items",
+    "write",
+)
+READ = Script("newest", "records", "index", "timelines", "reading")
 SCAN = Script("scan")
 NAMESPACE = Script("namespace")
 PUSH = Script("marker", "push")
 RECEIVE = Script("receive")
 ACK = Script("ack")
-_ALL = (WRITE, SLICE, PAGE, HYDRATE, CONTAINS, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
+_ALL = (WRITE, READ, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
 SCRIPTS = {script.sha: script for script in _ALL}

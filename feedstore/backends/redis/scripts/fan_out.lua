@@ -1,202 +1,304 @@
--- The kind of write that adds ids to many timelines and trims each. Timelines that have no payloads, and whose floor is
--- their oldest entry or none, take a way of few calls: ZADD, ZREMRANGEBYRANK, and for each directory one read of all states
--- and at most one write of those that changed. Where as many entries went as came, those that went were the oldest, and
--- those that stay are newer: the oldest entry is still the floor. The other timelines are written one by one.
+-- The kind of write that adds ids to many timelines and trims each. Most are newer than all of their timeline, or than one of its
+-- newest 32 entries, and take two calls: one reads the end of the string before the first write, and one writes it. The other
+-- timelines are written one by one.
 --
 -- The keys of a fan-out are the directories, then the timelines of each. Its arguments are the item of all timelines or a
 -- list with one for each, whose ids are sorted, oldest first; the greatest length (-1: none); and how many timelines each
--- directory has. {'PART', count, AGAIN, TRIM} stands in place of its count if something is left to do: AGAIN holds the
--- positions of the timelines that have payloads, TRIM those from which more entries are to be dropped than a script may.
+-- directory has. {'PART', count, AGAIN, TRIM} stands in place of its count if something remains to be done: AGAIN holds the
+-- positions of the timelines that need their side hash, TRIM those from which more entries are to be dropped than a script may.
 local function define_fan_out()
-  local NO_FLOOR = '0'
-  -- ZDIFF of a key and itself reads no entry, and refuses keys of another type before the first write. Servers before 6.2
-  -- have no ZDIFF, and a call for each key.
-  local CHECKED_PER_CALL = 50
-  -- Timelines may hold far more entries than the length: so many may be dropped here. Timelines are asked for their length
-  -- where they were never trimmed, and as long as the one before dropped more than came.
-  local fan_out_budget, is_checked = 5000, not is_atomic
+  local TOP_FROM = '-32'
+  -- Where the reading begins: at the newest id, until ids are late.
+  local from = TOP_FROM
+  local trailers, items_of, appends, ignored = {}, {}, {}, {}
+  local WINDOW, late_by = 24, 256
+  local add_late
 
-  -- ZADD and ZCARD refuse a plain set, which ZDIFF takes for a sorted one. Any other refusal (a server that is full, or
-  -- became a replica) is passed on.
-  local function refuse(answer, timeline)
-    refusal = refusal or (string.find(answer.err, 'WRONGTYPE', 1, true) and 'WRONGTYPE ' .. timeline .. ': ' or '') .. answer.err
-  end
-
-  local function check_types(keys, first, last)
-    local answer = pcall('ZDIFF', last - first + 2, keys[first], unpack(keys, first, last))
-    if not answer.err then
-      return
-    end
-    if not string.find(answer.err, 'Unknown', 1, true) then
-      refusal = refusal or answer.err
-      return
-    end
-    for i = first, last do
-      check_type(keys[i], 'zset')
-    end
-  end
-
-  -- An atomic batch must know before its first write how many entries it drops.
-  local function check_lengths(keys, first, length)
-    for i = first, #keys do
-      local size = pcall('ZCARD', keys[i])
-      if type(size) ~= 'number' then
-        return refuse(size, keys[i])
-      end
-      dropping = dropping + math.max(0, size - length)
-    end
-  end
-
-  local function check_fan_out(keys, _, length, sizes)
-    local position, has_payloads = #sizes, false
-    if is_atomic then
-      check_lengths(keys, position + 1, length < 0 and math.huge or length)
-    else
-      for first = position + 1, #keys, CHECKED_PER_CALL do
-        check_types(keys, first, math.min(first + CHECKED_PER_CALL - 1, #keys))
-      end
-    end
-    for group = 1, #sizes do
-      local found = call('HMGET', keys[group], unpack(keys, position + 1, position + sizes[group]))
-      for i = 1, #found do
-        local state, timeline = found[i], keys[position + i]
-        if state and state ~= OLDEST_IS_FLOOR and state ~= NO_FLOOR then
-          if is_damaged(state) then
-            damage = timeline
-          end
-          has_payloads = has_payloads or string.byte(state) == WITH_PAYLOADS
-        end
-        known[timeline] = state
-      end
-      position = position + sizes[group]
-    end
-    return not (is_atomic and has_payloads)
-  end
-
-  local prepared = {}
-
-  -- An item as a fan-out uses it: its ids, the arguments of ZADD.
+  -- An item as a fan-out uses it: its ids, and the records of all.
   local function prepared_item(item)
-    local found = prepared[item]
+    local found = items_of[item]
     if not found then
-      found = {item = item, ids = items[item][1], arguments = scored(items[item][1])}
-      prepared[item] = found
+      local ids = items[item][1]
+      found = {item = item, ids = ids, first = ids[1], count = #ids, records = table.concat(ids)}
+      items_of[item] = found
     end
     return found
   end
 
-  -- The state of a timeline in which other than as many entries were dropped as came, or that had no implicit floor.
-  local function state_after(timeline, state, ids, oldest, added, dropped)
-    if state ~= OLDEST_IS_FLOOR then
-      return dropped > 0 and OLDEST_IS_FLOOR or NO_FLOOR
+  -- Returns what a trailer says, false if a timeline with it is not written in two calls.
+  local function read_trailer(trailer)
+    local found = trailers[trailer]
+    if found == nil then
+      found = false
+      if sub(trailer, -3) == MARK then
+        local held, older, size, flags = unpacked(TRAILER, trailer)
+        if flags == 0 and size > 0 and held + older >= size and (older == 0 or (expiry == 0 and not is_atomic)) then
+          found = {held = held, older = older, size = size, in_string = math.min(held, size)}
+        end
+      end
+      trailers[trailer] = found
     end
-    if added < dropped then
-      return OLDEST_IS_FLOOR
-    end
-    if call('ZCARD', timeline) == added - dropped then
-      -- Nothing was there before: it had expired.
-      return dropped > 0 and OLDEST_IS_FLOOR or NO_FLOOR
-    end
-    local first = call('ZRANGE', timeline, ZERO, '1')
-    if not oldest then
-      -- One id came, and it was new.
-      oldest = first[1] == ids[1] and first[2] or first[1]
-    end
-    return is_less(first[1], oldest) and NO_FLOOR .. oldest .. '\0' or OLDEST_IS_FLOOR
+    return found
   end
 
-  local function is_short_enough(timeline, state, length)
-    if length < 0 or not (is_checked or (state ~= OLDEST_IS_FLOOR and not is_atomic)) then
-      return true
-    end
-    local size = pcall('ZCARD', timeline)
-    if type(size) ~= 'number' then
-      refuse(size, timeline)
-      return false
-    end
-    is_checked = size > length
-    return size - length <= fan_out_budget
+  -- Returns whether ids are older than the newest one of a timeline. That one itself, added again, is not.
+  local function is_late(newest, item)
+    return not is_less(newest, item.first) and (item.count > 1 or newest ~= item.first)
   end
 
-  -- Adds to a timeline in few calls. Returns how many entries were new, and the state after it.
-  local function add_fast(timeline, state, given, length, last_surplus)
-    local ids = given.ids
-    -- Of more than one id, some may be late, and others may be there already: then it takes the oldest entry before the add
-    -- to know which floor holds after it.
-    local oldest = #ids > 1 and state == OLDEST_IS_FLOOR and call('ZRANGE', timeline, ZERO, ZERO)[1]
-    local added = pcall('ZADD', timeline, unpack(given.arguments))
-    if type(added) ~= 'number' then
-      refuse(added, timeline)
-      return 0, state
+  -- Remembers the end of a timeline. A key of another type refuses the write.
+  local function read_end(timeline, item)
+    local newest = pcall('GETRANGE', timeline, from, '-1')
+    if type(newest) ~= 'string' then
+      if newest.err and string.find(newest.err, 'WRONGTYPE', 1, true) then
+        check_type(timeline, 'string')
+      end
+      refusal = refusal or newest.err
+      return
     end
-    local dropped = length < 0 and 0 or call('ZREMRANGEBYRANK', timeline, ZERO, last_surplus)
-    if dropped > #ids then
-      fan_out_budget = fan_out_budget - dropped
-      is_checked = not is_atomic
+    if from == TOP_FROM and #newest == 2 * BYTES and is_late(sub(newest, 1, BYTES), item) then
+      from = NEWEST_FROM
+      newest = call('GETRANGE', timeline, from, '-1')
     end
-    if expiry > 0 then
-      call('PEXPIRE', timeline, expiry)
+    newest_of[timeline] = newest
+    return newest
+  end
+
+  -- Returns whether a write of its own, with the side hash, must reach the timeline.
+  local function check_slowly(directory, timeline, newest, count)
+    check_type(directory, 'hash')
+    M.define_steps()
+    return M.needs_side(M.load({directory, timeline}, newest), count)
+  end
+
+  local function check_fan_out(keys, given, _, sizes)
+    local position, need_sides = #sizes, false
+    local same = type(given) == 'number' and prepared_item(given)
+    for group = 1, #sizes do
+      for i = position + 1, position + sizes[group] do
+        local timeline = keys[i]
+        local item = same or prepared_item(given[i - #sizes])
+        local newest = read_end(timeline, item)
+        if refusal then
+          return true
+        end
+        local found = #newest >= 2 * BYTES and read_trailer(sub(newest, -BYTES))
+        if not found or found.in_string + item.count > MOST_IN_STRING then
+          need_sides = check_slowly(keys[group], timeline, newest, item.count) or need_sides
+        end
+      end
+      position = position + sizes[group]
     end
-    if added ~= dropped or state ~= OLDEST_IS_FLOOR then
-      return added, state_after(timeline, state, ids, oldest, added, dropped)
+    return not (is_atomic and need_sides)
+  end
+
+  -- Returns what an add at the top writes to each timeline with a trailer.
+  local function append_of(item, found, most)
+    local held, size = found.held + item.count, found.size + item.count
+    if most >= 0 and size > most then
+      size = most
     end
-    return added, state
+    local made = {offset = string.format('%d', found.held * BYTES)}
+    local surplus = found.older == 0 and held - size - 1 or 0
+    if surplus > slack_of(size) then
+      made.kept, made.surplus = found.held - surplus, surplus
+      held = held - surplus
+    end
+    local trailer = trailer_of(held, found.older, size, 0)
+    made.text, made.newest = item.records .. trailer, item.ids[item.count] .. trailer
+    return made
+  end
+
+  local function append(timeline, trailer, item, found, most)
+    local made_for = appends[item] or {}
+    appends[item] = made_for
+    local made = made_for[trailer]
+    if not made or made.most ~= most then
+      made = append_of(item, found, most)
+      made.most, made_for[trailer] = most, made
+    end
+    if not made.kept then
+      call('SETRANGE', timeline, made.offset, made.text)
+    elseif made.kept > 0 then
+      rewrite(timeline, {made.surplus, found.held}, made.text)
+    else
+      store(timeline, sub(made.text, 1 - made.kept * BYTES))
+    end
+    newest_of[timeline] = made.newest
+    return item.count
+  end
+
+  -- Returns the trailer of a timeline that has got so many ids, and how many entries it has then.
+  local function next_trailer(found, count, most)
+    if found.most ~= most then
+      found.most, found.next = most, {}
+    end
+    local next = found.next[count]
+    if not next then
+      local size, held = found.size + count, found.held + count
+      if most >= 0 and size > most then
+        size = most
+      end
+      next = {size = size, is_full = found.older == 0 and held - size - 1 > slack_of(size)}
+      next.trailer = trailer_of(held, found.older, size, 0)
+      found.next[count] = next
+    end
+    return next
+  end
+
+  -- Returns the position between two others at which an id lies, or belongs, and whether it is there. The timelines of a
+  -- fan-out resemble each other, so the search begins at the distance from the newest id at which the last one ended.
+  local function place_of(timeline, id, held, low, high)
+    local guess = held - late_by
+    while low < high do
+      local first = math.max(low, math.min(floor(guess) - floor(WINDOW / 2), high - WINDOW))
+      local last = math.min(first + WINDOW, high)
+      local records = read_range(timeline, first, last)
+      local at, is_there = search(records, id)
+      at = first + at
+      if is_there or (at > first and at < last) or (at == first and first == low) or (at == last and last == high) then
+        late_by = held - at
+        return at, is_there
+      end
+      if at == first then
+        high = first
+      else
+        low = last
+      end
+      guess = (low + high) / 2
+    end
+    return low, false
+  end
+
+  -- Adds an id that belongs between the oldest entry and the newest ones, from the position `high` on. Returns how many were
+  -- new, nothing if that cannot be. The older entries move to the front if they are fewer and there is room of trimmed ids.
+  function add_late(timeline, id, found, most, high)
+    local low, held = found.held - found.in_string, found.held
+    local is_full = most >= 0 and found.size >= most
+    if most >= 0 and found.size > most then
+      return
+    end
+    local position, is_there = place_of(timeline, id, held, low, high)
+    if is_there then
+      return 0
+    end
+    if position == low then
+      return
+    end
+    newest_of[timeline] = false
+    -- The floor moves too, unless the oldest entry becomes the floor.
+    local first = is_full and low or low - 1
+    if first > 0 and position - first < held - position then
+      write_at(timeline, first - 1, read_range(timeline, first, position) .. id)
+      if not is_full then
+        write_at(timeline, held, trailer_of(held, 0, found.size + 1, 0))
+      end
+      return 1
+    end
+    local next = next_trailer(found, 1, most)
+    if next.is_full then
+      return
+    end
+    local rest = read_range(timeline, position, held)
+    write_at(timeline, position + 1, rest)
+    write_at(timeline, position, id)
+    write_at(timeline, held + 1, next.trailer)
+    return 1
+  end
+
+  -- Merges ids into the newest entries. Returns how many were new, nothing if they belong elsewhere.
+  local function merge(timeline, newest, item, found, most)
+    local known = #newest / BYTES - 1
+    if known == 1 and found.held > 1 then
+      newest = call('GETRANGE', timeline, NEWEST_FROM, '-1')
+      known = #newest / BYTES - 1
+    end
+    local dead = known > found.in_string and known - found.in_string or 0
+    if dead == known then
+      return
+    end
+    local count, start, text
+    local at, is_there = search(newest, item.first, dead, known)
+    if at == dead and not is_there then
+      return item.count == 1 and found.older == 0 and add_late(timeline, item.first, found, most, found.held - known)
+    end
+    if item.count == 1 then
+      count, start = is_there and 0 or 1, at
+      text = is_there and '' or item.first .. sub(newest, at * BYTES + 1, known * BYTES)
+    else
+      local parts
+      parts, count, start = merged(newest, dead, known, item.ids, 1, item.count, ignored)
+      text = table.concat(parts)
+    end
+    local next = next_trailer(found, count, most)
+    if next.is_full then
+      return
+    end
+    if count > 0 or next.size < found.size then
+      write_at(timeline, found.held - known + (count > 0 and start or known), text .. next.trailer)
+      newest_of[timeline] = false
+    end
+    return count
   end
 
   -- Adds to a timeline as a write of its own. Returns how many entries were new, and whether it is to be written 'again'
-  -- with its payloads, or more of it is to be dropped ('trim').
+  -- with its side hash, or more of it is to be dropped ('trim').
   local function add_slowly(directory, timeline, item, length)
     local keys = {directory, timeline}
     define_single()
-    local state = load(keys)
-    if unfinished[timeline] or state.has_payloads then
+    local newest = newest_of[timeline]
+    local t = M.load(keys, newest and newest ~= '' and newest)
+    if unfinished[timeline] or (not t.side and (M.has_side(t) or (not is_atomic and M.needs_side(t, item.count)))) then
       unfinished[timeline] = true
       return 0, AGAIN
     end
-    local added, is_unfinished = add(keys, prepare(keys), item, length)
-    unfinished[timeline] = is_unfinished
-    return added, is_unfinished and TRIM
+    local added, is_unfinished, rest = M.add(keys, M.prepare(keys), item.item, length)
+    unfinished[timeline] = is_unfinished or rest
+    return added, rest and AGAIN or is_unfinished and TRIM
   end
 
-  kinds.fan_out = {check_fan_out, function(keys, given, length, sizes)
-    local position, total, last_surplus = #sizes, 0, string.format('%d', -(length + 1))
+  -- Adds to a timeline in two calls. Returns how many entries were new, nothing if that cannot be.
+  local function add_quickly(timeline, item, most)
+    local newest = newest_of[timeline] or call('GETRANGE', timeline, from, '-1')
+    local trailer = sub(newest, -BYTES)
+    local found = newest ~= '' and read_trailer(trailer)
+    if not found or (found.in_string + item.count > MOST_IN_STRING and not is_atomic) then
+      return
+    end
+    local top, added = sub(newest, -2 * BYTES, -BYTES - 1), nil
+    if is_less(top, item.first) then
+      added = append(timeline, trailer, item, found, most)
+    elseif item.count == 1 and top == item.first and (most < 0 or found.size <= most) then
+      added = 0
+    else
+      added = merge(timeline, newest, item, found, most)
+    end
+    if added and expiry > 0 then
+      call('PEXPIRE', timeline, expiry)
+    end
+    return added
+  end
+
+  kinds.fan_out = {check_fan_out, function(keys, given, most, sizes)
+    local position, total = #sizes, 0
     local left, is_left = {[AGAIN] = {}, [TRIM] = {}}, false
     local same = type(given) == 'number' and prepared_item(given)
     for group = 1, #sizes do
-      local directory, changed = keys[group], {}
       for i = position + 1, position + sizes[group] do
-        local timeline = keys[i]
-        local state, item = known[timeline], same or prepared_item(given[i - #sizes])
-        local is_plain = not state or state == OLDEST_IS_FLOOR or state == NO_FLOOR
-        if is_plain and not states[timeline] and not unfinished[timeline] and is_short_enough(timeline, state, length) then
-          local added, after = add_fast(timeline, state, item, length, last_surplus)
-          total = total + added
-          if after ~= state then
-            changed[#changed + 1] = timeline
-            changed[#changed + 1] = after
-            known[timeline] = after
-          end
-        elseif not refusal then
-          local added, rest = add_slowly(directory, timeline, item.item, length)
-          total = total + added
+        local timeline, item = keys[i], same or prepared_item(given[i - #sizes])
+        local added = not states[timeline] and not unfinished[timeline] and add_quickly(timeline, item, most)
+        if not added then
+          local rest
+          added, rest = add_slowly(keys[group], timeline, item, most)
           if rest then
             is_left = true
             table.insert(left[rest], i - #sizes - 1)
           end
         end
-        if refusal then
-          break
-        end
-      end
-      if #changed > 0 then
-        in_chunks(changed, function(...) return call('HSET', directory, ...) end)
-      end
-      if refusal then
-        return total
+        total = total + added
       end
       position = position + sizes[group]
     end
     return is_left and {PART, total, left[AGAIN], left[TRIM]} or total
   end}
 end
-

@@ -1,30 +1,28 @@
 -- The kinds of writes that each reach one timeline, and deliveries, which reach its companions too.
 --
--- A write may need a key that is not among its keys: the payloads of a timeline that has some. Then it is not carried out,
--- and {'AGAIN', 0} stands in place of its count. {'TRIM', count} stands there if more entries are to be dropped after it
--- than a script may.
-local add
-
+-- A write may need a key that is not among its keys: the side hash of a timeline that has one, or gets one. Then it is not
+-- carried out, and {'AGAIN', 0} stands in place of its count. {'TRIM', count} stands there if more entries are to be dropped after it
+-- than a script may, and {'REST', count, position} if the ids from that position on are to be written again.
 local function define_single()
-  if add then
+  if M.add then
     return
   end
-  define_steps()
-  local function check_timeline(keys, length)
-    if not check_type(keys[1], 'hash') or not check_type(keys[2], 'zset') then
+  M.define_steps()
+  local function check_timeline(keys, length, count)
+    if not check_type(keys[1], 'hash') or (keys[3] and not check_type(keys[3], 'hash')) then
       return true
     end
-    if keys[3] and not check_type(keys[3], 'hash') then
+    local t = M.load(keys)
+    if refusal or damage then
       return true
     end
-    local state = load(keys)
-    if length and length >= 0 then
-      dropping = dropping + math.max(0, state.size - length)
+    if length and length >= 0 and (t.has_payloads or #keys > KEYS_OF_TIMELINE) then
+      dropping = dropping + math.max(0, t.size - length)
     end
     for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
-      check_timeline(companion_of(keys, first))
+      check_timeline(M.companion_of(keys, first))
     end
-    return keys[3] or not state.has_payloads
+    return keys[3] or not (count and M.needs_side(t, count) or M.has_side(t))
   end
 
   local function is_unreachable(keys)
@@ -33,8 +31,8 @@ local function define_single()
         return true
       end
     end
-    local state = states[keys[2]]
-    return state and state.has_payloads and not keys[3]
+    local t = states[keys[2]]
+    return t and not t.side and M.has_side(t)
   end
 
   local function timeline_kind(check, carry_out)
@@ -42,45 +40,45 @@ local function define_single()
       if is_unreachable(keys) then
         return {AGAIN, 0}
       end
-      local count, is_unfinished = carry_out(keys, prepare(keys), ...)
-      if is_unfinished then
+      local count, is_unfinished, rest = carry_out(keys, M.prepare(keys), ...)
+      if is_unfinished or rest then
         unfinished[keys[2]] = true
-        return {TRIM, count}
+        return rest and {REST, count, rest - 1} or {TRIM, count}
       end
       return count
     end}
   end
 
-  local function check_added(keys, _, length)
-    return check_timeline(keys, length)
+  local function check_added(keys, item, length)
+    return check_timeline(keys, length, #items[item][1])
   end
 
   local function check_removed(keys)
     return check_timeline(keys)
   end
 
-  function add(keys, state, item, length)
-    local added = add_ids(keys, state, items[item][1], items[item][2])
+  function M.add(keys, t, item, length)
+    local added, rest = M.add_ids(t, items[item][1], items[item][2])
     local is_unfinished = false
-    if length >= 0 then
-      local _, more = drop_oldest(keys, state, length)
+    if length >= 0 and not rest then
+      local _, more = M.drop_oldest(keys, t, length)
       is_unfinished = more
     end
-    save(keys, state)
-    return added, is_unfinished
+    M.save(keys, t)
+    return added, is_unfinished, rest
   end
 
-  kinds.add = timeline_kind(check_added, add)
+  kinds.add = timeline_kind(check_added, M.add)
 
-  kinds.remove = timeline_kind(check_removed, function(keys, state, item)
-    local removed = remove_ids(keys, state, items[item][1])
-    save(keys, state)
-    return removed
+  kinds.remove = timeline_kind(check_removed, function(keys, t, item)
+    local removed, rest = M.remove_ids(t, items[item][1])
+    M.save(keys, t)
+    return removed, false, rest
   end)
 
-  kinds.trim = timeline_kind(check_timeline, function(keys, state, length)
-    local dropped, is_unfinished = drop_oldest(keys, state, length)
-    save(keys, state)
+  kinds.trim = timeline_kind(check_timeline, function(keys, t, length)
+    local dropped, is_unfinished = M.drop_oldest(keys, t, length)
+    M.save(keys, t)
     return dropped, is_unfinished
   end)
 
@@ -91,11 +89,13 @@ local function define_single()
   local function size_to_read(keys, most)
     local state = states[keys[2]]
     local size = most >= 0 and state and state.has_payloads and call('HLEN', keys[3]) or 0
+    -- The hash may have chunks too.
+    size = math.min(size, math.max(state and state.size or 0, 0))
     return size > most and size or 0
   end
 
-  local function check_delivered(keys, _, most, length)
-    local can_write = check_timeline(keys, length)
+  local function check_delivered(keys, item, most, length)
+    local can_write = check_timeline(keys, length, #items[item][1])
     if refusal then
       return true
     end
@@ -110,31 +110,35 @@ local function define_single()
   -- Adds entries, and those of them that are new to the companions too. Returns how many were new.
   local function add_with_companions(keys, state, ids, data)
     if #keys == KEYS_OF_TIMELINE then
-      return add_ids(keys, state, ids, data)
+      return M.add_ids(state, ids, data)
     end
-    local new_ids, new_data = {}, data and {}
+    local new_ids, new_data, is_new = {}, data and {}, {}
+    local _, rest = M.add_ids(state, ids, data, is_new)
     for i = 1, #ids do
-      if call('ZADD', keys[2], ZERO, ids[i]) == 1 then
+      if is_new[i] then
         new_ids[#new_ids + 1] = ids[i]
         if data then
           new_data[#new_ids] = data[i]
         end
       end
     end
-    keep_payloads(keys[3], state, ids, data)
     if #new_ids > 0 then
+      local before = most_chunks
+      most_chunks = math.huge
       for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
-        local companion = companion_of(keys, first)
-        local other = prepare(companion)
-        add_ids(companion, other, new_ids, new_data)
-        save(companion, other)
+        local companion = M.companion_of(keys, first)
+        local other = M.prepare(companion)
+        M.add_ids(other, new_ids, new_data)
+        M.save(companion, other)
       end
+      most_chunks = before
     end
-    return #new_ids
+    return #new_ids, rest
   end
 
   -- Returns the ids beyond the newest `most` of those that share one of the payloads.
   local function ids_beyond(most, payloads, data)
+    local is_deleted = deleted_fields[payloads] or {}
     local groups, beyond = {}, {}
     for _, payload in ipairs(data) do
       if payload ~= '' then
@@ -143,7 +147,7 @@ local function define_single()
     end
     local all = next(groups) and call('HGETALL', payloads) or {}
     for i = 1, #all, 2 do
-      local group = groups[all[i + 1]]
+      local group = #all[i] == BYTES and not is_deleted[all[i]] and groups[all[i + 1]]
       if group then
         group[#group + 1] = all[i]
       end
@@ -161,21 +165,25 @@ local function define_single()
 
   local deliver = timeline_kind(check_delivered, function(keys, state, item, most, length)
     local ids, data = items[item][1], items[item][2]
-    local added = add_with_companions(keys, state, ids, data)
+    local added, rest = add_with_companions(keys, state, ids, data)
     if data and size_to_read(keys, most) > 0 then
       local beyond = ids_beyond(most, keys[3], data)
       if #beyond > 0 then
-        remove_ids(keys, state, beyond)
-        remove_from_companions(keys, beyond)
+        table.sort(beyond, is_less)
+        local before = most_chunks
+        most_chunks = math.huge
+        M.remove_ids(state, beyond)
+        M.remove_from_companions(keys, beyond)
+        most_chunks = before
       end
     end
     local is_unfinished = false
-    if length >= 0 then
-      local _, more = drop_oldest(keys, state, length)
+    if length >= 0 and not rest then
+      local _, more = M.drop_oldest(keys, state, length)
       is_unfinished = more
     end
-    save(keys, state)
-    return added, is_unfinished
+    M.save(keys, state)
+    return added, is_unfinished, rest
   end)
 
   -- A script reads so many payloads and no more: the deliveries after that are sent again.
@@ -194,25 +202,30 @@ local function define_single()
 
   -- A timeline whose state is damaged can be deleted.
   local function check_deleted(keys)
-    if not check_type(keys[1], 'hash') or not check_type(keys[2], 'zset') then
+    if not check_type(keys[1], 'hash') then
+      return true
+    end
+    local raw = call('HGET', keys[1], keys[2])
+    if not check_type(keys[2], 'string') then
       return true
     end
     if keys[3] then
       check_type(keys[3], 'hash')
       return true
     end
-    local raw = call('HGET', keys[1], keys[2])
-    return not raw or string.byte(raw) ~= WITH_PAYLOADS
+    return raw ~= '1'
   end
 
   kinds.delete = {check_deleted, function(keys)
-    local state = states[keys[2]]
-    if unfinished[keys[2]] or (state and state.has_payloads and not keys[3]) then
+    local t = states[keys[2]]
+    if unfinished[keys[2]] or (t and not keys[3] and M.has_side(t)) then
       return {AGAIN, 0}
     end
-    call('HDEL', keys[1], keys[2])
-    call('UNLINK', unpack(keys, 2))
-    states[keys[2]], known[keys[2]] = nil, false
+    for i = 2, #keys do
+      M.delete_key(keys[i])
+    end
+    M.list(keys[1], keys[2], false)
+    M.blank(keys[2], keys[3])
   end}
 
   -- Timelines of one directory, and the payloads of those that have some. With a true `all`, the directory must know no
@@ -230,8 +243,8 @@ local function define_single()
       local last = math.min(first + MOST_ARGUMENTS - 1, timelines + 1)
       for i, state in ipairs(call('HMGET', keys[1], unpack(keys, first, last))) do
         known = known + (state and 1 or 0)
-        if state and string.byte(state) == WITH_PAYLOADS then
-          -- The directory is ...d, and the timeline ...t:key with its payloads at ...p:key.
+        if state == '1' then
+          -- The directory is ...d, and the timeline ...t:key with its side hash at ...p:key.
           local prefix = #keys[1] - 1
           local timeline = keys[first + i - 1]
           if not is_declared[string.sub(timeline, 1, prefix) .. 'p' .. string.sub(timeline, prefix + 2)] then
@@ -242,16 +255,18 @@ local function define_single()
     end
     return not all or known == call('HLEN', keys[1])
   end, function(keys, timelines)
-    for first = 2, timelines + 1, MOST_ARGUMENTS do
-      call('HDEL', keys[1], unpack(keys, first, math.min(first + MOST_ARGUMENTS - 1, timelines + 1)))
-    end
-    for first = 2, #keys, MOST_ARGUMENTS do
-      call('UNLINK', unpack(keys, first, math.min(first + MOST_ARGUMENTS - 1, #keys)))
+    local prefix = #keys[1] - 1
+    local sides = {}
+    for i = timelines + 2, #keys do
+      M.delete_key(keys[i])
+      sides[sub(keys[i], prefix + 2)] = keys[i]
     end
     for i = 2, timelines + 1 do
-      states[keys[i]], unfinished[keys[i]], known[keys[i]] = nil, nil, false
+      M.delete_key(keys[i])
+      M.list(keys[1], keys[i], false)
+      M.blank(keys[i], sides[sub(keys[i], prefix + 2)])
+      unfinished[keys[i]] = nil
     end
     return 0
   end}
 end
-

@@ -2,14 +2,16 @@
 --
 -- KEYS: the marker, then the keys of each write. ARGV: the format, the number of buckets; msgpack of {items, writes}; the
 -- milliseconds after which a timeline that is not written to expires (0: never); '1' if all writes happen or none. An item
--- is {ids, payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}. The
--- keys of a write of one timeline are its directory, its sorted set and maybe its payloads; those of its companions follow,
+-- is {sorted ids, payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}. The
+-- keys of a write of one timeline are its directory, the timeline and maybe its payloads; those of its companions follow,
 -- three for each.
 local program = cmsgpack.unpack(ARGV[3])
 local items, writes, expiry, is_atomic = program[1], program[2], tonumber(ARGV[4]), ARGV[5] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
+-- A script that need not be atomic changes so many chunks with one write.
+local MOST_CHUNKS_CHANGED = 40
 local MOST_READ, MOST_READ_OF_ONE, MOST_READ_ATOMICALLY = 10000, 40000, 40000
-local AGAIN, TRIM, PART = 'AGAIN', 'TRIM', 'PART'
+local AGAIN, TRIM, PART, REST = 'AGAIN', 'TRIM', 'PART', 'REST'
 local KEYS_OF_TIMELINE = 3
 
 local refusal, damage, large
@@ -17,183 +19,206 @@ local refusal, damage, large
 local is_unmet, is_done
 local states, unfinished, dropping, reading = {}, {}, 0, 0
 local budget = is_atomic and math.huge or MOST_DROPPED
--- The states of the timelines of fan-outs, which take a faster way: the texts in the directories, false for none.
-local known = {}
+local most_chunks = is_atomic and math.huge or MOST_CHUNKS_CHANGED
+-- What fan-outs have read of their timelines: the newest ids and the trailer, '' for a timeline that is not there.
+local newest_of = {}
 -- Each kind of write: what checks its keys before the first write, and returns whether the write can be carried out with
 -- them; and what carries it out.
 local kinds = {}
 
+-- Redis writes each number that a call is given as a string, by way of a double: strings that do not change are made once.
+local ZERO = '0'
+
+-- The types of keys that were checked.
+local checked = {}
+
+local function refuse_type(key, actual, expected)
+  refusal = refusal or 'WRONGTYPE ' .. key .. ' is a ' .. actual .. ', not a ' .. expected
+end
+
 local function check_type(key, expected)
-  local actual = call('TYPE', key).ok
-  if actual ~= expected and actual ~= 'none' then
-    refusal = refusal or 'WRONGTYPE ' .. key .. ' is a ' .. actual .. ', not a ' .. expected
-    return false
+  if checked[key] ~= expected then
+    local actual = call('TYPE', key).ok
+    if actual ~= expected and actual ~= 'none' then
+      refuse_type(key, actual, expected)
+      return false
+    end
+    checked[key] = expected
   end
   return true
 end
 
 -- The steps, and each family of kinds, are made when they are needed first: to make them all takes longer than a short
 -- script runs.
-local load, prepare, raw_of, save, keep_payloads
-local companion_of, add_ids, remove_ids, remove_from_companions, drop_oldest
 
-local function define_steps()
-  if load then
+function M.define_steps()
+  if M.load then
     return
   end
+  M.define_timelines()
+  M.define_strings()
+  M.define_endings()
+
   -- What is known of a timeline, read once and kept up to date by each write.
-  function load(keys)
-    local directory, timeline = keys[1], keys[2]
-    local state = states[timeline]
-    if state then
-      return state
+  function M.load(keys, newest)
+    local timeline = keys[2]
+    local t = states[timeline]
+    if not t then
+      if not newest and not check_type(timeline, 'string') then
+        t = {size = 0, held = 0, older = 0}
+      else
+        t = M.opened(timeline, keys[3], newest)
+      end
+      if t.is_missing then
+        t.listed = call('HGET', keys[1], timeline)
+        -- A side hash whose timeline has expired is deleted by the next write.
+        t.is_expired = t.listed == '1'
+      else
+        t.listed = t.size == 0 and 'e' or (t.has_payloads or t.older > 0) and '1' or '0'
+      end
+      if t.is_damaged then
+        damage = timeline
+      end
+      states[timeline] = t
     end
-    state = {raw = call('HGET', directory, timeline), floor = ''}
-    local size = call('ZCARD', timeline)
-    state.size = size
-    states[timeline] = state
-    if not state.raw then
-      return state
+    t.side = t.side or keys[3]
+    if t.older > 0 and t.side and not t.root then
+      M.define_chunks()
+      M.load_root(t)
+      if t.is_damaged then
+        damage = timeline
+      end
     end
-    if is_damaged(state.raw) then
+    return t
+  end
+
+  -- Returns what is known of a timeline that this script has deleted.
+  function M.blank(timeline, side)
+    states[timeline] = {key = timeline, side = side, held = 0, older = 0, size = 0, base = 0, tail = '', is_whole = true}
+  end
+
+  function M.has_side(t)
+    return t.has_payloads or t.older > 0 or t.is_expired
+  end
+
+  -- Returns whether a timeline that gets so many ids is to have chunks, or has a side hash already. Several writes of one
+  -- script may add more to a string than it is to hold: the next write parts it.
+  function M.needs_side(t, count)
+    return M.has_side(t) or math.min(t.held, t.size) + count > MOST_IN_STRING
+  end
+
+  function M.prepare(keys)
+    local t = M.load(keys)
+    if t.is_expired then
+      M.delete_key(t.side)
+      t.is_expired = false
+    end
+    return t
+  end
+
+  function M.save(keys, t)
+    local directory, timeline, side = keys[1], keys[2], t.side
+    if t.has_payloads and not deleted[side] and not deleted_fields[side] and call('EXISTS', side) == 0 then
+      t.has_payloads = false
+    end
+    local state = M.written(t)
+    if state ~= t.listed then
+      M.list(directory, timeline, state)
+      t.listed = state
+    end
+    t.directory = directory
+    if t.is_damaged then
       damage = timeline
-      return state
     end
-    local letter = string.byte(state.raw)
-    state.oldest = call('ZRANGE', timeline, ZERO, ZERO)[1]
-    -- The payloads of a timeline that expired stay, if the last writer gave them no expiry.
-    state.has_payloads = letter == WITH_PAYLOADS
-    state.is_expired = size == 0 and letter ~= EMPTY
-    if state.is_expired then
-      return state
-    end
-    if state.raw == OLDEST_IS_FLOOR then
-      state.floor = state.oldest .. '\0'
-    else
-      state.floor = string.sub(state.raw, 2)
-    end
-    return state
-  end
-
-  function prepare(keys)
-    local state = load(keys)
-    if state.is_expired and state.has_payloads then
-      call('UNLINK', keys[3])
-      state.has_payloads = false
-    end
-    state.is_expired = false
-    return state
-  end
-
-  function raw_of(state, oldest)
-    if not oldest then
-      return state.floor ~= '' and 'e' .. state.floor
-    end
-    local may_be_implicit = state.was_raised or (state.raw == OLDEST_IS_FLOOR and oldest == state.oldest)
-    if may_be_implicit and not state.has_payloads then
-      return OLDEST_IS_FLOOR
-    end
-    return (state.has_payloads and '1' or ZERO) .. state.floor
-  end
-
-  function save(keys, state)
-    local directory, timeline, payloads = keys[1], keys[2], keys[3]
-    -- While a slot moves, its node refuses a read of a key that this script has emptied.
-    if state.has_payloads and pcall('EXISTS', payloads) ~= 1 then
-      state.has_payloads = false
-    end
-    local oldest = pcall('ZRANGE', timeline, ZERO, ZERO)[1]
-    local raw = raw_of(state, oldest)
-    if not raw then
-      if state.raw then
-        call('HDEL', directory, timeline)
-      end
-    elseif raw ~= state.raw then
-      call('HSET', directory, timeline, raw)
-    end
-    state.raw, state.oldest, state.was_raised = raw, oldest, false
-    if raw == OLDEST_IS_FLOOR then
-      state.floor = oldest .. '\0'
-    end
-    if expiry > 0 and oldest then
+    if expiry > 0 and t.size > 0 then
       call('PEXPIRE', timeline, expiry)
-      if state.has_payloads then
-        call('PEXPIRE', payloads, expiry)
+      if t.has_payloads or t.older > 0 then
+        -- Chunks must not expire before their timeline.
+        call('PEXPIRE', side, expiry)
       end
     end
   end
 
-  function keep_payloads(payloads, state, ids, data)
+  function M.keep_payloads(t, ids, data, rest)
+    if not data and not t.has_payloads then
+      return
+    end
     local present, absent = {}, {}
-    for i = 1, #ids do
+    for i = 1, (rest or #ids + 1) - 1 do
       if data and data[i] ~= '' then
         present[#present + 1] = ids[i]
         present[#present + 1] = data[i]
-      elseif state.has_payloads then
+      elseif t.has_payloads then
         absent[#absent + 1] = ids[i]
       end
     end
-    in_chunks(present, function(...) return call('HSET', payloads, ...) end)
-    in_chunks(absent, function(...) return call('HDEL', payloads, ...) end)
-    state.has_payloads = state.has_payloads or #present > 0
+    M.set_fields(t, present)
+    M.delete_fields(t, absent)
+    t.has_payloads = t.has_payloads or #present > 0
   end
 
-  function companion_of(keys, first)
+  function M.companion_of(keys, first)
     return {keys[first], keys[first + 1], keys[first + 2]}
   end
 
-  function add_ids(keys, state, ids, data)
-    local added = in_chunks(scored(ids), function(...) return call('ZADD', keys[2], ...) end)
-    keep_payloads(keys[3], state, ids, data)
-    return added
+  -- Adds sorted ids. Returns how many were new, and the position of the first id that remains, if the timeline has chunks
+  -- and the script has changed as many of them as it may. `is_new` maps each position of an id that was new to true.
+  function M.add_ids(t, ids, data, is_new)
+    local added, rest = M.add_records(t, ids, most_chunks, is_new or {})
+    M.keep_payloads(t, ids, data, rest)
+    return added, rest
   end
 
-  function remove_ids(keys, state, ids)
-    local removed = in_chunks(ids, function(...) return call('ZREM', keys[2], ...) end)
-    keep_payloads(keys[3], state, ids)
-    return removed
+  function M.remove_ids(t, ids)
+    local removed, rest = M.remove_records(t, ids, most_chunks)
+    M.keep_payloads(t, ids, nil, rest)
+    return removed, rest
   end
 
-  function remove_from_companions(keys, ids)
+  function M.remove_from_companions(keys, ids)
     for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
-      local companion = companion_of(keys, first)
-      local state = prepare(companion)
-      remove_ids(companion, state, ids)
-      save(companion, state)
+      local companion = M.companion_of(keys, first)
+      local t = M.prepare(companion)
+      M.remove_ids(t, ids)
+      M.save(companion, t)
     end
   end
 
-  -- Returns how many entries were dropped, and whether more are to be dropped.
-  function drop_oldest(keys, state, length)
-    local timeline = keys[2]
-    local surplus = call('ZCARD', timeline) - length
+  -- Returns how many entries were dropped, and whether more are to be dropped. Entries without payloads and companions are
+  -- dropped together; the others are read, and a script drops as many of them as its budget allows.
+  function M.drop_oldest(keys, t, length)
+    local surplus = t.size - length
     if surplus <= 0 then
       return 0, false
+    end
+    if not t.has_payloads and #keys <= KEYS_OF_TIMELINE then
+      M.drop(t, surplus)
+      return surplus, false
     end
     if budget <= 0 then
       return 0, true
     end
     -- A companion drops what its timeline does.
-    local weight = math.max(1, math.floor(#keys / KEYS_OF_TIMELINE))
-    local count = math.min(surplus, math.max(1, math.floor(budget / weight)))
+    local weight = math.max(1, floor(#keys / KEYS_OF_TIMELINE))
+    local count = math.min(surplus, math.max(1, floor(budget / weight)))
     budget = budget - count * weight
-    local newest
-    for first = 1, count, MOST_ARGUMENTS do
-      local popped = call('ZPOPMIN', timeline, math.min(MOST_ARGUMENTS, count - first + 1))
-      local ids = {}
-      for i = 1, #popped, 2 do
-        ids[#ids + 1] = popped[i]
-      end
-      newest = ids[#ids]
-      if state.has_payloads then
-        call('HDEL', keys[3], unpack(ids))
-      end
-      remove_from_companions(keys, ids)
+    local ids = M.ids_in(M.read(t, 0, count))
+    if t.has_payloads then
+      M.delete_fields(t, ids)
     end
-    local floor = later(state.floor, newest .. '\1')
-    state.was_raised = floor ~= state.floor
-    state.floor = floor
+    M.remove_from_companions(keys, ids)
+    M.drop(t, count)
     return count, count < surplus
   end
 end
 
+-- Ends the script's writes. A side hash that has lost its last field is no longer named by its timeline.
+local function finish()
+  if not M.finish_writes then
+    return
+  end
+  M.finish_writes(function(t)
+    t.has_payloads = false
+    M.save({t.directory, t.key}, t)
+  end)
+end

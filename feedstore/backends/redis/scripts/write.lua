@@ -57,11 +57,22 @@ local results = {}
 for number, write in ipairs(writes) do
   if is_refused[number] then
     results[number] = {AGAIN, 0}
+    -- Later writes of its timelines are carried out after it.
+    for _, key in ipairs(keys_of[number]) do
+      unfinished[key] = true
+    end
   else
     results[number] = kinds[write[1]][2](keys_of[number], unpack(write, 3, MOST_WORDS)) or false
   end
-  if refusal then
-    return redis.error_reply(refusal)
+  if refusal or damage then
+    break
   end
+end
+finish()
+if refusal then
+  return redis.error_reply(refusal)
+end
+if damage then
+  return 'DAMAGED ' .. damage
 end
 return results

@@ -1,0 +1,60 @@
+-- Reads one timeline. KEYS: the timeline; its side hash, if ARGV[1] is '1'; the activities of every bucket, if the script
+-- hydrates. ARGV[2]: what to read; then the arguments of that. Answers DAMAGED for a damaged timeline, and AGAIN if it needs
+-- the side hash, which is not among the keys.
+local side = ARGV[1] == '1' and KEYS[2] or nil
+M.define_timelines()
+local t = M.opened(KEYS[1], side)
+if t.is_damaged then
+  return 'DAMAGED'
+end
+
+local function slice()
+  return M.bounds_of(t, tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7] == '1')
+end
+
+local readers = {}
+
+function readers.slice()
+  return M.read(t, slice())
+end
+
+function readers.page()
+  return {M.read(t, slice()), {}, M.floor_of(t)}
+end
+
+-- A page with the payloads.
+function readers.payloads()
+  local records = M.read(t, slice())
+  return {records, t.has_payloads and side and values_of(side, M.ids_in(records)) or {}, M.floor_of(t)}
+end
+
+function readers.within()
+  local first, last = slice()
+  return math.max(last - first, 0)
+end
+
+function readers.index()
+  local position, is_there = M.find(t, ARGV[3])
+  return is_there and t.size - 1 - position
+end
+
+function readers.contains()
+  local found = {}
+  for i = 3, #ARGV do
+    found[i - 2] = M.lookup(t, ARGV[i]) and 1 or 0
+  end
+  return found
+end
+
+function readers.hydrate()
+  return hydrated(M.read(t, slice()), side and 3 or 2)
+end
+
+local answer = readers[ARGV[2]]()
+if t.is_damaged then
+  return 'DAMAGED'
+end
+if t.is_cut_off or (t.has_payloads and ARGV[2] == 'payloads' and not side) then
+  return 'AGAIN'
+end
+return answer

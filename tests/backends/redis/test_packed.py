@@ -1,0 +1,194 @@
+"""Timelines that get and lose chunks, compared with a set of ids, and mutants that the comparison finds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from hashlib import sha1
+from typing import NamedTuple
+
+import pytest
+
+import soak
+from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.scripts import READ, SCRIPTS, WRITE
+from feedstore.errors import FeedstoreError
+from feedstore.storage import TimelineStorage
+from stores import fresh_namespace
+
+# Timelines of 20 entries have chunks of 5 then.
+_SMALLER = (
+    ("MOST_IN_STRING = 2048", "MOST_IN_STRING = 20"),
+    ("LEAST_IN_CHUNKS = 1024, 128, 1024", "LEAST_IN_CHUNKS = 10, 4, 12"),
+    ("MOST_IN_BLOCK = 126, 32, 96, 128", "MOST_IN_BLOCK = 5, 2, 4, 3"),
+    ("MOST_CHUNKS_CHANGED = 40", "MOST_CHUNKS_CHANGED = 2"),
+    ("MOST_CHUNKS_DROPPED = 1000", "MOST_CHUNKS_DROPPED = 2"),
+    ("LEAST_SLACK, SMALL_STRING = 8, 512", "LEAST_SLACK, SMALL_STRING = 2, 100"),
+    ("MOST_RANGES, MOST_KNOWN = 8, 64", "MOST_RANGES, MOST_KNOWN = 3, 6"),
+    ("BLOCK = 32, '-528', 8", "BLOCK = 3, '-64', 2"),
+    ("WINDOW, late_by = 24, 256", "WINDOW, late_by = 2, 5"),
+    ("MOST_ARGUMENTS = 4000", "MOST_ARGUMENTS = 6"),
+)
+_MUTANTS = {
+    "search": ("e == b and f < c))) then\n      low", "e == b and f <= c))) then\n      low"),
+    "search of the string": ("return low + position, is_there\n  end", "return low + position + 1, is_there\n  end"),
+    "search of the blocks": ("local low, dead = M.first_alive(t.root, trimmed(t))", "local low, dead = 0, trimmed(t)"),
+    "trim of a fan-out": ("size > most then\n      size = most\n", "size > most then\n      size = most + 1\n"),
+    "trim of late ids": ("size > most then\n        size = most\n", "size > most then\n        size = most - 1\n"),
+    "floor after a trim": (
+        "math.max(t.held - t.size - 1, 0) or 0\n    if t.is_whole",
+        "t.held - t.size or 0\n    if t.is_whole",
+    ),
+    "floor in a chunk": ("if dead <= count then", "if dead < count then"),
+    "late floor": ("t.is_late = t.is_late or (before ~= ''", "t.is_late = t.is_late and (before ~= ''"),
+    "split of the string": ("read_string(t, last, t.held)", "read_string(t, last + 1, t.held)"),
+    "split of a chunk": (
+        "(first + size) * BYTES)\n    end\n    return pieces",
+        "(first + size - 1) * BYTES)\n    end\n    return pieces",
+    ),
+    "split of a block": ("sub(block, half + 1), ids - here", "sub(block, half + 1 + ENTRY), ids - here"),
+    "join of chunks": ("records .. others or others .. records", "others .. records or records .. others"),
+    "cut": ("from, count, at = at + 1, count + 1, at + 1", "from, count, at = at, count + 1, at + 1"),
+}
+
+# Of adds of one late id to a timeline without chunks.
+_LATE_MUTANTS = {
+    "late add to a full timeline": ("first - 1, read_range(timeline, first", "first, read_range(timeline, first"),
+    "late add in front": ("local first = is_full and low or low - 1", "local first = low"),
+    "late add at the end": ("write_at(timeline, position + 1, rest)", "write_at(timeline, position, rest)"),
+    "place of a late add": ("low = last\n", "low = last + 1\n"),
+}
+
+
+class _Walk(NamedTuple):
+    """The sizes with which a random walk goes around the sizes of chunks."""
+
+    ids: int
+    counts: list[int]
+    lengths: list[int]
+    stops: list[int]
+
+
+_LARGE = _Walk(40_000, [1, 2, 30, 900, 3000], [0, 100, 1020, 2040, 5000, 9000], [1, 25, 700, 20_000])
+_SMALL = _Walk(100, [1, 1, 2, 3, 9, 30], [0, 1, 3, 11, 12, 19, 21, 25, 30, 40, 40, 50], [1, 3, 25, 60])
+# Timelines that are one string, to which one id at a time is added anywhere.
+_SHORT = _Walk(60, [1], [14, 16, 18], [1, 25])
+
+
+class _Model:
+    """The ids of a timeline and its floor."""
+
+    def __init__(self) -> None:
+        self.ids: set[int] = set()
+        self.floor: int | None = None
+
+    def trim(self, length: int) -> int:
+        """Drop the oldest ids, and return how many."""
+        dropped = sorted(self.ids)[: max(0, len(self.ids) - length)]
+        if dropped:
+            self.floor = max(self.floor or 0, dropped[-1] + 1)
+            self.ids -= set(dropped)
+        return len(dropped)
+
+    def check(self, timelines: TimelineStorage, chance: random.Random, walk: _Walk) -> None:
+        """Compare counts, positions and slices with the timeline's."""
+        newest = sorted(self.ids, reverse=True)
+        assert timelines.count("k") == len(newest)
+        assert list(timelines.keys()) == ["k"] * bool(newest)
+        assert timelines.get_page("k", 3).floor == self.floor
+        start = chance.randrange(len(newest) + 2)
+        stop = start + chance.choice(walk.stops)
+        highest = max(self.ids, default=0) + walk.ids
+        bound = chance.randrange(highest)
+        found = timelines.get_slice("k", start, stop)
+        assert [one.serialization_id for one in found] == newest[start:stop]
+        below = [one for one in newest if one < bound]
+        found = timelines.get_slice("k", start, stop, {"activity_id__lt": bound}, ["activity_id"])
+        assert [one.serialization_id for one in found] == below[::-1][start:stop]
+        assert timelines.count("k", {"activity_id__gte": bound}) == len(newest) - len(below)
+        asked = chance.sample(range(highest), 50)
+        assert timelines.contains_many("k", asked) == self.ids & set(asked)
+        for position in {0, len(newest) // 2, len(newest) - 1} if newest else ():
+            assert timelines.index_of("k", newest[position]) == position
+
+    def draw(self, chance: random.Random, walk: _Walk) -> list[int]:
+        """Return ids at the top, late by a few, or anywhere."""
+        count, top = chance.choice(walk.counts), max(self.ids, default=0) + 1
+        place = chance.choice(["top", "top", "late", "middle", "anywhere"])
+        if place == "top":
+            return list(range(top + 1, top + 1 + 2 * count, 2))
+        if place == "late":
+            return [max(0, top - chance.randrange(4))]
+        if place == "middle":
+            start = chance.randrange(top)
+            return list(range(start, start + count))
+        return chance.sample(range(top + count), count)
+
+
+def _take(timelines: TimelineStorage, walk: _Walk, steps: int, seed: int) -> None:
+    chance = random.Random(seed)
+    model = _Model()
+    for _ in range(steps):
+        kind = chance.choice(["add", "add", "add", "fan out", "fan out", "fan out", "remove", "remove", "trim"])
+        ids = model.draw(chance, walk)
+        if kind == "add":
+            assert timelines.add_many("k", ids) == len(set(ids) - model.ids)
+            model.ids |= set(ids)
+        elif kind == "fan out":
+            # Mostly each activity takes the place of an older one.
+            length = chance.choice([*walk.lengths[1:], *[len(model.ids) or 1] * 9])
+            assert timelines.add_to_many(["k"], ids, max_length=length) == len(set(ids) - model.ids)
+            model.ids |= set(ids)
+            model.trim(length)
+        elif kind == "remove":
+            held = sorted(model.ids)
+            start = chance.randrange(len(held) + 1)
+            ids = [*ids[:1], *held[start : start + len(ids)]]
+            assert timelines.remove_many("k", ids) == len(set(ids) & model.ids)
+            model.ids -= set(ids)
+        else:
+            length = chance.choice(walk.lengths)
+            assert timelines.trim("k", length) == model.trim(length)
+        model.check(timelines, chance, walk)
+
+
+@pytest.fixture
+def timelines(redis_url: str) -> Iterator[TimelineStorage]:
+    """Timelines in a fresh namespace."""
+    with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
+        yield backend.timeline_storage()
+
+
+def _rewrite(monkeypatch: pytest.MonkeyPatch, changes: list[tuple[str, str]]) -> None:
+    """Change the text of the scripts."""
+    for script in (WRITE, READ):
+        source = script.source
+        for before, after in changes:
+            source = source.replace(before, after)
+        monkeypatch.setattr(script, "source", source)
+        monkeypatch.setattr(script, "sha", sha1(source.encode(), usedforsecurity=False).hexdigest())
+        monkeypatch.setitem(SCRIPTS, script.sha, script)
+
+
+@pytest.mark.soak
+def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> None:
+    _take(timelines, _LARGE, soak.count(40, 3000), 4)
+
+
+def test_a_timeline_with_small_chunks(timelines: TimelineStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(before in WRITE.source for before, _ in _SMALLER)
+    _rewrite(monkeypatch, list(_SMALLER))
+    _take(timelines, _SMALL, soak.count(200, 5000), 1)
+    timelines.flush()
+    _take(timelines, _SHORT, soak.count(150, 5000), 1)
+
+
+@pytest.mark.parametrize("mutant", [*_MUTANTS, *_LATE_MUTANTS])
+def test_the_comparison_finds_a_mutant(
+    timelines: TimelineStorage, monkeypatch: pytest.MonkeyPatch, mutant: str
+) -> None:
+    change = _MUTANTS.get(mutant) or _LATE_MUTANTS[mutant]
+    assert change[0] in WRITE.source
+    _rewrite(monkeypatch, [*_SMALLER, change])
+    with pytest.raises((AssertionError, FeedstoreError)):
+        _take(timelines, _SMALL if mutant in _MUTANTS else _SHORT, 200, 2)
