@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from inspect import getattr_static
@@ -20,17 +19,19 @@ from feedstore.feeds.groups import (
     FeedEntries,
     GroupEntry,
     GroupSerializer,
+    check_hashes,
     decode_group_cursor,
     encode_group_cursor,
+    first_place,
     hash_of,
-    hash_of_entry,
 )
+from feedstore.feeds.reads import filter_within
 from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage import Bounds, Page
 from feedstore.storage.checks import check_limit
-from feedstore.storage.page import cursor_bounds, encode_cursor
+from feedstore.storage.page import EntryColumns, cursor_bounds, encode_cursor
 
 GroupLike = AggregatedActivity | int | UUID | str
 """A name of a group in a feed: the aggregated activity, its id as an int or a UUID, or the str of that UUID."""
@@ -100,18 +101,16 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         newest, returned = None, list[bytes]()
         if cursor is not None:
             newest, returned = decode_group_cursor(cursor, self.key, self._descending)
-        within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         with self.backend.metrics.feed_reads_timer(type(self)):
-            entries = self._entries(within)
+            entries = self._entries(newest)
             known = set(returned)
-            waiting = [group for group in self._ranked(entries) if group.hash not in known]
-            items = self._hydrated(waiting[:limit], entries.known_from)
+            waiting = [one for one in self._ranked(entries) if one not in known]
+            items = self._hydrated(entries.groups(waiting[:limit]), entries.known_from)
         self.backend.metrics.on_feed_read(type(self), self._activity_count(items))
         following = None
         if len(waiting) > limit:
-            start = entries.items[0].serialization_id if newest is None else newest
-            hashes = [*returned, *(group.hash for group in waiting[:limit])]
-            following = encode_group_cursor(self.key, self._descending, start, hashes)
+            start = entries.ids[entries.places.start] if newest is None else newest
+            following = encode_group_cursor(self.key, self._descending, start, [*returned, *waiting[:limit]])
         return Page(items, following, following is None and entries.is_whole, entries.floor)
 
     def members(self, group: GroupLike, limit: int, cursor: str | None = None) -> Page[Activity]:
@@ -129,18 +128,18 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         after = cursor_bounds(cursor, True)
         group_hash = self._hash_of(group)
         with self.backend.metrics.feed_reads_timer(type(self)):
-            entries = self._entries(self._bounds)
-            found = [one for one in entries.grouped(self.max_per_group) if one.hash == group_hash]
-            ids = [each for one in found for each in one.ids if each <= after.highest]
+            entries = self._entries()
+            (found,) = entries.groups([group_hash])
+            ids = [each for each in found.ids if each <= after.highest]
             items = self.activities.get_many(ids[:limit])
         self.backend.metrics.on_feed_read(type(self), len(items))
         following = encode_cursor(ids[limit - 1], True) if len(ids) > limit else None
-        is_whole = entries.is_whole and not any(one.is_clipped for one in found)
+        is_whole = entries.is_whole and not found.is_clipped
         return Page(items, following, following is None and is_whole, entries.floor)
 
     def group_count(self) -> int:
         """Return the number of groups within the feed's filters. One round trip, which reads the entries."""
-        return len(set(map(hash_of_entry, self._entries(self._bounds).items)))
+        return len(self._entries().hashes())
 
     def remove_group(self, group: GroupLike) -> int | None:
         """Remove all entries of one group, and return the number of those that existed. Two round trips."""
@@ -163,31 +162,52 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             raise InvalidValueError(f"the group {id_to_text(group_id)} is not one of the feed {shown(self.key)}")
         return data[GROUP_BYTES:]
 
-    def _entries(self, within: Bounds) -> FeedEntries:
-        """Return the newest entries within bounds, and count the members of their groups. One round trip.
+    def _entries(self, newest: int | None = None) -> FeedEntries:
+        """Return the newest entries within the filters. One round trip.
 
         With ``max_per_group``, entries above the bounds are read, too, because a group that they fill has lost members
         below them.
+
+        Args:
+            newest: The newest id of the walk that the read continues, or None.
         """
         most = self.max_length or _MOST_ENTRIES
+        within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         if within.is_empty or within.highest >= MAX_ID or self.max_per_group is None:
-            page = self._entry_page(most, within, True)
-            is_cut = page.next_cursor is not None
-            return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor)
-        page = self._entry_page(_MOST_ENTRIES, Bounds(within.lowest), True)
-        items = [entry for entry in page.items if entry.serialization_id <= within.highest]
-        totals = Counter(map(hash_of_entry, page.items)) if len(items) < len(page.items) else None
-        is_cut = len(items) > most
-        page = Page(items[:most], None, page.complete and not is_cut, page.floor)
-        return FeedEntries(page.items, _known_from(page, within, is_cut), page.complete, page.floor, totals)
+            columns = self._columns(within, most + 1)
+            return self._entries_at(columns, within, range(min(len(columns), most)), range(0))
+        columns = self._columns(Bounds(within.lowest), _MOST_ENTRIES)
+        start = first_place(columns.ids, within.highest)
+        places = range(start, min(len(columns), start + most))
+        return self._entries_at(columns, within, places, range(first_place(columns.ids, self._bounds.highest), start))
 
-    def _ranked(self, entries: FeedEntries) -> list[EntryGroup]:
-        groups = self._aggregator.rank(entries.grouped(self.max_per_group))
-        return groups if self._descending else groups[::-1]
+    def _columns(self, within: Bounds, limit: int) -> EntryColumns:
+        if within.is_empty:
+            return EntryColumns((), (), self.timelines.get_page(self.key, 1).floor)
+        columns = self.timelines.get_columns(self.key, limit, filter_within(within))
+        check_hashes(columns.ids, columns.payloads)
+        return columns
+
+    def _entries_at(self, columns: EntryColumns, within: Bounds, places: range, newer: range) -> FeedEntries:
+        ids, floor = columns.ids, columns.floor
+        known_from, is_cut = floor or 0, places.stop < len(ids)
+        if is_cut:
+            known_from = max(known_from, ids[places.stop - 1])
+        if known_from <= within.lowest:
+            known_from = 0
+        is_whole = not is_cut and self._is_whole(floor)
+        return FeedEntries(ids, columns.payloads, places, newer, known_from, is_whole, floor, self.max_per_group)
+
+    def _ranked(self, entries: FeedEntries) -> list[bytes]:
+        """Return the hashes of the groups in the order in which the feed shows them."""
+        hashes, aggregator = entries.hashes(), self._aggregator
+        if aggregator.ranking is not None or type(aggregator).rank is not Aggregator.rank:
+            hashes = [group.hash for group in aggregator.rank(entries.groups(hashes))]
+        return hashes if self._descending else hashes[::-1]
 
     def _read_slice(self, start: int, stop: int | None) -> list[AggregatedActivity]:
-        entries = self._entries(self._bounds)
-        return self._hydrated(self._ranked(entries)[start:stop], entries.known_from)
+        entries = self._entries()
+        return self._hydrated(entries.groups(self._ranked(entries)[start:stop]), entries.known_from)
 
     def _activity_count(self, items: list[AggregatedActivity]) -> int:
         return sum(len(one.activities) for one in items)
@@ -235,17 +255,3 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             if hash_of(name) == group_hash:
                 return name, self._aggregator.begin_of(activity)
         return group_hash.hex(), None
-
-
-def _known_from(page: Page[GroupEntry], within: Bounds, is_cut: bool) -> int:
-    """Return an id such that a page holds every entry of the feed at or above it, within the bounds of the page.
-
-    Args:
-        page: The entries within the bounds.
-        within: The bounds.
-        is_cut: Whether the feed holds older entries within the bounds that are not in the page.
-    """
-    known_from = page.floor or 0
-    if is_cut:
-        known_from = max(known_from, page.items[-1].serialization_id)
-    return 0 if known_from <= within.lowest else known_from

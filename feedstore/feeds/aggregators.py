@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from string import Formatter
 from typing import Any, Literal
@@ -22,6 +23,7 @@ GroupWindow = Literal["day", "hour"] | None
 """The span of UTC time that one group covers; None is unlimited."""
 
 _WINDOWS = {None: "", "day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H"}
+_WINDOW_SEPARATORS = frozenset("-%")
 _FIELDS = ("actor", "verb", "object", "target", "time", "foreign_id", "extra_context")
 _FIELD = re.compile(rf"{'|'.join(_FIELDS)}(\[[^\]]+\])*")
 
@@ -109,7 +111,7 @@ class WindowAggregator(Aggregator):
 
     def get_group(self, activity: Activity) -> str:
         """Return the fields of the activity and its window, as in ``like-photo:7-2026-05-01``."""
-        parts = [_quoted(getattr(activity, field), "-%") for field in self.fields]
+        parts = [_quoted(getattr(activity, field), _WINDOW_SEPARATORS) for field in self.fields]
         if self.window is not None:
             parts.append(activity.time.strftime(_WINDOWS[self.window]))
         return "-".join(parts)
@@ -155,7 +157,7 @@ class TemplateAggregator(Aggregator):
             raise InvalidValueError(f"the template {shown(template)} cannot be read: {error}") from error
         self._check_placeholders()
         separators = {character for literal, _, _, _ in self._parts for character in literal}
-        self._separators = "".join(sorted({one for one in separators if not one.isalnum()} | {"%"}))
+        self._separators = frozenset(one for one in separators if not one.isalnum()) | {"%"}
 
     def _check_placeholders(self) -> None:
         """Raise unless the template has placeholders, each is known, and a separator stands between any two."""
@@ -183,17 +185,18 @@ class TemplateAggregator(Aggregator):
 
     def get_group(self, activity: Activity) -> str:
         """Return the template with the values of the activity."""
-        values = {field: getattr(activity, field) for field in _FIELDS}
         words: list[str] = []
         for literal, field, spec, conversion in self._parts:
             words.append(literal)
-            if field is not None:
-                words.append(self._formatted(values, field, spec or "", conversion))
+            if field in _FIELDS and not (spec or conversion):
+                words.append(_quoted(getattr(activity, field), self._separators))
+            elif field is not None:
+                words.append(self._formatted(activity, field, spec or "", conversion))
         return "".join(words)
 
-    def _formatted(self, values: dict[str, Any], field: str, spec: str, conversion: str | None) -> str:
+    def _formatted(self, activity: Activity, field: str, spec: str, conversion: str | None) -> str:
         formatter = Formatter()
-        value, _ = formatter.get_field(field, (), values)
+        value, _ = formatter.get_field(field, (), {name: getattr(activity, name) for name in _FIELDS})
         if value is None:
             return ""
         value = formatter.convert_field(value, conversion)
@@ -242,10 +245,10 @@ def as_aggregator(value: Any) -> Aggregator:
     )
 
 
-def _quoted(value: object, separators: str) -> str:
+def _quoted(value: object, separators: AbstractSet[str]) -> str:
     """Return a field as a str in which the separators are percent-encoded; None is the empty str."""
     text = "" if value is None else str(value)
-    if any(one in text for one in separators):
+    if not separators.isdisjoint(text):
         return "".join(_percent_encoded(one) if one in separators else one for one in text)
     return text
 

@@ -1,12 +1,12 @@
-"""Pages of a timeline, and the cursors of their next pages."""
+"""Pages of a timeline, its entries in columns, and the cursors of the next pages."""
 
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
 from feedstore.ids import ID_BYTES, MAX_ID, id_from_bytes, id_to_bytes, id_to_text, parse_id
@@ -21,6 +21,48 @@ _CURSOR_VERSION = 1
 _HEADER_BYTES = 2
 _CHECKSUM_BYTES = 6
 _CURSOR_BYTES = _HEADER_BYTES + ID_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class EntryColumns:
+    """The newest entries of a timeline in two columns, newest first, and the floor of the timeline.
+
+    ``payloads`` are the stored bytes, ``b""`` for an entry without a payload. ``len`` counts the entries.
+    """
+
+    ids: Sequence[int]
+    payloads: Sequence[bytes]
+    floor: int | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class StoredIds(Sequence[int]):
+    """A sequence of ids that holds their stored bytes, and decodes an id when it is read.
+
+    A page of an aggregated feed reads 800 entries and shows the ids of 50: decoding all would take 60 µs.
+    """
+
+    __slots__ = ("_stored",)
+
+    def __init__(self, stored: Sequence[bytes]) -> None:
+        self._stored = stored
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    @overload
+    def __getitem__(self, position: int) -> int: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, position: int | slice) -> int | Sequence[int]:
+        """Return the id at a position, or the ids of a slice."""
+        if isinstance(position, slice):
+            return StoredIds(self._stored[position])
+        return int.from_bytes(self._stored[position], "big")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from feedstore.shown import WHOLE_KEY, shown
 from feedstore.storage.activity import ActivityStorage, checked_activity_storage
 from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
 from feedstore.storage.checks import check_key, check_limit, check_slice
-from feedstore.storage.page import Page, cursor_bounds
+from feedstore.storage.page import EntryColumns, Page, cursor_bounds
 from feedstore.storage.timeline_bulk_reads import TimelineBulkReads
 from feedstore.storage.timeline_hooks import Entry, TimelineItem
 
@@ -188,6 +188,25 @@ class TimelineStorage(TimelineBulkReads[TimelineItem]):
             if self.metrics.__class__ is not Metrics:
                 self.metrics.on_storage_read(self.__class__, len(items))
         return Page.of(items, ids, limit, floor, descending)
+
+    def get_columns(self, key: str, limit: int, filter_kwargs: Filter | None = None) -> EntryColumns:
+        """Return the newest ``limit`` entries within a filter as a column of ids and a column of payloads (T23).
+
+        It is for programs that group or count many entries by their payloads: no object is made for an entry, and the
+        serializer does not decode the payloads. If the serializer reads no payloads, they may be empty. It has the
+        round trips of :meth:`get_page`, and the same floor.
+
+        Args:
+            key: The timeline.
+            limit: The maximum number of entries.
+            filter_kwargs: Bounds as for :meth:`get_slice`.
+        """
+        check_limit("limit", limit)
+        bounds = EVERYTHING if filter_kwargs is None else parse_filter(filter_kwargs, self.activity_to_id)
+        columns = self._read(self._get_columns, check_key(key), limit, bounds)
+        if self.metrics.__class__ is not Metrics:
+            self.metrics.on_storage_read(self.__class__, len(columns))
+        return columns
 
     def index_of(self, key: str, activity_or_id: ActivityLike) -> int:
         """Return the position of an entry, newest first: the number of newer entries.

@@ -19,6 +19,7 @@ from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.base import Storage
 from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
 from feedstore.storage.checks import check_key, check_limit, checked_iterable
+from feedstore.storage.page import EntryColumns
 from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
 
 _REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
@@ -158,6 +159,14 @@ class TimelineHooks(Storage[TimelineItem]):
     def _get_page(self, key: str, limit: int, bounds: Bounds, descending: bool) -> tuple[list[Entry], int | None]:
         """Return the first ``limit`` entries within the bounds, and the floor at the time of that read or later."""
         return self._get_slice(key, 0, limit, bounds, descending), self._floor(key)
+
+    def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
+        """Return the newest ``limit`` entries within the bounds in columns, with the floor of :meth:`_get_page`.
+
+        Override it if the store can return ids and payloads without an object for each entry.
+        """
+        entries, floor = self._get_page(key, limit, bounds, True)
+        return EntryColumns([one for one, _ in entries], [payload for _, payload in entries], floor)
 
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool

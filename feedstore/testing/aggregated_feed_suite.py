@@ -186,6 +186,18 @@ class AggregatedFeedSuite(Suite):
         assert page.complete is True
         assert names(feed.order_by("activity_id").page(1).items)[0].endswith("1")
 
+    def test_a_walk_returns_the_groups_that_newer_members_displaced(self, backend: Backend) -> None:
+        """T16: a group that the feed holds throughout a walk is returned, also if none of its members stays."""
+        feed = PhotoFeed("bob", backend)
+        stored(feed, likes([0, 1, 2]))
+        page = feed.page(1)
+        stored(feed, [deed(10 + number, photo=photo) for number, photo in enumerate([0, 0, 0, 0, 3])])
+        rest = feed.page(9, page.next_cursor)
+        assert [(one.group[-1], one.activity_count) for one in rest] == [("0", 4), ("1", 1)]
+        assert [one.group[-1] for one in feed.order_by("activity_id").page(9)] == ["1", "2", "0", "3"]
+        within = feed.filter(until=START + timedelta(minutes=2))
+        assert [one.group[-1] for one in within.page(9, within.page(1).next_cursor)] == ["1"]
+
     def test_aggregated_feed_pages_the_members_of_a_group(self, backend: Backend) -> None:
         """T16: the members of one group are paged, newest first."""
         feed = WideFeed("bob", backend)

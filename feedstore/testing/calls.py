@@ -28,6 +28,7 @@ TIMELINE_CALLS: Calls = {
     "add_to_each": ({"key": [_ACTIVITY]},),
     "get_slice": ("key", 0, 5),
     "get_page": ("key", 5),
+    "get_columns": ("key", 5),
     "get_many_slices": (["key"], 0, 5),
     "get_many_pages": (["key"], 5),
     "index_of": ("key", _ACTIVITY),

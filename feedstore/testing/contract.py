@@ -10,7 +10,7 @@ from feedstore.testing.channel_repository_suite import ChannelRepositorySuite
 from feedstore.testing.collection_suite import CollectionArgumentSuite, CollectionSuite
 from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
-from feedstore.testing.delivery_suite import DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
+from feedstore.testing.delivery_suite import ColumnsSuite, DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
 from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
 from feedstore.testing.feed_suite import FeedArgumentSuite, FeedSuite
 from feedstore.testing.follow_graph_suite import FollowGraphSuite
@@ -52,6 +52,7 @@ class TimelineContract(
     FanOutSuite,
     DeliverySuite,
     MergeReadsSuite,
+    ColumnsSuite,
     HydrateSuite,
 ):
     """The contract of timeline storages."""

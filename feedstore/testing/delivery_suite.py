@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -32,6 +32,25 @@ class GroupSerializer(Serializer):
 def by(actor: str, *ids: int) -> list[Activity]:
     """Return activities of an actor with the ids."""
     return [Activity(actor, "like", "photo:7", id=activity_id) for activity_id in ids]
+
+
+class Raw(NamedTuple):
+    """An entry with a payload of any bytes."""
+
+    serialization_id: int
+    payload: bytes
+
+
+class RawSerializer(Serializer):
+    """A serializer of any bytes."""
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the payload of an entry."""
+        return bytes(activity.payload)
+
+    def loads(self, data: bytes, activity_id: int) -> Raw:
+        """Return an entry."""
+        return Raw(activity_id, data)
 
 
 class DeliverySuite(Suite):
@@ -280,6 +299,34 @@ def merged_walk(
         cursor = page.next_cursor
         if cursor is None:
             return ids, ends
+
+
+class ColumnsSuite(Suite):
+    """``get_columns``: the ids and the payloads of a page, without its objects."""
+
+    @pytest.mark.parametrize("some", [b"\x00\xff,", b""])
+    def test_columns_hold_the_entries_of_a_page(
+        self, backend: Backend, timelines: TimelineStorage, some: bytes
+    ) -> None:
+        """T23: the newest entries with their stored bytes, also if some are empty; the floor is that of a page."""
+        stored: TimelineStorage[Any] = backend.timeline_storage(serializer_class=RawSerializer)
+        given = [(number << 64, b"'\xc3()" if number % 4 else some) for number in range(1, 13)]
+        stored.add_many("key", [Raw(*one) for one in given])
+        stored.trim("key", 11)
+        columns = stored.get_columns("key", 20)
+        assert list(zip(columns.ids, columns.payloads, strict=True)) == given[:0:-1]
+        assert columns.floor == stored.get_page("key", 1).floor is not None
+        assert (len(columns), columns.ids[0], list(columns.ids[1:3])) == (11, 12 << 64, [11 << 64, 10 << 64])
+        within = stored.get_columns("key", 4, {"activity_id__lt": 9 << 64, "activity_id__gte": 4 << 64})
+        assert list(zip(within.ids, within.payloads, strict=True)) == given[7:3:-1]
+        for empty in (stored.get_columns("never", 5), stored.get_columns("key", 5, {"activity_id__gt": MAX_ID})):
+            assert (list(empty.ids), list(empty.payloads)) == ([], [])
+        assert empty.floor == columns.floor
+        timelines.add_many("references", [MAX_ID, 0])
+        references = timelines.get_columns("references", 5)
+        assert (list(references.ids), list(references.payloads)) == ([MAX_ID, 0], [b"", b""])
+        with pytest.raises(ValueError, match="limit"):
+            stored.get_columns("key", 0)
 
 
 class DeliveryArgumentSuite(Suite):

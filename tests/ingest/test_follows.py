@@ -95,8 +95,7 @@ def test_a_wrong_header_is_refused(text: str) -> None:
 
 def test_a_stored_graph_delivers_as_the_one_in_memory() -> None:
     text = (
-        FOLLOWS_HEADER
-        + "bob,ann,2026-01-01T00:00:00Z\neve,ann,\nbob,cem,\neve,cem,\n,ann,\nann,eve,never\nann,zoe,\n"
+        FOLLOWS_HEADER + "bob,ann,2026-01-01T00:00:00Z\neve,ann,\nbob,cem,\neve,cem,\n,ann,\nann,eve,never\nann,zoe,\n"
     )
     rows = csv_text(
         [(n, f"2026-05-01T12:00:{n:02}Z", "anncemeve"[n % 3 * 3 :][:3], "like", n, "", "") for n in range(9)]

@@ -113,8 +113,9 @@ def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
     class Feed(AggregatedFeed):
         aggregator = "{verb}"
 
-    entries = Feed._entries_of([LIKE, LOGIN, LIKE])
-    groups = FeedEntries(entries, 0, True, None).grouped(1)
+    ids, payloads = zip(*Feed._entries_of([LIKE, LOGIN, LIKE]), strict=True)
+    entries = FeedEntries(ids, payloads, range(3), range(0), 0, True, None, 1)
+    groups = entries.groups(entries.hashes())
     assert [(group.ids, group.activity_count) for group in groups] == [([LIKE.id], 1), ([LOGIN.id], 1)]
     group = EntryGroup(b"", [LOGIN.id, LIKE.id])
     assert group.created_at == group.updated_at == TIME

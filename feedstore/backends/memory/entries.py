@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 from feedstore.backends.memory.groups import Groups
@@ -158,6 +158,13 @@ class Entries:
             return [(activity_id, _EMPTY) for activity_id in ids]
         payloads = self.payloads
         return [(activity_id, payloads.get(activity_id, _EMPTY)) for activity_id in ids]
+
+    def columns(self, limit: int, bounds: Bounds) -> tuple[list[int], list[Any]]:
+        """Return the newest ``limit`` ids within the bounds, newest first, and their payloads. O(log n + result)."""
+        first, end = self._range(bounds)
+        ids = self.ids[max(end - limit, first) : end]
+        ids.reverse()
+        return ids, list(map(self.payloads.get, ids, repeat(_EMPTY)))
 
     def count(self, bounds: Bounds) -> int:
         """Return the number of ids within the bounds. O(log n)."""

@@ -11,6 +11,7 @@ from feedstore.backends.memory.session import MemorySession
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
 from feedstore.storage import Bounds, TimelineStorage
+from feedstore.storage.page import EntryColumns
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
 
@@ -152,6 +153,11 @@ class InMemoryTimelineStorage(TimelineStorage):
     ) -> dict[str, tuple[list[tuple[int, bytes]], int | None]]:
         with self.session.lock:
             return {key: self._get_page(key, limit, bounds, descending) for key in keys}
+
+    def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
+        with self.session.lock:
+            entries = self._entries(key)
+            return EntryColumns(*entries.columns(limit, bounds), entries.floor())
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """Return a position, with O(log n) work."""

@@ -20,12 +20,14 @@ _Value = TypeVar("_Value")
 class Compiler:
     """A compiler for one of SQLAlchemy's dialects, whose parameters go by position.
 
-    ``insert`` is the dialect's own ``INSERT``, which has ``ON CONFLICT``.
+    ``insert`` is the dialect's own ``INSERT``, which has ``ON CONFLICT``. ``join`` is its aggregate function that joins
+    the values of rows with a separator.
     """
 
-    def __init__(self, dialect: Dialect, insert: Callable[[Table], Any]) -> None:
+    def __init__(self, dialect: Dialect, insert: Callable[[Table], Any], join: Callable[..., Any]) -> None:
         self._dialect = dialect
         self.insert = insert
+        self.join = join
 
     def text(self, statement: ClauseElement, *parameters: str) -> str:
         """Return the text of a statement.

@@ -13,6 +13,7 @@ from feedstore.ids import ID_BYTES
 from feedstore.shown import WHOLE_KEY, shown
 
 _LENGTHS_OF_IDS = frozenset({ID_BYTES})
+_TYPES_OF_IDS = frozenset({bytes})
 
 
 def read_ids(values: Sequence[Any], what: str, key: str | None = None) -> list[int]:
@@ -24,6 +25,12 @@ def read_ids(values: Sequence[Any], what: str, key: str | None = None) -> list[i
     except TypeError as error:
         raise _damaged_id(values, what, key) from error
     raise _damaged_id(values, what, key)
+
+
+def check_ids(values: Sequence[Any], what: str, key: str) -> None:
+    """Raise unless all values are the bytes of ids, without decoding them."""
+    if not (_TYPES_OF_IDS.issuperset(map(type, values)) and _LENGTHS_OF_IDS.issuperset(map(len, values))):
+        raise _damaged_id(values, what, key)
 
 
 def read_id(value: Any, what: str, key: str | None = None) -> int:

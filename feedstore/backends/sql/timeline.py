@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from secrets import token_bytes
 from typing import Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
 from feedstore.backends.sql.session import SqlSession
-from feedstore.backends.sql.stored import read_count, read_id, read_ids, read_text
+from feedstore.backends.sql.stored import check_ids, read_count, read_id, read_ids, read_text
 from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage.page import EntryColumns, StoredIds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
 
 _KEYS_A_CHUNK = 1000
 _IDS_A_READ = 5000
 _BEFORE_ALL = b""
+# No payload holds the separator of a read, which is random and as long as this.
+_SEPARATOR_BYTES = 8
 
 
 class SqlTimelineStorage(TimelineStorage):
@@ -111,6 +115,26 @@ class SqlTimelineStorage(TimelineStorage):
         if not rows:
             return [], self._floor(key)
         return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
+
+    def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
+        """Read columns, with one statement, and the statement of a page if only some entries have payloads."""
+        if bounds.is_empty:
+            return EntryColumns((), (), self._floor(key))
+        shape, parameters = shape_of(bounds, 0, limit, descending=True, payloads=True)
+        separator = token_bytes(_SEPARATOR_BYTES)
+        values = (self.session.written_namespace(), key.encode(), separator, separator, *parameters)
+        ((newest_dropped, *joined),) = self.session.store.fetch(
+            self.session.statements.timelines.columns(shape), values
+        )
+        ids, payloads = (None if column is None else column.split(separator) for column in joined)
+        if ids is None:
+            return EntryColumns((), (), _floor_above(key, newest_dropped))
+        if payloads is None:
+            payloads = [b""] * len(ids)
+        elif len(payloads) != len(ids):
+            return super()._get_columns(key, limit, bounds)
+        check_ids(ids, "the timeline", key)
+        return EntryColumns(StoredIds(ids), payloads, _floor_above(key, newest_dropped))
 
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, bindparam, func, literal_column, select
+from sqlalchemy import BigInteger, LargeBinary, Select, bindparam, cast, func, literal_column, select
 
 from feedstore.backends.sql.compiler import Compiler, limited, this_namespace
 from feedstore.backends.sql.tables import activity_table, entry_table, timeline_table
@@ -91,6 +91,27 @@ class TimelineStatements:
             newest_dropped = select(header.c.newest_dropped).scalar_subquery()
             columns = select(newest_dropped, *entries_of(shape).selected_columns)
             text = self._add("page", shape, columns, select(header.c.id).scalar_subquery())
+        return text
+
+    def columns(self, shape: SliceShape) -> str:
+        """Return the statement that reads one row: the newest id that a trim dropped, the joined ids and payloads.
+
+        Each of the parameters ``separator``, which come first, stands between the ids and between the payloads that are
+        not NULL. A row for each of 800 entries costs SQLite 560 µs, and this form 300.
+        """
+        text = self._texts.get(("columns", shape))
+        if text is None:
+            header = select(timeline_table.c.id, timeline_table.c.newest_dropped).where(*is_header()).cte("header")
+            rows = rows_of(shape, entries_of(shape), select(header.c.id).scalar_subquery()).subquery()
+            joined = [
+                cast(self._compiler.join(column, bindparam("separator", type_=LargeBinary)), LargeBinary)
+                for column in (rows.c.activity_id, rows.c.data)
+            ]
+            newest_dropped = select(header.c.newest_dropped).scalar_subquery()
+            text = self._compiler.text(
+                select(newest_dropped, *joined), *_NAMESPACE_AND_KEY, "separator", "separator", *shape.parameters
+            )
+            self._texts["columns", shape] = text
         return text
 
     def hydrated_slice(self, shape: SliceShape) -> str:

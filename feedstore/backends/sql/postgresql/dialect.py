@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.sql.expression import ClauseElement
@@ -29,7 +30,7 @@ class PostgresqlDialect(Dialect):
 
     def __init__(self) -> None:
         dialect: Any = PGDialect_psycopg(paramstyle="format")  # type: ignore[no-untyped-call]
-        super().__init__(_BinaryCompiler(dialect, insert))
+        super().__init__(_BinaryCompiler(dialect, insert, func.string_agg))
         self.activities = PostgresqlActivityRows()
         self.timelines = PostgresqlTimelineWriter(self.compiler)
         self.deliveries = PostgresqlDeliveryWriter(self.timelines)

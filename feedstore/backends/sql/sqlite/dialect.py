@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import func
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
@@ -23,7 +24,7 @@ class SqliteDialect(Dialect):
     flush_advice = "SQLite has synchronous=normal; pass synchronous=full, or a power cut may lose the last writes"
 
     def __init__(self) -> None:
-        super().__init__(Compiler(SQLiteDialect_pysqlite(), insert))
+        super().__init__(Compiler(SQLiteDialect_pysqlite(), insert, func.group_concat))
         timelines = SqliteTimelineWriter(self.compiler, self.statements.timelines)
         self.activities = SqliteActivityRows(self.compiler)
         self.timelines = timelines
