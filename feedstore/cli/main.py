@@ -15,7 +15,7 @@ from feedstore.cli.streams import abandon_output, flush_output, prepare_streams,
 from feedstore.errors import FeedstoreError
 
 _OPTIONS_OF_COMMANDS = ("--store", "--namespace", "--json")
-COMMANDS = ("ingest", "timeline", "activity", "feed", "stats", "trim", "events", "serve", "db")
+COMMANDS = ("ingest", "timeline", "activity", "feed", "stats", "trim", "events", "worker", "jobs", "serve", "db")
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
 Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.

@@ -1,8 +1,9 @@
 """Fan-out: the graph of follows, the manager that delivers activities to followers, and the reads of many feeds."""
 
+from feedstore.fanout.dead_letters import DeadLetter, DeadLetters, Retries
 from feedstore.fanout.decay import Decay, ExponentialDecay, GaussDecay, LinearDecay
 from feedstore.fanout.edges import Follow
-from feedstore.fanout.executors import Executor, InlineExecutor
+from feedstore.fanout.executors import Executor, InlineExecutor, JobOutcome, ThreadExecutor
 from feedstore.fanout.feed_classes import HomeFeed, Target, UserFeed
 from feedstore.fanout.filtered_feed import ActivityFilter, FilteredFeed, FilteredPage, HiddenActors
 from feedstore.fanout.follow_graph import Counts, FollowGraph
@@ -10,11 +11,15 @@ from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation
 from feedstore.fanout.manager import FeedManager
 from feedstore.fanout.merged_feed import MergedFeed
 from feedstore.fanout.publications import Route
+from feedstore.fanout.queue_executor import QueueExecutor
 from feedstore.fanout.ranked_feed import RankedFeed
+from feedstore.fanout.worker import Worker
 
 __all__ = [
     "ActivityFilter",
     "Counts",
+    "DeadLetter",
+    "DeadLetters",
     "Decay",
     "Executor",
     "ExponentialDecay",
@@ -30,10 +35,15 @@ __all__ = [
     "InlineExecutor",
     "Job",
     "JobOperation",
+    "JobOutcome",
     "LinearDecay",
     "MergedFeed",
+    "QueueExecutor",
     "RankedFeed",
+    "Retries",
     "Route",
     "Target",
+    "ThreadExecutor",
     "UserFeed",
+    "Worker",
 ]

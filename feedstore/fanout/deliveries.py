@@ -38,7 +38,9 @@ class Deliveries(Relations):
     def _run_page(self, job: Job, submit: Callable[[Job], None]) -> None:
         readers, following = self._readers(job)
         if following is not None:
-            submit(job.next_page(following, FanoutPriority.LOW))
+            self._continue(job, following, submit)
+        elif job.step and self.executor.may_repeat:
+            self._progress.delete(job.id)
         if not readers:
             return
         if job.operation is JobOperation.ADD:
@@ -47,6 +49,19 @@ class Deliveries(Relations):
             self._remove(job, readers)
         else:
             self._refresh(job, readers)
+
+    def _continue(self, job: Job, following: str, submit: Callable[[Job], None]) -> None:
+        """Submit the job of the next page, unless an earlier run of this job has done so.
+
+        Without the record of the pages that were submitted, each job that runs twice would double the jobs of all
+        pages after it. If a process dies between the two writes, the next page alone runs twice.
+        """
+        step = job.step + 1
+        if self.executor.may_repeat and self._progress.get(job.id, 0) >= step:
+            return
+        submit(job.next_page(following, FanoutPriority.LOW))
+        if self.executor.may_repeat:
+            self._progress.upsert(job.id, step)
 
     def _readers(self, job: Job) -> tuple[list[UserId], str | None]:
         """Return the users whose feeds the job changes, and the cursor of the next page of followers."""

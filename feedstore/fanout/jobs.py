@@ -40,6 +40,11 @@ class JobOperation(StrEnum):
     """Remove the activities of users from the feeds of a former follower."""
 
 
+def new_job_id() -> str:
+    """Return a random id of a job."""
+    return uuid4().hex
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A part of a fan-out. It may run several times, and ends with the same feeds as if it ran once.
@@ -67,7 +72,7 @@ class Job:
 
     operation: JobOperation
     manager: str
-    id: str = field(default_factory=lambda: uuid4().hex)
+    id: str = field(default_factory=new_job_id)
     priority: FanoutPriority = FanoutPriority.NORMAL
     activities: tuple[int, ...] = ()
     feeds: tuple[str, ...] = ()

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError
+from feedstore.fanout.dead_letters import DeadLetters
 from feedstore.fanout.executors import Executor, InlineExecutor
 from feedstore.fanout.feed_classes import FeedClass, FeedClasses, HomeFeed, UserFeed
 from feedstore.fanout.follow_graph import FollowGraph
-from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation, as_priority
+from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation, as_priority, new_job_id
 from feedstore.fanout.publications import Publications
 from feedstore.feeds import BaseFeed, UserId
 from feedstore.feeds.key_format import user_text
@@ -72,12 +73,16 @@ class ManagerCore(ABC):
         check_limit("follow_activity_limit", self.follow_activity_limit)
         self.feeds = FeedClasses(self.feed_classes, self.user_feed_class, self.target_feed_classes)
         self.publications = Publications(self.backend, name, self.index_objects)
+        self.dead_letters = DeadLetters(self.backend, name)
+        # The number of the last page that was submitted of each fan-out, by the id of its jobs.
+        self._progress = self.backend.kv_storage(f"{name}-progress")
         self._own_source = self._source_of(graph)
         self.graph = graph if isinstance(graph, FollowGraph) else None
         overrides = type(self).get_user_follower_ids is not ManagerCore.get_user_follower_ids
         if self.graph is None and self._own_source is None and not overrides:
             self.graph = FollowGraph(self.backend)
         self._reads_pages = self.graph is not None and not overrides
+        self.executor.attach(self)
 
     @staticmethod
     def _source_of(graph: Any) -> FollowerSource | None:
@@ -152,6 +157,19 @@ class ManagerCore(ABC):
     def _submit(self, job: Job) -> None:
         self.executor.submit(self, job)
 
+    def replay(self, key: str) -> bool:
+        """Submit the job of a dead letter again, and remove the letter; return whether it existed.
+
+        Raises:
+            InvalidTypeError, InvalidValueError: The letter holds no job of this release.
+        """
+        letter = self.dead_letters.get(key)
+        if letter is None:
+            return False
+        self._submit(Job.from_dict(letter.job))
+        self.dead_letters.remove(key)
+        return True
+
     def _fan_out(
         self, operation: JobOperation, user_id: UserId, activities: Iterable[Activity | int], **fields: Any
     ) -> None:
@@ -166,7 +184,7 @@ class ManagerCore(ABC):
         waiting = job.users
         for priority, ids_of_group in self.get_user_follower_ids(user_id).items():
             for users in _chunks(chain(waiting, map(user_text, ids_of_group)), self._page_size(job)):
-                self._submit(replace(job, users=users, priority=as_priority(priority)))
+                self._submit(replace(job, id=new_job_id(), users=users, priority=as_priority(priority)))
             waiting = ()
         if waiting:
             self._submit(job)

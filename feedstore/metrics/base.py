@@ -82,6 +82,17 @@ class Metrics:
     def on_fanout(self, feed_class: type, operation: str, activities_count: int = 1) -> None:
         """Count a fan-out of ``activities_count`` activities to feeds; ``operation`` names it."""
 
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        """Count one attempt of a job of a fan-out; executors call it, but not for inline jobs.
+
+        Args:
+            operation: the operation of the job, such as ``"add"``.
+            priority: ``"high"``, ``"normal"`` or ``"low"``.
+            outcome: ``"done"``, ``"retried"``, ``"released"`` or ``"dead"``.
+            lag: the seconds between the publisher's call and the begin of the attempt.
+            seconds: the seconds that the attempt took.
+        """
+
     def on_activity_published(self) -> None:
         """Count one activity that an application has published."""
 

@@ -25,9 +25,13 @@ class OpenTelemetryMetrics(Exporter):
     A span is named ``RedisTimelineStorage read``. A storage's span is of the kind ``CLIENT``; it records an exception
     that the store raised. For each ``layer`` (``storage``, ``feed``) there are the counters
     ``feedstore.<layer>.calls`` and ``feedstore.<layer>.activities`` and the histogram ``feedstore.<layer>.duration``
-    in seconds; ``feedstore.activities.published`` and ``feedstore.activities.removed`` count activities. Spans and
-    series have the attributes ``feedstore.name`` (the class) and ``feedstore.operation``. Without an SDK, which the
-    application sets up, nothing is recorded.
+    in seconds; ``feedstore.activities.published`` and ``feedstore.activities.removed`` count activities.
+    Spans and series have the attributes ``feedstore.name`` (the class) and ``feedstore.operation``.
+
+    ``feedstore.jobs`` counts the attempts of jobs by operation and outcome. The histograms ``feedstore.job.lag`` and
+    ``feedstore.job.duration`` have the attributes ``feedstore.operation`` and ``feedstore.priority``.
+
+    Without an SDK, which the application sets up, nothing is recorded.
 
     Args:
         meter_provider: where the metrics go; the global provider if None.
@@ -49,6 +53,9 @@ class OpenTelemetryMetrics(Exporter):
             event: meter.create_counter(f"feedstore.activities.{event}", "{activity}")
             for event in ("published", "removed")
         }
+        self._jobs = meter.create_counter("feedstore.jobs", "{job}")
+        self._job_lags = meter.create_histogram("feedstore.job.lag", "s")
+        self._job_durations = meter.create_histogram("feedstore.job.duration", "s")
 
     def _count(self, layer: Layer, owner: str, operation: str, activities_count: int) -> None:
         attributes = {"feedstore.name": owner, "feedstore.operation": operation}
@@ -68,6 +75,13 @@ class OpenTelemetryMetrics(Exporter):
 
     def _timer(self, layer: Layer, owner: str, operation: str) -> AbstractContextManager[Any]:
         return self._measured(layer, owner, operation)
+
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        """Count one attempt of a job, and record its lag and its seconds."""
+        self._jobs.add(1, {"feedstore.operation": operation, "feedstore.outcome": outcome})
+        attributes = {"feedstore.operation": operation, "feedstore.priority": priority}
+        self._job_lags.record(lag, attributes)
+        self._job_durations.record(seconds, attributes)
 
     def _count_activity(self, event: Literal["published", "removed"]) -> None:
         self._events[event].add(1)

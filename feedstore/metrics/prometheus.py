@@ -18,6 +18,9 @@ except ImportError as error:
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends in seconds: a read takes microseconds in memory, and a large fan-out may take seconds."""
 
+JOB_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Upper ends in seconds for jobs: a lag is milliseconds on an idle machine, and minutes under overload."""
+
 _LAYERS: tuple[Layer, ...] = ("storage", "feed")
 
 
@@ -27,7 +30,8 @@ class PrometheusMetrics(Exporter):
     For each ``layer`` (``storage``, ``feed``) there are ``feedstore_<layer>_calls_total``,
     ``feedstore_<layer>_activities_total`` and the histogram ``feedstore_<layer>_seconds``, with the labels ``name``
     (the class) and ``operation``. ``feedstore_activities_published_total`` and ``feedstore_activities_removed_total``
-    have no labels.
+    have no labels. ``feedstore_jobs_total`` has the labels ``operation`` and ``outcome``, and the histograms
+    ``feedstore_job_lag_seconds`` and ``feedstore_job_seconds`` have ``operation`` and ``priority``.
 
     Args:
         registry: where the series are registered. A registry takes one instance of this class; share it between
@@ -62,6 +66,14 @@ class PrometheusMetrics(Exporter):
                 )
                 for one in _LAYERS
             }
+            self._jobs = counter("jobs", "Attempts of jobs.", ("operation", "outcome"))
+            self._job_lags, self._job_seconds = (
+                Histogram(name, meaning, ("operation", "priority"), namespace, registry=registry, buckets=JOB_BUCKETS)
+                for name, meaning in (
+                    ("job_lag_seconds", "Seconds between a publisher's call and the begin of a job."),
+                    ("job_seconds", "Seconds of a job."),
+                )
+            )
             self._events = {
                 event: counter(f"activities_{event}", f"Activities that were {event}.")
                 for event in ("published", "removed")
@@ -78,6 +90,12 @@ class PrometheusMetrics(Exporter):
 
     def _timer(self, layer: Layer, owner: str, operation: str) -> AbstractContextManager[Any]:
         return self._seconds[layer].labels(owner, operation).time()
+
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        """Count one attempt of a job, and observe its lag and its seconds."""
+        self._jobs.labels(operation, outcome).inc()
+        self._job_lags.labels(operation, priority).observe(lag)
+        self._job_seconds.labels(operation, priority).observe(seconds)
 
     def _count_activity(self, event: Literal["published", "removed"]) -> None:
         self._events[event].inc()

@@ -21,7 +21,8 @@ class StatsdMetrics(Exporter):
 
     The names are those of stream_framework's ``StatsdMetrics``: ``RedisTimelineStorage.reads``, ``.writes``,
     ``.deletes``, ``.fanout.add_to_many``, and for the times ``RedisTimelineStorage.read_latency``. Feeds are counted
-    by the same names of their own classes. A server that is down loses reports and disturbs no call.
+    by the same names of their own classes. Jobs are counted as ``jobs.add.done``, with the times ``jobs.normal.lag``
+    and ``jobs.add.seconds``. A server that is down loses reports and disturbs no call.
 
     Args:
         host: name or address of the statsd server; a name is resolved here, once.
@@ -41,6 +42,12 @@ class StatsdMetrics(Exporter):
     def _timer(self, layer: Layer, owner: str, operation: str) -> AbstractContextManager[Any]:
         timer: AbstractContextManager[Any] = self.statsd.timer(f"{owner}.{operation}_latency")
         return timer
+
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        """Send a counter of the outcome, and the lag and the time of the job."""
+        self.statsd.incr(f"jobs.{operation}.{outcome}")
+        self.statsd.timing(f"jobs.{priority}.lag", lag * 1000)
+        self.statsd.timing(f"jobs.{operation}.seconds", seconds * 1000)
 
     def _count_activity(self, event: Literal["published", "removed"]) -> None:
         self.statsd.incr(f"activities.{event}")

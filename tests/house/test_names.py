@@ -12,7 +12,8 @@ from house import tree
 
 PACKAGE = tree.ROOT / "feedstore"
 COMMANDS = {
-    f"{name}.py" for name in ("activity", "db", "events", "feed", "ingest", "serve", "stats", "timeline", "trim")
+    f"{name}.py"
+    for name in ("activity", "db", "events", "feed", "ingest", "jobs", "serve", "stats", "timeline", "trim", "worker")
 }
 # Names that several modules define, with the reason.
 ALLOWED = {

@@ -1,0 +1,120 @@
+"""Failures of jobs: the delays before the next attempts, and the jobs that failed each time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+from uuid import uuid4
+
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.shown import shown
+from feedstore.storage import Backend
+from feedstore.storage.checks import check_limit, check_position
+
+_logger = logging.getLogger("feedstore.fanout")
+_LONGEST_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """The attempts of a job that fails.
+
+    Attributes:
+        attempts: the number of attempts, the first included.
+        first_delay: the seconds between the first attempt and the second; each further delay is twice as long.
+    """
+
+    attempts: int = 5
+    first_delay: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_limit("attempts", self.attempts)
+        if isinstance(self.first_delay, bool) or not isinstance(self.first_delay, (int, float)):
+            raise InvalidTypeError(f"first_delay must be a number of seconds, not {shown(self.first_delay)}")
+        if not 0 <= self.first_delay <= 3600:
+            raise InvalidValueError(f"first_delay is {shown(self.first_delay)}; pass 0 to 3600 seconds")
+
+    def delay_after(self, attempt: int) -> float | None:
+        """Return the seconds until the attempt after attempt number ``attempt``, or None if it was the last."""
+        return None if attempt >= self.attempts else self.first_delay * 2.0 ** (attempt - 1)
+
+    @property
+    def seconds(self) -> float:
+        """The sum of all delays."""
+        return sum(self.first_delay * 2.0**number for number in range(self.attempts - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed at each attempt.
+
+    Attributes:
+        key: the name of the letter.
+        job: the JSON form of the job, or the message that is no job.
+        error: the type and the message of the last error.
+        attempts: the number of attempts.
+        failed_at: the time of the last attempt.
+    """
+
+    key: str
+    job: Any
+    error: str
+    attempts: int
+    failed_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the letter in types of JSON."""
+        return {
+            "key": self.key,
+            "job": self.job,
+            "error": self.error,
+            "attempts": self.attempts,
+            "failed_at": self.failed_at.isoformat(),
+        }
+
+
+class DeadLetters:
+    """The jobs of a manager that failed at each attempt, in a key-value storage of its backend."""
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self._items = backend.kv_storage(f"{name}-dead")
+
+    def add(self, job: Any, error: BaseException, attempts: int) -> DeadLetter:
+        """Keep a job, given in its JSON form. Workers that give up the same job keep it once."""
+        fields = job if isinstance(job, dict) else {}
+        key = f"{fields.get('id') or uuid4().hex}-{fields.get('step', 0)}"
+        text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+        letter = DeadLetter(key, job, text, attempts, datetime.now(timezone.utc))
+        value = {"job": job, "error": text, "attempts": attempts, "failed_at": letter.failed_at}
+        self._items.upsert(key, value)
+        _logger.error("the job %s failed %d times and is a dead letter now: %s", key, attempts, text)
+        return letter
+
+    def list(self, limit: int = 100, after: str | None = None) -> list[DeadLetter]:
+        """Return up to ``limit`` letters after a key, in the order of their keys."""
+        check_position("limit", limit)
+        return [_letter(key, value) for key, value in self._items.items(after=after, limit=limit)]
+
+    def get(self, key: str) -> DeadLetter | None:
+        """Return one letter, or None if it is absent."""
+        value = self._items.get(key)
+        return None if value is None else _letter(key, value)
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return (_letter(key, value) for key, value in self._items.items())
+
+    def remove(self, key: str) -> None:
+        """Remove a letter; an absent one is no error."""
+        self._items.delete(key)
+
+    def count(self) -> int:
+        """Return the number of letters. Reads their keys."""
+        keys = self._items.keys()
+        return sum(1 for _ in keys)
+
+
+def _letter(key: str, value: dict[str, Any]) -> DeadLetter:
+    return DeadLetter(key, value["job"], value["error"], value["attempts"], value["failed_at"])

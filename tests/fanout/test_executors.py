@@ -1,0 +1,271 @@
+"""Executors in one process: threads, and workers of a queue."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from feedstore import connect
+from feedstore.errors import InvalidTypeError, InvalidValueError, QueueFull, StorageUnavailableError
+from feedstore.fanout import (
+    FanoutPriority,
+    FeedManager,
+    InlineExecutor,
+    Job,
+    JobOperation,
+    JobOutcome,
+    QueueExecutor,
+    Retries,
+    ThreadExecutor,
+    Worker,
+)
+from feedstore.metrics import Metrics
+from feedstore.storage import Backend
+from feedstore.testing.manager_suite import START, home, post
+
+NO_DELAY = Retries(attempts=3, first_delay=0)
+
+
+class Reports(Metrics):
+    """Keeps the reports of jobs."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, str, str]] = []
+
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        assert lag >= 0
+        assert seconds >= 0
+        self.jobs.append((operation, priority, outcome))
+
+
+class Unlucky(FeedManager):
+    """Its jobs fail on request."""
+
+    fanout_chunk_size = 2
+    failure: Callable[[Job], BaseException | None] = staticmethod(lambda job: None)
+
+    def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:
+        error = self.failure(job)
+        if error is not None:
+            raise error
+        super().run_job(job, submit)
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    with connect("memory://", metrics=Reports()) as backend:
+        yield backend
+
+
+def import_followers(manager: FeedManager, count: int, followed: str = "ann") -> None:
+    manager._graph.import_follows(
+        [(f"user:{number}", followed, START + timedelta(minutes=number)) for number in range(count)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["threads", "queue"])
+def test_a_job_that_always_fails_does_not_stop_the_others(backend: Backend, kind: str) -> None:
+    threads = ThreadExecutor(2, retries=NO_DELAY) if kind == "threads" else None
+    manager = Unlucky(backend, executor=threads or QueueExecutor(backend))
+    import_followers(manager, 5)
+    import_followers(manager, 5, "eve")
+    bad, good, flaky = post(1), post(2, "eve"), post(3)
+    failed: list[Job] = []
+
+    def failure(job: Job) -> BaseException | None:
+        if job.activities == (bad.id,) and job.step == 1:
+            return ZeroDivisionError("poison")
+        if job.activities == (flaky.id,) and len(failed) < 2:
+            failed.append(job)
+            return StorageUnavailableError("away")
+        return None
+
+    manager.failure = failure
+    for one in (bad, good, flaky):
+        manager.add_user_activity(str(one.actor), one)
+    if threads is None:
+        Worker(manager, concurrency=2, retries=NO_DELAY).run(until_empty=True)
+    else:
+        threads.close()
+    assert [home(manager, f"user:{number}") for number in (4, 2)] == [[flaky, good, bad], [flaky, good]]
+    (letter,) = manager.dead_letters.list()
+    assert (letter.error, letter.attempts, letter.job["step"]) == ("ZeroDivisionError: poison", 3, 1)
+    reports: Any = backend.metrics
+    assert reports.jobs.count(("add", "low", "dead")) == 1
+    assert [one[2] for one in reports.jobs].count("retried") == 4
+    assert manager.dead_letters.count() == 1
+    del manager.failure
+    manager.executor = InlineExecutor()
+    assert (manager.replay(letter.key), manager.replay(letter.key), list(manager.dead_letters)) == (True, False, [])
+    assert home(manager, "user:0") == home(manager, "user:2") == [flaky, good, bad]
+
+
+def test_a_worker_runs_higher_priorities_first_and_starves_none(backend: Backend) -> None:
+    manager = Unlucky(backend, executor=QueueExecutor(backend))
+    ran: list[str] = []
+
+    def failure(job: Job) -> BaseException | None:
+        ran.append(str(job.priority))
+        return None
+
+    manager.failure = failure
+    for priority in reversed(FanoutPriority):
+        for number in range(20):
+            job = Job(operation=JobOperation.ADD, manager="fanout", priority=priority, users=(f"user:{number}",))
+            manager.executor.submit(manager, job)
+    Worker(manager, concurrency=1).run(until_empty=True)
+    assert len(ran) == 60
+    assert ran[:7] == ["high"] * 7
+    assert 3 <= ran[:40].count("low") <= 6
+    assert ran.index("normal") > 20
+
+
+def test_low_priority_leaves_a_thread_free(backend: Backend) -> None:
+    manager = Unlucky(backend, executor=QueueExecutor(backend))
+    running, release, high = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def failure(job: Job) -> BaseException | None:
+        if job.priority is FanoutPriority.HIGH:
+            high.set()
+        else:
+            running.release()
+            assert release.wait(60)
+        return None
+
+    manager.failure = failure
+    for _ in range(5):
+        manager.executor.submit(manager, Job(operation=JobOperation.ADD, manager="fanout", priority=FanoutPriority.LOW))
+    worker = Worker(manager, concurrency=3)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        assert all(running.acquire(timeout=60) for _ in range(2))
+        urgent = Job(operation=JobOperation.ADD, manager="fanout", priority=FanoutPriority.HIGH)
+        manager.executor.submit(manager, urgent)
+        assert high.wait(60)
+    finally:
+        worker.stop()
+        release.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_a_message_that_is_no_job_becomes_a_dead_letter(backend: Backend) -> None:
+    executor = QueueExecutor(backend)
+    manager = FeedManager(backend, executor=executor)
+    for message in ("hello", {"version": 99}, Job(operation=JobOperation.ADD, manager="other").to_dict()):
+        executor.queues[FanoutPriority.NORMAL].push(message)
+    worker = Worker(manager, retries=NO_DELAY)
+    worker.run(until_empty=True)
+    errors = sorted(one.error for one in manager.dead_letters)
+    assert [error.partition(":")[0] for error in errors] == ["InvalidTypeError"] + ["InvalidValueError"] * 2
+    assert worker.outcomes == {JobOutcome.DEAD: 3}
+    assert executor.counts() == dict.fromkeys(FanoutPriority, 0)
+    assert manager.dead_letters.list(1)[0].to_dict()["attempts"] == 1
+    for letter in manager.dead_letters:
+        if "manager" not in letter.job:
+            with pytest.raises((InvalidTypeError, InvalidValueError)):
+                manager.replay(letter.key)
+
+
+def test_a_job_stays_in_its_queue_while_the_store_fails(backend: Backend) -> None:
+    executor = QueueExecutor(backend)
+    manager = Unlucky(backend, executor=executor)
+    manager.failure = lambda job: StorageUnavailableError("away")
+    manager.add_user_activity("ann", post(1))
+    worker = Worker(manager, retries=NO_DELAY)
+    worker.run(until_empty=True)
+    assert worker.outcomes == {JobOutcome.RETRIED: 2, JobOutcome.RELEASED: 1}
+    assert (executor.counts()[FanoutPriority.NORMAL], manager.dead_letters.count()) == (1, 0)
+
+
+def test_a_full_queue_refuses_publishers(backend: Backend) -> None:
+    manager = FeedManager(backend, executor=QueueExecutor(backend, max_length=1))
+    manager.add_user_activity("ann", post(1))
+    with pytest.raises(QueueFull):
+        manager.add_user_activity("ann", post(2))
+    Worker(manager).run(until_empty=True)
+    manager.add_user_activity("ann", post(2))
+
+
+def test_a_repeated_job_submits_its_next_page_once(backend: Backend) -> None:
+    executor = QueueExecutor(backend)
+    manager = Unlucky(backend, executor=executor)
+    import_followers(manager, 9)
+    deed = post(1)
+    manager.add_user_activity("ann", deed)
+    jobs = [Job.from_dict(executor.queues[FanoutPriority.NORMAL].pop())]
+    for job in jobs:
+        for _ in range(2):
+            manager.run_job(job, jobs.append)
+    assert [one.step for one in jobs] == [0, 1, 2, 3, 4]
+    assert all(home(manager, f"user:{number}") == [deed] for number in range(9))
+    assert list(manager._progress.keys()) == []
+
+
+def test_threads_slow_publishers_down_and_finish_before_the_end(backend: Backend) -> None:
+    release = threading.Event()
+    with ThreadExecutor(1, max_waiting=2) as executor:
+        manager = Unlucky(backend, executor=executor)
+        import_followers(manager, 9)
+        manager.failure = lambda job: None if release.wait(60) else ZeroDivisionError()
+        published: list[int] = []
+
+        def publish() -> None:
+            for number in range(6):
+                manager.add_user_activity("ann", post(number))
+                published.append(number)
+
+        thread = threading.Thread(target=publish)
+        thread.start()
+        assert len(published) < 6
+        release.set()
+        thread.join(60)
+        executor.wait()
+        assert all(len(home(manager, f"user:{number}")) == 6 for number in range(9))
+        manager.add_user_activity("ann", post(6))
+    assert len(home(manager, "user:8")) == 7
+    executor.close()
+    with pytest.raises(InvalidValueError, match="is closed"):
+        manager.add_user_activity("ann", post(7))
+
+
+def test_threads_run_in_a_forked_process(backend: Backend) -> None:
+    with ThreadExecutor(1) as executor:
+        manager = Unlucky(backend, executor=executor)
+        import_followers(manager, 3)
+        manager.add_user_activity("ann", post(0))
+        executor.wait()
+        child = os.fork()
+        if child == 0:
+            manager.add_user_activity("ann", post(1))
+            executor.wait()
+            # Memory is not shared, so the child compares its own feeds.
+            os._exit(0 if len(home(manager, "user:2")) == 2 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda manager: Worker(), "pass one or more feed managers"),
+        (lambda manager: Worker(FeedManager(manager.backend)), "must share one QueueExecutor"),
+        (lambda manager: Worker(manager, FeedManager(manager.backend)), "must share one QueueExecutor"),
+        (lambda manager: Worker(manager, manager), "the same name"),
+        (lambda manager: Worker(manager, concurrency=0), "concurrency is 0"),
+        (lambda manager: Worker(manager, retries=Retries(9)), "more than half of the visibility timeout of 120"),
+        (lambda manager: Retries(attempts=0), "attempts is 0"),
+        (lambda manager: Retries(first_delay=-1), "first_delay is -1"),
+        (lambda manager: Retries(first_delay="1"), "must be a number"),  # type: ignore[arg-type]
+        (lambda manager: ThreadExecutor(0), "threads is 0"),
+        (lambda manager: QueueExecutor(manager.backend, visibility_timeout=0), "visibility_timeout is 0"),
+    ],
+)
+def test_executors_refuse_arguments(backend: Backend, make: Callable[[Any], Any], message: str) -> None:
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=message):
+        make(FeedManager(backend, executor=QueueExecutor(backend)))
