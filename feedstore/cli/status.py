@@ -15,7 +15,7 @@ TABLE = """\
   0    done
   1    the operation failed: the store, or something in an input
   2    wrong usage: an option, a URL, a key or an id that cannot be
-  3    there is no such timeline or activity
+  3    there is no such timeline, activity, event, group or dead letter
   130  interrupted
   141  the reader of the output went away"""
 

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULTS.attempts,
         help="the attempts of a job before it becomes a dead letter (default: %(default)s)",
     )
-    parser.add_argument("--until-empty", action="store_true", help="end when no job waits or runs")
+    parser.add_argument("--until-empty", action="store_true", help="end when no job waits or runs in any worker")
 
 
 def run(arguments: argparse.Namespace) -> int:

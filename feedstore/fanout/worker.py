@@ -99,7 +99,7 @@ class Worker:
         """Receive and run jobs until :meth:`stop`.
 
         Args:
-            until_empty: whether to return when no job waits or runs.
+            until_empty: whether to return when no job waits or runs, in this worker or in another one.
         """
         woken = self._woken
         notifier = Notifier(self.executor.backend.session)
@@ -119,7 +119,9 @@ class Worker:
 
     def _is_idle(self) -> bool:
         with self._lock:
-            return not self._held and not self._running.total()
+            if self._held or self._running.total():
+                return False
+        return not any(self.executor.counts().values())
 
     def _due(self) -> Iterator[_Delivery]:
         """Yield the held jobs whose delay has ended, as far as threads are free, and count them as running."""

@@ -126,7 +126,7 @@ def test_the_option_wins_over_the_variable(feedstore: CommandLine, filled: Path)
     assert feedstore("stats", "--store", other, "--json").json["activities"]["count"] == 0
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("ingest", "db")])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("ingest", "db", "jobs", "worker")])
 def test_a_command_that_only_reads_makes_no_file(feedstore: CommandLine, folder: Path, command: str) -> None:
     result = feedstore(command, *MORE.get(command, []))
     assert (result.status, result.out) == (1, "")

@@ -27,6 +27,7 @@ from feedstore.fanout import (
 from feedstore.metrics import Metrics
 from feedstore.storage import Backend
 from feedstore.testing.manager_suite import START, home, post
+from polling import poll_until
 
 NO_DELAY = Retries(attempts=3, first_delay=0)
 
@@ -179,7 +180,11 @@ def test_a_job_stays_in_its_queue_while_the_store_fails(backend: Backend) -> Non
     manager.failure = lambda job: StorageUnavailableError("away")
     manager.add_user_activity("ann", post(1))
     worker = Worker(manager, retries=NO_DELAY)
-    worker.run(until_empty=True)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    poll_until(lambda: worker.outcomes[JobOutcome.RELEASED] == 1, 60, "the end of the attempts")
+    worker.stop()
+    thread.join(60)
     assert worker.outcomes == {JobOutcome.RETRIED: 2, JobOutcome.RELEASED: 1}
     assert (executor.counts()[FanoutPriority.NORMAL], manager.dead_letters.count()) == (1, 0)
 
