@@ -28,6 +28,10 @@ _TAIL_BITS = 62
 _MAX_TAIL: int = 2**_TAIL_BITS - 1
 _VERSION_AND_VARIANT = (7 << 76) | (2 << 62)
 _FRACTIONS_PER_MILLISECOND = 4096
+_BELOW_MILLISECONDS = tuple(
+    (rest * _FRACTIONS_PER_MILLISECOND // 1000 << 64) | _VERSION_AND_VARIANT for rest in range(1000)
+)
+"""The bits of an id between its milliseconds and its tail, by the microseconds after the millisecond."""
 _TAG_AND_LENGTH = struct.Struct(">cI").pack
 _STR_AND_LENGTH = tuple(_TAG_AND_LENGTH(b"s", length) for length in range(256))
 
@@ -129,7 +133,7 @@ def time_from_microseconds(microseconds: int) -> datetime:
 def first_id_at(time: datetime) -> int:
     """Return the lowest id that an activity at ``time`` can have: the inclusive lower bound of a filter by time."""
     milliseconds, rest = divmod(microseconds_of(time), 1000)
-    return (milliseconds << 80) | _VERSION_AND_VARIANT | (rest * _FRACTIONS_PER_MILLISECOND // 1000 << 64)
+    return (milliseconds << 80) | _BELOW_MILLISECONDS[rest]
 
 
 def last_id_at(time: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -24,14 +25,14 @@ _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
 class ActivityReader:
-    """An iterator over the activities of a table with :data:`ACTIVITY_COLUMNS`.
+    """An iterable of the activities of a table with :data:`ACTIVITY_COLUMNS`.
 
     A row's ``id`` becomes the activity's ``foreign_id``, as a str, so the same row makes the same activity in CSV and
     in NDJSON. A time more than ``max_future`` ahead of the clock is an error, because the activity would stay on top of
     every timeline.
 
-    The iterator raises the errors of the table, and :class:`InputError` for a row that describes no activity. After an
-    error the caller may continue to iterate unless ``table.lines.damaged``.
+    An iterator raises the errors of the table, and :class:`InputError` for a row that describes no activity. Each
+    iterator continues after the last row that was read, also after an error unless ``table.lines.damaged``.
     """
 
     def __init__(self, table: InputTable, max_future: timedelta) -> None:
@@ -39,18 +40,16 @@ class ActivityReader:
         self._max_future = max_future
         self._latest = self._latest_now()
 
-    def __iter__(self) -> ActivityReader:
-        return self
-
-    def __next__(self) -> Activity:
-        values = next(self.table)
-        try:
-            activity = self._activity_of(*values)
-            if activity.time > self._latest:
-                self._check_against_clock(activity)
-        except (InvalidValueError, InvalidTypeError) as error:
-            raise self.table.error(str(error)) from None
-        return activity
+    def __iter__(self) -> Iterator[Activity]:
+        table, activity_of = self.table, self._activity_of
+        for values in table:
+            try:
+                activity = activity_of(*values)
+                if activity.time > self._latest:
+                    self._check_against_clock(activity)
+            except (InvalidValueError, InvalidTypeError) as error:
+                raise table.error(str(error)) from None
+            yield activity
 
     def _activity_of(
         self, row_id: Any, time: Any, actor: Any, verb: Any, object_: Any, target: Any, extra: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from feedstore.errors import InputError, InvalidValueError
@@ -64,7 +64,7 @@ class InputTable(ABC):
         self.line = 0
         """The line where the last row began."""
 
-    def __iter__(self) -> InputTable:
+    def __iter__(self) -> Iterator[list[Any]]:
         return self
 
     @abstractmethod
