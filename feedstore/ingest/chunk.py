@@ -87,6 +87,7 @@ class Chunk:
                 groups.setdefault(id(readers), (readers, []))[1].extend(activities)
         large: list[FanOut] = []
         small: dict[str, list[Activity]] = {}
+        merged: set[str] = set()
         for readers, activities in groups.values():
             if len(readers) * len(activities) >= LARGE_FAN_OUT:
                 large.append((readers, activities))
@@ -94,7 +95,11 @@ class Chunk:
             for key in readers:
                 known = small.get(key)
                 if known is None:
-                    small[key] = activities.copy()
-                else:
+                    # Timelines with the same activities share one list, which is then serialized once.
+                    small[key] = activities
+                elif key in merged:
                     known += activities
+                else:
+                    small[key] = known + activities
+                    merged.add(key)
         return large, small

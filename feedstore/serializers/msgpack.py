@@ -42,7 +42,7 @@ class MsgpackSerializer(Serializer[Activity]):
 
     def loads(self, data: bytes, activity_id: int) -> Activity:
         """Return the activity that the bytes hold. About 1 µs for one of 150 bytes."""
-        if data.__class__ is not bytes or data[:1] != _PREFIX:
+        if data.__class__ is not bytes or not data or data[0] != FORMAT:
             raise wrong_format(data, FORMAT, activity_id)
         try:
             return restore_activity(self.activity_class, activity_id, unpack_value(data[1:]))
@@ -75,10 +75,15 @@ def restore_activity(activity_class: type[Activity], activity_id: int, fields: A
     """Return the activity of stored ``fields``. Raises ``TypeError`` or ``ValueError`` where they are not those of
     one.
     """
-    actor, verb, object_, target, microseconds, *rest = fields
-    extra_context = rest[0] if rest else {}
-    foreign_id = rest[1] if len(rest) > 1 else None
-    if not isinstance(extra_context, dict) or len(rest) > 2:
+    extra_context: Any = {}
+    foreign_id = None
+    if len(fields) == 7:
+        actor, verb, object_, target, microseconds, extra_context, foreign_id = fields
+    elif len(fields) == 6:
+        actor, verb, object_, target, microseconds, extra_context = fields
+    else:
+        actor, verb, object_, target, microseconds = fields
+    if not isinstance(extra_context, dict):
         raise ValueError("the fields are not those of an activity")
     time = time_from_microseconds(microseconds)
     return activity_class.restore(activity_id, actor, verb, object_, target, time, extra_context, foreign_id)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from itertools import chain
+from operator import attrgetter
 from typing import Any, Generic, Self, TypeVar
 
 from feedstore.activity import Activity
@@ -23,6 +23,9 @@ from feedstore.storage.checks import checked_iterable
 from feedstore.storage.session import AUTOCOMMIT, Pending, Session, Transaction, checked_session
 
 _Result = TypeVar("_Result")
+_MANY = 8
+_ONLY_INTS = frozenset({int})
+_serialization_id = attrgetter("serialization_id")
 
 
 class Writer(ABC):
@@ -236,17 +239,33 @@ class Storage(Writer, Generic[Item]):
         return dict(self._serialized_entries(list(checked_iterable(activities))))
 
     def serialize_each(self, lists: Iterable[Iterable[ActivityLike]]) -> list[dict[int, bytes]]:
-        """Return :meth:`serialize_activities` of each list. An object in many lists is serialized once."""
-        items = [list(checked_iterable(each)) for each in lists]
-        every = list(chain.from_iterable(items))
-        distinct = dict(zip(map(id, every), every, strict=True))
-        entries = dict(zip(distinct, self._serialized_entries(list(distinct.values())), strict=True))
-        return [dict(map(entries.__getitem__, map(id, each))) for each in items]
+        """Return :meth:`serialize_activities` of each list.
+
+        An object in many lists is serialized once, and the same list twice has one result.
+        """
+        given = list(lists)
+        items = {id(each): list(checked_iterable(each)) for each in given}
+        every = {id(item): item for each in items.values() for item in each}
+        entries = dict(zip(every, self._serialized_entries(list(every.values())), strict=True))
+        serialized = {number: dict(map(entries.__getitem__, map(id, each))) for number, each in items.items()}
+        return [serialized[id(each)] for each in given]
 
     def _serialized_entries(self, items: list[ActivityLike]) -> list[tuple[int, bytes]]:
-        entries = list(zip(map(self.activity_to_id, items), self._serializer.dumps_many(items), strict=True))
+        entries = list(zip(self._ids_of(items), self._serializer.dumps_many(items), strict=True))
         self._check_payloads(entries)
         return entries
+
+    def _ids_of(self, items: list[ActivityLike]) -> list[int]:
+        """Return the ids of activities and ids. Ids of many activities are checked together."""
+        if len(items) < _MANY:
+            return list(map(self.activity_to_id, items))
+        try:
+            ids: list[int] = list(map(_serialization_id, items))
+        except AttributeError:
+            return list(map(self.activity_to_id, items))
+        if _ONLY_INTS.issuperset(map(type, ids)) and min(ids) >= 0 and max(ids) <= MAX_ID:
+            return ids
+        return list(map(self.activity_to_id, items))
 
     def deserialize_activities(
         self, serialized_activities: Mapping[int, bytes] | Iterable[tuple[int, bytes]] | None

@@ -88,10 +88,7 @@ class SqlSession(Session[Database]):
     ) -> list[Pending[Any]]:
         # All headers are locked in one order before the first write, so that two batches cannot deadlock.
         for namespace in sorted(collections):
-            there = collections[namespace]
-            keys = dict.fromkeys(key for operation in there for key in operation.keys)
-            new_keys = dict.fromkeys(key for operation in there if operation.creates for key in operation.keys)
-            self.dialect.timelines.lock(connection, namespace, list(keys), list(new_keys))
+            self.dialect.timelines.lock(connection, namespace, collections[namespace])
         connection.shared = True
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from secrets import token_bytes
 from typing import Any
 
@@ -63,8 +62,8 @@ class SqlTimelineStorage(TimelineStorage):
         are.
         """
         namespace = self.session.namespace_to_write()
-        rows = _rows_of_each(deliveries)
-        return self.session.write(transaction, self.session.dialect.deliveries.deliver, namespace, rows, limits)
+        deliver = self.session.dialect.deliveries.deliver
+        return self.session.write(transaction, deliver, namespace, deliveries, limits)
 
     def remove_from_storage(
         self, key: str, serialized_activities: Mapping[int, bytes], transaction: Transaction = AUTOCOMMIT
@@ -250,24 +249,6 @@ class SqlTimelineStorage(TimelineStorage):
 
 def _rows(serialized: Mapping[int, bytes]) -> list[StoredEntry]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
-
-
-def _rows_of_each(deliveries: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[StoredEntry]]:
-    """Return the rows of each timeline. Timelines that get the same mapping share one list, and equal ids their bytes.
-
-    Mappings are equal if they are the same object: ``add_to_many`` passes one object for all timelines.
-    """
-    distinct = {id(serialized): serialized for serialized in deliveries.values()}
-    ids = {one: one.to_bytes(ID_BYTES, "big") for one in set().union(*distinct.values())}
-    if any(chain.from_iterable([serialized.values() for serialized in distinct.values()])):
-        rows = {
-            number: [(ids[activity_id], data or None) for activity_id, data in serialized.items()]
-            for number, serialized in distinct.items()
-        }
-    else:
-        references: dict[int, StoredEntry] = {activity_id: (data, None) for activity_id, data in ids.items()}
-        rows = {number: list(map(references.__getitem__, serialized)) for number, serialized in distinct.items()}
-    return {key: rows[id(serialized)] for key, serialized in deliveries.items()}
 
 
 def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:

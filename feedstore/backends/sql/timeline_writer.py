@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.timeline_statements import FURTHEST, SliceShape
+from feedstore.ids import ID_BYTES
+from feedstore.storage.session import Operation
 from feedstore.storage.timeline_hooks import Limits
 
 StoredEntry = tuple[bytes, "bytes | None"]
@@ -106,10 +109,10 @@ class TimelineWriter(ABC):
         """Return the statement, with its parameters, that reads the ids that a timeline holds, of the ids given."""
 
     @abstractmethod
-    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
-        """Lock the headers of all timelines that a batch will write, before its first write.
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
+        """Lock the headers of all timelines that a batch will write in a namespace, before its first write.
 
-        Make the missing headers of ``new_keys``.
+        Make the missing headers of the operations that create timelines.
         """
 
     @abstractmethod
@@ -177,9 +180,10 @@ class DeliveryWriter(ABC):
         self._timelines = timelines
 
     def deliver(
-        self, connection: Connection, namespace: str, deliveries: Mapping[str, list[StoredEntry]], limits: Limits
+        self, connection: Connection, namespace: str, serialized: Mapping[str, Mapping[int, bytes]], limits: Limits
     ) -> int:
         """Add to each timeline its own entries within limits; return how many were new before any was dropped."""
+        deliveries = _rows_of_each(serialized)
         keys = dict.fromkeys(key + suffix for key in deliveries for suffix in ("", *limits.companions))
         headers = self._timelines.keyed_headers_to_write(connection, namespace, list(keys))
         rows = sorted([(headers[key][0], *entry) for key, entries in deliveries.items() for entry in entries])
@@ -274,6 +278,31 @@ class DeliveryWriter(ABC):
         Returns:
             The dropped places if they are ``wanted``, else none.
         """
+
+
+def has_payloads(serialized: Mapping[str, Mapping[int, bytes]]) -> bool:
+    """Return whether an entry of a delivery has a payload."""
+    return any(chain.from_iterable([each.values() for each in _distinct(serialized).values()]))
+
+
+def bytes_of_ids(serialized: Mapping[str, Mapping[int, bytes]]) -> dict[int, bytes]:
+    """Return the bytes of each id of a delivery. Each is made once, for all of its timelines."""
+    return {one: one.to_bytes(ID_BYTES, "big") for one in set().union(*_distinct(serialized).values())}
+
+
+def _distinct(serialized: Mapping[str, Mapping[int, bytes]]) -> dict[int, Mapping[int, bytes]]:
+    # Timelines that get the same entries share one mapping.
+    return {id(each): each for each in serialized.values()}
+
+
+def _rows_of_each(serialized: Mapping[str, Mapping[int, bytes]]) -> dict[str, list[StoredEntry]]:
+    """Return the rows of each timeline. Timelines that share a mapping share one list."""
+    ids = bytes_of_ids(serialized)
+    rows: dict[int, list[StoredEntry]] = {
+        number: [(ids[activity_id], data or None) for activity_id, data in each.items()]
+        for number, each in _distinct(serialized).items()
+    }
+    return {key: rows[id(each)] for key, each in serialized.items()}
 
 
 def _grouped(headers: list[Header], held: dict[int, int], added: int) -> dict[tuple[int, int], list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from feedstore.backends.sql.compiler import Compiler, in_parts
@@ -13,6 +14,7 @@ from feedstore.backends.sql.postgresql.slice_statements import SliceStatements
 from feedstore.backends.sql.postgresql.statements import load_statements
 from feedstore.backends.sql.timeline_statements import SliceShape
 from feedstore.backends.sql.timeline_writer import Header, StoredEntry, TimelineWriter
+from feedstore.storage.session import Operation
 
 _FLUSHED_PER_TRANSACTION = 100
 _ROWS_PER_STATEMENT = 100_000
@@ -63,12 +65,14 @@ class PostgresqlTimelineWriter(TimelineWriter):
         """The list itself."""
         return timelines
 
-    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
         """One statement; three more where headers are missing."""
+        keys = dict.fromkeys(chain.from_iterable(operation.keys for operation in operations))
         if keys:
-            encoded, required = _encoded(keys), set(new_keys)
+            new_keys = dict.fromkeys(chain.from_iterable(each.keys for each in operations if each.creates))
+            encoded, required = _encoded(list(keys)), set(new_keys)
             while required.difference(self._lock(connection, namespace, encoded)):
-                self._create_unlocked(connection, namespace, new_keys)
+                self._create_unlocked(connection, namespace, list(new_keys))
 
     def _lock(self, connection: Connection, namespace: str, keys: list[bytes]) -> list[str]:
         """Lock the headers that are there, and return their keys."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, repeat
 
 from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
@@ -13,7 +12,16 @@ from feedstore.backends.sql.sqlite.arrays import numbers, positions
 from feedstore.backends.sql.sqlite.rows import RowInserts
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWriter
 from feedstore.backends.sql.tables import entry_table
-from feedstore.backends.sql.timeline_writer import DeliveryWriter, Place, PlacedEntry, Size, StoredEntry, sizes_of
+from feedstore.backends.sql.timeline_statements import FURTHEST
+from feedstore.backends.sql.timeline_writer import (
+    DeliveryWriter,
+    Header,
+    Place,
+    PlacedEntry,
+    Size,
+    bytes_of_ids,
+    has_payloads,
+)
 from feedstore.storage.timeline_hooks import Limits
 
 _WIDELY_SHARED = 8
@@ -30,36 +38,52 @@ class SqliteDeliveryWriter(DeliveryWriter):
         self._inserts = RowInserts(compiler, entry_table)
 
     def deliver(
-        self, connection: Connection, namespace: str, deliveries: Mapping[str, list[StoredEntry]], limits: Limits
+        self, connection: Connection, namespace: str, serialized: Mapping[str, Mapping[int, bytes]], limits: Limits
     ) -> int:
         """Add to each timeline its own entries within limits; return how many were new before any was dropped.
 
         If only the length is limited and no entry has a payload, all entries are inserted before anything else. Only if
         a timeline held some of them, the insert is undone, and the delivery reads which ones.
         """
-        if limits.companions or limits.max_per_payload is not None or _has_payloads(deliveries):
-            return super().deliver(connection, namespace, deliveries, limits)
-        headers = self._timelines.keyed_headers_to_write(connection, namespace, list(deliveries))
-        placed = sorted([(*headers[key], sorted(entries)) for key, entries in deliveries.items()], key=itemgetter(0))
-        grown = {timeline: length + len(entries) for timeline, length, entries in placed}
+        if limits.companions or limits.max_per_payload is not None or has_payloads(serialized):
+            return super().deliver(connection, namespace, serialized, limits)
+        headers = self._timelines.keyed_headers_to_write(connection, namespace, list(serialized))
+        keys = sorted(serialized, key=headers.__getitem__)
+        placed = [headers[key] for key in keys]
+        each = [serialized[key] for key in keys]
         connection.execute("SAVEPOINT delivery")
-        if self._insert_references(connection, placed):
-            added = sum([len(entries) for _, _, entries in placed])
-            lengths = {timeline: length for timeline, length, _ in placed}
-            self.resize(connection, sizes_of(lengths, grown, limits.max_length), False)
+        if self._insert_references(connection, [timeline for timeline, _ in placed], each, bytes_of_ids(serialized)):
+            added = sum(map(len, each))
+            self._grow(connection, placed, list(map(len, each)), limits.max_length)
         else:
             connection.execute("ROLLBACK TO delivery")
-            added = super().deliver(connection, namespace, deliveries, limits)
+            added = super().deliver(connection, namespace, serialized, limits)
         connection.execute("RELEASE delivery")
         return added
 
-    def _insert_references(self, connection: Connection, placed: list[tuple[int, int, list[StoredEntry]]]) -> bool:
+    def _insert_references(
+        self, connection: Connection, timelines: list[int], each: list[Mapping[int, bytes]], ids: Mapping[int, bytes]
+    ) -> bool:
         """Insert entries without payloads in their order, and return whether all are new."""
-        ids = [activity_id for _, _, entries in placed for activity_id, _ in entries]
-        timelines = chain.from_iterable([[timeline] * len(entries) for timeline, _, entries in placed])
-        parameters = (b"".join(ids), numbers(list(timelines)))
+        runs = {id(entries): b"".join(map(ids.__getitem__, sorted(entries))) for entries in each}
+        repeated = chain.from_iterable(map(repeat, map(str, timelines), map(len, each)))
+        parameters = b"".join([runs[id(entries)] for entries in each]), f"[{','.join(repeated)}]"
         added: int = connection.execute(self._statements.insert_places, parameters).rowcount
-        return added == len(ids)
+        return added == sum(map(len, each))
+
+    def _grow(self, connection: Connection, placed: list[Header], more: list[int], max_length: int | None) -> None:
+        """Count new entries in the headers, and drop the oldest entries of timelines that became too long."""
+        longest = FURTHEST if max_length is None else max_length
+        longer: dict[int, list[int]] = defaultdict(list)
+        sizes: dict[int, Size] = {}
+        for (timeline, length), count in zip(placed, more, strict=True):
+            if length + count <= longest:
+                longer[count].append(timeline)
+            else:
+                sizes[timeline] = Size(length, longest, length + count - longest)
+        for count, timelines in longer.items():
+            self._timelines.lengthen(connection, count, numbers(timelines))
+        self.resize(connection, sizes, False)
 
     def add(self, connection: Connection, rows: list[PlacedEntry]) -> set[Place]:
         """Add entries after a statement that finds the existing ones."""
@@ -129,9 +153,3 @@ class SqliteDeliveryWriter(DeliveryWriter):
         for (length, surplus), timelines in shorter.items():
             self._timelines.shorten(connection, length, surplus, timelines, numbers(timelines))
         return dropped
-
-
-def _has_payloads(deliveries: Mapping[str, list[StoredEntry]]) -> bool:
-    # Timelines that get the same entries share one list.
-    distinct = {id(entries): entries for entries in deliveries.values()}
-    return any(any(map(itemgetter(1), entries)) for entries in distinct.values())

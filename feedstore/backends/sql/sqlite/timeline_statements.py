@@ -30,16 +30,14 @@ class SqliteTimelineStatements:
     def _find_headers(self) -> None:
         text = self._compiler.text
         columns = select(_header.id, _header.length)
-        keyed_columns = select(_header.key, _header.id, _header.length)
         self.header = text(columns.where(*is_header()), "namespace", "key")
         found = columns.select_from(for_each(timeline_table)).where(
             _header.namespace_id == this_namespace(), _header.key == each_bytes
         )
         self.headers = text(found.order_by(_header.id), "array", "namespace")
         some = select(_header.id).where(_header.namespace_id == this_namespace()).order_by(_header.key)
-        keyed = found.with_only_columns(_header.key, _header.id, _header.length)
+        keyed = found.with_only_columns(each.c.value, _header.id, _header.length)
         self.keyed_headers = text(keyed, "array", "namespace")
-        self.keyed_header = text(keyed_columns.where(*is_header()), "namespace", "key")
         self.some_headers = text(limited(some), "namespace", "limit")
 
     def _change_headers(self) -> None:
@@ -51,6 +49,10 @@ class SqliteTimelineStatements:
         }
         self.create_header = text(
             insert(timeline_table).prefix_with("OR IGNORE").values(new), "namespace_id", "new_key"
+        )
+        created = select(new["namespace_id"], each_bytes, new["length"])
+        self.create_headers = text(
+            insert(timeline_table).prefix_with("OR IGNORE").from_select(list(new), created), "namespace_id", "array"
         )
         these = update(timeline_table).where(_header.id.in_(_of_these_timelines))
         self.lengthen = text(these.values(length=_header.length + bindparam("more")), "more", "array")

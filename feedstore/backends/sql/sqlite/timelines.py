@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from feedstore.backends.sql.compiler import Compiler
@@ -16,6 +17,7 @@ from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import entry_table
 from feedstore.backends.sql.timeline_statements import SliceShape, TimelineStatements
 from feedstore.backends.sql.timeline_writer import Header, StoredEntry, TimelineWriter
+from feedstore.storage.session import Operation
 
 _TIMELINES_A_FLUSH = 100
 _ONLY_INTS = frozenset({int})
@@ -62,7 +64,7 @@ class SqliteTimelineWriter(TimelineWriter):
         """A JSON array."""
         return numbers(timelines)
 
-    def lock(self, connection: Connection, namespace: str, keys: list[str], new_keys: list[str]) -> None:
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
         """Nothing to do: the database is locked."""
 
     def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
@@ -77,8 +79,7 @@ class SqliteTimelineWriter(TimelineWriter):
         """As :meth:`headers`, and twice that with the inserts where some are missing."""
         headers = self.headers(connection, namespace, keys)
         if len(headers) < len(keys):
-            namespace_id = self._namespace_ids.find(connection, namespace)
-            connection.executemany(self.statements.create_header, [(namespace_id, key.encode()) for key in keys])
+            self._create_headers(connection, namespace, keys)
             headers = self.headers(connection, namespace, keys)
         return headers
 
@@ -86,22 +87,30 @@ class SqliteTimelineWriter(TimelineWriter):
         """As :meth:`headers_to_write`."""
         headers = self._keyed_headers(connection, namespace, keys)
         if len(headers) < len(keys):
-            namespace_id = self._namespace_ids.find(connection, namespace)
             missing = [key for key in keys if key not in headers]
-            connection.executemany(self.statements.create_header, [(namespace_id, key.encode()) for key in missing])
+            self._create_headers(connection, namespace, missing)
             headers |= self._keyed_headers(connection, namespace, missing)
         return headers
+
+    def _create_headers(self, connection: Connection, namespace: str, keys: list[str]) -> None:
+        """Make missing headers, with one statement, or one for each key if a key holds NUL."""
+        namespace_id, array = self._namespace_ids.find(connection, namespace), texts(keys)
+        if _ESCAPED_NUL not in array:
+            connection.execute(self.statements.create_headers, (namespace_id, array))
+        else:
+            connection.executemany(self.statements.create_header, [(namespace_id, key.encode()) for key in keys])
 
     def _keyed_headers(self, connection: Connection, namespace: str, keys: list[str]) -> dict[str, Header]:
         array = texts(keys)
         if _ESCAPED_NUL not in array:
             rows = connection.execute(self.statements.keyed_headers, (array, namespace)).fetchall()
         else:
-            statement = self.statements.keyed_header
-            each = (connection.execute(statement, (namespace, key.encode())).fetchone() for key in keys)
-            rows = [row for row in each if row is not None]
-        _checked([(timeline, length) for _, timeline, length in rows])
-        return {key.decode(): (timeline, length) for key, timeline, length in rows}
+            statement = self.statements.header
+            each = [(key, connection.execute(statement, (namespace, key.encode())).fetchone()) for key in keys]
+            rows = [(key, *header) for key, header in each if header is not None]
+        headers = {key: (timeline, length) for key, timeline, length in rows}
+        _checked(list(headers.values()))
+        return headers
 
     def insert(
         self, connection: Connection, timelines: list[int], array: str, entries: list[StoredEntry]
@@ -191,7 +200,7 @@ class SqliteTimelineWriter(TimelineWriter):
 
 
 def _checked(headers: list[Header]) -> list[Header]:
-    if not _ONLY_INTS.issuperset({length.__class__ for _, length in headers}):
+    if not _ONLY_INTS.issuperset(map(type, map(itemgetter(1), headers))):
         for _, length in headers:
             read_count(length, "the length of a timeline")
     return headers
