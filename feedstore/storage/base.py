@@ -251,7 +251,8 @@ class Storage(Writer, Generic[Item]):
         return [serialized[id(each)] for each in given]
 
     def _serialized_entries(self, items: list[ActivityLike]) -> list[tuple[int, bytes]]:
-        entries = list(zip(self._ids_of(items), self._serializer.dumps_many(items), strict=True))
+        payloads = self._serializer.dumps_many(items)
+        entries = list(zip(self._ids_of(items), payloads, strict=True))
         self._check_payloads(entries)
         return entries
 
