@@ -27,7 +27,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!feedstore\.).*"),
     # Private names, and classes that only split a documented one into files.
     (r"py:.*", r"feedstore\..*\._\w+"),
-    (r"py:class", r"feedstore\.storage\.(base\.Writer|timeline_(writes|hooks)\.Timeline\w+)"),
+    (r"py:class", r"feedstore\.storage\.(base\.Writer|timeline_(writes|hooks|bulk_reads)\.Timeline\w+)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(\w+\.store|\w+\.session|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
@@ -38,11 +38,11 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
     (r"py:class", r"feedstore\.events\.(layout|pattern|query|writer)\.\w+"),
-    (r"py:class", r"feedstore\.feeds\.writes\.FeedWrites"),
+    (r"py:class", r"feedstore\.feeds\.(writes\.FeedWrites|reads\.FeedReads)"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),
     (r"py:.*", r"feedstore\.storage\.timeline_hooks\.TimelineItem"),
-    (r"py:.*", r"feedstore\.(feeds\.base\.Shown|storage\.page\.Made)"),
+    (r"py:.*", r"feedstore\.(feeds\.reads\.Shown|storage\.page\.Made)"),
 ]
 
 napoleon_numpy_docstring = False

@@ -10,6 +10,8 @@ from feedstore.fanout.follow_graph import Counts, FollowGraph
 from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation
 from feedstore.fanout.manager import FeedManager
 from feedstore.fanout.merged_feed import MergedFeed
+from feedstore.fanout.policy import AlwaysPush, DeliveryPolicy, Producer, PullByDeliveries, PullByFollowers
+from feedstore.fanout.producer_modes import DeliveryMode
 from feedstore.fanout.publications import Route
 from feedstore.fanout.queue_executor import QueueExecutor
 from feedstore.fanout.ranked_feed import RankedFeed
@@ -17,10 +19,13 @@ from feedstore.fanout.worker import Worker
 
 __all__ = [
     "ActivityFilter",
+    "AlwaysPush",
     "Counts",
     "DeadLetter",
     "DeadLetters",
     "Decay",
+    "DeliveryMode",
+    "DeliveryPolicy",
     "Executor",
     "ExponentialDecay",
     "FanoutPriority",
@@ -38,6 +43,9 @@ __all__ = [
     "JobOutcome",
     "LinearDecay",
     "MergedFeed",
+    "Producer",
+    "PullByDeliveries",
+    "PullByFollowers",
     "QueueExecutor",
     "RankedFeed",
     "Retries",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 from feedstore.errors import InvalidValueError
 from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation
-from feedstore.fanout.relations import Relations
+from feedstore.fanout.reading import Reading
 from feedstore.feeds import UserId
 from feedstore.shown import shown
 from feedstore.storage.bounds import Filter
 
 
-class Deliveries(Relations):
+class Deliveries(Reading):
     """The part of a manager that runs jobs."""
 
     def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:
@@ -32,6 +33,8 @@ class Deliveries(Relations):
             self._copy(job.users[0], job.targets, job.copy_limit)
         elif job.operation is JobOperation.PURGE:
             self._purge(job.users[0], job.targets)
+        elif job.operation is JobOperation.SETTLE:
+            self._settle(job, submit)
         else:
             self._run_page(job, submit)
 
@@ -39,8 +42,8 @@ class Deliveries(Relations):
         readers, following = self._readers(job)
         if following is not None:
             self._continue(job, following, submit)
-        elif job.step and self.executor.may_repeat:
-            self._progress.delete(job.id)
+        else:
+            self._forget_progress(job)
         if not readers:
             return
         if job.operation is JobOperation.ADD:
@@ -62,6 +65,11 @@ class Deliveries(Relations):
         submit(job.next_page(following, FanoutPriority.LOW))
         if self.executor.may_repeat:
             self._progress.upsert(job.id, step)
+
+    def _forget_progress(self, job: Job) -> None:
+        """Remove the record of the submitted pages of a fan-out after its last page."""
+        if job.step and self.executor.may_repeat:
+            self._progress.delete(job.id)
 
     def _readers(self, job: Job) -> tuple[list[UserId], str | None]:
         """Return the users whose feeds the job changes, and the cursor of the next page of followers."""
@@ -86,8 +94,7 @@ class Deliveries(Relations):
             blockers = self.blockers_among(job.actor, readers)
             readers = [one for one in readers if str(one) not in blockers]
         if activities and readers:
-            for name in job.feeds:
-                self.feeds.class_of(name).add_to_feeds(self.backend, readers, activities)
+            self._add_to_readers(job.feeds, readers, activities, job.users)
 
     def _remove(self, job: Job, readers: list[UserId]) -> None:
         for user in job.unless_following:
@@ -108,3 +115,49 @@ class Deliveries(Relations):
                 holders = [feeds[key].user_id for key, found in slices.items() if found]
                 if holders:
                     feed_class.add_to_feeds(self.backend, holders, [activity])
+
+    def _settle(self, job: Job, submit: Callable[[Job], None]) -> None:
+        """Deliver a producer's activities to one page of followers; the last page ends the settlement.
+
+        The pages follow one another, so that the last one ends after all others.
+        """
+        modes, user = self.push_pull.modes, job.targets[0]
+        if modes is None or modes.state(user).change != job.id:
+            return
+        names = self.push_pull.pulled_feeds
+        newest = self._newest_of([user], self._settled_length())
+        if job.followers_of is None:
+            rest = iter([one for some in self.get_user_follower_ids(user).values() for one in some])
+            while readers := list(islice(rest, self._page_size(job))):
+                self._deliver_to(readers, names, newest, user)
+            modes.finish(user, job.id)
+            return
+        found, following = self._readers(job)
+        self._deliver_to(found, names, newest, user)
+        if following is not None:
+            self._continue(job, following, submit)
+            return
+        modes.finish(user, job.id)
+        self._forget_progress(job)
+
+    def _deliver_to(self, readers: Sequence[UserId], names: Sequence[str], newest: Sequence[Any], user: str) -> None:
+        """Deliver activities of a user feed to readers, without those whose actor a reader has blocked."""
+        by_actor: dict[str, list[Any]] = {}
+        for one in newest:
+            by_actor.setdefault(str(one.actor), []).append(one)
+        for actor, some in by_actor.items():
+            blockers = set() if actor == user else self.blockers_among(actor, readers)
+            self._add_to_readers(names, [one for one in readers if str(one) not in blockers], some)
+
+    def _add_to_readers(
+        self, names: Sequence[str], readers: Sequence[UserId], activities: Sequence[Any], direct: Sequence[str] = ()
+    ) -> None:
+        """Add activities to the feeds of readers, those of inactive ones left out unless they are ``direct``."""
+        active: set[str] | None = None
+        for name in names:
+            receivers = readers
+            if self.push_pull.leaves_out(name):
+                active = self.push_pull.active(readers).union(direct) if active is None else active
+                receivers = [one for one in readers if str(one) in active]
+            if receivers:
+                self.feeds.class_of(name).add_to_feeds(self.backend, receivers, activities)

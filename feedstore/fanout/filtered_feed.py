@@ -133,11 +133,11 @@ class FilteredFeed:
             length *= 2
 
     def filter(self, **filters: Any) -> Self:
-        """Return a filtered feed of the feed with filters; see :meth:`feedstore.feeds.Feed.filter`."""
+        """Return a filtered feed of the feed with filters; see :meth:`feedstore.feeds.BaseFeed.filter`."""
         return type(self)(self.feed.filter(**filters), self.kept, budget=self.budget)
 
     def order_by(self, *ordering: str) -> Self:
-        """Return a filtered feed of the feed in another order; see :meth:`feedstore.feeds.Feed.order_by`."""
+        """Return a filtered feed of the feed in another order; see :meth:`feedstore.feeds.BaseFeed.order_by`."""
         return type(self)(self.feed.order_by(*ordering), self.kept, budget=self.budget)
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, NamedTuple
@@ -207,14 +207,17 @@ class FollowGraph:
 
         A bounded number of round trips, as :meth:`following_among`.
         """
-        edges = {
-            name: (
-                self._pair(user, name, BLOCK),
-                self._pair(name, user, BLOCK),
-                self._pair(user, name, MUTE),
-            )
-            for name in checked_iterable(names)
-        }
+        return self._among(
+            names,
+            lambda name: (self._pair(user, name, BLOCK), self._pair(name, user, BLOCK), self._pair(user, name, MUTE)),
+        )
+
+    def blocked_among(self, user: UserId, names: Iterable[UserId]) -> set[UserId]:
+        """Return the members of ``names`` that a user has blocked. A bounded number of round trips."""
+        return self._among(names, lambda name: (self._pair(user, name, BLOCK),))
+
+    def _among(self, names: Iterable[UserId], edges_of: Callable[[UserId], Iterable[Edge]]) -> set[UserId]:
+        edges = {name: tuple(edges_of(name)) for name in checked_iterable(names)}
         rows = self._edges.read(edge for some in edges.values() for edge in some)
         return {name for name, some in edges.items() if any(is_mark(rows.get(edge.row_key)) for edge in some)}
 

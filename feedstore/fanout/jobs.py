@@ -38,6 +38,8 @@ class JobOperation(StrEnum):
     """Copy the activities of followed users to the feeds of a follower."""
     PURGE = "purge"
     """Remove the activities of users from the feeds of a former follower."""
+    SETTLE = "settle"
+    """Deliver the activities of a producer that was pulled, one page of followers after the other."""
 
 
 def new_job_id() -> str:
@@ -52,7 +54,8 @@ class Job:
     Attributes:
         operation: the work.
         manager: the name of the manager that runs it.
-        id: the id, which the following pages of the same fan-out share.
+        id: the id, which the following pages of the same fan-out share. That of a settlement names the change of the
+            producer's mode.
         priority: the priority.
         activities: the ids of the activities that are added, removed or refreshed.
         feeds: the names of feed classes.
@@ -64,7 +67,7 @@ class Job:
         unless_following: a removal leaves out the followers of these users, because their feeds hold the activities
             for another reason.
         actor: an addition leaves out the readers that have blocked this user. None: no reader is left out.
-        targets: the followed users of a copy, or the users of a purge.
+        targets: the followed users of a copy, the users of a purge, or the producer of a settlement.
         copy_limit: the most activities that a copy takes of each followed user.
         created_at: the time at which the job was made, in seconds since 1970. Executors compute their lag from it.
         loaded: the activities themselves, if the caller has them. They are no part of the JSON form.

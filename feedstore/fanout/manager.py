@@ -19,6 +19,8 @@ class FeedManager(Publishing, Deliveries):
             user and returns the followers, or a mapping of them by priority. With a function, ``follow_user`` and
             ``unfollow_user`` change feeds only.
         executor: the carrier of the jobs of a fan-out, by default :class:`InlineExecutor`.
+        policy: the policy that decides which producers are pushed, and to which readers; by default all,
+            to all. Pass the same in every process.
         name: the name of the manager, which its jobs and the collections of its records carry.
 
     >>> from feedstore import Activity, connect

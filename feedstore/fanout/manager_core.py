@@ -11,13 +11,17 @@ from itertools import chain, islice
 from typing import Any, ClassVar
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.fanout.dead_letters import DeadLetters
 from feedstore.fanout.executors import Executor, InlineExecutor
 from feedstore.fanout.feed_classes import FeedClass, FeedClasses, HomeFeed, UserFeed
 from feedstore.fanout.follow_graph import FollowGraph
 from feedstore.fanout.jobs import FanoutPriority, Job, JobOperation, as_priority, new_job_id
+from feedstore.fanout.merged_feed import MergedFeed
+from feedstore.fanout.policy import DeliveryPolicy
+from feedstore.fanout.producer_modes import DeliveryMode, ModeState
 from feedstore.fanout.publications import Publications
+from feedstore.fanout.push_pull import PushPull
 from feedstore.feeds import BaseFeed, UserId
 from feedstore.feeds.key_format import user_text
 from feedstore.shown import shown
@@ -29,6 +33,8 @@ Followers = Mapping[FanoutPriority | None, Iterable[UserId]]
 """The followers of a user by the priority of their deliveries."""
 FollowerSource = Callable[[UserId], "Followers | Iterable[UserId]"]
 """A function of the application that returns the followers of a user."""
+ReaderFeed = BaseFeed[Any] | MergedFeed
+"""A feed as a manager returns it to a reader."""
 
 
 class ManagerCore(ABC):
@@ -55,6 +61,7 @@ class ManagerCore(ABC):
         *,
         graph: FollowGraph | FollowerSource | None = None,
         executor: Executor | None = None,
+        policy: DeliveryPolicy | None = None,
         name: str = "fanout",
         **options: Any,
     ) -> None:
@@ -76,12 +83,18 @@ class ManagerCore(ABC):
         self.dead_letters = DeadLetters(self.backend, name)
         # The number of the last page that was submitted of each fan-out, by the id of its jobs.
         self._progress = self.backend.kv_storage(f"{name}-progress")
+        self.push_pull = PushPull(policy, self.backend, name, self.feeds)
         self._own_source = self._source_of(graph)
         self.graph = graph if isinstance(graph, FollowGraph) else None
         overrides = type(self).get_user_follower_ids is not ManagerCore.get_user_follower_ids
         if self.graph is None and self._own_source is None and not overrides:
             self.graph = FollowGraph(self.backend)
         self._reads_pages = self.graph is not None and not overrides
+        if self.push_pull.visits is not None and not self._reads_pages:
+            raise InvalidValueError(
+                "inactive_after needs graph=FollowGraph(backend), because a delivery must know the direct receivers of "
+                "an activity; pass a policy without it"
+            )
         self.executor.attach(self)
 
     @staticmethod
@@ -101,8 +114,8 @@ class ManagerCore(ABC):
         user = self.feeds.user
         return self.backend.activity_storage(activity_class=user.activity_class, name=user.activity_name)
 
-    def get_feeds(self, user_id: UserId) -> dict[str, BaseFeed[Any]]:
-        """Return the feeds of a user that receive the activities of followed users, by the names of their classes."""
+    def _stored_feeds(self, user_id: UserId) -> dict[str, BaseFeed[Any]]:
+        """Return the feeds to which the activities of followed users are pushed, by the names of their classes."""
         return {name: one(user_id, self.backend) for name, one in self.feeds.followers.items()}
 
     def get_feed(self, name: str, user_id: UserId) -> BaseFeed[Any]:
@@ -122,6 +135,22 @@ class ManagerCore(ABC):
             found = self._own_source(user_id)
             return found if isinstance(found, Mapping) else {FanoutPriority.NORMAL: found}
         return {FanoutPriority.NORMAL: self._graph.all_followers(user_id, kind=self._graph.kinds[0])}
+
+    def get_user_followed_ids(self, user_id: UserId) -> Iterable[UserId]:
+        """Return everything that a user follows; override it if the application has its own follows.
+
+        Rebuilds of feeds need it.
+        """
+        return self._graph.all_following(user_id, kind=self._graph.kinds[0])
+
+    def count_followers(self, user_id: UserId) -> int:
+        """Return the number of followers of a user; override it if the application can count them faster.
+
+        Policies need it. Without a follow graph it reads all followers.
+        """
+        if self._reads_pages:
+            return self._graph.counts(user_id, kind=self._graph.kinds[0]).followers
+        return sum(sum(1 for _ in some) for some in self.get_user_follower_ids(user_id).values())
 
     def following_among(self, user_id: UserId, names: Iterable[UserId]) -> set[str]:
         """Return those of some users that a user follows, as strs.
@@ -178,6 +207,14 @@ class ManagerCore(ABC):
         ids = tuple(self.activities.activities_to_ids(given))
         loaded = given if all(isinstance(one, Activity) for one in given) else None
         job = self._job(operation, activities=ids, loaded=loaded, **{"feeds": self.feeds.names, **fields})
+        if operation is JobOperation.ADD:
+            pushed = self._pushed_feeds(user_id, job.feeds)
+            if pushed != job.feeds:
+                if job.users:
+                    self._submit(job)
+                job = replace(job, id=new_job_id(), feeds=pushed, users=())
+        if not job.feeds:
+            return
         if self._reads_pages:
             self._submit(replace(job, followers_of=user_text(user_id)))
             return
@@ -189,9 +226,34 @@ class ManagerCore(ABC):
         if waiting:
             self._submit(job)
 
+    def _pushed_feeds(self, user_id: UserId, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the feed classes to which a new activity of a user feed is pushed, as the policy decides."""
+        user = user_text(user_id)
+        state, has_changed = self.push_pull.state_after_publishing(user, lambda: self.count_followers(user_id))
+        if has_changed and state.mode is DeliveryMode.SETTLE:
+            self._submit_settlement(user, state)
+        return self.push_pull.pushed_feeds(state.mode, names)
+
+    def _submit_settlement(self, user: str, state: ModeState) -> bool:
+        """Submit the job that ends a settlement; return whether it can end."""
+        if self.push_pull.settles:
+            followers_of = user if self._reads_pages else None
+            job = self._job(JobOperation.SETTLE, id=state.change, targets=(user,), followers_of=followers_of)
+            self._submit(replace(job, priority=FanoutPriority.LOW))
+        return self.push_pull.settles
+
+    def _settled_length(self) -> int:
+        """Return the number of newest activities of a producer that a settlement delivers."""
+        return max(self._rebuilt_length(self.feeds.followers[name]) for name in self.push_pull.pulled_feeds)
+
+    def _rebuilt_length(self, feed: FeedClass | BaseFeed[Any]) -> int:
+        """Return the number of newest activities that fill a feed, and let its trim set the floor if there are more."""
+        return (feed.max_length or 0) + self.backend.abilities.fan_out_excess + 1
+
     def _page_size(self, job: Job) -> int:
         """Return the number of readers of one job, which is smaller if the job holds many activities."""
-        return max(1, min(self.fanout_chunk_size, _MOST_DELIVERIES // max(1, len(job.activities))))
+        count = self._settled_length() if job.operation is JobOperation.SETTLE else len(job.activities)
+        return max(1, min(self.fanout_chunk_size, _MOST_DELIVERIES // max(1, count)))
 
     @abstractmethod
     def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:

@@ -17,6 +17,7 @@ from feedstore.storage.notify.subscription import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds
 
 _MOST_AT_ONCE = 1_000
+_COMMON = ("timeline_name", "serializer_class", "activity_name", "activity_class")
 
 
 class MergedFeed(FeedReads[Any]):
@@ -171,11 +172,21 @@ def _check_source(feed: Any, first: Feed) -> None:
         )
     if feed.backend is not first.backend:
         raise InvalidValueError(f"{shown(feed)} has another backend than {shown(first)}; pass feeds of one backend")
-    if type(feed) is type(first):
-        return
-    for name in ("timeline_name", "serializer_class", "activity_name", "activity_class"):
-        if getattr(feed, name) != getattr(first, name):
-            raise InvalidValueError(
-                f"{type(feed).__name__} and {type(first).__name__} cannot be merged, because their {name} differs: "
-                f"{shown(getattr(feed, name))} and {shown(getattr(first, name))}"
-            )
+    name = _difference(type(feed), type(first))
+    if name is not None:
+        raise InvalidValueError(
+            f"{type(feed).__name__} and {type(first).__name__} cannot be merged, because their {name} differs: "
+            f"{shown(getattr(feed, name))} and {shown(getattr(first, name))}"
+        )
+
+
+def can_merge(one: type[Any], other: type[Any]) -> bool:
+    """Return whether feeds of two classes can be merged."""
+    return issubclass(one, Feed) and issubclass(other, Feed) and _difference(one, other) is None
+
+
+def _difference(one: type[Feed], other: type[Feed]) -> str | None:
+    """Return the name of an attribute in which two classes must agree and differ, or None."""
+    if one is other:
+        return None
+    return next((name for name in _COMMON if getattr(one, name) != getattr(other, name)), None)

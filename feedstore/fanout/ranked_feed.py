@@ -98,7 +98,7 @@ class RankedFeed(FeedReads[Any]):
         return Page(items, following, following is None and walk.is_whole and page.complete, page.floor)
 
     def filter(self, **filters: Any) -> Self:
-        """Return a ranked feed of the feed with filters; see :meth:`feedstore.feeds.Feed.filter`."""
+        """Return a ranked feed of the feed with filters; see :meth:`feedstore.feeds.BaseFeed.filter`."""
         return type(self)(self.feed.filter(**filters), self.score, window=self.window)
 
     def order_by(self, *ordering: str) -> NoReturn:

@@ -138,7 +138,7 @@ class Relations(ManagerCore):
 
     def _copy_from(self, user: str, targets: Sequence[str], copy_limit: int) -> None:
         """Copy the newest activities of user feeds to a follower's feeds: one read, and one write for each feed."""
-        feeds = list(self.get_feeds(user).values())
+        feeds = list(self._stored_feeds(user).values())
         limit = max(copy_limit if one.max_length is None else min(copy_limit, one.max_length) for one in feeds)
         if not limit:
             return
@@ -159,7 +159,7 @@ class Relations(ManagerCore):
 
     def _purge(self, user: str, targets: Sequence[str]) -> None:
         """Remove from the feeds of a user the activities that came by some users, and in no other way."""
-        for name, feed in self.get_feeds(user).items():
+        for name, feed in self._stored_feeds(user).items():
             for ids in _id_chunks(feed):
                 came = self._came_by(ids, targets)
                 kept = self._reached_otherwise(user, name, came, targets) if came else set()

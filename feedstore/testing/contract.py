@@ -24,6 +24,7 @@ from feedstore.testing.merged_feed_suite import MergedFeedSuite
 from feedstore.testing.notification_feed_suite import NotificationFeedArgumentSuite, NotificationFeedSuite
 from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
 from feedstore.testing.part_repository_suite import PartRepositorySuite
+from feedstore.testing.push_pull_suite import PushPullSuite
 from feedstore.testing.queue_consumers_suite import QueueConsumersSuite
 from feedstore.testing.queue_suite import QueueArgumentSuite, QueueSuite
 from feedstore.testing.serializer_suite import SerializerSuite
@@ -78,7 +79,7 @@ class GraphContract(FollowGraphSuite):
     """The contract of follow graphs, which any backend that keeps the others keeps too."""
 
 
-class ManagerContract(ManagerSuite):
+class ManagerContract(ManagerSuite, PushPullSuite):
     """The contract of feed managers, which any backend that keeps the others keeps too."""
 
 

@@ -1,0 +1,342 @@
+"""Policies: random histories against a model, concurrent changes, dead processes, thresholds and refusals."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+import soak
+from feedstore import Activity, connect
+from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.fanout import (
+    AlwaysPush,
+    DeliveryMode,
+    FeedManager,
+    FollowGraph,
+    MergedFeed,
+    Producer,
+    PullByDeliveries,
+    PullByFollowers,
+    UserFeed,
+)
+from feedstore.fanout.producer_modes import ProducerModes
+from feedstore.fanout.reader_visits import ReaderVisits
+from feedstore.storage import Backend
+from feedstore.testing.manager_suite import post
+from feedstore.testing.push_pull_suite import DAY, HeldJobs, Named, PullManager, ShortHomeFeed, shown
+
+ACTORS, READERS = ("ann", "star", "group"), ("bob", "cem", "dan")
+WRONG: Any = "push"
+NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    with connect("memory://") as backend:
+        yield backend
+
+
+class Died(Exception):
+    """The end of a process."""
+
+
+class History:
+    """Random calls of a manager, and the posts that each reader must see."""
+
+    def __init__(self, backend: Backend, seed: int) -> None:
+        self.choose = random.Random(seed)
+        self.policy = Named(inactive_after=30 * DAY)
+        self.held = HeldJobs()
+        self.manager = PullManager(backend, policy=self.policy, executor=self.held)
+        self.now = NOW
+        self.manager.push_pull.now = lambda: self.now  # type: ignore[method-assign]
+        self.posts: dict[str, list[Activity]] = {actor: [] for actor in ACTORS}
+        self.numbers = list(range(500))
+        self.follows = {reader: set(ACTORS[:2]) for reader in READERS}
+        for reader, followed in self.follows.items():
+            for actor in followed:
+                self.manager.follow_user(reader, actor)
+
+    def publish(self) -> None:
+        """Publish an activity; one of three is older than others."""
+        actor = self.choose.choice(ACTORS)
+        one = post(self.numbers.pop(self.choose.choice([0, 0, 5])), actor)
+        self.posts[actor].append(one)
+        self.manager.add_user_activity(actor, one)
+
+    def change_policy(self) -> None:
+        """Let the policy change its mind about a producer."""
+        self.policy.pulled ^= {self.choose.choice(ACTORS)}
+
+    def run_job(self) -> None:
+        """Run any of the waiting jobs; some processes die after it, so that it runs again."""
+        if self.held.jobs:
+            place = self.choose.randrange(len(self.held.jobs))
+            if self.choose.random() < 0.3:
+                self.manager.run_job(self.held.jobs[place], lambda job: None)
+            self.held.run(self.manager, place)
+
+    def change_follow(self) -> None:
+        """Follow or unfollow. A delivery during the call may arrive after it, so no job waits."""
+        self.held.run_all(self.manager)
+        reader, actor = self.choose.choice(READERS), self.choose.choice(ACTORS)
+        change = self.manager.unfollow_user if actor in self.follows[reader] else self.manager.follow_user
+        change(reader, actor)
+        self.follows[reader] ^= {actor}
+
+    def pass_time(self) -> None:
+        """Let some readers become inactive."""
+        self.now += self.choose.choice([1, 20]) * DAY
+
+    def visit(self) -> None:
+        """Read a feed. Some visits publish during the rebuild, and some die in it."""
+        reader, newest_of = self.choose.choice(READERS), self.manager._newest_of
+        accident = self.choose.choice(["none", "publish", "die"])
+
+        def disturbed(*arguments: Any, **options: Any) -> list[Any]:
+            found = newest_of(*arguments, **options)
+            if accident == "die":
+                raise Died
+            if accident == "publish":
+                self.publish()
+                self.run_job()
+            return found
+
+        self.manager._newest_of = disturbed  # type: ignore[method-assign]
+        try:
+            self.manager.visit(reader)
+        except Died:
+            pass
+        finally:
+            self.manager._newest_of = newest_of  # type: ignore[method-assign]
+        found = shown(self.manager, reader)
+        assert found == sorted(set(found), key=lambda one: one.serialization_id, reverse=True)
+
+    def check(self) -> None:
+        """Compare the feeds of all readers with the posts of the producers that they follow, down to the floor.
+
+        An unfollow removes entries, and brings none back that were trimmed before.
+        """
+        self.held.run_all(self.manager)
+        for reader, followed in self.follows.items():
+            posts = [one for actor in followed for one in self.posts[actor]]
+            posts.sort(key=lambda one: one.serialization_id, reverse=True)
+            found = shown(self.manager, reader)
+            floor = self.manager.get_feeds(reader)["normal"].page(1).floor or 0
+            known = [one for one in posts if one.serialization_id >= floor]
+            assert found[: len(known)] == known, reader
+            assert set(found) <= set(posts), reader
+
+
+@pytest.mark.soak
+def test_random_histories_lose_and_double_nothing() -> None:
+    for seed in range(soak.count(12, 1_000)):
+        with connect("memory://") as backend:
+            history = History(backend, seed)
+            steps: list[Callable[[], None]] = [
+                *[history.publish] * 5,
+                *[history.run_job] * 5,
+                *[history.visit] * 3,
+                *(history.change_policy, history.change_follow, history.pass_time),
+            ]
+            done = []
+            try:
+                for number in range(60):
+                    step = history.choose.choice(steps)
+                    done.append(step.__name__)
+                    step()
+                    if number % 20 == 19:
+                        history.check()
+            except AssertionError as error:
+                raise AssertionError(f"seed {seed}: {done}") from error
+
+
+def test_a_mode_that_changes_during_a_decision_is_decided_again(backend: Backend) -> None:
+    modes, seen = ProducerModes(backend, "modes"), []
+
+    def decide(mode: DeliveryMode) -> DeliveryMode:
+        seen.append(mode)
+        if len(seen) == 1:
+            modes.update("star", lambda mode: DeliveryMode.PULL)
+        return DeliveryMode.SETTLE if mode is DeliveryMode.PULL else DeliveryMode.PULL
+
+    state, has_changed = modes.update("star", decide)
+    assert (seen, state.mode, has_changed) == ([DeliveryMode.PUSH, DeliveryMode.PULL], DeliveryMode.SETTLE, True)
+    assert modes.pulled() == ["star"]
+
+
+def test_an_old_settlement_does_not_end_a_new_one(backend: Backend) -> None:
+    modes = ProducerModes(backend, "modes")
+    other = {DeliveryMode.PUSH: DeliveryMode.PULL, DeliveryMode.PULL: DeliveryMode.SETTLE}
+    other[DeliveryMode.SETTLE] = DeliveryMode.PULL
+    changes = [modes.update("star", lambda mode: other[mode])[0].change for _ in range(4)]
+    assert modes.finish("star", changes[1]) is False
+    assert modes.finish("never", changes[1]) is False
+    assert modes.state("star").mode is DeliveryMode.SETTLE
+    assert [modes.finish("star", changes[3]) for _ in range(2)] == [True, True]
+    assert (modes.state("star").mode, modes.pulled()) == (DeliveryMode.PUSH, [])
+
+
+def test_a_lost_settlement_is_submitted_again(backend: Backend) -> None:
+    policy, held = Named("star"), HeldJobs()
+    manager = PullManager(backend, policy=policy, executor=held)
+    manager._graph.follow("bob", "star")
+    assert manager.settle_producer("star") is False
+    for number in range(2):
+        manager.add_user_activity("star", post(number, "star"))
+        policy.pulled.clear()
+    held.jobs.clear()
+    manager.add_user_activity("star", post(2, "star"))
+    held.run_all(manager)
+    assert manager.delivery_mode("star") is DeliveryMode.SETTLE
+    assert manager.settle_producer("star") is True
+    held.run_all(manager)
+    assert (manager.delivery_mode("star"), manager.settle_producer("star")) == (DeliveryMode.PUSH, False)
+    assert ShortHomeFeed("bob", backend).count() == 3
+
+
+def test_feeds_without_a_length_are_pulled_for_ever(backend: Backend) -> None:
+    policy = Named("star", inactive_after=DAY)
+    manager = FeedManager(backend, feed_classes={"normal": LongHomeFeed}, policy=policy)
+    manager.follow_user("bob", "star")
+    posts = [post(number, "star") for number in range(4)]
+    for one in posts[:2]:
+        manager.add_user_activity("star", one)
+    policy.pulled.clear()
+    for one in posts[2:]:
+        manager.add_user_activity("star", one)
+    assert (manager.delivery_mode("star"), manager.settle_producer("star")) == (DeliveryMode.SETTLE, False)
+    assert LongHomeFeed("bob", backend).count() == 2
+    assert shown(manager, "bob") == posts[::-1]
+
+
+class LongHomeFeed(UserFeed):
+    key_format = "long:{user_id}"
+
+
+def test_followers_of_the_application_are_pushed_pulled_and_settled(backend: Backend) -> None:
+    class Own(PullManager):
+        def following_among(self, user_id: Any, names: Any) -> set[str]:
+            return {str(one) for one in names if one == "star"}
+
+    policy = Named()
+    manager = Own(backend, graph=lambda user: READERS, policy=policy)
+    posts = [post(number, "star") for number in range(4)]
+    for number, one in enumerate(posts):
+        policy.pulled = {"star"} if number in (1, 2) else set()
+        manager.add_user_activity("star", one)
+        assert shown(manager, "bob") == posts[: number + 1][::-1]
+    assert manager.delivery_mode("star") is DeliveryMode.PUSH
+    assert manager.count_followers("star") == 3
+    assert ShortHomeFeed("dan", backend).count() == 4
+    with pytest.raises(InvalidValueError, match="inactive_after needs graph"):
+        Own(backend, graph=lambda user: READERS, policy=AlwaysPush(inactive_after=DAY))
+
+
+def test_the_actor_receives_its_own_posts_while_it_is_pulled(backend: Backend) -> None:
+    manager = PullManager(backend, policy=Named("star", inactive_after=DAY), include_actor=True)
+    one = post(1, "star")
+    manager.add_user_activity("star", one)
+    assert ShortHomeFeed("star", backend)[:] == shown(manager, "star") == [one]
+
+
+def test_a_rebuild_honours_blocks_and_follows_that_end_during_it(backend: Backend) -> None:
+    manager = PullManager(backend, policy=AlwaysPush(inactive_after=DAY), executor=HeldJobs())
+    for target in ("group", "ann"):
+        manager._graph.follow("bob", target)
+    manager._graph.block("bob", "eve")
+    posts = [post(1, "ann"), post(2, "eve"), post(3, "cem")]
+    manager.add_user_activity("ann", posts[0])
+    for one in posts[1:]:
+        manager.add_user_activity("group", one)
+    newest_of = manager._newest_of
+
+    def unfollowing(*arguments: Any, **options: Any) -> list[Any]:
+        found = newest_of(*arguments, **options)
+        manager._graph.unfollow("bob", "ann")
+        return found
+
+    manager._newest_of = unfollowing  # type: ignore[method-assign]
+    assert manager.visit("bob") is True
+    assert shown(manager, "bob") == [posts[2]]
+
+
+def test_visits_are_recorded_once_an_hour(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    visits = ReaderVisits(backend, "visits", 30 * DAY)
+    first = visits.visit("bob", NOW)
+    assert first is not None
+    visits.end_rebuild("bob", first)
+    written = []
+    replace = visits._rows.replace
+
+    def counted(*arguments: Any) -> Any:
+        written.append(arguments)
+        return replace(*arguments)
+
+    monkeypatch.setattr(visits._rows, "replace", counted)
+    for minutes in (1, 59, 61, 90, 122):
+        assert visits.visit("bob", NOW + timedelta(minutes=minutes)) is None
+    assert len(written) == 2
+    assert visits.last_visit("bob") == NOW + timedelta(minutes=122)
+    assert visits.last_visit("eve") is None
+    late = NOW + timedelta(minutes=122) + 30 * DAY
+    assert visits.active_among(["bob", "eve"], late - timedelta(minutes=1)) == ["bob"]
+    assert visits.active_among(["bob", "eve"], late) == []
+    # The margin: a reader who is still delivered to is rebuilt.
+    assert visits.visit("bob", late - timedelta(minutes=30)) is not None
+
+
+def test_a_visit_completes_the_rebuild_of_one_that_died(backend: Backend) -> None:
+    visits = ReaderVisits(backend, "visits", 30 * DAY)
+    first = visits.visit("bob", NOW)
+    second = visits.visit("bob", NOW)
+    assert first is not None
+    assert second is not None
+    visits.end_rebuild("bob", first)
+    assert visits.visit("bob", NOW) is not None
+
+
+def test_thresholds_keep_the_present_state_between_them() -> None:
+    def pulls(policy: PullByFollowers, is_pulled: bool, followers: int, daily: int = 10) -> bool:
+        return policy.pulls(Producer("ann", is_pulled, lambda: followers, lambda: daily))
+
+    by_followers, by_deliveries = PullByFollowers(100, 50), PullByDeliveries(1_000)
+    assert [pulls(by_followers, False, number) for number in (50, 99, 100)] == [False, False, True]
+    assert [pulls(by_followers, True, number) for number in (49, 50, 100)] == [False, True, True]
+    assert [pulls(by_deliveries, False, number) for number in (80, 99, 100)] == [False, False, True]
+    assert [pulls(by_deliveries, True, number) for number in (79, 80, 100)] == [False, True, True]
+    assert pulls(by_deliveries, False, 1_000_000, daily=0) is False
+
+
+def test_producers_are_pulled_by_their_followers_and_rate(backend: Backend) -> None:
+    graph = FollowGraph(backend)
+    manager = PullManager(backend, graph=graph, policy=PullByDeliveries(6, 5))
+    manager.push_pull.now = lambda: post(10).time  # type: ignore[method-assign]
+    for reader in READERS:
+        manager.follow_user(reader, "star")
+    expected = [DeliveryMode.PUSH, DeliveryMode.PULL, DeliveryMode.PULL]
+    for number, mode in enumerate(expected):
+        manager.add_user_activity("star", post(number, "star"))
+        assert manager.delivery_mode("star") is mode
+    assert isinstance(manager.get_feeds("bob")["normal"], MergedFeed)
+    assert [one.serialization_id for one in shown(manager, "bob")] == [post(n, "star").id for n in (2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PullByFollowers(0), "pull_from"),
+        (lambda: PullByFollowers(10, 11), "push_below must be at most pull_from"),
+        (lambda: PullByFollowers(10, -1), "push_below"),
+        (lambda: AlwaysPush(inactive_after=timedelta(seconds=1)), "at least a minute"),
+        (lambda: AlwaysPush(inactive_after=WRONG), "must be a timedelta or None"),
+        (lambda: FeedManager(connect("memory://"), policy=WRONG), "policy must be a DeliveryPolicy"),
+    ],
+)
+def test_policies_refuse_wrong_arguments(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises((InvalidTypeError, InvalidValueError), match=message):
+        make()
