@@ -22,7 +22,7 @@ from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seco
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
-from feedstore.events.layout import CHUNK, StoredEvent, body_id_of, day_of
+from feedstore.events.layout import CHUNK, StoredEvent, day_of
 from feedstore.events.query import Query, checked_query
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
@@ -121,7 +121,7 @@ class BackendEventStore(EventStore):
     def _stored(self, event_id: str) -> StoredEvent:
         if not isinstance(event_id, str):
             raise InvalidTypeError(f"the id of an event must be a str, not {shown(event_id)}")
-        stored = self._writer.bodies.get(body_id_of(event_id))
+        stored = self._writer.get(event_id)
         if stored is None:
             raise EventNotFound(f"no event has the id {shown(event_id)}")
         return stored
@@ -193,7 +193,7 @@ class BackendEventStore(EventStore):
         return follower
 
     def _search(self, query: Query) -> Search:
-        return Search(self._writer.index, self._writer.bodies, query, self._check_readable)
+        return Search(self._writer, query, self._check_readable)
 
     def _check_readable(self) -> None:
         if self._closed:

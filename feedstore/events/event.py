@@ -63,13 +63,13 @@ class Event:
             raise InvalidEventError("the id of an event is empty; pass a str of one character or more")
 
     @classmethod
-    def restore(cls, id: str, source: str, timestamp: float, tags: list[str], content: str) -> Event:
+    def restore(cls, id: str, source: str, timestamp: float, tags: tuple[str, ...], content: str) -> Event:
         """Return the event of checked fields, which a store has read."""
         event = object.__new__(cls)
         _set_id(event, id)
         _set_source(event, source)
         _set_timestamp(event, timestamp)
-        _set_tags(event, tuple(tags))
+        _set_tags(event, tags)
         _set_content(event, content)
         return event
 

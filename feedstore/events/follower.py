@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from feedstore.errors import EventReadException
 from feedstore.events.event import Event
 from feedstore.events.failures import reading
-from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, body_ids_of
+from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, entries_of
 from feedstore.events.query import Query
 from feedstore.events.search import Search, SearchStatistics
 from feedstore.events.writer import EventWriter
@@ -31,17 +31,17 @@ class Follower(Iterator[Event]):
     ends when it is closed, or the store is. It costs a subscription of the backend until it ends.
 
     After an error each call raises that error again, because saves may be missing: start another live search. While
-    the iterator returns stored events, it keeps the id of each event that is saved. After each
+    the iterator returns stored events, it keeps the entry of each event that is saved. After each
     notification it reads the saves of the last five seconds again, because the clocks of processes differ.
     """
 
     def __init__(self, writer: EventWriter, search: Search, query: Query) -> None:
-        self._index, self._bodies = writer.index, writer.bodies
+        self._writer = writer
         self._search = search
         self._query = query
         self._changed = threading.Event()
         self._closed = False
-        # The ids of bodies that were saved during the search, and the entry under which it returned them.
+        # The entries that were saved during the search, and the number of the save that it returned.
         self._pending: dict[int, int | None] = {}
         self._returned: dict[int, int] = {}
         self._seen: dict[int, None] = {}
@@ -89,7 +89,7 @@ class Follower(Iterator[Event]):
 
     def _begin(self) -> None:
         """Start after the saves that are stored now."""
-        page = self._index.get_page(SAVES, 1)
+        page = self._writer.index.get_page(SAVES, 1)
         self._pass(max(page.floor or 0, *(each.serialization_id for each in page), 0))
         if page.items:
             self._seen = dict.fromkeys(each.serialization_id for each in self._recent_saves())
@@ -120,18 +120,18 @@ class Follower(Iterator[Event]):
             self._changed.clear()
 
     def _remember(self, stored: StoredEvent) -> None:
-        if stored.body_id in self._pending:
-            self._pending[stored.body_id] = stored.entry
+        if stored.entry in self._pending:
+            self._pending[stored.entry] = stored.save
         if len(self._returned) >= _MOST_REMEMBERED:
             self._returned.pop(next(iter(self._returned)))
-        self._returned[stored.body_id] = stored.entry
+        self._returned[stored.entry] = stored.save
 
     def _collect(self) -> None:
         """Note the ids of the events that were saved since the last call."""
         for save in self._recent_saves():
             if save.serialization_id not in self._seen:
                 self._seen[save.serialization_id] = None
-                self._pending.update((one, self._returned.get(one)) for one in body_ids_of(save))
+                self._pending.update((one, self._returned.get(one)) for one in entries_of(save))
         self._pass(max(self._seen, default=0))
         lowest = self._position - _MARGIN
         self._seen = {one: None for one in self._seen if one >= lowest}
@@ -142,7 +142,7 @@ class Follower(Iterator[Event]):
         lowest = self._position - _MARGIN
         cursor = encode_cursor(lowest - 1, descending=False) if lowest > 0 else None
         while True:
-            page = self._index.get_page(SAVES, CHUNK, cursor, ("activity_id",))
+            page = self._writer.index.get_page(SAVES, CHUNK, cursor, ("activity_id",))
             saves += page
             cursor = page.next_cursor
             if page.floor is not None and page.floor > self._position:
@@ -155,11 +155,11 @@ class Follower(Iterator[Event]):
     def _saved(self) -> Iterator[StoredEvent]:
         """Yield the collected events that meet the conditions and were not returned before."""
         pending, self._pending = self._pending, {}
-        ids = list(pending)
-        for at in range(0, len(ids), CHUNK):
-            found = self._bodies.get_many(ids[at : at + CHUNK])
+        entries = list(pending)
+        for at in range(0, len(entries), CHUNK):
+            found = self._writer.get_many(entries[at : at + CHUNK])
             for each in found:
-                if each.entry != pending[each.body_id] and self._query.accepts(each.event):
+                if each.save != pending[each.entry] and self._query.accepts(each.event):
                     self._remember(each)
                     yield each
 

@@ -21,7 +21,6 @@ from feedstore.events.layout import (
 )
 from feedstore.events.query import Query
 from feedstore.events.writer import EventWriter
-from feedstore.ids import id_from_bytes
 from feedstore.storage import Filter
 
 _FLAGS_AT_A_TIME = 100
@@ -115,17 +114,17 @@ class Inventory:
                 self._drop_if_empty(day, flags, pruned)
 
     def _remove_leftovers(self, day: int, flags: Iterable[str], end: float) -> None:
-        """Remove entries up to a time whose body was saved again later, or was removed."""
+        """Remove entries up to a time that have no body, and those whose body belongs to no event."""
         entries = self._walk(all_key(day), 0, last_entry(end))
-        while chunk := list(islice(entries, CHUNK)):
-            bodies = self._writer.bodies.get_many(id_from_bytes(entry.payload) for entry in chunk)
-            held = {each.entry for each in bodies}
-            left = [entry.serialization_id for entry in chunk if entry.serialization_id not in held]
+        while chunk := [entry.serialization_id for entry in islice(entries, CHUNK)]:
+            self._writer.remove_unplaced(chunk)
+            held = {each.entry for each in self._writer.bodies.get_many(chunk)}
+            left = [entry for entry in chunk if entry not in held]
             if left:
                 # A process that dies here leaves the entries of all events, by which the next call finds the others.
                 for flag in flags:
-                    self._index.remove_many(flag_key(flag, day), left)
-                self._index.remove_many(all_key(day), left)
+                    self._writer.times.remove_many(flag_key(flag, day), left)
+                self._writer.times.remove_many(all_key(day), left)
 
     def _drop_if_empty(self, day: int, flags: Iterable[str], pruned: Container[tuple[int, str]]) -> None:
         """Remove a day that holds no event, or from the days of the flags that no event of it carries any more."""

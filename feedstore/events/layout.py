@@ -1,20 +1,23 @@
-"""The stored form of events: bodies by the hash of their ids, and indexes by day.
+"""The stored form of events: bodies by time, the places of their ids, and indexes by day.
 
-A body is an activity of the collection ``events``. Its id is a hash of the event's own id, so saving the id again
-replaces the body. An entry of an index is 64 bits of the time, which sort as the times do, and 64 bits that no other
-save has; its payload is the id of the body, which holds the same 64 bits. An entry whose body holds other bits is left
-over from a save that another save has replaced, and readers ignore it.
+A body is an activity of the collection ``events``. Its id, the entry, is 64 bits of the time, which sort as the times
+do, and 64 bits of a hash of the event's own id. So the bodies of a range of time lie next to each other in a store that
+keeps activities in the order of their ids, and saving an event again at the same time replaces its body. The entries of
+the indexes are the same ids, without payloads.
 
-The timelines of the collection are:
+A place is an activity of the collection ``events/places``: its id is 128 bits of the hash of the event's own id, and it
+holds the event's entry. A body is that of an event only if the event's place holds the body's entry.
+
+The timelines of the collection ``events`` are:
 
 - ``all:<day>``: the entries of all events of a day, such as ``all:2026-11-29``.
 - ``flag:<day>:<flag>``: the entries of those that carry a flag.
 - ``days`` and ``days:<flag>``: the days that have such timelines.
 - ``flags`` and ``sources:<day>``: the names of flags and sources, as payloads.
-- ``saves``: the ids of the bodies of the last saves, in the order of the saves.
+- ``saves``: the entries of the last saves, in the order of the saves, as payloads.
 
-On backends with preconditions, a key-value storage has versions: ``version:<stripe>`` for the events whose body's id
-lies in a stripe, and ``day:<stripe>`` for days that are over.
+On backends with preconditions, a key-value storage has versions: ``version:<stripe>`` for the events whose place lies
+in a stripe, and ``day:<stripe>`` for days that are over.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable, wrong_format
 
 COLLECTION = "events"
+PLACES = "events/places"
 VERSIONS = "events/versions"
 """The name of the key-value storage of versions, which no key-value storage of the application should have."""
 DAYS = "days"
@@ -46,12 +50,17 @@ SECONDS_A_DAY = 86_400
 CHUNK = 500
 """The number of events that one atomic batch writes, and one read of an index returns, at most."""
 
-_FORMAT = 0x61
+_FORMAT = 0x96
+_PLACE_FORMAT = 0x71
+_PLACE_PREFIX = bytes([_PLACE_FORMAT])
+_SHORT_TEXT, _TEXT_8, _TEXT_16, _TEXT_32 = 0xA0, 0xD9, 0xDA, 0xDB
+_MOST_SHORT_BYTES = 31
 _PREFIX = bytes([_FORMAT])
 _EPOCH = date(1970, 1, 1).toordinal()
 TIME_SHIFT = 64
 """The number of the low bits of an entry, which follow its time."""
-_LOWEST: int = 2**TIME_SHIFT - 1
+LOWEST: int = 2**TIME_SHIFT - 1
+"""The low bits of an entry, all set."""
 _SIGN: int = 2**63
 _LONGEST_NAME = 900
 _double = struct.Struct(">d")
@@ -59,16 +68,23 @@ _integer = struct.Struct(">Q")
 
 
 class StoredEvent(NamedTuple):
-    """A stored event: its body's id, the id of its index entries, and the event."""
+    """A stored event: the id of its body and of its index entries, the number of its save, and the event."""
 
-    body_id: int
     entry: int
+    save: int
     event: Event
 
     @property
     def serialization_id(self) -> int:
         """The id of the body."""
-        return self.body_id
+        return self.entry
+
+
+class Place(NamedTuple):
+    """The place of an event: the hash of the event's own id, and the event's entry."""
+
+    serialization_id: int
+    entry: int
 
 
 class IndexEntry(NamedTuple):
@@ -81,44 +97,62 @@ class IndexEntry(NamedTuple):
 class EventSerializer(Serializer[StoredEvent]):
     """Stores the body of an event.
 
-    Format ``0x61``: that byte, then the msgpack array ``[low, id, source, timestamp, tags, content]``, where ``low`` is
-    the low half of the id of the event's index entries.
+    Format ``0x96``, which is also the first byte of a msgpack array of six fields: ``[content, save, id, source,
+    timestamp, tags]``, where ``save`` is the number of the save. The content is the first field, so that a search can
+    match it without decoding the others.
     """
 
     def dumps(self, activity: Any) -> bytes:
         """Return the bytes of a stored event."""
-        event = activity.event
-        fields = (activity.entry & _LOWEST, event.id, event.source, event.timestamp, event.tags, event.content)
-        packed: bytes = msgpack.packb(fields)
-        return _PREFIX + packed
+        return self.dumps_many([activity])[0]
+
+    def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
+        """Return the bytes of stored events."""
+        pack = msgpack.packb
+        return [
+            pack((event.content, save, event.id, event.source, event.timestamp, event.tags))
+            for _, save, event in activities
+        ]
 
     def loads(self, data: bytes, activity_id: int) -> StoredEvent:
         """Return the stored event of the bytes."""
-        if data[:1] != _PREFIX:
+        if not isinstance(data, bytes) or data[:1] != _PREFIX:
             raise wrong_format(data, _FORMAT, activity_id)
         try:
-            low, own_id, source, timestamp, tags, content = msgpack.unpackb(data[1:])
-            entry = (order_of(timestamp) << TIME_SHIFT) | low
-        except (ValueError, TypeError, struct.error) as error:
+            content, save, own_id, source, timestamp, tags = msgpack.unpackb(data, use_list=False)
+        except (ValueError, TypeError) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
-        return StoredEvent(activity_id, entry, Event.restore(own_id, source, timestamp, tags, content))
+        return StoredEvent(activity_id, save, Event.restore(own_id, source, timestamp, tags, content))
 
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[StoredEvent]:
         """Return the stored events of ``(id, data)`` pairs. Searches call it, so it does without a call for each."""
         pairs = list(entries)
+        unpack, restore = msgpack.unpackb, Event.restore
         try:
-            fields = [_unpacked(data) for _, data in pairs]
-            orders = _orders_of([each[3] for each in fields])
-            restore = Event.restore
+            fields = [unpack(data, use_list=False) for _, data in pairs]
             return [
-                StoredEvent(body_id, order << TIME_SHIFT | low, restore(own_id, source, timestamp, tags, content))
-                for (body_id, _), order, (low, own_id, source, timestamp, tags, content) in zip(
-                    pairs, orders, fields, strict=True
-                )
+                StoredEvent(entry, save, restore(own_id, source, timestamp, tags, content))
+                for (entry, _), (content, save, own_id, source, timestamp, tags) in zip(pairs, fields, strict=True)
             ]
-        except (ValueError, TypeError, struct.error):
+        except (ValueError, TypeError):
             # One of them is damaged; this names it.
-            return [self.loads(data, body_id) for body_id, data in pairs]
+            return [self.loads(data, entry) for entry, data in pairs]
+
+
+class PlaceSerializer(Serializer[Place]):
+    """Stores the place of an event. Format ``0x71``: that byte, then the 16 bytes of the entry."""
+
+    def dumps(self, activity: Any) -> bytes:
+        """Return the bytes of a place."""
+        return _PLACE_PREFIX + id_to_bytes(activity.entry)
+
+    def loads(self, data: bytes, activity_id: int) -> Place:
+        """Return the place of the bytes."""
+        if not isinstance(data, bytes) or data[:1] != _PLACE_PREFIX:
+            raise wrong_format(data, _PLACE_FORMAT, activity_id)
+        if len(data) != 1 + ID_BYTES:
+            raise undecodable(activity_id, f"it has {len(data)} bytes, not {1 + ID_BYTES}")
+        return Place(activity_id, int.from_bytes(data[1:], "big"))
 
 
 class EntrySerializer(Serializer[IndexEntry]):
@@ -138,11 +172,10 @@ class EntrySerializer(Serializer[IndexEntry]):
         return list(itertools.starmap(IndexEntry, entries))
 
 
-class EntryIds:
-    """The low halves of entry ids, counted from a random number of each process.
+class SaveNumbers:
+    """The numbers of saves, counted from a random number of each process.
 
-    So the entries of one time are in the order in which a process saved them, which stores append fastest. Two
-    processes return the same number only if their random numbers of 63 bits lie next to each other.
+    Two processes return the same number only if their random numbers of 63 bits lie next to each other.
     """
 
     def __init__(self) -> None:
@@ -150,25 +183,33 @@ class EntryIds:
         self._numbers = itertools.count()
 
     def take(self) -> int:
-        """Return a low half that no other call returns."""
+        """Return a number that no other call returns."""
         if self._process != os.getpid():
             self._numbers = itertools.count(secrets.randbits(TIME_SHIFT - 1))
             self._process = os.getpid()
-        low: int = next(self._numbers) & _LOWEST
-        return low
+        number: int = next(self._numbers) & LOWEST
+        return number
 
 
-def _unpacked(data: bytes) -> Any:
-    """Return the fields of a body. Raises ``ValueError`` for bytes of another format."""
-    if data[0] != _FORMAT:
-        raise ValueError("the bytes have another format")
-    return msgpack.unpackb(memoryview(data)[1:])
+def content_of(data: bytes) -> bytes:
+    """Return the content of a body in UTF-8, without decoding the other fields.
 
-
-def _orders_of(times: list[float]) -> list[int]:
-    """Return :func:`order_of` of each time, in one step for all."""
-    bits = struct.unpack(f">{len(times)}Q", struct.pack(f">{len(times)}d", *times))
-    return [_SIGN | each if each < _SIGN else _LOWEST ^ each for each in bits]
+    Raises:
+        ValueError: The bytes have another format.
+    """
+    if data[0] == _FORMAT:
+        kind = data[1]
+        if kind == _TEXT_8:
+            start, end = 3, 3 + data[2]
+        elif _SHORT_TEXT <= kind <= _SHORT_TEXT + _MOST_SHORT_BYTES:
+            start, end = 2, 2 + kind - _SHORT_TEXT
+        else:
+            start = {_TEXT_16: 4, _TEXT_32: 6}.get(kind, len(data))
+            end = start + int.from_bytes(data[2:start], "big")
+        # Other fields follow the content.
+        if end < len(data):
+            return data[start:end]
+    raise ValueError("the bytes have another format")
 
 
 def order_of(seconds: float) -> int:
@@ -178,7 +219,7 @@ def order_of(seconds: float) -> int:
     True
     """
     bits: int = _integer.unpack(_double.pack(seconds))[0]
-    return _SIGN | bits if bits < _SIGN else _LOWEST ^ bits
+    return _SIGN | bits if bits < _SIGN else LOWEST ^ bits
 
 
 def first_entry(seconds: float) -> int:
@@ -188,16 +229,16 @@ def first_entry(seconds: float) -> int:
 
 def last_entry(seconds: float) -> int:
     """Return the highest id that an entry of a time can have."""
-    return first_entry(seconds) | _LOWEST
+    return first_entry(seconds) | LOWEST
 
 
-def entry_of(seconds: float, low: int) -> int:
-    """Return the id of an entry."""
-    return first_entry(seconds) | low
+def entry_of(seconds: float, key: int) -> int:
+    """Return the entry of the event of a time whose place has an id."""
+    return order_of(seconds) << TIME_SHIFT | key & LOWEST
 
 
-def body_id_of(own_id: str) -> int:
-    """Return the id of the body of the event with an own id."""
+def place_id_of(own_id: str) -> int:
+    """Return the id of the place of the event with an own id."""
     return int.from_bytes(blake2b(own_id.encode(), digest_size=ID_BYTES).digest(), "big")
 
 
@@ -228,17 +269,17 @@ def sources_key(day: int) -> str:
 
 def named(name: str) -> IndexEntry:
     """Return the entry that holds the name of a flag or a source."""
-    return IndexEntry(body_id_of(name), name.encode())
+    return IndexEntry(place_id_of(name), name.encode())
 
 
-def save_entry(body_ids: Iterable[int]) -> IndexEntry:
-    """Return the entry of one save: its id is the time of the save, and its payload the ids of the bodies."""
+def save_entry(entries: Iterable[int]) -> IndexEntry:
+    """Return the record of one save: its id is the time of the save, and its payload the entries of the events."""
     now = min(time.time_ns(), MAX_ID >> TIME_SHIFT)
-    return IndexEntry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, body_ids)))
+    return IndexEntry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, entries)))
 
 
-def body_ids_of(save: IndexEntry) -> list[int]:
-    """Return the ids of the bodies of one save."""
+def entries_of(save: IndexEntry) -> list[int]:
+    """Return the entries of the events of one save."""
     payload = save.payload
     return [int.from_bytes(payload[at : at + ID_BYTES], "big") for at in range(0, len(payload), ID_BYTES)]
 

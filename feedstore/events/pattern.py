@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from feedstore.errors import InvalidSearchError, MissingDriverError
 from feedstore.shown import shown
@@ -20,23 +21,37 @@ _UNSUPPORTED = {
 }
 
 
-class Pattern(Protocol):
-    """A compiled regular expression."""
-
-    def search(self, text: str) -> object | None:
-        """Return a match anywhere in a str, or None."""
-
-    def match(self, text: str) -> object | None:
-        """Return a match at the start of a str, or None."""
+_Text = TypeVar("_Text", str, bytes, contravariant=True)
 
 
-def compile_pattern(pattern: str) -> Pattern:
+class Pattern(Protocol[_Text]):
+    """A compiled regular expression of strs, or of bytes in UTF-8."""
+
+    def search(self, text: _Text) -> object | None:
+        """Return a match anywhere in a text, or None."""
+
+    def match(self, text: _Text) -> object | None:
+        """Return a match at the start of a text, or None."""
+
+
+def compile_pattern(pattern: str) -> Pattern[str]:
     """Return the compiled form of a regular expression in RE2's syntax, which matches in linear time.
 
     Raises:
         InvalidSearchError: It is not a str, or RE2 refuses it; the message names the construct.
         MissingDriverError: google-re2 is not installed.
     """
+    compiled: Pattern[str] = _compiled(pattern, lambda text: text)
+    return compiled
+
+
+def compile_content_pattern(pattern: str) -> Pattern[bytes]:
+    """Return what :func:`compile_pattern` returns, for contents in UTF-8, which it matches without encoding them."""
+    compiled: Pattern[bytes] = _compiled(pattern, str.encode)
+    return compiled
+
+
+def _compiled(pattern: str, form: Callable[[str], str | bytes]) -> Any:
     if not isinstance(pattern, str):
         raise InvalidSearchError(f"a pattern must be a str, not {shown(pattern)} of type {type(pattern).__name__}")
     try:
@@ -47,10 +62,9 @@ def compile_pattern(pattern: str) -> Pattern:
     options.log_errors = False
     options.max_mem = _MOST_BYTES
     try:
-        compiled: Pattern = re2.compile(pattern, options)
+        return re2.compile(form(pattern), options)
     except (re2.error, UnicodeEncodeError) as error:
         raise InvalidSearchError(f"the pattern {shown(pattern)} is refused: {_reason(pattern, error)}") from None
-    return compiled
 
 
 def _reason(pattern: str, error: Exception) -> str:

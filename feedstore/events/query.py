@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from feedstore.errors import InvalidCursorError, InvalidEventError, InvalidSearchError, InvalidTypeError
 from feedstore.events.event import EARLIEST, LATEST, Event, TimeLike, checked_tags, seconds_of
-from feedstore.events.pattern import Pattern, compile_pattern
+from feedstore.events.pattern import Pattern, compile_content_pattern
 from feedstore.shown import shown
 from feedstore.storage.page import decode_checked, encode_checked
 
@@ -25,21 +25,16 @@ class Query:
     start: float
     end: float
     flags: tuple[str, ...]
-    pattern: Pattern | None
+    pattern: Pattern[bytes] | None
     descending: bool
     limit: int | None
     after: tuple[float, str] | None
-
-    @property
-    def is_of_time_only(self) -> bool:
-        """Whether the search has no condition but its bounds."""
-        return not self.flags and self.pattern is None and self.after is None
 
     def accepts(self, event: Event) -> bool:
         """Return whether an event meets all conditions of the search, its time included."""
         if not self.start <= event.timestamp <= self.end or not set(self.flags).issubset(event.tags):
             return False
-        return self.pattern is None or self.pattern.search(event.content) is not None
+        return self.pattern is None or self.pattern.search(event.content.encode()) is not None
 
     def is_passed(self, event: Event) -> bool:
         """Return whether an event lies at or before the event after which the search continues."""
@@ -71,7 +66,7 @@ def checked_query(
         start=_bound("ts_start", ts_start),
         end=LATEST if ts_end is None else _bound("ts_end", ts_end),
         flags=_checked_flags(flags),
-        pattern=None if match is None else compile_pattern(match),
+        pattern=None if match is None else compile_content_pattern(match),
         descending=order == "desc",
         limit=limit,
         after=None if after is None else _decode_cursor(after, order),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -14,9 +14,9 @@ from feedstore.events.layout import (
     CHUNK,
     DAYS,
     TIME_SHIFT,
-    IndexEntry,
     StoredEvent,
     all_key,
+    content_of,
     day_of,
     first_entry,
     flag_days_key,
@@ -24,8 +24,8 @@ from feedstore.events.layout import (
     last_entry,
 )
 from feedstore.events.query import Query, search_cursor
-from feedstore.ids import id_from_bytes
-from feedstore.storage import ActivityStorage, Bounds, Filter, TimelineStorage
+from feedstore.events.reader import Body, EventReader
+from feedstore.storage import Bounds, Filter
 
 MOST_OF_ONE_TIME = 10_000
 """The number of events of one and the same time that a search sorts in memory. If there are more, the search reads all
@@ -66,17 +66,10 @@ class Search(Iterator[Event]):
         statistics: The work of the search until now.
     """
 
-    def __init__(
-        self,
-        index: TimelineStorage[IndexEntry],
-        bodies: ActivityStorage[StoredEvent],
-        query: Query,
-        check_open: Callable[[], None],
-    ) -> None:
+    def __init__(self, reader: EventReader, query: Query, check_open: Callable[[], None]) -> None:
         self.statistics = SearchStatistics()
         self._check_open = check_open
-        self._index = index
-        self._bodies = bodies
+        self._reader = reader
         self._query = query
         self._size = CHUNK
         if query.limit is not None and query.limit < _SMALL_CHUNK and query.pattern is None:
@@ -147,19 +140,25 @@ class Search(Iterator[Event]):
             return
         directory, *others = [flag_days_key(flag) for flag in self._query.flags] or [DAYS]
         bounds = Bounds(first, last)
-        while days := self._entries(directory, bounds, _DAYS_AT_A_TIME):
-            held = {day.serialization_id for day in days}
+        while not bounds.is_empty and (days := self._read_days(directory, bounds)):
+            held = set(days)
             for other in others:
-                held = self._index.contains_many(other, held)
+                held = self._reader.times.contains_many(other, held)
             yield from sorted(held, reverse=self._query.descending)
-            bounds = bounds.after(days[-1].serialization_id, self._query.descending)
+            bounds = bounds.after(days[-1], self._query.descending)
+
+    def _read_days(self, directory: str, bounds: Bounds) -> list[int]:
+        within: Filter = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
+        ordering = ("-activity_id",) if self._query.descending else ("activity_id",)
+        found = self._reader.times.get_slice(directory, 0, _DAYS_AT_A_TIME, within, ordering)
+        return [entry.serialization_id for entry in found]
 
     def _choose(self, day: int) -> str | None:
         """Return the key of the timeline of the rarest flag on a day; None if a flag has no events on it."""
         flags = self._query.flags
         chosen = flags[0] if flags else None
         if len(flags) > 1:
-            counts = {flag: self._index.count(flag_key(flag, day)) for flag in flags}
+            counts = {flag: self._reader.times.count(flag_key(flag, day)) for flag in flags}
             chosen = min(flags, key=counts.__getitem__)
             if not counts[chosen]:
                 return None
@@ -170,16 +169,22 @@ class Search(Iterator[Event]):
         """Yield lists of the events of a day within the bounds, ordered by time and id."""
         descending = self._query.descending
         group: list[StoredEvent] = []
-        while entries := self._entries(key, bounds, self._size):
-            group += self._stored(entries)
+        while entries := self._entries(key, bounds):
+            found = self._stored(entries)
             if len(entries) < self._size:
+                group += found
                 break
             # Events of the last time may follow in the next chunk.
-            last = entries[-1].serialization_id
+            last = entries[-1][0]
             bounds = bounds.after(last, descending)
             time = last >> TIME_SHIFT
-            yield self._sorted(each for each in group if each.entry >> TIME_SHIFT != time)
-            group = [each for each in group if each.entry >> TIME_SHIFT == time]
+            end = len(found)
+            while end and found[end - 1].entry >> TIME_SHIFT == time:
+                end -= 1
+            if end:
+                yield self._sorted(group + found[:end])
+                group.clear()
+            group += found[end:]
             if len(group) > MOST_OF_ONE_TIME:
                 group.clear()
                 first = time << TIME_SHIFT
@@ -200,48 +205,55 @@ class Search(Iterator[Event]):
         while True:
             found = self._unordered(key, bounds)
             chosen = choose(MOST_OF_ONE_TIME, (each for each in found if is_after(each.event.id)), key=_own_id)
-            yield _distinct(chosen)
+            yield chosen
             if len(chosen) < MOST_OF_ONE_TIME:
                 return
             last = chosen[-1].event.id
 
     def _unordered(self, key: str, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield the events within bounds in the order of their entries."""
-        while entries := self._entries(key, bounds, self._size):
+        while entries := self._entries(key, bounds):
             yield from self._stored(entries)
-            bounds = bounds.after(entries[-1].serialization_id, self._query.descending)
+            bounds = bounds.after(entries[-1][0], self._query.descending)
 
-    def _sorted(self, stored: Iterable[StoredEvent]) -> list[StoredEvent]:
-        return _distinct(sorted(stored, key=_place, reverse=self._query.descending))
+    def _sorted(self, stored: list[StoredEvent]) -> list[StoredEvent]:
+        """Sort events, which are in the order of their entries, by time and id."""
+        if len({each[0] >> TIME_SHIFT for each in stored}) < len(stored):
+            stored.sort(key=_place, reverse=self._query.descending)
+        return stored
 
-    def _entries(self, key: str, bounds: Bounds, count: int) -> list[IndexEntry]:
-        """Return the first entries of a timeline within bounds, in the order of the search."""
+    def _entries(self, key: str, bounds: Bounds) -> list[tuple[int, bytes | None]]:
+        """Return the first entries of a timeline within bounds with their bodies, in the order of the search."""
         if bounds.is_empty:
             return []
-        ordering = ("-activity_id",) if self._query.descending else ("activity_id",)
-        within: Filter = {"activity_id__gte": bounds.lowest, "activity_id__lte": bounds.highest}
-        return self._index.get_slice(key, 0, count, within, ordering)
+        return self._reader.read_slice(key, self._size, bounds, self._query.descending)
 
-    def _stored(self, entries: Sequence[IndexEntry]) -> list[StoredEvent]:
+    def _stored(self, entries: list[tuple[int, bytes | None]]) -> list[StoredEvent]:
         """Return the events of entries that meet all conditions of the search.
 
-        The body decides about the other flags. Their indexes may have an entry of a later save of the same event.
+        The body decides about the flags: an event that was saved again may have lost them since its entry was read.
         """
+        query = self._query
+        bodies = [(entry, body) for entry, body in entries if body is not None]
         self.statistics.entries_read += len(entries)
-        # An entry is that of its body if the times are equal: a body that is saved again keeps its place.
-        places = {(id_from_bytes(payload), entry >> TIME_SHIFT) for entry, payload in entries}
-        bodies = self._bodies.get_many(dict.fromkeys(body_id for body_id, _ in places))
         self.statistics.bodies_read += len(bodies)
-        found = [stored for stored in bodies if (stored[0], stored[1] >> TIME_SHIFT) in places]
-        if self._query.is_of_time_only:
-            return found
-        accepts, is_passed = self._query.accepts, self._query.is_passed
-        return [stored for stored in found if accepts(stored[2]) and not is_passed(stored[2])]
+        if query.pattern is not None:
+            bodies = self._matching(bodies, query.pattern.search)
+        stored = self._reader.load(bodies)
+        if query.flags:
+            flags = set(query.flags)
+            stored = [each for each in stored if flags.issubset(each[2].tags)]
+        if query.after is not None:
+            stored = [each for each in stored if not query.is_passed(each[2])]
+        return stored
 
-
-def _distinct(stored: Iterable[StoredEvent]) -> list[StoredEvent]:
-    """Return stored events without repetitions: a body that is saved during a search may have two entries."""
-    return list({each[0]: each for each in stored}.values())
+    def _matching(self, bodies: list[Body], search: Callable[[bytes], object]) -> list[Body]:
+        try:
+            return [body for body in bodies if search(content_of(body[1])) is not None]
+        except (ValueError, TypeError, IndexError):
+            # One of them is damaged; this names it.
+            self._reader.load(bodies)
+            raise
 
 
 def _own_id(stored: StoredEvent) -> str:

@@ -6,8 +6,8 @@ import itertools
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
 from feedstore.events.event import Event
@@ -16,63 +16,70 @@ from feedstore.events.layout import (
     COLLECTION,
     DAYS,
     FLAGS,
+    LOWEST,
     SAVES,
     SECONDS_A_DAY,
     VERSIONS,
-    EntryIds,
-    EntrySerializer,
-    EventSerializer,
     IndexEntry,
+    Place,
+    SaveNumbers,
     StoredEvent,
     all_key,
-    body_id_of,
     day_of,
+    entries_of,
     entry_of,
     flag_days_key,
     flag_key,
     named,
+    place_id_of,
     save_entry,
     sources_key,
 )
-from feedstore.ids import id_to_bytes
-from feedstore.storage import AtomicScope, Backend, Batch
+from feedstore.events.reader import EventReader
+from feedstore.storage import Backend, Batch
 
 MOST_SAVES = 10_000
 """The number of saves that a live search may have to read in one step."""
 _LARGE_SAVE = 50
 _MOST_LARGE_SAVES = 1000
 """The number of saves that the store records after a large one, whose record takes up to 8,000 bytes."""
-_STRIPES = 256
+_STRIPES = 32
+"""The number of versions. A large save changes all of them, and each costs a write."""
 _VERSION_BYTES = 8
 _ATTEMPTS = 1000
 _ATTEMPTS_TOGETHER = 8
 """The number of attempts after which a chunk is split, because other processes change some of its events."""
-_Step = Callable[[Batch], object]
 _Part = TypeVar("_Part")
 
 
-class EventWriter:
+class _Save(NamedTuple):
+    """One save: the events with the ids of their places, the events that they replace, and the versions of those."""
+
+    stored: list[StoredEvent]
+    place_ids: list[int]
+    replaced: list[StoredEvent]
+    versions: dict[str, bytes | None]
+
+
+class EventWriter(EventReader):
     """The writes of an event store.
 
-    On a backend whose atomic batches hold any writes, each chunk is one atomic batch. Elsewhere the body of an event is
-    its point of commit: the index entries are written before it, and the entries of the replaced event are removed
-    after it. Readers ignore entries that do not belong to the stored body, so no reader sees a part of a save.
+    On a backend whose atomic batches hold any writes, each chunk is one atomic batch. Elsewhere the place of an event
+    is its point of commit: the index entries and the body are written before it, and those of the replaced event are
+    removed after it. Readers ignore the entries that belong to no place, so no reader sees a part of a save.
 
     Replacing and removing depend on an earlier read. Where atomic batches may have preconditions, a stripe of ids has
-    a version in a key-value storage, which these batches require and change. There, a save of an event of a day that is
-    over changes the version of that day too, so that a day is removed from an index only if no save adds to it.
+    a version in a key-value storage, which these batches require, and every save changes. There, a save of an event of
+    a day that is over changes the version of that day too, so that a day is removed from an index only if no save adds
+    to it. Two first saves of one id, which exclude each other in no way, are found by the number of new places: the
+    later one removes the entries of the earlier one.
     """
 
     def __init__(self, backend: Backend) -> None:
-        abilities = backend.abilities
-        self.backend = backend
-        self.bodies = backend.activity_storage(EventSerializer, name=COLLECTION)
-        self.index = backend.timeline_storage(EntrySerializer, name=COLLECTION)
+        super().__init__(backend)
         self.notifier = backend.notifier(COLLECTION)
-        self.is_atomic = abilities.atomic_scope == AtomicScope.BACKEND
-        self.is_conditional = self.is_atomic and abilities.conditional_batches
         self._versions = backend.kv_storage(VERSIONS)
-        self._entry_ids = EntryIds()
+        self._save_numbers = SaveNumbers()
 
     def save(self, events: Sequence[Event]) -> None:
         """Save up to a chunk of events that have different ids."""
@@ -92,14 +99,15 @@ class EventWriter:
 
     def remove(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Remove events that are still stored as they were read, and return those that were."""
+        ids = {each.entry: place_id_of(each.event.id) for each in stored}
         for _ in range(_attempts(stored)):
-            versions = self._read_versions([each.body_id for each in stored])
-            current = {each.body_id: each.entry for each in self.bodies.get_many([each.body_id for each in stored])}
-            same = [each for each in stored if current.get(each.body_id) == each.entry]
+            versions = self._read_versions(ids.values())
+            current = {each.entry: each.save for each in self.get_many(list(ids))}
+            same = [each for each in stored if current.get(each.entry) == each.save]
             if not same:
                 return []
             try:
-                counts = self._remove(same, versions)
+                counts = self._remove([ids[each.entry] for each in same], same, versions)
             except ConditionFailedError:
                 continue
             # Another process may have removed a single event between the reading and this removal.
@@ -110,71 +118,130 @@ class EventWriter:
 
     def _try_to_save(self, events: Sequence[Event]) -> bool:
         """Save events; return False if another process changed an event that this one replaces."""
-        ids = [body_id_of(event.id) for event in events]
-        replaced = self.bodies.get_many(ids)
-        versions = self._read_versions([each.body_id for each in replaced])
-        if replaced and self.is_conditional:
-            replaced = self.bodies.get_many([each.body_id for each in replaced])
-        take = self._entry_ids.take
+        ids = [place_id_of(event.id) for event in events]
+        entries = self.entries_at(ids)
+        versions = self._read_versions(entries)
+        if entries and self.is_conditional:
+            entries = self.entries_at(list(entries))
+        replaced = self.bodies.get_many(entries.values()) if entries else []
+        take = self._save_numbers.take
         stored = [
-            StoredEvent(body_id, entry_of(event.timestamp, take()), event)
-            for body_id, event in zip(ids, events, strict=True)
+            StoredEvent(entry_of(event.timestamp, place_id), take(), event)
+            for place_id, event in zip(ids, events, strict=True)
         ]
-        steps = self._steps_of_save(stored, replaced)
+        save = _Save(stored, ids, replaced, versions)
         try:
-            if self.is_atomic:
-                self._write_together(steps, versions)
-            else:
-                self._write_in_order(steps)
+            if not self.is_atomic:
+                self._save_in_order(save)
+                return True
+            added = self._save_together(save)
         except ConditionFailedError:
             return False
+        if self.is_conditional and added is not None and added != len(stored) - len(entries):
+            self._remove_doubles(ids)
         return True
 
-    def _steps_of_save(self, stored: list[StoredEvent], replaced: list[StoredEvent]) -> list[_Step]:
-        """Return the writes of a save as functions of a batch, in the order that keeps every reader consistent."""
-        entries = _index_entries(stored)
-        gone = _keys_of(replaced)
-        most_saves = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
-        # Changing versions is no precondition, so saves of one day do not exclude each other.
-        tokens = {key: secrets.token_bytes(_VERSION_BYTES) for key in self._day_keys(stored)}
+    def _save_together(self, save: _Save) -> int | None:
+        """Save in one atomic batch, and return the number of new places."""
+        stripes = {_stripe(each) for each in save.place_ids} - save.versions.keys()
+        with self.backend.batch(atomic=True) as batch:
+            self._require(save.versions, batch)
+            if self.is_conditional:
+                # Changing versions is no precondition, so saves of new events do not exclude each other.
+                for key in stripes | self._day_keys(save.stored):
+                    self._versions.upsert(key, _new_version(), batch_interface=batch)
+            self._add(save.stored, batch)
+            position = len(batch)
+            self._place(save, batch)
+            self._clean(save.replaced, batch, save.stored)
+            self._record(save.stored, batch)
+        added: int | None = batch.results[position]
+        return added
 
-        def clean(batch: Batch) -> None:
-            for key, ids in gone.items():
-                self.index.remove_many(key, ids, batch_interface=batch)
+    def _save_in_order(self, save: _Save) -> None:
+        """Save in the order that keeps every reader consistent, each step in a batch of its own."""
+        with self.backend.batch() as batch:
+            self._add(save.stored, batch)
+        with self.backend.batch() as batch:
+            self._place(save, batch)
+        # Another process may have saved an event at its earlier time again.
+        renewed = {each.entry for each in self.placed(save.replaced)} - {each.entry for each in save.stored}
+        with self.backend.batch() as batch:
+            self._clean([each for each in save.replaced if each.entry not in renewed], batch, save.stored)
             # Its time is that of the last step, so that a live search finds the record of a slow save.
-            saved = save_entry(each.body_id for each in stored)
-            self.index.add_to_many([SAVES], [saved], max_length=most_saves, batch_interface=batch)
+            self._record(save.stored, batch)
 
-        def add(batch: Batch) -> None:
-            for key, token in tokens.items():
-                self._versions.upsert(key, token, batch_interface=batch)
-            self.index.add_to_each(entries, batch_interface=batch)
+    def _add(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
+        times, names = _index_entries(stored)
+        self.times.add_to_each(times, batch_interface=batch)
+        self.index.add_to_each(names, batch_interface=batch)
+        self.bodies.add_many(stored, batch_interface=batch)
 
-        return [
-            add,
-            lambda batch: self.bodies.add_many(stored, batch_interface=batch),
-            clean,
-        ]
+    def _place(self, save: _Save, batch: Batch) -> None:
+        # In the order of their ids, which a store finds beside each other.
+        places = sorted(
+            [Place(place_id, each.entry) for place_id, each in zip(save.place_ids, save.stored, strict=True)]
+        )
+        self.places.add_many(places, batch_interface=batch)
 
-    def _remove(self, stored: Sequence[StoredEvent], versions: dict[str, bytes | None]) -> int | None:
-        """Remove bodies and then their entries; return how many bodies were there, None without exact counts."""
-        gone = _keys_of(stored)
+    def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, stored: Iterable[StoredEvent] = ()) -> None:
+        """Remove the bodies and the index entries of replaced events, except those that belong to a stored one too."""
+        keys, entries = _left_over(replaced, stored)
+        for key, ids in keys.items():
+            self.times.remove_many(key, ids, batch_interface=batch)
+        if entries:
+            self.bodies.remove_many(entries, batch_interface=batch)
 
-        def clean(batch: Batch) -> None:
-            for key, ids in gone.items():
-                self.index.remove_many(key, ids, batch_interface=batch)
+    def _record(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
+        most = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
+        save = save_entry(each.entry for each in stored)
+        self.index.add_to_many([SAVES], [save], max_length=most, batch_interface=batch)
 
-        steps = [lambda batch: self.bodies.remove_many([each.body_id for each in stored], batch_interface=batch), clean]
-        if self.is_atomic:
-            return self._write_together(steps, versions)
-        return self._write_in_order(steps)
+    def _remove_doubles(self, place_ids: Iterable[int]) -> None:
+        """Remove the entries of earlier first saves of ids that another process made in the same moment."""
+        halves = {place_id & LOWEST for place_id in place_ids}
+        saves = self.index.get_slice(SAVES, 0, MOST_SAVES)
+        self.remove_unplaced({one for save in saves for one in entries_of(save) if one & LOWEST in halves})
 
-    def _day_keys(self, stored: Iterable[StoredEvent]) -> list[str]:
-        """Return the keys of the versions of the days of events that are over; nothing without preconditions."""
-        if not self.is_conditional:
-            return []
+    def remove_unplaced(self, entries: Iterable[int]) -> None:
+        """Remove the bodies of entries that no place holds, with their index entries. Needs preconditions."""
+        found = list(entries)
+        for _ in range(_ATTEMPTS):
+            bodies = self.bodies.get_many(found)
+            versions = self._read_versions(place_id_of(each.event.id) for each in bodies)
+            placed = {each.entry for each in self.placed(bodies)}
+            unplaced = [each for each in bodies if each.entry not in placed]
+            if not unplaced:
+                return
+            try:
+                with self.backend.batch(atomic=True) as batch:
+                    self._require(versions, batch)
+                    self._clean(unplaced, batch)
+                return
+            except ConditionFailedError:
+                continue
+        raise _contended()
+
+    def _remove(
+        self, place_ids: Sequence[int], stored: Sequence[StoredEvent], versions: dict[str, bytes | None]
+    ) -> int | None:
+        """Remove places and then all else; return how many places were there, None without exact counts."""
+        with self.backend.batch(atomic=self.is_atomic) as batch:
+            self._require(versions, batch)
+            position = len(batch)
+            self.places.remove_many(place_ids, batch_interface=batch)
+            if self.is_atomic:
+                self._clean(stored, batch)
+        if not self.is_atomic:
+            with self.backend.batch() as rest:
+                self._clean(stored, rest)
+        removed: int | None = batch.results[position]
+        return removed
+
+    def _day_keys(self, stored: Iterable[StoredEvent]) -> set[str]:
+        """Return the keys of the versions of the days of events that are over."""
         today = time.time() - SECONDS_A_DAY
-        return sorted({_day_key(day_of(event.timestamp)) for _, _, event in stored if event.timestamp < today})
+        return {_day_key(day_of(event.timestamp)) for _, _, event in stored if event.timestamp < today}
 
     def day_version(self, day: int) -> bytes | None:
         """Return the version of a day: saves change it once the day is over. One round trip."""
@@ -188,89 +255,76 @@ class EventWriter:
         Returns:
             The day's new version, or None if another process has changed the version: then nothing is removed.
         """
-        key, token = _day_key(day), secrets.token_bytes(_VERSION_BYTES)
+        key, token = _day_key(day), _new_version()
         try:
             with self.backend.batch(atomic=True) as batch:
-                if version is None:
-                    self._versions.insert(key, token, batch_interface=batch)
-                else:
-                    self._versions.replace(key, version, token, batch_interface=batch)
+                self._require({key: version}, batch, token)
                 for directory in directories:
-                    self.index.remove_many(directory, [day], batch_interface=batch)
+                    self.times.remove_many(directory, [day], batch_interface=batch)
                 for timeline in keys:
                     self.index.delete(timeline, batch_interface=batch)
         except ConditionFailedError:
             return None
         return token
 
-    def _write_together(self, steps: Sequence[_Step], versions: dict[str, bytes | None]) -> int | None:
-        """Write all steps in one atomic batch, and return the result of the first write."""
-        with self.backend.batch(atomic=True) as batch:
-            for key, version in versions.items():
-                if version is None:
-                    self._versions.insert(key, _next_version(version), batch_interface=batch)
-                else:
-                    self._versions.replace(key, version, _next_version(version), batch_interface=batch)
-            for step in steps:
-                step(batch)
-        first: int | None = batch.results[len(versions)]
-        return first
+    def _require(self, versions: Mapping[str, bytes | None], batch: Batch, new: bytes | None = None) -> None:
+        """Require versions, None for those that do not exist, and change them."""
+        for key, version in versions.items():
+            token = _new_version() if new is None else new
+            if version is None:
+                self._versions.insert(key, token, batch_interface=batch)
+            else:
+                self._versions.replace(key, version, token, batch_interface=batch)
 
-    def _write_in_order(self, steps: Sequence[_Step]) -> int | None:
-        """Write each step in a batch of its own, and return the result of the first write."""
-        results: list[int | None] = []
-        for step in steps:
-            with self.backend.batch() as batch:
-                step(batch)
-            results += batch.results
-        return results[0]
-
-    def _read_versions(self, body_ids: Iterable[int]) -> dict[str, bytes | None]:
+    def _read_versions(self, place_ids: Iterable[int]) -> dict[str, bytes | None]:
         """Return the versions of the stripes of ids, None for those that have none; nothing without preconditions."""
         if not self.is_conditional:
             return {}
-        keys = sorted({f"version:{body_id % _STRIPES:02x}" for body_id in body_ids})
+        keys = sorted(set(map(_stripe, place_ids)))
         found = self._versions.fetch_many(keys) if keys else {}
         return {key: found.get(key) for key in keys}
 
 
-def _index_entries(stored: Iterable[StoredEvent]) -> dict[str, list[IndexEntry]]:
-    """Return the entries of all indexes for stored events, by the key of the timeline."""
-    entries: dict[str, list[IndexEntry]] = defaultdict(list)
+def _index_entries(stored: Iterable[StoredEvent]) -> tuple[dict[str, list[int]], dict[str, list[IndexEntry]]]:
+    """Return the entries of the indexes of times for stored events, and those of all others, by timeline."""
     # By day, and by day and flag, because making a key costs more than keeping an entry.
-    of_days: dict[int, list[IndexEntry]] = {}
-    of_flags: dict[tuple[int, str], list[IndexEntry]] = {}
+    of_days: dict[int, list[int]] = defaultdict(list)
+    of_flags: dict[tuple[int, str], list[int]] = defaultdict(list)
     sources: set[tuple[int, str]] = set()
-    for body_id, entry, event in stored:
+    for entry, _, event in stored:
         day = day_of(event.timestamp)
-        one = IndexEntry(entry, id_to_bytes(body_id))
+        of_days[day].append(entry)
         sources.add((day, event.source))
-        found = of_days.get(day)
-        if found is None:
-            found = of_days[day] = entries[all_key(day)]
-            entries[DAYS].append(IndexEntry(day, b""))
-        found.append(one)
         for flag in event.tags:
-            found = of_flags.get((day, flag))
-            if found is None:
-                found = of_flags[day, flag] = entries[flag_key(flag, day)]
-                entries[flag_days_key(flag)].append(IndexEntry(day, b""))
-            found.append(one)
-    entries[FLAGS] = [named(flag) for flag in dict.fromkeys(flag for _, flag in of_flags)]
+            of_flags[day, flag].append(entry)
+    times = {all_key(day): entries for day, entries in of_days.items()}
+    times.update((flag_key(flag, day), entries) for (day, flag), entries in of_flags.items())
+    names: dict[str, list[IndexEntry]] = defaultdict(list)
+    names[DAYS] = [IndexEntry(day, b"") for day in of_days]
+    for day, flag in of_flags:
+        names[flag_days_key(flag)].append(IndexEntry(day, b""))
+    names[FLAGS] = [named(flag) for flag in dict.fromkeys(flag for _, flag in of_flags)]
     for day, source in sources:
-        entries[sources_key(day)].append(named(source))
-    return {key: found for key, found in entries.items() if found}
+        names[sources_key(day)].append(named(source))
+    return times, {key: entries for key, entries in names.items() if entries}
 
 
-def _keys_of(stored: Iterable[StoredEvent]) -> dict[str, list[int]]:
-    """Return the ids of the entries of stored events, by the key of the timeline."""
+def _left_over(
+    replaced: Iterable[StoredEvent], stored: Iterable[StoredEvent]
+) -> tuple[dict[str, list[int]], list[int]]:
+    """Return the index entries of replaced events by timeline, and their bodies, without those of stored events."""
+    tags = {each.entry: each.event.tags for each in stored}
     keys: dict[str, list[int]] = defaultdict(list)
-    for _, entry, event in stored:
-        day = day_of(event.timestamp)
-        keys[all_key(day)].append(entry)
+    bodies: list[int] = []
+    for entry, _, event in replaced:
+        day, kept = day_of(event.timestamp), tags.get(entry)
+        if kept is None:
+            keys[all_key(day)].append(entry)
+            bodies.append(entry)
         for flag in event.tags:
-            keys[flag_key(flag, day)].append(entry)
-    return keys
+            if kept is None or flag not in kept:
+                keys[flag_key(flag, day)].append(entry)
+    return keys, bodies
 
 
 def _day_key(day: int) -> str:
@@ -286,8 +340,12 @@ def _halves(some: Sequence[_Part]) -> tuple[Sequence[_Part], Sequence[_Part]]:
     return some[:middle], some[middle:]
 
 
-def _next_version(version: bytes | None) -> bytes:
-    return (int.from_bytes(version or b"", "big") + 1).to_bytes(8, "big")
+def _stripe(place_id: int) -> str:
+    return f"version:{place_id % _STRIPES:02x}"
+
+
+def _new_version() -> bytes:
+    return secrets.token_bytes(_VERSION_BYTES)
 
 
 def _contended() -> StorageTimeoutError:

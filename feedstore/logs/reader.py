@@ -43,7 +43,7 @@ class LogOptions:
     tags: tuple[str, ...] = ()
     encoding: str = "utf-8"
     zone: tzinfo = timezone.utc
-    block_start: Pattern | None = None
+    block_start: Pattern[str] | None = None
 
     def __post_init__(self) -> None:
         try:

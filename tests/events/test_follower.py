@@ -48,7 +48,7 @@ def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendE
     events.save(Event("0", "s", 0))
     live = events.search(0, follow=True)
     assert next(live).id == "0"
-    bodies: Any = live._bodies
+    writer: Any = live._writer
 
     class SavesBeforeARead:
         is_done = False
@@ -57,9 +57,12 @@ def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendE
             if not self.is_done:
                 self.is_done = True
                 events.save(Event("1", "s", 1, content="second"))
-            return bodies.get_many(ids)
+            return writer.get_many(ids)
 
-    live._bodies = SavesBeforeARead()  # type: ignore[assignment]
+        def __getattr__(self, name: str) -> Any:
+            return getattr(writer, name)
+
+    live._writer = SavesBeforeARead()  # type: ignore[assignment]
     events.save(Event("1", "s", 1, content="first"))
     assert next(live).content == "second"
     events.save(Event("2", "s", 2))
@@ -128,14 +131,17 @@ def test_a_store_that_is_closed_during_a_read_ends_a_live_search(events: Backend
     events.save(Event("0", "s", 0))
     live = events.search(0, follow=True)
     assert next(live).id == "0"
-    bodies: Any = live._bodies
+    writer: Any = live._writer
 
     class ClosesBeforeARead:
         def get_many(self, ids: Iterable[int]) -> Any:
             events.close()
-            return bodies.get_many(ids)
+            return writer.get_many(ids)
 
-    live._bodies = ClosesBeforeARead()  # type: ignore[assignment]
+        def __getattr__(self, name: str) -> Any:
+            return getattr(writer, name)
+
+    live._writer = ClosesBeforeARead()  # type: ignore[assignment]
     events.save(Event("1", "s", 1))
     assert list(live) == []
 

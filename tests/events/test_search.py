@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -14,7 +15,7 @@ from feedstore.errors import EventReadException, StorageUnavailableError, Stored
 from feedstore.events import BackendEventStore, Event, connect_events, search
 from feedstore.events import writer as event_writer
 from feedstore.events.backend_store import flushing_options
-from feedstore.events.layout import COLLECTION, EventSerializer, IndexEntry, body_id_of
+from feedstore.events.layout import COLLECTION, EventSerializer
 from feedstore.storage import Bounds
 from feedstore.testing import OpenBackend
 from servers.redis import OwnRedisServer
@@ -47,16 +48,20 @@ def test_a_live_search_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPat
 
 def test_a_damaged_body_is_an_error_that_names_it() -> None:
     class Damaged(EventSerializer):
-        def dumps(self, activity: object) -> bytes:
-            return b"\x61\x93\x01"
+        def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
+            return [b"\x96\xa1" for _ in activities]
 
     with connect("memory://") as backend:
         store = BackendEventStore(backend)
         store.save_many([Event("1", "s", 1), Event("2", "s", 2)])
-        body = backend.activity_storage(EventSerializer, name=COLLECTION).get(body_id_of("2"))
+        body = store._writer.get("2")
         assert body is not None
         backend.activity_storage(Damaged, name=COLLECTION).add(body)
-        for read in (lambda: list(store.search(0)), lambda: store.get("2")):
+        for read in (
+            lambda: list(store.search(0)),
+            lambda: list(store.search(0, match="x")),
+            lambda: store.get("2"),
+        ):
             with pytest.raises(EventReadException, match="damaged") as raised:
                 read()
             assert isinstance(raised.value.__cause__, StoredDataError)
@@ -117,7 +122,7 @@ def test_a_search_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
             found = store.search(0, order=order, limit=1100)
             ids = [event.id for event in islice(found, 499)]
             with monkeypatch.context() as patch:
-                patch.setattr(found._index, "get_slice", _unavailable)
+                patch.setattr(found._reader.times, "get_bodies", _unavailable)
                 for _ in range(2):
                     with pytest.raises(EventReadException):
                         next(found)
@@ -134,10 +139,11 @@ def test_an_event_that_is_saved_again_between_two_reads_is_found_by_several_flag
         found = store.search(0, flags=["a", "b"])
         entries = found._entries
 
-        def save_after(key: str, bounds: Bounds, count: int) -> list[IndexEntry]:
-            read = entries(key, bounds, count)
+        def save_after(key: str, bounds: Bounds) -> list[tuple[int, bytes | None]]:
+            read = entries(key, bounds)
             store.save(Event("1", "s", 1, ["a", "b"], "again"))
             return read
 
         found._entries = save_after  # type: ignore[method-assign]
-        assert [event.content for event in found] == ["again"]
+        assert [event.id for event in found] == ["1"]
+        assert [event.content for event in store.search(0, flags=["a", "b"])] == ["again"]

@@ -16,7 +16,7 @@ from feedstore import Activity, ActivityRef
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import StoredDataError
 from feedstore.events import Event
-from feedstore.events.layout import EventSerializer, StoredEvent, first_entry
+from feedstore.events.layout import EventSerializer, Place, PlaceSerializer, StoredEvent
 from feedstore.fanout.edges import Follow, FollowSerializer
 from feedstore.feeds import GroupEntry, GroupSerializer
 from feedstore.serializers import (
@@ -52,7 +52,8 @@ FULL = Activity(
     foreign_id="row-1",
 )
 FOLLOW = Follow("ann", 5)
-EVENT = StoredEvent(5, first_entry(1.0) | 7, Event("n", "app", 1, ["e"], "text"))
+EVENT = StoredEvent(5, 7, Event("n", "app", 1, ["e"], "text"))
+PLACE = Place(5, int.from_bytes(range(16)))
 GROUP_ENTRY = GroupEntry(5, bytes(range(1, 9)))
 MSGPACK = [
     (PLAIN, "1195a3616e6ea46c696b65a770686f746f3a37c0cf00064752c13c8600"),
@@ -159,7 +160,8 @@ def test_dummies() -> None:
     ("serializer", "item", "stored"),
     [
         (FollowSerializer(), FOLLOW, "51a3616e6e"),
-        (EventSerializer(), EVENT, "619607a16ea3617070cb3ff000000000000091a165a474657874"),
+        (EventSerializer(), EVENT, "96a47465787407a16ea3617070cb3ff000000000000091a165"),
+        (PlaceSerializer(), PLACE, "71000102030405060708090a0b0c0d0e0f"),
         (GroupSerializer(), GROUP_ENTRY, "0102030405060708"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Serializer) else "",
@@ -178,9 +180,10 @@ def test_each_format_has_a_byte_of_its_own() -> None:
         (AggregatedActivitySerializer(), group),
         (FollowSerializer(), FOLLOW),
         (EventSerializer(), EVENT),
+        (PlaceSerializer(), PLACE),
     ]
     stored = [serializer.dumps(item) for serializer, item in serializers]
-    assert [data[0] for data in stored] == [0x11, 0x21, 0x31, 0x41, 0x51, 0x61]
+    assert [data[0] for data in stored] == [0x11, 0x21, 0x31, 0x41, 0x51, 0x96, 0x71]
     for (serializer, _), own in zip(serializers, stored, strict=True):
         for data in stored:
             if data is not own:
