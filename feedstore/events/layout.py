@@ -182,13 +182,12 @@ class SaveNumbers:
         self._process = -1
         self._numbers = itertools.count()
 
-    def take(self) -> int:
-        """Return a number that no other call returns."""
+    def take(self, count: int) -> list[int]:
+        """Return numbers that no other call returns."""
         if self._process != os.getpid():
             self._numbers = itertools.count(secrets.randbits(TIME_SHIFT - 1))
             self._process = os.getpid()
-        number: int = next(self._numbers) & LOWEST
-        return number
+        return [number & LOWEST for number in itertools.islice(self._numbers, count)]
 
 
 def content_of(data: bytes) -> bytes:
@@ -232,9 +231,11 @@ def last_entry(seconds: float) -> int:
     return first_entry(seconds) | LOWEST
 
 
-def entry_of(seconds: float, key: int) -> int:
-    """Return the entry of the event of a time whose place has an id."""
-    return order_of(seconds) << TIME_SHIFT | key & LOWEST
+def entries_of_times(times: list[float], place_ids: list[int]) -> list[int]:
+    """Return the entries of the events of times, whose places have these ids."""
+    bits = struct.unpack(f">{len(times)}Q", struct.pack(f">{len(times)}d", *times))
+    orders = [_SIGN | each if each < _SIGN else LOWEST ^ each for each in bits]
+    return [order << TIME_SHIFT | place_id & LOWEST for order, place_id in zip(orders, place_ids, strict=True)]
 
 
 def place_id_of(own_id: str) -> int:

@@ -27,7 +27,7 @@ from feedstore.events.layout import (
     all_key,
     day_of,
     entries_of,
-    entry_of,
+    entries_of_times,
     flag_days_key,
     flag_key,
     named,
@@ -124,11 +124,9 @@ class EventWriter(EventReader):
         if entries and self.is_conditional:
             entries = self.entries_at(list(entries))
         replaced = self.bodies.get_many(entries.values()) if entries else []
-        take = self._save_numbers.take
-        stored = [
-            StoredEvent(entry_of(event.timestamp, place_id), take(), event)
-            for place_id, event in zip(ids, events, strict=True)
-        ]
+        entries_now = entries_of_times([event.timestamp for event in events], ids)
+        numbers = self._save_numbers.take(len(events))
+        stored = list(map(StoredEvent, entries_now, numbers, events))
         save = _Save(stored, ids, replaced, versions)
         try:
             if not self.is_atomic:
@@ -143,7 +141,7 @@ class EventWriter(EventReader):
 
     def _save_together(self, save: _Save) -> int | None:
         """Save in one atomic batch, and return the number of new places."""
-        stripes = {_stripe(each) for each in save.place_ids} - save.versions.keys()
+        stripes = _stripes(save.place_ids) - save.versions.keys()
         with self.backend.batch(atomic=True) as batch:
             self._require(save.versions, batch)
             if self.is_conditional:
@@ -241,7 +239,8 @@ class EventWriter(EventReader):
     def _day_keys(self, stored: Iterable[StoredEvent]) -> set[str]:
         """Return the keys of the versions of the days of events that are over."""
         today = time.time() - SECONDS_A_DAY
-        return {_day_key(day_of(event.timestamp)) for _, _, event in stored if event.timestamp < today}
+        days = {each[2].timestamp // SECONDS_A_DAY for each in stored}
+        return {_day_key(day_of(day * SECONDS_A_DAY)) for day in days if day * SECONDS_A_DAY < today}
 
     def day_version(self, day: int) -> bytes | None:
         """Return the version of a day: saves change it once the day is over. One round trip."""
@@ -280,7 +279,7 @@ class EventWriter(EventReader):
         """Return the versions of the stripes of ids, None for those that have none; nothing without preconditions."""
         if not self.is_conditional:
             return {}
-        keys = sorted(set(map(_stripe, place_ids)))
+        keys = sorted(_stripes(place_ids))
         found = self._versions.fetch_many(keys) if keys else {}
         return {key: found.get(key) for key in keys}
 
@@ -340,8 +339,8 @@ def _halves(some: Sequence[_Part]) -> tuple[Sequence[_Part], Sequence[_Part]]:
     return some[:middle], some[middle:]
 
 
-def _stripe(place_id: int) -> str:
-    return f"version:{place_id % _STRIPES:02x}"
+def _stripes(place_ids: Iterable[int]) -> set[str]:
+    return {f"version:{stripe:02x}" for stripe in {place_id % _STRIPES for place_id in place_ids}}
 
 
 def _new_version() -> bytes:
