@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import timezone
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,7 +25,7 @@ from feedstore.cli.output import counted, print_json, print_table, printable
 from feedstore.cli.streams import flush_output, print_error
 from feedstore.errors import InvalidSearchError, InvalidValueError
 from feedstore.events import BackendEventStore, Event, connect_events
-from feedstore.events.event import EARLIEST
+from feedstore.events.event import EARLIEST, event_fields, iso_of
 from feedstore.events.pattern import compile_pattern
 from feedstore.logs import (
     FORMATS,
@@ -252,13 +252,13 @@ def _search(arguments: argparse.Namespace) -> int:
 def _writer(arguments: argparse.Namespace) -> Callable[[Event], object]:
     """Return the function that prints an event."""
     if arguments.json:
-        return lambda event: print_json(_fields(event))
+        return lambda event: print_json(event_fields(event))
     if arguments.format == THEIA:
         return lambda event: sys.stdout.buffer.write(dump_event(event) + b"\n")
     form: str = arguments.format
 
     def formatted(event: Event) -> str:
-        fields = _fields(event) | {"tags": ",".join(event.tags)}
+        fields = event_fields(event) | {"tags": ",".join(event.tags)}
         return form.format(**{name: printable(v) if isinstance(v, str) else v for name, v in fields.items()})
 
     try:
@@ -269,21 +269,6 @@ def _writer(arguments: argparse.Namespace) -> Callable[[Event], object]:
             f"{{content}}: {error}"
         ) from None
     return lambda event: print(formatted(event))
-
-
-def _fields(event: Event) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "time": _iso(event.timestamp),
-        "timestamp": event.timestamp,
-        "source": event.source,
-        "tags": list(event.tags),
-        "content": event.content,
-    }
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def _stats(arguments: argparse.Namespace) -> int:
@@ -300,9 +285,9 @@ def _stats(arguments: argparse.Namespace) -> int:
             sources[event.source] += 1
             buckets[int(event.timestamp // width)] += 1
     found = {"store": masked(store_url(arguments)), "namespace": arguments.namespace, "events": sources.total()}
-    times = {"first": first and _iso(first.timestamp), "last": last and _iso(last.timestamp), "seconds": width}
+    times = {"first": first and iso_of(first.timestamp), "last": last and iso_of(last.timestamp), "seconds": width}
     histogram = [
-        {"time": _iso(max(bucket * width, EARLIEST)), "events": buckets[bucket]}
+        {"time": iso_of(max(bucket * width, EARLIEST)), "events": buckets[bucket]}
         for bucket in (range(min(buckets), max(buckets) + 1) if buckets else ())
     ]
     if arguments.json:

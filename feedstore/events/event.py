@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from feedstore.errors import InvalidEventError, InvalidTypeError
@@ -116,6 +116,27 @@ _set_source: Any = vars(Event)["source"].__set__
 _set_timestamp: Any = vars(Event)["timestamp"].__set__
 _set_tags: Any = vars(Event)["tags"].__set__
 _set_content: Any = vars(Event)["content"].__set__
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """Return an event as a document for JSON, with its time in ISO 8601 as well.
+
+    >>> event_fields(Event("1", "app", 0, ["error"], "disk full"))["time"]
+    '1970-01-01T00:00:00Z'
+    """
+    return {
+        "id": event.id,
+        "time": iso_of(event.timestamp),
+        "timestamp": event.timestamp,
+        "source": event.source,
+        "tags": list(event.tags),
+        "content": event.content,
+    }
+
+
+def iso_of(seconds: float) -> str:
+    """Return a time in ISO 8601, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def seconds_of(value: TimeLike) -> float:

@@ -21,7 +21,7 @@ Authorize = Callable[[Request], "str | Awaitable[str | None] | None"]
 
 _DEFAULT_LIMIT = 25
 _HIGHEST_LIMIT = 100
-_NO_STORE = {"cache-control": "no-store"}
+NO_STORE = {"cache-control": "no-store"}
 
 
 class TimelineEndpoints:
@@ -48,7 +48,7 @@ class TimelineEndpoints:
         403 unless authorized, 400 for an invalid cursor or limit, 503 if the store does not answer.
         """
         key = await self._key(request)
-        limit = _limit(request.query_params.get("limit"))
+        limit = checked_limit(request.query_params.get("limit"))
         try:
             page = await self._live.read_page(key, limit, request.query_params.get("cursor"))
         except InvalidValueError as error:
@@ -57,7 +57,7 @@ class TimelineEndpoints:
             raise HTTPException(503, "the store does not answer; try again", headers=TRY_AGAIN) from error
         except TooManyClients as error:
             raise HTTPException(503, str(error), headers=TRY_AGAIN) from error
-        return JSONResponse(page, headers=_NO_STORE)
+        return JSONResponse(page, headers=NO_STORE)
 
     async def events(self, request: Request) -> Response:
         """Answer with the stream after the event in the header ``Last-Event-ID``, or else in ``?position=``.
@@ -66,7 +66,7 @@ class TimelineEndpoints:
         """
         key = await self._key(request)
         if request.method == "HEAD":
-            return Response(media_type=TimelineStream.media_type, headers=_NO_STORE)
+            return Response(media_type=TimelineStream.media_type, headers=NO_STORE)
         position = request.headers.get("last-event-id") or request.query_params.get("position") or None
         return TimelineStream(self._live, key, position)
 
@@ -96,7 +96,8 @@ class _Streaming:
         await response(scope, receive, send)
 
 
-def _limit(text: str | None) -> int:
+def checked_limit(text: str | None) -> int:
+    """Return the limit of a page in a query, 25 by default. Raises an exception with the status 400."""
     if text is None:
         return _DEFAULT_LIMIT
     if not (text.isascii() and text.isdecimal() and len(text) < 4 and 1 <= int(text) <= _HIGHEST_LIMIT):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sse_starlette import ServerSentEvent
 
 ACTIVITY = "activity"
+EVENT = "event"
 REMOVED = "removed"
 GAP = "gap"
 READY = "ready"

@@ -174,16 +174,19 @@ class TimelineReader:
         ids = [entry.serialization_id for entry in page.items]
         return Window.of(ids, page.next_cursor is None, page.floor), page.floor
 
-    def _result(self, plan: _Plan, events: dict[int, bytes]) -> PollResult:
+    def _result(self, plan: _Plan, events: dict[int, Any]) -> PollResult:
         poll, change = plan.poll, plan.change
-        writer = PacketWriter(poll.key, events, self._window_size)
+        writer = self._packet_writer(poll.key, events)
         answers = [writer.answer(answer, plan.window) for answer in plan.answers]
         if poll.window is None or change is None:
             return PollResult(plan.window, [], answers)
         news = writer.news(poll.window, change) if change.reaches else writer.gap(Gap.TOO_MANY, plan.window)
         return PollResult(plan.window, news, answers, plan.is_shallow)
 
-    def _load(self, ids: Iterable[int]) -> dict[int, bytes]:
+    def _packet_writer(self, key: str, events: dict[int, Any]) -> PacketWriter:
+        return PacketWriter(key, events, self._window_size)
+
+    def _load(self, ids: Iterable[int]) -> dict[int, Any]:
         wanted = sorted(ids)
         try:
             found = self._activities.get_many(wanted) if wanted else []
