@@ -75,11 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _declare_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="FILE", nargs="+", help="log files, also compressed with gzip, and folders")
     parser.add_argument(
+        "--resume", action="store_true", help="continue files where an earlier import with the same options stopped"
+    )
+    parser.add_argument(
         "--format",
         choices=(*FORMATS, THEIA),
         default="auto",
-        help="the format of the lines, or theia for theia's data files; auto recognizes journald's JSON and syslog "
-        "with a priority, and takes the time of any other line from its beginning (default: %(default)s)",
+        help="the format of the lines, or theia for theia's data files and SQL store; auto recognizes journald's JSON "
+        "and syslog with a priority, and takes the time of any other line from its beginning (default: %(default)s)",
     )
     _declare_lines(parser)
 
@@ -143,14 +146,29 @@ def _declare_prune(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    paths = _theia_files(arguments.paths) if arguments.format == THEIA else files_in(arguments.paths)
-    with _open_store(arguments) as store:
-        if arguments.format == THEIA:
-            report = import_theia(store, paths, tuple(arguments.tag))
-        else:
-            report = import_logs(store, paths, _log_options(arguments))
+    if arguments.format == THEIA:
+        report = _import_theia(arguments)
+    else:
+        paths = files_in(arguments.paths)
+        with _open_store(arguments) as store:
+            report = import_logs(store, paths, _log_options(arguments), resume=arguments.resume)
     _report_import(report, arguments.json)
     return 0
+
+
+def _import_theia(arguments: argparse.Namespace) -> ImportReport:
+    # Imported here, because SQLAlchemy takes as long as everything else together.
+    from feedstore.compat.theia import import_theia_table, theia_url
+
+    urls = {path: theia_url(path) for path in arguments.paths}
+    files = _theia_files([path for path, url in urls.items() if url is None])
+    tags = tuple(arguments.tag)
+    with _open_store(arguments) as store:
+        report = import_theia(store, files, tags, resume=arguments.resume)
+        for url in urls.values():
+            if url is not None:
+                report += import_theia_table(store, url, tags, resume=arguments.resume)
+    return report
 
 
 def _theia_files(given: list[str]) -> list[str]:
@@ -158,7 +176,8 @@ def _theia_files(given: list[str]) -> list[str]:
     for path in given:
         if not Path(path).is_dir() and not is_theia_file(path):
             raise InvalidValueError(
-                f"{shown(path)} is no data file of theia; pass files with names such as 10-70, or their folder"
+                f"{shown(path)} is no data file of theia; pass files with names such as 10-70, their folder, or the "
+                "SQLite file or URL of its SQL store"
             )
     return [path for path in files_in(given) if is_theia_file(path)]
 
@@ -172,6 +191,8 @@ def _report_import(report: ImportReport, as_json: bool) -> None:
         print_json(vars(report))
         return
     print(f"stored {counted(report.events, 'event')} of {counted(report.files, 'file')}")
+    if report.continued:
+        print(f"{counted(report.continued, 'file')} continued where an earlier import had stopped")
     if report.malformed:
         print(f"{counted(report.malformed, 'line')} not in the format became events without its fields")
 

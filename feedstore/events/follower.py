@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from feedstore.errors import EventReadException
 from feedstore.events.event import Event
 from feedstore.events.failures import reading
-from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, entries_of
+from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, saved_entries
 from feedstore.events.query import Query
 from feedstore.events.search import Search, SearchStatistics
 from feedstore.events.writer import EventWriter
@@ -131,7 +131,7 @@ class Follower(Iterator[Event]):
         for save in self._recent_saves():
             if save.serialization_id not in self._seen:
                 self._seen[save.serialization_id] = None
-                self._pending.update((one, self._returned.get(one)) for one in entries_of(save))
+                self._pending.update((one, self._returned.get(one)) for one in saved_entries(save))
         self._pass(max(self._seen, default=0))
         lowest = self._position - _MARGIN
         self._seen = {one: None for one in self._seen if one >= lowest}

@@ -279,7 +279,7 @@ def save_entry(entries: Iterable[int]) -> IndexEntry:
     return IndexEntry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, entries)))
 
 
-def entries_of(save: IndexEntry) -> list[int]:
+def saved_entries(save: IndexEntry) -> list[int]:
     """Return the entries of the events of one save."""
     payload = save.payload
     return [int.from_bytes(payload[at : at + ID_BYTES], "big") for at in range(0, len(payload), ID_BYTES)]

@@ -28,10 +28,10 @@ class Pattern(Protocol[_Text]):
     """A compiled regular expression of strs, or of bytes in UTF-8."""
 
     def search(self, text: _Text) -> object | None:
-        """Return a match anywhere in a text, or None."""
+        """Return a match anywhere in a value, or None."""
 
     def match(self, text: _Text) -> object | None:
-        """Return a match at the start of a text, or None."""
+        """Return a match at the start of a value, or None."""
 
 
 def compile_pattern(pattern: str) -> Pattern[str]:
@@ -46,7 +46,7 @@ def compile_pattern(pattern: str) -> Pattern[str]:
 
 
 def compile_content_pattern(pattern: str) -> Pattern[bytes]:
-    """Return what :func:`compile_pattern` returns, for contents in UTF-8, which it matches without encoding them."""
+    """Return the compiled form that matches contents in UTF-8, without encoding them; see :func:`compile_pattern`."""
     compiled: Pattern[bytes] = _compiled(pattern, str.encode)
     return compiled
 

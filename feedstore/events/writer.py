@@ -26,13 +26,13 @@ from feedstore.events.layout import (
     StoredEvent,
     all_key,
     day_of,
-    entries_of,
     entries_of_times,
     flag_days_key,
     flag_key,
     named,
     place_id_of,
     save_entry,
+    saved_entries,
     sources_key,
 )
 from feedstore.events.reader import EventReader
@@ -199,7 +199,7 @@ class EventWriter(EventReader):
         """Remove the entries of earlier first saves of ids that another process made in the same moment."""
         halves = {place_id & LOWEST for place_id in place_ids}
         saves = self.index.get_slice(SAVES, 0, MOST_SAVES)
-        self.remove_unplaced({one for save in saves for one in entries_of(save) if one & LOWEST in halves})
+        self.remove_unplaced({one for save in saves for one in saved_entries(save) if one & LOWEST in halves})
 
     def remove_unplaced(self, entries: Iterable[int]) -> None:
         """Remove the bodies of entries that no place holds, with their index entries. Needs preconditions."""

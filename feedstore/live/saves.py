@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from feedstore.activity import ActivityRef
 from feedstore.errors import StoredDataError
 from feedstore.events.event import Event, event_fields
-from feedstore.events.layout import CHUNK, SAVES, IndexEntry, StoredEvent, entries_of
+from feedstore.events.layout import CHUNK, SAVES, IndexEntry, StoredEvent, saved_entries
 from feedstore.events.query import Query, checked_query
 from feedstore.events.reader import EventReader
 from feedstore.live.event import EVENT, new_event, with_event_id
@@ -80,7 +80,7 @@ class SavesReader(TimelineReader):
 
     def _load(self, ids: Iterable[int]) -> dict[int, Any]:
         """Return the events of saves, without those that were deleted or replaced since."""
-        entries = {each.serialization_id: entries_of(each) for each in self._records(sorted(ids))}
+        entries = {each.serialization_id: saved_entries(each) for each in self._records(sorted(ids))}
         wanted = list(dict.fromkeys(entry for some in entries.values() for entry in some))
         found: dict[int, SavedEvent] = {}
         for start in range(0, len(wanted), CHUNK):

@@ -15,6 +15,8 @@ from feedstore.events import BackendEventStore, Event
 from feedstore.logs.reader import MOST_BYTES, LogOptions, LogReader, path_text
 from feedstore.storage import KvStorage
 
+POSITIONS = "logs"
+"""The key-value storage of the positions in files: one value for each path, a marker for each folder, and imports."""
 IDLE_SECONDS = 1.0
 """The time without growth after which a waiting block is an event."""
 DRAIN_SECONDS = 5.0
@@ -57,7 +59,7 @@ class OpenFile:
         self._path = tail_path
         self._options = options
         self._head_bytes = 0
-        self._head = _hash(b"")
+        self._head = head_hash(b"")
         status = os.fstat(self.file.fileno())
         self.identity: Identity = (status.st_dev, status.st_ino)
         self.grown_at = now
@@ -77,11 +79,11 @@ class OpenFile:
     def is_rewritten(self) -> bool:
         """Return whether the file was truncated, or holds other bytes at its beginning than those that were read."""
         size = os.fstat(self.file.fileno()).st_size
-        return size < self.reader.end or _hash(self._read_head(self._head_bytes)) != self._head
+        return size < self.reader.end or head_hash(self._read_head(self._head_bytes)) != self._head
 
     def forget_beginning(self) -> None:
         """Read from the start of a file that was written again."""
-        self._head_bytes, self._head = 0, _hash(b"")
+        self._head_bytes, self._head = 0, head_hash(b"")
         self.go_to(0)
 
     def save(self, store: BackendEventStore, now: float, is_final: bool = False) -> int:
@@ -105,7 +107,7 @@ class OpenFile:
     def _extend_head(self) -> None:
         size = min(_HEAD_BYTES, self.reader.position)
         if size > self._head_bytes:
-            self._head_bytes, self._head = size, _hash(self._read_head(size))
+            self._head_bytes, self._head = size, head_hash(self._read_head(size))
 
     def go_to_end(self) -> None:
         """Read from the start of the last line on, so that no line is read from its middle."""
@@ -120,7 +122,7 @@ class OpenFile:
         _, inode, _, position, head_bytes, head, last_time = place
         if self.identity[1] != inode or os.fstat(self.file.fileno()).st_size < position:
             return False
-        if _hash(self._read_head(head_bytes)) != head:
+        if head_hash(self._read_head(head_bytes)) != head:
             return False
         self._head_bytes, self._head = head_bytes, head
         self.go_to(position, last_time)
@@ -299,7 +301,8 @@ def _identity_of(path: str) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def _hash(data: bytes) -> str:
+def head_hash(data: bytes) -> str:
+    """Return the hash by which the beginning of a file is recognized."""
     return blake2b(data, digest_size=8).hexdigest()
 
 

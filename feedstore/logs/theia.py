@@ -60,7 +60,13 @@ def read_theia(file: BinaryIO, path: str | None = None) -> Iterator[Event]:
     Raises:
         InputError: The file is damaged, or ends within an event, as after a writer that was killed.
     """
-    position = 0
+    for _, event in read_theia_from(file, 0, path):
+        yield event
+
+
+def read_theia_from(file: BinaryIO, position: int, path: str | None = None) -> Iterator[tuple[int, Event]]:
+    """Yield ``(end, event)`` for the events after a position, at which one ends; see :func:`read_theia`."""
+    file.seek(position)
     while line := file.readline(256):
         if line == b"\n":
             position += 1
@@ -74,8 +80,9 @@ def read_theia(file: BinaryIO, path: str | None = None) -> Iterator[Event]:
         header, content = file.read(of_header), file.read(of_content)
         if len(header) + len(content) < total:
             raise _damaged(path, position, "the file ends within this event; its writer was killed perhaps")
-        yield _event(header, content, path, position)
+        event = _event(header, content, path, position)
         position += len(line) + total
+        yield position, event
 
 
 def _event(header: bytes, content: bytes, path: str | None, position: int) -> Event:

@@ -13,10 +13,8 @@ from typing import Any, Self
 from feedstore.errors import EventWriteException, FeedstoreError, MissingDriverError, StorageError
 from feedstore.events import BackendEventStore
 from feedstore.logs.reader import LogOptions
-from feedstore.logs.tail import IDLE_SECONDS, PACKED, Tail, key_of, stem_of
+from feedstore.logs.tail import IDLE_SECONDS, PACKED, POSITIONS, Tail, key_of, stem_of
 
-POSITIONS = "logs"
-"""The key-value storage of the positions, one value for each path, and of a marker for each folder."""
 _MOST_RETRY_SECONDS = 60.0
 _CHANGES = ("created", "modified", "moved", "deleted", "closed")
 _logger = logging.getLogger(__name__)

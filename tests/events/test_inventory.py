@@ -124,8 +124,8 @@ def test_a_chunk_whose_events_change_all_the_time_is_split() -> None:
         store.save_many(events)
         read_versions = store._writer._read_versions
 
-        def change(body_ids: Iterable[int]) -> dict[str, bytes | None]:
-            ids = list(body_ids)
+        def change(place_ids: Iterable[int]) -> dict[str, bytes | None]:
+            ids = list(place_ids)
             found = read_versions(ids)
             if len(ids) > 1:
                 other.save_many(Event(str(number), "other", number) for number in range(4))
@@ -137,3 +137,45 @@ def test_a_chunk_whose_events_change_all_the_time_is_split() -> None:
         assert other.prune(10) == 4
         # The versions are not among the keys of the application.
         assert list(backend.kv_storage(COLLECTION).keys("")) == []
+
+
+@pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "postgresql", "redis"])
+def test_of_two_first_saves_at_different_times_the_later_one_stays(open_backend: OpenBackend) -> None:
+    backend = open_backend()
+    store, other = BackendEventStore(backend), BackendEventStore(backend)
+    read_places: Any = store._writer.entries_at
+
+    def read_and_save(place_ids: Iterable[int]) -> dict[int, int]:
+        found: dict[int, int] = read_places(place_ids)
+        store._writer.entries_at = read_places  # type: ignore[method-assign]
+        other.save_many([Event("1", "s", 10 * DAY, ["a"]), Event("2", "s", 2)])
+        return found
+
+    store._writer.entries_at = read_and_save  # type: ignore[method-assign]
+    store.save_many([Event("1", "s", 1, ["b"]), Event("3", "s", 3)])
+    assert [event.id for event in store.search(-1)] == ["1", "2", "3"]
+    assert [store.count(), store.count(flags=["a"]), store.count(flags=["b"])] == [3, 0, 1]
+    assert store.get("1").timestamp == 1
+
+
+@pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "postgresql", "redis"])
+def test_a_first_save_that_meets_a_deletion_leaves_no_part_of_an_event(open_backend: OpenBackend) -> None:
+    backend = open_backend()
+    store, other = BackendEventStore(backend), BackendEventStore(backend)
+    store.save(Event("1", "s", 1, ["a"]))
+    read_versions: Any = store._writer._read_versions
+    other._writer.entries_at = lambda place_ids: {}  # type: ignore[method-assign]
+
+    def read_and_save(place_ids: Iterable[int]) -> dict[str, bytes | None]:
+        found: dict[str, bytes | None] = read_versions(place_ids)
+        store._writer._read_versions = read_versions  # type: ignore[method-assign]
+        # The other process has found no place before the first save of this one.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(other._writer, "_remove_doubles", store._writer._remove_doubles)
+            other.save(Event("1", "s", 10 * DAY, ["b"]))
+        return found
+
+    store._writer._read_versions = read_and_save  # type: ignore[method-assign]
+    store.delete("1")
+    assert list(store.search(-1)) == []
+    assert [store.count(), store.count(flags=["a"]), store.count(flags=["b"]), store.flags()] == [0, 0, 0, []]

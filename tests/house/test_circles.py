@@ -19,6 +19,7 @@ INSIDE_FUNCTIONS = {
     "feedstore.backends.sql.opening": "only PostgreSQL's modules need psycopg, which SQLite's users have not installed",
     "feedstore.backends.sql.schema.prepare": "a store with a current schema never needs Alembic",
     "feedstore.cli.db": "the commands of SQL stores alone need SQLAlchemy and Alembic, which take long to import",
+    "feedstore.cli.events": "the import of theia's table alone needs SQLAlchemy",
     "feedstore.cli.serve": "the viewer needs Starlette, which is optional",
     "feedstore.feeds.base": "streams need Starlette, which is optional",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -70,6 +71,11 @@ async def is_ann(request: Request) -> bool:
     return request.headers.get(WHO) == "ann"
 
 
+def has_moved(stream: Stream, position: str) -> bool:
+    """Whether a stream has received another position."""
+    return stream.parser.last_event_id != position
+
+
 def contents(stream: Stream) -> list[str]:
     """The contents of the events that a stream has received."""
     return [event.value["content"] for event in stream.named("event")]
@@ -129,8 +135,7 @@ def test_events_that_a_filter_leaves_out_move_the_position(new_site: NewSite) ->
     begin = stream.parser.last_event_id
     for number in range(20):
         site.store.save(Event(str(number), "s", number, ["common"]))
-        position = stream.parser.last_event_id
-        stream.read_until(lambda position=position: stream.parser.last_event_id != position, "the new position")
+        stream.read_until(partial(has_moved, stream, stream.parser.last_event_id), "the new position")
     site.store.save(Event("21", "s", 21, ["rare"], "now"))
     assert contents(site.tail(stream.parser.last_event_id, tag="rare")) == ["now"]
     assert [event.value for event in site.tail(begin, tag="rare").named("gap")] == [{"reason": "too many"}]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from feedstore.errors import InputError, InvalidValueError
+from feedstore.compat.theia import import_theia_table, theia_url
+from feedstore.errors import EventWriteException, InputError, InvalidValueError
 from feedstore.events import Event, connect_events
 from feedstore.logs import dump_event, import_theia, is_theia_file, read_theia
 
@@ -23,6 +28,11 @@ KNOWN = {
         b"event: 63 46 17\nid:C\ntimestamp: 1.0000000\nsource:C:\\x:y\ntags:\na\nb\nevent: 1 2 3\n\n"
     ),
 }
+# The table that theia 0.9.2's SQL store makes.
+TABLE = (
+    "CREATE TABLE events (id VARCHAR NOT NULL, timestamp FLOAT, tags VARCHAR, source VARCHAR, content VARCHAR, "
+    "custom_headers VARCHAR, PRIMARY KEY (id))"
+)
 
 
 @pytest.mark.parametrize("event", KNOWN, ids=lambda event: event.id)
@@ -89,3 +99,92 @@ def test_a_folder_of_data_files_is_imported(tmp_path) -> None:  # type: ignore[n
         assert import_theia(store, paths, ("old",)).events == len(KNOWN)
         assert [event.id for event in store.search(0, flags=["old"])] == ["C", "i", "event-1", "ü"]
         assert store.flags() == ["event", "old", "test", "ä"]
+
+
+def new_table(path: Path, rows: list[tuple[Any, ...]]) -> str:
+    """Write a database of theia's SQL store, and return its URL."""
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(TABLE)
+        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+    url = theia_url(str(path))
+    assert url is not None
+    return url
+
+
+def row(event: Event, headers: str | None = None) -> tuple[Any, ...]:
+    """The row of an event, as theia writes it."""
+    return (event.id, event.timestamp, ",".join(event.tags), event.source, event.content, headers)
+
+
+def test_a_table_is_imported(tmp_path: Path) -> None:
+    url = new_table(tmp_path / "theia.db", [*map(row, KNOWN), ("bare", 7, None, None, None, None)])
+    with connect_events("memory://") as store:
+        report = import_theia_table(store, url, ("old",))
+        assert (report.files, report.events, report.continued) == (1, 5, 0)
+        assert store.get("bare") == Event("bare", "", 7, ["old"])
+        for event in KNOWN:
+            assert store.get(event.id) == Event(
+                event.id, event.source, event.timestamp, [*event.tags, "old"], event.content
+            )
+
+
+def test_an_interrupted_import_of_a_table_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = [Event(f"{number:05}", "s", number) for number in range(12_000)]
+    url = new_table(tmp_path / "theia.db", list(map(row, events)))
+    with connect_events("memory://") as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "save_many", _failing_after(store.save_many, 1))
+            with pytest.raises(EventWriteException):
+                import_theia_table(store, url)
+        assert store.count() == 5000
+        report = import_theia_table(store, url, resume=True)
+        assert (report.events, report.continued, store.count()) == (7000, 1, 12_000)
+        # After the end of an import the next one reads everything.
+        assert import_theia_table(store, url, resume=True).events == 12_000
+
+
+def _failing_after(save_many: Any, calls: int) -> Any:
+    remaining = iter(range(calls))
+
+    def save_or_fail(events: Any) -> int:
+        if next(remaining, None) is None:
+            raise EventWriteException("the disk is full")
+        count: int = save_many(events)
+        return count
+
+    return save_or_fail
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (("x", None, "", "s", "", None), "'x' has no timestamp"),
+        (("x", "soon", "", "s", "", None), "'x' cannot be stored"),
+        (("", 1.0, "", "s", "", None), "'' cannot be stored"),
+        (("x", 1.0, "", "s", b"\xff", None), "'x' cannot be stored"),
+        (("x", 1.0, "", "s", "", "{}"), "'x' has custom_headers"),
+    ],
+)
+def test_a_row_that_is_no_event_is_refused_after_the_rows_before_it(
+    tmp_path: Path, bad: tuple[Any, ...], reason: str
+) -> None:
+    url = new_table(tmp_path / "theia.db", [row(Event(" ", "s", 1)), bad])
+    with connect_events("memory://") as store:
+        with pytest.raises(InputError, match=reason):
+            import_theia_table(store, url)
+        assert [event.id for event in store.search(0)] == ([] if bad[0] == "" else [" "])
+
+
+def test_other_databases_are_refused(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as database, database:
+        database.execute("CREATE TABLE events (id VARCHAR)")
+    with connect_events("memory://") as store:
+        for url, reason in (
+            (f"sqlite:///{tmp_path / 'other.db'}", "no column 'timestamp'"),
+            (f"sqlite:///{tmp_path / 'missing.db'}", "there is no such file"),
+            ("nothing://", "cannot open nothing"),
+        ):
+            with pytest.raises(InvalidValueError, match=reason):
+                import_theia_table(store, url)
+    assert not (tmp_path / "missing.db").exists()
+    assert theia_url(str(tmp_path / "missing.db")) is None

@@ -1,0 +1,96 @@
+"""Reading the tables of other applications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, ColumnClause, Engine, NullPool, column, create_engine, inspect, make_url, select, table
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from feedstore.errors import InputError, InvalidValueError, MissingDriverError, StorageUnavailableError
+from feedstore.shown import shown
+
+_ROWS_A_READ = 1000
+_OWN_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+class ForeignTable:
+    """A table of another application, in any database that SQLAlchemy opens. It is only read.
+
+    Args:
+        url: A URL of SQLAlchemy. PostgreSQL is read by psycopg 3 unless the URL names a driver.
+        name: The name of the table.
+        columns: The columns to read; the first one is the primary key.
+
+    Attributes:
+        label: The absolute path of a SQLite file, or the URL without its password.
+
+    Raises:
+        InvalidValueError: The URL is none.
+        MissingDriverError: The driver is not installed.
+        InputError: There is no such file, or the table or a column is missing.
+        StorageUnavailableError: The database does not answer.
+    """
+
+    def __init__(self, url: str, name: str, columns: Sequence[str]) -> None:
+        self._engine = _engine_of(url)
+        database = self._engine.url
+        is_file = database.get_backend_name() == "sqlite"
+        self.label = str(_path_of(url)) if is_file else database.render_as_string(hide_password=True)
+        try:
+            inspector = inspect(self._engine)
+            present = {each["name"] for each in inspector.get_columns(name)} if inspector.has_table(name) else None
+        except SQLAlchemyError as error:
+            raise self._failed(error) from error
+        if present is None:
+            raise InputError(f"there is no table {shown(name)}", self.label)
+        missing = [each for each in columns if each not in present]
+        if missing:
+            raise InputError(f"the table {shown(name)} has no column {shown(missing[0])}", self.label)
+        self._columns: list[ColumnClause[Any]] = [column(each) for each in columns]
+        self._table = table(name, *self._columns)
+
+    def rows(self, after: Any = None) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows in the order of the key, after a key, in reads of 1,000 rows."""
+        key = self._columns[0]
+        while True:
+            query = select(*self._columns).select_from(self._table).order_by(key).limit(_ROWS_A_READ)
+            try:
+                with self._engine.connect() as connection:
+                    rows = connection.execute(query if after is None else query.where(key > after)).fetchall()
+            except SQLAlchemyError as error:
+                raise self._failed(error) from error
+            yield from map(tuple, rows)
+            if len(rows) < _ROWS_A_READ:
+                return
+            after = rows[-1][0]
+
+    def _failed(self, error: SQLAlchemyError) -> StorageUnavailableError:
+        return StorageUnavailableError(f"{self.label} cannot be read: {getattr(error, 'orig', None) or error}")
+
+
+def _engine_of(text: str) -> Engine:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise InvalidValueError(f"a URL of a database is expected, such as sqlite:///theia.db: {error}") from None
+    if url.get_backend_name() == "sqlite":
+        if not _path_of(url).is_file():
+            raise InputError("there is no such file", str(_path_of(url)))
+        # SQLite makes a missing file, unless it is opened to read alone.
+        url = make_url(f"sqlite:///file:{quote(str(_path_of(url)))}?mode=ro&uri=true")
+    else:
+        url = url.set(drivername=_OWN_DRIVERS.get(url.drivername, url.drivername))
+    try:
+        return create_engine(url, poolclass=NullPool)
+    except NoSuchModuleError as error:
+        raise InvalidValueError(f"SQLAlchemy cannot open {url.drivername}: {error}") from None
+    except ImportError as error:
+        raise MissingDriverError(f"the driver of {url.drivername} is not installed: {error}") from None
+
+
+def _path_of(url: URL | str) -> Path:
+    return Path(make_url(url).database or "").absolute()

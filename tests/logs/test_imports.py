@@ -1,0 +1,97 @@
+"""Imports of log files that continue where an earlier one stopped."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedstore.errors import EventWriteException, InputError
+from feedstore.events import BackendEventStore, Event, connect_events
+from feedstore.logs import FORMATS, LogOptions, dump_event, import_logs, import_theia, loader
+
+LINES = [f"2026-11-29 08:00:{number:02} line {number}\n" if number % 3 else f"more {number}\n" for number in range(25)]
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store the position after each ten events."""
+    monkeypatch.setattr(loader, "_EVENTS_A_STEP", 10)
+
+
+def written(path: Path, is_packed: bool) -> str:
+    """Write the lines to a file, and return its path."""
+    data = "".join(LINES).encode()
+    path.write_bytes(gzip.compress(data) if is_packed else data)
+    return str(path)
+
+
+def fail_at(store: BackendEventStore, call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the store fail at one call of save_many."""
+    save_many, calls = store.save_many, iter(range(100))
+
+    def save(events: Iterable[Event]) -> int:
+        if next(calls) == call:
+            raise EventWriteException("the disk is full")
+        return save_many(events)
+
+    monkeypatch.setattr(store, "save_many", save)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_log_file_continues_after_the_saved_events(
+    tmp_path: Path, is_packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "app.log", is_packed)
+    with connect_events("memory://") as store, connect_events("memory://") as other:
+        with monkeypatch.context() as patch:
+            fail_at(store, 1, patch)
+            with pytest.raises(EventWriteException):
+                import_logs(store, [path], LogOptions())
+        report = import_logs(store, [path], LogOptions(), resume=True)
+        assert (report.events, report.continued) == (15, 1)
+        import_logs(other, [path], LogOptions())
+        # The lines without a time have the same times as after an import in one run.
+        assert list(store.search(0)) == list(other.search(0))
+        assert import_logs(store, [path], LogOptions(), resume=True).events == 0
+        with open(path, "ab") as file:
+            line = b"2026-11-29 09:00:00 appended\n"
+            file.write(gzip.compress(line) if is_packed else line)
+        assert import_logs(store, [path], LogOptions(), resume=True).events == 1
+
+
+def test_a_file_begins_again_after_other_options_or_other_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    written(path, False)
+    with connect_events("memory://") as store:
+
+        def resumed(**changed: Any) -> int:
+            return import_logs(store, [str(path)], LogOptions(**{"tags": ("a",), **changed}), resume=True).events
+
+        assert resumed() == 25
+        for other in ({"tags": ("b",)}, {"source": "s"}, {"format": FORMATS["plain"]}, {"encoding": "latin-1"}):
+            assert (resumed(**other), resumed(**other)) == (25, 0)
+        assert (resumed(), resumed()) == (25, 0)
+        assert import_logs(store, [str(path)], LogOptions(tags=("a",))).events == 25
+        path.write_text("".join(LINES[:5]))
+        assert resumed() == 5
+        path.write_text("".join(LINES[1:]))
+        assert resumed() == 24
+
+
+def test_a_data_file_of_theia_continues_after_damage(tmp_path: Path) -> None:
+    path = tmp_path / "10-70"
+    events = [Event(str(number), "s", number, (), "x" * number) for number in range(15)]
+    data = [dump_event(event) + b"\n" for event in events]
+    path.write_bytes(b"".join(data[:14]) + data[14][:20])
+    with connect_events("memory://") as store:
+        with pytest.raises(InputError, match=f"at byte {len(b''.join(data[:14]))}"):
+            import_theia(store, [str(path)])
+        assert store.count() == 14
+        path.write_bytes(b"".join(data))
+        report = import_theia(store, [str(path)], resume=True)
+        assert (report.events, report.continued) == (1, 1)
+        assert list(store.search(0)) == events
