@@ -69,6 +69,7 @@ def to_as2(
         describe: a function that returns an object with further terms of a name, such as ``{"type": "Person", "name":
             "Ann"}``, which the document then holds instead of the IRI.
 
+    >>> from datetime import timezone
     >>> like = Activity("ann", "like", "photo:7", time=datetime(2026, 5, 1, tzinfo=timezone.utc))
     >>> document = to_as2(like, base="https://example.org/")
     >>> document["type"], document["actor"], document["published"]
