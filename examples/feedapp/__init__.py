@@ -1,1 +1,1 @@
-"""Feed application: users follow each other, and see the activities of the users that they follow live."""
+"""Social application: users post, like, comment, follow and block, and see feeds, profiles and notifications."""

@@ -147,6 +147,10 @@ class Publications:
         found = self._claims.get(key)
         return None if found is None else (parse_id(found["activity"]), found["user"])
 
+    def claimed_among(self, keys: Iterable[str]) -> set[str]:
+        """Return those of some claims' keys that have a unique activity. A bounded number of round trips."""
+        return set(self._claims.fetch_many(keys))
+
     def release(self, key: str, activity: ActivityLike) -> None:
         """Remove a claim if it is that of an activity."""
         found = self._claims.get(key)

@@ -171,6 +171,14 @@ class Publishing(Editing):
         self.publications.release(key, claimed[0])
         return True
 
+    def unique_among(self, actor: str | int, verb: str, objects: Iterable[str | int]) -> set[str | int]:
+        """Return those of some objects about which a unique activity of an actor and a verb exists.
+
+        For example, the posts of a page that its reader likes. A bounded number of round trips.
+        """
+        keys = {claim_key(actor, verb, one, None): one for one in checked_iterable(objects)}
+        return {keys[key] for key in self.publications.claimed_among(keys)}
+
     def remove_object(self, object: str | int) -> int:
         """Remove all activities whose object or target is a thing, and return how many there were.
 

@@ -201,8 +201,10 @@ class ManagerSuite(Suite):
         assert sorted(results) == [False, False, False, True]
         assert len(home(manager, "bob")) == manager.get_user_feed("ann").count() == 1
         assert manager.add_user_activity("ann", home(manager, "bob")[0], unique=True) is True
+        assert manager.unique_among("ann", "like", ["photo:7", "photo:8"]) == {"photo:7"}
         assert manager.retract("ann", "like", "photo:7") is True
         assert manager.retract("ann", "like", "photo:7") is False
+        assert manager.unique_among("ann", "like", ["photo:7", "photo:8"]) == set()
         assert (home(manager, "bob"), manager.activities.get_many(likes)) == ([], [])
         assert manager.add_user_activity("ann", likes[0], unique=True) is True
         manager.remove_user_activity("ann", likes[0])

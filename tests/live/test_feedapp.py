@@ -1,88 +1,188 @@
-"""The example application, as who sends it anything would see it. A browser's view of it is another test's."""
+"""The social application over HTTP: the main path on two stores, and its refusals in memory."""
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from html import unescape
+from urllib.parse import quote, urlencode
 
 import pytest
 from feedapp.application import new_application
+from feedapp.forms import LONGEST_NAME, LONGEST_TEXT
+from feedapp.network import Network
 
 from feedstore import connect
 from feedstore.storage import Backend
 from live.http import Answer, ask
 from live.site import SiteServer
 
+HOSTILE = "<script>alert(1)</script>\"'&"
+
 
 class Visitor:
-    """A visitor with or without a cookie."""
+    """A visitor of the application, with the cookie that it has set."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, name: str | None = None) -> None:
         self._port = port
-        self._headers: dict[str, str] = {}
+        self.cookie = ""
+        self.token = ""
+        self.get("/")
+        if name is not None:
+            assert self.act("sign-in", name=name).status == 303
+            self.get("/")
 
-    def sign_in(self, name: str) -> None:
-        """Get a cookie."""
-        answer = self.send("/sign-in", f"name={name}".encode())
-        assert answer.status == 303
-        self._headers = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
+    def get(self, path: str) -> Answer:
+        """Open a page, and note its token."""
+        answer = self._kept(ask(self._port, path, {"cookie": self.cookie}))
+        found = re.search(r'name="token" value="([^"]+)"', answer.body.decode())
+        self.token = found[1] if found else self.token
+        return answer
 
-    def send(self, path: str, body: bytes) -> Answer:
-        """Send a form, or JSON."""
-        return ask(self._port, path, self._headers, "POST", body)
+    def act(self, path: str, *, origin: str = "", **fields: str) -> Answer:
+        """Send a form with the session's token."""
+        headers = {"cookie": self.cookie, **({"origin": origin} if origin else {})}
+        body = urlencode({"token": self.token, **fields}).encode()
+        return self._kept(ask(self._port, f"/{path}", headers, "POST", body))
 
-    def post(self, path: str, **values: Any) -> Answer:
-        """Send values as JSON."""
-        return self.send(path, json.dumps(values).encode())
+    def do(self, path: str, **fields: str) -> None:
+        """Send a form that succeeds."""
+        answer = self.act(path, **fields)
+        assert (answer.status, answer.headers["location"]) == (303, "/"), answer.body.decode()
 
-    def objects(self) -> list[str]:
-        """The objects on the first page of the feed."""
-        return [item["object"] for item in ask(self._port, "/timeline", self._headers).value["items"]]
+    def lines(self, path: str = "/") -> list[str]:
+        """Return the sentences of the entries on a page, with the words that stand below them."""
+        items = re.findall(r'<li class="entry".*?</article>', self.get(path).body.decode(), re.DOTALL)
+        shown = [
+            re.findall(r'class="(?:what|text|excerpt|text about)"[^>]*>(.*?)</(?:p|blockquote)>', one) for one in items
+        ]
+        return [" | ".join(unescape(re.sub("<[^>]+>", "", part)) for part in one if part) for one in shown]
+
+    def first_id(self, path: str = "/") -> str:
+        """Return the id of the first entry on a page."""
+        found = re.search(r'<li class="entry" id="e-([^"]+)"', self.get(path).body.decode())
+        assert found is not None
+        return found[1]
+
+    def unseen(self) -> int:
+        """Return the number of the badge."""
+        number: int = ask(self._port, "/status", {"cookie": self.cookie}).value["unseen"]
+        return number
+
+    def _kept(self, answer: Answer) -> Answer:
+        self.cookie = answer.headers.get("set-cookie", self.cookie).partition(";")[0]
+        return answer
 
 
 @pytest.fixture
-def visitor(site_server: SiteServer) -> Iterator[Visitor]:
-    """A visitor who has not signed in, at an application in memory."""
-    with connect("memory://") as backend, site_server.serving_site(new_application(backend, "secret")) as port:
-        yield Visitor(port)
+def port(site_server: SiteServer) -> Iterator[int]:
+    """The port of the application in memory."""
+    with connect("memory://") as backend, site_server.serving_site(new_application(Network(backend), "secret")) as port:
+        yield port
 
 
-def test_what_one_posts_reaches_the_followers_on_any_store(site_server: SiteServer, backend: Backend) -> None:
-    with site_server.serving_site(new_application(backend, "secret")) as port:
-        ann, bob, eve = Visitor(port), Visitor(port), Visitor(port)
-        for visitor, name in ((ann, "ann"), (bob, "bob"), (eve, "eve")):
-            visitor.sign_in(name)
-        assert bob.post("/follows", followee="ann").status == 201
-        answer = ann.post("/activities", verb="posted", object="a photo")
-        assert (answer.status, answer.value) == (201, {"said": "Posted to your feed and 1 others."})
-        assert (ann.objects(), bob.objects(), eve.objects()) == (["a photo"], ["a photo"], [])
+@pytest.mark.parametrize("backend_kind", ["sqlite", "redis"], indirect=True)
+def test_users_post_react_follow_block_and_delete(site_server: SiteServer, backend: Backend) -> None:
+    with site_server.serving_site(new_application(Network(backend), "secret")) as port:
+        ann, bob = Visitor(port, "ann"), Visitor(port, "bob")
+        ann.do("post", text="A photo of the lake")
+        bob.do("follow", name="ann")
+        post = bob.first_id()
+        assert bob.lines() == ["ann posted | A photo of the lake"]
+        for _ in range(2):
+            bob.do("like", id=post)
+        bob.do("comment", id=post, text=HOSTILE)
+        assert bob.lines(f"/entry?id={post}") == [
+            "ann posted | A photo of the lake",
+            f"bob commented on ann's post | A photo of the lake | {HOSTILE}",
+        ]
+        assert ann.unseen() == 3
+        assert ann.lines("/notifications") == [
+            "Unread: bob commented on your post | A photo of the lake",
+            "Unread: bob liked your post | A photo of the lake",
+            "Unread: bob followed you",
+        ]
+        assert ann.unseen() == 0
+        ann.do("read", id=bob.first_id("/profile?name=bob"))
+        assert ann.lines("/notifications")[0] == "bob commented on your post | A photo of the lake"
+        bob.do("unlike", id=post)
+        assert [line.partition(" on")[0] for line in ann.lines("/notifications")] == [
+            "bob commented",
+            "bob followed you",
+        ]
+        ann.do("block", name="bob")
+        assert (bob.lines(), ann.lines("/notifications")) == ([], [])
+        assert bob.get("/profile?name=ann").status == bob.get(f"/entry?id={post}").status == 404
+        assert bob.act("like", id=post).status == 404
+        assert bob.act("follow", name="ann").status == 403
+        ann.do("unblock", name="bob")
+        bob.do("follow", name="ann")
+        bob.do("like", id=post)
+        assert bob.act("delete", id=post).status == 403
+        ann.do("delete", id=post)
+        assert (ann.lines(), bob.lines()) == ([], [])
+        assert ann.lines("/notifications") == ["Unread: bob followed you"]
+        assert bob.lines("/profile?name=bob") == ["bob followed ann"]
+        bob.do("unfollow", name="ann")
+        assert bob.lines("/profile?name=bob") == ann.lines("/notifications") == []
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/activities", b"\xff"),
-        ("/activities", b"[]"),
-        ("/activities", b'{"verb": "liked"}'),
-        ("/activities", b'{"verb": "liked", "object": "\\ud800"}'),
-        ("/activities", b'{"verb": "liked", "object": "a photo", "text": 5}'),
-        ("/follows", b'{"followee": "\\udfff"}'),
-        ("/follows", b'{"followee": ["ann"]}'),
-        ("/sign-in", b"name="),
-        ("/sign-in", b"name=%20%20&name"),
-    ],
-)
-def test_what_cannot_be_is_refused(visitor: Visitor, path: str, body: bytes) -> None:
-    visitor.sign_in("bob")
-    assert visitor.send(path, body).status == 400
-    assert visitor.objects() == []
+def test_a_form_without_the_session_s_token_or_of_another_site_is_refused(port: int) -> None:
+    bob = Visitor(port, "bob")
+    assert bob.act("post", text="x", token="").status == 403
+    assert bob.act("post", text="x", token=Visitor(port, "bob").token).status == 403
+    assert bob.act("post", text="x", origin="http://other.test").status == 403
+    assert bob.act("sign-in", name="eve", token="x").status == 403
+    assert Visitor(port).act("post", text="x").status == 403
+    assert bob.lines() == []
 
 
-@pytest.mark.parametrize("path", ["/activities", "/follows"])
-def test_who_has_not_signed_in_changes_nothing(visitor: Visitor, path: str) -> None:
-    assert visitor.post(path, verb="liked", object="a photo", followee="ann").status == 403
+def test_an_altered_cookie_signs_no_user_in(port: int) -> None:
+    bob = Visitor(port, "bob")
+    assert "httponly; samesite=lax" in bob.act("post", text="x").headers["set-cookie"].lower()
+    name, _, value = bob.cookie.partition("=")
+    bob.cookie = f"{name}=x{value}"
+    for path in ("/notifications", "/profile?name=bob", "/status", "/events/home", "/events/bell"):
+        assert bob.get(path).status == 403, path
 
 
-def test_a_name_in_no_encoding_is_a_name(visitor: Visitor) -> None:
-    assert visitor.send("/sign-in", b"name=\xff\xfe").status == 303
+@pytest.mark.parametrize("text", ["", " \r\n ", "x" * (LONGEST_TEXT + 1), "a\x00b"])
+def test_an_unsuitable_text_is_refused(port: int, text: str) -> None:
+    assert Visitor(port, "bob").act("post", text=text).status == 400
+
+
+@pytest.mark.parametrize("name", ["", "x" * (LONGEST_NAME + 1), "a\x1bb"])
+def test_an_unsuitable_name_is_refused(port: int, name: str) -> None:
+    visitor = Visitor(port)
+    assert visitor.act("sign-in", name=name).status == 400
+    assert Visitor(port, "bob").act("follow", name=name).status == 400
+    assert Visitor(port, "bob").get(f"/profile?name={quote(name)}").status == 400
+
+
+def test_requests_that_cannot_be_served_have_a_page_that_says_so(port: int) -> None:
+    bob = Visitor(port, "bob")
+    none = "01900000-0000-7000-8000-000000000000"
+    for answer, status in (
+        (bob.act("post", text="x" * 40_000), 413),
+        (bob.act("post", **{f"field{number}": "x" for number in range(20)}), 400),
+        (bob.act("like", id=none), 404),
+        (bob.act("like", id="x"), 404),
+        (bob.act("follow", name="bob"), 403),
+        (bob.get("/?cursor=x"), 400),
+        (bob.get("/none"), 404),
+    ):
+        assert (answer.status, b'role="alert"' in answer.body) == (status, True), answer.body
+
+
+@pytest.mark.parametrize("back", ["//other.test", "/\\other.test", "http://other.test", "/\r\nx: y", "/é", ""])
+def test_a_form_leads_to_this_site_only(port: int, back: str) -> None:
+    assert Visitor(port, "bob").act("post", text="x", back=back).headers["location"] == "/"
+
+
+def test_words_of_users_and_their_names_are_escaped(port: int) -> None:
+    eve = Visitor(port, HOSTILE)
+    eve.do("post", text=HOSTILE)
+    page = eve.get(f"/profile?{urlencode({'name': HOSTILE})}")
+    assert b"<script>alert" not in page.body
+    assert eve.lines() == [f"{HOSTILE} posted | {HOSTILE}"]
+    assert "script-src 'self'" in page.headers["content-security-policy"]
