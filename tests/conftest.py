@@ -71,7 +71,7 @@ LONG_FILES = (
     "channels/test_contract.py",
     "conformance/test_sqlite.py",
     "property/test_oracle.py",
-    "browser/test_feedapp.py",
+    "browser/test_live_page.py",
     "browser/test_serve.py",
     "conformance/test_suite_bites.py",
 )

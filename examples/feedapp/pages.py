@@ -93,7 +93,7 @@ def entry_page(visit: Visit, entry: Entry, comments: Page[Entry]) -> str:
         hidden=_hidden(visit, id=id_to_text(entry.subject.serialization_id)),
         longest=str(LONGEST_TEXT),
     )
-    listed = Markup('<h2 id="comments">Comments</h2>' + _feed(visit, comments, "thread"))
+    listed = Markup("<h2>Comments</h2>" + _feed(visit, comments, "thread"))
     return _frame(_title_of(entry.subject, visit), Markup(shown + form + listed), visit)
 
 
@@ -102,13 +102,15 @@ def notifications_page(visit: Visit, page: Page[AggregatedActivity], posts: Mapp
     renderer = _renderer(visit.name, posts)
     groups = [_notification(group, renderer, posts) for group in page]
     newest = {"id": id_to_text(newest_of(page))} if page.items else {}
-    button = _button(visit, "read", "Mark all as read", "", newest) if newest else _NOTHING
+    button = _NOTHING
+    if newest:
+        button = fill('<div class="read-all">$form</div>', form=_button(visit, "read", "Mark all as read", "", newest))
     listed = _filled("feed.html", label="Notifications", entries=_joined(groups), end=_end(visit, page, "bell"))
     return _frame("Notifications", Markup(button + listed), visit)
 
 
 def _feed(visit: Visit, entries: Page[Entry], kind: str) -> Markup:
-    listed = _joined(_entry(visit, entry) for entry in entries)
+    listed = _joined(_entry(visit, entry, in_thread=kind == "thread") for entry in entries)
     return _filled("feed.html", label="Entries", entries=listed, end=_end(visit, entries, kind))
 
 
@@ -133,7 +135,7 @@ def _end(visit: Visit, page: Page[Entry] | Page[AggregatedActivity], kind: str) 
     return fill("$said", said=whole if page.items or "cursor=" in visit.here else empty)
 
 
-def _entry(visit: Visit, entry: Entry, is_alone: bool = False) -> Markup:
+def _entry(visit: Visit, entry: Entry, *, is_alone: bool = False, in_thread: bool = False) -> Markup:
     activity, subject = entry.activity, entry.subject
     renderer = _renderer(visit.name, {str(subject.object): subject} if subject.verb == POST else {})
     return _filled(
@@ -142,18 +144,18 @@ def _entry(visit: Visit, entry: Entry, is_alone: bool = False) -> Markup:
         hue=str(_hue_of(activity.actor)),
         initial=str(activity.actor)[:1].upper(),
         sentence=_sentence(renderer, activity),
-        quotes=_quotes(entry),
-        actions=_actions(visit, entry, is_alone),
+        quotes=_quotes(entry, in_thread),
+        actions=_actions(visit, entry, is_alone=is_alone, in_thread=in_thread),
         time=activity.time.isoformat(),
         when=f"{activity.time:%d %b %Y, %H:%M} UTC",
         url=_entry_url(subject if entry.can_react else activity),
     )
 
 
-def _quotes(entry: Entry) -> Markup:
-    """Return the text of an activity, and above it that of the post that it is about."""
+def _quotes(entry: Entry, in_thread: bool) -> Markup:
+    """Return the text of an activity, and above it that of the post that it is about, which a thread shows once."""
     quotes = []
-    if entry.subject is not entry.activity and entry.activity.verb != POST and entry.subject != entry.activity:
+    if entry.subject != entry.activity and not in_thread:
         quotes.append(fill('<blockquote class="text about">$text</blockquote>', text=_excerpt(entry.subject, 200)))
     text = entry.activity.extra_context.get("text")
     if isinstance(text, str) and text:
@@ -161,15 +163,16 @@ def _quotes(entry: Entry) -> Markup:
     return _joined(quotes)
 
 
-def _actions(visit: Visit, entry: Entry, is_alone: bool) -> Markup:
-    """Return the buttons of an entry."""
+def _actions(visit: Visit, entry: Entry, *, is_alone: bool, in_thread: bool) -> Markup:
+    """Return the buttons of an entry. Posts have the one to like them, and all entries lead to their post."""
     activity, subject = entry.activity, entry.subject
     actions = []
-    about = f"{_owner(subject, visit.name)} entry of {subject.time:%d %b %Y, %H:%M}"
     fields = {"id": id_to_text(activity.serialization_id)}
-    if entry.can_react:
+    if entry.can_react and activity.verb not in (LIKE, COMMENT):
         like = ("unlike", "Unlike") if entry.is_liked else ("like", "Like")
+        about = f"{_owner(subject, visit.name)} entry of {subject.time:%d %b %Y, %H:%M}"
         actions.append(_button(visit, *like, about, fields, anchor=fields["id"]))
+    if entry.can_react and not in_thread:
         numbers = f"{_number(entry.likes, 'like')}, {_number(entry.comments, 'comment')}"
         actions.append(fill('<a href="$url">$numbers</a>', url=_entry_url(subject), numbers=numbers))
     if activity.actor == visit.name and activity.verb != FOLLOW:

@@ -15,7 +15,6 @@ _FOLDER = Path(__file__).parent / "assets"
 _BAR = """
 <p class="status" role="status" data-state="connecting"><span class="dot" aria-hidden="true"></span>
   <span class="status-text">Connecting</span></p>
-$account
 """
 
 
@@ -30,19 +29,17 @@ def render_page(
     timeline_url: str,
     events_url: str,
     *,
-    account: Markup = NO_MARKUP,
     controls: Markup = NO_MARKUP,
     root: str = "",
 ) -> str:
     """Return the page as HTML; it requests pages from ``timeline_url`` and the stream from ``events_url``.
 
-    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``account`` is placed at the
-    right end of the bar, ``controls`` above the timeline. A form in it with the attribute ``data-post`` is sent as
-    JSON, and shows the ``said`` or ``detail`` of the answer in its element ``.said``.
+    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``controls`` is placed above the
+    timeline.
     """
     feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
     entry = fill(_template("entry.html"), assets=root + ASSETS)
-    return _framed(heading, subheading, feed, root, bar=fill(_BAR, account=account), behind=entry)
+    return _framed(heading, subheading, feed, root, bar=Markup(_BAR), behind=entry)
 
 
 def render_plain_page(heading: str, subheading: str, content: Markup, root: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A real browser, the example application in a process of its own, and writes to its store."""
+"""A real browser, a site of one live page in a process of its own, and writes to its store."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ START = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 MILLISECONDS = 30_000.0
 
 
-class Application:
-    """The example application over a SQLite file. A proxy in front of it can cut its connections."""
+class LivePageSite:
+    """A site of one live page over a SQLite file. A proxy in front of it can cut its connections."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"sqlite:///{folder / 'feeds.db'}"
@@ -38,11 +38,11 @@ class Application:
         self.start()
         self.proxy = CuttingProxy(self._port)
         self.address = f"http://{LOOPBACK}:{self.proxy.port}"
-        self.backend: Backend = connect(self.url, namespace="feedapp")
+        self.backend: Backend = connect(self.url)
 
     def start(self) -> None:
         """Start the process, again on the same port."""
-        command = [sys.executable, "-m", "feedapp", "--store", self.url, "--port", str(self._port)]
+        command = [sys.executable, "-m", "browser.live_site", self.url, str(self._port)]
         self._process = ServerProcess(command, self._folder)
         self._process.wait_until_ready(lambda: _answers(self._port))
 
@@ -51,11 +51,7 @@ class Application:
         self.proxy.mend()
         if not _answers(self._port):
             self.start()
-        for storage in (
-            self.backend.timeline_storage(),
-            self.backend.activity_storage(),
-            self.backend.kv_storage("follows"),
-        ):
+        for storage in (self.backend.timeline_storage(), self.backend.activity_storage()):
             storage.flush()
 
     def kill(self) -> None:
@@ -95,21 +91,20 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def started_application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    """The application, with a secret that outlives its process. Its start takes longer than most tests."""
+def started_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePageSite]:
+    """The site. Its start takes longer than most tests."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        environment.setenv("FEEDAPP_SECRET", "a secret of the tests")
-        application = Application(tmp_path_factory.mktemp("feedapp"))
-        yield application
-        application.stop()
+        site = LivePageSite(tmp_path_factory.mktemp("site"))
+        yield site
+        site.stop()
 
 
 @pytest.fixture
-def application(started_application: Application) -> Application:
-    """The application without data."""
-    started_application.begin_anew()
-    return started_application
+def site(started_site: LivePageSite) -> LivePageSite:
+    """The site without data."""
+    started_site.begin_anew()
+    return started_site
 
 
 @pytest.fixture
@@ -128,21 +123,20 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(context: BrowserContext, application: Application, complaints: list[str]) -> Page:
-    """A page on which bob is signed in."""
-    return sign_in(context, application, "bob", complaints)
+def page(context: BrowserContext, site: LivePageSite, complaints: list[str]) -> Page:
+    """A live page."""
+    page = new_page(context, complaints)
+    page.goto(site.address)
+    wait_until_live(page)
+    return page
 
 
-def sign_in(context: BrowserContext, application: Application, name: str, complaints: list[str]) -> Page:
-    """Open a page and sign in."""
+def new_page(context: BrowserContext, complaints: list[str]) -> Page:
+    """Return a page whose errors are added to ``complaints``."""
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("dialog", lambda dialog: complaints.append(f"a dialog: {dialog.message}"))
-    page.goto(application.address)
-    page.get_by_label("Your name").fill(name)
-    page.get_by_role("button", name="Sign in").click()
-    wait_until_live(page)
     return page
 
 

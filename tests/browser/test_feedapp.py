@@ -1,221 +1,237 @@
-"""The example application in a real browser."""
+"""The social application in a real browser, two users at a time."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, ClassVar
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route
+from feedapp.application import new_application
+from feedapp.feeds import Home, SocialManager
+from feedapp.network import Network
+from playwright.sync_api import Browser, Page
 
-from browser.conftest import MILLISECONDS, Application, photos, sign_in, wait_for, wait_for_photos, wait_until_live
+from browser.conftest import MILLISECONDS, new_page, wait_for
+from feedstore import Activity, connect
+from feedstore.feeds import BaseFeed
+from feedstore.storage import Backend
+from live.site import SiteServer
 
-HOSTILE = [
-    "<script>document.title = 'taken'; alert(1)</script>",
-    '<img src="x" onerror="alert(2)">',
-    '"><svg onload=alert(3)>',
-    "</blockquote></li><h1>taken</h1>",
-]
-
-
-def newest_first(count: int) -> list[int]:
-    return list(range(count - 1, -1, -1))
+START = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+SignIn = Callable[..., Page]
 
 
-def test_the_page_loads_and_scrolls_to_the_end(
-    application: Application, context: BrowserContext, complaints: list[str]
+class ShortHome(Home):
+    """A home feed that is trimmed early."""
+
+    max_length = 50
+
+
+class ShortManager(SocialManager):
+    """A manager of short home feeds."""
+
+    feed_classes: ClassVar[Mapping[str, type[BaseFeed[Any]]]] = {"home": ShortHome}
+
+
+@pytest.fixture(scope="module")
+def site_server() -> Iterator[SiteServer]:
+    """The server of all tests in this file."""
+    with SiteServer() as server:
+        yield server
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    """The store of the application, in memory."""
+    with connect("memory://") as backend:
+        yield backend
+
+
+@pytest.fixture
+def network(backend: Backend) -> Network:
+    """The social network."""
+    return Network(backend, ShortManager)
+
+
+@pytest.fixture
+def sign_in(browser: Browser, site_server: SiteServer, network: Network, complaints: list[str]) -> Iterator[SignIn]:
+    """A callable that signs a user in, in a window of its own."""
+    opened = []
+    with site_server.serving_site(new_application(network, "secret")) as port:
+
+        def sign_in(name: str, **options: Any) -> Page:
+            context = browser.new_context(viewport={"width": 900, "height": 800}, **options)
+            opened.append(context)
+            context.set_default_timeout(MILLISECONDS)
+            page = new_page(context, complaints)
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.get_by_label("Your name").fill(name)
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("heading", name="Home").wait_for()
+            return page
+
+        yield sign_in
+        for context in opened:
+            context.close()
+
+
+def badge(page: Page) -> str:
+    """Return the name of the link to the notifications, as a screen reader says it."""
+    return " ".join((page.get_by_role("link", name="Notifications").text_content() or "").split())
+
+
+def visit_profile(page: Page, name: str) -> None:
+    """Open a user's profile by the form of the home page."""
+    page.get_by_role("link", name="Home", exact=True).click()
+    page.get_by_label("Name of a user").fill(name)
+    page.get_by_role("button", name="Show the profile").click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+
+
+def press(page: Page, name: str, said: str) -> None:
+    """Press a button, and wait for the page that says the result."""
+    page.get_by_role("button", name=name).first.click()
+    page.get_by_role("status").filter(has_text=said).wait_for()
+
+
+def test_two_users_post_react_follow_block_and_delete(sign_in: SignIn, complaints: list[str]) -> None:
+    ann, bob = sign_in("ann"), sign_in("bob")
+    visit_profile(bob, "ann")
+    press(bob, "Follow ann", "Followed.")
+    ann.locator(".badge", has_text="1").wait_for()
+    assert ann.title() == "(1) Home · feedapp"
+    assert ann.locator(".badge-said").inner_text() == "1 unseen notification"
+    bob.get_by_role("link", name="Home", exact=True).click()
+    bob.locator(".news-said").wait_for(state="attached")
+    ann.get_by_label("Your post").fill("A photo of the lake")
+    press(ann, "Post", "Posted.")
+    bob.get_by_role("link", name="Show 1 new entry").click()
+    bob.locator(".entry", has_text="A photo of the lake").wait_for()
+    press(bob, "Like", "Liked.")
+    bob.get_by_role("link", name="1 like, 0 comments").click()
+    bob.get_by_label("Your comment").fill("Where is it?")
+    press(bob, "Comment", "Comment added.")
+    bob.locator(".entry", has_text="bob commented on ann's post").wait_for()
+    ann.locator(".badge", has_text="3").wait_for()
+    ann.get_by_role("link", name="Notifications").click()
+    assert ann.locator(".notification.unread .what").all_text_contents() == [
+        "Unread: bob commented on your post",
+        "Unread: bob liked your post",
+        "Unread: bob followed you",
+    ]
+    assert badge(ann) == "Notifications 0 unseen"
+    assert ann.locator(".badge").is_hidden()
+    press(ann, "Mark all as read", "Marked as read.")
+    assert ann.locator(".notification.unread").count() == 0
+    bob.get_by_role("link", name="Home", exact=True).click()
+    press(bob, "Unlike", "Like taken back.")
+    ann.get_by_role("link", name="bob").first.click()
+    press(ann, "Block bob", "Blocked.")
+    bob.reload()
+    bob.get_by_text("Nothing here yet.").wait_for()
+    press(ann, "Unblock bob", "Unblocked.")
+    ann.get_by_role("link", name="Home", exact=True).click()
+    press(ann, "Delete", "Deleted.")
+    ann.get_by_text("Nothing here yet.").wait_for()
+    visit_profile(bob, "ann")
+    press(bob, "Follow ann", "Followed.")
+    press(bob, "Unfollow ann", "Unfollowed.")
+    assert complaints == []
+
+
+def publish(network: Network, count: int) -> None:
+    """Let ann publish posts, a minute apart, to bob."""
+    network.follow("bob", "ann")
+    posts = [
+        Activity(
+            "ann", "post", f"post:{one}", time=START + timedelta(minutes=one), extra_context={"text": f"no. {one}"}
+        )
+        for one in range(count)
+    ]
+    network.manager.batch_import("ann", posts)
+
+
+def shown_posts(page: Page) -> list[int]:
+    """Return the numbers of the posts on a page."""
+    return [int(text.removeprefix("no. ")) for text in page.locator(".entry .text").all_inner_texts()]
+
+
+def test_a_feed_scrolls_to_its_end_and_says_that_older_entries_were_trimmed(
+    sign_in: SignIn, network: Network, complaints: list[str]
 ) -> None:
-    application.add(*range(120))
-    page = sign_in(context, application, "bob", complaints)
-    page.wait_for_selector(".entry")
-    assert photos(page)[:25] == newest_first(120)[:25]
-    assert len(photos(page)) < 120
-    while len(photos(page)) < 120:
-        before = len(photos(page))
+    publish(network, 60)
+    page = sign_in("bob")
+    while "trimmed" not in page.locator(".end").inner_text():
+        before = len(shown_posts(page))
         page.locator(".end").scroll_into_view_if_needed()
         wait_for(page, f"document.querySelectorAll('.entry').length > {before}")
-    assert photos(page) == newest_first(120)
-    wait_for(page, "document.querySelector('.end').textContent === 'This is where it all began.'")
+    assert shown_posts(page) == list(range(59, 9, -1))
     assert complaints == []
 
 
-def test_a_new_activity_appears_without_a_reload(page: Page, application: Application, complaints: list[str]) -> None:
-    page.evaluate("window.isTheSamePage = true")
-    application.add(1)
-    wait_for_photos(page, [1])
-    application.add(3)
-    wait_for_photos(page, [3, 1])
-    application.add(2)
-    wait_for_photos(page, [3, 2, 1])
-    assert page.evaluate("window.isTheSamePage")
+def test_all_pages_work_without_a_script(sign_in: SignIn, network: Network) -> None:
+    publish(network, 60)
+    page = sign_in("bob", java_script_enabled=False)
+    shown = shown_posts(page)
+    for _ in range(2):
+        page.get_by_role("link", name="Older entries").click()
+        page.get_by_role("heading", name="Home, older entries").wait_for()
+        page.wait_for_load_state()
+        shown += shown_posts(page)
+    assert shown == list(range(59, 9, -1))
+    assert "trimmed" in page.locator(".end").inner_text()
+    # A reaction leads back to the same page.
+    before = page.url
+    press(page, "Like", "Liked.")
+    assert page.url.partition("#")[0] == before
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press the tab key until an element has the focus, which must be visible."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            "(() => { const one = document.activeElement; return [one.labels?.[0]?.textContent || one.textContent, "
+            "getComputedStyle(one).outlineStyle]; })()"
+        )
+        if focused[0].split()[:1] == [name]:
+            assert focused[1] != "none", f"the focus of {name} is invisible"
+            return
+    raise AssertionError(f"the tab key does not reach {name}")
+
+
+def test_the_keyboard_reaches_everything(sign_in: SignIn, network: Network, complaints: list[str]) -> None:
+    publish(network, 1)
+    page = sign_in("bob")
+    for name, key, typed, then in (
+        ("Skip", "Enter", "", "#content:focus"),
+        ("Your", "Tab", "Hello", ".entry"),
+    ):
+        tab_to(page, name)
+        page.keyboard.type(typed)
+        page.keyboard.press(key)
+        page.locator(then).first.wait_for()
+    page.keyboard.press("Enter")
+    page.locator(".entry", has_text="Hello").wait_for()
+    for name, said in (("Like", "Liked."), ("Unlike", "Like taken back."), ("Delete", "Deleted.")):
+        tab_to(page, name)
+        page.keyboard.press("Enter")
+        page.get_by_role("status").filter(has_text=said).wait_for()
+    assert shown_posts(page) == [0]
     assert complaints == []
-
-
-def test_who_reads_further_down_is_offered_what_is_new(
-    application: Application, context: BrowserContext, complaints: list[str]
-) -> None:
-    application.add(*range(40))
-    page = sign_in(context, application, "bob", complaints)
-    page.wait_for_selector(".entry")
-    page.mouse.wheel(0, 1500)
-    wait_for(page, "scrollY > 500")
-    before = page.evaluate("scrollY")
-    application.add(100, 101)
-    page.get_by_role("button", name="2 new").wait_for()
-    assert page.evaluate("scrollY") == before
-    assert photos(page)[0] == 39
-    page.get_by_role("button", name="2 new").click()
-    wait_for(page, "scrollY < 10")
-    assert photos(page)[:3] == [101, 100, 39]
-    assert complaints == []
-
-
-def test_a_connection_that_is_cut_resumes_with_nothing_missing_or_twice(page: Page, application: Application) -> None:
-    application.add(0, 1)
-    wait_for_photos(page, [1, 0])
-    application.proxy.cut()
-    page.wait_for_selector('.status[data-state="connecting"]')
-    application.add(2, 3, 4)
-    application.proxy.mend()
-    wait_for_photos(page, newest_first(5))
-    wait_until_live(page)
-    application.add(5)
-    wait_for_photos(page, newest_first(6))
-
-
-def test_a_server_that_is_killed_and_comes_back(page: Page, application: Application) -> None:
-    application.add(0, 2)
-    wait_for_photos(page, [2, 0])
-    application.kill()
-    page.wait_for_selector('.status[data-state="connecting"]')
-    # One of them is late: the page receives a gap, and reads again.
-    application.add(1, 3)
-    application.start()
-    wait_for_photos(page, newest_first(4))
-    wait_until_live(page)
-
-
-def test_who_missed_too_much_reads_anew(page: Page, application: Application) -> None:
-    application.add(0)
-    wait_for_photos(page, [0])
-    application.proxy.cut()
-    page.wait_for_selector('.status[data-state="connecting"]')
-    application.add(*range(1, 1200))
-    application.proxy.mend()
-    wait_until_live(page)
-    wait_for(page, "document.querySelector('.object').textContent === 'photo:1199'")
-    assert photos(page)[:25] == list(range(1199, 1174, -1))
-
-
-def test_the_last_of_two_gaps_counts(context: BrowserContext, application: Application) -> None:
-    """Also if the answer to the first request is the slower one: its content is older."""
-    page = context.new_page()
-    asked: list[Route] = []
-    page.route("**/timeline", lambda route: asked.append(route))
-    gaps = "retry: 600000\n\n" + 'event: gap\ndata: {"reason": "changed"}\n\n' * 2
-    page.route("**/events*", lambda route: route.fulfill(body=gaps, content_type="text/event-stream"))
-    page.goto(application.address)
-    page.get_by_label("Your name").fill("bob")
-    page.get_by_role("button", name="Sign in").click()
-    empty: dict[str, Any] = {"items": [], "next_cursor": None, "complete": True, "position": "x"}
-    entry = {"id": "7", "time": "2026-05-01T12:00:00Z", "actor": "ann", "verb": "liked", "object": "photo:7"}
-    full: dict[str, Any] = {**empty, "items": [{**entry, "target": None, "extra_context": {}}]}
-    poll_while(page, lambda: len(asked) < 1)
-    asked[0].fulfill(json=empty)
-    poll_while(page, lambda: len(asked) < 3)
-    asked[2].fulfill(json=full)
-    wait_for_photos(page, [7])
-    with page.expect_response("**/timeline"):
-        asked[1].fulfill(json=empty)
-    page.evaluate("async () => { for (let i = 0; i < 3; i++) await (await fetch('/assets/icon.svg')).text(); }")
-    assert photos(page) == [7]
-
-
-def test_a_removed_entry_goes(page: Page, application: Application) -> None:
-    application.add(0, 1, 2)
-    wait_for_photos(page, [2, 1, 0])
-    timelines = application.backend.timeline_storage()
-    timelines.remove("feed:bob", timelines.get_slice("feed:bob", 1, 2)[0])
-    wait_for(page, "document.querySelectorAll('.entry').length === 2")
-    assert photos(page) == [2, 0]
-
-
-def test_what_people_wrote_is_shown_as_text(page: Page, application: Application, complaints: list[str]) -> None:
-    for text in HOSTILE:
-        page.get_by_label("object", exact=True).fill(text)
-        page.get_by_label("Comment").fill(text)
-        page.get_by_role("button", name="Post").click()
-        wait_for(page, f"document.querySelector('.object')?.textContent === {json.dumps(text)}")
-        assert page.locator(".text").first.inner_text() == text
-    page.reload()
-    wait_until_live(page)
-    assert page.locator(".object").all_inner_texts() == HOSTILE[::-1]
-    assert page.title() == "Your feed · feedstore"
-    assert page.locator("main script, main svg, main img").count() == 0
-    assert complaints == []
-
-
-def test_a_hostile_name_is_text_too(application: Application, context: BrowserContext, complaints: list[str]) -> None:
-    name = "<b onclick=x>&\"'"
-    page = sign_in(context, application, name, complaints)
-    assert page.locator(".account b").inner_text() == name
-    assert name in page.locator(".sub").inner_text()
-    assert complaints == []
-
-
-def test_what_one_posts_the_others_see(page: Page, application: Application, context: BrowserContext) -> None:
-    page.get_by_label("Follow", exact=True).fill("ann")
-    page.get_by_role("button", name="Follow").click()
-    page.get_by_text("You follow ann from now on.").wait_for()
-    ann = sign_in(_another(context), application, "ann", [])
-    ann.get_by_label("object", exact=True).fill("a photo of the lake")
-    ann.get_by_role("button", name="Post").click()
-    for reader in (ann, page):
-        reader.locator(".entry", has_text="a photo of the lake").wait_for()
-    ann.get_by_text("Posted to your feed and 1 others.").wait_for()
-    ann.context.close()
-
-
-def test_an_altered_cookie_signs_no_user_in(page: Page, application: Application) -> None:
-    (cookie,) = page.context.cookies()
-    assert cookie["httpOnly"]
-    assert cookie["sameSite"] == "Lax"
-    page.context.add_cookies([{**cookie, "value": f"x{cookie['value']}"}])  # type: ignore[typeddict-item]
-    for path in ("/timeline", "/events"):
-        assert page.request.get(f"{application.address}{path}").status == 403
-
-
-def test_another_site_cannot_post(page: Page, application: Application) -> None:
-    answer = page.request.post(
-        f"{application.address}/activities", data={"verb": "v", "object": "o"}, headers={"origin": "http://other.test"}
-    )
-    assert answer.status == 403
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_page_scrolls_in_one_direction(
-    page: Page, application: Application, scheme: str, complaints: list[str]
+    sign_in: SignIn, network: Network, scheme: str, complaints: list[str]
 ) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    network.follow("bob", "x" * 40)
+    network.post("x" * 40, "a word that is " + "long" * 60)
+    page = sign_in("bob", color_scheme=scheme)
     page.set_viewport_size({"width": 340, "height": 700})
-    application.add(1, text="a word that is " + "long" * 60)
-    wait_for_photos(page, [1])
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for path in ("Home", "x" * 40):
+        page.get_by_role("link", name=path, exact=True).first.click()
+        page.get_by_role("heading", name=path).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert complaints == []
-
-
-def poll_while(page: Page, condition: Callable[[], bool]) -> None:
-    """Let the browser go on while a condition is true."""
-    deadline = time.monotonic() + MILLISECONDS / 1000
-    while condition():
-        assert time.monotonic() < deadline
-        page.evaluate("0")
-
-
-def _another(context: BrowserContext) -> BrowserContext:
-    assert context.browser is not None
-    another = context.browser.new_context()
-    another.set_default_timeout(MILLISECONDS)
-    return another

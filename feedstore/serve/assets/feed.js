@@ -276,31 +276,4 @@ async function begin() {
   }
 }
 
-// --- forms that post their fields as JSON
-
-for (const form of document.querySelectorAll("form[data-post]")) {
-  const said = form.querySelector(".said");
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    try {
-      const answer = await fetch(form.action, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(Object.fromEntries(new FormData(form))),
-      });
-      const document_ = await answer.json();
-      said.dataset.state = answer.ok ? "good" : "bad";
-      said.textContent = document_.said ?? document_.detail ?? "";
-      if (answer.ok) form.reset();
-    } catch {
-      said.dataset.state = "bad";
-      said.textContent = "The server does not answer. Your input is still here.";
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
 begin();
