@@ -17,8 +17,8 @@ pytest := cd tests && ../.venv/bin/python -m pytest
 ARGUMENTS ?=
 WORKERS ?= 2
 
-demo: ## Ingest real data into a SQLite file and show timelines
-	@scripts/bootstrap --extras cli
+demo: ## Ingest real data into a SQLite file, show timelines, and name the command of an application for them
+	@scripts/bootstrap --extras cli sse
 	@.venv/bin/python examples/demo.py $(ARGUMENTS)
 
 test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers

@@ -1,4 +1,4 @@
-"""Demo: ingest fifteen years of real code reviews into a SQLite file, and print timelines.
+"""Demo: ingest fifteen years of real code reviews into a SQLite file, print timelines, and name an application.
 
 ``make demo`` runs it. Each run starts with an empty folder ``build/demo/``. After 25 seconds the ingestion stops. The
 demo then prints the stored part, and the command that ingests the rest. ``examples/data/dev-review-feed/README.md``
@@ -16,8 +16,10 @@ from pathlib import Path
 from feedstore import Activity, connect
 from feedstore.cli.output import print_table, time_text
 from feedstore.cli.progress import new_progress
-from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follows
+from feedstore.fanout import FollowGraph
+from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follow_pairs, read_follows
 from feedstore.storage import Backend, Page
+from feedstore.timeline_keys import reader_key
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "examples" / "data" / "dev-review-feed"
@@ -61,8 +63,12 @@ def main() -> None:
         for key in readers:
             show_timeline(backend, key)
         entries = count_entries(backend)
-    show_figures(summary, len(lengths), entries, database.stat().st_size)
+        size = database.stat().st_size
+        # The application of the last command needs the graph in the store.
+        FollowGraph(backend).import_follows(read_follow_pairs(Source(arguments.follows), Problems()))
+    show_figures(summary, len(lengths), entries, size)
     show_next(arguments, database, readers[0], is_whole)
+    show_application(database, readers[0])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -154,6 +160,15 @@ def show_next(arguments: argparse.Namespace, database: Path, key: str, is_whole:
     print("\nNext commands:\n")
     for command in commands:
         print(f"  {shlex.join([*feedstore, *command])}")
+
+
+def show_application(database: Path, key: str) -> None:
+    """Print the command that serves the social application with the new database."""
+    options = ["--store", f"sqlite:///{shown_path(database)}", "--namespace", "default", "--ingested"]
+    python = [shown_path(Path(sys.executable)), "-m", "feedapp", *options]
+    name = key.removeprefix(reader_key(""))
+    print(f"\nA social application with this data; sign in as {name}:\n")
+    print(f"  PYTHONPATH={shlex.quote(shown_path(ROOT / 'examples'))} {shlex.join(python)}")
 
 
 def shown_path(path: Path) -> str:

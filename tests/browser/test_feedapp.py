@@ -222,13 +222,10 @@ def test_the_keyboard_reaches_everything(sign_in: SignIn, network: Network, comp
     assert complaints == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_page_scrolls_in_one_direction(
-    sign_in: SignIn, network: Network, scheme: str, complaints: list[str]
-) -> None:
+def test_a_narrow_page_scrolls_in_one_direction(sign_in: SignIn, network: Network, complaints: list[str]) -> None:
     network.follow("bob", "x" * 40)
     network.post("x" * 40, "a word that is " + "long" * 60)
-    page = sign_in("bob", color_scheme=scheme)
+    page = sign_in("bob")
     page.set_viewport_size({"width": 340, "height": 700})
     for path in ("Home", "x" * 40):
         page.get_by_role("link", name=path, exact=True).first.click()

@@ -32,6 +32,8 @@ def test_the_demo_prints_what_is_shown(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / "demo.py"), *options]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True)
     printed = re.sub(r"^  .*feedstore ", "  .venv/bin/feedstore ", run.stdout, flags=re.MULTILINE)
+    python = "PYTHONPATH=examples .venv/bin/python -m feedapp"
+    printed = re.sub(r"PYTHONPATH=\S+ \S+ -m feedapp", python, printed)
     if soak.SOAK:
         assert doctest.OutputChecker().check_output(DEMO, printed, OPTIONS), printed
     assert [line for line in shapes(DEMO) if line not in shapes(printed)] == []

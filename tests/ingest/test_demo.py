@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingest.real import FOLLOWS, ROOT, first_rows
+from live.visitor import Visitor
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,22 @@ def test_what_it_says_to_type_next_works(printed: str, folder: Path) -> None:
     assert "2,000 activities" in outputs[2]
 
 
+def test_the_application_that_it_names_shows_the_data(printed: str, folder: Path) -> None:
+    found = re.search(r"sign in as (\S+):\n\n  PYTHONPATH=(\S+) (.*)\n", printed)
+    assert found is not None
+    name, path, command = found.groups()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([path, *sys.path])}
+    options = [*shlex.split(command), "--port", "0"]
+    with subprocess.Popen(options, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        visitor = Visitor(int(process.stdout.readline().rpartition(":")[2]), name)
+        shown, profile = visitor.lines(), visitor.get(f"/profile?name={name}").body.decode()
+        process.terminate()
+    assert process.returncode == 0
+    assert len(shown) == 20
+    assert re.search(r"\d+ followers?, follows \d{2,}", profile)
+
+
 def test_on_a_slow_machine_it_stops_and_names_the_command_for_the_rest(tmp_path: Path) -> None:
     (tmp_path / "activities.csv").write_text(first_rows(6000))
     printed = run_demo(tmp_path, "--seconds", "0")
@@ -61,7 +80,7 @@ def test_on_a_slow_machine_it_stops_and_names_the_command_for_the_rest(tmp_path:
 
 
 def type_what_is_said(printed: str, folder: Path) -> list[str]:
-    _, _, commands = printed.partition("Next commands:\n\n")
+    commands, _, _ = printed.partition("Next commands:\n\n")[2].partition("\n\nA social application")
     return [
         subprocess.run(shlex.split(command), cwd=folder, capture_output=True, text=True, timeout=60, check=True).stdout
         for command in commands.splitlines()
