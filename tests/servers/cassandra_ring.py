@@ -56,6 +56,10 @@ class OwnCassandraRing(CassandraServer):
             raise
         super().__init__([place.address for place in places], places[0].native_port)
 
+    def alive(self) -> list[OwnCassandraServer]:
+        """Return the nodes that were not ended."""
+        return [node for node in self.nodes if node not in self._dead]
+
     def kill(self, *nodes: OwnCassandraServer) -> None:
         """Kill nodes immediately, as in a crash, until :meth:`make_whole`."""
         for node in nodes:
@@ -70,13 +74,17 @@ class OwnCassandraRing(CassandraServer):
 
     def make_whole(self) -> None:
         """Start the nodes that were ended again, and return once every node can reach all others."""
-        dead, self._dead = self._dead, []
+        self.restart(*self._dead)
+        poll_until(self._is_whole, _SECONDS, "the meeting of all nodes")
+
+    def restart(self, *dead: OwnCassandraServer) -> None:
+        """Start nodes that were ended again, and return once each of them answers."""
+        self._dead = [node for node in self._dead if node not in dead]
         for node in dead:
             node.kill()
             node.begin()
         for node in dead:
             node.wait_until_ready()
-        poll_until(self._is_whole, _SECONDS, "the meeting of all nodes")
 
     def _is_whole(self) -> bool:
         return all(_sees_all(node) for node in self.nodes)
