@@ -20,7 +20,7 @@ from ingest.deeds import activities_csv, follows_csv
 from ingest.stored import Stored, settle, stored_in
 from stores import fresh_namespace
 
-ROWS = 1200
+ROWS = 700
 MOST_CHUNKS_BEFORE_A_KILL = 12
 START_UP_SECONDS = 0.5
 CHUNK_SECONDS = 0.01
@@ -52,19 +52,20 @@ class Ingestion:
             return stored_in(backend)
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The paths of the activities and of the follows."""
-    paths = tmp_path / "activities.csv", tmp_path / "follows.csv"
+    folder = tmp_path_factory.mktemp("inputs")
+    paths = folder / "activities.csv", folder / "follows.csv"
     paths[0].write_text(activities_csv(ROWS, late=0.05))
     paths[1].write_text(follows_csv())
     return [str(path) for path in paths]
 
 
-@pytest.fixture
-def undisturbed(inputs: list[str], tmp_path: Path) -> Stored:
-    """The stored data after an undisturbed run."""
-    return Ingestion(inputs, f"sqlite:///{tmp_path / 'undisturbed.db'}").finish()
+@pytest.fixture(scope="module")
+def undisturbed(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """The stored data after an undisturbed run, which the tests compare with their own and do not change."""
+    return Ingestion(inputs, f"sqlite:///{tmp_path_factory.mktemp('undisturbed') / 'feeds.db'}").finish()
 
 
 @pytest.mark.soak
