@@ -8,10 +8,10 @@ import soak
 from feedstore.testing import OpenBackend
 from feedstore.testing.oracle import run_oracle
 
-EXAMPLES = {"memory": 40, "sqlite": 25, "postgresql": 15, "redis": 15, "redis_cluster": 10, "cassandra": 6}
+EXAMPLES = {"memory": 25, "sqlite": 12, "postgresql": 10, "redis": 10, "redis_cluster": 6, "cassandra": 5}
 
 
 @pytest.mark.soak
 def test_a_backend_does_what_the_model_does(open_backend: OpenBackend, backend_kind: str) -> None:
-    examples = soak.count(EXAMPLES.get(backend_kind, 20), 80 * EXAMPLES.get(backend_kind, 20))
+    examples = soak.count(EXAMPLES.get(backend_kind, 10), 120 * EXAMPLES.get(backend_kind, 10))
     run_oracle(open_backend, examples, steps=soak.count(30, 60), deterministic=not soak.SOAK)
