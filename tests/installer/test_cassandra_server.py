@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from cassandra import InvalidRequest
 
+from polling import poll_until
 from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra_configuration import Place
+from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError
 
 
@@ -23,7 +26,9 @@ def test_each_keyspace_is_empty_and_of_its_own(cassandra_server: CassandraServer
 
 
 def test_a_stopped_node_leaves_nothing() -> None:
-    server = OwnCassandraServer()
+    """Also a node that is not ready yet."""
+    server = OwnCassandraServer(Place(LOOPBACK, free_port(), free_port(), seed=LOOPBACK))
+    poll_until((server.folder / "commitlog").exists, 60, "the first file of the node")
     server.stop()
     server.stop()
     assert not server.folder.exists()
