@@ -115,11 +115,14 @@ class SqliteDeliveryWriter(DeliveryWriter):
             connection.execute(self._statements.insert_places, (ids, numbers([timeline for timeline, _, _ in rows])))
 
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
-        """One statement for each payload of each timeline, and one for each timeline that loses entries."""
-        dropped: list[Place] = []
+        """One statement for each payload, and one for each timeline that loses entries."""
+        timelines: dict[bytes, list[int]] = defaultdict(list)
         for timeline, data in payloads:
-            found = connection.execute(self._statements.beyond_newest, (timeline, data, limit)).fetchall()
-            dropped += [(timeline, activity_id) for (activity_id,) in found]
+            timelines[data].append(timeline)
+        dropped: list[Place] = []
+        for data, some in timelines.items():
+            parameters = (numbers(some), data, limit, data)
+            dropped += connection.execute(self._statements.beyond_newest, parameters).fetchall()
         self.remove(connection, dropped)
         return dropped
 

@@ -100,9 +100,17 @@ class SqliteTimelineStatements:
         self.drop_oldest = text(dropped, "timeline", "same_timeline", "position")
         of_timeline = select(_entry.activity_id).where(in_timeline)
         self.oldest = text(limited(of_timeline.order_by(_entry.activity_id)), "timeline", "limit")
-        same = of_timeline.where(_entry.data == bindparam("data")).order_by(_entry.activity_id.desc())
-        beyond = same.limit(literal_column("-1")).offset(bindparam("newest", type_=BigInteger))
-        self.beyond_newest = text(beyond, "timeline", "data", "newest")
+        same = entry_table.alias("same")
+        newest = select(same.c.activity_id).where(same.c.timeline_id == each.c.value, same.c.data == bindparam("same"))
+        first_beyond = row_at(newest.order_by(same.c.activity_id.desc()), "newest").scalar_subquery()
+        beyond = (
+            select(_entry.timeline_id, _entry.activity_id)
+            .select_from(for_each(entry_table))
+            .where(
+                _entry.timeline_id == each.c.value, _entry.activity_id <= first_beyond, _entry.data == bindparam("data")
+            )
+        )
+        self.beyond_newest = text(beyond, "array", "same", "newest", "data")
 
 
 def _nth_oldest(timeline_id: Any) -> Any:
