@@ -6,7 +6,7 @@ from typing import Any
 
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import InvalidTypeError
-from feedstore.ids import id_from_bytes, id_to_bytes, microseconds_of, time_from_microseconds
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, microseconds_of, time_from_microseconds
 from feedstore.serializers.base import Serializer, undecodable, wrong_format
 from feedstore.serializers.msgpack import field_values, restore_activity
 from feedstore.serializers.values import pack_value, unpack_value
@@ -14,6 +14,9 @@ from feedstore.shown import shown
 
 FORMAT = 0x41
 _PREFIX = bytes([FORMAT])
+_MARK = (bool, type(None))
+# The types of the stored fields, in their order.
+_TYPES: tuple[tuple[type, ...], ...] = ((str,), (int,), (bool,), (int,), (int,), _MARK, _MARK, (list,))
 
 
 class AggregatedActivitySerializer(Serializer[AggregatedActivity]):
@@ -54,13 +57,15 @@ class AggregatedActivitySerializer(Serializer[AggregatedActivity]):
         if data.__class__ is not bytes or data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         try:
-            group, count, is_exact, created, updated, is_seen, is_read, members = unpack_value(data[1:])
+            fields = unpack_value(data[1:])
+            _check_types(fields)
+            group, count, is_exact, created, updated, is_seen, is_read, members = fields
             return make(
                 id=activity_id,
                 group=group,
                 activities=tuple(
-                    restore_activity(self.activity_class, id_from_bytes(member_id), fields)
-                    for member_id, *fields in members
+                    restore_activity(self.activity_class, id_from_bytes(member_id), rest)
+                    for member_id, *rest in members
                 ),
                 activity_count=count,
                 activity_count_is_exact=is_exact,
@@ -71,3 +76,15 @@ class AggregatedActivitySerializer(Serializer[AggregatedActivity]):
             )
         except (ValueError, TypeError, OverflowError) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
+
+
+def _check_types(fields: Any) -> None:
+    """Raise a ``ValueError`` unless these are the fields of an aggregated activity."""
+    is_whole = type(fields) is list and len(fields) == len(_TYPES)
+    if not (is_whole and all(type(value) in types for value, types in zip(fields, _TYPES, strict=True))):
+        raise ValueError("the fields are not those of an aggregated activity")
+    members = fields[-1]
+    if not all(type(one) is list and one and type(one[0]) is bytes and len(one[0]) == ID_BYTES for one in members):
+        raise ValueError("its activities are not lists that begin with an id of 16 bytes")
+    if fields[1] < len(members):
+        raise ValueError(f"it counts {fields[1]} activities and holds {len(members)}")

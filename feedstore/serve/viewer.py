@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from feedstore.errors import InvalidValueError, StorageError
+from feedstore.errors import InvalidValueError, StorageError, StoredDataError
 from feedstore.feeds.notification_feed import UNSEEN
 from feedstore.live import LiveTimelines, TimelineEndpoints
 from feedstore.live.response import TRY_AGAIN
@@ -75,7 +75,10 @@ class Viewer:
         return HTMLResponse(await run_in_threadpool(self._list_page, _index_query(request)))
 
     async def groups(self, request: Request) -> Response:
-        """Answer with the groups and the badge of the aggregated feed in ``?key=`` as JSON; 204 for a flat feed."""
+        """Answer with the groups and the badge of the aggregated feed in ``?key=`` as JSON; 204 for a flat feed.
+
+        403 unless authorized, 400 for an invalid key, 503 if the store does not answer or holds a damaged entry.
+        """
         key = self.authorize(request)
         if key is None:
             return Response(status_code=403)
@@ -83,6 +86,8 @@ class Viewer:
             document = await run_in_threadpool(groups_document, key, self._backend)
         except InvalidValueError as error:
             return JSONResponse({"detail": str(error)}, status_code=400)
+        except StoredDataError as error:
+            return JSONResponse({"detail": str(error)}, status_code=503)
         except StorageError:
             return JSONResponse({"detail": "the store does not answer; try again"}, 503, headers=TRY_AGAIN)
         return Response(status_code=204) if document is None else JSONResponse(document, headers=_NO_STORE)

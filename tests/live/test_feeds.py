@@ -76,6 +76,9 @@ def test_the_viewer_answers_for_a_store_without_groups(
         assert (answer.status, answer.value["groups"][0]["sentence"]) == (200, "ann like photo:7")
         for key, status in (("feed:bob", 204), ("feed:eve", 204), ("", 400)):
             assert ask(port, f"/groups?key={key}", cookie).status == status
+        backend.timeline_storage().add("aggregated:bob", 255)
+        answer = ask(port, "/groups?key=aggregated:bob", cookie)
+        assert (answer.status, answer.value["detail"].partition(" 0000")[0]) == (503, "the stored bytes of activity")
         monkeypatch.setattr(groups, "feed_at", unavailable)
         answer = ask(port, "/groups?key=aggregated:bob", cookie)
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")

@@ -19,6 +19,7 @@ from feedstore.events import Event
 from feedstore.events.layout import EventSerializer, Place, PlaceSerializer, StoredEvent, content_of
 from feedstore.fanout.edges import Follow, FollowSerializer
 from feedstore.feeds import GroupEntry, GroupSerializer
+from feedstore.ids import id_to_text
 from feedstore.serializers import (
     AggregatedActivitySerializer,
     DummySerializer,
@@ -199,6 +200,24 @@ def test_each_format_has_a_byte_of_its_own() -> None:
             if data is not own:
                 with pytest.raises(StoredDataError, match=rf"0x{data[0]:02x}.*0x{own[0]:02x}"):
                     serializer.loads(data, PLAIN.id)
+
+
+def test_a_stored_group_with_a_field_of_another_type_is_damaged() -> None:
+    serializer = AggregatedActivitySerializer()
+    fields = ["likes", 1, True, 0, 0, None, False, [[b"i" * 16, "ann", "like", "photo:7", None, 0]]]
+    data = b"\x41" + pack_value(fields)
+    assert serializer.dumps(serializer.loads(data, 255)) == data
+    members: list[Any] = [None, {}, [[]], [5], [["id"]], [[b"short"]], [[b"i" * 16]]]
+    for place, wrong in [
+        *[(0, 5), (0, None), (1, "1"), (1, True), (1, 0), (2, 1), (2, None), (3, "0"), (3, 1.5), (3, 2**70), (4, None)],
+        *[(5, 1), (6, "no"), *((7, one) for one in members)],
+    ]:
+        with pytest.raises(StoredDataError, match=id_to_text(255)):
+            serializer.loads(b"\x41" + pack_value([*fields[:place], wrong, *fields[place + 1 :]]), 255)
+    others: list[Any] = [fields[:-1], [*fields, None], {}, "likes"]
+    for other in others:
+        with pytest.raises(StoredDataError, match=id_to_text(255)):
+            serializer.loads(b"\x41" + pack_value(other), 255)
 
 
 @pytest.mark.parametrize("serializer", [MsgpackSerializer(), JsonSerializer()])
