@@ -94,7 +94,7 @@ class Metrics:
         """
 
     def on_activity_published(self) -> None:
-        """Count one activity that an application has published."""
+        """Count one activity that a feed manager or an application has published."""
 
     def on_activity_removed(self) -> None:
         """Count one activity that an application has taken back."""

@@ -22,6 +22,8 @@ USUAL = {
     "events": ["stats", "--help"],
     "stats": [],
     "trim": ["feed:bob", "--length", "800"],
+    "worker": ["--help"],
+    "jobs": ["--help"],
     "serve": ["--help"],
     "db": ["current"],
 }

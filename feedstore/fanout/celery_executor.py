@@ -1,0 +1,118 @@
+"""The executor that carries jobs as Celery tasks: ``pip install "feedstore[celery]"``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from feedstore.errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    MissingDriverError,
+    StorageTimeoutError,
+    StorageUnavailableError,
+)
+from feedstore.fanout.dead_letters import Retries
+from feedstore.fanout.executors import Executor, JobOutcome, RunsJobs, report_job
+from feedstore.fanout.jobs import FanoutPriority, Job
+from feedstore.shown import shown
+from feedstore.storage.checks import check_key
+
+try:
+    from celery import Celery
+except ImportError as error:
+    raise MissingDriverError('celery is not installed; pip install "feedstore[celery]"') from error
+
+_LONGEST_DELAY = 600.0
+
+
+class CeleryExecutor(Executor):
+    """Sends each job as one JSON message to a queue of Celery, which its priority selects.
+
+    The workers are Celery's: ``celery -A myapp worker -Q feedstore-high,feedstore-normal,feedstore-low``. A task is
+    acknowledged after it has run (``acks_late``), so a job of a worker that dies runs again. A job that fails runs
+    again after a delay, and becomes a dead letter after the last attempt. If the store is unavailable, it runs again
+    until the store returns.
+
+    Args:
+        app: the application's Celery app, whose workers import the module that makes the managers.
+        queue: the first part of the names of the queues.
+        retries: the attempts of a job that fails.
+    """
+
+    may_repeat = True
+
+    def __init__(self, app: Celery, *, queue: str = "feedstore", retries: Retries | None = None) -> None:
+        if not isinstance(app, Celery):
+            raise InvalidTypeError(f"app must be a Celery app, not {shown(app)}")
+        self.app = app
+        self.queue = check_key(queue, "queue")
+        self.retries = retries or Retries()
+        self.managers: dict[str, RunsJobs] = {}
+
+        def run_job(task: Any, fields: Any) -> None:
+            """Run one job."""
+            self._run(task, fields)
+
+        self.task = app.task(
+            run_job,
+            name=f"{queue}.run_job",
+            bind=True,
+            acks_late=True,
+            reject_on_worker_lost=True,
+            ignore_result=True,
+            max_retries=None,
+            serializer="json",
+        )
+
+    def attach(self, manager: RunsJobs) -> None:
+        """Register a manager, whose jobs the task runs."""
+        other = self.managers.setdefault(manager.name, manager)
+        if other is not manager:
+            raise InvalidValueError(f"the executor has another manager {shown(manager.name)}; pass another name=")
+
+    def queue_of(self, priority: FanoutPriority) -> str:
+        """Return the name of the queue of a priority."""
+        return f"{self.queue}-{priority}"
+
+    def submit(self, manager: RunsJobs, job: Job) -> None:
+        """Send the message of a job."""
+        self.task.apply_async(args=[job.to_dict()], queue=self.queue_of(job.priority))
+
+    def _run(self, task: Any, fields: Any) -> None:
+        """Run one job, in a worker of Celery."""
+        started, attempt = time.time(), task.request.retries + 1
+        job: Job | None = None
+        try:
+            job = Job.from_dict(fields)
+            manager = self._manager_of(job)
+            manager.run_job(job, lambda following: self.submit(manager, following))
+        except Exception as error:  # noqa: BLE001 a job may fail in any way
+            outcome, delay = self._fail(job, fields, error, attempt)
+        else:
+            outcome, delay = JobOutcome.DONE, None
+        if job is not None and job.manager in self.managers:
+            report_job(self.managers[job.manager], job, outcome, started)
+        if delay is not None:
+            raise task.retry(countdown=delay)
+
+    def _manager_of(self, job: Job) -> RunsJobs:
+        if job.manager not in self.managers:
+            raise InvalidValueError(
+                f"this worker has no manager {shown(job.manager)}; let it import the module that makes the manager"
+            )
+        return self.managers[job.manager]
+
+    def _fail(self, job: Job | None, fields: Any, error: Exception, attempt: int) -> tuple[JobOutcome, float | None]:
+        """Return the outcome of a job that has failed, and the delay before its next attempt."""
+        manager = None if job is None else self.managers.get(job.manager)
+        if manager is None:
+            manager = next(iter(self.managers.values()), None)
+        delay = None if job is None else self.retries.delay_after(attempt)
+        is_away = isinstance(error, (StorageUnavailableError, StorageTimeoutError))
+        if delay is None and (is_away or manager is None):
+            return JobOutcome.RELEASED, min(_LONGEST_DELAY, max(1.0, self.retries.seconds))
+        if delay is None and manager is not None:
+            manager.dead_letters.add(fields, error, attempt)
+            return JobOutcome.DEAD, None
+        return JobOutcome.RETRIED, delay
