@@ -68,7 +68,9 @@ class RankedFeed(FeedReads[Any]):
             raise InvalidTypeError(f"a ranked feed reads a flat, merged or filtered feed, not {shown(feed)}")
         if not callable(score):
             raise InvalidTypeError(f"score must be a function of an activity and a time, not {shown(score)}")
-        self.feed = feed.order_by()
+        if not (feed.feed if isinstance(feed, FilteredFeed) else feed)._descending:
+            raise InvalidValueError(f"a ranked feed reads the newest entries; pass {shown(feed)} newest first")
+        self.feed = feed
         self.score = score
         self.window = check_limit("window", window)
         self.backend, self.key = feed.backend, feed.key

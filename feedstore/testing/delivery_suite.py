@@ -265,6 +265,10 @@ class MergeReadsSuite(Suite):
         within = {"activity_id__gte": 3, "activity_id__lt": 2**53 + 1}
         inner = [one for one in every if 3 <= one < 2**53 + 1]
         assert merged_walk(timelines, keys, 9, ordering, within)[0] == inner
+        beyond = timelines.get_merged_page(
+            keys, 9, encode_cursor(20, ordering == NEWEST_FIRST), outside(20, ordering), ordering
+        )
+        assert (beyond.items, beyond.next_cursor) == ([], None)
         timelines.trim("a", 15)
         timelines.trim("b", 9)
         floor = timelines.get_page("a", 1).floor
@@ -283,6 +287,11 @@ class MergeReadsSuite(Suite):
         assert (page.floor, page.complete) == (timelines.get_page(keys[-1], 1).floor, False)
         page = timelines.get_merged_page(keys, 5, None, None, OLDEST_FIRST)
         assert ids_of(page.items) == [0, 1, 2, 3, 4]
+
+
+def outside(activity_id: int, ordering: tuple[str]) -> Any:
+    """Return a filter that leaves out the rest of a walk after an id."""
+    return {"activity_id__gt" if ordering == NEWEST_FIRST else "activity_id__lt": activity_id}
 
 
 def merged_walk(

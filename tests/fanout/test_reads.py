@@ -33,6 +33,7 @@ from feedstore.storage import Backend
 from feedstore.testing.feed_suite import CopyFeed
 from feedstore.testing.merged_feed_suite import OwnFeed, PushedFeed, posts_of, walk
 from feedstore.testing.recording import RecordingMetrics
+from polling import poll_until
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -133,6 +134,19 @@ def test_positions_beyond_the_end_and_iteration_are_refused(merged: MergedFeed) 
     assert (page.items, page.next_cursor, page.complete) == ([], None, True)
 
 
+def test_a_subscription_covers_all_sources(backend: Backend) -> None:
+    class PublishedFeed(OwnFeed):
+        publishes = True
+
+    changes: list[frozenset[str]] = []
+    feeds = [PublishedFeed(actor, backend) for actor in ("bob", "ann")]
+    with MergedFeed(feeds).subscribe(changes.append, recheck_seconds=None):
+        for feed in feeds:
+            feed.add(5)
+        both = {"own:ann", "own:bob"}
+        poll_until(lambda: both <= frozenset().union(*changes), 30, "the changes of both feeds")
+
+
 def test_ten_thousand_producers_need_a_bounded_number_of_reads(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +199,8 @@ def test_arguments_of_filters_and_ranks_are_checked(backend: Backend, merged: Me
         lambda: FilteredFeed(merged, lambda one: True, budget=0),
         lambda: HiddenActors(wrong, "bob"),
         lambda: RankedFeed(wrong, LinearDecay(HOUR)),
+        lambda: RankedFeed(merged.order_by("activity_id"), LinearDecay(HOUR)),
+        lambda: RankedFeed(FilteredFeed(merged, bool).order_by("activity_id"), LinearDecay(HOUR)),
         lambda: RankedFeed(merged, wrong),
         lambda: RankedFeed(merged, LinearDecay(HOUR), window=0),
         lambda: RankedFeed(merged, LinearDecay(HOUR)).order_by("activity_id"),

@@ -1,0 +1,1 @@
+"""Merged, filtered and ranked pages, compared with the plain reads that they consist of."""

@@ -1,0 +1,157 @@
+"""``python -m benchmarks.reading``: measure merged, filtered and ranked pages, and print a table."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import cassandra_server, postgresql_server, redis_server
+from benchmarks.workloads import all_activities
+from feedstore import connect
+from feedstore.fanout import ExponentialDecay, FilteredFeed, MergedFeed, RankedFeed
+from feedstore.feeds import Feed
+from feedstore.storage import Backend
+
+PULLED = 50
+LENGTH = 100
+LIMIT = 25
+WINDOW = 500
+
+
+class PushedFeed(Feed):
+    """The home feed of a reader."""
+
+    key_format = "pushed:{user_id}"
+
+
+class OwnFeed(Feed):
+    """The own feed of a producer."""
+
+    key_format = "own:{user_id}"
+    max_length = None
+
+
+Pair = tuple[str, Callable[[], Any], Callable[[], Any]]
+
+
+@contextmanager
+def _sqlite() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'product.db'}"
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    server = postgresql_server.start()
+    name = server.create_database()
+    try:
+        yield server.url(name)
+    finally:
+        server.drop_database(name)
+        server.stop()
+
+
+@contextmanager
+def _started(start: Callable[[], Any]) -> Iterator[str]:
+    server = start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _memory() -> Iterator[str]:
+    yield "memory://"
+
+
+_PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "redis": lambda: _started(redis_server.start),
+    "cassandra": lambda: _started(cassandra_server.start),
+}
+
+
+def main() -> None:
+    """Measure each backend that the arguments name, by default all but Cassandra."""
+    parser = argparse.ArgumentParser(description="Merged, filtered and ranked pages, measured.")
+    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--calls", type=int, default=50, help="in one round (50)")
+    parser.add_argument("--rounds", type=int, default=9, help="whose median is printed (9)")
+    options = parser.parse_args()
+    print(f"{'backend':<12}{'page of ' + str(LIMIT):<52}{'ms':>8}{'plain':>8}{'ratio':>8}")
+    for name in options.backend or [name for name in _PLACES if name != "cassandra"]:
+        with _PLACES[name]() as url, connect(url) as backend:
+            for title, read, plain in _pairs(backend):
+                read(), plain()
+                rounds = [
+                    (_seconds(read, options.calls), _seconds(plain, options.calls)) for _ in range(options.rounds)
+                ]
+                ratio = median(one / other for one, other in rounds)
+                ours, theirs = (median(side) * 1000 for side in zip(*rounds, strict=True))
+                print(f"{name:<12}{title:<52}{ours:>8.2f}{theirs:>8.2f}{ratio:>8.2f}", flush=True)
+
+
+def _pairs(backend: Backend) -> list[Pair]:
+    """Return reads with their titles, each with the plain read that it is compared with."""
+    merged = _filled(backend)
+    timelines, activities, keys = merged.timelines, merged.activities, [feed.key for feed in merged.feeds]
+    middle = merged.page(10 * LIMIT).next_cursor
+    filtered = FilteredFeed(merged, lambda activity: activity.serialization_id % 2)
+    ranked = RankedFeed(merged, ExponentialDecay(timedelta(days=1)), window=WINDOW)
+    return [
+        (
+            "merged, references : get_many_pages",
+            lambda: timelines.get_merged_page(keys, LIMIT),
+            lambda: timelines.get_many_pages(keys, LIMIT),
+        ),
+        (
+            "merged, in the middle : get_many_pages",
+            lambda: timelines.get_merged_page(keys, LIMIT, middle),
+            lambda: timelines.get_many_pages(keys, LIMIT, middle),
+        ),
+        (
+            "merged, hydrated : get_many_pages, hydrated",
+            lambda: MergedFeed(merged.feeds).page(LIMIT),
+            lambda: timelines.get_many_pages(keys, LIMIT, hydrate_from=activities),
+        ),
+        (
+            "merged, hydrated : newest of one feed, hydrated",
+            lambda: MergedFeed(merged.feeds).page(LIMIT),
+            lambda: merged.feeds[0].page(LIMIT),
+        ),
+        ("filtered by half : merged", lambda: filtered.page(LIMIT), lambda: merged.page(LIMIT)),
+        (f"ranked, window {WINDOW} : merged {WINDOW}", lambda: ranked.page(LIMIT), lambda: merged.page(WINDOW)),
+    ]
+
+
+def _filled(backend: Backend) -> MergedFeed:
+    """Return one pushed timeline and 50 pulled producers, which hold different activities."""
+    home, own = PushedFeed("reader", backend), [OwnFeed(number, backend) for number in range(PULLED)]
+    stored = all_activities((PULLED + 1) * LENGTH)
+    for start in range(0, len(stored), 500):
+        home.insert_activities(stored[start : start + 500])
+    feeds = [home, *own]
+    home.timelines.add_to_each({feed.key: stored[number :: PULLED + 1] for number, feed in enumerate(feeds)})
+    return MergedFeed(feeds)
+
+
+def _seconds(read: Callable[[], Any], calls: int) -> float:
+    read()
+    started = time.perf_counter()
+    for _ in range(calls):
+        read()
+    return (time.perf_counter() - started) / calls
+
+
+if __name__ == "__main__":
+    main()
