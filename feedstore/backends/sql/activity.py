@@ -68,8 +68,7 @@ class SqlActivityStorage(ActivityStorage):
         statement = self.session.statements.activities.between[descending]
         first, end = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
         while True:
-            parameters = (self.session.written_namespace(), first, end, _ROWS_A_CHUNK)
-            rows = self.session.store.fetch(statement, parameters)
+            rows = self.session.fetch(statement, first, end, _ROWS_A_CHUNK)
             yield from _pairs(rows)
             if len(rows) < _ROWS_A_CHUNK:
                 return

@@ -188,7 +188,8 @@ class Namespaces:
 
     def __init__(self, database: Database, compiler: Compiler) -> None:
         self._database = database
-        self._known: set[str] = set()
+        self.known: set[str] = set()
+        """The names that :meth:`find` returned."""
         columns = select(namespace_table.c.id, namespace_table.c.format)
         self._find = compiler.text(columns.where(namespace_table.c.name == bindparam("name")), "name")
         create = compiler.insert(namespace_table).values(name=bindparam("name"), format=bindparam("format"))
@@ -199,7 +200,7 @@ class Namespaces:
 
         Raises :class:`NewerSchemaError` for one that a newer release has written.
         """
-        if name in self._known:
+        if name in self.known:
             return name
         rows = self._database.fetch(self._find, (name,))
         return self._checked(name, rows[0]) if rows else None
@@ -211,7 +212,7 @@ class Namespaces:
 
     def create_again(self, connection: Connection) -> None:
         """Make the missing rows of all namespaces that this database has seen."""
-        for name in tuple(self._known):
+        for name in tuple(self.known):
             connection.execute(self._create, (name, FORMAT))
 
     def _created(self, connection: Connection, name: str) -> tuple[int, int]:
@@ -227,7 +228,7 @@ class Namespaces:
                 f"the namespace {shown(name)} was written in format {written_format} by a newer release of "
                 f"feedstore; this release reads up to format {FORMAT}: upgrade feedstore"
             )
-        self._known.add(name)
+        self.known.add(name)
         return name
 
 

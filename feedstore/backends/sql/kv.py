@@ -40,9 +40,7 @@ class SqlKvStorage(KvStorage):
         return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        namespace = self.session.written_namespace()
-        parameters = (namespace, self._name_bytes, key.encode())
-        rows = self.session.store.fetch(self.session.statements.items.fetch, parameters)
+        rows = self.session.fetch(self.session.statements.items.fetch, self._name_bytes, key.encode())
         return read_bytes(rows[0][0], _item(key)) if rows else None
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
@@ -62,8 +60,7 @@ class SqlKvStorage(KvStorage):
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
     def _exists(self, key: str) -> bool:
-        parameters = (self.session.written_namespace(), self._name_bytes, key.encode())
-        return bool(self.session.store.fetch(self.session.statements.items.exists, parameters))
+        return bool(self.session.fetch(self.session.statements.items.exists, self._name_bytes, key.encode()))
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
@@ -102,8 +99,7 @@ class SqlKvStorage(KvStorage):
         elif after is not None:
             first = max(first, next_after(after.encode()))
         while True:
-            parameters = (self.session.written_namespace(), self._name_bytes, first, end, _CHUNK)
-            rows = self.session.store.fetch(statement, parameters)
+            rows = self.session.fetch(statement, self._name_bytes, first, end, _CHUNK)
             yield from rows
             if len(rows) < _CHUNK:
                 return

@@ -8,7 +8,6 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from os import getpid
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from feedstore.backends.sql.connection import (
+    Action,
     CallConnections,
     Connection,
     Connections,
@@ -142,24 +142,24 @@ class PinnedPool(Connections):
         after = PinnedPool.after_fork
         follow_forks(self, PinnedPool.before_fork, after, after)
 
-    def call(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+    def call(self, action: Action[_Result], first: Any, second: Any) -> _Result:
         """Use this thread's connection, locked.
 
         A native lock's ``with`` block releases the lock even if a signal handler raises. A lock that one function
         acquires and another releases would be kept if the handler raised between the two.
         """
-        if [getpid()] != self._process:
+        if getpid() != self._process[0]:
             self._check_inherited()
         connection = self._thread.connection or self._pin()
         while True:
             with connection.lock:
                 if connection.raw is not None:
-                    return action(connection, *arguments)
+                    return action(connection, first, second)
             self._open(connection)
 
-    def call_writing(self, action: Callable[..., _Result], *arguments: Any) -> _Result:
+    def call_writing(self, action: Action[_Result], first: Any, second: Any) -> _Result:
         """Use this thread's connection while it is this thread's turn to write."""
-        if [getpid()] != self._process:
+        if getpid() != self._process[0]:
             self._check_inherited()
         lock = self._write_lock
         try:
@@ -178,7 +178,7 @@ class PinnedPool(Connections):
             connection = self._thread.connection
             if self._file is not None and not (connection is not None and connection.in_transaction):
                 self._check_file()
-            result = self.call(action, *arguments)
+            result = self.call(action, first, second)
             connection = self._thread.connection
             if connection is not None and not connection.in_transaction:
                 self._log.shorten()
@@ -226,7 +226,7 @@ class PinnedPool(Connections):
 
     def close(self) -> None:
         """Close every thread's connection, after the calls that are under way."""
-        if [getpid()] != self._process:
+        if getpid() != self._process[0]:
             self._closed = True
             _keep_open(self._opened)
             return
@@ -307,7 +307,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 
 def _close_all(connections: list[Connection], process: list[int]) -> None:
-    if [getpid()] != process:
+    if getpid() != process[0]:
         _keep_open(connections)
         return
     for connection in connections:

@@ -14,7 +14,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.notify.registry import Kind, Topic
 from feedstore.storage.notify.source import TopicSource
-from feedstore.storage.session import Operation, Pending, Session, Transaction
+from feedstore.storage.session import Operation, Pending, Session, Transaction, closed_error
 
 _Result = TypeVar("_Result")
 
@@ -41,6 +41,20 @@ class SqlSession(Session[Database]):
     def written_namespace(self) -> str | None:
         """Return the namespace's name, or None before the first write to it."""
         return self.store.namespaces.find(self.namespace)
+
+    def fetch(self, text: str, *parameters: Any) -> list[Any]:
+        """Return the rows of one reading statement, whose first parameter is this namespace's name.
+
+        Every short read calls it, so it has the checks of :attr:`store` and :meth:`written_namespace` without their
+        calls.
+        """
+        store = self._store
+        if store.closed:
+            raise closed_error(self)
+        name: str | None = self.namespace
+        if name not in store.namespaces.known:
+            name = self.written_namespace()
+        return store.fetch(text, (name, *parameters))
 
     def namespace_to_write(self) -> str:
         """Return the namespace's name after inserting a missing row."""

@@ -88,8 +88,7 @@ class SqlTimelineStorage(TimelineStorage):
         payloads = self._reads_payloads
         shape, parameters = shape_of(bounds, start, stop, descending, payloads)
         statement = self.session.statements.timelines.slice(shape)
-        rows = self.session.store.fetch(statement, (self.session.written_namespace(), key.encode(), *parameters))
-        return _entries(key, rows, payloads)
+        return _entries(key, self.session.fetch(statement, key.encode(), *parameters), payloads)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -109,8 +108,7 @@ class SqlTimelineStorage(TimelineStorage):
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
             shape, parameters = shape_of(bounds, 0, limit, descending, payloads)
-            header = (self.session.written_namespace(), key.encode())
-            rows = self.session.store.fetch(self.session.statements.timelines.page(shape), (*header, *parameters))
+            rows = self.session.fetch(self.session.statements.timelines.page(shape), key.encode(), *parameters)
         if not rows:
             return [], self._floor(key)
         return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
@@ -167,8 +165,7 @@ class SqlTimelineStorage(TimelineStorage):
             return []
         shape, parameters = shape_of(bounds, start, stop, descending, payloads=False)
         statement = self.session.statements.timelines.hydrated_slice(shape)
-        namespaces = (activities.session.written_namespace(), self.session.written_namespace())
-        rows = self.session.store.fetch(statement, (*namespaces, key.encode(), *parameters))
+        rows = activities.session.fetch(statement, self.session.written_namespace(), key.encode(), *parameters)
         ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
         return list(zip(ids, (data for _, data in rows), strict=True))
 
@@ -209,7 +206,7 @@ class SqlTimelineStorage(TimelineStorage):
         return _floor_above(key, self._one_value(self.session.statements.timelines.newest_dropped, key))
 
     def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
-        rows = self.session.store.fetch(statement, (self.session.written_namespace(), key.encode(), *parameters))
+        rows = self.session.fetch(statement, key.encode(), *parameters)
         return rows[0][0] if rows else None
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
@@ -230,8 +227,7 @@ class SqlTimelineStorage(TimelineStorage):
         """Yield keys in chunks of 1,000, in the order of their bytes, without a transaction between two chunks."""
         last = _BEFORE_ALL
         while True:
-            parameters = (self.session.written_namespace(), last, _KEYS_A_CHUNK)
-            rows = self.session.store.fetch(self.session.statements.timelines.keys, parameters)
+            rows = self.session.fetch(self.session.statements.timelines.keys, last, _KEYS_A_CHUNK)
             for (key,) in rows:
                 yield read_text(key, "the key of a timeline")
             if len(rows) < _KEYS_A_CHUNK:
