@@ -252,14 +252,13 @@ class Storage(Writer, Generic[Item]):
 
     def _serialized_entries(self, items: list[ActivityLike]) -> list[tuple[int, bytes]]:
         payloads = self._serializer.dumps_many(items)
-        entries = list(zip(self._ids_of(items), payloads, strict=True))
+        ids = self._ids_of(items) if len(items) >= _MANY else map(self.activity_to_id, items)
+        entries = list(zip(ids, payloads, strict=True))
         self._check_payloads(entries)
         return entries
 
     def _ids_of(self, items: list[ActivityLike]) -> list[int]:
-        """Return the ids of activities and ids. Ids of many activities are checked together."""
-        if len(items) < _MANY:
-            return list(map(self.activity_to_id, items))
+        """Return the ids of activities and ids, all checked together if every item is an activity or a reference."""
         try:
             ids: list[int] = list(map(_serialization_id, items))
         except AttributeError:

@@ -180,14 +180,15 @@ class TimelineStorage(TimelineBulkReads[TimelineItem]):
         check_key(key)
         if hydrate_from is not None:
             items, ids = self._get_hydrated(hydrate_from, key, 0, limit + 1, bounds, descending, limit)
+            last_id = ids[limit - 1] if len(ids) > limit else None
             floor = self._read(self._floor, key)
         else:
             entries, floor = self._read(self._get_page, key, limit + 1, bounds, descending)
-            ids = [activity_id for activity_id, _ in entries]
+            last_id = entries[limit - 1][0] if len(entries) > limit else None
             items = self._serializer.loads_many(entries[:limit])
             if self.metrics.__class__ is not Metrics:
                 self.metrics.on_storage_read(self.__class__, len(items))
-        return Page.of(items, ids, limit, floor, descending)
+        return Page.of(items, last_id, floor, descending)
 
     def get_columns(self, key: str, limit: int, filter_kwargs: Filter | None = None) -> EntryColumns:
         """Return the newest ``limit`` entries within a filter as a column of ids and a column of payloads (T23).

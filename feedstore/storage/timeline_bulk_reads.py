@@ -75,7 +75,10 @@ class TimelineBulkReads(TimelineWrites[TimelineItem]):
         loads_many = (hydrate_from or self).serializer.loads_many
         return {
             key: Page.of(
-                loads_many(shown_entries[key]), [one for one, _ in slices[key]], limit, found[key][1], descending
+                loads_many(shown_entries[key]),
+                slices[key][limit - 1][0] if len(slices[key]) > limit else None,
+                found[key][1],
+                descending,
             )
             for key in distinct
         }

@@ -111,7 +111,7 @@ class SqlTimelineStorage(TimelineStorage):
             rows = self.session.fetch(self.session.statements.timelines.page(shape), key.encode(), *parameters)
         if not rows:
             return [], self._floor(key)
-        return _entries(key, [row[1:] for row in rows], payloads), _floor_above(key, rows[0][0])
+        return _entries(key, rows, payloads, column=1), _floor_above(key, rows[0][0])
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
         """Read columns, with one statement, and the statement of a page if only some entries have payloads."""
@@ -247,11 +247,11 @@ def _rows(serialized: Mapping[int, bytes]) -> list[StoredEntry]:
     return [(activity_id.to_bytes(ID_BYTES, "big"), data or None) for activity_id, data in serialized.items()]
 
 
-def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool) -> list[Entry]:
-    """Return the entries of a timeline's rows. The serializer checks the payloads."""
-    ids = read_ids([row[0] for row in rows], "the timeline", key)
+def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool, column: int = 0) -> list[Entry]:
+    """Return the entries of a timeline's rows, whose ids are in a column. The serializer checks the payloads."""
+    ids = read_ids([row[column] for row in rows], "the timeline", key)
     if payloads:
-        return [(activity_id, row[1] or b"") for activity_id, row in zip(ids, rows, strict=True)]
+        return [(activity_id, row[-1] or b"") for activity_id, row in zip(ids, rows, strict=True)]
     return [(activity_id, b"") for activity_id in ids]
 
 
