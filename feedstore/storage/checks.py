@@ -128,6 +128,9 @@ def collection_namespace(namespace: str, name: str) -> str:
 
 def checked_iterable(values: Any) -> Iterable[Any]:
     """Return ``values``. It raises :class:`InvalidTypeError` for a single activity, str or id."""
+    # Every write passes here, most with a list, for which the check of the abstract class takes 0.3 µs.
+    if values.__class__ is list:
+        return values
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise InvalidTypeError(f"pass a list or another iterable, not {shown(values)} of type {type(values).__name__}")
     return values
