@@ -160,8 +160,10 @@ class Network:
         subject = self._subject(viewer, entry_id)
         thread = self.manager.get_feed("thread", str(subject.object)).page(PAGE, cursor)
         comments = self._entries(viewer, [one for one in thread if one.verb == COMMENT])
-        (entry,) = self._entries(viewer, [subject])
-        return entry, Page(comments, thread.next_cursor, thread.complete, thread.floor)
+        entry = self._entries(viewer, [subject])
+        if not entry:
+            raise MissingError("this entry is not available")
+        return entry[0], Page(comments, thread.next_cursor, thread.complete, thread.floor)
 
     def bell(self, name: str) -> Bell:
         """Return the feed of a user's notifications."""

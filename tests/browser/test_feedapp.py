@@ -204,14 +204,12 @@ def tab_to(page: Page, name: str) -> None:
 def test_the_keyboard_reaches_everything(sign_in: SignIn, network: Network, complaints: list[str]) -> None:
     publish(network, 1)
     page = sign_in("bob")
-    for name, key, typed, then in (
-        ("Skip", "Enter", "", "#content:focus"),
-        ("Your", "Tab", "Hello", ".entry"),
-    ):
-        tab_to(page, name)
-        page.keyboard.type(typed)
-        page.keyboard.press(key)
-        page.locator(then).first.wait_for()
+    tab_to(page, "Skip")
+    page.keyboard.press("Enter")
+    page.locator("#content:focus").wait_for()
+    tab_to(page, "Your")
+    page.keyboard.type("Hello")
+    tab_to(page, "Post")
     page.keyboard.press("Enter")
     page.locator(".entry", has_text="Hello").wait_for()
     for name, said in (("Like", "Liked."), ("Unlike", "Like taken back."), ("Delete", "Deleted.")):
