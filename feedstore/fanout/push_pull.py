@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import AtomicityError, InvalidTypeError
 from feedstore.fanout.feed_classes import FeedClasses
 from feedstore.fanout.merged_feed import can_merge
 from feedstore.fanout.policy import AlwaysPush, DeliveryPolicy, Producer
@@ -39,6 +39,8 @@ class PushPull:
         self.policy = AlwaysPush() if policy is None else policy
         if not isinstance(self.policy, DeliveryPolicy):
             raise InvalidTypeError(f"policy must be a DeliveryPolicy, not {shown(policy)}")
+        if policy is not None and not backend.abilities.conditional_writes:
+            raise AtomicityError(f"{type(backend).__name__} has no conditional writes, which a policy needs; omit it")
         self.feeds = feeds
         self.backend = backend
         self.modes = None if policy is None else ProducerModes(backend, f"{name}-producers")

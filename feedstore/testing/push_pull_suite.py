@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from feedstore.activity import Activity
+from feedstore.errors import AtomicityError
 from feedstore.fanout import (
     AlwaysPush,
     DeliveryMode,
@@ -99,6 +100,13 @@ def shown(manager: FeedManager, reader: str) -> list[Activity]:
 
 class PushPullSuite(Suite):
     """Policies of managers."""
+
+    @pytest.fixture(autouse=True)
+    def _needs_conditional_writes(self, backend: Backend) -> None:
+        if not backend.abilities.conditional_writes:
+            with pytest.raises(AtomicityError, match="which a policy needs"):
+                FeedManager(backend, policy=AlwaysPush())
+            pytest.skip("the backend has no conditional writes, so its managers have no policies")
 
     @pytest.fixture
     def held(self) -> HeldJobs:

@@ -26,6 +26,7 @@ from feedstore.fanout import (
 from feedstore.fanout.producer_modes import ProducerModes
 from feedstore.fanout.reader_visits import ReaderVisits
 from feedstore.storage import Backend
+from feedstore.testing import OpenBackend
 from feedstore.testing.manager_suite import post
 from feedstore.testing.push_pull_suite import DAY, HeldJobs, Named, PullManager, ShortHomeFeed, shown
 
@@ -133,26 +134,26 @@ class History:
 
 
 @pytest.mark.soak
-def test_random_histories_lose_and_double_nothing() -> None:
-    for seed in range(soak.count(12, 1_000)):
-        with connect("memory://") as backend:
-            history = History(backend, seed)
-            steps: list[Callable[[], None]] = [
-                *[history.publish] * 5,
-                *[history.run_job] * 5,
-                *[history.visit] * 3,
-                *(history.change_policy, history.change_follow, history.pass_time),
-            ]
-            done = []
-            try:
-                for number in range(60):
-                    step = history.choose.choice(steps)
-                    done.append(step.__name__)
-                    step()
-                    if number % 20 == 19:
-                        history.check()
-            except AssertionError as error:
-                raise AssertionError(f"seed {seed}: {done}") from error
+@pytest.mark.parametrize(("backend_kind", "quick"), [("memory", 12), ("sqlite", 1), ("redis", 1)])
+def test_random_histories_lose_and_double_nothing(open_backend: OpenBackend, quick: int) -> None:
+    for seed in range(soak.count(quick, 50 * quick)):
+        history = History(open_backend(), seed)
+        steps: list[Callable[[], None]] = [
+            *[history.publish] * 5,
+            *[history.run_job] * 5,
+            *[history.visit] * 3,
+            *(history.change_policy, history.change_follow, history.pass_time),
+        ]
+        done = []
+        try:
+            for number in range(60):
+                step = history.choose.choice(steps)
+                done.append(step.__name__)
+                step()
+                if number % 20 == 19:
+                    history.check()
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {done}") from error
 
 
 def test_a_mode_that_changes_during_a_decision_is_decided_again(backend: Backend) -> None:
