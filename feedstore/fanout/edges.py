@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -64,6 +64,18 @@ class FollowSerializer(Serializer[Follow]):
         if data[:1] != _PREFIX:
             raise wrong_format(data, FORMAT, activity_id)
         return Follow(unpack_value(data[1:]), activity_id)
+
+    def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[Follow]:
+        """Return the entries of a page: the followers of a fan-out are read by the thousand."""
+        pairs = list(entries)
+        if any(data[:1] != _PREFIX for _, data in pairs):
+            return super().loads_many(pairs)
+        try:
+            names = [unpack_value(data[1:]) for _, data in pairs]
+        except (ValueError, TypeError):
+            # The general way names the entry that is damaged.
+            return super().loads_many(pairs)
+        return [Follow(name, pair[0]) for name, pair in zip(names, pairs, strict=True)]
 
 
 class Edge(NamedTuple):

@@ -293,6 +293,8 @@ class FollowGraph:
     def _page(self, user: UserId, kind: str, is_following: bool, limit: int, cursor: str | None) -> Page[Follow]:
         checked = checked_user(user, "user")
         page = self._raw_page(checked, kind, is_following, check_limit("limit", limit), cursor)
+        if self._edges.is_atomic:
+            return page
         items = self._edges.confirmed(_with_edges(page, checked, kind, is_following))
         return Page(items, page.next_cursor, page.complete, page.floor)
 

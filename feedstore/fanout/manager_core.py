@@ -46,7 +46,7 @@ class ManagerCore(ABC):
     """The class of the feed of a user's own activities."""
     target_feed_classes: ClassVar[Mapping[str, FeedClass]] = {}
     """The classes of further feeds, such as notifications, to which activities go by ``to=`` alone, by name."""
-    fanout_chunk_size: int = 500
+    fanout_chunk_size: int = 1000
     """The number of followers that one job delivers to."""
     follow_activity_limit: int = 5000
     """The number of activities that a follow copies by default."""

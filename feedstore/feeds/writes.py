@@ -142,7 +142,7 @@ class FeedWrites:
         metrics = checked_backend(backend).metrics
         timelines = cls._timelines_of(backend)
         entries = cls._entries_of(list(checked_iterable(activities)))
-        keys = list(map(cls._keys.key, checked_iterable(user_ids)))
+        keys = cls._keys.keys(checked_iterable(user_ids))
         with metrics.fanout_timer(cls):
             added = timelines.add_to_many(
                 keys,
@@ -176,7 +176,7 @@ class FeedWrites:
         metrics = checked_backend(backend).metrics
         timelines = cls._timelines_of(backend)
         ids = timelines.activities_to_ids(activities)
-        keys = list(map(cls._keys.key, checked_iterable(user_ids)))
+        keys = cls._keys.keys(checked_iterable(user_ids))
         with metrics.fanout_timer(cls):
             removed = cls._remove(timelines, keys, ids, backend.batch, batch_interface)
         _call_after_commit(batch_interface, lambda: metrics.on_fanout(cls, "remove_from_feeds", len(set(ids))))

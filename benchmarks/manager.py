@@ -1,0 +1,175 @@
+"""``python -m benchmarks.manager``: measure the feed manager against the storage calls that it consists of."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from statistics import median, quantiles
+
+from benchmarks import postgresql_server, redis_server
+from feedstore import Activity, connect
+from feedstore.fanout import FeedManager, HomeFeed, QueueExecutor, Worker
+from feedstore.metrics import Metrics
+from feedstore.storage import Backend
+
+_START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+_KEPT = 800
+_BACKFILL = 300
+_WAIT_SECONDS = 0.01
+
+
+@contextmanager
+def _memory() -> Iterator[str]:
+    yield "memory://"
+
+
+@contextmanager
+def _sqlite() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'feeds.db'}"
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    server = redis_server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    server = postgresql_server.start()
+    name = server.create_database()
+    try:
+        yield server.url(name)
+    finally:
+        server.drop_database(name)
+        server.stop()
+
+
+_PLACES = {"memory": _memory, "sqlite": _sqlite, "redis": _redis, "postgresql": _postgresql}
+
+
+class Lags(Metrics):
+    """Keeps the seconds from the publisher's call to the end of each job of normal priority."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
+        if priority == "normal":
+            self.seconds.append(lag + seconds)
+
+
+def main() -> None:
+    """Measure each backend that the arguments name, all by default."""
+    parser = argparse.ArgumentParser(description="The feed manager, measured.")
+    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--followers", type=int, default=1000, help="of the fan-outs (1,000)")
+    parser.add_argument("--large", type=int, default=50_000, help="followers of the large fan-out (50,000)")
+    parser.add_argument("--rounds", type=int, default=15, help="whose median is printed (15)")
+    options = parser.parse_args()
+    for name in options.backend or _PLACES:
+        lags = Lags()
+        with _PLACES[name]() as url, connect(url, metrics=lags) as backend:
+            for title, text in _rows(backend, lags, options.followers, options.large, options.rounds):
+                print(f"{name:<12}{title:<62}{text:>24}", flush=True)
+
+
+def _rows(backend: Backend, lags: Lags, followers: int, large: int, rounds: int) -> Iterator[tuple[str, str]]:
+    names = [f"user:{number}" for number in range(followers)]
+    yield from _fan_outs(backend, names, rounds)
+    yield _backfill(backend, rounds)
+    idle = _small_posts(backend, lags, 0)
+    busy = _small_posts(backend, lags, large)
+    yield "p99 of a small post · while a large one runs", f"{idle * 1000:.1f} · {busy * 1000:.1f} ms"
+
+
+def _fan_outs(backend: Backend, names: Sequence[str], rounds: int) -> Iterator[tuple[str, str]]:
+    graph = FeedManager(backend)
+    graph._graph.import_follows((name, "ann", _START) for name in names)
+    own = FeedManager(backend, graph=lambda user: names, name="own")
+    timelines, keys = backend.timeline_storage(), [HomeFeed(name, backend).key for name in names]
+    timelines.add_to_many(keys, [_post(number) for number in range(_KEPT)], max_length=_KEPT)
+
+    def storages(post: Activity) -> None:
+        backend.activity_storage().add(post)
+        timelines.add_to_many(keys, [post], max_length=_KEPT)
+
+    calls: list[Callable[[Activity], object]] = [
+        storages,
+        lambda post: graph.add_user_activity("ann", post),
+        lambda post: own.add_user_activity("ann", post),
+    ]
+    seconds: list[list[float]] = [[] for _ in calls]
+    for number in range(rounds * len(calls)):
+        # Another order in each round, because the store works on after an answer.
+        place = (number + number // len(calls)) % len(calls)
+        seconds[place].append(_time(lambda place=place, number=number: calls[place](_post(_KEPT + number))))  # type: ignore[misc]
+    raw, paged, given = map(median, seconds)
+    title = f"fan-out to {len(names):,} as a share of add and add_to_many"
+    yield f"{title}, follow graph", f"{raw / paged:.2f}"
+    yield f"{title}, a function", f"{raw / given:.2f}"
+
+
+def _backfill(backend: Backend, rounds: int) -> tuple[str, str]:
+    manager, timelines = FeedManager(backend), backend.timeline_storage()
+    manager.batch_import("star", [_post(number, "star") for number in range(_BACKFILL)], fanout=False)
+    source = manager.get_user_feed("star").key
+    parts, follows = [], []
+
+    def copy(key: str) -> None:
+        timelines.add_to_many([key], timelines.get_slice(source, 0, _BACKFILL), max_length=_KEPT)
+
+    for number in range(rounds):
+        parts.append(_time(lambda number=number: copy(f"home:part{number}")))  # type: ignore[misc]
+        follows.append(_time(lambda number=number: manager.follow_user(f"new{number}", "star", _BACKFILL)))  # type: ignore[misc]
+    return f"a follow that copies {_BACKFILL}, by slice and add", f"{median(follows) / median(parts):.2f} times"
+
+
+def _small_posts(backend: Backend, lags: Lags, large: int, count: int = 200) -> float:
+    """Return the 99th percentile of the seconds from a publisher's call to the delivery of a small fan-out."""
+    executor = QueueExecutor(backend, name=f"queue-{large}")
+    manager = FeedManager(backend, executor=executor, name=f"posts-{large}")
+    manager._graph.follow("bob", "eve")
+    if large:
+        manager._graph.import_follows((f"reader:{number}", "star", _START) for number in range(large))
+    worker = Worker(manager, concurrency=2)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    if large:
+        manager.add_user_activity("star", _post(10**6, "star"))
+        while not lags.seconds or not any(executor.counts().values()):
+            time.sleep(_WAIT_SECONDS)
+    lags.seconds.clear()
+    for number in range(count):
+        manager.add_user_activity("eve", _post(2 * 10**6 + number, "eve"))
+        time.sleep(_WAIT_SECONDS)
+    while len(lags.seconds) < count:
+        time.sleep(_WAIT_SECONDS)
+    found = quantiles(lags.seconds, n=100)[98]
+    worker.stop()
+    thread.join()
+    return found
+
+
+def _post(number: int, actor: str = "ann") -> Activity:
+    return Activity(actor, "post", f"photo:{number}", time=_START + timedelta(seconds=number))
+
+
+def _time(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
