@@ -31,9 +31,9 @@ def token_of(request: Request) -> str:
     return token
 
 
-def checked_name(value: str, field: str = "the name") -> str:
+def checked_name(value: str) -> str:
     """Return the name of a user, or refuse it: 1 to 40 characters, and no control characters."""
-    return _checked(" ".join(value.split()), field, LONGEST_NAME)
+    return _checked(" ".join(value.split()), "the name", LONGEST_NAME)
 
 
 def checked_id(value: str) -> str:
