@@ -46,18 +46,21 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def _decoded_flat(text: str) -> dict[str, Any] | None:
-    """Return the object of JSON without escapes and inner names if nothing is wrong with it, else None.
+    """Return the object of compact JSON without escapes and inner objects if nothing is wrong with it, else None.
 
-    Most rows have such an object, and C decodes it without a call of Python for each object. Each name has a colon, so
-    an object with as many items as the JSON has colons repeats no name.
+    Most rows have such an object, and C decodes it without a call of Python for each object. Each name ends with a
+    quote and a colon, so an object with as many items as the JSON has such pairs repeats no name.
     """
-    if text[:1] != "{" or "\\" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+    if text[:1] != "{" or "\\" in text or text.count("{") > 1 or text.count("[") >= MAX_DEPTH:
+        return None
+    if '" ' in text or not text.isprintable():
+        # White space may separate a name from its colon.
         return None
     try:
         value, end = _flat_decoder.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return value if end == len(text) and len(value) == text.count(":") else None
+    return value if end == len(text) and len(value) == text.count('":') else None
 
 
 def _check_depth(value: Any, text: str) -> None:
