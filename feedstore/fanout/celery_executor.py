@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from feedstore.errors import (
+    FeedstoreError,
     InvalidTypeError,
     InvalidValueError,
     MissingDriverError,
@@ -13,7 +15,7 @@ from feedstore.errors import (
     StorageUnavailableError,
 )
 from feedstore.fanout.dead_letters import Retries
-from feedstore.fanout.executors import Executor, JobOutcome, RunsJobs, report_job
+from feedstore.fanout.executors import Executor, JobOutcome, RunsJobs, attempt_job, report_job
 from feedstore.fanout.jobs import FanoutPriority, Job
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key
@@ -83,18 +85,21 @@ class CeleryExecutor(Executor):
         """Run one job, in a worker of Celery."""
         started, attempt = time.time(), task.request.retries + 1
         job: Job | None = None
+        outcome, delay = JobOutcome.DONE, None
         try:
             job = Job.from_dict(fields)
             manager = self._manager_of(job)
-            manager.run_job(job, lambda following: self.submit(manager, following))
-        except Exception as error:  # noqa: BLE001 a job may fail in any way
+        except FeedstoreError as error:
             outcome, delay = self._fail(job, fields, error, attempt)
         else:
-            outcome, delay = JobOutcome.DONE, None
+            again, failure = attempt_job(manager, job, partial(self.submit, manager))
+            fields = again.to_dict()
+            if failure is not None:
+                outcome, delay = self._fail(job, fields, failure, attempt)
         if job is not None and job.manager in self.managers:
             report_job(self.managers[job.manager], job, outcome, started)
         if delay is not None:
-            raise task.retry(countdown=delay)
+            raise task.retry(args=[fields], countdown=delay)
 
     def _manager_of(self, job: Job) -> RunsJobs:
         if job.manager not in self.managers:

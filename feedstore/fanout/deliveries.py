@@ -56,10 +56,13 @@ class Deliveries(Reading):
     def _continue(self, job: Job, following: str, submit: Callable[[Job], None]) -> None:
         """Submit the job of the next page, unless an earlier run of this job has done so.
 
-        Without the record of the pages that were submitted, each job that runs twice would double the jobs of all
-        pages after it. If a process dies between the two writes, the next page alone runs twice.
+        Without the record of the pages that were submitted, each job that a queue delivers twice would double the jobs
+        of all pages after it. If a process dies between the two writes, the next page alone runs twice. A job that runs
+        again after the last page has ended submits the pages after it once more.
         """
         step = job.step + 1
+        if job.alone:
+            return
         if self.executor.may_repeat and self._progress.get(job.id, 0) >= step:
             return
         submit(job.next_page(following, FanoutPriority.LOW))

@@ -10,7 +10,9 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
@@ -89,6 +91,28 @@ def report_job(manager: RunsJobs, job: Job, outcome: JobOutcome, started: float)
     manager.backend.metrics.on_job(str(job.operation), str(job.priority), str(outcome), lag, max(0.0, now - started))
 
 
+def attempt_job(manager: RunsJobs, job: Job, submit: Submit) -> tuple[Job, Exception | None]:
+    """Run a job that may be tried again.
+
+    Each attempt that submitted the next page again would double the jobs of all pages after it.
+
+    Returns:
+        The job of the next attempt, which does not submit the next page if this attempt has done so; and the error of
+        this attempt, or None.
+    """
+    following: list[Job] = []
+
+    def note(next_job: Job) -> None:
+        submit(next_job)
+        following.append(next_job)
+
+    try:
+        manager.run_job(job, note)
+    except Exception as error:  # noqa: BLE001 a job may fail in any way, and must not stop the others
+        return replace(job, alone=job.alone or bool(following)), error
+    return job, None
+
+
 _ORDER = {FanoutPriority.HIGH: 0, FanoutPriority.NORMAL: 1, FanoutPriority.LOW: 2}
 
 
@@ -150,9 +174,9 @@ class ThreadExecutor(Executor):
             manager, job, attempt = found
             started, outcome = time.time(), JobOutcome.DONE
             try:
-                manager.run_job(job, lambda following, manager=manager: self.submit(manager, following))  # type: ignore[misc]
-            except Exception as error:  # noqa: BLE001 a job may fail in any way, and must not stop the others
-                outcome = self._fail(manager, job, attempt, error)
+                again, error = attempt_job(manager, job, partial(self.submit, manager))
+                if error is not None:
+                    outcome = self._fail(manager, again, attempt, error)
             finally:
                 with self._changed:
                     self._running -= 1

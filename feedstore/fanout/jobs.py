@@ -63,6 +63,7 @@ class Job:
         followers_of: a user or thing of the follow graph, whose followers' feeds change, too.
         after: the cursor of the page of followers after which the job continues, or None to start with the newest.
         step: the number of pages before this one.
+        alone: whether the job of the next page was submitted before, by an attempt of this job that failed after it.
         skipped: users whose feeds do not change.
         unless_following: a removal leaves out the followers of these users, because their feeds hold the activities
             for another reason.
@@ -83,6 +84,7 @@ class Job:
     followers_of: str | None = None
     after: str | None = None
     step: int = 0
+    alone: bool = False
     skipped: tuple[str, ...] = ()
     unless_following: tuple[str, ...] = ()
     actor: str | None = None
@@ -134,8 +136,13 @@ class Job:
 
 
 _LISTS = ("feeds", "users", "skipped", "unless_following", "targets")
-_SCALARS = ("followers_of", "after", "step", "actor", "copy_limit")
-_NUMBERS: dict[str, type | tuple[type, ...]] = {"step": int, "copy_limit": int, "created_at": (int, float)}
+_SCALARS = ("followers_of", "after", "step", "alone", "actor", "copy_limit")
+_NOT_STRS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "alone": bool,
+    "copy_limit": int,
+    "created_at": (int, float),
+}
 _REQUIRED = ("version", "operation", "manager", "id")
 _NAMES = {*_REQUIRED, *_LISTS, *_SCALARS, "priority", "activities", "created_at"}
 
@@ -178,7 +185,7 @@ def _checked_list(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _checked_scalar(name: str, value: Any) -> Any:
-    wanted = _NUMBERS.get(name, str)
-    if isinstance(value, bool) or not isinstance(value, wanted):
+    wanted = _NOT_STRS.get(name, str)
+    if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
         raise InvalidTypeError(f"the field {name} of a job has the wrong type: {shown(value)}")
     return value

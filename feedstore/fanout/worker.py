@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from feedstore.errors import (
@@ -23,7 +24,7 @@ from feedstore.errors import (
     StoredDataError,
 )
 from feedstore.fanout.dead_letters import Retries
-from feedstore.fanout.executors import JobOutcome, report_job
+from feedstore.fanout.executors import JobOutcome, attempt_job, report_job
 from feedstore.fanout.jobs import FanoutPriority, Job
 from feedstore.fanout.manager_core import ManagerCore
 from feedstore.fanout.queue_executor import QueueExecutor
@@ -188,11 +189,12 @@ class Worker:
         job: Job | None = None
         try:
             job, manager = self._parsed(delivery.message)
-            executor = self.executor
-            manager.run_job(job, lambda following: executor.submit(manager, following))
-            outcome = JobOutcome.DONE
-        except Exception as error:  # noqa: BLE001 a job may fail in any way, and must not stop the others
-            outcome = self._fail(delivery, job, error)
+        except FeedstoreError as error:
+            outcome = self._fail(delivery, None, error)
+        else:
+            again, failure = attempt_job(manager, job, partial(self.executor.submit, manager))
+            delivery.message = again.to_dict()
+            outcome = JobOutcome.DONE if failure is None else self._fail(delivery, job, failure)
         if outcome is JobOutcome.DONE or outcome is JobOutcome.DEAD:
             self.executor.queues[delivery.priority].ack(delivery.receipt)
         if job is not None:

@@ -213,6 +213,37 @@ def test_a_repeated_job_submits_its_next_page_once(backend: Backend) -> None:
     assert list(manager._progress.keys()) == []
 
 
+@pytest.mark.parametrize("kind", ["threads", "queue"])
+def test_a_fan_out_that_always_fails_tries_each_page_a_few_times(backend: Backend, kind: str) -> None:
+    """Each attempt submits the next page at most once, or the number of jobs would grow with each page."""
+    pages, runs = 8, 0
+
+    class Broken(FeedManager):
+        fanout_chunk_size = 1
+
+        def _add(self, job: Job, readers: Any) -> None:
+            nonlocal runs
+            runs += 1
+            assert runs <= pages * NO_DELAY.attempts, "jobs multiply"
+            raise ZeroDivisionError("poison")
+
+    threads = ThreadExecutor(1, retries=NO_DELAY) if kind == "threads" else None
+    manager = Broken(backend, executor=threads or QueueExecutor(backend))
+    import_followers(manager, pages)
+    manager.add_user_activity("ann", post(1))
+    if threads is None:
+        Worker(manager, concurrency=1, retries=NO_DELAY).run(until_empty=True)
+    else:
+        threads.close()
+    assert runs == pages * NO_DELAY.attempts
+    assert sorted(letter.job.get("step", 0) for letter in manager.dead_letters) == list(range(pages))
+    following: list[Job] = []
+    for letter in manager.dead_letters.list():
+        FeedManager(backend).run_job(Job.from_dict(letter.job), following.append)
+    assert following == []
+    assert all(home(manager, f"user:{number}") == [post(1)] for number in range(pages))
+
+
 def test_threads_slow_publishers_down_and_finish_before_the_end(backend: Backend) -> None:
     release = threading.Event()
     with ThreadExecutor(1, max_waiting=2) as executor:
