@@ -52,7 +52,9 @@ _BYTES_A_UNIT = 500
 _WORK_OF_A_FAN_OUT = 5
 _SHARE_OF_A_FAN_OUT = 16
 _SHARE_OF_A_DELIVERY = 0.4
-# A delivery with max_per_payload reads the payloads of its timeline.
+# A delivery with max_per_payload searches the list of its timeline's payloads. If the timeline has chunks, the delivery
+# reads all payloads.
+_SEARCHED_A_UNIT, _MOST_SEARCHED = 64, 2048
 _PAYLOADS_A_UNIT = 4
 _LIKELY_PAYLOADS = 200
 
@@ -70,6 +72,8 @@ class Write(NamedTuple):
         items: Its items. A fan-out may have a list of them, one for each timeline.
         arguments: Its other arguments.
         unmet: The error to raise if the condition of this write does not hold in an atomic batch.
+        may_replace: Whether a key of the write may become one of another type. On a Cluster, its script waits for a
+            slot that moves.
     """
 
     kind: str
@@ -78,6 +82,7 @@ class Write(NamedTuple):
     items: Items | list[Items] | None = None
     arguments: tuple[Any, ...] = ()
     unmet: FeedstoreError | None = None
+    may_replace: bool = False
 
     @property
     def is_of_timeline(self) -> bool:
@@ -89,8 +94,10 @@ class Write(NamedTuple):
         if self.kind == FAN_OUT:
             sizes = self.arguments[1]
             position = len(sizes)
+            end = position + sum(sizes)
+            side = self.keys[end] if end < len(self.keys) else None
             for directory, size in zip(self.keys, sizes, strict=False):
-                yield from ((directory, timeline, None) for timeline in self.keys[position : position + size])
+                yield from ((directory, timeline, side) for timeline in self.keys[position : position + size])
                 position += size
         elif self.is_of_timeline:
             for first in range(0, len(self.keys), _KEYS_OF_TIMELINE):
@@ -143,9 +150,12 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
         program.append([*words, *write.arguments])
     packed = msgpack.packb([items, program], use_bin_type=False)
     touched = [key for write in writes for key in write.keys]
-    if is_atomic and keys.is_spread and _may_touch_an_emptied_key(writes):
+    may_replace = not keys.is_spread
+    if keys.is_spread and (any(one.may_replace for one in writes) or (is_atomic and _may_touch_an_emptied_key(writes))):
         touched.append(keys.absent(writes[0].bucket))
-    return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, (packed, expiry, int(is_atomic)))
+        may_replace = True
+    arguments = (packed, expiry, int(is_atomic), int(may_replace))
+    return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, arguments)
 
 
 def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[Command], list[int]]:
@@ -169,9 +179,9 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
 
 
 def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:
-    """Return whether a write touches a hash of items that an earlier write may empty.
+    """Return whether a write touches a hash of items that an earlier write may empty, or payloads that it deletes.
 
-    The script deletes keys of timelines after all its other calls.
+    The script deletes keys of timelines after all its other calls, but payloads may become a key of another type.
     """
     reduced: set[str | bytes] = set()
     for write in writes:
@@ -179,6 +189,10 @@ def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:
             return True
         if write.kind in _REMOVING_ITEMS:
             reduced.update(write.keys)
+        elif write.kind == "delete":
+            reduced.update(write.keys[KEYS_WITHOUT_PAYLOADS:])
+        elif write.kind == FORGET:
+            reduced.update(write.keys[1 + write.arguments[0] :])
     return False
 
 
@@ -276,8 +290,9 @@ def _work(write: Write) -> int:
 
 
 def _read_by(write: Write) -> int:
-    """Return the estimated work of reading the payloads of a delivery's timeline."""
+    """Return the estimated work of finding equal payloads in a delivery's timeline."""
     most, length = write.arguments
     if most < 0:
         return 0
-    return int(min(_LIKELY_PAYLOADS if length < 0 else length, 10_000) // _PAYLOADS_A_UNIT)
+    entries = _LIKELY_PAYLOADS if length < 0 else int(length)
+    return entries // _SEARCHED_A_UNIT if entries <= _MOST_SEARCHED else min(entries, 10_000) // _PAYLOADS_A_UNIT

@@ -12,7 +12,7 @@ from feedstore.backends.redis.node import Node
 from feedstore.errors import StorageError
 
 logger = logging.getLogger("feedstore.redis")
-_OLDEST_VERSION = (6, 0)
+_OLDEST_VERSION = (6, 2)
 _SAFE_POLICY = "noeviction"
 
 
@@ -62,7 +62,7 @@ def _fields(answer: bytes) -> dict[str, str]:
 def _check_version(fields: dict[str, str], label: str) -> None:
     version = fields.get("redis_version", "")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < _OLDEST_VERSION:
-        raise StorageError(f"{label}: Redis {version or 'of an unknown version'} is too old; use 6.0 or newer")
+        raise StorageError(f"{label}: Redis {version or 'of an unknown version'} is too old; use 6.2 or newer")
 
 
 def _warn_of_eviction(fields: dict[str, str], label: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, groupby
 from operator import itemgetter
@@ -27,7 +28,7 @@ MOST_ATOMIC_WORK = 20_000
 """The work of a script that is an atomic batch."""
 
 MOST_FLUSHED_ATOMICALLY = 2000
-"""How many timelines an atomic batch may flush."""
+"""The most timelines that an atomic batch may flush."""
 
 _FLUSHED_PER_TRIP = 250
 _AGAIN, _TRIM, _REST, _TOO_MANY, _UNMET = b"AGAIN", b"TRIM", b"REST", b"TOO_MANY", b"UNMET"
@@ -67,7 +68,7 @@ class Execution:
         self._keys = keys
 
     def spread(self, writes: Sequence[Write]) -> list[int]:
-        """Carry out writes in order, in scripts of a few milliseconds each, and return what each counts.
+        """Carry out writes in order, in scripts of a few milliseconds each, and return the count of each.
 
         One round trip; a second one where timelines have payloads that their writes did not name, or have more entries
         to drop than one script may, or where writes of other scripts must wait for such work. A flush is two for each
@@ -134,13 +135,13 @@ class Execution:
         return writes
 
     def at_once(self, writes: Sequence[Write]) -> list[Any]:
-        """Carry out writes in one script, all or none, and return what each counts.
+        """Carry out writes in one script, all or none, and return the count of each.
 
         One round trip; more where timelines have payloads that their writes did not name, or something is flushed.
         Raises :class:`AtomicityError` for more work than one script may be, before anything is written.
         """
         _check_work(work_of(writes))
-        named: set[int] = set()
+        named: Counter[int] = Counter()
         for _ in range(_ATTEMPTS):
             planned = self._planned(writes, named)
             command = in_one_script(self._keys, [write for _, write in planned], self._store.expiry)
@@ -154,16 +155,19 @@ class Execution:
                 for (place, _), count in zip(planned, answer, strict=True):
                     counts[place] += count or 0
                 return counts
-            named.update(planned[position][0] for position in answer[1])
+            named.update({planned[position][0] for position in answer[1]})
         raise StorageUnavailableError(
             f"{self._store.label}: timelines changed {_ATTEMPTS} times while an atomic batch was to flush them"
         )
 
-    def _planned(self, writes: Sequence[Write], named: set[int]) -> list[_Placed]:
+    def _planned(self, writes: Sequence[Write], named: Counter[int]) -> list[_Placed]:
         """Return the writes of an atomic batch with all their keys, given which of them need payloads."""
         planned: list[_Placed] = []
         for place, write in enumerate(writes):
-            planned += [(place, one) for one in (_declaring(write) if place in named else [write])]
+            ones = [write]
+            for _ in range(named[place]):
+                ones = [declaring for one in ones for declaring in _declaring(one)]
+            planned += [(place, one) for one in ones]
         planned = _with_same_payloads(planned)
         states = self._states_in({write.keys[0]: write.bucket for write in writes if write.kind == FLUSH})
         return [(place, _named_flush(planned, position, states)) for position, (place, _) in enumerate(planned)]
@@ -234,7 +238,7 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
 
 
 def _declaring(write: Write) -> list[Write]:
-    """Return the writes that do what a write does, with the payloads of all its timelines among their keys."""
+    """Return the writes that have the effect of a write, with the payloads of all its timelines among their keys."""
     if write.kind == FAN_OUT:
         return [with_payloads(one) for one in parts_of_fan_out(write)]
     if write.kind == FORGET:
@@ -242,8 +246,8 @@ def _declaring(write: Write) -> list[Write]:
         timelines = keys[: write.arguments[0]]
         touched = (directory, *timelines, *(payloads_of(directory, key) for key in timelines))
         return [write._replace(keys=touched)]
-    if write.is_of_timeline and len(write.keys) == KEYS_WITHOUT_PAYLOADS:
-        return [with_payloads(write)]
+    if write.is_of_timeline:
+        return [with_payloads(write) if len(write.keys) == KEYS_WITHOUT_PAYLOADS else write._replace(may_replace=True)]
     return [write]
 
 

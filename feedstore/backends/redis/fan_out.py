@@ -23,7 +23,7 @@ _MOST_BYTES = 1_000_000
 
 
 def in_parts(serialized: Mapping[int, bytes]) -> list[Items]:
-    """Return what writes carry of ``{id: payload}``, each a part that keeps the server for a moment only."""
+    """Return ``{id: payload}`` as the items of writes, in parts that each take the server a moment only."""
     # The scripts merge sorted ids.
     ordered = sorted(serialized)
     ids, payloads = list(map(id_to_bytes, ordered)), [serialized[one] for one in ordered]
@@ -90,6 +90,15 @@ def _grouped(names: Keys, keys: Collection[str], most: int) -> list[dict[int, li
     return parts
 
 
+def add_plain(names: Keys, key: str, items: Items) -> Write:
+    """Return the write that adds ids to one timeline, as a fan-out, which takes half of the server's time."""
+    bucket = names.bucket_of(key)
+    directory, timeline, side = names.of_timeline(bucket, key)
+    # On a Cluster, a script with an absent key waits for a slot that moves.
+    touched = (directory, timeline) if names.is_spread else (directory, timeline, side)
+    return Write(FAN_OUT, bucket, touched, items, (NO_LIMIT, [1]))
+
+
 def add_writes(names: Keys, key: str, parts: list[Items], length: int, declares_payloads: bool) -> list[Write]:
     """Return the writes that add entries to one timeline; the last one trims it."""
     bucket = names.bucket_of(key)
@@ -116,8 +125,8 @@ def deliver_writes(names: Keys, key: str, parts: list[Items], limits: Limits) ->
         if names.is_spread and other != bucket:
             raise InvalidValueError(
                 f"the timeline {shown(key, WHOLE_KEY)} and its companion {shown(key + suffix, WHOLE_KEY)} may lie on "
-                "different nodes of the Redis Cluster, which cannot write both in one step: put what their keys share "
-                "in braces, such as {bob}:home and {bob}:home:unseen"
+                "different nodes of the Redis Cluster, which cannot write both in one step: put the part that their "
+                "keys share in braces, such as {bob}:home and {bob}:home:unseen"
             )
         touched += names.of_timeline(other, key + suffix)
     most = NO_LIMIT if limits.max_per_payload is None else min(limits.max_per_payload, MOST_NUMBER)
@@ -171,7 +180,7 @@ def with_payloads(write: Write) -> Write:
 
 
 def finishing(write: Write) -> Write:
-    """Return the write that drops what a write of one timeline could not."""
+    """Return the write that drops the entries that a write of one timeline could not drop."""
     kind = "trim" if write.kind == "trim" else FINISH
     return write._replace(kind=kind, items=None, arguments=write.arguments[-1:])
 

@@ -1,9 +1,9 @@
 """The names of the Redis keys of one collection of a namespace.
 
 Every key begins with ``feedstore{namespace:bucket}``, whose braces are a hash tag: all keys of a bucket, of every
-collection, lie in one slot of a Cluster. What stands in braces in the key of a timeline decides its bucket, otherwise
-the whole key does; an item's bucket is decided by the first part of its key, and an activity's by the last byte of its
-id, which is a hash.
+collection, lie in one slot of a Cluster. The part of a timeline's key in braces decides its bucket, or the whole key if
+it has no braces. The first part of an item's key decides its bucket, and the last byte of an activity's id, which is a
+hash, the activity's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def channel_of(namespace: str) -> str:
 
 
 def collection_part(namespace: str, collection: str) -> str:
-    """Return what stands behind the hash tag in the keys of a collection, given the namespace that stands for it.
+    """Return the part of a collection's keys after the hash tag, given the namespace that stands for the collection.
 
     It begins with a dot or a tilde, which no kind of key does, and is empty for the namespace's own collection.
 
@@ -58,7 +58,7 @@ def collection_part(namespace: str, collection: str) -> str:
 
 
 def shared_part(key: str) -> str:
-    """Return the part of a timeline's key that decides its bucket: what stands in its first braces, else all of it.
+    """Return the part of a timeline's key that decides its bucket: the part in its first braces, else all of it.
 
     >>> shared_part("{bob}:home"), shared_part("feed:bob"), shared_part("{}:x")
     ('bob', 'feed:bob', '{}:x')
@@ -144,15 +144,15 @@ class Keys:
         return self._timelines[bucket] + key
 
     def payloads(self, bucket: int, key: str) -> str:
-        """Return the key of a timeline's hash of payloads."""
+        """Return the key of a timeline's list of payloads, or hash of payloads and chunks."""
         return f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
 
     def of_timeline(self, bucket: int, key: str) -> tuple[str, str, str]:
-        """Return what a write of one timeline touches: the directory, the timeline, its payloads."""
+        """Return the keys of a write of one timeline: the directory, the timeline, its payloads."""
         return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
 
     def of_items(self, bucket: int, name: str) -> tuple[str, str]:
-        """Return what a key-value storage has in a bucket: the index of its keys, and the values."""
+        """Return the keys of a key-value storage in a bucket: the index of its keys, and the values."""
         return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"
 
     def tokens(self, bucket: int) -> str:
@@ -160,8 +160,8 @@ class Keys:
         return f"{self._prefixes[bucket]}c"
 
     def of_queue(self, bucket: int, name: str) -> tuple[str, str, str]:
-        """Return what a queue consists of: its stream, what somebody has by the time at which it falls due, and the
-        pushes of the last minutes.
+        """Return the keys of a queue: its stream, the messages that a consumer has by the time at which they fall due,
+        and the pushes of the last minutes.
         """
         prefix = self._prefixes[bucket]
         return f"{prefix}q:{name}", f"{prefix}w:{name}", f"{prefix}k:{name}"
@@ -210,7 +210,7 @@ class Keys:
 
 
 def timelines_begin(directory: str | bytes) -> bytes:
-    """Return what the keys of the timelines of a directory begin with."""
+    """Return the beginning of the keys of a directory's timelines."""
     return as_bytes(directory)[:-1] + _TIMELINE.encode()
 
 

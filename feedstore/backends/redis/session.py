@@ -80,8 +80,8 @@ class RedisSession(Session[Store]):
         if self._store.is_cluster and len({write.bucket for write in transaction.writes}) > 1:
             raise AtomicityError(
                 "an atomic batch on a Redis Cluster reaches one bucket of its namespace, and this one reaches several; "
-                "put what the keys share in braces, such as {bob}:home and {bob}:unseen, or connect with colocate=True "
-                "to a namespace whose batches must be atomic"
+                "put the part that the keys share in braces, such as {bob}:home and {bob}:unseen, or connect with "
+                "colocate=True to a namespace whose batches must be atomic"
             )
 
     def _durability_gap(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import chain, repeat
 from struct import iter_unpack
 from typing import Any
@@ -35,6 +36,7 @@ _MOST_A_SCRIPT = 8000
 _MOST_PAYLOADS_A_SCRIPT = 1000
 _MOST_ASKED = 100
 _MOST_SOUGHT = 30
+_MOST_LONG = 1000
 _MOST_IN_FRONT = 1000
 _NOTHING = (0, 0, b"", b"", 0)
 _EMPTIED = b"e"
@@ -43,10 +45,11 @@ _EMPTIED = b"e"
 class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     """Timelines as strings of sorted 16-byte ids; of more than 2,048 entries, the older ones lie in chunks of 126.
 
-    Payloads and chunks lie in a hash beside each timeline. Adds at the top cost O(1). Late adds, removes, ``index_of``
-    and ``contains`` are a binary search, and a write rewrites the newer records of a string, or one chunk. The newest
-    entries are read by one plain command. A slice costs O(log n) and what it returns; it reads the index of the chunks
-    if it reaches them. ``count`` is O(1). Each call is one round trip; on a Cluster a read that reaches chunks is two.
+    Payloads lie in a list beside each timeline. Chunks, and the payloads of a timeline that has chunks, lie in a hash.
+    Adds at the top cost O(1). Late adds and removes are a binary search, and rewrite the newer records of a string, or
+    one chunk. A plain command reads the newest entries, or the string for ``index_of`` and ``contains``. A slice costs
+    O(log n) and the time for its entries; it reads the index of the chunks if it reaches them. ``count`` is O(1). Each
+    call is one round trip; on a Cluster a read that reaches chunks is two.
     Hydrated from activities on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round
     trip, however many the timelines, and a second one if some of them hold payloads or chunks. :meth:`keys` is one,
     and two for each 10,000 timelines, or three where some of them expired.
@@ -111,7 +114,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return (answer, []) if isinstance(answer, bytes) else (answer[0], answer[1])
 
     def _ask_about(self, key: str, *words: Any) -> Any:
-        """Return what a script reads. It is called again with the side hash of the timeline if it needs that."""
+        """Return the answer of the reading script. Call it again with the side key of the timeline if it needs that."""
         names = self.session.keys()
         answer = self.session.store.ask(self._question(names, key, words))
         return self._answered(names, key, words, answer)
@@ -131,7 +134,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return call_script(names.tag(bucket), READ, (names.timeline(bucket, key),), (0, *words))
 
     def _ask_about_many(self, keys: Sequence[str], words: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-        """Yield each key and what the script reads of its timeline. One round trip for each 1,000 keys."""
+        """Yield each key and the script's answer for its timeline. One round trip for each 1,000 keys."""
         names = self.session.keys()
         for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
             part = keys[first : first + _MOST_KEYS_A_TRIP]
@@ -243,33 +246,49 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         return ours.root_namespace == theirs.root_namespace and ours.keys().buckets == 1
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
-        """One round trip, two for an entry in chunks; O(log n)."""
-        records, is_complete = self._string_of(key)
+        """One round trip, two for the first entry in chunks of a timeline; O(log n)."""
         wanted = id_to_bytes(activity_id)
+        if key in self._long:
+            return self._index_by_script(key, wanted)
+        records, is_complete = self._string_of(key)
         place = place_in(records, wanted)
         if place is not None:
             return len(records) // ID_BYTES - 1 - place
         if is_complete or wanted > records[:ID_BYTES]:
             return None
-        position: int | None = self._ask_about(key, "index", wanted)
+        return self._index_by_script(key, wanted)
+
+    def _index_by_script(self, key: str, wanted: bytes) -> int | None:
+        position: int | None = self._ask_about(key, "index", wanted)[0]
         return position
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        """One round trip, two for an id older than those of the string; O(log n)."""
+        """One round trip, two for the first id of a timeline that is older than those of its string; O(log n)."""
         return bool(self._contains_many(key, [activity_id]))
 
     def _string_of(self, key: str) -> tuple[bytes, bool]:
         """Return the ids in a timeline's string, read by a plain command, and whether they are all."""
         end = self.session.store.ask(self._end_of(self.session.keys(), key, MOST_OF_A_STRING))
         records, has_older = newest_known(key, end)
+        if has_older:
+            if len(self._long) == _MOST_LONG:
+                self._long.clear()
+            self._long.add(key)
         return records, not has_older
+
+    @cached_property
+    def _long(self) -> set[str]:
+        """Keys of timelines that had chunks: the script searches them in one round trip."""
+        return set()
 
     def _count(self, key: str) -> int:
         return count_in(key, self.session.store.ask(self._end_of(self.session.keys(), key, 0)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """One round trip, two if some ids are older than those of the string; O(log n) for each."""
+        """One round trip, two the first time that ids are older than those of the string; O(log n) for each."""
         wanted = {id_to_bytes(one): one for one in activity_ids}
+        if key in self._long:
+            return {wanted[one] for one in self._found_by_script(key, list(wanted))}
         records, is_complete = self._string_of(key)
         if len(wanted) <= _MOST_SOUGHT:
             found = {one for one in wanted if place_in(records, one) is not None}
@@ -277,10 +296,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             found = wanted.keys() & {one for (one,) in iter_unpack(f"{ID_BYTES}s", records)}
         if not is_complete:
             oldest = records[:ID_BYTES]
-            found |= self._those_in_chunks(key, [one for one in wanted if one < oldest])
+            found |= self._found_by_script(key, [one for one in wanted if one < oldest])
         return {wanted[one] for one in found}
 
-    def _those_in_chunks(self, key: str, ids: list[bytes]) -> set[bytes]:
+    def _found_by_script(self, key: str, ids: list[bytes]) -> set[bytes]:
+        """Return those of the ids that the script finds."""
         names = self.session.keys()
         parts = [ids[first : first + _MOST_ASKED] for first in range(0, len(ids), _MOST_ASKED)]
         answers = self.session.store.send([self._question(names, key, ("contains", *part)) for part in parts])

@@ -10,6 +10,7 @@ from feedstore.backends.redis.enumeration import lengths_of
 from feedstore.backends.redis.fan_out import (
     MOST_NUMBER,
     NO_LIMIT,
+    add_plain,
     add_writes,
     deliver_writes,
     fan_out_each,
@@ -34,8 +35,7 @@ class RedisTimelineWrites(TimelineHooks):
         """One round trip; O(log n) for each."""
         names, parts = self.session.keys_to_write(), in_parts(serialized_activities)
         if is_plain(parts) and not self._reads_payloads:
-            # A fan-out to one timeline takes half of the server's time.
-            writes = fan_out_writes(names, [key], parts[0], NO_LIMIT)
+            writes = [add_plain(names, key, parts[0])]
         else:
             writes = add_writes(names, key, parts, NO_LIMIT, self._reads_payloads)
         return self.session.write(transaction, writes, total)

@@ -154,7 +154,7 @@ def test_a_foreign_key_in_place_refuses_every_write_whole(
         backend.timeline_storage().add("good", 1)
         keys = backend.session.keys()
         wrong = place(keys, keys.bucket_of("wrong"))
-        client.rpush(wrong, "x")
+        client.sadd(wrong, "x")
         before = _state(client, namespace)
         with pytest.raises(StorageError, match="WRONGTYPE"):
             write(backend)

@@ -297,6 +297,28 @@ def test_a_script_that_empties_and_fills_timelines_in_a_slot_that_begins_to_move
     assert sorted(timelines.keys()) == ["deleted", "emptied", "floor"]
 
 
+def test_payloads_that_move_to_a_hash_wait_for_a_slot_that_moves(
+    shared_cluster: OwnRedisCluster, backend: RedisBackend
+) -> None:
+    """The script deletes the list and makes the key again, which the node would refuse."""
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    activities = [Activity("ann", "like", f"photo:{number}", id=number + 1) for number in range(2500)]
+    payloads.add_many("long", activities[:1500])
+    move = _move_of(shared_cluster, backend)
+    move.begin()
+    try:
+        hasty = RedisBackend(shared_cluster.url, namespace=backend.namespace, colocate=True, retry_seconds=0)
+        with hasty, pytest.raises(StorageUnavailableError):
+            hasty.timeline_storage(serializer_class=MsgpackSerializer).add_many("long", activities[1500:])
+        assert payloads.get_slice("long", 0, None) == activities[1499::-1]
+    finally:
+        move.end()
+    assert payloads.add_many("long", activities[1500:]) == 1000
+    assert payloads.get_slice("long", 0, None) == activities[::-1]
+    assert payloads.trim("long", 900) == 1600
+    assert payloads.get_slice("long", 0, None) == activities[:1599:-1]
+
+
 def _ids(timelines: Any, key: str) -> list[int]:
     return [reference.serialization_id for reference in timelines.get_slice(key, 0, None)]
 

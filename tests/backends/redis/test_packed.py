@@ -10,9 +10,11 @@ from typing import NamedTuple
 import pytest
 
 import soak
+from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.scripts import READ, SCRIPTS, WRITE
 from feedstore.errors import FeedstoreError
+from feedstore.serializers import Serializer
 from feedstore.storage import TimelineStorage
 from stores import fresh_namespace
 
@@ -21,24 +23,22 @@ _SMALLER = (
     ("MOST_IN_STRING = 2048", "MOST_IN_STRING = 20"),
     ("LEAST_IN_CHUNKS = 1024, 128, 1024", "LEAST_IN_CHUNKS = 10, 4, 12"),
     ("MOST_IN_BLOCK = 126, 32, 96, 128", "MOST_IN_BLOCK = 5, 2, 4, 3"),
-    ("MOST_CHUNKS_CHANGED = 40", "MOST_CHUNKS_CHANGED = 2"),
     ("MOST_CHUNKS_DROPPED = 1000", "MOST_CHUNKS_DROPPED = 2"),
     ("LEAST_SLACK, SMALL_STRING = 8, 512", "LEAST_SLACK, SMALL_STRING = 2, 100"),
     ("MOST_RANGES, MOST_KNOWN = 8, 64", "MOST_RANGES, MOST_KNOWN = 3, 6"),
     ("BLOCK = 32, '-528', 8", "BLOCK = 3, '-64', 2"),
     ("WINDOW, late_by = 24, 256", "WINDOW, late_by = 2, 5"),
+    ("MOST_FIELDS, WASTE, WINDOW = 4000, 4, 24", "MOST_FIELDS, WASTE, WINDOW = 4000, 4, 2"),
     ("MOST_ARGUMENTS = 4000", "MOST_ARGUMENTS = 6"),
 )
+_FEWER_CHANGES = ("MOST_CHUNKS_CHANGED = 40", "MOST_CHUNKS_CHANGED = 2")
 _MUTANTS = {
     "search": ("e == b and f < c))) then\n      low", "e == b and f <= c))) then\n      low"),
     "search of the string": ("return low + position, is_there\n  end", "return low + position + 1, is_there\n  end"),
     "search of the blocks": ("local low, dead = M.first_alive(t.root, trimmed(t))", "local low, dead = 0, trimmed(t)"),
     "trim of a fan-out": ("size > most then\n      size = most\n", "size > most then\n      size = most + 1\n"),
     "trim of late ids": ("size > most then\n        size = most\n", "size > most then\n        size = most - 1\n"),
-    "floor after a trim": (
-        "math.max(t.held - t.size - 1, 0) or 0\n    if t.is_whole",
-        "t.held - t.size or 0\n    if t.is_whole",
-    ),
+    "floor after a trim": ("t.held - t.size or math.max(t.held - t.size - 1, 0)", "t.held - t.size or t.held - t.size"),
     "floor in a chunk": ("if dead <= count then", "if dead < count then"),
     "late floor": ("t.is_late = t.is_late or (before ~= ''", "t.is_late = t.is_late and (before ~= ''"),
     "split of the string": ("read_string(t, last, t.held)", "read_string(t, last + 1, t.held)"),
@@ -51,6 +51,18 @@ _MUTANTS = {
     "cut": ("from, count, at = at + 1, count + 1, at + 1", "from, count, at = at, count + 1, at + 1"),
 }
 
+_PAYLOAD_MUTANTS = {
+    "payload of an old id": ("if not is_given or not is_new[i] then", "if not is_given then"),
+    "payloads of a trim": (
+        "call('LTRIM', t.side, string.format('%d', count)",
+        "call('LTRIM', t.side, string.format('%d', count + 1)",
+    ),
+    "limit by payload": ("'%d', -most - 1), 'COUNT'", "'%d', -most), 'COUNT'"),
+    "early removal": ("(is_floor and 1 or 0)", "1"),
+    "floor of an early removal": ("t.size - 1, not is_floor", "t.size - 1, false"),
+    "waste after a trim": ("t.size, t.is_waste = t.size - count, false", "t.size = t.size - count"),
+    "list of a timeline with chunks": ("if values[i] ~= '' then", "if values[i] ~= '' and i > 1 then"),
+}
 # Of adds of one late id to a timeline without chunks.
 _LATE_MUTANTS = {
     "late add to a full timeline": ("first - 1, read_range(timeline, first", "first, read_range(timeline, first"),
@@ -152,6 +164,93 @@ def _take(timelines: TimelineStorage, walk: _Walk, steps: int, seed: int) -> Non
         model.check(timelines, chance, walk)
 
 
+class _Groups(Serializer[tuple[int, bytes]]):
+    """The payload of an entry is one of a few, of any length."""
+
+    def dumps(self, activity: Activity) -> bytes:
+        return str(activity.object or "").encode()
+
+    def loads(self, data: bytes, activity_id: int) -> tuple[int, bytes]:
+        return activity_id, data
+
+
+_PAYLOADS = [None, "g", "group:1", "group:2", "a much longer payload"]
+
+
+class _Payloads:
+    """The ids of a timeline with their payloads."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, bytes] = {}
+        self.floor: int | None = None
+
+    def add(self, activities: list[Activity], length: int | None, most: int | None) -> int:
+        """Add entries, keep the newest `most` of each payload, and trim. Return how many were new."""
+        given = {one.serialization_id: str(one.object or "").encode() for one in activities}
+        added = len(given.keys() - self.entries.keys())
+        self.entries |= given
+        for payload in set(given.values()) - {b""}:
+            same = sorted((one for one, data in self.entries.items() if data == payload), reverse=True)
+            for one in same[len(same) if most is None else most :]:
+                del self.entries[one]
+        if length is not None:
+            self.trim(length)
+        return added
+
+    def trim(self, length: int) -> None:
+        """Drop the oldest entries."""
+        dropped = sorted(self.entries)[: max(0, len(self.entries) - length)]
+        if dropped:
+            self.floor = max(self.floor or 0, dropped[-1] + 1)
+        for one in dropped:
+            del self.entries[one]
+
+
+def _take_with_payloads(backend: RedisBackend, steps: int, seed: int) -> None:
+    chance = random.Random(seed)
+    model = _Payloads()
+    groups, plain = backend.timeline_storage(serializer_class=_Groups), backend.timeline_storage()
+    for step in range(steps):
+        if step % 25 == 0:
+            # A deleted timeline has no floor.
+            plain.delete("k")
+            model = _Payloads()
+        top = max(model.entries, default=0) + 2
+        count = chance.choice([1, 1, 1, 2, 5, 15])
+        ids = [*range(top, top + count)] if chance.random() < 0.5 else [chance.randrange(top) for _ in range(count)]
+        kind = chance.choice(["add", "deliver", "deliver", "deliver", "deliver", "plain", "remove", "trim"])
+        payload = chance.choice(["any", *_PAYLOADS])
+        activities = [
+            Activity("ann", "like", chance.choice(_PAYLOADS) if payload == "any" else payload, id=one)
+            for one in dict.fromkeys(ids)
+        ]
+        length, most = chance.choice([9, 14, 18, 18, 30]), chance.choice([None, 1, 3, 5])
+        if kind == "add":
+            assert groups.add_many("k", activities) == model.add(activities, None, None)
+        elif kind == "deliver":
+            added = groups.add_to_many(["k"], activities, max_length=length, max_per_payload=most)
+            assert added == model.add(activities, length, most)
+        elif kind == "plain":
+            nothing = [Activity("ann", "like", id=one) for one in dict.fromkeys(ids)]
+            assert plain.add_to_many(["k"], ids, max_length=length) == model.add(nothing, length, None)
+        elif kind == "remove":
+            gone = {*ids, *chance.sample(sorted(model.entries), min(3, len(model.entries)))} & model.entries.keys()
+            assert chance.choice([groups, plain]).remove_many("k", list(gone)) == len(gone)
+            for one in gone:
+                del model.entries[one]
+        else:
+            chance.choice([groups, plain]).trim("k", length)
+            model.trim(length)
+        newest = sorted(model.entries.items(), reverse=True)
+        assert groups.get_slice("k", 0, None) == newest
+        start = chance.randrange(len(newest) + 1)
+        assert groups.get_slice("k", start, start + 7, None, ["activity_id"]) == newest[::-1][start : start + 7]
+        page = groups.get_page("k", 7)
+        assert (list(page), page.floor) == (newest[:7], model.floor)
+        assert [one.serialization_id for one in plain.get_page("k", 4)] == [one for one, _ in newest[:4]]
+        assert plain.count("k") == len(newest)
+
+
 @pytest.fixture
 def timelines(redis_url: str) -> Iterator[TimelineStorage]:
     """Timelines in a fresh namespace."""
@@ -176,11 +275,17 @@ def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> No
 
 
 def test_a_timeline_with_small_chunks(timelines: TimelineStorage, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(before in WRITE.source for before, _ in _SMALLER)
-    _rewrite(monkeypatch, list(_SMALLER))
+    assert all(before in WRITE.source + READ.source for before, _ in [*_SMALLER, _FEWER_CHANGES])
+    _rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES])
     _take(timelines, _SMALL, soak.count(200, 5000), 1)
     timelines.flush()
     _take(timelines, _SHORT, soak.count(150, 5000), 1)
+
+
+def test_payloads_with_small_chunks(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _rewrite(monkeypatch, list(_SMALLER))
+    with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
+        _take_with_payloads(backend, soak.count(200, 10_000), 1)
 
 
 @pytest.mark.parametrize("mutant", [*_MUTANTS, *_LATE_MUTANTS])
@@ -189,6 +294,18 @@ def test_the_comparison_finds_a_mutant(
 ) -> None:
     change = _MUTANTS.get(mutant) or _LATE_MUTANTS[mutant]
     assert change[0] in WRITE.source
-    _rewrite(monkeypatch, [*_SMALLER, change])
+    _rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES, change])
     with pytest.raises((AssertionError, FeedstoreError)):
         _take(timelines, _SMALL if mutant in _MUTANTS else _SHORT, 200, 2)
+
+
+@pytest.mark.parametrize("mutant", _PAYLOAD_MUTANTS)
+def test_the_comparison_finds_a_mutant_of_payloads(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, mutant: str
+) -> None:
+    change = _PAYLOAD_MUTANTS[mutant]
+    assert change[0] in WRITE.source
+    _rewrite(monkeypatch, [*_SMALLER, change])
+    backend = RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1)
+    with backend, pytest.raises((AssertionError, FeedstoreError)):
+        _take_with_payloads(backend, 300, 2)

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 
 class Script:
-    """A script and the hash that the server knows it by. Some begin with what several share."""
+    """A script and the hash that the server knows it by. Some scripts begin with files that several share."""
 
     def __init__(self, *names: str) -> None:
         folder = files(__name__)
@@ -25,6 +25,7 @@ WRITE = Script(
     "timelines",
     "strings",
     "chunks",
+    "payloads",
     "states",
     "single",
     "fan_out",

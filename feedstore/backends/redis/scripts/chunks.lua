@@ -116,7 +116,7 @@ function M.define_chunks()
     return at + 1 < M.entries_in(t.root) and M.first_at(t.root, at + 1) or nil
   end
 
-  -- Calls `change` for each chunk to which some of the first `count` ids belong. Returns the sum of what it returns, and the
+  -- Calls `change` for each chunk to which some of the first `count` ids belong. Returns the sum of its results, and the
   -- position of the first id that remains, if the script has changed as many chunks as it may.
   local function each_chunk(t, ids, count, most, change)
     local total, first, changed = 0, 1, 0
@@ -154,7 +154,7 @@ function M.define_chunks()
     end)
   end
 
-  -- Puts what remains of a chunk in its place. A small chunk is joined with its neighbour in the block.
+  -- Puts the remaining records of a chunk in its place. A small chunk is joined with its neighbour in the block.
   local function put_smaller(t, at, place, records)
     local block = M.block_at(t, at)
     local number = M.entry_at(block, place)
@@ -231,7 +231,7 @@ function M.define_chunks()
   end
 
   local function move_to_chunks(t)
-    local first = math.max(t.held - t.size - 1, 0)
+    local first = t.is_waste and t.held - t.size or math.max(t.held - t.size - 1, 0)
     local last = first + floor((t.held - first - KEPT_IN_STRING) / CHUNK) * CHUNK
     M.reach(t, first)
     local records, kept = M.read_string(t, first, last), M.read_string(t, last, t.held)
@@ -267,11 +267,14 @@ function M.define_chunks()
     while t.size > t.held and t.held < LEAST_IN_STRING do
       move_to_string(t)
     end
-    if math.min(t.held, t.size) > MOST_IN_STRING then
+    if math.min(t.held, t.size) > MOST_IN_STRING and (M.may_replace or not t.has_payloads) then
+      M.move_to_hash(t)
       move_to_chunks(t)
     end
     if t.older > 0 then
       save_chunks(t)
+    elseif t.is_hashed then
+      M.move_to_list(t)
     end
   end
 end

@@ -2,7 +2,7 @@
 -- newest 32 entries, and take two calls: one reads the end of the string before the first write, and one writes it. The other
 -- timelines are written one by one.
 --
--- The keys of a fan-out are the directories, then the timelines of each. Its arguments are the item of all timelines or a
+-- The keys of a fan-out are the directories, then the timelines of each. A fan-out to one timeline may name its side key too. Its arguments are the item of all timelines or a
 -- list with one for each, whose ids are sorted, oldest first; the greatest length (-1: none); and how many timelines each
 -- directory has. {'PART', count, AGAIN, TRIM} stands in place of its count if something remains to be done: AGAIN holds the
 -- positions of the timelines that need their side hash, TRIM those from which more entries are to be dropped than a script may.
@@ -25,7 +25,7 @@ local function define_fan_out()
     return found
   end
 
-  -- Returns what a trailer says, false if a timeline with it is not written in two calls.
+  -- Returns the numbers of a trailer, false if a timeline with it is not written in two calls.
   local function read_trailer(trailer)
     local found = trailers[trailer]
     if found == nil then
@@ -65,10 +65,15 @@ local function define_fan_out()
   end
 
   -- Returns whether a write of its own, with the side hash, must reach the timeline.
-  local function check_slowly(directory, timeline, newest, count)
+  local function check_slowly(directory, timeline, side, newest, count)
     check_type(directory, 'hash')
     M.define_steps()
-    return M.needs_side(M.load({directory, timeline}, newest), count)
+    return M.needs_side(M.load({directory, timeline, side}, newest), count) and not side
+  end
+
+  -- Returns the side key of the only timeline of a fan-out, nothing if the fan-out did not declare it.
+  local function side_of(keys, sizes)
+    return sizes[1] == 1 and not sizes[2] and keys[3] or nil
   end
 
   local function check_fan_out(keys, given, _, sizes)
@@ -84,7 +89,7 @@ local function define_fan_out()
         end
         local found = #newest >= 2 * BYTES and read_trailer(sub(newest, -BYTES))
         if not found or found.in_string + item.count > MOST_IN_STRING then
-          need_sides = check_slowly(keys[group], timeline, newest, item.count) or need_sides
+          need_sides = check_slowly(keys[group], timeline, side_of(keys, sizes), newest, item.count) or need_sides
         end
       end
       position = position + sizes[group]
@@ -92,7 +97,7 @@ local function define_fan_out()
     return not (is_atomic and need_sides)
   end
 
-  -- Returns what an add at the top writes to each timeline with a trailer.
+  -- Returns the text that an add at the top writes to each timeline with a trailer, and where.
   local function append_of(item, found, most)
     local held, size = found.held + item.count, found.size + item.count
     if most >= 0 and size > most then
@@ -243,8 +248,8 @@ local function define_fan_out()
 
   -- Adds to a timeline as a write of its own. Returns how many entries were new, and whether it is to be written 'again'
   -- with its side hash, or more of it is to be dropped ('trim').
-  local function add_slowly(directory, timeline, item, length)
-    local keys = {directory, timeline}
+  local function add_slowly(directory, timeline, side, item, length)
+    local keys = {directory, timeline, side}
     define_single()
     local newest = newest_of[timeline]
     local t = M.load(keys, newest and newest ~= '' and newest)
@@ -289,7 +294,7 @@ local function define_fan_out()
         local added = not states[timeline] and not unfinished[timeline] and add_quickly(timeline, item, most)
         if not added then
           local rest
-          added, rest = add_slowly(keys[group], timeline, item, most)
+          added, rest = add_slowly(keys[group], timeline, side_of(keys, sizes), item, most)
           if rest then
             is_left = true
             table.insert(left[rest], i - #sizes - 1)

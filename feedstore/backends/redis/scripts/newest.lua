@@ -1,5 +1,5 @@
--- Reads the newest entries of a timeline that lie in its string, before the functions of other reads are made.
-local MOST_FIELDS = 4000
+-- Answers most reads of a timeline that lie in its string, before the script makes the functions of other reads.
+local MOST_FIELDS, WASTE, WINDOW = 4000, 4, 24
 
 -- Returns the values of a hash's fields, false for each that is not there.
 local function values_of(hash, fields)
@@ -29,31 +29,100 @@ local function hydrated(records, first)
   return {records, activities}
 end
 
-local function newest(kind, count)
-  local text = redis.call('GETRANGE', KEYS[1], string.format('%d', -16 * (count + 1)), '-1')
+-- Returns the records from one position of the string up to another one, which is left out.
+local function records_at(first, last)
+  return redis.call('GETRANGE', KEYS[1], string.format('%d', 16 * first), string.format('%d', 16 * last - 1))
+end
+
+-- Returns the position between two others at which an id lies, or belongs, and whether it is there; nothing if the timeline is
+-- damaged.
+local function place_of(id, low, high)
+  local a, b, c = struct.unpack('>I6I6I4', id)
+  while low < high do
+    local first = math.max(low, math.floor((low + high - WINDOW) / 2))
+    local last = math.min(first + WINDOW, high)
+    local records, from, to = records_at(first, last), 0, last - first
+    if #records ~= 16 * to then
+      return
+    end
+    while from < to do
+      local middle = math.floor((from + to) / 2)
+      local d, e, f = struct.unpack('>I6I6I4', records, middle * 16 + 1)
+      if d < a or (d == a and (e < b or (e == b and f < c))) then
+        from = middle + 1
+      else
+        to = middle
+      end
+    end
+    if first + from == last then
+      low = last
+    elseif string.sub(records, from * 16 + 1, from * 16 + 16) == id then
+      return first + from, true
+    elseif from > 0 then
+      return first + from, false
+    else
+      high = first
+    end
+  end
+  return low, false
+end
+
+-- Returns the answer of a reader of reading.lua, nothing if that one must answer.
+local function quick_answer(kind)
+  local is_page = kind == 'page' or kind == 'hydrate'
+  local count = is_page and tonumber(ARGV[4]) or 0
+  if is_page and (ARGV[3] ~= '0' or ARGV[5] ~= '' or ARGV[7] ~= '1' or count <= 0 or count > MOST_FIELDS) then
+    return
+  end
+  local highest = is_page and ARGV[6] or ''
+  local text = redis.call('GETRANGE', KEYS[1], string.format('%d', -16 * (highest == '' and count or 0) - 16), '-1')
   local known = #text / 16 - 1
-  if known < 1 or known % 1 ~= 0 or string.sub(text, -3) ~= 'pkd' then
+  if known < 0 or known % 1 ~= 0 or string.sub(text, -3) ~= 'pkd' then
     return
   end
-  local held, older, size = struct.unpack('>I4I4I4', text, known * 16 + 1)
-  local wanted, dead = math.min(count, size), held - size
-  if known > held or wanted > known or (older > 0 and dead <= 0 and (kind == 'page' or wanted > held)) then
+  local held, older, size, flags = struct.unpack('>I4I4I4I1', text, known * 16 + 1)
+  local dead = held - size
+  if held + older < size then
     return
   end
-  local records = string.sub(text, (known - wanted) * 16 + 1, known * 16)
+  if not is_page then
+    local found, low = {}, math.max(dead, 0)
+    for i = 3, #ARGV do
+      local position, is_there = place_of(ARGV[i], low, held)
+      if not position or (not is_there and position == low and dead < 0) then
+        return
+      end
+      found[i - 2] = kind == 'contains' and (is_there and 1 or 0) or is_there and held - 1 - position
+    end
+    return kind == 'contains' and found or {found[1]}
+  end
+  local records
+  if highest == '' then
+    local wanted = math.min(count, size)
+    if known > held or wanted > known or (older > 0 and dead <= 0 and (kind == 'page' or wanted > held)) then
+      return
+    end
+    records = string.sub(text, (known - wanted) * 16 + 1, known * 16)
+  elseif older > 0 or dead < 0 then
+    return
+  else
+    local last, is_there = place_of(highest, dead, held)
+    if not last then
+      return
+    end
+    last = is_there and last + 1 or last
+    records = last > dead and records_at(math.max(dead, last - count), last) or ''
+  end
   if kind == 'hydrate' then
     return hydrated(records, ARGV[1] == '1' and 3 or 2)
   end
-  if dead <= 0 then
-    return {records, {}, ''}
-  end
-  return {records, {}, redis.call('GETRANGE', KEYS[1], string.format('%d', 16 * dead - 16), string.format('%d', 16 * dead - 1))}
+  -- With the flag, the ids in front are no floor.
+  return {records, {}, dead > 0 and flags < WASTE and records_at(dead - 1, dead) or ''}
 end
 
-if ARGV[3] == '0' and ARGV[5] == '' and ARGV[6] == '' and ARGV[7] == '1' and (ARGV[2] == 'page' or ARGV[2] == 'hydrate') then
-  local count = tonumber(ARGV[4])
-  local found = count > 0 and count <= MOST_FIELDS and newest(ARGV[2], count)
-  if found then
-    return found
+if ARGV[2] == 'page' or ARGV[2] == 'hydrate' or ARGV[2] == 'index' or ARGV[2] == 'contains' then
+  local answer = quick_answer(ARGV[2])
+  if answer then
+    return answer
   end
 end

@@ -1,6 +1,6 @@
--- Reads one timeline. KEYS: the timeline; its side hash, if ARGV[1] is '1'; the activities of every bucket, if the script
--- hydrates. ARGV[2]: what to read; then the arguments of that. Answers DAMAGED for a damaged timeline, and AGAIN if it needs
--- the side hash, which is not among the keys.
+-- Reads one timeline. KEYS: the timeline; its side key, if ARGV[1] is '1'; the activities of every bucket, if the script
+-- hydrates. ARGV[2]: the name of a reader below; then its arguments. The script answers DAMAGED for a damaged timeline, and
+-- AGAIN if it needs the side key, which is not among its keys.
 local side = ARGV[1] == '1' and KEYS[2] or nil
 M.define_timelines()
 local t = M.opened(KEYS[1], side)
@@ -24,8 +24,17 @@ end
 
 -- A page with the payloads.
 function readers.payloads()
-  local records = M.read(t, slice())
-  return {records, t.has_payloads and side and values_of(side, M.ids_in(records)) or {}, M.floor_of(t)}
+  local first, last = slice()
+  local records, payloads = M.read(t, first, last), {}
+  if t.has_payloads and side and records ~= '' then
+    if t.older > 0 then
+      payloads = values_of(side, M.ids_in(records))
+    else
+      payloads = redis.call('LRANGE', side, string.format('%d', first), string.format('%d', last - 1))
+      t.is_damaged = #payloads > 0 and #payloads ~= last - first
+    end
+  end
+  return {records, payloads, M.floor_of(t)}
 end
 
 function readers.within()
@@ -35,7 +44,7 @@ end
 
 function readers.index()
   local position, is_there = M.find(t, ARGV[3])
-  return is_there and t.size - 1 - position
+  return {is_there and t.size - 1 - position}
 end
 
 function readers.contains()

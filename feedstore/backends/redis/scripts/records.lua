@@ -1,23 +1,26 @@
--- The format of timelines, and the functions that read them.
+-- The format of timelines, and the functions that every script needs.
 --
 -- A timeline is a string: records of 16 bytes, which are ids, the oldest first, and a trailer of 16 bytes. If it has more than
 -- 2,048 entries, the string holds the newest of them, and chunks hold the older ones. The trailer says how many ids the
 -- string holds (4 bytes), how many ids the chunks hold (4), how many entries the timeline has (4) and flags (1), and ends with
 -- a mark. If there are more ids than entries, the oldest ids were trimmed, and the newest of these is the floor: a trim only
--- writes the trailer. A timeline without entries that has a floor is the string of the floor and the trailer.
+-- writes the trailer. With the flag WASTE, they were not trimmed, and none is the floor. A timeline without entries that has a
+-- floor is the string of the floor and the trailer.
 --
--- The side hash of a timeline exists if the timeline has payloads or chunks. It maps ids to payloads, and numbers to chunks,
--- which are strings of up to 126 ids. Its fields 'b' and a number hold blocks: entries of 24 bytes for up to 128 chunks, in the
--- order of their ids. An entry is the oldest id, the number, and how many ids there are (4 bytes each). Its field 'r' is the root:
--- such an entry for each block, and then the next free number (4 bytes).
+-- The side key of a timeline exists if the timeline has payloads or chunks. Without chunks, it is a list of the payloads, in the
+-- order of the entries. With chunks, it is a hash. It maps ids to payloads, and numbers to chunks, which are strings of up to
+-- 126 ids. Its fields 'b' and a number hold blocks: entries of 24 bytes for up to 128 chunks, in the order of their ids. An entry
+-- is the oldest id, the number, and how many ids there are (4 bytes each). Its field 'r' is the root: such an entry for each
+-- block, and then the next free number (4 bytes).
 --
--- A directory is a hash: key of a timeline -> '0', '1' if the timeline has a side hash, 'e' if it has a floor and no entries.
+-- A directory is a hash: key of a timeline -> '0', '1' if the timeline has a side key, 'e' if it has a floor and no entries.
 local call, pcall = redis.call, redis.pcall
 local sub, floor, unpacked, packed = string.sub, math.floor, struct.unpack, struct.pack
 local ID, BYTES, TRAILER, MARK = '>I6I6I4', 16, '>I4I4I4I1', 'pkd'
-local PAYLOADS, LATE = 1, 2
+local PAYLOADS, LATE, WASTE = 1, 2, 4
 local NEWEST_READ, NEWEST_FROM, BLOCK = 32, '-528', 8
--- The functions that each file makes when a script needs the first of them: a local function takes its time in every script.
+-- The other functions: each file makes its own when a script needs the first of them. To make all of them takes longer than a
+-- short script runs.
 local M = {}
 
 -- The server's locale decides how Lua compares strings. These functions compare ids byte by byte, as three numbers.

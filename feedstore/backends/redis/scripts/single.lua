@@ -1,28 +1,31 @@
 -- The kinds of writes that each reach one timeline, and deliveries, which reach its companions too.
 --
--- A write may need a key that is not among its keys: the side hash of a timeline that has one, or gets one. Then it is not
--- carried out, and {'AGAIN', 0} stands in place of its count. {'TRIM', count} stands there if more entries are to be dropped after it
--- than a script may, and {'REST', count, position} if the ids from that position on are to be written again.
+-- A write may need the side key of a timeline that has one, or gets one, and the script did not declare the key; or it may need
+-- to replace the side key. Then the script does not carry it out, and {'AGAIN', 0} stands in place of its count. {'TRIM', count}
+-- stands there if the write has more entries to drop than a script may, and {'REST', count, position} if the ids from that
+-- position on are to be written again.
 local function define_single()
   if M.add then
     return
   end
   M.define_steps()
   local function check_timeline(keys, length, count)
-    if not check_type(keys[1], 'hash') or (keys[3] and not check_type(keys[3], 'hash')) then
+    if not check_type(keys[1], 'hash') then
       return true
     end
     local t = M.load(keys)
     if refusal or damage then
       return true
     end
-    if length and length >= 0 and (t.has_payloads or #keys > KEYS_OF_TIMELINE) then
+    if length and length >= 0 and ((t.has_payloads and t.is_hashed) or #keys > KEYS_OF_TIMELINE) then
       dropping = dropping + math.max(0, t.size - length)
     end
+    local can_write = keys[3] or not (count and M.needs_side(t, count) or M.has_side(t))
+    can_write = can_write and not M.needs_replacement(t, count or 0)
     for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
-      check_timeline(M.companion_of(keys, first))
+      can_write = check_timeline(M.companion_of(keys, first), nil, count) and can_write
     end
-    return keys[3] or not (count and M.needs_side(t, count) or M.has_side(t))
+    return can_write
   end
 
   local function is_unreachable(keys)
@@ -82,16 +85,13 @@ local function define_single()
     return dropped, is_unfinished
   end)
 
-  -- The rest of what an add has to drop.
+  -- Drops the rest of the entries that an add has to drop.
   kinds.finish = kinds.trim
 
-  -- Returns how many payloads a delivery reads to find those that are equal.
+  -- Returns how many payloads a delivery reads to find those that are equal. The server searches a list.
   local function size_to_read(keys, most)
-    local state = states[keys[2]]
-    local size = most >= 0 and state and state.has_payloads and call('HLEN', keys[3]) or 0
-    -- The hash may have chunks too.
-    size = math.min(size, math.max(state and state.size or 0, 0))
-    return size > most and size or 0
+    local t = states[keys[2]]
+    return most >= 0 and t and t.has_payloads and t.is_hashed and t.size > most and t.size or 0
   end
 
   local function check_delivered(keys, item, most, length)
@@ -136,18 +136,20 @@ local function define_single()
     return #new_ids, rest
   end
 
-  -- Returns the ids beyond the newest `most` of those that share one of the payloads.
-  local function ids_beyond(most, payloads, data)
-    local is_deleted = deleted_fields[payloads] or {}
+  -- Removes the entries beyond the newest `most` of those that share one of the payloads. Returns their ids.
+  local function remove_beyond(t, most, data)
     local groups, beyond = {}, {}
     for _, payload in ipairs(data) do
       if payload ~= '' then
         groups[payload] = groups[payload] or {}
       end
     end
-    local all = next(groups) and call('HGETALL', payloads) or {}
+    if not t.is_hashed then
+      return M.remove_beyond(t, most, groups)
+    end
+    local all = next(groups) and call('HGETALL', t.side) or {}
     for i = 1, #all, 2 do
-      local group = #all[i] == BYTES and not is_deleted[all[i]] and groups[all[i + 1]]
+      local group = #all[i] == BYTES and groups[all[i + 1]]
       if group then
         group[#group + 1] = all[i]
       end
@@ -160,22 +162,22 @@ local function define_single()
         end
       end
     end
+    table.sort(beyond, is_less)
+    M.remove_ids(t, beyond)
     return beyond
   end
 
   local deliver = timeline_kind(check_delivered, function(keys, state, item, most, length)
     local ids, data = items[item][1], items[item][2]
     local added, rest = add_with_companions(keys, state, ids, data)
-    if data and size_to_read(keys, most) > 0 then
-      local beyond = ids_beyond(most, keys[3], data)
+    if data and most >= 0 and state.has_payloads and state.size > most then
+      local before = most_chunks
+      most_chunks = math.huge
+      local beyond = remove_beyond(state, most, data)
       if #beyond > 0 then
-        table.sort(beyond, is_less)
-        local before = most_chunks
-        most_chunks = math.huge
-        M.remove_ids(state, beyond)
         M.remove_from_companions(keys, beyond)
-        most_chunks = before
       end
+      most_chunks = before
     end
     local is_unfinished = false
     if length >= 0 and not rest then
@@ -209,11 +211,7 @@ local function define_single()
     if not check_type(keys[2], 'string') then
       return true
     end
-    if keys[3] then
-      check_type(keys[3], 'hash')
-      return true
-    end
-    return raw ~= '1'
+    return keys[3] or raw ~= '1'
   end
 
   kinds.delete = {check_deleted, function(keys)

@@ -1,12 +1,13 @@
--- What is known of the timelines that a script writes, and the steps that writes are made of.
+-- The state of the timelines that a script writes, and the steps of its writes.
 --
 -- KEYS: the marker, then the keys of each write. ARGV: the format, the number of buckets; msgpack of {items, writes}; the
--- milliseconds after which a timeline that is not written to expires (0: never); '1' if all writes happen or none. An item
--- is {sorted ids, payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}. The
--- keys of a write of one timeline are its directory, the timeline and maybe its payloads; those of its companions follow,
--- three for each.
+-- milliseconds after which a timeline without writes expires (0: never); '1' if all writes happen or none; '1' if a side key
+-- may become one of another type. An item is {sorted ids, payloads or nothing}, which writes name by its position. A write is
+-- {name, number of keys, arguments...}. The keys of a write of one timeline are its directory, the timeline and maybe its side
+-- key; those of its companions follow, three for each.
 local program = cmsgpack.unpack(ARGV[3])
 local items, writes, expiry, is_atomic = program[1], program[2], tonumber(ARGV[4]), ARGV[5] == '1'
+M.may_replace = ARGV[6] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
 -- A script that need not be atomic changes so many chunks with one write.
 local MOST_CHUNKS_CHANGED = 40
@@ -20,10 +21,10 @@ local is_unmet, is_done
 local states, unfinished, dropping, reading = {}, {}, 0, 0
 local budget = is_atomic and math.huge or MOST_DROPPED
 local most_chunks = is_atomic and math.huge or MOST_CHUNKS_CHANGED
--- What fan-outs have read of their timelines: the newest ids and the trailer, '' for a timeline that is not there.
+-- The ends of timelines that fan-outs have read: the newest ids and the trailer, '' for a timeline that is not there.
 local newest_of = {}
--- Each kind of write: what checks its keys before the first write, and returns whether the write can be carried out with
--- them; and what carries it out.
+-- Each kind of write: a function that checks its keys before the first write, and returns whether the write can be carried out
+-- with them; and a function that carries it out.
 local kinds = {}
 
 -- Redis writes each number that a call is given as a string, by way of a double: strings that do not change are made once.
@@ -48,9 +49,6 @@ local function check_type(key, expected)
   return true
 end
 
--- The steps, and each family of kinds, are made when they are needed first: to make them all takes longer than a short
--- script runs.
-
 function M.define_steps()
   if M.load then
     return
@@ -58,8 +56,24 @@ function M.define_steps()
   M.define_timelines()
   M.define_strings()
   M.define_endings()
+  M.define_payloads()
 
-  -- What is known of a timeline, read once and kept up to date by each write.
+  -- Checks the type of the side key. A list that the server has evicted leaves a timeline without payloads.
+  local function check_side(t)
+    t.is_side_known = true
+    local kind = call('TYPE', t.side).ok
+    if kind ~= 'none' and kind ~= 'list' and kind ~= 'hash' then
+      refuse_type(t.side, kind, 'list')
+    elseif t.has_payloads and not t.is_hashed then
+      local count = kind == 'list' and call('LLEN', t.side) or 0
+      t.has_payloads = count > 0
+      t.is_damaged = t.is_damaged or kind == 'hash' or (count > 0 and count ~= t.size)
+    elseif t.is_hashed and kind == 'list' then
+      t.is_damaged = true
+    end
+  end
+
+  -- Returns the state of a timeline, which the script reads once, and each write keeps up to date.
   function M.load(keys, newest)
     local timeline = keys[2]
     local t = states[timeline]
@@ -71,17 +85,23 @@ function M.define_steps()
       end
       if t.is_missing then
         t.listed = call('HGET', keys[1], timeline)
-        -- A side hash whose timeline has expired is deleted by the next write.
+        -- The next write deletes the side key of a timeline that has expired.
         t.is_expired = t.listed == '1'
       else
         t.listed = t.size == 0 and 'e' or (t.has_payloads or t.older > 0) and '1' or '0'
       end
-      if t.is_damaged then
-        damage = timeline
-      end
+      t.is_hashed = t.older > 0
       states[timeline] = t
     end
-    t.side = t.side or keys[3]
+    if keys[3] and not t.side then
+      t.side = keys[3]
+    end
+    if t.side and not t.is_side_known then
+      check_side(t)
+    end
+    if t.is_damaged then
+      damage = timeline
+    end
     if t.older > 0 and t.side and not t.root then
       M.define_chunks()
       M.load_root(t)
@@ -92,19 +112,25 @@ function M.define_steps()
     return t
   end
 
-  -- Returns what is known of a timeline that this script has deleted.
+  -- Makes the state of a timeline that this script has deleted.
   function M.blank(timeline, side)
-    states[timeline] = {key = timeline, side = side, held = 0, older = 0, size = 0, base = 0, tail = '', is_whole = true}
+    states[timeline] = {key = timeline, side = side, held = 0, older = 0, size = 0, base = 0, tail = '', is_whole = true,
+      is_side_known = true}
   end
 
   function M.has_side(t)
     return t.has_payloads or t.older > 0 or t.is_expired
   end
 
-  -- Returns whether a timeline that gets so many ids is to have chunks, or has a side hash already. Several writes of one
+  -- Returns whether a timeline that gets so many ids is to have chunks, or has a side key already. Several writes of one
   -- script may add more to a string than it is to hold: the next write parts it.
   function M.needs_side(t, count)
     return M.has_side(t) or math.min(t.held, t.size) + count > MOST_IN_STRING
+  end
+
+  -- Returns whether a write may have to make the side key one of another type.
+  function M.needs_replacement(t, count)
+    return t.has_payloads and not M.may_replace and (t.is_hashed or math.min(t.held, t.size) + count > MOST_IN_STRING)
   end
 
   function M.prepare(keys)
@@ -118,15 +144,11 @@ function M.define_steps()
 
   function M.save(keys, t)
     local directory, timeline, side = keys[1], keys[2], t.side
-    if t.has_payloads and not deleted[side] and not deleted_fields[side] and call('EXISTS', side) == 0 then
-      t.has_payloads = false
-    end
     local state = M.written(t)
     if state ~= t.listed then
       M.list(directory, timeline, state)
       t.listed = state
     end
-    t.directory = directory
     if t.is_damaged then
       damage = timeline
     end
@@ -139,24 +161,6 @@ function M.define_steps()
     end
   end
 
-  function M.keep_payloads(t, ids, data, rest)
-    if not data and not t.has_payloads then
-      return
-    end
-    local present, absent = {}, {}
-    for i = 1, (rest or #ids + 1) - 1 do
-      if data and data[i] ~= '' then
-        present[#present + 1] = ids[i]
-        present[#present + 1] = data[i]
-      elseif t.has_payloads then
-        absent[#absent + 1] = ids[i]
-      end
-    end
-    M.set_fields(t, present)
-    M.delete_fields(t, absent)
-    t.has_payloads = t.has_payloads or #present > 0
-  end
-
   function M.companion_of(keys, first)
     return {keys[first], keys[first + 1], keys[first + 2]}
   end
@@ -164,14 +168,22 @@ function M.define_steps()
   -- Adds sorted ids. Returns how many were new, and the position of the first id that remains, if the timeline has chunks
   -- and the script has changed as many of them as it may. `is_new` maps each position of an id that was new to true.
   function M.add_ids(t, ids, data, is_new)
-    local added, rest = M.add_records(t, ids, most_chunks, is_new or {})
-    M.keep_payloads(t, ids, data, rest)
+    is_new = is_new or {}
+    local added, rest = M.add_records(t, ids, most_chunks, is_new)
+    if data or t.has_payloads then
+      M.keep_payloads(t, ids, data, is_new, added, rest)
+    end
     return added, rest
   end
 
   function M.remove_ids(t, ids)
+    if t.has_payloads and not t.is_hashed then
+      M.remove_payloads(t, ids)
+    end
     local removed, rest = M.remove_records(t, ids, most_chunks)
-    M.keep_payloads(t, ids, nil, rest)
+    if t.is_hashed then
+      M.remove_payloads(t, ids, (rest or #ids + 1) - 1)
+    end
     return removed, rest
   end
 
@@ -191,34 +203,28 @@ function M.define_steps()
     if surplus <= 0 then
       return 0, false
     end
-    if not t.has_payloads and #keys <= KEYS_OF_TIMELINE then
+    if #keys <= KEYS_OF_TIMELINE and not (t.has_payloads and t.is_hashed) then
+      M.drop_payloads(t, surplus)
       M.drop(t, surplus)
       return surplus, false
     end
     if budget <= 0 then
       return 0, true
     end
-    -- A companion drops what its timeline does.
+    -- A companion drops the entries that its timeline drops.
     local weight = math.max(1, floor(#keys / KEYS_OF_TIMELINE))
     local count = math.min(surplus, math.max(1, floor(budget / weight)))
     budget = budget - count * weight
-    local ids = M.ids_in(M.read(t, 0, count))
-    if t.has_payloads then
-      M.delete_fields(t, ids)
-    end
-    M.remove_from_companions(keys, ids)
+    M.remove_from_companions(keys, M.ids_in(M.read(t, 0, count)))
+    M.drop_payloads(t, count)
     M.drop(t, count)
     return count, count < surplus
   end
 end
 
--- Ends the script's writes. A side hash that has lost its last field is no longer named by its timeline.
+-- Ends the script's writes.
 local function finish()
-  if not M.finish_writes then
-    return
+  if M.finish_writes then
+    M.finish_writes()
   end
-  M.finish_writes(function(t)
-    t.has_payloads = false
-    M.save({t.directory, t.key}, t)
-  end)
 end

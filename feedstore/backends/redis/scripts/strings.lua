@@ -38,7 +38,7 @@ function M.define_strings()
 
   -- Makes records the whole string.
   function M.put_string(t, records)
-    t.base, t.tail, t.held, t.is_whole = 0, records, #records / BYTES, true
+    t.base, t.tail, t.held, t.is_whole, t.is_waste = 0, records, #records / BYTES, true, false
   end
 
   -- Returns how many of the sorted ids are older than the string, and the position of the first that is not.
@@ -65,11 +65,19 @@ function M.define_strings()
     t.is_late = t.is_late or (before ~= '' and is_less(id, before))
   end
 
-  local function flags_of(t)
-    return (t.has_payloads and PAYLOADS or 0) + (t.is_late and LATE or 0)
+  -- Returns the position in the string of the oldest id that a new string keeps: of those that were trimmed, the floor alone.
+  function M.first_kept(t)
+    if t.older > 0 then
+      return 0
+    end
+    return t.is_waste and t.held - t.size or math.max(t.held - t.size - 1, 0)
   end
 
-  -- Keeps what is known of a string short, given a text that ends it.
+  local function flags_of(t)
+    return (t.has_payloads and PAYLOADS or 0) + (t.is_late and LATE or 0) + (t.is_waste and WASTE or 0)
+  end
+
+  -- Keeps the known end of a string short, given the bytes that end the string.
   local function remember(t, text)
     t.tail = #text > MOST_KNOWN * BYTES and sub(text, -NEWEST_READ * BYTES) or text
     t.base = t.held - #t.tail / BYTES
@@ -144,27 +152,29 @@ function M.define_strings()
     return added, rest
   end
 
-  -- Returns the first positions of the ranges that remain of a string, and the last ones, without sorted ids; and how many of the
-  -- ids were there. Of the ids that were trimmed, the floor alone remains.
+  -- Returns the ranges of positions that remain of a string without sorted ids, each as its first and its last position, and the
+  -- positions of the ids among the entries. Of the ids that were trimmed, the floor alone remains.
   local function ranges_without(t, ids, first)
-    local from, removed, ranges = t.older == 0 and math.max(t.held - t.size - 1, 0) or 0, 0, {}
+    local from, positions, ranges = M.first_kept(t), {}, {}
     for i = first, #ids do
       local position, is_there = M.position_of(t, ids[i])
       if is_there then
         ranges[#ranges + 1] = from
         ranges[#ranges + 1] = position
-        from, removed = position + 1, removed + 1
+        positions[#positions + 1] = position - math.max(t.held - t.size, 0)
+        from = position + 1
       end
     end
     ranges[#ranges + 1] = from
     ranges[#ranges + 1] = t.held
-    return ranges, removed
+    return ranges, positions
   end
 
   local function remove_from_string(t, ids, first)
     if #ids - first < MOST_RANGES and not t.is_whole then
-      local ranges, removed = ranges_without(t, ids, first)
-      if removed > 0 then
+      local ranges, positions = ranges_without(t, ids, first)
+      local removed = #positions
+      if removed > 0 and not M.remove_early(t, positions) then
         local total = 0
         for i = 1, #ranges, 2 do
           total = total + ranges[i + 1] - ranges[i]
@@ -184,6 +194,31 @@ function M.define_strings()
       t.tail, t.held, t.size, t.is_whole = after, t.held - removed, t.size - removed, true
     end
     return removed
+  end
+
+  -- Removes the ids at sorted positions among the entries of a timeline without chunks, if they are few and old: the older
+  -- entries move up, and the room of one id is wasted. Returns whether it has done so.
+  function M.remove_early(t, positions)
+    -- A timeline without a floor and payloads has no waste, because a fan-out to it would take longer.
+    local may_waste = t.held > t.size or t.has_payloads
+    if not may_waste or t.older > 0 or t.is_whole or (#positions > 1 and positions[#positions] * 2 > t.size) then
+      return false
+    end
+    local low = t.held - t.size
+    for i = 1, #positions do
+      local position = low + positions[i]
+      -- The floor moves too. Without one, the ids in front are waste.
+      local is_floor = t.held > t.size and not t.is_waste
+      local first = t.held - t.size - (is_floor and 1 or 0)
+      if position > first then
+        write_at(t.key, first + 1, M.read_string(t, first, position))
+      end
+      if position >= t.base then
+        t.base, t.tail = t.held, ''
+      end
+      t.size, t.is_waste = t.size - 1, not is_floor
+    end
+    return true
   end
 
   -- Removes sorted ids. Returns how many were there, and the position of the first id that remains.
@@ -222,7 +257,7 @@ function M.define_strings()
   -- Drops the oldest entries.
   function M.drop(t, count)
     if not t.is_late then
-      t.size = t.size - count
+      t.size, t.is_waste = t.size - count, false
       return
     end
     local before, newest = M.floor_of(t), M.read(t, count - 1, count)
@@ -234,7 +269,7 @@ function M.define_strings()
   end
 
   local function write_string(t)
-    local first = t.older == 0 and math.max(t.held - t.size - 1, 0) or 0
+    local first = M.first_kept(t)
     if t.is_whole then
       -- Of the ids that were trimmed, the floor alone is kept.
       M.put_string(t, M.read_string(t, first, t.held))
@@ -264,7 +299,7 @@ function M.define_strings()
         M.delete_key(t.side)
       end
       M.forget_chunks(t)
-      t.has_payloads, t.is_late = false, false
+      t.has_payloads, t.is_late, t.is_hashed = false, false, false
       M.put_string(t, before)
       if before == '' then
         if not t.is_missing then
@@ -275,7 +310,7 @@ function M.define_strings()
       write_string(t)
       return 'e'
     end
-    if t.side and (t.older > 0 or t.held > MOST_IN_STRING) then
+    if t.side and (t.is_hashed or t.held > MOST_IN_STRING) then
       M.define_index()
       M.define_chunks()
       M.balance(t)

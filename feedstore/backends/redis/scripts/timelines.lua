@@ -12,8 +12,8 @@ function M.define_timelines()
     return ids
   end
 
-  -- Returns a timeline. `side` is its side hash, nothing if the script did not declare it. `newest` holds the end of the string, if
-  -- that was read. What is known of the ids in the string are those from the position `base` on, which are `tail`.
+  -- Returns a timeline. `side` is its side key, nothing if the script did not declare it. `newest` is the end of the string, if the
+  -- script has read that. Of the ids in the string, those from the position `base` on are known: `tail`.
   function M.opened(key, side, newest)
     local t = {key = key, side = side, held = 0, older = 0, size = 0, base = 0, tail = ''}
     newest = newest or call('GETRANGE', key, NEWEST_FROM, '-1')
@@ -28,7 +28,7 @@ function M.define_timelines()
     end
     local flags
     t.held, t.older, t.size, flags = unpacked(TRAILER, newest, known * BYTES + 1)
-    t.has_payloads, t.is_late = flags % 2 == PAYLOADS, flags >= LATE
+    t.has_payloads, t.is_late, t.is_waste = flags % 2 == PAYLOADS, flags % WASTE >= LATE, flags >= WASTE
     t.trailer, t.base, t.tail = sub(newest, -BYTES), t.held - known, sub(newest, 1, -BYTES - 1)
     t.is_damaged = t.base < 0 or (t.base > 0 and known ~= 1 and known ~= NEWEST_READ) or t.held + t.older < t.size
     if t.older > 0 then
@@ -87,7 +87,7 @@ function M.define_timelines()
   -- Returns the floor, '' for none.
   function M.floor_of(t)
     local dead = trimmed(t)
-    if dead == 0 then
+    if dead == 0 or t.is_waste then
       return ''
     end
     if dead > t.older then

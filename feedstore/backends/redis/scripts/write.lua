@@ -1,6 +1,6 @@
--- Carries out the writes of a program (states.lua says what it holds); each key's type is checked before the first write.
+-- Carries out the writes of a program, which states.lua describes. The script checks each key's type before the first write.
 --
--- Returns what each write counts, or what stands in place of that. If all writes happen or none, {'AGAIN', positions of
+-- Returns the count of each write, or the answer that stands in its place. If all writes happen or none, {'AGAIN', positions of
 -- writes} is returned where keys are missing, and {'TOO_MANY', number, 'trim' or 'read'} where a script would have to drop or
 -- read more entries than it may, and {'UNMET', position of a write} whose condition does not hold; then nothing was written.
 local MOST_WORDS = 7

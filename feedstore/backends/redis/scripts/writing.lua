@@ -61,8 +61,8 @@ local function write_at(key, position, text)
   call('SETRANGE', key, string.format('%d', position * BYTES), text)
 end
 
--- Merges the sorted ids from `first` to `last` into sorted records, from the position `low` up to `high`. Returns what follows the
--- position of the first new one, as a list of strings, how many were new, and that position.
+-- Merges the sorted ids from `first` to `last` into sorted records, from the position `low` up to `high`. Returns the
+-- records from the position of the first new one on, as a list of strings, how many were new, and that position.
 local function merged(records, low, high, ids, first, last, is_new)
   local parts, from, count, start = {}, nil, 0, nil
   for i = first, last do
