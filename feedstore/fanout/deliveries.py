@@ -125,7 +125,12 @@ class Deliveries(Reading):
         The pages follow one another, so that the last one ends after all others.
         """
         modes, user = self.push_pull.modes, job.targets[0]
-        if modes is None or modes.state(user).change != job.id:
+        if modes is None:
+            raise InvalidValueError(
+                f"{self} has no policy, so it cannot run the settlement of {shown(user)}; pass the policy of the "
+                "process that submitted it"
+            )
+        if modes.state(user).change != job.id:
             return
         names = self.push_pull.pulled_feeds
         newest = self._newest_of([user], self._settled_length())
@@ -145,12 +150,23 @@ class Deliveries(Reading):
 
     def _deliver_to(self, readers: Sequence[UserId], names: Sequence[str], newest: Sequence[Any], user: str) -> None:
         """Deliver activities of a user feed to readers, without those whose actor a reader has blocked."""
-        by_actor: dict[str, list[Any]] = {}
-        for one in newest:
-            by_actor.setdefault(str(one.actor), []).append(one)
-        for actor, some in by_actor.items():
-            blockers = set() if actor == user else self.blockers_among(actor, readers)
-            self._add_to_readers(names, [one for one in readers if str(one) not in blockers], some)
+        actors = {str(one.actor) for one in newest} - {user}
+        groups: dict[frozenset[str], list[UserId]] = {}
+        for reader, blocked in self._blocked_by(readers, actors).items():
+            groups.setdefault(blocked, []).append(reader)
+        for blocked, some in groups.items():
+            self._add_to_readers(names, some, [one for one in newest if str(one.actor) not in blocked])
+
+    def _blocked_by(self, readers: Sequence[UserId], actors: set[str]) -> dict[UserId, frozenset[str]]:
+        """Return which actors each reader has blocked. One round trip for each reader, if there are actors."""
+        if self.graph is not None:
+            graph = self.graph if actors else None
+            return {
+                one: frozenset() if graph is None else frozenset(map(str, graph.blocked_among(one, actors)))
+                for one in readers
+            }
+        blockers = {actor: self.blockers_among(actor, readers) for actor in actors}
+        return {one: frozenset(actor for actor in actors if str(one) in blockers[actor]) for one in readers}
 
     def _add_to_readers(
         self, names: Sequence[str], readers: Sequence[UserId], activities: Sequence[Any], direct: Sequence[str] = ()

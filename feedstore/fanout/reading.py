@@ -52,10 +52,14 @@ class Reading(Relations):
         """
         modes, user = self.push_pull.modes, user_text(user_id)
         state = None if modes is None else modes.state(user)
-        return state is not None and state.mode is DeliveryMode.SETTLE and self._submit_settlement(user, state)
+        if state is None or state.mode is not DeliveryMode.SETTLE:
+            return False
+        # The record of the lost job would end the new one at its first page.
+        self._progress.delete(state.change)
+        return self._submit_settlement(user, state)
 
     def visit(self, user_id: UserId) -> bool:
-        """Record a visit of a reader, and rebuild the reader's feeds if deliveries left them out; return whether.
+        """Record a visit of a reader, and return whether it rebuilt feeds that deliveries had left out.
 
         :meth:`get_feeds` calls it. Under a policy without ``inactive_after`` it does nothing.
         """

@@ -17,6 +17,8 @@ from feedstore.fanout import (
     DeliveryMode,
     FeedManager,
     FollowGraph,
+    Job,
+    JobOperation,
     MergedFeed,
     Producer,
     PullByDeliveries,
@@ -182,14 +184,20 @@ def test_an_old_settlement_does_not_end_a_new_one(backend: Backend) -> None:
     assert (modes.state("star").mode, modes.pulled()) == (DeliveryMode.PUSH, [])
 
 
+class RepeatedJobs(HeldJobs):
+    may_repeat = True
+
+
 def test_a_lost_settlement_is_submitted_again(backend: Backend) -> None:
-    policy, held = Named("star"), HeldJobs()
+    policy, held = Named("star"), RepeatedJobs()
     manager = PullManager(backend, policy=policy, executor=held)
-    manager._graph.follow("bob", "star")
+    for reader in (*READERS, "eve", "fay"):
+        manager._graph.follow(reader, "star")
     assert manager.settle_producer("star") is False
     for number in range(2):
         manager.add_user_activity("star", post(number, "star"))
         policy.pulled.clear()
+    held.run(manager, [job.operation for job in held.jobs].index(JobOperation.SETTLE))
     held.jobs.clear()
     manager.add_user_activity("star", post(2, "star"))
     held.run_all(manager)
@@ -197,7 +205,22 @@ def test_a_lost_settlement_is_submitted_again(backend: Backend) -> None:
     assert manager.settle_producer("star") is True
     held.run_all(manager)
     assert (manager.delivery_mode("star"), manager.settle_producer("star")) == (DeliveryMode.PUSH, False)
-    assert ShortHomeFeed("bob", backend).count() == 3
+    assert [ShortHomeFeed(reader, backend).count() for reader in READERS] == [3, 3, 3]
+    with pytest.raises(InvalidValueError, match="has no policy"):
+        PullManager(backend).run_job(Job(operation=JobOperation.SETTLE, manager="fanout", targets=("star",)), print)
+
+
+def test_a_settlement_honours_blocks(backend: Backend) -> None:
+    policy = Named("group")
+    manager = PullManager(backend, policy=policy)
+    for reader in READERS:
+        manager._graph.follow(reader, "group")
+    manager._graph.block("bob", "eve")
+    manager.add_user_activity("group", post(1, "eve"))
+    policy.pulled.clear()
+    manager.add_user_activity("group", post(2, "cem"))
+    assert manager.delivery_mode("group") is DeliveryMode.PUSH
+    assert [ShortHomeFeed(reader, backend).count() for reader in READERS] == [1, 2, 2]
 
 
 def test_feeds_without_a_length_are_pulled_for_ever(backend: Backend) -> None:
