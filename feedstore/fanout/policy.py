@@ -20,7 +20,7 @@ class Producer:
     """A user or thing that publishes, as a policy sees it. A number that a policy does not read costs nothing.
 
     Attributes:
-        user_id: The user or thing.
+        user_id: The user or thing, as a str.
         is_pulled: Whether its activities are pulled at present.
     """
 
