@@ -66,6 +66,34 @@ class StoredIds(Sequence[int]):
         return int.from_bytes(self._stored[position], "big")
 
 
+class PackedIds(Sequence[int]):
+    """A sequence of ids, newest first, over one run of bytes that holds them oldest first, each at a fixed distance."""
+
+    __slots__ = ("_distance", "_last", "_run")
+
+    def __init__(self, run: bytes, distance: int) -> None:
+        self._run = run
+        self._distance = distance
+        self._last = len(run) // distance - 1
+
+    def __len__(self) -> int:
+        return self._last + 1
+
+    @overload
+    def __getitem__(self, position: int) -> int: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, position: int | slice) -> int | Sequence[int]:
+        """Return the id at a position, or the ids of a slice."""
+        places = range(self._last, -1, -1)[position]
+        if isinstance(places, range):
+            return [self[self._last - place] for place in places]
+        start = places * self._distance
+        return int.from_bytes(self._run[start : start + ID_BYTES], "big")
+
+
 @dataclass(frozen=True)
 class Page(Generic[Item]):
     """A page of a timeline: some entries in one ordering, the cursor of the next page, and the floor.

@@ -313,7 +313,7 @@ def merged_walk(
 class ColumnsSuite(Suite):
     """``get_columns``: the ids and the payloads of a page, without its objects."""
 
-    @pytest.mark.parametrize("some", [b"\x00\xff,", b""])
+    @pytest.mark.parametrize("some", [b"\x00\xff,\x80", b"\x00\xff,", b""])
     def test_columns_hold_the_entries_of_a_page(
         self, backend: Backend, timelines: TimelineStorage, some: bytes
     ) -> None:
@@ -326,6 +326,8 @@ class ColumnsSuite(Suite):
         assert list(zip(columns.ids, columns.payloads, strict=True)) == given[:0:-1]
         assert columns.floor == stored.get_page("key", 1).floor is not None
         assert (len(columns), columns.ids[0], list(columns.ids[1:3])) == (11, 12 << 64, [11 << 64, 10 << 64])
+        newest = stored.get_columns("key", 3)
+        assert list(zip(newest.ids, newest.payloads, strict=True)) == given[:8:-1]
         within = stored.get_columns("key", 4, {"activity_id__lt": 9 << 64, "activity_id__gte": 4 << 64})
         assert list(zip(within.ids, within.payloads, strict=True)) == given[7:3:-1]
         for empty in (stored.get_columns("never", 5), stored.get_columns("key", 5, {"activity_id__gt": MAX_ID})):

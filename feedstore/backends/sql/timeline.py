@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from secrets import token_bytes
+from struct import iter_unpack
 from typing import Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
@@ -13,7 +15,7 @@ from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
-from feedstore.storage.page import EntryColumns, StoredIds
+from feedstore.storage.page import EntryColumns, PackedIds, StoredIds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
 
@@ -114,9 +116,28 @@ class SqlTimelineStorage(TimelineStorage):
         return _entries(key, rows, payloads, column=1), _floor_above(key, rows[0][0])
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
-        """Read columns, with one statement, and the statement of a page if only some entries have payloads."""
+        """Read columns, with one statement; on SQLite with another one if the payloads differ in their lengths, and
+        with the statement of a page if only some entries have payloads.
+        """
         if bounds.is_empty:
             return EntryColumns((), (), self._floor(key))
+        packed = self._packed_columns(key, limit) if bounds.is_everything else None
+        return packed or self._joined_columns(key, limit, bounds)
+
+    def _packed_columns(self, key: str, limit: int) -> EntryColumns | None:
+        """Return the columns of entries whose payloads have one length; None of others, or if the dialect lacks it."""
+        statement = self._writer.packed_entries
+        if statement is None:
+            return None
+        parameters = (self.session.written_namespace(), key.encode(), min(limit, FURTHEST) - 1)
+        ((newest_dropped, width, count, odd, run),) = self.session.store.fetch(statement, parameters)
+        if odd or run is None or len(run) != count * (ID_BYTES + width):
+            return None
+        payloads = list(chain.from_iterable(iter_unpack(f"{ID_BYTES}x{width}s", run)))
+        payloads.reverse()
+        return EntryColumns(PackedIds(run, ID_BYTES + width), payloads, _floor_above(key, newest_dropped))
+
+    def _joined_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
         shape, parameters = shape_of(bounds, 0, limit, descending=True, payloads=True)
         separator = token_bytes(_SEPARATOR_BYTES)
         values = (self.session.written_namespace(), key.encode(), separator, separator, *parameters)

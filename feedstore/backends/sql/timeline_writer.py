@@ -33,6 +33,9 @@ class TimelineWriter(ABC):
     their numbers, in ascending order; an ``array`` is a list of numbers in the form of the dialect's parameters.
     """
 
+    packed_entries: str | None = None
+    """The statement that reads entries with payloads of one length as one run of bytes, if the dialect has it."""
+
     def add_to_many(
         self,
         connection: Connection,

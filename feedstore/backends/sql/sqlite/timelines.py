@@ -12,7 +12,7 @@ from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.sqlite.arrays import numbers, positions, texts
 from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
-from feedstore.backends.sql.sqlite.timeline_statements import SqliteTimelineStatements
+from feedstore.backends.sql.sqlite.timeline_statements import PACKED_ENTRIES, SqliteTimelineStatements
 from feedstore.backends.sql.stored import read_count
 from feedstore.backends.sql.tables import entry_table
 from feedstore.backends.sql.timeline_statements import SliceShape, TimelineStatements
@@ -37,6 +37,7 @@ class SqliteTimelineWriter(TimelineWriter):
 
     def __init__(self, compiler: Compiler, shared: TimelineStatements) -> None:
         self.statements = SqliteTimelineStatements(compiler)
+        self.packed_entries = PACKED_ENTRIES
         self._shared = shared
         self._inserts = RowInserts(compiler, entry_table)
         self._namespace_ids = NamespaceIds(compiler)

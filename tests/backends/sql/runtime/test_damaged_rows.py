@@ -48,6 +48,8 @@ def _calls(backend: Backend) -> dict[str, Callable[[], object]]:
         "empty page": lambda: timelines.get_page("other", 1),
         "slices": lambda: timelines.get_many_slices(["key", "other"], 0, 2),
         "merged page": lambda: timelines.get_merged_page(["other", "key"], 2),
+        "columns": lambda: list(timelines.get_columns("key", 2).ids),
+        "columns within": lambda: list(timelines.get_columns("key", 2, {"activity_id__lt": 9}).ids),
         "hydrated": lambda: timelines.get_slice("key", 0, None, hydrate_from=activities),
         "keys": lambda: list(timelines.keys()),
         "count": lambda: timelines.count("key"),
