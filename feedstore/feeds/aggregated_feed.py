@@ -93,9 +93,10 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def page(self, limit: int, cursor: str | None = None) -> Page[AggregatedActivity]:
         """Return the next ``limit`` groups after ``cursor`` as a :class:`~feedstore.storage.Page`.
 
-        A walk by ``next_cursor`` returns no group twice, and none of the entries that are newer than its first page.
-        The page leaves out a group if the activities that it would show are gone. ``complete`` is True only if the
-        feed holds no further group and was never trimmed. Two round trips.
+        A walk by ``next_cursor`` returns no group twice. It shows no entries that are newer than its first page, except
+        in groups whose older members such entries have displaced by ``max_per_group``. The page leaves out a group if
+        the activities that it would show are gone. ``complete`` is True only if the feed holds no further group and was
+        never trimmed. Two round trips.
         """
         check_limit("limit", limit)
         newest, returned = None, list[bytes]()

@@ -69,7 +69,6 @@ _LENGTHS = frozenset({GROUP_BYTES})
 _hash_of_pair: Callable[[tuple[int, bytes]], bytes] = itemgetter(1)
 _new_entry: Callable[[tuple[int, bytes]], GroupEntry] = partial(tuple.__new__, GroupEntry)
 id_of_entry: Callable[[GroupEntry], int] = itemgetter(0)
-hash_of_entry: Callable[[GroupEntry], bytes] = itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +140,7 @@ class FeedEntries(NamedTuple):
     def groups(self, hashes: Iterable[bytes]) -> list[EntryGroup]:
         """Return the groups of some hashes, each with its newest ``most`` members.
 
-        Only the members of these groups are touched by code of Python: most pages show few of the groups.
+        The loop runs over the members of these groups only, because most pages show few of the groups.
         """
         found = self._members(hashes, self.places)
         lost = [one for one, members in found.items() if not members] if self.newer else []
