@@ -96,8 +96,8 @@ class TimelineStatements:
     def columns(self, shape: SliceShape) -> str:
         """Return the statement that reads one row: the newest id that a trim dropped, the joined ids and payloads.
 
-        Each of the parameters ``separator``, which come first, stands between the ids and between the payloads that are
-        not NULL. A row for each of 800 entries costs SQLite 560 µs, and this form 300.
+        The two parameters ``separator`` follow the key. Separators stand between the ids and between the payloads that
+        are not NULL. On PostgreSQL, 800 entries take half of the time of rows.
         """
         text = self._texts.get(("columns", shape))
         if text is None:

@@ -41,7 +41,7 @@ WHERE timeline_id = (SELECT id FROM header) AND activity_id >= (SELECT activity_
 payload has another length or whose id is damaged, and the entries, oldest first, in one run of bytes.
 
 The last parameter is the number of entries less one. For 800 entries the statement takes 0.27 ms, where rows take 0.45.
-An inner statement with a LIMIT would double that, because SQLite passes each row on to the outer one.
+An inner statement with a LIMIT adds 0.12 ms, because SQLite passes each row on to the outer one.
 """
 
 
