@@ -229,7 +229,9 @@ def _sentence(renderer: SentenceRenderer, activity: Activity) -> Markup:
 
 
 def _title_of(subject: Activity, visit: Visit) -> str:
-    return f"{_owner(subject, visit.name).capitalize()} post" if subject.verb == POST else str(subject.object)
+    if subject.verb != POST:
+        return str(subject.object)
+    return "Your post" if subject.actor == visit.name else f"{subject.actor}'s post"
 
 
 def _owner(subject: Activity, viewer: str) -> str:

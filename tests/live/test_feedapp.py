@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -126,6 +127,9 @@ def test_a_form_leads_to_this_site_only(port: int, back: str) -> None:
 def test_words_of_users_and_their_names_are_escaped(port: int) -> None:
     eve = Visitor(port, HOSTILE)
     eve.do("post", text=HOSTILE)
+    post = f"/entry?id={eve.first_id()}"
+    assert b"<h1>Your post</h1>" in eve.get(post).body
+    assert f"<h1>{escape(HOSTILE)}&#x27;s post</h1>".encode() in Visitor(port, "bob").get(post).body
     page = eve.get(f"/profile?{urlencode({'name': HOSTILE})}")
     assert b"<script>alert" not in page.body
     assert eve.lines() == [f"{HOSTILE} posted | {HOSTILE}"]
