@@ -10,7 +10,7 @@ from feedstore.ids import ID_BYTES
 from feedstore.shown import WHOLE_KEY, shown
 
 AGAIN = b"AGAIN"
-"""The answer of a script that needs the side hash, which was not among its keys."""
+"""The answer of a script that needs the side key, which was not among its keys."""
 
 MOST_OF_A_STRING = 2048
 """A timeline of more entries has chunks, and its string holds the newest of them."""

@@ -253,7 +253,7 @@ function M.define_chunks()
     put_chunks(t, at, place, 1, {M.spliced(records, low * BYTES, BYTES, id)}, (M.entry_at(block, place)))
   end
 
-  -- Moves entries so that the string holds as many as it may. The side hash was declared.
+  -- Moves entries so that the string holds as many as it may. The side key was declared.
   function M.balance(t)
     if t.older > 0 and (t.size <= LEAST_IN_CHUNKS or t.size <= t.held) then
       local records = M.floor_of(t) .. M.read(t, 0, t.size)

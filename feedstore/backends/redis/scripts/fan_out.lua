@@ -2,10 +2,10 @@
 -- newest 32 entries, and take two calls: one reads the end of the string before the first write, and one writes it. The other
 -- timelines are written one by one.
 --
--- The keys of a fan-out are the directories, then the timelines of each. A fan-out to one timeline may name its side key too. Its arguments are the item of all timelines or a
--- list with one for each, whose ids are sorted, oldest first; the greatest length (-1: none); and how many timelines each
--- directory has. {'PART', count, AGAIN, TRIM} stands in place of its count if something remains to be done: AGAIN holds the
--- positions of the timelines that need their side hash, TRIM those from which more entries are to be dropped than a script may.
+-- The keys of a fan-out are the directories, then the timelines of each, and the side key if there is one timeline and the caller
+-- names it. Its arguments are the item of all timelines or a list with one for each, whose ids are sorted, oldest first; the
+-- greatest length (-1: none); and how many timelines each directory has. {'PART', count, AGAIN, TRIM} stands in place of its
+-- count if something remains to be done: AGAIN holds the positions of the timelines that need their side key, TRIM those from which more entries are to be dropped than a script may.
 local function define_fan_out()
   local TOP_FROM = '-32'
   -- Where the reading begins: at the newest id, until ids are late.
@@ -64,7 +64,7 @@ local function define_fan_out()
     return newest
   end
 
-  -- Returns whether a write of its own, with the side hash, must reach the timeline.
+  -- Returns whether a write of its own, with the side key, must reach the timeline.
   local function check_slowly(directory, timeline, side, newest, count)
     check_type(directory, 'hash')
     M.define_steps()
@@ -247,7 +247,7 @@ local function define_fan_out()
   end
 
   -- Adds to a timeline as a write of its own. Returns how many entries were new, and whether it is to be written 'again'
-  -- with its side hash, or more of it is to be dropped ('trim').
+  -- with its side key, or more of it is to be dropped ('trim').
   local function add_slowly(directory, timeline, side, item, length)
     local keys = {directory, timeline, side}
     define_single()

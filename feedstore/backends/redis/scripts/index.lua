@@ -35,7 +35,7 @@ function M.define_index()
     return place
   end
 
-  -- Reads the root. A script that did not declare the side hash is called again with it.
+  -- Reads the root. A script that did not declare the side key is called again with it.
   function M.load_root(t)
     if t.root then
       return

@@ -242,7 +242,7 @@ local function define_single()
       for i, state in ipairs(call('HMGET', keys[1], unpack(keys, first, last))) do
         known = known + (state and 1 or 0)
         if state == '1' then
-          -- The directory is ...d, and the timeline ...t:key with its side hash at ...p:key.
+          -- The directory is ...d, and the timeline ...t:key with its side key at ...p:key.
           local prefix = #keys[1] - 1
           local timeline = keys[first + i - 1]
           if not is_declared[string.sub(timeline, 1, prefix) .. 'p' .. string.sub(timeline, prefix + 2)] then

@@ -201,7 +201,8 @@ function M.define_strings()
   function M.remove_early(t, positions)
     -- A timeline without a floor and payloads has no waste, because a fan-out to it would take longer.
     local may_waste = t.held > t.size or t.has_payloads
-    if not may_waste or t.older > 0 or t.is_whole or (#positions > 1 and positions[#positions] * 2 > t.size) then
+    local are_few = #positions == 1 or (#positions <= MOST_RANGES and positions[#positions] * 2 <= t.size)
+    if not may_waste or not are_few or t.older > 0 or t.is_whole then
       return false
     end
     local low = t.held - t.size
