@@ -274,18 +274,20 @@ def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> No
     _take(timelines, _LARGE, soak.count(40, 3000), 4)
 
 
+@pytest.mark.soak
 def test_a_timeline_with_small_chunks(timelines: TimelineStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(before in WRITE.source + READ.source for before, _ in [*_SMALLER, _FEWER_CHANGES])
     _rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES])
-    _take(timelines, _SMALL, soak.count(200, 5000), 1)
+    _take(timelines, _SMALL, soak.count(200, 60_000), 1)
     timelines.flush()
-    _take(timelines, _SHORT, soak.count(150, 5000), 1)
+    _take(timelines, _SHORT, soak.count(150, 40_000), 1)
 
 
+@pytest.mark.soak
 def test_payloads_with_small_chunks(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _rewrite(monkeypatch, list(_SMALLER))
     with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
-        _take_with_payloads(backend, soak.count(200, 10_000), 1)
+        _take_with_payloads(backend, soak.count(200, 20_000), 1)
 
 
 @pytest.mark.parametrize("mutant", [*_MUTANTS, *_LATE_MUTANTS])
