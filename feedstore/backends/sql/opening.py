@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
@@ -60,14 +61,14 @@ def use_engine(engine: Engine, options: dict[str, Any]) -> Opened:
     checked = read_options(name, {}, options)
     label = engine.url.render_as_string(hide_password=True)
     driver: Driver = SqliteDriver(label) if name == SQLITE else _Postgresql().driver_class(label)
-    dialect: Dialect = SqliteDialect() if name == SQLITE else _Postgresql().dialect_class()
+    dialect = _dialect(SqliteDialect if name == SQLITE else _Postgresql().dialect_class)
     connections = EngineConnections(Opener(engine, driver, checked["schema"]), driver)
     return Opened(Database(engine, driver, dialect.compiler, connections), dialect, checked["namespace"])
 
 
 def _open_sqlite(address: Address, options: dict[str, Any]) -> Opened:
     engine = make_sqlite_engine(address, options)
-    driver, dialect = SqliteDriver(address.label), SqliteDialect()
+    driver, dialect = SqliteDriver(address.label), _dialect(SqliteDialect)
     busy_timeout = options["busy_timeout"]
 
     def set_up(engine: Engine) -> None:
@@ -80,11 +81,17 @@ def _open_sqlite(address: Address, options: dict[str, Any]) -> Opened:
 def _open_postgresql(address: Address, options: dict[str, Any]) -> Opened:
     postgresql = _Postgresql()
     engine = postgresql.make_engine(address, options)
-    driver, dialect = postgresql.driver_class(address.label), postgresql.dialect_class()
+    driver, dialect = postgresql.driver_class(address.label), _dialect(postgresql.dialect_class)
     opener = Opener(engine, driver, options["schema"])
     connections = LifoPool(opener, driver, options["pool_size"], options["pool_timeout"])
     listener = _listener(postgresql, options, driver)
     return Opened(Database(engine, driver, dialect.compiler, connections, listener), dialect, options["namespace"])
+
+
+@cache
+def _dialect(kind: type[Dialect]) -> Dialect:
+    """Return a dialect, which all backends of the process share: to compile its statements takes 50 ms."""
+    return kind()
 
 
 def _listener(postgresql: _Postgresql, options: dict[str, Any], driver: Driver) -> Opener | None:
