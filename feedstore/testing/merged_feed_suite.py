@@ -39,6 +39,24 @@ def posts_of(actor: str, numbers: range) -> list[Activity]:
     ]
 
 
+def stored_posts(backend: Backend) -> list[Activity]:
+    """Store nine posts of three producers in their own feeds, and the first six in bob's; return them newest first."""
+    found = []
+    for start, actor in enumerate(PRODUCERS):
+        some = posts_of(actor, range(start, 9, 3))
+        OwnFeed(actor, backend).insert_activities(some)
+        OwnFeed(actor, backend).add_many(some)
+        found += some
+    found.sort(key=lambda post: post.serialization_id, reverse=True)
+    PushedFeed("bob", backend).add_many(found[3:])
+    return found
+
+
+def merged_feed(backend: Backend) -> MergedFeed:
+    """Return bob's feed, merged with those of the producers."""
+    return MergedFeed([PushedFeed("bob", backend), *(OwnFeed(actor, backend) for actor in PRODUCERS)])
+
+
 def walk(feed: Any, limit: int) -> tuple[list[Activity], Page[Any]]:
     """Return the activities of all pages of a feed, and its last page."""
     items, cursor = [], None
@@ -55,21 +73,13 @@ class MergedFeedSuite(Suite):
 
     @pytest.fixture
     def posts(self, backend: Backend) -> list[Activity]:
-        """Nine posts of three producers in their own feeds, newest first; the first six are also in bob's feed."""
-        found = []
-        for start, actor in enumerate(PRODUCERS):
-            some = posts_of(actor, range(start, 9, 3))
-            OwnFeed(actor, backend).insert_activities(some)
-            OwnFeed(actor, backend).add_many(some)
-            found += some
-        found.sort(key=lambda post: post.serialization_id, reverse=True)
-        PushedFeed("bob", backend).add_many(found[3:])
-        return found
+        """The posts in the feeds that are merged, newest first."""
+        return stored_posts(backend)
 
     @pytest.fixture
     def merged(self, backend: Backend, posts: list[Activity]) -> MergedFeed:
         """Bob's feed, merged with those of the producers."""
-        return MergedFeed([PushedFeed("bob", backend), *(OwnFeed(actor, backend) for actor in PRODUCERS)])
+        return merged_feed(backend)
 
     def test_a_merged_feed_holds_each_entry_once(self, merged: MergedFeed, posts: list[Activity]) -> None:
         """T16, T18: walks in both orders, slices, filters, counts, and activities that are gone."""
@@ -101,7 +111,7 @@ class MergedFeedSuite(Suite):
         assert walk(merged.filter(activity_id__gte=posts[2]), 10)[1].complete
 
     def test_filtered_pages_are_filled(self, backend: Backend, merged: MergedFeed, posts: list[Activity]) -> None:
-        """Blocks in both directions and mutes hide actors, within a budget of entries."""
+        """Graph: blocks in both directions and mutes hide actors, within a budget of entries."""
         graph = FollowGraph(backend)
         filtered = FilteredFeed(merged, HiddenActors(graph, "bob"), budget=20)
         assert walk(filtered, 4)[0] == posts
@@ -119,7 +129,7 @@ class MergedFeedSuite(Suite):
         assert page.next_cursor == merged.page(4).next_cursor
 
     def test_ranked_pages_do_not_shift(self, backend: Backend, merged: MergedFeed, posts: list[Activity]) -> None:
-        """A walk keeps its window and its time while new entries arrive and others go."""
+        """T16: a walk by rank keeps its window and its time while new entries arrive and others go."""
         now = START + timedelta(minutes=10)
         decay = LinearDecay(timedelta(minutes=10), at_scale=0.1)
 

@@ -120,7 +120,7 @@ class PushPullSuite(Suite):
         return manager
 
     def test_a_producer_crosses_the_threshold_both_ways(self, backend: Backend, held: HeldJobs) -> None:
-        """Policy: push, pull, settle and push again; each reader's feed always shows the newest activities once."""
+        """Manager: push, pull, settle and push again; each reader's feed always shows the newest activities once."""
         policy = Named()
         manager = self.managed(backend, held, policy)
         published: list[Activity] = []
@@ -155,7 +155,7 @@ class PushPullSuite(Suite):
             assert shown(manager, reader)[:6] == published[:6]
 
     def test_inactive_readers_are_rebuilt_on_return(self, backend: Backend, held: HeldJobs) -> None:
-        """Policy: deliveries leave out readers without a visit, and a visit brings everything back."""
+        """Manager: deliveries leave out readers without a visit, and a visit brings everything back."""
         manager = self.managed(backend, held, AlwaysPush(inactive_after=30 * DAY))
         now = [datetime(2026, 6, 1, tzinfo=timezone.utc)]
         manager.push_pull.now = lambda: now[0]  # type: ignore[method-assign]

@@ -16,6 +16,8 @@ from feedstore.testing import Suite
 from feedstore.testing.delivery_suite import GroupSerializer
 from feedstore.testing.feed_suite import HomeFeed, deeds
 from feedstore.testing.manager_suite import followed_manager
+from feedstore.testing.merged_feed_suite import merged_feed, stored_posts
+from feedstore.testing.push_pull_suite import HeldJobs
 from stores import fresh_namespace
 
 Case = tuple[str, Callable[..., Any], dict[str, Any]]
@@ -78,6 +80,9 @@ def fixtures(method: Callable[..., Any], first: Backend) -> dict[str, Any]:
         "notifier": backend.notifier,
         "home": lambda: filled_feed(backend),
         "manager": lambda: followed_manager(backend),
+        "posts": lambda: stored_posts(backend),
+        "merged": lambda: merged_feed(backend),
+        "held": HeldJobs,
         "graph": lambda: FollowGraph(backend, kinds=("follow", "watch")),
     }
     wanted = inspect.signature(method).parameters
