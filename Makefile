@@ -6,6 +6,8 @@
 .PHONY: demo test soak lint types docs bench clean help
 # A path from outside could put another feedstore before the installed one.
 unexport PYTHONPATH
+# Without bytecode, every process of the tests would compile the modules that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 
 tools := --tools ruff mypy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -89,7 +90,7 @@ def _open_postgresql(address: Address, options: dict[str, Any]) -> Opened:
 
 
 @cache
-def _dialect(kind: type[Dialect]) -> Dialect:
+def _dialect(kind: Callable[[], Dialect]) -> Dialect:
     """Return a dialect, which all backends of the process share: to compile its statements takes 50 ms."""
     return kind()
 
