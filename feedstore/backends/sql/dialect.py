@@ -23,7 +23,7 @@ StatesReader = Callable[[str, Kind, list[str]], Mapping[str, Any]]
 class Dialect(ABC):
     """The statements of one kind of database, which all backends of a process share.
 
-    Subclasses hold no connection, and no state that a call changes besides the texts of compiled statements.
+    Subclasses hold no connection, and no state that a call changes besides the cache of compiled statements.
     """
 
     activities: ActivityRows
