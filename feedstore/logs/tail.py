@@ -143,6 +143,7 @@ class Tail:
     Args:
         from_start: Whether a file that was never followed is read from its start.
         clock: A monotonic clock, in seconds.
+        known: The rotated files that existed before; the others are read. None: all that exist now.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Tail:
         options: LogOptions,
         from_start: bool,
         clock: Callable[[], float],
+        known: set[Identity] | None = None,
     ) -> None:
         self.path = path
         self._store = store
@@ -163,6 +165,7 @@ class Tail:
         self._draining: list[OpenFile] = []
         self._unsaved: list[Event] = []
         self._saved: list[list[Any]] | None = None
+        self._known = self._rotated_identities() if known is None else known
         self._begin(from_start)
 
     @property
@@ -202,6 +205,13 @@ class Tail:
             one.file.close()
         self._current, self._draining = None, []
 
+    def finish(self) -> None:
+        """Save the rest of the open files, and close them: another path stands for them from now on."""
+        self._save_unsaved()
+        for one in self._files():
+            one.save(self._store, self._clock(), is_final=True)
+        self.forget()
+
     def forget(self) -> None:
         """Close the files and delete their positions."""
         self.close()
@@ -228,6 +238,18 @@ class Tail:
             if returned is not None:
                 self._draining.remove(returned)
             self._current = returned or self._open(self.path)
+            if returned is None:
+                self._drain_unknown()
+
+    def _drain_unknown(self) -> None:
+        """Open the rotated files that were created and rotated since the last file was opened, oldest first."""
+        for path in self._rotated():
+            if stem_of(path) == Path(self.path) and _identity_of(str(path)) not in self._known:
+                self._drain(path, lambda one: True)
+        self._known = self._rotated_identities()
+
+    def _rotated_identities(self) -> set[Identity]:
+        return {identity for path in self._rotated() if (identity := _identity_of(str(path))) is not None}
 
     def _open(self, path: str) -> OpenFile | None:
         try:

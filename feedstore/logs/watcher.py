@@ -13,7 +13,7 @@ from typing import Any, Self
 from feedstore.errors import EventWriteException, FeedstoreError, MissingDriverError, StorageError
 from feedstore.events import BackendEventStore
 from feedstore.logs.reader import LogOptions
-from feedstore.logs.tail import IDLE_SECONDS, PACKED, POSITIONS, Tail, key_of, stem_of
+from feedstore.logs.tail import IDLE_SECONDS, PACKED, POSITIONS, Identity, Tail, key_of, stem_of
 
 _MOST_RETRY_SECONDS = 60.0
 _CHANGES = ("created", "modified", "moved", "deleted", "closed")
@@ -54,6 +54,8 @@ class LogWatcher:
         self._tails: dict[str, Tail] = {}
         self._named: list[str] = []
         self._warned: set[str] = set()
+        # The files of each folder at the last poll, except those that were followed.
+        self._seen: dict[Path, set[Identity]] = {}
         for path in paths:
             if Path(path).is_dir():
                 self._folders.append(Path(path))
@@ -163,14 +165,17 @@ class LogWatcher:
         if not paths:
             return
         identities = {identity for tail in self._tails.values() for identity in tail.identities}
+        seen, self._seen[folder] = self._seen.get(folder), set()
         for path in paths:
             try:
                 status = path.stat()
             except OSError:
                 # The file was deleted after it was listed.
                 continue
-            if (status.st_dev, status.st_ino) not in identities and not self._is_rotated(path):
-                self._add(str(path), from_start)
+            identity = (status.st_dev, status.st_ino)
+            self._seen[folder].add(identity)
+            if identity not in identities and not self._is_rotated(path):
+                self._add(str(path), from_start, None if seen is None else seen | identities)
 
     def _is_rotated(self, path: Path) -> bool:
         """Return whether a file is a followed one under the name that a rotation gave it, or is compressed."""
@@ -183,14 +188,21 @@ class LogWatcher:
             self._add(str(stem), from_start=True)
         return stem.is_file() or str(stem) in self._tails
 
-    def _add(self, path: str, from_start: bool) -> None:
+    def _add(self, path: str, from_start: bool, known: set[Identity] | None = None) -> None:
         if path not in self._tails:
             try:
-                self._tails[path] = Tail(self._store, self._positions, path, self._options, from_start, self._clock)
+                self._tails[path] = Tail(
+                    self._store, self._positions, path, self._options, from_start, self._clock, known
+                )
             except FeedstoreError:
                 raise
             except OSError as error:
                 self._warn(path, error)
+            for other in [
+                each for each in self._tails if stem_of(Path(each)) == Path(path) and each not in self._named
+            ]:
+                # A rotated file, which was followed under its own name because the path led to none.
+                self._tails.pop(other).finish()
 
     def _start_observer(self) -> Any:
         try:

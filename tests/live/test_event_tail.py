@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -139,6 +140,23 @@ def test_events_that_a_filter_leaves_out_move_the_position(new_site: NewSite) ->
     site.store.save(Event("21", "s", 21, ["rare"], "now"))
     assert contents(site.tail(stream.parser.last_event_id, tag="rare")) == ["now"]
     assert [event.value for event in site.tail(begin, tag="rare").named("gap")] == [{"reason": "too many"}]
+
+
+def test_a_clock_far_ahead_hides_no_saves_of_other_processes(
+    new_site: NewSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = new_site(window=3)
+    with monkeypatch.context() as patch:
+        now = time.time_ns()
+        patch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
+        for number in range(5):
+            site.store.save(Event(f"ahead {number}", "s", number))
+    stream = site.tail()
+    site.store.save(Event("1", "s", 1, (), "now"))
+    stream.read_until_event("event")
+    assert contents(stream) == ["now"]
+    site.store.save(Event("2", "s", 2, (), "then"))
+    assert contents(site.tail(stream.parser.last_event_id)) == ["then"]
 
 
 def test_a_page_begins_with_a_search_and_its_position(new_site: NewSite) -> None:

@@ -70,6 +70,32 @@ def test_a_rotated_file_is_read_to_its_end(
     assert numbers(store) == ([1, 2, 3, 4, 5] if with_rest else [1, 4, 5])
 
 
+@pytest.mark.parametrize("as_folder", [False, True])
+@pytest.mark.parametrize("with_first", [False, True])
+def test_files_that_were_created_and_rotated_between_two_polls_are_read(
+    store: BackendEventStore, watch: Watch, clock: Clock, tmp_path: Path, as_folder: bool, with_first: bool
+) -> None:
+    path = tmp_path / "a.log"
+    append(tmp_path / "a.log.1", lines(1))
+    if with_first:
+        append(path, "")
+    watcher = watch(tmp_path if as_folder else path)
+    watcher.poll()
+    for number in (2, 3, 4):
+        append(path, lines(number))
+        if number < 4:
+            for old in (3, 2, 1):
+                if (tmp_path / f"a.log.{old}").exists():
+                    (tmp_path / f"a.log.{old}").rename(tmp_path / f"a.log.{old + 1}")
+            path.rename(tmp_path / "a.log.1")
+    for _ in range(3):
+        watcher.poll()
+        clock.now += DRAIN_SECONDS
+    assert numbers(store) == [2, 3, 4]
+    append(path, lines(5))
+    assert watcher.poll() == 1
+
+
 def test_a_truncated_file_is_read_from_its_start(store: BackendEventStore, watch: Watch, tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     following = watch(path)
