@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, islice
+from operator import itemgetter
 
 from feedstore.errors import FeedstoreError
 from feedstore.events.event import Event
@@ -33,6 +34,7 @@ of them again for each so many that it returns."""
 _SMALL_CHUNK = 64
 _MOST_DAYS_WITHOUT_DIRECTORY = 3
 _DAYS_AT_A_TIME = 1000
+_event: Callable[[StoredEvent], Event] = itemgetter(2)
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Search(Iterator[Event]):
         if query.limit is not None and query.limit < _SMALL_CHUNK and query.pattern is None:
             self._size = _SMALL_CHUNK
         self._last: Event | None = None
-        self._found = self._limited()
+        self._found: Iterator[Event] = self._limited()
 
     @property
     def cursor(self) -> str | None:
@@ -93,6 +95,7 @@ class Search(Iterator[Event]):
             if isinstance(error, FeedstoreError):
                 raise_reading(error)
             raise
+        self.statistics.events_returned += 1
         return event
 
     def _resume(self) -> None:
@@ -103,16 +106,13 @@ class Search(Iterator[Event]):
 
     def close(self) -> None:
         """End the search: it returns no further event."""
-        self._found.close()
+        self._found = iter(())
 
-    def _limited(self) -> Generator[Event]:
-        statistics, limit = self.statistics, self._query.limit
-        for some in self._lists():
-            for _, _, event in some:
-                statistics.events_returned += 1
-                yield event
-                if statistics.events_returned == limit:
-                    return
+    def _limited(self) -> Iterator[Event]:
+        limit = self._query.limit
+        rest = None if limit is None else limit - self.statistics.events_returned
+        # Without a frame of Python for each event.
+        return islice(map(_event, self.stored()), rest)
 
     def stored(self) -> Iterator[StoredEvent]:
         """Return the stored events that meet all conditions but the limit, ordered by time and id."""
