@@ -1,4 +1,4 @@
-"""``feedstore serve``: a page that shows timelines live."""
+"""``feedstore serve``: pages that show timelines and events live."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feedstore.cli.options import add_namespace_option, add_store_option, masked
 from feedstore.shown import shown
 
 NAME = "serve"
-HELP = "show timelines in a browser, with new entries live"
+HELP = "show timelines and events in a browser, with new entries live"
 _DEFAULT_HOST = "127.0.0.1"
 _DEFAULT_PORT = 8640
 _HIGHEST_PORT = 65_535
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the address and serve until interrupted. A visitor who opens that address may see every timeline."""
+    """Print the address and serve until interrupted. A visitor who opens it may see all timelines and events."""
     # Imported here, because the other commands work without the extra.
     from feedstore.serve import LiveServer, new_viewer
 

@@ -40,11 +40,11 @@ class BackendEventStore(EventStore):
     A read never blocks on a save: until the save commits, it returns the state before. A save that has returned is
     found by every later read, in any process that shares the store.
 
-    - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 500 events of
+    - On memory, SQLite, PostgreSQL and Redis, a save, a removal, and each chunk of up to 2,000 events of
       :meth:`save_many` is one atomic batch.
-    - On Redis Cluster and Cassandra, each event is atomic: the write of its body is the point of commit, and readers
-      ignore index entries without their body. A process that dies during a call leaves such entries.
-      :meth:`delete` or :meth:`prune` during a save of the same id may remove the event that was just saved.
+    - On Redis Cluster and Cassandra, each event is atomic: the write of its place is the point of commit, and readers
+      ignore bodies that belong to no place. A process that dies during a call leaves such bodies. A deletion, or a
+      save at another time, during a save of the same id may remove the event that was just saved.
 
     Args:
         backend: The backend, which :meth:`close` leaves open unless ``owns_backend`` is True.
@@ -69,11 +69,15 @@ class BackendEventStore(EventStore):
         self._followers: weakref.WeakValueDictionary[int, Follower] = weakref.WeakValueDictionary()
 
     def save(self, event: Event) -> None:
-        """Save an event, replacing that of the same id. Two round trips, and one to notify live searches."""
+        """Save an event, replacing that of the same id.
+
+        Two round trips for a new id, five if it replaces an event, up to three more on Redis Cluster and Cassandra, and
+        one to notify live searches.
+        """
         self._save([_checked_event(event)])
 
     def save_many(self, events: Iterable[Event]) -> int:
-        """Save events and return their number. Costs the round trips of :meth:`save` for each 500."""
+        """Save events and return their number. Costs the round trips of :meth:`save` for each 2,000."""
         if isinstance(events, (str, bytes, Event)) or not isinstance(events, Iterable):
             raise InvalidTypeError(f"events must be an iterable of events, not {shown(events)}")
         count = 0
@@ -96,7 +100,7 @@ class BackendEventStore(EventStore):
             _logger.warning("events are not flushed: %s", gap)
 
     def delete(self, event_id: str) -> None:
-        """Delete an event. Four round trips at most.
+        """Delete an event. Six round trips at most, unless other processes change it.
 
         Raises:
             EventNotFound: No event has the id, perhaps because a concurrent call has deleted it.
@@ -109,7 +113,7 @@ class BackendEventStore(EventStore):
                     return
 
     def get(self, event_id: str) -> Event:
-        """Return the event of an id. One round trip.
+        """Return the event of an id. Two round trips.
 
         Raises:
             EventNotFound: No event has the id.
@@ -168,7 +172,7 @@ class BackendEventStore(EventStore):
     ) -> Search | Follower:
         """Return an iterator over the events of a range of time; see :meth:`EventStore.search`.
 
-        The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes two round trips
+        The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes one round trip
         for each 500 index entries of a day that it reads. With several flags it reads the index of the flag that is
         the rarest on that day, whose size costs one round trip for each flag.
 

@@ -48,7 +48,7 @@ FLAGS = "flags"
 SAVES = "saves"
 SECONDS_A_DAY = 86_400
 CHUNK = 500
-"""The number of events that one atomic batch writes, and one read of an index returns, at most."""
+"""The number of events that one read returns, and one record of a save names, at most."""
 
 _FORMAT = 0x96
 _PLACE_FORMAT = 0x71
@@ -145,6 +145,10 @@ class PlaceSerializer(Serializer[Place]):
     def dumps(self, activity: Any) -> bytes:
         """Return the bytes of a place."""
         return _PLACE_PREFIX + id_to_bytes(activity.entry)
+
+    def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
+        """Return the bytes of places."""
+        return [_PLACE_PREFIX + entry.to_bytes(ID_BYTES, "big") for _, entry in activities]
 
     def loads(self, data: bytes, activity_id: int) -> Place:
         """Return the place of the bytes."""
@@ -273,10 +277,19 @@ def named(name: str) -> IndexEntry:
     return IndexEntry(place_id_of(name), name.encode())
 
 
-def save_entry(entries: Iterable[int]) -> IndexEntry:
-    """Return the record of one save: its id is the time of the save, and its payload the entries of the events."""
-    now = min(time.time_ns(), MAX_ID >> TIME_SHIFT)
-    return IndexEntry(now << TIME_SHIFT | secrets.randbits(TIME_SHIFT), b"".join(map(id_to_bytes, entries)))
+def save_entries(entries: list[int]) -> list[IndexEntry]:
+    """Return the records of one save, each of up to :data:`CHUNK` events.
+
+    Its id is the time of the save, and its payload the entries of the events.
+    """
+    now = min(time.time_ns(), MAX_ID >> TIME_SHIFT) << TIME_SHIFT
+    return [
+        IndexEntry(
+            now | secrets.randbits(TIME_SHIFT),
+            b"".join([entry.to_bytes(ID_BYTES, "big") for entry in entries[start : start + CHUNK]]),
+        )
+        for start in range(0, len(entries), CHUNK)
+    ]
 
 
 def saved_entries(save: IndexEntry) -> list[int]:

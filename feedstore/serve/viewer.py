@@ -1,4 +1,4 @@
-"""A read-only site that shows all timelines of a namespace to visitors with the token."""
+"""A read-only site that shows all timelines and events of a namespace to visitors with the token."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from feedstore.errors import InvalidValueError, StorageError, StoredDataError
+from feedstore.events import BackendEventStore
 from feedstore.feeds.notification_feed import UNSEEN
-from feedstore.live import LiveTimelines, TimelineEndpoints
+from feedstore.live import EventEndpoints, LiveEvents, LiveTimelines, TimelineEndpoints
 from feedstore.live.response import TRY_AGAIN
 from feedstore.serve.groups import groups_document
 from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.index import IndexQuery, render_index
+from feedstore.serve.log import render_log
 from feedstore.serve.markup import Markup, fill
 from feedstore.serve.page import ASSETS, asset_route, render_page, render_plain_page
 from feedstore.serve.root_path import RootPath
@@ -46,6 +48,7 @@ _GROUPS = """
 </section>
 <script type="module" src="$assets/groups.js"></script>
 """
+_TO_EVENTS = '<p class="more"><a href="log">Events</a></p>'
 _NO_STORE = {"cache-control": "no-store"}
 _LOCKED = '<p class="empty">Open the address that <b>feedstore serve</b> printed: the token in it lets you in.</p>'
 
@@ -92,6 +95,16 @@ class Viewer:
             return JSONResponse({"detail": "the store does not answer; try again"}, 503, headers=TRY_AGAIN)
         return Response(status_code=204) if document is None else JSONResponse(document, headers=_NO_STORE)
 
+    async def log(self, request: Request) -> Response:
+        """Show the events of the namespace, filtered by ``?tags=`` and ``?match=``."""
+        if not self.may_look(request):
+            return HTMLResponse(render_plain_page("Locked", "", Markup(_LOCKED), _ROOT), status_code=403)
+        return HTMLResponse(render_log(request.query_params, self._about, _ROOT))
+
+    def may_look(self, request: Request) -> bool:
+        """Return whether the request has the cookie."""
+        return bool(request.session.get(_MAY_LOOK))
+
     def authorize(self, request: Request) -> str | None:
         """Return the requested key if the request has the cookie, else None."""
         return request.query_params.get("key") if request.session.get(_MAY_LOOK) else None
@@ -106,7 +119,7 @@ class Viewer:
 
     def _list_page(self, query: IndexQuery) -> str:
         index = render_index(self._backend.timeline_storage().keys(), query)
-        content = Markup(fill(_CHOOSER, key="") + index)
+        content = Markup(fill(_CHOOSER, key="") + index + _TO_EVENTS)
         return render_plain_page("Timelines", self._about, content, _ROOT)
 
 
@@ -122,17 +135,21 @@ def new_viewer(backend: Backend, token: str, about: str, root_path: str = "") ->
     ``/feeds``; a proxy that strips the path needs none.
     """
     live = LiveTimelines(backend)
+    tail = LiveEvents(BackendEventStore(backend))
     viewer = Viewer(backend, live, token, about)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await live.close()
+        await tail.close()
 
     routes = [
         Route("/", viewer.home, methods=["GET"]),
         Route("/groups", viewer.groups, methods=["GET"]),
+        Route("/log", viewer.log, methods=["GET"]),
         *TimelineEndpoints(live, viewer.authorize).routes(),
+        *EventEndpoints(tail, viewer.may_look).routes("/log"),
         asset_route(),
     ]
     session = Middleware(

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from browser.conftest import wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
+from feedstore.events import Event, connect_events
 from feedstore.feeds import NotificationFeed
 from feedstore.serve import new_viewer
 from live.site import SiteServer
@@ -67,6 +68,35 @@ def test_who_has_the_address_sees_the_store(
     page.locator(".entry", has_text="photo:8").wait_for()
 
 
+def test_events_are_searched_and_followed(
+    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+) -> None:
+    with connect_events(url) as events:
+        events.save_many(Event(str(number), "app", number, ["t"], f"<b>line {number}</b>") for number in range(30))
+        events.save(Event("other", "app", 50, ["u"], "line"))
+        page = context.new_page()
+        page.goto(served[1])
+        page.get_by_role("link", name="Events").click()
+        page.get_by_label("Tags").fill("t")
+        page.get_by_label("Pattern").fill("line [12]")
+        page.get_by_role("button", name="Search").click()
+        wait_until_live(page)
+        assert page.locator(".entry").count() == 22
+        events.save(Event("new", "app", 15.5, ["t"], "line 2"))
+        events.save(Event("unseen", "app", 15.5, ["u"], "line 2"))
+        events.save(Event("1", "app", 100, ["t"], "line 1, again"))
+        page.locator(".entry", has_text="again").wait_for()
+        texts = page.locator(".entry .text").all_inner_texts()
+        assert texts[:2] == ["line 1, again", "<b>line 29</b>"]
+        assert (len(texts), texts.index("line 2"), "<b>line 1</b>" in texts) == (23, 15, False)
+        page.goto(page.url.partition("?")[0])
+        page.get_by_role("button", name="Older events").click()
+        page.locator(".entry").nth(31).wait_for()
+        page.get_by_label("Pattern").fill("(")
+        page.get_by_role("button", name="Search").click()
+        page.locator(".end", has_text="pattern").wait_for()
+
+
 def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], context: BrowserContext) -> None:
     root = served[1].partition("?")[0]
     for path in (
@@ -77,6 +107,9 @@ def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], con
         "timeline?key=feed:bob",
         "events?key=feed:bob",
         "groups?key=feed:bob",
+        "log",
+        "log/search",
+        "log/tail",
     ):
         answer = context.request.get(f"{root}{path}")
         assert answer.status == 403
