@@ -12,6 +12,7 @@ import pytest
 
 from cli.running import CommandLine, start
 from feedstore.events import connect_events
+from logs.test_theia import new_table
 from polling import poll_until
 
 # A shell that starts the tests in the background makes all their processes ignore Ctrl-C.
@@ -58,7 +59,28 @@ def test_events_are_written_in_theia_s_format_and_read_again(logs: Path) -> None
     (logs / "0-99").write_text(out)
     assert out.startswith("event: ")
     again = start("events", "import", "0-99", "--format", "theia", "--namespace", "again", "--json")
-    assert json.loads(again.communicate(timeout=60)[0]) == {"files": 1, "events": 3, "malformed": 0}
+    assert json.loads(again.communicate(timeout=60)[0]) == {
+        "files": 1,
+        "events": 3,
+        "malformed": 0,
+        "continued": 0,
+    }
+
+
+def test_imports_are_continued_and_read_theia_s_table(logs: Path, feedstore: CommandLine) -> None:
+    with open("app.log", "a", encoding="utf-8") as log:
+        log.write("2026-11-29 10:00:00 INFO started again\n")
+    assert feedstore("events", "import", "app.log", "--tag", "app", "--resume").out == (
+        "stored 1 event of 1 file\n1 file continued where an earlier import had stopped\n"
+    )
+    row = ("1", 1.5, "a,b", "s", "text", None)
+    for argument in ("theia.db", new_table(logs / "theia.db", [row])):
+        result = feedstore("events", "import", "--format", "theia", argument, "--tag", "old")
+        assert (result.status, result.out) == (0, "stored 1 event of 1 file\n")
+    assert feedstore("events", "search", "--tag", "old", "--format", "{id} {tags} {content}").out == "1 a,b,old text\n"
+    refused = feedstore("events", "import", "--format", "theia", "app.log")
+    assert refused.status == 2
+    assert "'app.log' is no data file of theia" in refused.err
 
 
 def test_stats_and_prune(logs: Path, feedstore: CommandLine) -> None:
