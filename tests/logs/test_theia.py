@@ -101,6 +101,31 @@ def test_a_folder_of_data_files_is_imported(tmp_path) -> None:  # type: ignore[n
         assert store.flags() == ["event", "old", "test", "ä"]
 
 
+def test_a_search_crosses_data_files_with_gaps_between_them(tmp_path: Path) -> None:
+    """The ten events in three files of theia's own tests."""
+    files = {"10-40": [10, 20, 30, 40], "50-80": [50, 60, 80], "100-120": [100, 110, 120]}
+    number = 0
+    for place, (name, times) in enumerate(files.items(), 1):
+        events = []
+        for time in times:
+            number += 1
+            tags = ["a", "b"] if number in (1, 3) else ["b"]
+            events.append(Event(f"event-{number}", "s", time, tags, f"data file {place}, event-{number}"))
+        (tmp_path / name).write_bytes(b"\n".join(map(dump_event, reversed(events))))
+    with connect_events("memory://") as store:
+        assert import_theia(store, [str(tmp_path / name) for name in files]).events == 10
+
+        def found(*arguments: Any, **options: Any) -> list[int]:
+            return [int(event.id.removeprefix("event-")) for event in store.search(*arguments, **options)]
+
+        assert found(10) == [*range(1, 11)]
+        assert found(30, 60) == [3, 4, 5, 6]
+        assert found(10, flags=["a"]) == [1, 3]
+        assert found(10, match="data file 3") == [8, 9, 10]
+        assert found(10, match="event-(4|5|7|10)$") == [4, 5, 7, 10]
+        assert (found(41, 49), found(80, 99), found(120), found(1, 10)) == ([], [7], [10], [1])
+
+
 def new_table(path: Path, rows: list[tuple[Any, ...]]) -> str:
     """Write a database of theia's SQL store, and return its URL."""
     with closing(sqlite3.connect(path)) as database, database:
