@@ -142,13 +142,9 @@ class EventWriter(EventReader):
 
     def _save_together(self, save: _Save) -> int | None:
         """Save in one atomic batch, and return the number of new places."""
-        stripes = _stripes(save.place_ids) - save.versions.keys()
+        changed = _stripes(save.place_ids) | self._day_keys(save.stored) if self.is_conditional else set()
         with self.backend.batch(atomic=True) as batch:
-            self._require(save.versions, batch)
-            if self.is_conditional:
-                # Changing versions is no precondition, so saves of new events do not exclude each other.
-                for key in stripes | self._day_keys(save.stored):
-                    self._versions.upsert(key, _new_version(), batch_interface=batch)
+            self._change_versions(save.versions, batch, changed)
             self._add(save.stored, batch)
             position = len(batch)
             self._place(save, batch)
@@ -212,7 +208,7 @@ class EventWriter(EventReader):
                 return
             try:
                 with self.backend.batch(atomic=True) as batch:
-                    self._require(versions, batch)
+                    self._change_versions(versions, batch)
                     self._clean(unplaced, batch)
                 return
             except ConditionFailedError:
@@ -224,7 +220,7 @@ class EventWriter(EventReader):
     ) -> int | None:
         """Remove places and then all else; return how many places were there, None without exact counts."""
         with self.backend.batch(atomic=self.is_atomic) as batch:
-            self._require(versions, batch)
+            self._change_versions(versions, batch)
             position = len(batch)
             self.places.remove_many(place_ids, batch_interface=batch)
             if self.is_atomic:
@@ -256,7 +252,7 @@ class EventWriter(EventReader):
         key, token = _day_key(day), _new_version()
         try:
             with self.backend.batch(atomic=True) as batch:
-                self._require({key: version}, batch, token)
+                self._change_versions({key: version}, batch, new=token)
                 for directory in directories:
                     self.times.remove_many(directory, [day], batch_interface=batch)
                 for timeline in keys:
@@ -265,11 +261,23 @@ class EventWriter(EventReader):
             return None
         return token
 
-    def _require(self, versions: Mapping[str, bytes | None], batch: Batch, new: bytes | None = None) -> None:
-        """Require versions, None for those that do not exist, and change them."""
-        for key, version in versions.items():
+    def _change_versions(
+        self,
+        required: Mapping[str, bytes | None],
+        batch: Batch,
+        changed: Iterable[str] = (),
+        new: bytes | None = None,
+    ) -> None:
+        """Require versions, None for those that do not exist, and change them and others.
+
+        Changing a version alone is no precondition, so saves of new events do not exclude each other. They change the
+        versions in one order, because a database locks each until the end of the batch.
+        """
+        for key in sorted({*required, *changed}):
             token = _new_version() if new is None else new
-            if version is None:
+            if key not in required:
+                self._versions.upsert(key, token, batch_interface=batch)
+            elif (version := required[key]) is None:
                 self._versions.insert(key, token, batch_interface=batch)
             else:
                 self._versions.replace(key, version, token, batch_interface=batch)
