@@ -38,8 +38,8 @@ def render_page(
     ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``controls`` is placed above the
     timeline.
     """
-    feed = fill(_template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
-    entry = fill(_template("entry.html"), assets=root + ASSETS)
+    feed = fill(template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
+    entry = fill(template("entry.html"), assets=root + ASSETS)
     return render_framed(heading, subheading, feed, root, bar=STATUS_BAR, behind=entry)
 
 
@@ -53,9 +53,10 @@ def render_framed(
 ) -> str:
     """Return a page with a bar, and templates and scripts after its content."""
     parts = {"heading": heading, "subheading": subheading, "content": content, "bar": bar, "behind": behind}
-    return fill(_template("frame.html"), title=f"{heading} · feedstore", root=root, assets=root + ASSETS, **parts)
+    return fill(template("frame.html"), title=f"{heading} · feedstore", root=root, assets=root + ASSETS, **parts)
 
 
 @lru_cache
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of an asset file."""
     return (_FOLDER / name).read_text(encoding="utf-8")
