@@ -202,7 +202,8 @@ class LogWatcher:
                 each for each in self._tails if stem_of(Path(each)) == Path(path) and each not in self._named
             ]:
                 # A rotated file, which was followed under its own name because the path led to none.
-                self._tails.pop(other).finish()
+                self._tails[other].finish()
+                del self._tails[other]
 
     def _start_observer(self) -> Any:
         try:
