@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from feedstore.errors import (
     InvalidTypeError,
     InvalidValueError,
     MissingDriverError,
+    StorageError,
     StorageTimeoutError,
     StorageUnavailableError,
 )
@@ -25,6 +27,7 @@ try:
 except ImportError as error:
     raise MissingDriverError('celery is not installed; pip install "feedstore[celery]"') from error
 
+_logger = logging.getLogger("feedstore.fanout")
 _LONGEST_DELAY = 600.0
 
 
@@ -114,10 +117,13 @@ class CeleryExecutor(Executor):
         if manager is None:
             manager = next(iter(self.managers.values()), None)
         delay = None if job is None else self.retries.delay_after(attempt)
+        if delay is not None:
+            return JobOutcome.RETRIED, delay
         is_away = isinstance(error, (StorageUnavailableError, StorageTimeoutError))
-        if delay is None and (is_away or manager is None):
-            return JobOutcome.RELEASED, min(_LONGEST_DELAY, max(1.0, self.retries.seconds))
-        if delay is None and manager is not None:
-            manager.dead_letters.add(fields, error, attempt)
-            return JobOutcome.DEAD, None
-        return JobOutcome.RETRIED, delay
+        try:
+            if manager is not None and not is_away:
+                manager.dead_letters.add(fields, error, attempt)
+                return JobOutcome.DEAD, None
+        except StorageError as problem:
+            _logger.warning("a dead letter cannot be stored now, so its job runs again: %s", problem)
+        return JobOutcome.RELEASED, min(_LONGEST_DELAY, max(1.0, self.retries.seconds))

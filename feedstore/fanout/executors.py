@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
@@ -16,12 +17,13 @@ from functools import partial
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
-from feedstore.errors import InvalidValueError
+from feedstore.errors import InvalidValueError, StorageError
 from feedstore.fanout.dead_letters import DeadLetters, Retries
 from feedstore.fanout.jobs import FanoutPriority, Job
 from feedstore.storage import Backend
 from feedstore.storage.checks import check_limit
 
+_logger = logging.getLogger("feedstore.fanout")
 Submit = Callable[[Job], None]
 """A function that takes a job for later."""
 
@@ -52,7 +54,7 @@ class JobOutcome(StrEnum):
     RETRIED = "retried"
     """It failed, and runs again after a delay."""
     RELEASED = "released"
-    """The store failed; the job stays in its queue, and runs again."""
+    """The store failed; the job stays in its queue or executor, and runs again."""
     DEAD = "dead"
     """It failed at each attempt, and is a dead letter."""
 
@@ -150,9 +152,7 @@ class ThreadExecutor(Executor):
         Raises:
             InvalidValueError: The executor is closed.
         """
-        if self._pid != os.getpid():
-            # The threads of the parent do not exist in a forked process, and run its jobs.
-            self._start()
+        self._renew_after_fork()
         with self._changed:
             is_own = threading.current_thread() in self._pool
             while not is_own and not self._closed and len(self._waiting) >= self.max_waiting:
@@ -164,6 +164,11 @@ class ThreadExecutor(Executor):
                 thread = threading.Thread(target=self._run, name="feedstore-fanout", daemon=True)
                 self._pool.append(thread)
                 thread.start()
+
+    def _renew_after_fork(self) -> None:
+        """Begin again without jobs in a forked process, because the threads of its parent run the jobs there."""
+        if self._pid != os.getpid():
+            self._start()
 
     def _push(self, manager: RunsJobs, job: Job, attempt: int) -> None:
         heapq.heappush(self._waiting, (_ORDER[job.priority], next(self._numbers), manager, job, attempt))
@@ -201,27 +206,38 @@ class ThreadExecutor(Executor):
                 self._changed.wait(self._delayed[0][0] - now if self._delayed else None)
 
     def _fail(self, manager: RunsJobs, job: Job, attempt: int, error: Exception) -> JobOutcome:
-        delay = self.retries.delay_after(attempt)
+        delay, outcome = self.retries.delay_after(attempt), JobOutcome.RETRIED
         if delay is None:
-            manager.dead_letters.add(job.to_dict(), error, attempt)
-            return JobOutcome.DEAD
+            try:
+                manager.dead_letters.add(job.to_dict(), error, attempt)
+            except StorageError as problem:
+                if self._closed:
+                    _logger.error(
+                        "the job %s failed, and cannot be stored as a dead letter: %s", job.to_dict(), problem
+                    )
+                    return JobOutcome.DEAD
+                delay, outcome = max(1.0, self.retries.seconds), JobOutcome.RELEASED
+            else:
+                return JobOutcome.DEAD
         with self._changed:
             due = time.monotonic() + delay
             heapq.heappush(self._delayed, (due, next(self._numbers), manager, job, attempt + 1))
-        return JobOutcome.RETRIED
+        return outcome
 
     def wait(self) -> None:
         """Wait until all jobs are done."""
+        self._renew_after_fork()
         with self._changed:
             while self._waiting or self._delayed or self._running:
                 self._changed.wait()
 
     def close(self) -> None:
         """Run the jobs that wait, and end the threads. A second call does nothing."""
+        self._renew_after_fork()
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            pool = list(self._pool) if self._pid == os.getpid() else []
+            pool = list(self._pool)
         for thread in pool:
             thread.join()
 

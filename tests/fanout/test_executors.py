@@ -271,6 +271,26 @@ def test_threads_slow_publishers_down_and_finish_before_the_end(backend: Backend
         manager.add_user_activity("ann", post(7))
 
 
+def test_a_dead_letter_waits_for_its_store(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadExecutor(1, retries=Retries(1)) as executor:
+        manager = Unlucky(backend, executor=executor)
+        manager.failure = lambda job: ZeroDivisionError("poison")
+        add, refused = manager.dead_letters.add, threading.Event()
+
+        def refuse_once(*arguments: Any) -> Any:
+            if refused.is_set():
+                return add(*arguments)
+            refused.set()
+            raise StorageUnavailableError("away")
+
+        monkeypatch.setattr(manager.dead_letters, "add", refuse_once)
+        manager.add_user_activity("ann", post(1))
+        executor.wait()
+    reports: Any = backend.metrics
+    assert [one[2] for one in reports.jobs] == ["released", "dead"]
+    assert manager.dead_letters.count() == 1
+
+
 def test_threads_run_in_a_forked_process(backend: Backend) -> None:
     with ThreadExecutor(1) as executor:
         manager = Unlucky(backend, executor=executor)
