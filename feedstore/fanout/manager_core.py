@@ -244,7 +244,9 @@ class ManagerCore(ABC):
 
     def _settled_length(self) -> int:
         """Return the number of newest activities of a producer that a settlement delivers."""
-        return max(self._rebuilt_length(self.feeds.followers[name]) for name in self.push_pull.pulled_feeds)
+        # A job from before a change of the feed classes may find none that pulls.
+        classes = [self.feeds.followers[name] for name in self.push_pull.pulled_feeds]
+        return max(map(self._rebuilt_length, classes), default=1)
 
     def _rebuilt_length(self, feed: FeedClass | BaseFeed[Any]) -> int:
         """Return the number of newest activities that fill a feed, and let its trim set the floor if there are more."""
