@@ -31,6 +31,7 @@ TIMELINE_CALLS: Calls = {
     "get_columns": ("key", 5),
     "get_many_slices": (["key"], 0, 5),
     "get_many_pages": (["key"], 5),
+    "get_merged_page": (["key"], 5),
     "index_of": ("key", _ACTIVITY),
     "contains": ("key", _ACTIVITY),
     "contains_many": ("key", [_ACTIVITY]),
