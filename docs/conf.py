@@ -37,7 +37,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
     (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
-    (r"py:class", r"feedstore\.events\.(layout|pattern|query|writer)\.\w+"),
+    (r"py:class", r"feedstore\.events\.(layout|pattern|query|reader|writer)\.\w+"),
+    (r"py:class", r"feedstore\.fanout\.(manager_core|relations|reading|deliveries|editing|targeting|publishing)\.\w+"),
     (r"py:class", r"feedstore\.feeds\.(writes\.FeedWrites|reads\.FeedReads)"),
     # Variables of generic classes.
     (r"py:.*", r"feedstore\.(serializers\.base\.Item|storage\.activity\.Stored)"),

@@ -3,7 +3,7 @@
 from feedstore.fanout.dead_letters import DeadLetter, DeadLetters, Retries
 from feedstore.fanout.decay import Decay, ExponentialDecay, GaussDecay, LinearDecay
 from feedstore.fanout.edges import Follow
-from feedstore.fanout.executors import Executor, InlineExecutor, JobOutcome, ThreadExecutor
+from feedstore.fanout.executors import Executor, InlineExecutor, JobOutcome, RunsJobs, ThreadExecutor
 from feedstore.fanout.feed_classes import HomeFeed, Target, UserFeed
 from feedstore.fanout.filtered_feed import ActivityFilter, FilteredFeed, FilteredPage, HiddenActors
 from feedstore.fanout.follow_graph import Counts, FollowGraph
@@ -50,6 +50,7 @@ __all__ = [
     "RankedFeed",
     "Retries",
     "Route",
+    "RunsJobs",
     "Target",
     "ThreadExecutor",
     "UserFeed",

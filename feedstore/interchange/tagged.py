@@ -28,7 +28,7 @@ def to_tagged(value: Any) -> Any:
     which JavaScript rounds) and ``$map`` (a dict with keys that are no strs, or with one key that begins with ``$``).
 
     Args:
-        value: a plain value (see :mod:`feedstore.plain_values`).
+        value: a plain value, such as an activity's extra context holds.
 
     >>> to_tagged({"price": Decimal("1.50"), "tags": ["a"]})
     {'price': {'$decimal': '1.50'}, 'tags': ['a']}

@@ -8,7 +8,7 @@ from feedstore.storage.base import Storage
 from feedstore.storage.bounds import Bounds, Filter
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify.subscription import Notifier, Subscription
-from feedstore.storage.page import Page
+from feedstore.storage.page import EntryColumns, Page
 from feedstore.storage.queue import QueueStorage
 from feedstore.storage.timeline import TimelineStorage
 
@@ -20,6 +20,7 @@ __all__ = [
     "Backend",
     "Batch",
     "Bounds",
+    "EntryColumns",
     "Filter",
     "Identified",
     "KvStorage",
