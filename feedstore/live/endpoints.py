@@ -39,7 +39,7 @@ class TimelineEndpoints:
         """Return ``GET prefix/timeline`` and ``GET prefix/events``."""
         return [
             Route(f"{prefix}/timeline", self.timeline, methods=["GET"]),
-            Route(f"{prefix}/events", _Streaming(self), methods=["GET"], name="events"),
+            Route(f"{prefix}/events", Streaming(self.events), methods=["GET"], name="events"),
         ]
 
     async def timeline(self, request: Request) -> Response:
@@ -81,18 +81,18 @@ class TimelineEndpoints:
             raise HTTPException(400, str(error)) from error
 
 
-class _Streaming:
-    """:meth:`TimelineEndpoints.events` as an application of its own.
+class Streaming:
+    """An endpoint that streams, as an application of its own.
 
     Around a function, Starlette wraps three coroutines and a request for each open stream. With a thousand streams,
     these are a sixth of all objects that a garbage collection visits.
     """
 
-    def __init__(self, endpoints: TimelineEndpoints) -> None:
-        self._endpoints = endpoints
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._endpoints.events(Request(scope, receive))
+        response = await self._endpoint(Request(scope, receive))
         await response(scope, receive, send)
 
 

@@ -12,13 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from feedstore.errors import EventStoreException, InvalidSearchError, StorageError
+from feedstore.errors import EventStoreException, InvalidSearchError, MissingDriverError, StorageError
 from feedstore.events import BackendEventStore
 from feedstore.events.event import EARLIEST, event_fields
 from feedstore.events.layout import COLLECTION
-from feedstore.live.endpoints import NO_STORE, checked_limit
+from feedstore.live.endpoints import NO_STORE, Streaming, checked_limit
 from feedstore.live.hub import LiveTimelines, TooManyClients
 from feedstore.live.response import TRY_AGAIN, TimelineStream
 from feedstore.live.saves import EventFilter, SavesNotifier, SavesReader
@@ -88,7 +87,7 @@ class EventEndpoints:
         """Return ``GET prefix/search`` and ``GET prefix/tail``."""
         return [
             Route(f"{prefix}/search", self.search, methods=["GET"]),
-            Route(f"{prefix}/tail", _Tailing(self), methods=["GET"], name="tail"),
+            Route(f"{prefix}/tail", Streaming(self.tail), methods=["GET"], name="tail"),
         ]
 
     async def search(self, request: Request) -> Response:
@@ -120,7 +119,7 @@ class EventEndpoints:
         """Answer with the stream of the events that are saved after the header ``Last-Event-ID``, or ``?position=``.
 
         ``?tag=``, which may be repeated, and ``?match=`` filter the events. 403 unless permitted, 400 for an invalid
-        pattern, 503 if there are too many clients.
+        pattern, or for any pattern if google-re2 is not installed, 503 if there are too many clients.
         """
         conditions = await self._conditions(request)
         if request.method == "HEAD":
@@ -137,17 +136,6 @@ class EventEndpoints:
         conditions = EventFilter(tuple(sorted(tags)), request.query_params.get("match") or None)
         try:
             conditions.query()
-        except InvalidSearchError as error:
+        except (InvalidSearchError, MissingDriverError) as error:
             raise HTTPException(400, str(error)) from error
         return conditions
-
-
-class _Tailing:
-    """:meth:`EventEndpoints.tail` as an application of its own, which costs less for each stream than a function."""
-
-    def __init__(self, endpoints: EventEndpoints) -> None:
-        self._endpoints = endpoints
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self._endpoints.tail(Request(scope, receive))
-        await response(scope, receive, send)

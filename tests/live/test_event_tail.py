@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -171,6 +172,15 @@ def test_a_page_begins_with_a_search_and_its_position(new_site: NewSite) -> None
     stream = site.tail(tag="t", match="no", position=first["position"])
     assert contents(stream) == ["no more"]
     assert [each["id"] for each in site.ask("search", order="asc", limit=2).value["items"]] == ["0", "1"]
+
+
+def test_a_pattern_is_refused_without_its_driver(new_site: NewSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = new_site()
+    monkeypatch.setitem(sys.modules, "re2", None)
+    for path in ("tail", "search"):
+        answer = site.ask(path, match="disk")
+        assert (answer.status, "google-re2" in answer.body.decode()) == (400, True)
+    assert site.ask("search").status == 200
 
 
 def test_refusals(new_site: NewSite) -> None:
