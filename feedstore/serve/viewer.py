@@ -69,7 +69,7 @@ class Viewer:
             request.session[_MAY_LOOK] = True
             rest = {"key": request.query_params["key"]} if "key" in request.query_params else {}
             return RedirectResponse(f"./?{urlencode(rest)}" if rest else "./", status_code=303)
-        if not request.session.get(_MAY_LOOK):
+        if not self.may_look(request):
             # The page says nothing about the store, because every visitor may see it.
             return HTMLResponse(render_plain_page("Locked", "", Markup(_LOCKED), _ROOT), status_code=403)
         key = request.query_params.get("key")
@@ -107,7 +107,7 @@ class Viewer:
 
     def authorize(self, request: Request) -> str | None:
         """Return the requested key if the request has the cookie, else None."""
-        return request.query_params.get("key") if request.session.get(_MAY_LOOK) else None
+        return request.query_params.get("key") if self.may_look(request) else None
 
     def _timeline_page(self, key: str) -> str:
         query = urlencode({"key": key})

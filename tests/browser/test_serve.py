@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Route
 from starlette.types import Receive, Scope, Send
 
 from browser.conftest import wait_until_live
@@ -90,11 +90,43 @@ def test_events_are_searched_and_followed(
         assert texts[:2] == ["line 1, again", "<b>line 29</b>"]
         assert (len(texts), texts.index("line 2"), "<b>line 1</b>" in texts) == (23, 15, False)
         page.goto(page.url.partition("?")[0])
-        page.get_by_role("button", name="Older events").click()
-        page.locator(".entry").nth(31).wait_for()
+        wait_until_live(page)
+        events.save(Event("old", "app", 0.5, (), "line of an older page"))
+        events.save(Event("newest", "app", 200, (), "newest line"))
+        page.locator(".entry", has_text="newest line").wait_for()
+        assert page.locator(".entry").count() == 26
+        older = page.get_by_role("button", name="Older events")
+        assert older.evaluate("button => getComputedStyle(button).borderRadius") == "99px"
+        older.click()
+        page.locator(".entry").nth(33).wait_for()
+        assert page.locator(".entry .text").all_inner_texts()[-2:] == ["line of an older page", "<b>line 0</b>"]
         page.get_by_label("Pattern").fill("(")
         page.get_by_role("button", name="Search").click()
         page.locator(".end", has_text="pattern").wait_for()
+
+
+def test_a_long_page_of_events_drops_the_oldest_and_says_so(
+    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+) -> None:
+    context.route("**/log.js", serve_shortened_page)
+    with connect_events(url) as events:
+        events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30))
+        page = context.new_page()
+        page.goto(served[1])
+        page.get_by_role("link", name="Events").click()
+        wait_until_live(page)
+        events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30, 40))
+        page.locator(".end", has_text="left out").wait_for()
+        page.locator(".entry", has_text="line 39").wait_for()
+        assert page.locator(".entry .text").all_inner_texts() == [f"line {number}" for number in range(39, 11, -1)]
+        # The next page would not follow the last event.
+        assert page.get_by_role("button", name="Older events").is_hidden()
+
+
+def serve_shortened_page(route: Route) -> None:
+    """Answer with a script that shows 28 events at most."""
+    answer = route.fetch()
+    route.fulfill(response=answer, body=answer.text().replace("MOST_SHOWN = 2000", "MOST_SHOWN = 28"))
 
 
 def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], context: BrowserContext) -> None:

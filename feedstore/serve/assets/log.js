@@ -12,6 +12,8 @@ const status = document.querySelector(".status");
 
 const shown = new Map(); // id -> element
 let nextCursor = null;
+let isCut = false; // whether the oldest events were dropped, so that the next page does not follow the last one
+let generation = 0;
 let source = null;
 
 const withQuery = (url, parameters) => {
@@ -27,6 +29,7 @@ function say(state, text) {
 
 function newElement(event) {
   const element = template.content.cloneNode(true).firstElementChild;
+  element.dataset.id = event.id;
   element.dataset.timestamp = event.timestamp;
   element.querySelector(".actor").textContent = event.source;
   element.querySelector(".text").textContent = event.content;
@@ -55,36 +58,62 @@ function place(event, isFresh) {
   while (below && Number(below.dataset.timestamp) > event.timestamp) below = below.nextElementSibling;
   list.insertBefore(element, below);
   shown.set(event.id, element);
-  end.textContent = "";
 }
 
-function dropOldest() {
-  const last = list.lastElementChild;
-  for (const [id, element] of shown) if (element === last) shown.delete(id);
-  last.remove();
+function receive(event) {
+  // "Older events" loads it.
+  const isOlder = nextCursor !== null && event.timestamp < Number(list.lastElementChild?.dataset.timestamp);
+  if (isOlder) remove(event.id);
+  else place(event, true);
+  if (shown.size > MOST_SHOWN) {
+    remove(list.lastElementChild.dataset.id);
+    nextCursor = null;
+    isCut = true;
+  }
+  describeEnd();
+}
+
+function remove(id) {
+  shown.get(id)?.remove();
+  shown.delete(id);
+}
+
+function describeEnd() {
+  older.hidden = nextCursor === null;
+  let text = "";
+  if (isCut) text = "Older events are left out. Load the page again to see them.";
+  else if (shown.size === 0) text = "No event meets the conditions. New events appear by themselves.";
+  if (end.textContent !== text) end.textContent = text;
 }
 
 async function load(cursor) {
   const answer = await fetch(withQuery(list.dataset.searchUrl, cursor === null ? {} : { cursor }));
   if (!answer.ok) throw Object.assign(new Error(await answer.text()), { status: answer.status });
-  const page = await answer.json();
+  return answer.json();
+}
+
+function show(page) {
   nextCursor = page.next_cursor;
-  older.hidden = nextCursor === null;
-  return page;
+  for (const event of page.items) place(event, false);
+  describeEnd();
 }
 
 async function reload() {
+  const asked = ++generation;
   source?.close();
   source = null;
   try {
     const page = await load(null);
+    // Ignore this response if another reload has started since.
+    if (asked !== generation) return;
     list.replaceChildren();
     shown.clear();
-    for (const event of page.items) place(event, false);
-    end.textContent = shown.size ? "" : "No event meets the conditions. New events appear by themselves.";
+    isCut = false;
+    show(page);
     list.setAttribute("aria-busy", "false");
     follow(page.position);
   } catch (error) {
+    if (asked !== generation) return;
     say("stopped", "Stopped");
     end.textContent = error.message;
     // A wrong pattern, or an ended session, does not change by another attempt.
@@ -94,10 +123,7 @@ async function reload() {
 
 function follow(position) {
   source = new EventSource(withQuery(list.dataset.tailUrl, { position }));
-  source.addEventListener("event", ({ data }) => {
-    place(JSON.parse(data), true);
-    if (shown.size > MOST_SHOWN) dropOldest();
-  });
+  source.addEventListener("event", ({ data }) => receive(JSON.parse(data)));
   source.addEventListener("gap", reload);
   source.addEventListener("ready", () => say("live", "Live"));
   source.addEventListener("error", () => {
@@ -107,9 +133,12 @@ function follow(position) {
 }
 
 older.addEventListener("click", async () => {
+  const asked = generation;
   older.disabled = true;
   try {
-    for (const event of (await load(nextCursor)).items) place(event, false);
+    const page = await load(nextCursor);
+    // The list begins again after a reload, and ends earlier after a cut.
+    if (asked === generation && !isCut) show(page);
   } catch (error) {
     end.textContent = `Older events could not be loaded: ${error.message}`;
   } finally {
