@@ -92,6 +92,7 @@ class Streaming:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         response = await self._endpoint(Request(scope, receive))
         await response(scope, receive, send)
 

@@ -67,7 +67,7 @@ def import_logs(
             report.continued += position > 0
             for chunk in in_chunks(reader.read(file, final=True)):
                 report.events += store.save_many(chunk)
-                progress.keep(reader.position, reader.last_time)
+                progress.keep(reader.resume_position, reader.last_time)
         report.malformed += reader.malformed
         report.files += 1
     return report
@@ -120,7 +120,7 @@ class ImportProgress:
         place = self.get()
         if place is None:
             return None
-        file.seek(place[0] - 1)
+        file.seek(max(place[0] - 1, 0))
         return place if file.read(1) else None
 
     def keep(self, position: Any, last_time: float | None = None) -> None:

@@ -74,6 +74,8 @@ class LogReader:
     written: InitVar[datetime | None] = None
     malformed: int = 0
     last_time: float | None = None
+    _last_start: int = 0
+    _is_unfinished: bool = False
     _pending: bytes = b""
     _block: list[bytes] = field(default_factory=list)
     _block_bytes: int = 0
@@ -88,6 +90,11 @@ class LogReader:
         """The position after the last byte that was read."""
         return self.position + self._block_bytes + len(self._pending)
 
+    @property
+    def resume_position(self) -> int:
+        """The position where a later import goes on: before a line without its end, or its block, which may grow."""
+        return self._last_start if self._is_unfinished else self.position
+
     def read(self, file: BinaryIO, final: bool = False) -> Iterator[Event]:
         """Yield the events of the bytes after :attr:`end`. A line without its end waits, unless ``final``."""
         file.seek(self.end)
@@ -99,6 +106,7 @@ class LogReader:
     def finish(self) -> Iterator[Event]:
         """Yield the event of the line and the block that wait for their end."""
         if self._pending:
+            self._is_unfinished = True
             line, self._pending = self._pending, b""
             yield from self._line(line)
         yield from self.end_block()
@@ -137,10 +145,11 @@ class LogReader:
         if not self._block:
             return
         data, self._block, self._block_bytes = b"".join(self._block), [], 0
-        position, self.position = self.position, self.position + len(data)
+        self._last_start, self.position = self.position, self.position + len(data)
         text = self._decoded(data)
         if text.strip():
-            yield self._event(text, f"{self._id_prefix}:{position:012}:{blake2b(data, digest_size=8).hexdigest()}")
+            digest = blake2b(data, digest_size=8).hexdigest()
+            yield self._event(text, f"{self._id_prefix}:{self._last_start:012}:{digest}")
 
     def _decoded(self, data: bytes) -> str:
         return data.decode(self.options.encoding, "replace").rstrip("\r\n")

@@ -11,6 +11,7 @@ import pytest
 
 from feedstore.errors import EventWriteException, InputError
 from feedstore.events import BackendEventStore, Event, connect_events
+from feedstore.events.pattern import compile_pattern
 from feedstore.logs import FORMATS, LogOptions, dump_event, import_logs, import_theia, loader
 
 LINES = [f"2026-11-29 08:00:{number:02} line {number}\n" if number % 3 else f"more {number}\n" for number in range(25)]
@@ -61,6 +62,26 @@ def test_a_log_file_continues_after_the_saved_events(
             line = b"2026-11-29 09:00:00 appended\n"
             file.write(gzip.compress(line) if is_packed else line)
         assert import_logs(store, [path], LogOptions(), resume=True).events == 1
+
+
+@pytest.mark.parametrize("start", [None, "^2026"])
+def test_a_line_without_its_end_is_read_again(tmp_path: Path, start: str | None) -> None:
+    path = tmp_path / "app.log"
+    options = LogOptions(block_start=None if start is None else compile_pattern(start))
+    written, contents = "", []
+    with connect_events("memory://") as store:
+        for part in ("2026-11-29 disk", " full\n", "2026-11-30 sto", "pped\n", "2026-12-01 end"):
+            written += part
+            path.write_text(written)
+            assert import_logs(store, [str(path)], options, resume=True).events == 1
+            contents.append(written.rstrip("\n").rpartition("\n")[2])
+            assert [event.content for event in store.search(0)].count(contents[-1]) == 1
+        assert sorted(event.content for event in store.search(0)) == sorted(contents)
+        # The rest of a block belongs to its event, too.
+        path.write_text(f"{written}\n  at line 7")
+        import_logs(store, [str(path)], options, resume=True)
+        expected = "  at line 7" if start is None else "2026-12-01 end\n  at line 7"
+        assert [event.content for event in store.search(0)].count(expected) == 1
 
 
 def test_a_file_begins_again_after_other_options_or_other_bytes(tmp_path: Path) -> None:
