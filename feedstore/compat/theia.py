@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from feedstore.backends.sql.foreign import ForeignTable
-from feedstore.errors import InputError, InvalidEventError, InvalidTypeError
+from feedstore.errors import InputError, InvalidEventError
 from feedstore.events import BackendEventStore, Event
 from feedstore.logs.loader import ImportProgress, ImportReport, digest_of, in_chunks, with_tags
 from feedstore.shown import shown
@@ -74,5 +74,5 @@ def _event(row: tuple[Any, ...], label: str) -> Event:
         # theia writes no tags as an empty str.
         own_tags = [tag for tag in (tags or "").split(",") if tag]
         return Event(own_id, source or "", timestamp, own_tags, content or "")
-    except (InvalidEventError, InvalidTypeError, AttributeError) as error:
+    except (InvalidEventError, TypeError, AttributeError) as error:
         raise InputError(f"{place} cannot be stored: {error}", label) from None

@@ -187,6 +187,7 @@ def _failing_after(save_many: Any, calls: int) -> Any:
         (("x", "soon", "", "s", "", None), "'x' cannot be stored"),
         (("", 1.0, "", "s", "", None), "'' cannot be stored"),
         (("x", 1.0, "", "s", b"\xff", None), "'x' cannot be stored"),
+        (("x", 1.0, b"a,b", "s", "", None), "'x' cannot be stored"),
         (("x", 1.0, "", "s", "", "{}"), "'x' has custom_headers"),
     ],
 )
