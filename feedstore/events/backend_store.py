@@ -22,7 +22,7 @@ from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seco
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
-from feedstore.events.layout import CHUNK, StoredEvent, day_of
+from feedstore.events.layout import CHUNK, day_of
 from feedstore.events.query import Query, checked_query
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
@@ -100,17 +100,15 @@ class BackendEventStore(EventStore):
             _logger.warning("events are not flushed: %s", gap)
 
     def delete(self, event_id: str) -> None:
-        """Delete an event. Six round trips at most, unless other processes change it.
+        """Delete an event. Four round trips, unless other processes change it.
 
         Raises:
             EventNotFound: No event has the id, perhaps because a concurrent call has deleted it.
         """
         self._check_open(EventWriteException)
         with writing():
-            while True:
-                removed = self._writer.remove([self._stored(event_id)])
-                if removed:
-                    return
+            if not self._writer.delete(_checked_id(event_id)):
+                raise _unknown(event_id)
 
     def get(self, event_id: str) -> Event:
         """Return the event of an id. Two round trips.
@@ -120,15 +118,10 @@ class BackendEventStore(EventStore):
         """
         self._check_open(EventReadException)
         with reading():
-            return self._stored(event_id).event
-
-    def _stored(self, event_id: str) -> StoredEvent:
-        if not isinstance(event_id, str):
-            raise InvalidTypeError(f"the id of an event must be a str, not {shown(event_id)}")
-        stored = self._writer.get(event_id)
-        if stored is None:
-            raise EventNotFound(f"no event has the id {shown(event_id)}")
-        return stored
+            stored = self._writer.get(_checked_id(event_id))
+            if stored is None:
+                raise _unknown(event_id)
+            return stored.event
 
     @overload
     def search(
@@ -324,6 +317,16 @@ def flushing_options(url: str) -> dict[str, Any]:
     given = parse_qs(url.partition("?")[2], keep_blank_values=True)
     options = load_backend(scheme).options_to_flush.get(scheme, {})
     return {name: value for name, value in options.items() if name not in given}
+
+
+def _checked_id(event_id: str) -> str:
+    if not isinstance(event_id, str):
+        raise InvalidTypeError(f"the id of an event must be a str, not {shown(event_id)}")
+    return event_id
+
+
+def _unknown(event_id: str) -> EventNotFound:
+    return EventNotFound(f"no event has the id {shown(event_id)}")
 
 
 def _checked_event(event: Event) -> Event:

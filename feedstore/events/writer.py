@@ -98,6 +98,22 @@ class EventWriter(EventReader):
         for half in _halves(events):
             self.save(half)
 
+    def delete(self, own_id: str) -> bool:
+        """Delete the event of an id, and return whether there was one. Four round trips, unless others change it."""
+        place_id = place_id_of(own_id)
+        for _ in range(_ATTEMPTS):
+            versions = self._read_versions([place_id])
+            stored = self.get(own_id)
+            if stored is None:
+                return False
+            try:
+                # Another process may have deleted it between the reading and this removal.
+                if self._remove([place_id], [stored], versions) != 0:
+                    return True
+            except ConditionFailedError:
+                continue
+        raise _contended()
+
     def remove(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Remove events that are still stored as they were read, and return those that were."""
         ids = {each.entry: place_id_of(each.event.id) for each in stored}
@@ -108,11 +124,10 @@ class EventWriter(EventReader):
             if not same:
                 return []
             try:
-                counts = self._remove([ids[each.entry] for each in same], same, versions)
+                self._remove([ids[each.entry] for each in same], same, versions)
             except ConditionFailedError:
                 continue
-            # Another process may have removed a single event between the reading and this removal.
-            return [] if len(same) == 1 and counts == 0 else same
+            return same
         if len(stored) == 1:
             raise _contended()
         return [each for half in _halves(stored) for each in self.remove(half)]

@@ -179,3 +179,41 @@ def test_a_first_save_that_meets_a_deletion_leaves_no_part_of_an_event(open_back
     store.delete("1")
     assert list(store.search(-1)) == []
     assert [store.count(), store.count(flags=["a"]), store.count(flags=["b"]), store.flags()] == [0, 0, 0, []]
+
+
+@pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "in order"])
+def test_the_round_trips_of_a_deletion_and_a_read(is_atomic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory backend takes one for each call of a storage outside a batch."""
+    store = connect_events("memory://")
+    writer = store._writer
+    made: list[str] = []
+    writer.is_atomic = writer.is_conditional = is_atomic
+
+    def count_calls(owner: Any, name: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            if options.get("batch_interface") is None:
+                made.append(name)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for storage, names in (
+        (writer.bodies, ("get_many", "remove_many")),
+        (writer.places, ("get_many", "remove_many")),
+        (writer.times, ("get_slice", "count", "remove_many")),
+        (writer._versions, ("fetch_many",)),
+        (writer.backend.session, ("transact",)),
+    ):
+        for name in names:
+            count_calls(storage, name)
+    store.save(Event("1", "s", 1, ["a"]))
+    made.clear()
+    assert store.get("1").tags == ("a",)
+    reads = ["get_many", "get_many"]
+    assert made == reads
+    made.clear()
+    store.delete("1")
+    assert made == (["fetch_many", *reads, "transact"] if is_atomic else [*reads, "transact", "transact"])
+    assert store.count() == 0
