@@ -1,6 +1,8 @@
 // Timeline page: loads older entries by cursor when the reader scrolls, and new entries by server-sent events.
 // User content is inserted as text, never as markup.
 
+import { say, withQuery } from "./page.js";
+
 const TOP_PIXELS = 160;
 const RETRY_MILLISECONDS = 4000;
 const CLOCK_MILLISECONDS = 20000;
@@ -9,7 +11,6 @@ const list = document.querySelector(".timeline");
 const template = document.querySelector("#entry");
 const news = document.querySelector(".news");
 const end = document.querySelector(".end");
-const status = document.querySelector(".status");
 
 const shown = new Map(); // id -> element
 const waiting = new Map(); // id -> activity, newer than what is shown, until the reader asks for it
@@ -20,17 +21,6 @@ let generation = 0;
 let source = null;
 let lastPosition = null;
 let held = null; // handlers of events that arrive during a reload of the timeline; the reload runs them at its end
-
-const withQuery = (url, parameters) => {
-  const whole = new URL(url, location.href);
-  for (const [name, value] of Object.entries(parameters)) whole.searchParams.set(name, value);
-  return whole;
-};
-
-function say(state, text) {
-  status.dataset.state = state;
-  status.querySelector(".status-text").textContent = text;
-}
 
 // --- one entry
 

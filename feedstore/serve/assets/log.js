@@ -1,6 +1,8 @@
 // Page of events: the newest ones by search, and those that are saved by server-sent events.
 // User content is inserted as text, never as markup.
 
+import { say, withQuery } from "./page.js";
+
 const RETRY_MILLISECONDS = 4000;
 const MOST_SHOWN = 2000;
 
@@ -8,24 +10,12 @@ const list = document.querySelector(".events");
 const template = document.querySelector("#event");
 const end = document.querySelector(".end");
 const older = document.querySelector(".more button");
-const status = document.querySelector(".status");
 
 const shown = new Map(); // id -> element
 let nextCursor = null;
 let isCut = false; // whether the oldest events were dropped, so that the next page does not follow the last one
 let generation = 0;
 let source = null;
-
-const withQuery = (url, parameters) => {
-  const whole = new URL(url, location.href);
-  for (const [name, value] of Object.entries(parameters)) whole.searchParams.set(name, value);
-  return whole;
-};
-
-function say(state, text) {
-  status.dataset.state = state;
-  status.querySelector(".status-text").textContent = text;
-}
 
 function newElement(event) {
   const element = template.content.cloneNode(true).firstElementChild;
@@ -114,10 +104,11 @@ async function reload() {
     follow(page.position);
   } catch (error) {
     if (asked !== generation) return;
-    say("stopped", "Stopped");
     end.textContent = error.message;
     // A wrong pattern, or an ended session, does not change by another attempt.
-    if (!(error.status < 500)) setTimeout(reload, RETRY_MILLISECONDS);
+    if (error.status < 500) return void say("stopped", "Stopped");
+    say("connecting", "Reconnecting");
+    setTimeout(reload, RETRY_MILLISECONDS);
   }
 }
 
