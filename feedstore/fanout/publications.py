@@ -121,25 +121,28 @@ class Publications:
         """Remove activities from the index of one thing."""
         self._objects.remove_many(token_of(thing), activity_ids)
 
-    def claim(self, activity: Activity, user: str) -> dict[str, str] | None:
+    def claim(self, activity: Activity, own: dict[str, Any]) -> dict[str, Any] | None:
         """Let an activity be the unique one of its actor, verb, object and target.
 
+        Args:
+            activity: the activity.
+            own: its claim, which :func:`claim_of` makes.
+
         Returns:
-            None if it is now, or was before. Otherwise the claim of the other activity: ``{"activity": id, "user":
-            user}``.
+            None if it is now, or was before. Otherwise the claim of the other activity.
         """
-        key, own = claim_key_of(activity), {"activity": id_to_text(activity.serialization_id), "user": user}
+        key = claim_key_of(activity)
         for _ in range(_MOST_ATTEMPTS):
             if self._claims.insert(key, own):
                 return None
-            other: dict[str, str] | None = self._claims.get(key)
+            other: dict[str, Any] | None = self._claims.get(key)
             if other is not None:
-                return None if other == own else other
+                is_own = all(other[name] == own[name] for name in ("activity", "user"))
+                return None if is_own else other
         raise ConditionFailedError(f"the claim {shown(key)} was changed by others {_MOST_ATTEMPTS} times; call again")
 
-    def take_over(self, activity: Activity, user: str, other: dict[str, str]) -> bool:
+    def take_over(self, activity: Activity, own: dict[str, Any], other: dict[str, Any]) -> bool:
         """Replace the claim of an activity that no longer exists; return whether that succeeded."""
-        own = {"activity": id_to_text(activity.serialization_id), "user": user}
         return bool(self._claims.replace(claim_key_of(activity), other, own))
 
     def claimed(self, key: str) -> tuple[int, str] | None:
@@ -167,6 +170,21 @@ class Publications:
         except ConditionFailedError:
             # Another process has changed the claim, so it is no longer that of this activity.
             return
+
+
+def claim_of(activity: Activity, user: str, routes: Iterable[Route], to_own: bool) -> dict[str, Any]:
+    """Return the claim of a unique activity: its id and the arguments of its call, with which another call completes it.
+
+    Args:
+        activity: the activity.
+        user: the user in whose feed it is published.
+        routes: its routes that must be recorded.
+        to_own: whether it goes to the feeds of ``user`` too.
+    """
+    claim: dict[str, Any] = {"activity": id_to_text(activity.serialization_id), "user": user}
+    if pairs := [[one.feed, one.user, one.reaches_followers] for one in routes]:
+        claim["routes"] = pairs
+    return {**claim, "to_own": True} if to_own else claim
 
 
 def claim_key(actor: str | int, verb: str, object_: str | int | None, target: str | int | None) -> str:

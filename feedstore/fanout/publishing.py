@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 from feedstore.activity import Activity
 from feedstore.errors import AtomicityError, InvalidValueError
 from feedstore.fanout.editing import Editing, checked_activity
 from feedstore.fanout.feed_classes import Target
 from feedstore.fanout.jobs import FanoutPriority, JobOperation
-from feedstore.fanout.publications import USER_FEED, Route, claim_key, claim_key_of
+from feedstore.fanout.publications import USER_FEED, Route, claim_key, claim_key_of, claim_of
 from feedstore.feeds import UserId
 from feedstore.feeds.key_format import user_text
 from feedstore.ids import ActivityLike, id_to_text
@@ -36,7 +37,8 @@ class Publishing(Editing):
     ) -> bool:
         """Store an activity, add it to the user's own feed, and fan it out to the feeds of the user's followers.
 
-        Each feed holds it once, however many ways lead there. If a process dies during the call, repeat the call.
+        Each feed holds it once, however many ways lead there. If a process dies during the call, repeat the call with
+        the same activity.
 
         Args:
             user_id: the user or thing, such as a group, in whose feed the activity is published.
@@ -52,9 +54,10 @@ class Publishing(Editing):
         """
         checked_activity(activity)
         routes = self._other_routes(user_id, activity, self.feeds.routes(to, to_followers))
-        if unique and not self._claim(user_text(user_id), activity):
+        to_own = self.include_actor if include_actor is None else include_actor
+        if unique and not self._claim(activity, claim_of(activity, user_text(user_id), routes, to_own)):
             return False
-        self._publish(user_id, activity, routes, self.include_actor if include_actor is None else include_actor)
+        self._publish(user_id, activity, routes, to_own)
         return True
 
     def _other_routes(self, user_id: UserId, activity: Activity, targets: list[Route]) -> list[Route]:
@@ -65,7 +68,7 @@ class Publishing(Editing):
             routes.append(Route(USER_FEED, user, True))
         return routes
 
-    def _claim(self, user: str, activity: Activity) -> bool:
+    def _claim(self, activity: Activity, own: dict[str, Any]) -> bool:
         """Return whether an activity is the unique one; complete the call that published the other one."""
         if not self.backend.abilities.conditional_writes:
             raise AtomicityError(
@@ -75,19 +78,19 @@ class Publishing(Editing):
         while True:
             # The activity is stored before its claim, so that a claim without an activity is one that is being removed.
             self.activities.add(activity)
-            other = self.publications.claim(activity, user)
+            other = self.publications.claim(activity, own)
             if other is None:
                 return True
             existing = self.activities.get(other["activity"])
-            if existing is None and not self.publications.take_over(activity, user, other):
+            if existing is None and not self.publications.take_over(activity, own, other):
                 continue
             if existing is None:
                 return True
             if id_to_text(activity.serialization_id) != other["activity"]:
                 self.activities.remove(activity)
             if self.publications.claimed(key) and not self.get_user_feed(other["user"]).contains(existing):
-                routes = self._other_routes(other["user"], existing, [])
-                self._publish(other["user"], existing, routes, self.include_actor)
+                routes = [Route(*one) for one in other.get("routes", ())]
+                self._publish(other["user"], existing, routes, other.get("to_own", False))
             return False
 
     def _publish(self, user_id: UserId, activity: Activity, routes: Sequence[Route], to_own: bool) -> None:

@@ -184,6 +184,24 @@ def test_an_interrupted_like_is_completed_by_the_next(backend: Backend, monkeypa
     assert home(manager, "bob") == [second]
 
 
+def test_the_completion_of_an_interrupted_like_uses_the_arguments_of_its_call(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = SocialManager(backend)
+    manager.follow_user("eve", "group:1")
+    first, second = (post(7, verb="like", foreign_id=number) for number in (1, 2))
+    options: dict[str, Any] = {"to": ["user:group:1", "mentions:cem"], "to_followers": True, "include_actor": True}
+    with monkeypatch.context() as patch:
+        patch.setattr(manager, "_publish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            manager.add_user_activity("ann", first, unique=True, **options)
+    assert manager.add_user_activity("ann", second, unique=True) is False
+    assert home(manager, "ann") == home(manager, "eve") == [first]
+    assert [one.activities for one in manager.get_feed("mentions", "cem")[:9]] == [(first,)]
+    assert manager.retract("ann", "like", "photo:7") is True
+    assert (home(manager, "ann"), home(manager, "eve")) == ([], [])
+
+
 def interrupted(*arguments: Any) -> Any:
     raise KeyboardInterrupt
 
