@@ -117,6 +117,10 @@ class QueueFull(FeedstoreError):
     """A queue holds its maximum of messages and drops none; the call stored nothing."""
 
 
+class JobCrashedError(FeedstoreError):
+    """Several runs of a job did not end, probably because the job killed the processes of its workers."""
+
+
 class BackendClosedError(FeedstoreError, ValueError):
     """The backend was closed before the call."""
 

@@ -11,6 +11,7 @@ from feedstore.errors import (
     FeedstoreError,
     InvalidTypeError,
     InvalidValueError,
+    JobCrashedError,
     MissingDriverError,
     StorageError,
     StorageTimeoutError,
@@ -37,7 +38,7 @@ class CeleryExecutor(Executor):
     The workers are Celery's: ``celery -A myapp worker -Q feedstore-high,feedstore-normal,feedstore-low``. A task is
     acknowledged after it has run (``acks_late``), so a job of a worker that dies runs again. A job that fails runs
     again after a delay, and becomes a dead letter after the last attempt. If the store is unavailable, it runs again
-    until the store returns.
+    until the store returns. A job that kills the process of its worker five times becomes a dead letter.
 
     Args:
         app: the application's Celery app, whose workers import the module that makes the managers.
@@ -95,7 +96,8 @@ class CeleryExecutor(Executor):
         except FeedstoreError as error:
             outcome, delay = self._fail(job, fields, error, attempt)
         else:
-            again, failure = attempt_job(manager, job, partial(self.submit, manager))
+            was_delivered = bool((task.request.delivery_info or {}).get("redelivered"))
+            again, failure = attempt_job(manager, job, partial(self.submit, manager), was_delivered)
             fields = again.to_dict()
             if failure is not None:
                 outcome, delay = self._fail(job, fields, failure, attempt)
@@ -116,7 +118,8 @@ class CeleryExecutor(Executor):
         manager = None if job is None else self.managers.get(job.manager)
         if manager is None:
             manager = next(iter(self.managers.values()), None)
-        delay = None if job is None else self.retries.delay_after(attempt)
+        is_final = job is None or isinstance(error, JobCrashedError)
+        delay = None if is_final else self.retries.delay_after(attempt)
         if delay is not None:
             return JobOutcome.RETRIED, delay
         is_away = isinstance(error, (StorageUnavailableError, StorageTimeoutError))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
 
-from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.errors import InvalidTypeError, InvalidValueError, JobCrashedError
+from feedstore.fanout.jobs import Job
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.checks import check_limit, check_position
 
 _logger = logging.getLogger("feedstore.fanout")
 _LONGEST_ERROR = 500
+_ID = re.compile(r"[0-9A-Za-z_.-]{1,100}", re.ASCII)
+_LARGEST_STEP = 2**53
+_MOST_CRASHES = 4
+"""The number of runs after the first delivery of a job that may end with the process of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +83,54 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """The jobs of a manager that failed at each attempt, in a key-value storage of its backend."""
+    """The jobs of a manager that failed at each attempt, in a key-value storage of its backend.
+
+    A second storage holds the numbers of those runs that did not end, for jobs that a queue has delivered again. It has
+    no entries but those of such jobs, so ordinary jobs cost no round trip.
+    """
 
     def __init__(self, backend: Backend, name: str) -> None:
+        self.backend = backend
         self._items = backend.kv_storage(f"{name}-dead")
+        self._crashes = backend.kv_storage(f"{name}-crashes")
+
+    def begin_run(self, job: Job) -> int:
+        """Count a run of a job that was delivered again as one that does not end, until :meth:`end_run`.
+
+        Two round trips.
+
+        Returns:
+            The number of runs before it that did not end.
+
+        Raises:
+            JobCrashedError: There are too many of them.
+        """
+        key = _key_of(job.id, job.step)
+        crashes: int = self._crashes.get(key, 0)
+        if crashes >= _MOST_CRASHES:
+            raise JobCrashedError(f"{crashes} repeated runs of the job did not end; it may kill its worker's process")
+        self._crashes.upsert(key, crashes + 1)
+        return crashes
+
+    def end_run(self, job: Job, crashes: int = 0) -> None:
+        """Restore the number of runs that did not end to the one before a run that has ended. One round trip."""
+        key = _key_of(job.id, job.step)
+        if crashes:
+            self._crashes.upsert(key, crashes)
+        else:
+            self._crashes.delete(key)
 
     def add(self, job: Any, error: BaseException, attempts: int) -> DeadLetter:
         """Keep a job, given in its JSON form. Workers that give up the same job keep it once."""
         fields = job if isinstance(job, dict) else {}
-        key = f"{fields.get('id') or uuid4().hex}-{fields.get('step', 0)}"
+        key = _key_of(fields.get("id"), fields.get("step", 0))
         text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
         letter = DeadLetter(key, job, text, attempts, datetime.now(timezone.utc))
         value = {"job": job, "error": text, "attempts": attempts, "failed_at": letter.failed_at}
         self._items.upsert(key, value)
+        if isinstance(error, JobCrashedError):
+            # A replay counts again.
+            self._crashes.delete(key)
         _logger.error("the job %s failed %d times and is a dead letter now: %s", key, attempts, text)
         return letter
 
@@ -114,6 +155,13 @@ class DeadLetters:
         """Return the number of letters. Reads their keys."""
         keys = self._items.keys()
         return sum(1 for _ in keys)
+
+
+def _key_of(job_id: Any, step: Any) -> str:
+    """Return the key of a job; a random one for a message with another id than those of jobs."""
+    if isinstance(job_id, str) and _ID.fullmatch(job_id) and isinstance(step, int) and 0 <= step < _LARGEST_STEP:
+        return f"{job_id}-{step}"
+    return uuid4().hex
 
 
 def _letter(key: str, value: dict[str, Any]) -> DeadLetter:

@@ -93,10 +93,19 @@ def report_job(manager: RunsJobs, job: Job, outcome: JobOutcome, started: float)
     manager.backend.metrics.on_job(str(job.operation), str(job.priority), str(outcome), lag, max(0.0, now - started))
 
 
-def attempt_job(manager: RunsJobs, job: Job, submit: Submit) -> tuple[Job, Exception | None]:
+def attempt_job(
+    manager: RunsJobs, job: Job, submit: Submit, was_delivered: bool = False
+) -> tuple[Job, Exception | None]:
     """Run a job that may be tried again.
 
     Each attempt that submitted the next page again would double the jobs of all pages after it.
+
+    Args:
+        manager: the manager of the job.
+        job: the job.
+        submit: a function that takes the job of the next page.
+        was_delivered: whether a queue delivered the job before, perhaps to a worker whose process the job killed. Such
+            runs are counted, and the error is a :class:`JobCrashedError` if too many of them did not end.
 
     Returns:
         The job of the next attempt, which does not submit the next page if this attempt has done so; and the error of
@@ -108,11 +117,25 @@ def attempt_job(manager: RunsJobs, job: Job, submit: Submit) -> tuple[Job, Excep
         submit(next_job)
         following.append(next_job)
 
+    letters, crashes = manager.dead_letters, None
     try:
+        if was_delivered:
+            crashes = letters.begin_run(job)
         manager.run_job(job, note)
+        if was_delivered:
+            letters.end_run(job)
     except Exception as error:  # noqa: BLE001 a job may fail in any way, and must not stop the others
+        if crashes is not None:
+            _restore_crashes(letters, job, crashes)
         return replace(job, alone=job.alone or bool(following)), error
     return job, None
+
+
+def _restore_crashes(letters: DeadLetters, job: Job, crashes: int) -> None:
+    try:
+        letters.end_run(job, crashes)
+    except StorageError as problem:
+        _logger.warning("a run that failed counts as one that did not end, because the store failed: %s", problem)
 
 
 _ORDER = {FanoutPriority.HIGH: 0, FanoutPriority.NORMAL: 1, FanoutPriority.LOW: 2}

@@ -173,7 +173,7 @@ class Publications:
 
 
 def claim_of(activity: Activity, user: str, routes: Iterable[Route], to_own: bool) -> dict[str, Any]:
-    """Return the claim of a unique activity: its id and the arguments of its call, with which another call completes it.
+    """Return the claim of a unique activity: its id, and the arguments with which another call completes its call.
 
     Args:
         activity: the activity.

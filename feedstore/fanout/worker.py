@@ -18,6 +18,7 @@ from feedstore.errors import (
     FeedstoreError,
     InvalidTypeError,
     InvalidValueError,
+    JobCrashedError,
     NoMessagesException,
     StorageTimeoutError,
     StorageUnavailableError,
@@ -56,7 +57,7 @@ class Worker:
     Jobs of a higher priority run first, but every eighth turn begins with the low priority, so that it never starves.
     Jobs of the low priority leave one thread free, so that a small fan-out does not wait for a large one. A job that
     fails runs again after a delay, and becomes a dead letter after the last attempt. If the store is unavailable, the
-    job stays in its queue.
+    job stays in its queue. A job that kills the process of its worker five times becomes a dead letter, too.
 
     Args:
         managers: the managers; each job runs in the manager that it names.
@@ -192,7 +193,9 @@ class Worker:
         except FeedstoreError as error:
             outcome = self._fail(delivery, None, error)
         else:
-            again, failure = attempt_job(manager, job, partial(self.executor.submit, manager))
+            queue = self.executor.queues[delivery.priority]
+            was_delivered = queue.delivery_count(delivery.receipt) > 1
+            again, failure = attempt_job(manager, job, partial(self.executor.submit, manager), was_delivered)
             delivery.message = again.to_dict()
             outcome = JobOutcome.DONE if failure is None else self._fail(delivery, job, failure)
         if outcome is JobOutcome.DONE or outcome is JobOutcome.DEAD:
@@ -210,7 +213,8 @@ class Worker:
 
     def _fail(self, delivery: _Delivery, job: Job | None, error: Exception) -> JobOutcome:
         """Decide the future of a job that has failed, or of a message that is no job of these managers."""
-        delay = None if job is None else self.retries.delay_after(delivery.attempt)
+        is_final = job is None or isinstance(error, JobCrashedError)
+        delay = None if is_final else self.retries.delay_after(delivery.attempt)
         if delay is None and isinstance(error, (StorageUnavailableError, StorageTimeoutError)):
             _logger.warning("a job stays in its queue, because the store failed: %s", error)
             return JobOutcome.RELEASED

@@ -208,6 +208,13 @@ class QueueStorage(ABC):
         self._flush()
 
     @abstractmethod
+    def delivery_count(self, receipt: str) -> int:
+        """Return the number of deliveries of a message up to that of a receipt: 1 for the first. No round trip.
+
+        It is 0 for a str that is no receipt of such a queue.
+        """
+
+    @abstractmethod
     def _push(self, messages: list[bytes]) -> None:
         """Add one or more messages at the end, or raise :class:`QueueFull`; then publish :attr:`topic`."""
 

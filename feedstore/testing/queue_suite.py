@@ -81,6 +81,7 @@ class QueueSuite(Suite):
         again, message = queue.receive(patience.seconds)
         assert message == "first"
         assert again != lost
+        assert [queue.delivery_count(one) for one in (lost, kept, again, "x")] == [1, 1, 2, 0]
         assert queue.ack(lost) is False
         assert queue.count() == 1
         assert queue.ack(again) is True

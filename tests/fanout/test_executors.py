@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -187,6 +188,32 @@ def test_a_job_stays_in_its_queue_while_the_store_fails(backend: Backend) -> Non
     thread.join(60)
     assert worker.outcomes == {JobOutcome.RETRIED: 2, JobOutcome.RELEASED: 1}
     assert (executor.counts()[FanoutPriority.NORMAL], manager.dead_letters.count()) == (1, 0)
+
+
+def test_a_job_that_kills_its_worker_becomes_a_dead_letter(backend: Backend) -> None:
+    """Runs that fail, or that the store interrupts, are not counted."""
+    executor = QueueExecutor(backend, visibility_timeout=0.01)
+    manager = Unlucky(backend, executor=executor)
+    manager.follow_user("bob", "ann")
+    ends: list[BaseException] = [SystemExit(), StorageUnavailableError("away"), *(SystemExit() for _ in range(9))]
+    manager.failure = lambda job: ends.pop(0)
+    manager.add_user_activity("ann", post(1))
+    worker = Worker(manager, retries=Retries(1))
+    deliveries = 0
+    while executor.counts()[FanoutPriority.NORMAL]:
+        for delivery in worker._received():
+            deliveries += 1
+            with contextlib.suppress(SystemExit):
+                worker._run(delivery)
+    # Five that kill, the one that the store interrupts, and the one that becomes a dead letter.
+    assert deliveries == 7
+    (letter,) = manager.dead_letters
+    assert "4 repeated runs of the job did not end" in letter.error
+    assert list(manager.dead_letters._crashes.keys()) == []
+    del manager.failure
+    assert manager.replay(letter.key) is True
+    worker.run(until_empty=True)
+    assert home(manager, "bob") == [post(1)]
 
 
 def test_a_full_queue_refuses_publishers(backend: Backend) -> None:

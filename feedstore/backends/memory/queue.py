@@ -52,6 +52,10 @@ class InMemoryQueueStorage(QueueStorage):
             return False
         return self.session.write(self._remove, *numbers).result
 
+    def delivery_count(self, receipt: str) -> int:
+        """Return the second number of a receipt."""
+        return (numbers_of(receipt, 2) or (0,))[-1]
+
     def _remove(self, journal: Journal, number: int, delivery: int) -> bool:
         queue = self._messages()
         if queue.deliveries.get(number) != delivery:

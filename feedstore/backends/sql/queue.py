@@ -79,6 +79,10 @@ class SqlQueueStorage(QueueStorage):
             return False
         return self._rows.remove(self.session.store, queue, (numbers[0], numbers[1], numbers[2]))
 
+    def delivery_count(self, receipt: str) -> int:
+        """Return the last number of a receipt."""
+        return (numbers_of(receipt, _PARTS) or (0,))[-1]
+
     def _count(self) -> int:
         """Count the messages, with one statement and O(log q) work among q queues."""
         queue = self._queue()
