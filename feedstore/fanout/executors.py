@@ -141,6 +141,43 @@ def _restore_crashes(letters: DeadLetters, job: Job, crashes: int) -> None:
 _ORDER = {FanoutPriority.HIGH: 0, FanoutPriority.NORMAL: 1, FanoutPriority.LOW: 2}
 
 
+_Waiting = tuple[float, int, RunsJobs, Job, int]
+
+
+class _Process:
+    """The jobs and threads of a thread executor in one process."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.waiting: list[_Waiting] = []
+        self.delayed: list[_Waiting] = []
+        self.numbers = itertools.count()
+        self.running = 0
+        self.is_closed = False
+        self.pool: list[threading.Thread] = []
+
+    def push(self, manager: RunsJobs, job: Job, attempt: int) -> None:
+        """Let a job wait for a thread. The caller holds the lock."""
+        heapq.heappush(self.waiting, (_ORDER[job.priority], next(self.numbers), manager, job, attempt))
+        self.changed.notify_all()
+
+    def next(self) -> tuple[RunsJobs, Job, int] | None:
+        """Return the next job; None if the executor is closed and has no more jobs."""
+        with self.changed:
+            while True:
+                now = time.monotonic()
+                while self.delayed and self.delayed[0][0] <= now:
+                    self.push(*heapq.heappop(self.delayed)[2:])
+                if self.waiting:
+                    _, _, manager, job, attempt = heapq.heappop(self.waiting)
+                    self.running += 1
+                    self.changed.notify_all()
+                    return manager, job, attempt
+                if self.is_closed and not self.delayed and not self.running:
+                    return None
+                self.changed.wait(self.delayed[0][0] - now if self.delayed else None)
+
+
 class ThreadExecutor(Executor):
     """Runs jobs on threads of this process, those of a higher priority first.
 
@@ -157,17 +194,13 @@ class ThreadExecutor(Executor):
         self.threads = check_limit("threads", threads)
         self.max_waiting = check_limit("max_waiting", max_waiting)
         self.retries = retries or Retries()
-        self._start()
+        self._processes = {os.getpid(): _Process()}
 
-    def _start(self) -> None:
-        self._pid = os.getpid()
-        self._changed = threading.Condition()
-        self._waiting: list[tuple[int, int, RunsJobs, Job, int]] = []
-        self._delayed: list[tuple[float, int, RunsJobs, Job, int]] = []
-        self._numbers = itertools.count()
-        self._running = 0
-        self._closed = False
-        self._pool: list[threading.Thread] = []
+    @property
+    def _process(self) -> _Process:
+        """The jobs and threads of this process. After a fork there are none, because the parent runs its jobs."""
+        process = os.getpid()
+        return self._processes.get(process) or self._processes.setdefault(process, _Process())
 
     def submit(self, manager: RunsJobs, job: Job) -> None:
         """Take a job. Waits while ``max_waiting`` jobs wait, except on the threads of the executor.
@@ -175,66 +208,41 @@ class ThreadExecutor(Executor):
         Raises:
             InvalidValueError: The executor is closed.
         """
-        self._renew_after_fork()
-        with self._changed:
-            is_own = threading.current_thread() in self._pool
-            while not is_own and not self._closed and len(self._waiting) >= self.max_waiting:
-                self._changed.wait()
-            if self._closed and not is_own:
+        process = self._process
+        with process.changed:
+            is_own = threading.current_thread() in process.pool
+            while not is_own and not process.is_closed and len(process.waiting) >= self.max_waiting:
+                process.changed.wait()
+            if process.is_closed and not is_own:
                 raise InvalidValueError(f"{type(self).__name__} is closed; make a new one")
-            self._push(manager, job, 1)
-            while len(self._pool) < self.threads:
-                thread = threading.Thread(target=self._run, name="feedstore-fanout", daemon=True)
-                self._pool.append(thread)
+            # The job may wait for long, so it reads its activities when it runs: one may have been removed by then.
+            process.push(manager, replace(job, loaded=None), 1)
+            while len(process.pool) < self.threads:
+                thread = threading.Thread(target=self._run, args=(process,), name="feedstore-fanout", daemon=True)
+                process.pool.append(thread)
                 thread.start()
 
-    def _renew_after_fork(self) -> None:
-        """Begin again without jobs in a forked process, because the threads of its parent run the jobs there."""
-        if self._pid != os.getpid():
-            self._start()
-
-    def _push(self, manager: RunsJobs, job: Job, attempt: int) -> None:
-        heapq.heappush(self._waiting, (_ORDER[job.priority], next(self._numbers), manager, job, attempt))
-        self._changed.notify_all()
-
-    def _run(self) -> None:
-        while (found := self._next()) is not None:
+    def _run(self, process: _Process) -> None:
+        while (found := process.next()) is not None:
             manager, job, attempt = found
             started, outcome = time.time(), JobOutcome.DONE
             try:
                 again, error = attempt_job(manager, job, partial(self.submit, manager))
                 if error is not None:
-                    outcome = self._fail(manager, again, attempt, error)
+                    outcome = self._fail(process, manager, again, attempt, error)
             finally:
-                with self._changed:
-                    self._running -= 1
-                    self._changed.notify_all()
+                with process.changed:
+                    process.running -= 1
+                    process.changed.notify_all()
             report_job(manager, job, outcome, started)
 
-    def _next(self) -> tuple[RunsJobs, Job, int] | None:
-        """Return the next job; None if the executor is closed and has no more jobs."""
-        with self._changed:
-            while True:
-                now = time.monotonic()
-                while self._delayed and self._delayed[0][0] <= now:
-                    _, _, manager, job, attempt = heapq.heappop(self._delayed)
-                    self._push(manager, job, attempt)
-                if self._waiting:
-                    _, _, manager, job, attempt = heapq.heappop(self._waiting)
-                    self._running += 1
-                    self._changed.notify_all()
-                    return manager, job, attempt
-                if self._closed and not self._delayed and not self._running:
-                    return None
-                self._changed.wait(self._delayed[0][0] - now if self._delayed else None)
-
-    def _fail(self, manager: RunsJobs, job: Job, attempt: int, error: Exception) -> JobOutcome:
+    def _fail(self, process: _Process, manager: RunsJobs, job: Job, attempt: int, error: Exception) -> JobOutcome:
         delay, outcome = self.retries.delay_after(attempt), JobOutcome.RETRIED
         if delay is None:
             try:
                 manager.dead_letters.add(job.to_dict(), error, attempt)
             except StorageError as problem:
-                if self._closed:
+                if process.is_closed:
                     _logger.error(
                         "the job %s failed, and cannot be stored as a dead letter: %s", job.to_dict(), problem
                     )
@@ -242,25 +250,25 @@ class ThreadExecutor(Executor):
                 delay, outcome = max(1.0, self.retries.seconds), JobOutcome.RELEASED
             else:
                 return JobOutcome.DEAD
-        with self._changed:
+        with process.changed:
             due = time.monotonic() + delay
-            heapq.heappush(self._delayed, (due, next(self._numbers), manager, job, attempt + 1))
+            heapq.heappush(process.delayed, (due, next(process.numbers), manager, job, attempt + 1))
         return outcome
 
     def wait(self) -> None:
         """Wait until all jobs are done."""
-        self._renew_after_fork()
-        with self._changed:
-            while self._waiting or self._delayed or self._running:
-                self._changed.wait()
+        process = self._process
+        with process.changed:
+            while process.waiting or process.delayed or process.running:
+                process.changed.wait()
 
     def close(self) -> None:
         """Run the jobs that wait, and end the threads. A second call does nothing."""
-        self._renew_after_fork()
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-            pool = list(self._pool)
+        process = self._process
+        with process.changed:
+            process.is_closed = True
+            process.changed.notify_all()
+            pool = list(process.pool)
         for thread in pool:
             thread.join()
 

@@ -27,7 +27,7 @@ from feedstore.fanout import (
 )
 from feedstore.metrics import Metrics
 from feedstore.storage import Backend
-from feedstore.testing.manager_suite import START, home, post
+from feedstore.testing.manager_suite import START, CopyFeed, home, post
 from polling import poll_until
 
 NO_DELAY = Retries(attempts=3, first_delay=0)
@@ -331,6 +331,42 @@ def test_threads_run_in_a_forked_process(backend: Backend) -> None:
             # Memory is not shared, so the child compares its own feeds.
             os._exit(0 if len(home(manager, "user:2")) == 2 else 1)
         assert os.waitpid(child, 0)[1] == 0
+
+
+def test_threads_of_a_forked_process_share_its_jobs(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first calls after a fork are at the same time, and the parent may have held the lock."""
+    with ThreadExecutor(1) as executor:
+        manager = Unlucky(backend, executor=executor)
+        import_followers(manager, 1)
+        held = executor._process.changed
+        with held, monkeypatch.context() as patched:
+            patched.setattr(os, "getpid", lambda: -1)
+            start = threading.Barrier(4)
+
+            def publish(number: int) -> None:
+                start.wait(60)
+                manager.add_user_activity("ann", post(number))
+
+            threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            executor.wait()
+            assert len(home(manager, "user:0")) == 4
+            executor.close()
+
+
+def test_threads_do_not_deliver_an_activity_that_was_removed(backend: Backend) -> None:
+    release = threading.Event()
+    with ThreadExecutor(1) as executor:
+        manager = Unlucky(backend, executor=executor, feed_classes={"copies": CopyFeed})
+        import_followers(manager, 1)
+        manager.failure = lambda job: None if release.wait(60) else ZeroDivisionError()
+        manager.add_user_activity("ann", post(1))
+        FeedManager(backend, feed_classes={"copies": CopyFeed}).remove_user_activity("ann", post(1))
+        release.set()
+    assert manager.get_feed("copies", "user:0").count() == 0
 
 
 @pytest.mark.parametrize(
