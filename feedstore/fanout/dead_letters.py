@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, JobCrashedError
 from feedstore.fanout.jobs import Job
+from feedstore.fanout.publications import delete_unchanged
 from feedstore.shown import shown
 from feedstore.storage import Backend
 from feedstore.storage.checks import check_limit, check_position
@@ -126,8 +127,7 @@ class DeadLetters:
         key = _key_of(fields.get("id"), fields.get("step", 0))
         text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
         letter = DeadLetter(key, job, text, attempts, datetime.now(timezone.utc))
-        value = {"job": job, "error": text, "attempts": attempts, "failed_at": letter.failed_at}
-        self._items.upsert(key, value)
+        self._items.upsert(key, _value(letter))
         if isinstance(error, JobCrashedError):
             # A replay counts again.
             self._crashes.delete(key)
@@ -151,6 +151,10 @@ class DeadLetters:
         """Remove a letter; an absent one is no error."""
         self._items.delete(key)
 
+    def remove_unchanged(self, letter: DeadLetter) -> None:
+        """Remove a letter, unless its job has failed again and was kept with the same key."""
+        delete_unchanged(self.backend, self._items, letter.key, _value(letter))
+
     def count(self) -> int:
         """Return the number of letters. Reads their keys."""
         keys = self._items.keys()
@@ -162,6 +166,10 @@ def _key_of(job_id: Any, step: Any) -> str:
     if isinstance(job_id, str) and _ID.fullmatch(job_id) and isinstance(step, int) and 0 <= step < _LARGEST_STEP:
         return f"{job_id}-{step}"
     return uuid4().hex
+
+
+def _value(letter: DeadLetter) -> dict[str, Any]:
+    return {"job": letter.job, "error": letter.error, "attempts": letter.attempts, "failed_at": letter.failed_at}
 
 
 def _letter(key: str, value: dict[str, Any]) -> DeadLetter:

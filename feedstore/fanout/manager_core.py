@@ -189,6 +189,9 @@ class ManagerCore(ABC):
     def replay(self, key: str) -> bool:
         """Submit the job of a dead letter again, and remove the letter; return whether it existed.
 
+        If the job fails again before the removal, its new letter stays. Of concurrent calls for one letter each may
+        submit the job, which changes feeds once.
+
         Raises:
             InvalidTypeError, InvalidValueError: The letter holds no job of this release.
         """
@@ -196,7 +199,7 @@ class ManagerCore(ABC):
         if letter is None:
             return False
         self._submit(Job.from_dict(letter.job))
-        self.dead_letters.remove(key)
+        self.dead_letters.remove_unchanged(letter)
         return True
 
     def _fan_out(

@@ -16,6 +16,7 @@ from feedstore.serializers.base import wrong_format
 from feedstore.serializers.values import pack_value, unpack_value
 from feedstore.shown import shown
 from feedstore.storage import AtomicScope, Backend, Batch
+from feedstore.storage.kv import KvStorage
 
 FORMAT = 0x52
 _PREFIX = bytes([FORMAT])
@@ -157,19 +158,27 @@ class Publications:
     def release(self, key: str, activity: ActivityLike) -> None:
         """Remove a claim if it is that of an activity."""
         found = self._claims.get(key)
-        if found is None or parse_id(found["activity"]) != self._objects.activity_to_id(activity):
-            return
-        abilities = self.backend.abilities
-        if not abilities.conditional_batches or abilities.atomic_scope is AtomicScope.NONE:
-            self._claims.delete(key)
-            return
-        try:
-            with self.backend.batch(atomic=True) as batch:
-                self._claims.require(key, found, batch_interface=batch)
-                self._claims.delete(key, batch_interface=batch)
-        except ConditionFailedError:
-            # Another process has changed the claim, so it is no longer that of this activity.
-            return
+        if found is not None and parse_id(found["activity"]) == self._objects.activity_to_id(activity):
+            # Another process may change the claim, which is no longer that of this activity then.
+            delete_unchanged(self.backend, self._claims, key, found)
+
+
+def delete_unchanged(backend: Backend, kv: KvStorage, key: str, value: Any) -> None:
+    """Delete an item that another process may change, if it still has the value that was read.
+
+    On a store without conditional batches, delete it with any value.
+    """
+    abilities = backend.abilities
+    if not abilities.conditional_batches or abilities.atomic_scope is AtomicScope.NONE:
+        kv.delete(key)
+        return
+    try:
+        with backend.batch(atomic=True) as batch:
+            kv.require(key, value, batch_interface=batch)
+            kv.delete(key, batch_interface=batch)
+    except ConditionFailedError:
+        # The other process decides about the item now.
+        return
 
 
 def claim_of(activity: Activity, user: str, routes: Iterable[Route], to_own: bool) -> dict[str, Any]:

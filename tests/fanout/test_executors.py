@@ -107,6 +107,19 @@ def test_a_job_that_always_fails_does_not_stop_the_others(backend: Backend, kind
     assert home(manager, "user:0") == home(manager, "user:2") == [flaky, good, bad]
 
 
+def test_a_replay_keeps_the_letter_of_a_job_that_fails_again(backend: Backend) -> None:
+    class Failing(InlineExecutor):
+        def submit(self, manager: Any, job: Job) -> None:
+            manager.dead_letters.add(job.to_dict(), ZeroDivisionError("poison"), 1)
+
+    manager = FeedManager(backend, executor=Failing())
+    manager.add_user_activity("ann", post(1))
+    (first,) = manager.dead_letters
+    assert manager.replay(first.key) is True
+    (second,) = manager.dead_letters
+    assert (second.key, second.job, second.failed_at > first.failed_at) == (first.key, first.job, True)
+
+
 def test_a_worker_runs_higher_priorities_first_and_starves_none(backend: Backend) -> None:
     manager = Unlucky(backend, executor=QueueExecutor(backend))
     ran: list[str] = []
