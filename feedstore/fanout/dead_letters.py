@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 from uuid import uuid4
@@ -125,9 +125,14 @@ class DeadLetters:
         """Keep a job, given in its JSON form. Workers that give up the same job keep it once."""
         fields = job if isinstance(job, dict) else {}
         key = _key_of(fields.get("id"), fields.get("step", 0))
-        text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR]
+        text = f"{type(error).__name__}: {error}"[:_LONGEST_ERROR].encode(errors="backslashreplace").decode()
         letter = DeadLetter(key, job, text, attempts, datetime.now(timezone.utc))
-        self._items.upsert(key, _value(letter))
+        try:
+            self._items.upsert(key, _value(letter))
+        except (InvalidTypeError, InvalidValueError):
+            # JSON has values that no storage takes, such as a lone surrogate. No job has them, so it is not replayed.
+            letter = replace(letter, job=shown(job, _LONGEST_ERROR))
+            self._items.upsert(key, _value(letter))
         if isinstance(error, JobCrashedError):
             # A replay counts again.
             self._crashes.delete(key)

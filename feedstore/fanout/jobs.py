@@ -12,6 +12,7 @@ from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text, parse_id
 from feedstore.shown import shown
+from feedstore.storage.checks import check_key
 
 JOB_VERSION = 1
 """The version of the form of jobs that this release writes. It runs jobs of this version and of older ones."""
@@ -118,7 +119,7 @@ class Job:
 
         Raises:
             InvalidTypeError: ``fields`` is no mapping, or a field has the wrong type.
-            InvalidValueError: The form has a newer version, or an unknown or absent field.
+            InvalidValueError: The form has a newer version, an unknown or absent field, or a value that no job has.
         """
         if not isinstance(fields, Mapping):
             raise InvalidTypeError(f"a job must be a mapping such as the result of Job.to_dict(), not {shown(fields)}")
@@ -127,6 +128,7 @@ class Job:
         for name in (*_SCALARS, "manager", "id", "created_at"):
             if name in fields:
                 known[name] = _checked_scalar(name, fields[name])
+        _check_users(fields)
         return cls(
             operation=JobOperation(fields["operation"]),
             priority=FanoutPriority(fields.get("priority", FanoutPriority.NORMAL)),
@@ -142,6 +144,12 @@ _NOT_STRS: dict[str, type | tuple[type, ...]] = {
     "alone": bool,
     "copy_limit": int,
     "created_at": (int, float),
+}
+_LARGEST = 2**53
+_NEEDED = {
+    JobOperation.COPY: ("users", "targets"),
+    JobOperation.PURGE: ("users", "targets"),
+    JobOperation.SETTLE: ("targets",),
 }
 _REQUIRED = ("version", "operation", "manager", "id")
 _NAMES = {*_REQUIRED, *_LISTS, *_SCALARS, "priority", "activities", "created_at"}
@@ -163,11 +171,11 @@ def _check_form(fields: Mapping[str, Any]) -> None:
     if missing:
         raise InvalidValueError(f"the job {shown(fields)} lacks the field {missing[0]}")
     version = fields["version"]
-    if not isinstance(version, int) or version < 1:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InvalidValueError(f"the job has the version {shown(version)}; it must be an int of 1 or more")
     if version > JOB_VERSION:
         raise InvalidValueError(
-            f"the job has the version {version}, and this release of feedstore runs jobs up to version {JOB_VERSION}; "
+            f"the job has the version {shown(version)}, and this release of feedstore runs jobs up to version {JOB_VERSION}; "
             "upgrade the workers first"
         )
     unknown = [name for name in fields if name not in _NAMES]
@@ -176,6 +184,12 @@ def _check_form(fields: Mapping[str, Any]) -> None:
     for name, values in (("operation", JobOperation), ("priority", FanoutPriority)):
         if name in fields and fields[name] not in list(values):
             raise InvalidValueError(f"the job has the {name} {shown(fields[name])}; pass one of {', '.join(values)}")
+
+
+def _check_users(fields: Mapping[str, Any]) -> None:
+    for name in _NEEDED.get(fields["operation"], ()):
+        if not fields.get(name):
+            raise InvalidValueError(f"the job {shown(fields)} has no {name}, which a {fields['operation']} needs")
 
 
 def _checked_list(name: str, value: Any) -> tuple[str, ...]:
@@ -188,4 +202,6 @@ def _checked_scalar(name: str, value: Any) -> Any:
     wanted = _NOT_STRS.get(name, str)
     if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
         raise InvalidTypeError(f"the field {name} of a job has the wrong type: {shown(value)}")
-    return value
+    if not isinstance(value, str) and not 0 <= value <= _LARGEST:
+        raise InvalidValueError(f"the field {name} of a job is {shown(value)}; it must be between 0 and {_LARGEST}")
+    return check_key(value, name) if name in ("id", "manager") else value

@@ -173,19 +173,23 @@ def test_low_priority_leaves_a_thread_free(backend: Backend) -> None:
 def test_a_message_that_is_no_job_becomes_a_dead_letter(backend: Backend) -> None:
     executor = QueueExecutor(backend)
     manager = FeedManager(backend, executor=executor)
-    for message in ("hello", {"version": 99}, Job(operation=JobOperation.ADD, manager="other").to_dict()):
+    job = Job(operation=JobOperation.ADD, manager="other").to_dict()
+    for message in ("hello", {"version": 99}, job, {**job, "id": "x" * 2000}, {"id": [1], "step": {}}):
         executor.queues[FanoutPriority.NORMAL].push(message)
     worker = Worker(manager, retries=NO_DELAY)
     worker.run(until_empty=True)
     errors = sorted(one.error for one in manager.dead_letters)
-    assert [error.partition(":")[0] for error in errors] == ["InvalidTypeError"] + ["InvalidValueError"] * 2
-    assert worker.outcomes == {JobOutcome.DEAD: 3}
+    assert [error.partition(":")[0] for error in errors] == ["InvalidTypeError"] + ["InvalidValueError"] * 4
+    assert worker.outcomes == {JobOutcome.DEAD: 5}
     assert executor.counts() == dict.fromkeys(FanoutPriority, 0)
     assert manager.dead_letters.list(1)[0].to_dict()["attempts"] == 1
     for letter in manager.dead_letters:
         if "manager" not in letter.job:
             with pytest.raises((InvalidTypeError, InvalidValueError)):
                 manager.replay(letter.key)
+    letter = manager.dead_letters.add({"id": "\ud800"}, ValueError("\ud800"), 1)
+    assert manager.dead_letters.get(letter.key) == letter
+    assert (letter.job, letter.error) == (r"{'id': '\ud800'}", r"ValueError: \ud800")
 
 
 def test_a_job_stays_in_its_queue_while_the_store_fails(backend: Backend) -> None:

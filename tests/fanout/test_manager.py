@@ -241,6 +241,17 @@ def test_jobs_are_json(backend: Backend) -> None:
         ({"step": "1"}, "the field step of a job has the wrong type"),
         ({"color": 1}, "the unknown field 'color'"),
         ({"id": None}, "the field id of a job"),
+        ({"id": ""}, "the id is empty"),
+        ({"id": "x" * 2000}, "the id .* has 2000 bytes"),
+        ({"manager": "\ud800"}, "the manager .* holds a lone surrogate"),
+        ({"version": True}, "has the version True"),
+        ({"version": 10**5000}, "has the version <int of"),
+        ({"step": -1}, "the field step of a job is -1"),
+        ({"created_at": float("nan")}, "the field created_at of a job is nan"),
+        ({"created_at": 10**400}, "the field created_at of a job is <int of"),
+        ({"operation": ["add"]}, "has the operation"),
+        ({"operation": "copy", "users": []}, "has no users, which a copy needs"),
+        ({"operation": "settle"}, "has no targets, which a settle needs"),
     ],
 )
 def test_a_malformed_job_is_refused(change: dict[str, Any], message: str) -> None:
