@@ -74,10 +74,15 @@ def _change(manager: ManagerCore, arguments: argparse.Namespace) -> None:
     if bool(arguments.keys) == arguments.all:
         raise InvalidValueError(f"{arguments.action}: pass the keys of dead letters, or --all")
     keys = [one.key for one in manager.dead_letters] if arguments.all else arguments.keys
+    count = 0
     for key in keys:
         letter = manager.dead_letters.get(key)
+        if letter is None and arguments.all:
+            # Another process has replayed or dropped it since.
+            continue
         if letter is None:
             raise NotFoundError(f"there is no dead letter {shown(key)}; see feedstore jobs MANAGER list")
+        count += 1
         if arguments.action == "replay":
             manager.replay(key)
         elif arguments.action == "drop":
@@ -86,4 +91,4 @@ def _change(manager: ManagerCore, arguments: argparse.Namespace) -> None:
             print_json(letter.to_dict())
     if arguments.action != "show":
         done = "replayed" if arguments.action == "replay" else "dropped"
-        print_json({done: len(keys)}) if arguments.json else print(f"{done} {counted(len(keys), 'dead letter')}")
+        print_json({done: count}) if arguments.json else print(f"{done} {counted(count, 'dead letter')}")

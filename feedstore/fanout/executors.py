@@ -88,9 +88,12 @@ class InlineExecutor(Executor):
 
 def report_job(manager: RunsJobs, job: Job, outcome: JobOutcome, started: float) -> None:
     """Report one attempt of a job to the metrics; ``started`` is its begin by ``time.time()``."""
-    now = time.time()
-    lag = max(0.0, started - job.created_at)
-    manager.backend.metrics.on_job(str(job.operation), str(job.priority), str(outcome), lag, max(0.0, now - started))
+    lag, seconds = max(0.0, started - job.created_at), max(0.0, time.time() - started)
+    try:
+        manager.backend.metrics.on_job(str(job.operation), str(job.priority), str(outcome), lag, seconds)
+    except Exception:
+        # A defect of the application's metrics must end no thread, and lose no job.
+        _logger.exception("the metrics refused the report of a job")
 
 
 def attempt_job(

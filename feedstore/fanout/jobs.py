@@ -175,8 +175,8 @@ def _check_form(fields: Mapping[str, Any]) -> None:
         raise InvalidValueError(f"the job has the version {shown(version)}; it must be an int of 1 or more")
     if version > JOB_VERSION:
         raise InvalidValueError(
-            f"the job has the version {shown(version)}, and this release of feedstore runs jobs up to version {JOB_VERSION}; "
-            "upgrade the workers first"
+            f"the job has the version {shown(version)}, and this release of feedstore runs jobs up to version "
+            f"{JOB_VERSION}; upgrade the workers first"
         )
     unknown = [name for name in fields if name not in _NAMES]
     if unknown:
@@ -202,6 +202,8 @@ def _checked_scalar(name: str, value: Any) -> Any:
     wanted = _NOT_STRS.get(name, str)
     if isinstance(value, bool) is not (wanted is bool) or not isinstance(value, wanted):
         raise InvalidTypeError(f"the field {name} of a job has the wrong type: {shown(value)}")
-    if not isinstance(value, str) and not 0 <= value <= _LARGEST:
+    if isinstance(value, str):
+        return check_key(value, name) if name in ("id", "manager") else value
+    if isinstance(value, (int, float)) and not 0 <= value <= _LARGEST:
         raise InvalidValueError(f"the field {name} of a job is {shown(value)}; it must be between 0 and {_LARGEST}")
-    return check_key(value, name) if name in ("id", "manager") else value
+    return value

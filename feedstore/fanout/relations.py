@@ -24,7 +24,8 @@ class Relations(ManagerCore):
     def follow_user(self, user_id: UserId, target_user_id: UserId, copy_limit: int | None = None) -> bool:
         """Let a user follow another user or a thing, and copy its activities to the user's feeds.
 
-        A repeated call copies again, and so completes an interrupted one.
+        A repeated call copies again, and so completes an interrupted one. If an unfollow runs at the same time, the
+        copy may arrive after it; a repeated unfollow removes it.
 
         Args:
             user_id: the follower.
@@ -91,7 +92,8 @@ class Relations(ManagerCore):
         """Let a user block another; return whether that changed anything.
 
         It ends the follows between the two, and removes from all feeds of each, also those of ``to=``, the activities
-        of the other. ``to=`` no longer reaches ``user_id`` for activities of the blocked user.
+        of the other. ``to=`` no longer reaches ``user_id`` for activities of the blocked user. A repeated call completes
+        an interrupted one. A delivery that runs during the call may arrive after it.
         """
         changed = self._graph.block(user_id, blocked_user_id)
         user, blocked = user_text(user_id), user_text(blocked_user_id)

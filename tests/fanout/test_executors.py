@@ -120,6 +120,23 @@ def test_a_replay_keeps_the_letter_of_a_job_that_fails_again(backend: Backend) -
     assert (second.key, second.job, second.failed_at > first.failed_at) == (first.key, first.job, True)
 
 
+@pytest.mark.parametrize("kind", ["threads", "queue"])
+def test_defective_metrics_lose_no_job(backend: Backend, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise ZeroDivisionError("metrics")
+
+    monkeypatch.setattr(backend.metrics, "on_job", refuse)
+    threads = ThreadExecutor(1) if kind == "threads" else None
+    manager = FeedManager(backend, executor=threads or QueueExecutor(backend), fanout_chunk_size=1)
+    import_followers(manager, 3)
+    manager.add_user_activity("ann", post(1))
+    if threads is None:
+        Worker(manager).run(until_empty=True)
+    else:
+        threads.close()
+    assert all(home(manager, f"user:{number}") == [post(1)] for number in range(3))
+
+
 def test_a_worker_runs_higher_priorities_first_and_starves_none(backend: Backend) -> None:
     manager = Unlucky(backend, executor=QueueExecutor(backend))
     ran: list[str] = []
