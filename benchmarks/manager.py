@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks import postgresql_server, redis_server
+from benchmarks.places import PLACES
 from feedstore import Activity, connect
 from feedstore.fanout import FeedManager, HomeFeed, QueueExecutor, Worker
 from feedstore.metrics import Metrics
@@ -22,40 +19,7 @@ _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _KEPT = 800
 _BACKFILL = 300
 _WAIT_SECONDS = 0.01
-
-
-@contextmanager
-def _memory() -> Iterator[str]:
-    yield "memory://"
-
-
-@contextmanager
-def _sqlite() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'feeds.db'}"
-
-
-@contextmanager
-def _redis() -> Iterator[str]:
-    server = redis_server.start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    server = postgresql_server.start()
-    name = server.create_database()
-    try:
-        yield server.url(name)
-    finally:
-        server.drop_database(name)
-        server.stop()
-
-
-_PLACES = {"memory": _memory, "sqlite": _sqlite, "redis": _redis, "postgresql": _postgresql}
+_BACKENDS = ("memory", "sqlite", "redis", "postgresql")
 
 
 class Lags(Metrics):
@@ -72,14 +36,14 @@ class Lags(Metrics):
 def main() -> None:
     """Measure each backend that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="The feed manager, measured.")
-    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--backend", action="append", choices=_BACKENDS)
     parser.add_argument("--followers", type=int, default=1000, help="of the fan-outs (1,000)")
     parser.add_argument("--large", type=int, default=50_000, help="followers of the large fan-out (50,000)")
     parser.add_argument("--rounds", type=int, default=15, help="whose median is printed (15)")
     options = parser.parse_args()
-    for name in options.backend or _PLACES:
+    for name in options.backend or _BACKENDS:
         lags = Lags()
-        with _PLACES[name]() as url, connect(url, metrics=lags) as backend:
+        with PLACES[name]() as url, connect(url, metrics=lags) as backend:
             for title, text in _rows(backend, lags, options.followers, options.large, options.rounds):
                 print(f"{name:<12}{title:<62}{text:>24}", flush=True)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import cassandra_server, postgresql_server, redis_server
+from benchmarks.places import PLACES
 from benchmarks.workloads import all_activities
 from feedstore import connect
 from feedstore.fanout import ExponentialDecay, FilteredFeed, MergedFeed, RankedFeed
@@ -41,56 +38,16 @@ class OwnFeed(Feed):
 Pair = tuple[str, Callable[[], Any], Callable[[], Any]]
 
 
-@contextmanager
-def _sqlite() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'product.db'}"
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    server = postgresql_server.start()
-    name = server.create_database()
-    try:
-        yield server.url(name)
-    finally:
-        server.drop_database(name)
-        server.stop()
-
-
-@contextmanager
-def _started(start: Callable[[], Any]) -> Iterator[str]:
-    server = start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _memory() -> Iterator[str]:
-    yield "memory://"
-
-
-_PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
-    "memory": _memory,
-    "sqlite": _sqlite,
-    "postgresql": _postgresql,
-    "redis": lambda: _started(redis_server.start),
-    "cassandra": lambda: _started(cassandra_server.start),
-}
-
-
 def main() -> None:
     """Measure each backend that the arguments name, by default all but Cassandra."""
     parser = argparse.ArgumentParser(description="Merged, filtered and ranked pages, measured.")
-    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--backend", action="append", choices=PLACES)
     parser.add_argument("--calls", type=int, default=50, help="in one round (50)")
     parser.add_argument("--rounds", type=int, default=9, help="whose median is printed (9)")
     options = parser.parse_args()
     print(f"{'backend':<12}{'page of ' + str(LIMIT):<52}{'ms':>8}{'plain':>8}{'ratio':>8}")
-    for name in options.backend or [name for name in _PLACES if name != "cassandra"]:
-        with _PLACES[name]() as url, connect(url) as backend:
+    for name in options.backend or [name for name in PLACES if name != "cassandra"]:
+        with PLACES[name]() as url, connect(url) as backend:
             for title, read, plain in _pairs(backend):
                 read(), plain()
                 rounds = [

@@ -92,8 +92,8 @@ class Relations(ManagerCore):
         """Let a user block another; return whether that changed anything.
 
         It ends the follows between the two, and removes from all feeds of each, also those of ``to=``, the activities
-        of the other. ``to=`` no longer reaches ``user_id`` for activities of the blocked user. A repeated call completes
-        an interrupted one. A delivery that runs during the call may arrive after it.
+        of the other. ``to=`` no longer reaches ``user_id`` for activities of the blocked user. A repeated call
+        completes an interrupted one. A delivery that runs during the call may arrive after it.
         """
         changed = self._graph.block(user_id, blocked_user_id)
         user, blocked = user_text(user_id), user_text(blocked_user_id)

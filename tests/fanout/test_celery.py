@@ -8,13 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
 from celery import Celery
+from celery.app.task import Context
 
 from feedstore import connect
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -109,6 +111,31 @@ def test_a_worker_that_dies_loses_nothing(tmp_path: Path, redis_url: str, backen
     (letter,) = manager.dead_letters
     assert letter.error == "InvalidValueError: 'gone' names no feed class; the names are user, normal"
     app.close()
+
+
+def test_a_task_that_kills_its_worker_becomes_a_dead_letter() -> None:
+    class Deadly(FeedManager):
+        def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:
+            raise SystemExit
+
+    app = Celery("deadly", set_as_current=False)
+    executor = CeleryExecutor(app)
+    with connect("memory://") as backend:
+        manager = Deadly(backend, executor=executor)
+        job = Job(operation=JobOperation.ADD, manager="fanout")
+        for _ in range(4):
+            with pytest.raises(SystemExit):
+                executor._run(again_delivered(), job.to_dict())
+        assert manager.dead_letters.count() == 0
+        executor._run(again_delivered(), job.to_dict())
+        (letter,) = manager.dead_letters
+        assert (letter.job, letter.error.partition(":")[0]) == (job.to_dict(), "JobCrashedError")
+    app.close()
+
+
+def again_delivered() -> SimpleNamespace:
+    """Return a task as Celery makes it from a message that a broker delivers again."""
+    return SimpleNamespace(request=Context(retries=0, delivery_info={"redelivered": True}))
 
 
 def test_failures_of_tasks() -> None:

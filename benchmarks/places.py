@@ -1,0 +1,52 @@
+"""The stores that a benchmark opens by URL, each started for one measurement."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cassandra_server, postgresql_server, redis_server
+
+
+@contextmanager
+def _memory() -> Iterator[str]:
+    yield "memory://"
+
+
+@contextmanager
+def _sqlite() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"sqlite:///{Path(folder) / 'product.db'}"
+
+
+@contextmanager
+def _postgresql() -> Iterator[str]:
+    server = postgresql_server.start()
+    name = server.create_database()
+    try:
+        yield server.url(name)
+    finally:
+        server.drop_database(name)
+        server.stop()
+
+
+@contextmanager
+def _started(start: Callable[[], Any]) -> Iterator[str]:
+    server = start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "redis": lambda: _started(redis_server.start),
+    "cassandra": lambda: _started(cassandra_server.start),
+}
+"""A context manager for each backend, which returns the URL of an empty store."""
