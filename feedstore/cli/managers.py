@@ -32,7 +32,7 @@ def imported_manager(name: str) -> ManagerCore:
         InvalidValueError: The module cannot be imported, or the name is no manager.
     """
     module_name, _, path = name.partition(":")
-    if not module_name or not path:
+    if not module_name or module_name.startswith(".") or not path:
         raise InvalidValueError(f"{shown(name)} names no manager; {_ADVICE}")
     directory = os.getcwd()
     if directory not in sys.path:

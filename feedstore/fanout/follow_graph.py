@@ -114,16 +114,12 @@ class FollowGraph:
 
     def followers_among(self, followed: UserId, names: Iterable[UserId], *, kind: str = FOLLOW) -> set[UserId]:
         """Return the members of ``names`` that follow a user. A bounded number of round trips."""
-        return self._followers_among(followed, names, self._checked(kind))
+        checked = self._checked(kind)
+        return self._among(names, lambda name: (self._pair(name, followed, checked),))
 
     def blockers_among(self, user: UserId, names: Iterable[UserId]) -> set[UserId]:
         """Return the members of ``names`` that have blocked a user. A bounded number of round trips."""
-        return self._followers_among(user, names, BLOCK)
-
-    def _followers_among(self, followed: UserId, names: Iterable[UserId], kind: str) -> set[UserId]:
-        edges = [self._pair(one, followed, kind) for one in checked_iterable(names)]
-        rows = self._edges.read(edges)
-        return {edge.follower for edge in edges if is_mark(rows.get(edge.row_key))}
+        return self._among(names, lambda name: (self._pair(name, user, BLOCK),))
 
     def following(
         self, user: UserId, limit: int = _PAGE, cursor: str | None = None, *, kind: str = FOLLOW

@@ -106,9 +106,3 @@ class Reading(Relations):
             if cursor is None:
                 break
         return newest[:limit]
-
-    def _without_blocked(self, activities: list[Any], reader: str | None) -> list[Any]:
-        if reader is None or self.graph is None or not activities:
-            return activities
-        blocked = self.graph.blocked_among(reader, {one.actor for one in activities})
-        return [one for one in activities if one.actor not in blocked]

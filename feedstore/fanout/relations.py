@@ -139,7 +139,10 @@ class Relations(ManagerCore):
             self._copy_from(user, some, self._checked_limit(copy_limit))
 
     def _copy_from(self, user: str, targets: Sequence[str], copy_limit: int) -> None:
-        """Copy the newest activities of user feeds to a follower's feeds: one read, and one write for each feed."""
+        """Copy the newest activities of user feeds to a follower's feeds, without actors that the follower has blocked.
+
+        One read, one write for each feed, and with a follow graph one read of a block; two more reads if there is one.
+        """
         feeds = list(self._stored_feeds(user).values())
         limit = max(copy_limit if one.max_length is None else min(copy_limit, one.max_length) for one in feeds)
         if not limit:
@@ -147,17 +150,34 @@ class Relations(ManagerCore):
         source = self.feeds.user
         timelines = source._timelines_of(self.backend)
         keys = [self.get_user_feed(one).key for one in targets]
+        has_blocks = self._has_blocks(user)
         # Ids are enough for feeds of ids.
-        hydrates = source.serializer_class is None and any(one.serializer_class is not None for one in feeds)
+        needs_more = has_blocks or any(one.serializer_class is not None for one in feeds)
+        hydrates = source.serializer_class is None and needs_more
         options: dict[str, Any] = {"hydrate_from": self.activities} if hydrates else {}
         if len(keys) == 1:
             entries = timelines.get_slice(keys[0], 0, limit, **options)
         else:
             slices = timelines.get_many_slices(keys, 0, limit, **options)
             entries = [one for found in slices.values() for one in found]
+        if has_blocks:
+            entries = self._without_blocked(entries, user)
         if entries:
             for feed in feeds:
                 feed.add_many(entries)
+
+    def _has_blocks(self, user: str) -> bool:
+        """Return whether a user has blocked another one, as far as one page tells."""
+        if self.graph is None:
+            return False
+        page = self.graph.blocked(user, 1)
+        return bool(page.items) or page.next_cursor is not None
+
+    def _without_blocked(self, activities: list[Any], reader: str | None) -> list[Any]:
+        if reader is None or self.graph is None or not activities:
+            return activities
+        blocked = self.graph.blocked_among(reader, {one.actor for one in activities})
+        return [one for one in activities if one.actor not in blocked]
 
     def _purge(self, user: str, targets: Sequence[str]) -> None:
         """Remove from the feeds of a user the activities that came by some users, and in no other way."""

@@ -238,6 +238,9 @@ class ManagerSuite(Suite):
         later = post(5, "bob")
         manager.add_user_activity("bob", later, to=["mentions:ann", "user:group:1"], to_followers=True)
         assert (home(manager, "ann"), manager.get_feed("mentions", "ann").count()) == ([deeds[3], deeds[2]], 0)
+        manager.follow_user("ann", "group:1")
+        manager.follow_many_users("ann", ["group:1"])
+        assert home(manager, "ann") == [deeds[3], deeds[2]]
         with pytest.raises(BlockedError):
             manager.follow_user("ann", "bob")
         assert manager.unblock_user("ann", "bob") is True

@@ -156,6 +156,7 @@ def test_dead_letters_on_the_command_line(
     ("name", "message"),
     [
         ("feeds", "'feeds' names no manager; name it as MODULE:NAME"),
+        (".feeds:manager", "'.feeds:manager' names no manager"),
         ("no_such_module:manager", "the module 'no_such_module' cannot be imported"),
         ("json:manager", "'json' has no 'manager'"),
         ("json:__name__", "is 'json', and no FeedManager"),
