@@ -96,8 +96,8 @@ class CeleryExecutor(Executor):
         except FeedstoreError as error:
             outcome, delay = self._fail(job, fields, error, attempt)
         else:
-            was_delivered = bool((task.request.delivery_info or {}).get("redelivered"))
-            again, failure = attempt_job(manager, job, partial(self.submit, manager), was_delivered)
+            is_redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
+            again, failure = attempt_job(manager, job, partial(self.submit, manager), is_redelivered)
             fields = again.to_dict()
             if failure is not None:
                 outcome, delay = self._fail(job, fields, failure, attempt)

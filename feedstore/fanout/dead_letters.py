@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from hashlib import blake2b
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ _logger = logging.getLogger("feedstore.fanout")
 _LONGEST_ERROR = 500
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,100}", re.ASCII)
 _LARGEST_STEP = 2**53
+_DIGEST_BYTES = 16
 _MOST_CRASHES = 4
 """The number of runs after the first delivery of a job that may end with the process of the worker."""
 
@@ -133,9 +135,8 @@ class DeadLetters:
             # JSON has values that no storage takes, such as a lone surrogate. No job has them, so it is not replayed.
             letter = replace(letter, job=shown(job, _LONGEST_ERROR))
             self._items.upsert(key, _value(letter))
-        if isinstance(error, JobCrashedError):
-            # A replay counts again.
-            self._crashes.delete(key)
+        # A replay counts again.
+        self._crashes.delete(key)
         _logger.error("the job %s failed %d times and is a dead letter now: %s", key, attempts, text)
         return letter
 
@@ -167,10 +168,12 @@ class DeadLetters:
 
 
 def _key_of(job_id: Any, step: Any) -> str:
-    """Return the key of a job; a random one for a message with another id than those of jobs."""
-    if isinstance(job_id, str) and _ID.fullmatch(job_id) and isinstance(step, int) and 0 <= step < _LARGEST_STEP:
-        return f"{job_id}-{step}"
-    return uuid4().hex
+    """Return the key of a job; a random one for a message without the id of a job."""
+    if not isinstance(job_id, str) or not isinstance(step, int) or not 0 <= step <= _LARGEST_STEP:
+        return uuid4().hex
+    if not _ID.fullmatch(job_id):
+        job_id = blake2b(job_id.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+    return f"{job_id}-{step}"
 
 
 def _value(letter: DeadLetter) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def report_job(manager: RunsJobs, job: Job, outcome: JobOutcome, started: float)
 
 
 def attempt_job(
-    manager: RunsJobs, job: Job, submit: Submit, was_delivered: bool = False
+    manager: RunsJobs, job: Job, submit: Submit, is_redelivered: bool = False
 ) -> tuple[Job, Exception | None]:
     """Run a job that may be tried again.
 
@@ -107,8 +107,8 @@ def attempt_job(
         manager: the manager of the job.
         job: the job.
         submit: a function that takes the job of the next page.
-        was_delivered: whether a queue delivered the job before, perhaps to a worker whose process the job killed. Such
-            runs are counted, and the error is a :class:`JobCrashedError` if too many of them did not end.
+        is_redelivered: whether a queue delivered the job before, perhaps to a worker whose process it killed. Such runs
+            are counted, and the error is a :class:`JobCrashedError` if too many of them did not end.
 
     Returns:
         The job of the next attempt, which does not submit the next page if this attempt has done so; and the error of
@@ -122,10 +122,10 @@ def attempt_job(
 
     letters, crashes = manager.dead_letters, None
     try:
-        if was_delivered:
+        if is_redelivered:
             crashes = letters.begin_run(job)
         manager.run_job(job, note)
-        if was_delivered:
+        if is_redelivered:
             letters.end_run(job)
     except Exception as error:  # noqa: BLE001 a job may fail in any way, and must not stop the others
         if crashes is not None:
@@ -222,8 +222,8 @@ class ThreadExecutor(Executor):
             process.push(manager, replace(job, loaded=None), 1)
             while len(process.pool) < self.threads:
                 thread = threading.Thread(target=self._run, args=(process,), name="feedstore-fanout", daemon=True)
-                process.pool.append(thread)
                 thread.start()
+                process.pool.append(thread)
 
     def _run(self, process: _Process) -> None:
         while (found := process.next()) is not None:

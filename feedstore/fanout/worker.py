@@ -194,8 +194,8 @@ class Worker:
             outcome = self._fail(delivery, None, error)
         else:
             queue = self.executor.queues[delivery.priority]
-            was_delivered = queue.delivery_count(delivery.receipt) > 1
-            again, failure = attempt_job(manager, job, partial(self.executor.submit, manager), was_delivered)
+            is_redelivered = queue.delivery_count(delivery.receipt) > 1
+            again, failure = attempt_job(manager, job, partial(self.executor.submit, manager), is_redelivered)
             delivery.message = again.to_dict()
             outcome = JobOutcome.DONE if failure is None else self._fail(delivery, job, failure)
         if outcome is JobOutcome.DONE or outcome is JobOutcome.DEAD:

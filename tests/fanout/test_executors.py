@@ -206,6 +206,7 @@ def test_a_message_that_is_no_job_becomes_a_dead_letter(backend: Backend) -> Non
                 manager.replay(letter.key)
     letter = manager.dead_letters.add({"id": "\ud800"}, ValueError("\ud800"), 1)
     assert manager.dead_letters.get(letter.key) == letter
+    assert manager.dead_letters.add({"id": "\ud800"}, ValueError("\ud800"), 2).key == letter.key
     assert (letter.job, letter.error) == (r"{'id': '\ud800'}", r"ValueError: \ud800")
 
 
