@@ -167,7 +167,7 @@ class Relations(ManagerCore):
                 feed.add_many(entries)
 
     def _has_blocks(self, user: str) -> bool:
-        """Return whether a user has blocked another one, as far as one page tells."""
+        """Return whether a user may have blocked another one. One round trip."""
         if self.graph is None:
             return False
         page = self.graph.blocked(user, 1)

@@ -1,16 +1,15 @@
-"""Executors in one process: threads, and workers of a queue."""
+"""Executors in one process: workers of a queue, and failures of jobs on threads."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from fanout.failing import NO_DELAY, Reports, Unlucky, import_followers
 from feedstore import connect
 from feedstore.errors import InvalidTypeError, InvalidValueError, QueueFull, StorageUnavailableError
 from feedstore.fanout import (
@@ -25,49 +24,15 @@ from feedstore.fanout import (
     ThreadExecutor,
     Worker,
 )
-from feedstore.metrics import Metrics
 from feedstore.storage import Backend
-from feedstore.testing.manager_suite import START, CopyFeed, home, post
+from feedstore.testing.manager_suite import home, post
 from polling import poll_until
-
-NO_DELAY = Retries(attempts=3, first_delay=0)
-
-
-class Reports(Metrics):
-    """Keeps the reports of jobs."""
-
-    def __init__(self) -> None:
-        self.jobs: list[tuple[str, str, str]] = []
-
-    def on_job(self, operation: str, priority: str, outcome: str, lag: float, seconds: float) -> None:
-        assert lag >= 0
-        assert seconds >= 0
-        self.jobs.append((operation, priority, outcome))
-
-
-class Unlucky(FeedManager):
-    """Its jobs fail on request."""
-
-    fanout_chunk_size = 2
-    failure: Callable[[Job], BaseException | None] = staticmethod(lambda job: None)
-
-    def run_job(self, job: Job, submit: Callable[[Job], None]) -> None:
-        error = self.failure(job)
-        if error is not None:
-            raise error
-        super().run_job(job, submit)
 
 
 @pytest.fixture
 def backend() -> Iterator[Backend]:
     with connect("memory://", metrics=Reports()) as backend:
         yield backend
-
-
-def import_followers(manager: FeedManager, count: int, followed: str = "ann") -> None:
-    manager._graph.import_follows(
-        [(f"user:{number}", followed, START + timedelta(minutes=number)) for number in range(count)]
-    )
 
 
 @pytest.mark.parametrize("kind", ["threads", "queue"])
@@ -304,106 +269,6 @@ def test_a_fan_out_that_always_fails_tries_each_page_a_few_times(backend: Backen
         FeedManager(backend).run_job(Job.from_dict(letter.job), following.append)
     assert following == []
     assert all(home(manager, f"user:{number}") == [post(1)] for number in range(pages))
-
-
-def test_threads_slow_publishers_down_and_finish_before_the_end(backend: Backend) -> None:
-    release = threading.Event()
-    with ThreadExecutor(1, max_waiting=2) as executor:
-        manager = Unlucky(backend, executor=executor)
-        import_followers(manager, 9)
-        manager.failure = lambda job: None if release.wait(60) else ZeroDivisionError()
-        published: list[int] = []
-
-        def publish() -> None:
-            for number in range(6):
-                manager.add_user_activity("ann", post(number))
-                published.append(number)
-
-        thread = threading.Thread(target=publish)
-        thread.start()
-        # Without the bound, the number of waiting jobs passes 2 before the first look.
-        poll_until(lambda: len(executor._process.waiting) == 2, 60, "the wait of the publisher")
-        assert len(published) < 4
-        release.set()
-        thread.join(60)
-        executor.wait()
-        assert all(len(home(manager, f"user:{number}")) == 6 for number in range(9))
-        manager.add_user_activity("ann", post(6))
-    assert len(home(manager, "user:8")) == 7
-    executor.close()
-    with pytest.raises(InvalidValueError, match="is closed"):
-        manager.add_user_activity("ann", post(7))
-
-
-def test_a_dead_letter_waits_for_its_store(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadExecutor(1, retries=Retries(1)) as executor:
-        manager = Unlucky(backend, executor=executor)
-        manager.failure = lambda job: ZeroDivisionError("poison")
-        add, refused = manager.dead_letters.add, threading.Event()
-
-        def refuse_once(*arguments: Any) -> Any:
-            if refused.is_set():
-                return add(*arguments)
-            refused.set()
-            raise StorageUnavailableError("away")
-
-        monkeypatch.setattr(manager.dead_letters, "add", refuse_once)
-        manager.add_user_activity("ann", post(1))
-        executor.wait()
-    reports: Any = backend.metrics
-    assert [one[2] for one in reports.jobs] == ["released", "dead"]
-    assert manager.dead_letters.count() == 1
-
-
-def test_threads_run_in_a_forked_process(backend: Backend) -> None:
-    with ThreadExecutor(1) as executor:
-        manager = Unlucky(backend, executor=executor)
-        import_followers(manager, 3)
-        manager.add_user_activity("ann", post(0))
-        executor.wait()
-        child = os.fork()
-        if child == 0:
-            manager.add_user_activity("ann", post(1))
-            executor.wait()
-            # Memory is not shared, so the child compares its own feeds.
-            os._exit(0 if len(home(manager, "user:2")) == 2 else 1)
-        assert os.waitpid(child, 0)[1] == 0
-
-
-def test_threads_of_a_forked_process_share_its_jobs(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first calls after a fork are at the same time, and the parent may have held the lock."""
-    with ThreadExecutor(1) as executor:
-        manager = Unlucky(backend, executor=executor)
-        import_followers(manager, 1)
-        held = executor._process.changed
-        with held, monkeypatch.context() as patched:
-            patched.setattr(os, "getpid", lambda: -1)
-            start = threading.Barrier(4)
-
-            def publish(number: int) -> None:
-                start.wait(60)
-                manager.add_user_activity("ann", post(number))
-
-            threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(60)
-            executor.wait()
-            assert len(home(manager, "user:0")) == 4
-            executor.close()
-
-
-def test_threads_do_not_deliver_an_activity_that_was_removed(backend: Backend) -> None:
-    release = threading.Event()
-    with ThreadExecutor(1) as executor:
-        manager = Unlucky(backend, executor=executor, feed_classes={"copies": CopyFeed})
-        import_followers(manager, 1)
-        manager.failure = lambda job: None if release.wait(60) else ZeroDivisionError()
-        manager.add_user_activity("ann", post(1))
-        FeedManager(backend, feed_classes={"copies": CopyFeed}).remove_user_activity("ann", post(1))
-        release.set()
-    assert manager.get_feed("copies", "user:0").count() == 0
 
 
 @pytest.mark.parametrize(
