@@ -18,6 +18,7 @@ from feedstore.interchange.as2_check import (
     COLLECTION_TYPES,
     CONTEXT,
     MEMBERS,
+    MOST_LEVELS,
     ORDERED_TYPES,
     check_container,
     check_document,
@@ -27,6 +28,7 @@ from feedstore.interchange.as2_check import (
     values_of,
 )
 from feedstore.interchange.tagged import from_tagged, to_tagged
+from feedstore.plain_values import plain_copy
 from feedstore.rendering import Name
 from feedstore.shown import shown
 
@@ -82,6 +84,8 @@ def to_as2(
     names = _Names(base, types)
     document = activity.stored_context.get(SOURCE)
     if isinstance(document, dict):
+        # The application may have changed it.
+        check_document(document)
         return _updated(document, activity, names)
     return {"@context": deepcopy(_OWN_CONTEXT), **_own_form(activity, names, describe)}
 
@@ -231,6 +235,8 @@ class _Names:
         return ["Activity", f"{_VERB}{quote(verb, safe=':/@~')}"]
 
     def verb_of(self, kinds: list[str]) -> str:
+        if not kinds:
+            raise InvalidValueError("type: the document has no type; an activity has one, such as Create")
         for kind in kinds:
             if kind.startswith(_VERB):
                 return unquote(kind.removeprefix(_VERB))
@@ -268,7 +274,7 @@ def _time_text(time: datetime) -> str:
 
 def _updated(source: dict[str, Any], activity: Activity, names: _Names) -> dict[str, Any]:
     """Return the document that an activity came from, with those fields replaced that the activity has changed."""
-    document = deepcopy(source)
+    document: dict[str, Any] = plain_copy(source, SOURCE)
     actor, verb, object_, target, time = _fields_of(document, names)
     if verb != activity.verb:
         document.pop("@type", None)
@@ -291,9 +297,7 @@ def _updated(source: dict[str, Any], activity: Activity, names: _Names) -> dict[
 
 def _activity_of(document: dict[str, Any], names: _Names, default_time: datetime | None) -> Activity:
     kinds = types_of(document)
-    if not kinds:
-        raise InvalidValueError("type: the document has no type; an activity has one, such as Create")
-    if not ACTIVITY_TYPES.intersection(kinds) and "actor" not in document:
+    if kinds and not ACTIVITY_TYPES.intersection(kinds) and "actor" not in document:
         raise InvalidValueError(
             f"type: {shown(document.get('type', document.get('@type')))} is the type of an object, and not of an "
             "activity; pass the activity, such as the Create, that has it as its object"
@@ -307,7 +311,10 @@ def _activity_of(document: dict[str, Any], names: _Names, default_time: datetime
     own_id = document.get("id", document.get("@id"))
     if not _has_own_terms(document):
         return Activity(actor, verb, object_, target, time, {SOURCE: document}, foreign_id=own_id)
-    context = from_tagged(document.get("extraContext", {}))
+    tagged = document.get("extraContext")
+    context = {} if tagged is None else from_tagged(tagged)
+    if not isinstance(context, dict) or isinstance(context.get(SOURCE), dict):
+        raise InvalidValueError(f"extraContext: {shown(context)} is no extra context that to_as2 writes")
     if not isinstance(own_id, str) or not own_id.startswith("urn:uuid:"):
         context = {SOURCE: _without_extra(document), **context}
         return Activity(actor, verb, object_, target, time, context, foreign_id=own_id)
@@ -348,8 +355,8 @@ def _name_of(value: Any, names: _Names) -> Name | None:
 
 
 def _blank_name(found: Mapping[str, Any]) -> str:
-    content = json.dumps(found, sort_keys=True, ensure_ascii=False, default=str)
-    return f"{_BLANK}{blake2b(content.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    content = json.dumps(to_tagged(found), sort_keys=True, ensure_ascii=False)
+    return f"{_BLANK}{blake2b(content.encode(), digest_size=16).hexdigest()}"
 
 
 def _time_of(document: Mapping[str, Any]) -> datetime | None:
@@ -367,6 +374,8 @@ def _members_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     page: Any = document
     place, level = "", 0
     while isinstance(page, Mapping):
+        if level > MOST_LEVELS:
+            raise InvalidValueError(f"{shown(place)}: the document has more than {MOST_LEVELS} pages in one another")
         check_container(page)
         for term in MEMBERS:
             for position, member in enumerate(values_of(page.get(term))):

@@ -148,11 +148,10 @@ def _check_reference(value: Any, path: str, levels: int) -> None:
     """Check an object, a link, an IRI, or a list of them."""
     for one in values_of(value):
         if isinstance(one, dict):
-            # "@list" and "@set" wrap values in JSON-LD.
-            inner = one.get("@list", one.get("@set"))
-            if inner is not None:
-                _check_reference(inner, path, levels - 1)
+            # This checks the levels, so it comes first.
             _check_object(one, path, levels - 1)
+            # "@list" and "@set" wrap values in JSON-LD.
+            _check_reference(one.get("@list", one.get("@set")), path, levels - 1)
         elif one is not None:
             _check_iri(one, path, levels)
 
@@ -202,7 +201,7 @@ def _check_closed(value: Any, path: str, levels: int) -> None:
 
 def _check_number(value: Any, path: str, levels: int) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
         raise InvalidValueError(f"{path}: {_kind(value)}; it must be a number")
 
 
@@ -234,11 +233,11 @@ def _kind(value: Any) -> str:
 TERMS: dict[str, tuple[str, ...]] = {
     kind: tuple(terms.split())
     for kind, terms in {
-        "iris": "id @id",
+        "iris": "id @id href",
         "types": "type @type formerType",
         "references": (
             "actor anyOf attachment attributedTo audience bcc bto cc context current describes first following "
-            "followers generator href icon image inReplyTo inbox instrument items last liked likes location next "
+            "followers generator icon image inReplyTo inbox instrument items last liked likes location next "
             "object oneOf orderedItems origin outbox partOf prev preview replies result shares streams subject tag "
             "target to url"
         ),

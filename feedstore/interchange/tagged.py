@@ -33,25 +33,35 @@ def to_tagged(value: Any) -> Any:
     >>> to_tagged({"price": Decimal("1.50"), "tags": ["a"]})
     {'price': {'$decimal': '1.50'}, 'tags': ['a']}
     """
-    return _tagged(plain_copy(value, "value"))
+    try:
+        return _tagged(plain_copy(value, "value"))
+    except RecursionError:
+        raise InvalidValueError("value is nested too deeply for JSON") from None
 
 
 def from_tagged(value: Any) -> Any:
     """Return the plain value of a tagged form.
 
     Raises:
-        InvalidValueError: A tag is unknown, or its text is no value of its type.
+        InvalidValueError: A tag is unknown, its text is no value of its type, or the form is nested too deeply.
 
     >>> from_tagged({"price": {"$decimal": "1.50"}})
     {'price': Decimal('1.50')}
     """
+    try:
+        return _untagged(value)
+    except RecursionError:
+        raise InvalidValueError("the tagged form is nested too deeply, or holds itself") from None
+
+
+def _untagged(value: Any) -> Any:
     if isinstance(value, list):
-        return [from_tagged(item) for item in value]
+        return [_untagged(item) for item in value]
     if not isinstance(value, dict):
         return value
     tag = next(iter(value), "")
     if len(value) != 1 or not isinstance(tag, str) or not tag.startswith("$"):
-        return {key: from_tagged(item) for key, item in value.items()}
+        return {key: _untagged(item) for key, item in value.items()}
     content = value[tag]
     if tag == _MAP:
         return _map_of(content)
@@ -90,7 +100,7 @@ def _map_of(content: Any) -> dict[Any, Any]:
     if not isinstance(content, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in content):
         raise InvalidValueError(f"{shown(content)} is no list of pairs, which the tag {_MAP} holds")
     try:
-        return {from_tagged(key): from_tagged(item) for key, item in content}
+        return {_untagged(key): _untagged(item) for key, item in content}
     except TypeError:
         raise InvalidValueError(f"{shown(content)} has a list or a dict as a key") from None
 

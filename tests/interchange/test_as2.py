@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -63,6 +64,7 @@ def jsonld_context() -> dict[str, Any]:
     """The terms that the vocabulary gives a type, as a JSON-LD context."""
     kinds: dict[str, dict[str, Any]] = {term: {"@type": "@id"} for term in TERMS["references"]}
     kinds |= {term: {"@type": "http://www.w3.org/2001/XMLSchema#dateTime"} for term in TERMS["times"]}
+    kinds["href"] = {"@type": "@id"}
     kinds["orderedItems"] = {"@type": "@id", "@container": "@list"}
     context: dict[str, Any] = {"@vocab": f"{CONTEXT}#", "id": "@id", "type": "@type"}
     context |= {term: {"@id": f"{CONTEXT}#{term}", **kind} for term, kind in kinds.items()}
@@ -103,6 +105,12 @@ def test_tagged_values_keep_their_types() -> None:
     value = [1, 1.0, True, NOON, date(2026, 5, 1), Decimal("1.5"), UUID(int=7), b"\xff", 10**5000, {"$a": "7"}, {1: 2}]
     found = from_tagged(json.loads(json.dumps(to_tagged(value))))
     assert (found, [type(one) for one in found]) == (value, [type(one) for one in value])
+
+
+def test_a_value_too_deep_for_its_form_is_refused() -> None:
+    for convert in (to_tagged, from_tagged):
+        with pytest.raises(InvalidValueError, match="nested"):
+            convert(nested(495, lambda inner: {"a": [inner]}))
 
 
 @pytest.mark.parametrize(
@@ -189,9 +197,18 @@ def test_a_member_that_is_no_activity_does_not_stop_the_others() -> None:
         list(activities_from_as2(document))
 
 
-DEEP: Any = "https://a.example/"
-for _ in range(150):
-    DEEP = {"type": "Note", "inReplyTo": DEEP}
+def nested(levels: int, wrap: Callable[[Any], Any], value: Any = "https://a.example/") -> Any:
+    for _ in range(levels):
+        value = wrap(value)
+    return value
+
+
+HOLDS_ITSELF: list[Any] = []
+HOLDS_ITSELF.append(HOLDS_ITSELF)
+ENDLESS: dict[str, Any] = {"type": "Collection", "items": []}
+ENDLESS["first"] = {**ENDLESS, "type": "CollectionPage"}
+ENDLESS["first"]["next"] = ENDLESS["first"]
+OWN = to_as2(Activity("ann", "like", "photo:7", time=NOON))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +218,13 @@ for _ in range(150):
         ({"actor": None}, "no actor"),
         ({"actor": []}, "no actor"),
         ({"object": "images/1"}, "object: 'images/1' is no absolute IRI"),
-        ({"object": DEEP}, "levels"),
+        ({"object": nested(150, lambda inner: {"type": "Note", "inReplyTo": inner})}, "levels"),
+        ({"object": nested(2000, lambda inner: {"@list": inner})}, "levels"),
+        ({"object": nested(2000, lambda inner: {"@set": [inner]})}, "levels"),
+        ({"object": HOLDS_ITSELF}, "object"),
+        ({"object": {"extension": HOLDS_ITSELF}}, "holds itself"),
+        ({"extension": HOLDS_ITSELF}, "holds itself"),
+        ({"actor": {"type": "Link", "href": {"type": "Note"}}}, "actor.href"),
         ({"object": {"type": "Note", "content": 42}}, r"object\.content"),
         ({"type": 16}, "type: 16"),
         ({"type": "Note", "actor": None}, None),
@@ -217,6 +240,7 @@ for _ in range(150):
         ({"published": "1969-12-31T23:59:59Z"}, "1970"),
         ({"duration": "2h"}, "duration"),
         ({"latitude": "1"}, "latitude"),
+        ({"latitude": float("inf")}, "latitude"),
         ({"width": -1}, "width"),
         ({"mediaType": "html"}, "mediaType"),
         ({"replies": {"type": "OrderedCollection", "items": []}}, "orderedItems"),
@@ -244,6 +268,11 @@ def test_a_document_that_breaks_the_vocabulary_is_refused(change: dict[str, Any]
         ({}, InvalidValueError),
         ({"type": "Like", "actor": "urn:feedstore:int:x", "published": "2026-05-01T12:00:00Z"}, InvalidValueError),
         ("[" * 100_000, InvalidValueError),
+        (ENDLESS, InvalidValueError),
+        ({**OWN, "extraContext": 7}, InvalidValueError),
+        ({**OWN, "id": LIKE["id"], "extraContext": 7}, InvalidValueError),
+        ({**OWN, "extraContext": {"deep": nested(700, lambda inner: [inner])}}, InvalidValueError),
+        ({**OWN, "extraContext": {"as2": {"type": "Like", "actor": 7}}}, InvalidValueError),
     ],
 )
 def test_bad_input_is_refused(document: Any, error: type[FeedstoreError]) -> None:
@@ -251,6 +280,25 @@ def test_bad_input_is_refused(document: Any, error: type[FeedstoreError]) -> Non
         from_as2(document)
     with pytest.raises(error):
         list(activities_from_as2(document))
+
+
+def test_large_ints_and_unusual_keys_are_accepted() -> None:
+    """JSON bounds no number, and Python's mappings have keys that JSON lacks."""
+    document = {**LIKE, "latitude": 10**400, "object": {1: 10**5000, "a": 3}}
+    activity = from_as2(document)
+    assert str(activity.object).startswith("_:")
+    assert to_as2(activity) == document
+
+
+def test_a_deep_document_comes_back() -> None:
+    document = {**LIKE, "extension": nested(450, lambda inner: [inner])}
+    assert to_as2(from_as2(document)) == document
+
+
+def test_a_stored_document_that_is_none_is_refused() -> None:
+    for document in ({}, {"type": "Like", "actor": 7}):
+        with pytest.raises(InvalidValueError):
+            to_as2(Activity("ann", "like", "photo:7", time=NOON, extra_context={"as2": document}))
 
 
 def test_options_are_checked() -> None:
