@@ -9,8 +9,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from feedstore.activity import Activity
+from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.ids import id_to_text
+from feedstore.interchange.as2 import time_text, urn_of
 from feedstore.shown import shown
 
 JSON_FEED_VERSION = "https://jsonfeed.org/version/1.1"
@@ -55,10 +56,10 @@ def to_json_feed(
     feed |= {name: url for name, url in addresses.items() if url is not None}
     items = []
     for activity in activities:
-        item = {"id": _urn_of(activity), "content_text": _sentence_of(activity, render)}
+        item = {"id": urn_of(activity), "content_text": _sentence_of(activity, render)}
         if link is not None and (url := link(activity)) is not None:
             item["url"] = url
-        items.append({**item, "date_published": _time_text(activity.time), "authors": [{"name": str(activity.actor)}]})
+        items.append({**item, "date_published": time_text(activity.time), "authors": [{"name": str(activity.actor)}]})
     feed["items"] = items
     return feed
 
@@ -95,7 +96,7 @@ def to_atom(
     root = ElementTree.Element("feed", xmlns=ATOM)
     _add(root, "title", _checked_title(title))
     _add(root, "id", id)
-    _add(root, "updated", _time_text(newest if updated is None else updated))
+    _add(root, "updated", time_text(newest if updated is None else in_utc(updated)))
     for relation, url in (("self", feed_url), ("next", next_url)):
         if url is not None:
             ElementTree.SubElement(root, "link", rel=relation, href=_carried(url))
@@ -108,9 +109,9 @@ def to_atom(
 def _entry_of(activity: Activity, render: Sentence, link: Link | None) -> ElementTree.Element:
     entry = ElementTree.Element("entry")
     _add(entry, "title", _sentence_of(activity, render))
-    _add(entry, "id", _urn_of(activity))
-    _add(entry, "updated", _time_text(activity.time))
-    _add(entry, "published", _time_text(activity.time))
+    _add(entry, "id", urn_of(activity))
+    _add(entry, "updated", time_text(activity.time))
+    _add(entry, "published", time_text(activity.time))
     _add(ElementTree.SubElement(entry, "author"), "name", str(activity.actor))
     url = None if link is None else link(activity)
     if url is not None:
@@ -139,11 +140,3 @@ def _sentence_of(activity: Activity, render: Sentence) -> str:
     if not isinstance(sentence, str):
         raise InvalidTypeError(f"render returned {shown(sentence)}; it must return a str")
     return sentence
-
-
-def _urn_of(activity: Activity) -> str:
-    return f"urn:uuid:{id_to_text(activity.serialization_id)}"
-
-
-def _time_text(time: datetime) -> str:
-    return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -46,7 +46,7 @@ class LivePageSite:
         self._process = ServerProcess(command, self._folder)
         self._process.wait_until_ready(lambda: _answers(self._port))
 
-    def begin_anew(self) -> None:
+    def clear(self) -> None:
         """Remove the data of a test."""
         self.proxy.mend()
         if not _answers(self._port):
@@ -103,7 +103,7 @@ def started_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePageS
 @pytest.fixture
 def site(started_site: LivePageSite) -> LivePageSite:
     """The site without data."""
-    started_site.begin_anew()
+    started_site.clear()
     return started_site
 
 

@@ -52,7 +52,7 @@ def test_a_new_activity_appears_without_a_reload(page: Page, site: LivePageSite,
     assert complaints == []
 
 
-def test_who_reads_further_down_is_offered_what_is_new(page: Page, site: LivePageSite, complaints: list[str]) -> None:
+def test_a_reader_further_down_is_offered_the_new_entries(page: Page, site: LivePageSite, complaints: list[str]) -> None:
     site.add(*range(40))
     page.reload()
     page.wait_for_selector(".entry")
@@ -94,7 +94,7 @@ def test_a_server_that_is_killed_and_comes_back(page: Page, site: LivePageSite) 
     wait_until_live(page)
 
 
-def test_who_missed_too_much_reads_anew(page: Page, site: LivePageSite) -> None:
+def test_a_page_that_missed_too_much_reads_everything_again(page: Page, site: LivePageSite) -> None:
     site.add(0)
     wait_for_photos(page, [0])
     site.proxy.cut()

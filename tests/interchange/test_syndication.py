@@ -105,3 +105,5 @@ def test_bad_arguments_are_refused() -> None:
         to_atom(POSTS, "Ann", id="urn:feed:ann", render=lambda activity: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(InvalidValueError, match="IRI"):
         to_atom(POSTS, "Ann", id="ann", render=sentence)
+    with pytest.raises(InvalidValueError, match="timezone"):
+        to_atom(POSTS, "Ann", id="urn:feed:ann", render=sentence, updated=datetime(2026, 5, 1))  # noqa: DTZ001
