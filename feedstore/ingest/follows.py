@@ -150,16 +150,14 @@ def read_follow_pairs(source: Source, problems: Problems) -> Iterator[tuple[str,
     """
     with source.open() as lines:
         table = read_table(lines, FOLLOW_COLUMNS)
-        while True:
+        is_end = False
+        while not is_end:
             try:
-                values = next(table, None)
-                pair = None if values is None else _pair_of(table, *values)
+                for values in table:
+                    yield _pair_of(table, *values)
+                is_end = True
             except InputError as error:
                 problems.note(error, table)
-                continue
-            if pair is None:
-                return
-            yield pair
 
 
 def _pair_of(table: InputTable, follower: Any, followee: Any, time: Any) -> tuple[str, str, datetime | None]:

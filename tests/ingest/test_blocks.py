@@ -29,11 +29,12 @@ def outcomes(data: bytes) -> list[Any]:
     found: list[Any] = []
     with source(data).open() as lines:
         table = read_table(lines, COLUMNS)
+        rows = iter(table)
         while True:
             try:
-                row: Any = next(table, None)
+                row: Any = next(rows, None)
             except InputError as error:
-                row = (error.line, error.reason)
+                row, rows = (error.line, error.reason), iter(table)
             found.append((row, table.position_before_last(), table.position()))
             if row is None:
                 return found
