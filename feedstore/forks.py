@@ -1,13 +1,28 @@
-"""Hooks around ``os.fork``, which keep the state of objects consistent in the parent and in the child."""
+"""Hooks around ``os.fork``, which keep the state of objects consistent, and properties that hold no lock at a fork."""
 
 from __future__ import annotations
 
 import os
 import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import nullcontext
+from functools import cached_property  # noqa: TID251
+from typing import Any, TypeVar
 
 _Owner = TypeVar("_Owner")
+_Value = TypeVar("_Value")
+
+
+class unlocked_property(cached_property[_Value]):  # noqa: N801 - it is used as `property`
+    """A property that is computed at its first use and then stored. Two threads may both compute it.
+
+    On Python 3.11, ``functools.cached_property`` holds a lock of the class during the computation. All objects of the
+    class wait for it, even if it makes a round trip, and a child that is forked in this time waits forever.
+    """
+
+    def __init__(self, compute: Callable[[Any], _Value]) -> None:
+        super().__init__(compute)
+        self.lock: Any = nullcontext()
 
 
 def follow_forks(

@@ -6,7 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
 from itertools import chain, islice
 from typing import Any, ClassVar
 
@@ -24,6 +23,7 @@ from feedstore.fanout.publications import Publications
 from feedstore.fanout.push_pull import PushPull
 from feedstore.feeds import BaseFeed, UserId
 from feedstore.feeds.key_format import user_text
+from feedstore.forks import unlocked_property
 from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Backend
 from feedstore.storage.backend import checked_backend
@@ -108,7 +108,7 @@ class ManagerCore(ABC):
         source: FollowerSource = graph
         return source
 
-    @cached_property
+    @unlocked_property
     def activities(self) -> ActivityStorage[Any]:
         """The storage of the activities that all feeds of the manager refer to."""
         user = self.feeds.user

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds import UserId
+from feedstore.forks import unlocked_property
 from feedstore.shown import shown
 from feedstore.storage.checks import check_limit, check_position
 
@@ -32,12 +32,12 @@ class Producer:
         self._count_followers = count_followers
         self._count_daily = count_daily
 
-    @cached_property
+    @unlocked_property
     def followers(self) -> int:
         """The number of followers. One round trip."""
         return self._count_followers()
 
-    @cached_property
+    @unlocked_property
     def daily_activities(self) -> int:
         """The number of activities in its own feed with a time in the last 24 hours. One round trip."""
         return self._count_daily()

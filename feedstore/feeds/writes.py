@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.key_format import KeyFormat, UserId
+from feedstore.forks import unlocked_property
 from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
 from feedstore.storage import ActivityStorage, AtomicScope, Backend, Batch, TimelineStorage
@@ -57,12 +57,12 @@ class FeedWrites:
         feed.user_id = feed.key = check_key(key)
         return feed
 
-    @cached_property
+    @unlocked_property
     def timelines(self) -> TimelineStorage[Any]:
         """The storage of the feed's timeline."""
         return self._timelines_of(self.backend)
 
-    @cached_property
+    @unlocked_property
     def activities(self) -> ActivityStorage[Any]:
         """The storage of the activities that the feed's entries refer to."""
         return self.backend.activity_storage(activity_class=self.activity_class, name=self.activity_name)

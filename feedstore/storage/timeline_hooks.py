@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from typing_extensions import TypeVar
 
 from feedstore.activity import ActivityRef
 from feedstore.errors import AtomicityError, InvalidValueError
+from feedstore.forks import unlocked_property
 from feedstore.serializers import TimelineReferenceSerializer
 from feedstore.shown import shown
 from feedstore.storage.abilities import AtomicScope
@@ -79,7 +79,7 @@ class TimelineHooks(Storage[TimelineItem]):
     override those that the store can do better.
     """
 
-    @cached_property
+    @unlocked_property
     def _reads_payloads(self) -> bool:
         """Whether the serializer reads payloads. If it does not, a hook need not fetch them."""
         chosen = type(self._serializer)

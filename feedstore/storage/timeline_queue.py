@@ -7,10 +7,10 @@ import re
 import secrets
 import struct
 import time
-from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from feedstore.forks import unlocked_property
 from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage.bounds import EVERYTHING, Bounds
@@ -49,11 +49,11 @@ class TimelineQueueStorage(QueueStorage):
     consumers have.
     """
 
-    @cached_property
+    @unlocked_property
     def _timelines(self) -> TimelineHooks[Any]:
         return _timelines_of(self.session)
 
-    @cached_property
+    @unlocked_property
     def _keys(self) -> tuple[str, str]:
         return _message_key(self.name), f"{_name_hash(self.name)}:claims"
 

@@ -52,7 +52,7 @@ def test_a_new_activity_appears_without_a_reload(page: Page, site: LivePageSite,
     assert complaints == []
 
 
-def test_a_reader_further_down_is_offered_the_new_entries(page: Page, site: LivePageSite, complaints: list[str]) -> None:
+def test_a_reader_further_down_is_offered_new_entries(page: Page, site: LivePageSite, complaints: list[str]) -> None:
     site.add(*range(40))
     page.reload()
     page.wait_for_selector(".entry")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 from collections.abc import Callable
 
-from feedstore.forks import follow_forks
+from feedstore.forks import follow_forks, unlocked_property
 from feedstore.testing.processes import run_in_child
+
+SECONDS = 30
 
 
 class Owner:
@@ -74,3 +77,34 @@ def test_an_owner_that_ends_amid_a_fork_is_kept_until_the_fork_s_end() -> None:
     gc.collect()
     run_in_child(os.getpid)
     assert heard == ["last before", "last in the parent"]
+
+
+class Slow:
+    """An object with a property that is computed slowly at its first use."""
+
+    def __init__(self, compute: Callable[[], str]) -> None:
+        self._compute = compute
+
+    @unlocked_property
+    def value(self) -> str:
+        """The value."""
+        return self._compute()
+
+
+def test_a_property_under_computation_blocks_neither_a_child_nor_another_object() -> None:
+    begun, end = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        begun.set()
+        return "slow" if end.wait(SECONDS) else "late"
+
+    slow = Slow(wait)
+    thread = threading.Thread(target=lambda: slow.value)
+    thread.start()
+    assert begun.wait(SECONDS)
+    quick = Slow(lambda: "quick")
+    assert run_in_child(lambda: Slow(lambda: "child").value) == "child"
+    assert (quick.value, thread.is_alive()) == ("quick", True)
+    end.set()
+    thread.join(SECONDS)
+    assert slow.value == "slow"

@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 from cassandra.auth import PlainTextAuthProvider
@@ -39,6 +38,7 @@ from feedstore.backends.cassandra.retries import IdempotentRetries
 from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
 from feedstore.backends.cassandra.values import routing_key
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.forks import unlocked_property
 from feedstore.shown import shown
 
 # Cassandra 4.0 and newer speak version 5. Without it, the driver connects once for each version that it tries.
@@ -182,7 +182,7 @@ class DriverSession:
         replicas = self.cluster.metadata.get_replicas(self.keyspace, routing_key(partition))
         return replicas[0] if replicas else None
 
-    @cached_property
+    @unlocked_property
     def _has_one_node(self) -> bool:
         return len(self.cluster.metadata.all_hosts()) < 2
 

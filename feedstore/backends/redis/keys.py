@@ -9,13 +9,13 @@ hash, the activity's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 from zlib import crc32
 
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.scripts import Script
 from feedstore.errors import StoredDataError
+from feedstore.forks import unlocked_property
 from feedstore.ids import ID_BYTES
 from feedstore.shown import shown
 from feedstore.storage.checks import first_part
@@ -95,12 +95,12 @@ class Keys:
             found = self._collections.setdefault(part, made)
         return found
 
-    @cached_property
+    @unlocked_property
     def directories(self) -> list[str]:
         """The directory of each bucket."""
         return [f"{prefix}d" for prefix in self._prefixes]
 
-    @cached_property
+    @unlocked_property
     def activities(self) -> list[str]:
         """The hash of each bucket's activities."""
         return [f"{prefix}a" for prefix in self._prefixes]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import chain, repeat
 from struct import iter_unpack
 from typing import Any
@@ -25,6 +24,7 @@ from feedstore.backends.redis.records import (
 )
 from feedstore.backends.redis.scripts import READ
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
+from feedstore.forks import unlocked_property
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING
@@ -290,7 +290,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             self._long.add(key)
         return records, not has_older
 
-    @cached_property
+    @unlocked_property
     def _long(self) -> set[str]:
         """Keys of timelines that had chunks: the script searches them in one round trip."""
         return set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from feedstore.backends.sql.compiler import Compiler
@@ -13,6 +12,7 @@ from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.heads import Heads
 from feedstore.backends.sql.shared_statements import Statements
 from feedstore.backends.sql.timeline_writer import DeliveryWriter, TimelineWriter
+from feedstore.forks import unlocked_property
 from feedstore.storage.notify.registry import Kind, Topic
 from feedstore.storage.notify.source import TopicSource
 
@@ -41,7 +41,7 @@ class Dialect(ABC):
         self.compiler = compiler
         self.statements = Statements(compiler)
 
-    @cached_property
+    @unlocked_property
     def heads(self) -> Heads:
         """The statements that polling needs. They are compiled at their first use, because PostgreSQL seldom polls."""
         return Heads(self.compiler)

@@ -10,13 +10,13 @@ subquery and 16 with a join; after an offset of 700 they take 30 and 147: skippe
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, LargeBinary, Select, bindparam, cast, func, literal_column, select
 
 from feedstore.backends.sql.compiler import Compiler, limited, this_namespace
 from feedstore.backends.sql.tables import activity_table, entry_table, timeline_table
+from feedstore.forks import unlocked_property
 from feedstore.ids import MAX_ID, id_to_bytes
 from feedstore.storage import Bounds
 
@@ -132,7 +132,7 @@ class TimelineStatements:
         self._texts[kind, shape] = text
         return text
 
-    @cached_property
+    @unlocked_property
     def index_of(self) -> str:
         """The statement that counts the entries newer than an id. It returns no row if the id is not there."""
         newer = entry_table.alias("newer")
@@ -142,7 +142,7 @@ class TimelineStatements:
         statement = select(position.scalar_subquery()).where(*_one_entry())
         return self._compiler.text(statement, *_NAMESPACE_AND_KEY, "activity")
 
-    @cached_property
+    @unlocked_property
     def contains(self) -> str:
         """The statement that returns a row if the timeline holds an id."""
         statement = select(entry_table.c.activity_id).where(*_one_entry())
@@ -157,17 +157,17 @@ class TimelineStatements:
             text = self._texts["count", shape] = self._compiler.text(counted, *_NAMESPACE_AND_KEY, *parameters)
         return text
 
-    @cached_property
+    @unlocked_property
     def count(self) -> str:
         """The statement that reads the length from the header."""
         return self._compiler.text(select(timeline_table.c.length).where(*is_header()), *_NAMESPACE_AND_KEY)
 
-    @cached_property
+    @unlocked_property
     def newest_dropped(self) -> str:
         """The statement that reads the newest id that a trim dropped, from the header."""
         return self._compiler.text(select(timeline_table.c.newest_dropped).where(*is_header()), *_NAMESPACE_AND_KEY)
 
-    @cached_property
+    @unlocked_property
     def keys(self) -> str:
         """The statement that reads the next keys of timelines with entries, in order."""
         statement = (
