@@ -260,7 +260,7 @@ def _own_form(activity: Activity, names: _Names, describe: Describe | None) -> d
     for term, name in (("object", activity.object), ("target", activity.target)):
         if name is not None:
             document[term] = reference(name)
-    document["published"] = time_text(activity.time)
+    document["published"] = utc_text(activity.time)
     if activity.stored_context:
         document["extraContext"] = to_tagged(activity.stored_context)
     if activity.foreign_id is not None:
@@ -273,7 +273,7 @@ def urn_of(activity: Activity) -> str:
     return f"urn:uuid:{id_to_text(activity.serialization_id)}"
 
 
-def time_text(time: datetime) -> str:
+def utc_text(time: datetime) -> str:
     """Return a time in UTC in RFC 3339, with Z."""
     return time.isoformat().replace("+00:00", "Z")
 
@@ -293,7 +293,7 @@ def _updated(source: dict[str, Any], activity: Activity, names: _Names) -> dict[
         elif name != new:
             document[term] = names.iri_of(new)
     if time is not None and time != activity.time:
-        document["published"] = time_text(activity.time)
+        document["published"] = utc_text(activity.time)
     others = {name: value for name, value in activity.stored_context.items() if name != SOURCE}
     if others:
         document["@context"] = [*values_of(document.get("@context", CONTEXT)), deepcopy(_OWN_TERMS)]

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from feedstore.activity import Activity
 from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.interchange.as2 import time_text, urn_of
+from feedstore.interchange.as2 import urn_of, utc_text
 from feedstore.shown import shown
 
 JSON_FEED_VERSION = "https://jsonfeed.org/version/1.1"
@@ -59,7 +59,7 @@ def to_json_feed(
         item = {"id": urn_of(activity), "content_text": _sentence_of(activity, render)}
         if link is not None and (url := link(activity)) is not None:
             item["url"] = url
-        items.append({**item, "date_published": time_text(activity.time), "authors": [{"name": str(activity.actor)}]})
+        items.append({**item, "date_published": utc_text(activity.time), "authors": [{"name": str(activity.actor)}]})
     feed["items"] = items
     return feed
 
@@ -96,7 +96,7 @@ def to_atom(
     root = ElementTree.Element("feed", xmlns=ATOM)
     _add(root, "title", _checked_title(title))
     _add(root, "id", id)
-    _add(root, "updated", time_text(newest if updated is None else in_utc(updated)))
+    _add(root, "updated", utc_text(newest if updated is None else in_utc(updated)))
     for relation, url in (("self", feed_url), ("next", next_url)):
         if url is not None:
             ElementTree.SubElement(root, "link", rel=relation, href=_carried(url))
@@ -110,8 +110,8 @@ def _entry_of(activity: Activity, render: Sentence, link: Link | None) -> Elemen
     entry = ElementTree.Element("entry")
     _add(entry, "title", _sentence_of(activity, render))
     _add(entry, "id", urn_of(activity))
-    _add(entry, "updated", time_text(activity.time))
-    _add(entry, "published", time_text(activity.time))
+    _add(entry, "updated", utc_text(activity.time))
+    _add(entry, "published", utc_text(activity.time))
     _add(ElementTree.SubElement(entry, "author"), "name", str(activity.actor))
     url = None if link is None else link(activity)
     if url is not None:
