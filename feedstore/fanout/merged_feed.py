@@ -48,13 +48,13 @@ class MergedFeed(FeedReads[Any]):
     """
 
     def __init__(self, feeds: Iterable[Feed]) -> None:
-        distinct = {(type(feed), getattr(feed, "key", None)): feed for feed in checked_iterable(feeds)}
-        self.feeds = tuple(distinct.values())
-        if not self.feeds:
+        given = list(checked_iterable(feeds))
+        if not given:
             raise InvalidValueError("a merged feed needs at least one feed; pass the home feed of the reader first")
-        first = self.feeds[0]
-        for feed in self.feeds:
+        first = given[0]
+        for feed in given:
             _check_source(feed, first)
+        self.feeds: tuple[Feed, ...] = tuple({feed.key: feed for feed in given}.values())
         self.backend, self.key = first.backend, first.key
         self.timelines: TimelineStorage[Any] = first.timelines
         self.activities: ActivityStorage[Any] = first.activities

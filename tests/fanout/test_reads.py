@@ -70,7 +70,9 @@ def test_sources_that_cannot_be_merged_are_refused(backend: Backend) -> None:
         ([home, AggregatedFeed("ann", backend)], "flat feeds"),
         ([home, OwnFeed("ann", backend).filter(activity_id__gt=3)], "a filter or an ordering"),
         ([home, OwnFeed("ann", backend).order_by("activity_id")], "a filter or an ordering"),
+        ([OwnFeed("ann", backend).filter(activity_id__gt=3), OwnFeed("ann", backend)], "a filter or an ordering"),
         ([home, OwnFeed("ann", connect("memory://"))], "another backend"),
+        ([home, PushedFeed("bob", connect("memory://"))], "another backend"),
         ([home, CopyFeed("ann", backend)], "serializer_class differs"),
         ([home, OtherCollection("ann", backend)], "timeline_name differs"),
     ]
