@@ -29,8 +29,8 @@ class Reading(Relations):
         if not own:
             return stored
         pulled_feeds = self.push_pull.pulled_feeds
-        flat: dict[str, Any] = {name: feed for name, feed in stored.items() if name in pulled_feeds}
-        return {**stored, **{name: MergedFeed([feed, *own]) for name, feed in flat.items()}}
+        feeds: dict[str, Any] = {**stored}
+        return {name: MergedFeed([one, *own]) if name in pulled_feeds else one for name, one in feeds.items()}
 
     def pulled_producers(self, user_id: UserId) -> list[UserId]:
         """Return the followed producers whose own feeds the reads of a user pull. Two round trips at most."""
@@ -41,8 +41,8 @@ class Reading(Relations):
 
     def delivery_mode(self, user_id: UserId) -> DeliveryMode:
         """Return the way in which the activities of a producer reach its readers. One round trip."""
-        modes = self.push_pull.modes
-        return DeliveryMode.PUSH if modes is None else modes.state(user_id).mode
+        modes, user = self.push_pull.modes, user_text(user_id)
+        return DeliveryMode.PUSH if modes is None else modes.state(user).mode
 
     def settle_producer(self, user_id: UserId) -> bool:
         """Submit the job again that ends the settlement of a producer, if it was lost; return whether it can end.
@@ -63,12 +63,12 @@ class Reading(Relations):
 
         :meth:`get_feeds` calls it. Under a policy without ``inactive_after`` it does nothing.
         """
-        visits = self.push_pull.visits
-        row = None if visits is None else visits.visit(user_id, self.push_pull.now())
+        visits, user = self.push_pull.visits, user_text(user_id)
+        row = None if visits is None else visits.visit(user, self.push_pull.now())
         if visits is None or row is None:
             return False
-        self.rebuild_feeds(user_id)
-        visits.end_rebuild(user_id, row)
+        self.rebuild_feeds(user)
+        visits.end_rebuild(user, row)
         return True
 
     def rebuild_feeds(self, user_id: UserId) -> None:

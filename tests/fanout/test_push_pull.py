@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -287,6 +288,29 @@ def test_a_rebuild_honours_blocks_and_follows_that_end_during_it(backend: Backen
     manager._newest_of = unfollowing  # type: ignore[method-assign]
     assert manager.visit("bob") is True
     assert shown(manager, "bob") == [posts[2]]
+
+
+class Names(str, Enum):  # noqa: UP042 (its str() differs)
+    """Ids of users, whose ``str()`` is not their value."""
+
+    BOB = "bob"
+    STAR = "star"
+
+
+def test_ids_are_checked_and_give_their_plain_str(backend: Backend) -> None:
+    manager = PullManager(backend, policy=Named("star", inactive_after=DAY))
+    manager.follow_user(Names.BOB, "ann")
+    assert manager.visit(Names.BOB) is True
+    manager.add_user_activity("ann", post(1, "ann"))
+    assert ShortHomeFeed("bob", backend).count() == 1
+    manager.add_user_activity("star", post(2, "star"))
+    assert manager.delivery_mode(Names.STAR) is DeliveryMode.PULL
+    wrong: Any = None
+    for call in (manager.visit, manager.get_feeds, manager.delivery_mode):
+        with pytest.raises(InvalidTypeError, match="user_id"):
+            call(wrong)
+    assert manager.push_pull.visits is not None
+    assert list(manager.push_pull.visits._rows.keys()) == ["bob"]
 
 
 def test_visits_are_recorded_once_an_hour(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
