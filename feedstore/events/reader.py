@@ -42,7 +42,7 @@ class EventReader:
 
         One round trip, and two where a store cannot hydrate in one.
         """
-        return self.times.get_bodies(self.bodies, key, count, bounds, descending)
+        return self.times.get_bodies(key, count, bounds, descending, self.bodies)
 
     def load(self, bodies: Iterable[Body]) -> list[StoredEvent]:
         """Return the stored events of bodies, without those that the places contradict."""

@@ -19,7 +19,7 @@ logger = logging.getLogger("feedstore.calls")
 LOGGED = (
     *("add_many", "get_many", "remove_many", "iterate", "flush", "add_to_many", "remove_from_many", "trim", "delete"),
     *("add_to_each", "get_slice", "get_page", "get_many_slices", "get_many_pages", "get_merged_page"),
-    *("get_columns", "index_of", "contains", "contains_many", "count", "keys"),
+    *("get_columns", "get_bodies", "index_of", "contains", "contains_many", "count", "keys"),
     *("upsert", "get", "exists", "fetch_one", "fetch_many", "fetch_by_prefix", "fetch_all", "items"),
     *("insert", "replace", "require", "require_absent", "delete_by_prefix"),
     *("push_many", "receive_many", "ack"),

@@ -261,7 +261,7 @@ class TimelineStorage(TimelineBulkReads[TimelineItem]):
         return self._keys()
 
     def get_bodies(
-        self, activities: ActivityStorage[Any], key: str, count: int, bounds: Bounds, descending: bool
+        self, key: str, count: int, bounds: Bounds, descending: bool, activities: ActivityStorage[Any]
     ) -> list[tuple[int, bytes | None]]:
         """Return the ids of the first ``count`` entries within bounds, each with the bytes of its activity.
 

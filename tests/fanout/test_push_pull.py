@@ -290,7 +290,7 @@ def test_a_rebuild_honours_blocks_and_follows_that_end_during_it(backend: Backen
     assert shown(manager, "bob") == [posts[2]]
 
 
-class Names(str, Enum):  # noqa: UP042 (its str() differs)
+class Names(str, Enum):  # noqa: UP042 - str of a member is not its value
     """Ids of users, whose ``str()`` is not their value."""
 
     BOB = "bob"

@@ -12,6 +12,7 @@ import pytest
 
 from feedstore import Activity, connect
 from feedstore.errors import InvalidTypeError, ItemNotFound
+from feedstore.events import BackendEventStore, Event
 from feedstore.storage import Backend
 from feedstore.storage.call_log import LOGGED
 from feedstore.testing.calls import ACTIVITY_CALLS, KV_CALLS, TIMELINE_CALLS, call
@@ -78,6 +79,14 @@ def test_every_public_call_is_logged(backend: Backend, lines: Any, caplog: pytes
             call(storage, name, arguments)
             assert len(lines()) == 1, name
             assert caplog.messages[0].endswith(" ms")
+
+
+def test_reads_of_events_are_logged(backend: Backend, lines: Any, caplog: pytest.LogCaptureFixture) -> None:
+    events = BackendEventStore(backend)
+    events.save(Event("1", "s", 5))
+    caplog.clear()
+    assert len(list(events.search(0))) == 1
+    assert "InMemoryTimelineStorage.get_bodies key='all:1970-01-01' count=1" in lines()
 
 
 def test_a_batch_logs_what_joins_it(backend: Backend, lines: Any) -> None:
