@@ -11,7 +11,7 @@ from feedstore.feeds.reads import FeedReads, filter_within, id_of
 from feedstore.ids import ActivityLike, id_to_text
 from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Bounds, Page, Subscription, TimelineStorage
-from feedstore.storage.bounds import EVERYTHING, NEWEST_FIRST, OLDEST_FIRST
+from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST
 from feedstore.storage.checks import check_limit, checked_iterable
 from feedstore.storage.notify.subscription import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds
@@ -60,7 +60,6 @@ class MergedFeed(FeedReads[Any]):
         self.activities: ActivityStorage[Any] = first.activities
         self._keys = [feed.key for feed in self.feeds]
         self._hydrated_from = first._hydrated_from
-        self._bounds = EVERYTHING
 
     def page(self, limit: int, cursor: str | None = None) -> Page[Any]:
         """Return up to ``limit`` activities after ``cursor`` as a :class:`~feedstore.storage.Page`.

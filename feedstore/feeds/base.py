@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.feeds.key_format import UserId
 from feedstore.feeds.reads import FeedReads, Shown
 from feedstore.feeds.writes import FeedWrites
-from feedstore.ids import MAX_ID, ActivityLike
+from feedstore.ids import ActivityLike
 from feedstore.shown import shown
-from feedstore.storage import ActivityStorage, Backend, Page, Subscription
-from feedstore.storage.bounds import EVERYTHING, Bounds
+from feedstore.storage import Subscription
 from feedstore.storage.checks import DEFAULT_NAME
 from feedstore.storage.notify.subscription import RECHECK_SECONDS
-from feedstore.storage.page import cursor_bounds, encode_cursor
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -28,11 +25,6 @@ class BaseFeed(FeedWrites, FeedReads[Shown]):
     each request. Adding an entry for an activity does not store the activity: call :meth:`insert_activity` first, or
     both in one batch.
     """
-
-    def __init__(self, user_id: UserId, backend: Backend) -> None:
-        super().__init__(user_id, backend)
-        self._bounds = EVERYTHING
-        self._descending = True
 
     def count(self) -> int:
         """Return the number of entries within the feed's filters. One round trip."""
@@ -57,28 +49,6 @@ class BaseFeed(FeedWrites, FeedReads[Shown]):
         return self.timelines.contains_many(self.key, activities)
 
     __contains__ = contains
-
-    def _entry_page(
-        self, limit: int, within: Bounds, descending: bool, hydrate_from: ActivityStorage[Any] | None = None
-    ) -> Page[Any]:
-        """Return a page of the feed's timeline that holds only entries whose ids lie in ``within``."""
-        if within.is_empty:
-            floor = self.timelines.get_page(self.key, 1).floor
-            return Page([], None, self._is_whole(floor), floor)
-        start = None
-        if descending and within.highest < MAX_ID:
-            start = encode_cursor(within.highest + 1, descending)
-        elif not descending and within.lowest > 0:
-            start = encode_cursor(within.lowest - 1, descending)
-        ordering = ("-activity_id",) if descending else ("activity_id",)
-        page = self.timelines.get_page(self.key, limit, start, ordering, hydrate_from=hydrate_from)
-        if within.is_everything:
-            return page
-        items = [item for item in page.items if within.lowest <= item.serialization_id <= within.highest]
-        following = page.next_cursor
-        if following is not None and within.intersection(cursor_bounds(following, descending)).is_empty:
-            following = None
-        return Page(items, following, following is None and self._is_whole(page.floor), page.floor)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.user_id!r}, {self.backend!r})"

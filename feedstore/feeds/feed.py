@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from feedstore.errors import InvalidValueError
 from feedstore.feeds.base import BaseFeed
-from feedstore.storage import ActivityStorage, Page
+from feedstore.ids import MAX_ID
+from feedstore.storage import ActivityStorage, Bounds, Page
+from feedstore.storage.bounds import NEWEST_FIRST, OLDEST_FIRST
 from feedstore.storage.checks import check_limit
-from feedstore.storage.page import cursor_bounds
+from feedstore.storage.page import cursor_bounds, encode_cursor
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -46,7 +48,7 @@ class Feed(BaseFeed[Any]):
         check_limit("limit", limit)
         within = self._bounds.intersection(cursor_bounds(cursor, self._descending))
         with self.backend.metrics.feed_reads_timer(type(self)):
-            page = self._entry_page(limit, within, self._descending, self._hydrated_from)
+            page = self._page_within(limit, within)
         self.backend.metrics.on_feed_read(type(self), len(page))
         return page
 
@@ -62,10 +64,31 @@ class Feed(BaseFeed[Any]):
             )
         return super().stream(live, position)
 
+    def _page_within(self, limit: int, within: Bounds) -> Page[Any]:
+        """Return a page of the feed's timeline that holds only entries whose ids lie in ``within``."""
+        descending = self._descending
+        if within.is_empty:
+            floor = self.timelines.get_page(self.key, 1).floor
+            return Page([], None, self._is_whole(floor), floor)
+        start = None
+        if descending and within.highest < MAX_ID:
+            start = encode_cursor(within.highest + 1, descending)
+        elif not descending and within.lowest > 0:
+            start = encode_cursor(within.lowest - 1, descending)
+        ordering = NEWEST_FIRST if descending else OLDEST_FIRST
+        page = self.timelines.get_page(self.key, limit, start, ordering, hydrate_from=self._hydrated_from)
+        if within.is_everything:
+            return page
+        items = [item for item in page.items if within.lowest <= item.serialization_id <= within.highest]
+        following = page.next_cursor
+        if following is not None and within.intersection(cursor_bounds(following, descending)).is_empty:
+            following = None
+        return Page(items, following, following is None and self._is_whole(page.floor), page.floor)
+
     def _read_slice(self, start: int, stop: int | None) -> list[Any]:
         if self._bounds.is_empty:
             return []
-        ordering = ("-activity_id",) if self._descending else ("activity_id",)
+        ordering = NEWEST_FIRST if self._descending else OLDEST_FIRST
         return self.timelines.get_slice(
             self.key, start, stop, self._filter(), ordering, hydrate_from=self._hydrated_from
         )

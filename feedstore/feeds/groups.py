@@ -59,7 +59,7 @@ class GroupSerializer(Serializer[GroupEntry]):
         """
         pairs = list(entries)
         payloads = list(map(_hash_of_pair, pairs))
-        if _TYPES.issuperset(map(type, payloads)) and _LENGTHS.issuperset(map(len, payloads)):
+        if _are_hashes(payloads):
             return list(map(_new_entry, pairs))
         return super().loads_many(pairs)
 
@@ -171,10 +171,14 @@ class FeedEntries(NamedTuple):
 
 def check_hashes(ids: Sequence[int], payloads: Sequence[Any]) -> None:
     """Raise unless all payloads of entries are hashes of groups."""
-    if not (_TYPES.issuperset(map(type, payloads)) and _LENGTHS.issuperset(map(len, payloads))):
+    if not _are_hashes(payloads):
         loads = GroupSerializer().loads
         for activity_id, payload in zip(ids, payloads, strict=True):
             loads(payload, activity_id)
+
+
+def _are_hashes(payloads: Sequence[Any]) -> bool:
+    return _TYPES.issuperset(map(type, payloads)) and _LENGTHS.issuperset(map(len, payloads))
 
 
 def first_place(ids: Sequence[int], highest: int) -> int:
