@@ -191,7 +191,8 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     def _entries_at(self, columns: EntryColumns, within: Bounds, places: range, newer: range) -> FeedEntries:
         ids, floor = columns.ids, columns.floor
-        known_from, is_cut = floor or 0, places.stop < len(ids)
+        # A read of the most entries may have left out older ones.
+        known_from, is_cut = floor or 0, places.stop < len(ids) or len(ids) == _MOST_ENTRIES
         if is_cut:
             known_from = max(known_from, ids[places.stop - 1])
         if known_from <= within.lowest:

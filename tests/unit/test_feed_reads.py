@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.feeds import AggregatedFeed, Feed, NotificationAggregator, NotificationFeed
+from feedstore.feeds import AggregatedFeed, Feed, NotificationAggregator, NotificationFeed, aggregated_feed
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
 
@@ -96,6 +96,20 @@ def test_a_page_reads_the_marks_of_its_own_groups(backend: Backend, caplog: pyte
     caplog.clear()
     assert feed.counts().unseen_groups == 1
     assert "get_slice key='notification:{bob}' count=1 " in caplog.messages[-1]
+
+
+def test_a_page_is_not_complete_beyond_the_most_entries(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(Groups):
+        max_length = None
+
+    feed = Endless("bob", backend)
+    feed.add_many(LIKES)
+    for most, expected in ((20, True), (6, False)):
+        monkeypatch.setattr(aggregated_feed, "_MOST_ENTRIES", most)
+        first = feed.page(1)
+        assert (first.complete, feed.page(5).complete) == (False, expected)
+        assert feed.page(5, first.next_cursor).complete is expected
+        assert feed.filter(until=LIKES[7].time).page(5).complete is expected
 
 
 def test_later_pages_of_a_feed_without_clipping(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
