@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
-from feedstore.feeds import UserId
 from feedstore.forks import unlocked_property
 from feedstore.shown import shown
 from feedstore.storage.checks import check_limit, check_position
@@ -20,12 +19,12 @@ class Producer:
     """A user or thing that publishes, as a policy sees it. A number that a policy does not read costs nothing.
 
     Attributes:
-        user_id: The user or thing, as a str.
+        user_id: The user or thing.
         is_pulled: Whether its activities are pulled at present.
     """
 
     def __init__(
-        self, user_id: UserId, is_pulled: bool, count_followers: Callable[[], int], count_daily: Callable[[], int]
+        self, user_id: str, is_pulled: bool, count_followers: Callable[[], int], count_daily: Callable[[], int]
     ) -> None:
         self.user_id = user_id
         self.is_pulled = is_pulled
@@ -74,7 +73,7 @@ class DeliveryPolicy(ABC):
 
 
 class AlwaysPush(DeliveryPolicy):
-    """The policy that pushes all activities. With ``inactive_after`` it leaves out readers that do not come.
+    """The policy that pushes all activities. With ``inactive_after`` it leaves out inactive readers.
 
     A producer that another policy pulled settles with its next activity. A manager without a policy pushes too, and
     stores and reads no modes: pass this one if there ever was another.

@@ -76,16 +76,12 @@ class ProducerModes:
             f"the mode of {shown(user)} was changed by others {_MOST_ATTEMPTS} times during one call; call again"
         )
 
-    def finish(self, user: UserId, change: str) -> bool:
-        """End a settlement, unless the mode was changed since; return whether the producer is pushed now."""
+    def finish(self, user: UserId, change: str) -> None:
+        """End a settlement, unless the mode was changed since. A repeated call changes nothing."""
         key = _key(user)
         row = self._rows.get(key)
-        if row is None or row["change"] != change:
-            return False
-        if row["mode"] != DeliveryMode.SETTLE:
-            return bool(row["mode"] == DeliveryMode.PUSH)
-        # The name of the change stays, so that a repeated call finds that the settlement has ended.
-        return bool(self._rows.replace(key, row, {**row, "mode": str(DeliveryMode.PUSH)}))
+        if _state_of(row) == ModeState(DeliveryMode.SETTLE, change):
+            self._rows.replace(key, row, {**row, "mode": str(DeliveryMode.PUSH)})
 
 
 def _key(user: UserId) -> str:

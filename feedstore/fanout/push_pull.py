@@ -50,7 +50,7 @@ class PushPull:
         self.trimmed_feeds = frozenset(name for name, one in feeds.followers.items() if one.max_length is not None)
         self.settles = self.trimmed_feeds.issuperset(self.pulled_feeds)
 
-    def state_after_publishing(self, user: UserId, count_followers: Callable[[], int]) -> tuple[ModeState, bool]:
+    def state_after_publishing(self, user: str, count_followers: Callable[[], int]) -> tuple[ModeState, bool]:
         """Ask the policy, store the mode of a producer if it changes, and return it; and whether it has changed.
 
         Call it after the activity was added to the producer's own feed.
@@ -86,7 +86,7 @@ class PushPull:
         """Return the current time."""
         return datetime.now(timezone.utc)
 
-    def _count_daily(self, user: UserId) -> int:
+    def _count_daily(self, user: str) -> int:
         own: Any = self.feeds.user(user, self.backend)
         since = first_id_at(self.now() - _DAY)
         return int(own.timelines.count(own.key, {"activity_id__gte": since}))

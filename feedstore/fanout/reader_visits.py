@@ -55,11 +55,6 @@ class ReaderVisits:
         """Record that the rebuild of a row has ended. Another rebuild that began after it goes on."""
         self._rows.replace(token_of(reader), row, {"at": row["at"]})
 
-    def last_visit(self, reader: UserId) -> datetime | None:
-        """Return the time of the last recorded visit, or None. It may lie an hour before the last visit itself."""
-        row = self._rows.get(token_of(reader))
-        return None if row is None else row["at"]
-
     def active_among(self, readers: Iterable[_Name], now: datetime) -> list[_Name]:
         """Return the readers to deliver to, in their order. A bounded number of round trips."""
         keys = {reader: token_of(reader) for reader in readers}

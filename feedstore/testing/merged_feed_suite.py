@@ -105,7 +105,7 @@ class MergedFeedSuite(Suite):
         rest, last = walk(merged, 10)
         floors = [feed.timelines.get_page(feed.key, 1).floor for feed in merged.feeds]
         assert (last.floor, last.complete) == (max(one for one in floors if one is not None), False)
-        assert {one for one in posts if one.serialization_id >= floors[0]} <= set(rest)
+        assert {one for one in posts if one.serialization_id >= (floors[0] or 0)} <= set(rest)
         after = merged.page(10, page.next_cursor)
         assert [*page, *after] == rest
         assert walk(merged.filter(activity_id__gte=posts[2]), 10)[1].complete
