@@ -19,7 +19,7 @@ _START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 _KEPT = 800
 _BACKFILL = 300
 _WAIT_SECONDS = 0.01
-_BACKENDS = ("memory", "sqlite", "redis", "postgresql")
+_NAMES = ("memory", "sqlite", "redis", "postgresql")
 
 
 class Lags(Metrics):
@@ -36,12 +36,12 @@ class Lags(Metrics):
 def main() -> None:
     """Measure each backend that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="The feed manager, measured.")
-    parser.add_argument("--backend", action="append", choices=_BACKENDS)
+    parser.add_argument("--backend", action="append", choices=_NAMES)
     parser.add_argument("--followers", type=int, default=1000, help="of the fan-outs (1,000)")
     parser.add_argument("--large", type=int, default=50_000, help="followers of the large fan-out (50,000)")
     parser.add_argument("--rounds", type=int, default=15, help="whose median is printed (15)")
     options = parser.parse_args()
-    for name in options.backend or _BACKENDS:
+    for name in options.backend or _NAMES:
         lags = Lags()
         with PLACES[name]() as url, connect(url, metrics=lags) as backend:
             for title, text in _rows(backend, lags, options.followers, options.large, options.rounds):

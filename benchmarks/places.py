@@ -1,4 +1,4 @@
-"""The stores that a benchmark opens by URL, each started for one measurement."""
+"""The stores of the small benchmarks: each is started for a run, and stopped after it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def _sqlite() -> Iterator[str]:
 
 
 @contextmanager
+def _started(start: Callable[[], Any]) -> Iterator[str]:
+    server = start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@contextmanager
 def _postgresql() -> Iterator[str]:
     server = postgresql_server.start()
     name = server.create_database()
@@ -33,15 +42,6 @@ def _postgresql() -> Iterator[str]:
         server.stop()
 
 
-@contextmanager
-def _started(start: Callable[[], Any]) -> Iterator[str]:
-    server = start()
-    try:
-        yield server.url
-    finally:
-        server.stop()
-
-
 PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
@@ -49,4 +49,4 @@ PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "redis": lambda: _started(redis_server.start),
     "cassandra": lambda: _started(cassandra_server.start),
 }
-"""A context manager for each backend, which returns the URL of an empty store."""
+"""Context managers by the names of backends, each of which returns the URL of a new store."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks import postgresql_server, redis_server
+from benchmarks.places import PLACES
 from benchmarks.queues.raw import RawPostgresqlQueue, RawQueue, RawRedisQueue, RawSqliteQueue
 from feedstore import connect
 
@@ -21,45 +18,24 @@ _STEPS = ("push", "receive", "ack")
 _WAIT_SECONDS = 10.0
 
 
-@contextmanager
-def _sqlite() -> Iterator[tuple[str, RawQueue]]:
-    with tempfile.TemporaryDirectory() as folder:
-        yield f"sqlite:///{Path(folder) / 'product.db'}", RawSqliteQueue(str(Path(folder) / "raw.db"))
-
-
-@contextmanager
-def _redis() -> Iterator[tuple[str, RawQueue]]:
-    server = redis_server.start()
-    try:
-        yield server.url, RawRedisQueue(server.url)
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _postgresql() -> Iterator[tuple[str, RawQueue]]:
-    server = postgresql_server.start()
-    name = server.create_database()
-    try:
-        yield server.url(name), RawPostgresqlQueue(server.url(name))
-    finally:
-        server.drop_database(name)
-        server.stop()
-
-
-_PLACES = {"sqlite": _sqlite, "redis": _redis, "postgresql": _postgresql}
+_RAW: dict[str, Callable[[str], RawQueue]] = {
+    "sqlite": lambda url: RawSqliteQueue(url.removeprefix("sqlite:///") + ".raw"),
+    "redis": RawRedisQueue,
+    "postgresql": RawPostgresqlQueue,
+}
 
 
 def main() -> None:
     """Measure each backend that the arguments name, all by default."""
     parser = argparse.ArgumentParser(description="Queues and notifiers, measured.")
-    parser.add_argument("--backend", action="append", choices=_PLACES)
+    parser.add_argument("--backend", action="append", choices=_RAW)
     parser.add_argument("--messages", type=int, default=1000, help="in one round (1,000)")
     parser.add_argument("--rounds", type=int, default=5, help="whose median is printed (5)")
     options = parser.parse_args()
     print(f"{'backend':<12}{'step':<24}{'feedstore':>12}{'raw':>12}{'ratio':>8}")
-    for name in options.backend or _PLACES:
-        with _PLACES[name]() as (url, raw), connect(url) as backend:
+    for name in options.backend or _RAW:
+        with PLACES[name]() as url, connect(url) as backend:
+            raw = _RAW[name](url)
             pairs = [_round(backend.queue(), raw, options.messages) for _ in range(options.rounds)]
             for position, step in enumerate(_STEPS):
                 rates = [(one[position], other[position]) for one, other in pairs]
