@@ -65,8 +65,8 @@ class MergedFeed(FeedReads[Any]):
         """Return up to ``limit`` activities after ``cursor`` as a :class:`~feedstore.storage.Page`.
 
         A walk by ``next_cursor`` returns every entry once that is in any of the feeds throughout it (T16). The floor is
-        the newest of the floors of the feeds, and the page is complete if it is the last one of each. Round trips as
-        ``get_merged_page`` of a timeline storage: a bounded number for any number of feeds.
+        the newest of the floors of the feeds. The page is complete if it is the last, and the floor does not lie within
+        the filters. Round trips as ``get_merged_page`` of a timeline storage: a bounded number for any number of feeds.
         """
         check_limit("limit", limit)
         with self.backend.metrics.feed_reads_timer(type(self)):

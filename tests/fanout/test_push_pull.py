@@ -225,7 +225,7 @@ def test_a_settlement_honours_blocks(backend: Backend) -> None:
     assert [ShortHomeFeed(reader, backend).count() for reader in READERS] == [1, 2, 2]
 
 
-def test_feeds_without_a_length_are_pulled_for_ever(backend: Backend) -> None:
+def test_feeds_without_a_length_are_always_pulled(backend: Backend) -> None:
     policy = Named("star", inactive_after=DAY)
     manager = FeedManager(backend, feed_classes={"normal": LongHomeFeed}, policy=policy)
     manager.follow_user("bob", "star")
