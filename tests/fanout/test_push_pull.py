@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -289,6 +290,47 @@ def test_a_rebuild_honours_blocks_and_follows_that_end_during_it(backend: Backen
     manager._newest_of = unfollowing  # type: ignore[method-assign]
     assert manager.visit("bob") is True
     assert shown(manager, "bob") == [posts[2]]
+
+
+def test_an_error_of_a_policy_leaves_the_call_repeatable(backend: Backend) -> None:
+    class FailsOnce(Named):
+        errors = 1
+
+        def pulls(self, producer: Producer) -> bool:
+            self.errors -= 1
+            if self.errors == 0:
+                raise ZeroDivisionError
+            return super().pulls(producer)
+
+    manager = PullManager(backend, policy=FailsOnce())
+    manager.follow_user("bob", "ann")
+    with pytest.raises(ZeroDivisionError):
+        manager.add_user_activity("ann", post(1, "ann"))
+    assert shown(manager, "bob") == []
+    manager.add_user_activity("ann", post(1, "ann"))
+    assert shown(manager, "bob") == [post(1, "ann")]
+
+
+def test_the_round_trips_of_the_feeds_of_a_reader(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
+    def calls(manager: FeedManager) -> int:
+        caplog.clear()
+        manager.get_feeds("bob")
+        return len(caplog.messages)
+
+    with caplog.at_level(logging.DEBUG, "feedstore.calls"):
+        policy = Named()
+        pulling = PullManager(backend, policy=policy)
+        pulling.follow_user("bob", "star")
+        assert (calls(PullManager(backend)), calls(pulling)) == (0, 1)
+        policy.pulled.add("star")
+        pulling.add_user_activity("star", post(1, "star"))
+        assert calls(pulling) == 2
+        visited = PullManager(backend, name="visited", policy=Named(inactive_after=DAY))
+        visited.visit("bob")
+        assert calls(visited) == 2
+        later = visited.push_pull.now() + timedelta(hours=2)
+        visited.push_pull.now = lambda: later  # type: ignore[method-assign]
+        assert [calls(visited) for _ in range(2)] == [3, 2]
 
 
 class Names(str, Enum):  # noqa: UP042 - str of a member is not its value

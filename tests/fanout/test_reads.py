@@ -29,7 +29,7 @@ from feedstore.fanout import (
 )
 from feedstore.feeds import AggregatedFeed, Feed
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage import Backend
+from feedstore.storage import Backend, Bounds
 from feedstore.testing.feed_suite import CopyFeed
 from feedstore.testing.merged_feed_suite import OwnFeed, PushedFeed, posts_of, walk
 from feedstore.testing.recording import RecordingMetrics
@@ -157,17 +157,19 @@ def test_ten_thousand_producers_need_a_bounded_number_of_reads(
     backend.activity_storage().add_many(posts)
     own[0].timelines.add_to_each({feed.key: [posts[index % 30]] for index, feed in enumerate(own)})
     merged = MergedFeed([PushedFeed("bob", backend), *own])
-    sizes = []
+    sizes, lowest = [], []
     read = merged.timelines._get_many_pages
 
-    def counted(keys: Any, *arguments: Any) -> Any:
+    def counted(keys: Any, limit: int, bounds: Bounds, descending: bool) -> Any:
         sizes.append(len(keys))
-        return read(keys, *arguments)
+        lowest.append(bounds.lowest)
+        return read(keys, limit, bounds, descending)
 
     monkeypatch.setattr(merged.timelines, "_get_many_pages", counted)
     assert merged.page(25).items == posts[::-1][:25]
     assert len(sizes) == 11
     assert sum(sizes) == 10_001
+    assert lowest == [0, *[posts[4].serialization_id + 1] * 10]
 
 
 def test_an_error_of_the_application_leaves_the_page_repeatable(merged: MergedFeed) -> None:
