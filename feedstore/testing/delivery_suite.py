@@ -277,6 +277,23 @@ class MergeReadsSuite(Suite):
         assert (ids, ends) == (kept, [(False, floor)])
         assert timelines.get_merged_page(keys, 100, None, {"activity_id__gte": 10}, ordering).complete
 
+    def test_merging_ends_at_the_ends_of_the_ids(self, timelines: TimelineStorage) -> None:
+        """T3, T18: nothing follows the lowest id and the highest one; the floors are known nevertheless."""
+        timelines.add_to_each({"a": [0, 5, MAX_ID], "b": [5, 7]})
+        timelines.trim("b", 1)
+        floor = timelines.get_page("b", 1).floor
+        ends: list[tuple[Any, int, tuple[str]]] = [
+            ({"activity_id__lt": 0}, 0, NEWEST_FIRST),
+            ({"activity_id__gt": MAX_ID}, MAX_ID, OLDEST_FIRST),
+        ]
+        for beyond, last, ordering in ends:
+            cursor = encode_cursor(last, ordering == NEWEST_FIRST)
+            pages = timelines.get_many_pages(["a", "b"], 2, cursor, ordering)
+            assert [(page.items, page.floor) for page in pages.values()] == [([], None), ([], floor)]
+            for after, within in ((cursor, None), (None, beyond)):
+                page = timelines.get_merged_page(["a", "b"], 2, after, within, ordering)
+                assert (page.items, page.next_cursor, page.floor) == ([], None, floor)
+
     def test_many_timelines_are_merged_in_parts(self, timelines: TimelineStorage) -> None:
         """T18: more timelines than one part holds, where the last ones hold the newest entries, and the first floor."""
         keys = [f"part:{index}" for index in range(1_100)]

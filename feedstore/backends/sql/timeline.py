@@ -15,6 +15,7 @@ from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
+from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.page import EntryColumns, PackedIds, StoredIds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
@@ -162,8 +163,9 @@ class SqlTimelineStorage(TimelineStorage):
         if namespace is None:
             return dict.fromkeys(keys, ([], None))
         payloads = self._reads_payloads
-        # With empty bounds, only the floors are read.
-        shape, parameters = shape_of(bounds, 0, 0 if bounds.is_empty else limit, descending, payloads)
+        # With empty bounds, whose ends may be no valid ids, only the floors are read.
+        within, stop = (EVERYTHING, 0) if bounds.is_empty else (bounds, limit)
+        shape, parameters = shape_of(within, 0, stop, descending, payloads)
         pages = self._writer.fetch_pages(self.session.store, namespace, keys, shape, parameters)
         return {
             key: (_entries(key, rows, payloads), _floor_above(key, newest_dropped))
