@@ -101,16 +101,13 @@ def shown(manager: FeedManager, reader: str) -> list[Activity]:
 class PushPullSuite(Suite):
     """Policies of managers."""
 
-    @pytest.fixture(autouse=True)
-    def _needs_conditional_writes(self, backend: Backend) -> None:
+    @pytest.fixture
+    def held(self, backend: Backend) -> HeldJobs:
+        """An executor that keeps jobs, for managers with policies."""
         if not backend.abilities.conditional_writes:
             with pytest.raises(AtomicityError, match="which a policy needs"):
                 FeedManager(backend, policy=AlwaysPush())
             pytest.skip("the backend has no conditional writes, so its managers have no policies")
-
-    @pytest.fixture
-    def held(self) -> HeldJobs:
-        """An executor that keeps jobs."""
         return HeldJobs()
 
     def managed(self, backend: Backend, held: HeldJobs, policy: DeliveryPolicy) -> PullManager:

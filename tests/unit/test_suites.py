@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from feedstore.backends.memory.timeline import InMemoryTimelineStorage
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.sql import SqlBackend
 from feedstore.storage import ActivityStorage, Backend, KvStorage, QueueStorage, TimelineStorage
+from feedstore.testing import StoreContract
 from feedstore.testing.calls import (
     ACTIVITY_CALLS,
     CONDITIONAL_CALLS,
@@ -43,6 +45,13 @@ WITHOUT_THE_STORE = {
     "activities_to_ids",
     "get_batch_interface",
 }
+
+
+def test_no_suite_has_a_fixture_for_the_tests_of_the_others() -> None:
+    """A contract is one class of all suites, so such a fixture would also skip the tests of the others."""
+    suites = list(Path(inspect.getfile(StoreContract)).parent.glob("*_suite.py"))
+    assert len(suites) > 20
+    assert [path.name for path in suites if "autouse" in path.read_text()] == []
 
 
 @pytest.mark.parametrize(
