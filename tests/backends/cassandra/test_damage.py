@@ -33,6 +33,7 @@ LONG, SHORT, ID = "0x" + "78" * 20, "0x7878", "0x" + "00" * 15 + "02"
 
 CASES: dict[str, tuple[str, tuple[object, ...], str, Callable[[Backend], Any]]] = {
     "slice": (TIMELINE, (LONG, "0x"), "'key'", lambda b: b.timeline_storage().get_slice("key", 0, None)),
+    "merged page": (TIMELINE, (SHORT, "0x"), "'key'", lambda b: b.timeline_storage().get_merged_page(["a", "key"], 9)),
     "page": (TIMELINE, (SHORT, "0x"), "'key'", lambda b: b.timeline_storage().get_page("key", 10)),
     "slices": (TIMELINE, (LONG, "0x"), "'key'", lambda b: b.timeline_storage().get_many_slices(["key"], 0, None)),
     "trim": (TIMELINE, (LONG, "0x"), "'key'", lambda b: b.timeline_storage().trim("key", 0)),

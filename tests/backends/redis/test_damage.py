@@ -110,6 +110,7 @@ def _payloads(backend: RedisBackend) -> Any:
 _READS: list[tuple[Callable[[RedisBackend, Any], None], Callable[[RedisBackend], Any], str]] = [
     (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, None), "timeline 'k'"),
     (_timeline, lambda b: b.timeline_storage().get_many_slices(["k"], 0, 9), "timeline 'k'"),
+    (_timeline, lambda b: b.timeline_storage().get_merged_page(["p", "k"], 9), "timeline 'k'"),
     (_timeline, _page_of("k"), "timeline 'k'"),
     (_timeline, lambda b: b.timeline_storage().get_slice("k", 0, 9, hydrate_from=b.activity_storage()), "timeline 'k'"),
     (
