@@ -16,7 +16,8 @@ from feedstore.storage.checks import check_limit, checked_iterable
 from feedstore.storage.notify.subscription import RECHECK_SECONDS
 from feedstore.storage.page import cursor_bounds
 
-_MOST_AT_ONCE = 1_000
+# A page reads one entry more, and a script of Redis reads at most 1,000 entries with payloads.
+_MOST_AT_ONCE = 999
 _COMMON = ("timeline_name", "serializer_class", "activity_name", "activity_class")
 
 
@@ -75,11 +76,11 @@ class MergedFeed(FeedReads[Any]):
         return page
 
     def count(self) -> int:
-        """Return the number of distinct entries within the feed's filters. It reads all of them, 1,000 at a time."""
+        """Return the number of distinct entries within the feed's filters. It reads all of them, 999 at a time."""
         return sum(len(page) for page in self._pages(self._bounds))
 
     def index_of(self, activity: ActivityLike) -> int:
-        """Return the number of newer distinct entries, regardless of the filters. It reads them, 1,000 at a time.
+        """Return the number of newer distinct entries, regardless of the filters. It reads them, 999 at a time.
 
         Raises:
             ActivityNotFound: No feed holds the activity.

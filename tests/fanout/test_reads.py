@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -30,10 +30,12 @@ from feedstore.fanout import (
 from feedstore.feeds import AggregatedFeed, Feed
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend, Bounds
+from feedstore.storage.timeline_hooks import TimelineHooks
 from feedstore.testing.feed_suite import CopyFeed
 from feedstore.testing.merged_feed_suite import OwnFeed, PushedFeed, posts_of, walk
 from feedstore.testing.recording import RecordingMetrics
 from polling import poll_until
+from stores import fresh_namespace
 
 NOW = datetime(2026, 3, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -170,6 +172,18 @@ def test_ten_thousand_producers_need_a_bounded_number_of_reads(
     assert len(sizes) == 11
     assert sum(sizes) == 10_001
     assert lowest == [0, *[posts[4].serialization_id + 1] * 10]
+
+
+def test_counts_read_copies_of_all_feeds_together(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(*arguments: Any) -> NoReturn:
+        raise AssertionError("each timeline is read by itself")
+
+    monkeypatch.setattr(TimelineHooks, "_get_many_pages", one_by_one)
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        feeds = [CopyFeed("bob", backend), CopyFeed("ann", backend)]
+        for number, feed in enumerate(feeds):
+            feed.add_many(posts_of("ann", range(number, number + 3)))
+        assert (MergedFeed(feeds).count(), len(MergedFeed(feeds)[1:])) == (4, 3)
 
 
 def test_an_error_of_the_application_leaves_the_page_repeatable(merged: MergedFeed) -> None:
