@@ -89,7 +89,8 @@ class PullByFollowers(DeliveryPolicy):
 
     Args:
         pull_from: The number of followers from which on a producer is pulled.
-        push_below: The number of followers below which it is pushed again; by default 80 % of ``pull_from``.
+        push_below: The number of followers below which it is pushed again; by default 80 % of ``pull_from``,
+            and at least 1. With 0, a producer that was pulled stays so.
         inactive_after: As for every policy.
 
     >>> policy = PullByFollowers(10_000)
@@ -103,7 +104,7 @@ class PullByFollowers(DeliveryPolicy):
         super().__init__(inactive_after=inactive_after)
         self.pull_from = check_limit("pull_from", pull_from)
         self.push_below = (
-            int(pull_from * _KEPT_SHARE) if push_below is None else check_position("push_below", push_below)
+            max(1, int(pull_from * _KEPT_SHARE)) if push_below is None else check_position("push_below", push_below)
         )
         if self.push_below > self.pull_from:
             raise InvalidValueError(f"push_below must be at most pull_from, {pull_from}, not {push_below}")

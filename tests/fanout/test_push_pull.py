@@ -397,6 +397,7 @@ def test_thresholds_keep_the_present_state_between_them() -> None:
     by_followers, by_deliveries = PullByFollowers(100, 50), PullByDeliveries(1_000)
     assert [pulls(by_followers, False, number) for number in (50, 99, 100)] == [False, False, True]
     assert [pulls(by_followers, True, number) for number in (49, 50, 100)] == [False, True, True]
+    assert [pulls(PullByFollowers(1), True, number) for number in (0, 1)] == [False, True]
     assert [pulls(by_deliveries, False, number) for number in (80, 99, 100)] == [False, False, True]
     assert [pulls(by_deliveries, True, number) for number in (79, 80, 100)] == [False, True, True]
     assert pulls(by_deliveries, False, 1_000_000, daily=0) is False
