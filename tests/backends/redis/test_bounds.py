@@ -130,6 +130,18 @@ def test_a_trim_of_many_entries_without_payloads_is_one_script(own_redis_server:
         assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (500, 19_500)
 
 
+def test_fan_outs_to_a_timeline_that_had_chunks_write_one_short_string(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url, buckets=1) as backend, own_redis_server.client() as client:
+        timelines = backend.timeline_storage()
+        timelines.add_many("long", range(4000))
+        for first in range(4000, 8000, 100):
+            timelines.add_to_many(["long"], range(first, first + 100), max_length=1500)
+        (timeline,) = client.scan_iter("*t:long")
+        assert client.strlen(timeline) < 2000 * 16
+        assert not client.exists(timeline.replace(b"t:long", b"p:long"))
+        assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (1500, 6500)
+
+
 def test_late_adds_and_removals_in_many_chunks_are_several_scripts(own_redis_server: OwnRedisServer) -> None:
     with RedisBackend(own_redis_server.url) as backend:
         timelines = backend.timeline_storage()

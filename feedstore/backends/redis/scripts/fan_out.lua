@@ -32,7 +32,9 @@ local function define_fan_out()
       found = false
       if sub(trailer, -3) == MARK then
         local held, older, size, flags = unpacked(TRAILER, trailer)
-        if flags == 0 and size > 0 and held + older >= size and (older == 0 or (expiry == 0 and not is_atomic)) then
+        -- Entries that all lie in the string leave the chunks to a slower write, which deletes them.
+        local may_skip_chunks = older == 0 or (held < size and expiry == 0 and not is_atomic)
+        if flags == 0 and size > 0 and held + older >= size and may_skip_chunks then
           found = {held = held, older = older, size = size, in_string = math.min(held, size)}
         end
       end
