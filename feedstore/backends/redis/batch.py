@@ -24,6 +24,9 @@ FORGET = "forget"
 FAN_OUT = "fan_out"
 """The write that adds ids to many timelines, without payloads, and trims each."""
 
+REMOVE = "remove"
+"""The write that removes ids from a timeline."""
+
 DELIVER = "deliver"
 """The write that adds entries to a timeline and its companions, with limits."""
 
@@ -39,7 +42,7 @@ MOST_WORK = 4000
 KEYS_WITHOUT_PAYLOADS = 2
 """The number of keys of a write of one timeline that does not name the payloads: they would be the third key."""
 
-_OF_TIMELINES = ("add", "remove", "trim", "delete", DELIVER, FINISH)
+_OF_TIMELINES = ("add", REMOVE, "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
 _KEYS_OF_TIMELINE = 3
@@ -222,31 +225,34 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
 def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[list[int]]:
     """Return the parts up to the first write whose timelines an earlier part may leave unfinished.
 
-    Adds and trims to the same length have the same result in any order, so they do not conflict.
+    Adds and trims to the same length have the same result in any order, and so do removals: they do not conflict.
     """
     if len(parts) == 1:
         return parts
-    lengths = {_length_after(writes[position]) for part in parts for position in part}
-    if len(lengths) == 1 and None not in lengths:
+    effects = {_effect_of(writes[position]) for part in parts for position in part}
+    if len(effects) == 1 and None not in effects:
         return parts
-    unfinished: dict[int | None, set[str | bytes]] = {}
+    unfinished: dict[int | str | None, set[str | bytes]] = {}
     for number, part in enumerate(parts):
         for place, position in enumerate(part):
             write = writes[position]
-            length, timelines = _length_after(write), _timelines_of(write)
+            effect, timelines = _effect_of(write), _timelines_of(write)
             for other, left in unfinished.items():
-                if (other is None or other != length) and not left.isdisjoint(timelines):
+                if (other is None or other != effect) and not left.isdisjoint(timelines):
                     return [*parts[:number], part[:place]] if place else parts[:number]
         for position in part:
             write = writes[position]
-            length = _length_after(write)
-            if write.kind == DELIVER or (length is not None and length >= 0):
-                unfinished.setdefault(length, set()).update(_timelines_of(write))
+            unfinished.setdefault(_effect_of(write), set()).update(_timelines_of(write))
     return parts
 
 
-def _length_after(write: Write) -> int | None:
-    """Return the length to which a write only adds and trims, negative for none. None stands for other writes."""
+def _effect_of(write: Write) -> int | str | None:
+    """Return the length to which a write only adds and trims, negative for none, or the kind of a write that only removes.
+
+    None stands for other writes.
+    """
+    if write.kind == REMOVE:
+        return REMOVE
     return write.arguments[0] if write.kind in _ADDING_AND_TRIMMING else None
 
 

@@ -19,6 +19,7 @@ from stores import fresh_namespace
 
 _ROW = b"id,time,actor,verb,object\n1,2026-05-01T12:00:00Z,star,post,p:1\n"
 _FOLLOWERS = 3000
+_LATE = range(1, 200_000, 100)
 
 
 @pytest.fixture
@@ -231,3 +232,35 @@ def test_a_write_of_a_later_script_waits_for_a_trim_of_several_scripts(
     assert sorted(one.serialization_id for one in timelines.get_slice("k", 0, None)) == list(expected)
     assert batch.results[0] == 4990
     assert items.get("last") == 1
+
+
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (lambda timelines, batch: timelines.remove_many("k", _LATE[-10:], batch_interface=batch), 11_990),
+        (lambda timelines, batch: timelines.trim("k", 10_000, batch_interface=batch), 10_000),
+    ],
+    ids=["remove", "trim"],
+)
+def test_a_write_of_a_later_script_waits_for_an_add_of_several_scripts(
+    backend: RedisBackend, write: Callable[[Any, Batch], None], expected: int
+) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_many("k", range(0, 200_000, 20))
+    with backend.batch() as batch:
+        timelines.add_many("k", _LATE, batch_interface=batch)
+        timelines.add_many("other", range(2000), batch_interface=batch)
+        write(timelines, batch)
+    assert (batch.results[0], timelines.count("k")) == (2000, expected)
+
+
+def test_a_write_of_a_companion_waits_for_the_delivery_of_its_timeline(backend: RedisBackend) -> None:
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    payloads.add_many("k", _activities(5000))
+    with backend.batch() as batch:
+        payloads.trim("k", 10, batch_interface=batch)
+        payloads.add_to_many(["k"], [_activities(5001)[-1]], companions=[":unseen"], batch_interface=batch)
+        payloads.trim("k:unseen", 0, batch_interface=batch)
+    assert batch.results == [4990, 1, 1]
+    page = payloads.get_page("k:unseen", 1)
+    assert (list(page), page.floor) == ([], 5001)

@@ -38,14 +38,22 @@ local function define_single()
     return t and not t.side and M.has_side(t)
   end
 
+  -- Later writes of the timeline and of its companions are carried out after this write.
+  local function leave(keys)
+    for first = 2, #keys, KEYS_OF_TIMELINE do
+      unfinished[keys[first]] = true
+    end
+  end
+
   local function timeline_kind(check, carry_out)
     return {check, function(keys, ...)
       if is_unreachable(keys) then
+        leave(keys)
         return {AGAIN, 0}
       end
       local count, is_unfinished, rest = carry_out(keys, M.prepare(keys), ...)
       if is_unfinished or rest then
-        unfinished[keys[2]] = true
+        leave(keys)
         return rest and {REST, count, rest - 1} or {TRIM, count}
       end
       return count
@@ -193,9 +201,7 @@ local function define_single()
   kinds.deliver = {deliver[1], function(keys, item, most, length)
     local size = size_to_read(keys, most)
     if not is_atomic and already_read > 0 and already_read + size > MOST_READ then
-      for first = 2, #keys, KEYS_OF_TIMELINE do
-        unfinished[keys[first]] = true
-      end
+      leave(keys)
       return {AGAIN, 0}
     end
     already_read = already_read + size
