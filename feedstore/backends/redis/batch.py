@@ -247,7 +247,7 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
 
 
 def _effect_of(write: Write) -> int | str | None:
-    """Return the length to which a write only adds and trims, negative for none, or the kind of a write that only removes.
+    """Return the length to which a write only adds and trims, negative for none, or the kind of a removal.
 
     None stands for other writes.
     """
