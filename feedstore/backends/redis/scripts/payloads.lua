@@ -59,7 +59,16 @@ function M.define_payloads()
       push(t, data)
       return
     end
+    if #ids == 1 and not is_new[1] then
+      call('LSET', t.side, string.format('%d', first), data[1])
+      return
+    end
     local old, values, taken = end_of(t, first), {}, 0
+    if #ids == 1 then
+      table.insert(old, 1, data[1])
+      put_end(t, first, old)
+      return
+    end
     local next, i = first, 1
     for position = first, t.size - 1 do
       local is_given = position == next
