@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 from feedstore.backends.redis.batch import FLUSH, Items, Write
 from feedstore.backends.redis.counts import nothing, total
@@ -62,12 +63,16 @@ class RedisTimelineWrites(TimelineHooks):
         max_length: int | None,
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
-        """One round trip; a second one where timelines hold payloads, or many more entries than ``max_length``."""
+        """One round trip; a second one where timelines hold payloads, or many more entries than ``max_length``, or for
+        more than 2,000 entries.
+        """
         names, parts, length = self.session.keys_to_write(), in_parts(serialized), length_of(max_length)
         if is_plain(parts):
             writes = fan_out_writes(names, keys, parts[0], length)
         else:
-            writes = [write for key in keys for write in add_writes(names, key, parts, length, self._reads_payloads)]
+            # The last parts, which trim, wait for the others: together, so that they cost one more round trip.
+            writes_of = [add_writes(names, key, parts, length, self._reads_payloads) for key in keys]
+            writes = list(chain.from_iterable(zip(*writes_of, strict=True)))
         return self.session.write(transaction, writes, total)
 
     def _add_to_each(

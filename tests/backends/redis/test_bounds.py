@@ -264,3 +264,11 @@ def test_a_write_of_a_companion_waits_for_the_delivery_of_its_timeline(backend: 
     assert batch.results == [4990, 1, 1]
     page = payloads.get_page("k:unseen", 1)
     assert (list(page), page.floor) == ([], 5001)
+
+
+def test_late_entries_of_several_scripts_leave_no_more_than_the_greatest_length(backend: RedisBackend) -> None:
+    timelines = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    backend.timeline_storage().add_many("k", range(0, 200_000, 20))
+    late = [Activity("ann", "like", "photo:7", id=number) for number in range(1, 200_000, 80)]
+    assert timelines.add_to_many(["k", "new"], late, max_length=10_000) == 5000
+    assert (timelines.count("k"), timelines.count("new")) == (10_000, 2500)
