@@ -35,7 +35,7 @@ function M.define_endings()
     if #fields > 0 and deleted[t.side] then
       deleted[t.side] = nil
       if call('TYPE', t.side).ok == 'list' then
-        call('DEL', t.side)
+        call('UNLINK', t.side)
       else
         former = call('HKEYS', t.side)
       end

@@ -20,7 +20,7 @@ function M.define_payloads()
     deleted[t.side] = nil
     local before = 0
     if call('TYPE', t.side).ok == 'hash' then
-      call('DEL', t.side)
+      call('UNLINK', t.side)
     else
       before = call('LLEN', t.side)
     end
@@ -214,7 +214,7 @@ function M.define_payloads()
           fields[#fields + 1] = values[i]
         end
       end
-      call('DEL', t.side)
+      call('UNLINK', t.side)
       M.set_fields(t, fields)
       t.has_payloads = #fields > 0
     end
