@@ -177,10 +177,25 @@ class QueueStorage(ABC):
         Raises:
             InvalidTypeError: The receipt is no str.
         """
-        if not isinstance(receipt, str):
-            raise InvalidTypeError(f"a receipt must be the str that receive() returned, not {shown(receipt)}")
+        self._check_receipt(receipt)
         self.session.check_open()
         return self._ack(receipt)
+
+    def delivery_count(self, receipt: str) -> int:
+        """Return the number of deliveries of a message up to that of a receipt: 1 for the first. No round trip.
+
+        It is 0 for a str that is no receipt of such a queue.
+
+        Raises:
+            InvalidTypeError: The receipt is no str.
+        """
+        self._check_receipt(receipt)
+        return self._delivery_count(receipt)
+
+    @staticmethod
+    def _check_receipt(receipt: object) -> None:
+        if not isinstance(receipt, str):
+            raise InvalidTypeError(f"a receipt must be the str that receive() returned, not {shown(receipt)}")
 
     def pop(self) -> Any:
         """Receive and acknowledge the oldest message, and return it. A crash after that loses the message.
@@ -208,11 +223,8 @@ class QueueStorage(ABC):
         self._flush()
 
     @abstractmethod
-    def delivery_count(self, receipt: str) -> int:
-        """Return the number of deliveries of a message up to that of a receipt: 1 for the first. No round trip.
-
-        It is 0 for a str that is no receipt of such a queue.
-        """
+    def _delivery_count(self, receipt: str) -> int:
+        """Return the number of deliveries that a receipt states; 0 for a str that is no receipt of such a queue."""
 
     @abstractmethod
     def _push(self, messages: list[bytes]) -> None:

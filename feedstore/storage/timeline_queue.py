@@ -135,7 +135,7 @@ class TimelineQueueStorage(QueueStorage):
         self._timelines.remove_from_storage(claims, dict.fromkeys(on_it or [claim_id], b""))
         return was_there if count is None else count > 0
 
-    def delivery_count(self, receipt: str) -> int:
+    def _delivery_count(self, receipt: str) -> int:
         """Return the number in the last bits of a receipt."""
         return int(receipt, 16) & _DELIVERIES if _RECEIPT.fullmatch(receipt) else 0
 

@@ -52,7 +52,7 @@ class InMemoryQueueStorage(QueueStorage):
             return False
         return self.session.write(self._remove, *numbers).result
 
-    def delivery_count(self, receipt: str) -> int:
+    def _delivery_count(self, receipt: str) -> int:
         """Return the second number of a receipt."""
         return (numbers_of(receipt, 2) or (0,))[-1]
 

@@ -91,7 +91,7 @@ class RedisQueueStorage(QueueStorage):
         arguments = (_GROUP, parts[1], bytes.fromhex(parts[3]), parts[2])
         return bool(self.session.store.ask(call_script(tag, ACK, keys[:2], arguments, writes=True)))
 
-    def delivery_count(self, receipt: str) -> int:
+    def _delivery_count(self, receipt: str) -> int:
         """Return the number after the entry of a receipt, which counts the claims of the consumer group."""
         parts = _RECEIPT.fullmatch(receipt)
         return 0 if parts is None else int(parts[2])

@@ -79,7 +79,7 @@ class SqlQueueStorage(QueueStorage):
             return False
         return self._rows.remove(self.session.store, queue, (numbers[0], numbers[1], numbers[2]))
 
-    def delivery_count(self, receipt: str) -> int:
+    def _delivery_count(self, receipt: str) -> int:
         """Return the last number of a receipt."""
         return (numbers_of(receipt, _PARTS) or (0,))[-1]
 
