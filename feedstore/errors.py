@@ -21,6 +21,7 @@
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
     ├── ForkedClientError            (RuntimeError) an application's own client is used after a fork
     ├── MissingDriverError           (ImportError)  the backend's driver is not installed; names the extra
+    ├── JobCrashedError                             a job ended the process of its worker again and again
     ├── EventStoreException                         an event store refused a call, or its backend failed
     │   ├── EventWriteException                     an event could not be saved or deleted
     │   ├── EventReadException                      events could not be read

@@ -30,12 +30,20 @@ class Proxy(Acceptor):
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection((LOOPBACK, self._target)) as server:
-            while request := _received(client):
-                if not self._answer(client, server, request):
-                    return
+            while True:
+                # An answer may come in several parts, and a part of it before the end of a long request.
+                if server in select.select([client, server], [], [])[0]:
+                    answer = _received(server)
+                    client.sendall(answer)
+                    if not answer:
+                        return
+                else:
+                    request = _received(client)
+                    if not request or not self._forward(client, server, request):
+                        return
 
-    def _answer(self, client: socket.socket, server: socket.socket, request: bytes) -> bool:
-        """Answer a request; return whether the connection goes on."""
+    def _forward(self, client: socket.socket, server: socket.socket, request: bytes) -> bool:
+        """Forward a part of a request, or answer it by the plan; return whether the connection goes on."""
         is_planned = self._marker in request and bool(self.plan)
         self.requests += self._marker in request
         planned = self.plan.popleft() if is_planned else None
@@ -43,17 +51,15 @@ class Proxy(Acceptor):
             client.sendall(planned)
             return True
         server.sendall(request)
-        # A long request comes in parts.
+        if not is_planned:
+            return True
+        # The server has carried the request out when its answer begins. A long request comes in parts.
         while server not in select.select([client, server], [], [])[0]:
             more = _received(client)
             if not more:
                 return False
             server.sendall(more)
-        answer = _received(server)
-        if is_planned:
-            return False
-        client.sendall(answer)
-        return True
+        return False
 
 
 class Forwarder(Acceptor):
