@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import gc
 import logging
 import random
 import signal
@@ -85,11 +86,18 @@ def interrupted_at(
         The exception; None if the call runs fewer such instructions.
     """
     counter = _Counter(position, after)
+    # The garbage collector may run the finalizers of other tests' objects, which are in ``files`` too. Python drops the
+    # exceptions of finalizers.
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
         with _observed(counter, files):
             call()
     except HardInterrupt as error:
         return error
+    finally:
+        if was_enabled:
+            gc.enable()
     return None
 
 
