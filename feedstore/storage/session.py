@@ -7,7 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, NoReturn, Protocol, Self, TypeVar
 
-from feedstore.errors import BackendClosedError, InvalidTypeError, InvalidValueError
+from feedstore.errors import (
+    BackendClosedError,
+    InvalidTypeError,
+    InvalidValueError,
+    SchemaError,
+    StorageError,
+    StorageTimeoutError,
+    StorageUnavailableError,
+)
 from feedstore.metrics import Metrics
 from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
@@ -153,7 +161,13 @@ class Session(ABC, Generic[_StoreType]):
         trips at most.
         """
         self.check_open()
-        return self._durability_gap()
+        try:
+            return self._durability_gap()
+        except (StorageUnavailableError, StorageTimeoutError):
+            raise
+        except (SchemaError, StorageError):
+            # Managed servers do not allow the question, or lack the table of the settings.
+            return None
 
     def with_namespace(self, namespace: str) -> Self:
         """Return a session of the same store under another namespace."""

@@ -11,13 +11,14 @@ from typing import Any, NoReturn
 import pytest
 
 from feedstore import connect
-from feedstore.errors import EventReadException, StorageUnavailableError, StoredDataError
+from feedstore.errors import EventReadException, EventWriteException, StorageUnavailableError, StoredDataError
 from feedstore.events import BackendEventStore, Event, connect_events, search
 from feedstore.events import writer as event_writer
 from feedstore.events.backend_store import flushing_options
 from feedstore.events.layout import COLLECTION, EventSerializer
 from feedstore.storage import Bounds
 from feedstore.testing import OpenBackend
+from servers.ports import LOOPBACK, free_port
 from servers.redis import OwnRedisServer
 
 
@@ -106,6 +107,15 @@ def test_the_first_save_warns_of_a_store_that_does_not_flush(
 def test_a_redis_that_flushes_each_write_causes_no_warning(own_redis_server: OwnRedisServer) -> None:
     with connect_events(own_redis_server.url) as store:
         assert store.backend.session.durability_gap() is None
+
+
+def test_a_store_that_cannot_be_reached_is_asked_again_at_the_next_save() -> None:
+    with connect_events(f"redis://{LOOPBACK}:{free_port()}", retry_seconds=0) as store:
+        with pytest.raises(StorageUnavailableError):
+            store.backend.session.durability_gap()
+        with pytest.raises(EventWriteException):
+            store.save(Event("1", "s", 1))
+        assert store._is_checked is False
 
 
 def test_sqlite_with_synchronous_full_causes_no_warning(tmp_path: Path) -> None:

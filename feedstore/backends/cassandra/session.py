@@ -9,7 +9,6 @@ from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
 from feedstore.backends.cassandra.namespaces import check_namespace_format, mark_namespace
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.transaction import CassandraTransaction
-from feedstore.errors import SchemaError, StorageError
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.session import Operation, Pending, Session
 
@@ -58,11 +57,7 @@ class CassandraSession(Session[Store]):
         return results
 
     def _durability_gap(self) -> str | None:
-        try:
-            return self.store.durability_gap()
-        except (SchemaError, StorageError):
-            # Managed clusters do not grant SELECT on system_views, or have no such keyspace.
-            return None
+        return self.store.durability_gap()
 
     def _ping(self) -> None:
         self.store.ping()

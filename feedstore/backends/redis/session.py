@@ -11,7 +11,7 @@ from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.keys import Keys, channel_of, collection_part
 from feedstore.backends.redis.source import RedisSource
 from feedstore.backends.redis.store import Store
-from feedstore.errors import AtomicityError, StorageError
+from feedstore.errors import AtomicityError
 from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.notify.registry import Topic
@@ -85,12 +85,7 @@ class RedisSession(Session[Store]):
             )
 
     def _durability_gap(self) -> str | None:
-        try:
-            answer = self.store.ask(Command(self.namespace, ("CONFIG", "GET", "append*")))
-        except StorageError:
-            # Managed servers do not allow CONFIG.
-            return None
-        return durability_gap_of(answer)
+        return durability_gap_of(self.store.ask(Command(self.namespace, ("CONFIG", "GET", "append*"))))
 
     def _ping(self) -> None:
         self.store.ask(Command(self.namespace, ("PING",)))
