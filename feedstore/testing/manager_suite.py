@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -18,6 +18,7 @@ from feedstore.fanout.feed_classes import FeedClass, Target
 from feedstore.feeds import AggregatedFeed, Feed, NotificationFeed
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
+from feedstore.testing.processes import run_in_threads
 from feedstore.testing.suite import Suite
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -187,18 +188,9 @@ class ManagerSuite(Suite):
             with pytest.raises(AtomicityError, match="unique"):
                 manager.add_user_activity("ann", post(1), unique=True)
             return
-        results: list[bool] = []
         likes = [Activity("ann", "like", "photo:7", time=START + timedelta(minutes=number)) for number in range(4)]
-
-        def add(like: Activity) -> None:
-            results.append(manager.add_user_activity("ann", like, unique=True))
-
-        threads = [threading.Thread(target=add, args=(like,)) for like in likes]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(results) == [False, False, False, True]
+        adds = [partial(manager.add_user_activity, "ann", like, unique=True) for like in likes]
+        assert sorted(run_in_threads(adds)) == [False, False, False, True]
         assert len(home(manager, "bob")) == manager.get_user_feed("ann").count() == 1
         assert manager.add_user_activity("ann", home(manager, "bob")[0], unique=True) is True
         assert manager.unique_among("ann", "like", ["photo:7", "photo:8"]) == {"photo:7"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from feedstore.feeds import Feed
 from feedstore.storage import Backend, Page
 from feedstore.testing.samples import START
 from feedstore.testing.suite import Suite
+from feedstore.testing.walks import pages_of
 
 PRODUCERS = ("ann", "cem", "eve")
 
@@ -59,13 +62,8 @@ def merged_feed(backend: Backend) -> MergedFeed:
 
 def walk(feed: Any, limit: int) -> tuple[list[Activity], Page[Any]]:
     """Return the activities of all pages of a feed, and its last page."""
-    items, cursor = [], None
-    while True:
-        page = feed.page(limit, cursor)
-        items += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return items, page
+    pages = list(pages_of(partial(feed.page, limit)))
+    return list(chain.from_iterable(pages)), pages[-1]
 
 
 class MergedFeedSuite(Suite):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import datetime, timedelta, timezone
+from itertools import chain
 from typing import Any, ClassVar
 
 import pytest
@@ -26,6 +27,7 @@ from feedstore.feeds import AggregatedFeed
 from feedstore.storage import Backend
 from feedstore.testing.manager_suite import post
 from feedstore.testing.suite import Suite
+from feedstore.testing.walks import pages_of
 
 DAY = timedelta(days=1)
 READERS = ("bob", "cem", "dan", "eve", "fay")
@@ -88,14 +90,7 @@ class HeldJobs(Executor):
 
 def shown(manager: FeedManager, reader: str) -> list[Activity]:
     """Return all activities in the flat feed of a reader."""
-    items: list[Activity] = []
-    cursor = None
-    while True:
-        page = manager.get_feeds(reader)["normal"].page(3, cursor)
-        items += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return items
+    return list(chain.from_iterable(pages_of(lambda cursor: manager.get_feeds(reader)["normal"].page(3, cursor))))
 
 
 class PushPullSuite(Suite):

@@ -1,4 +1,4 @@
-"""Walking through a timeline by cursor."""
+"""Walks by cursor through timelines and feeds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,22 @@ from feedstore.storage import ActivityStorage, Page, TimelineStorage
 MOST_PAGES = 10_000
 
 
+def pages_of(read: Callable[[str | None], Page[Any]]) -> Iterator[Page[Any]]:
+    """Yield the pages of a walk. The caller's actions between two pages happen between their reads.
+
+    Args:
+        read: Returns the page after a cursor, or the first page if it is None.
+    """
+    cursor = None
+    for _ in range(MOST_PAGES):
+        page = read(cursor)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+    raise AssertionError(f"the walk did not end within {MOST_PAGES} pages")
+
+
 def pages(
     timelines: TimelineStorage,
     key: str,
@@ -17,15 +33,8 @@ def pages(
     ordering_args: Sequence[str] | None = None,
     hydrate_from: ActivityStorage | None = None,
 ) -> Iterator[Page]:
-    """Yield the pages of a walk. The caller's actions between two pages happen between their reads."""
-    cursor = None
-    for _ in range(MOST_PAGES):
-        page = timelines.get_page(key, limit, cursor, ordering_args, hydrate_from)
-        yield page
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-    raise AssertionError(f"the walk through {key!r} did not end within {MOST_PAGES} pages")
+    """Yield the pages of a walk through a timeline, as :func:`pages_of` does."""
+    return pages_of(lambda cursor: timelines.get_page(key, limit, cursor, ordering_args, hydrate_from))
 
 
 def walk(
