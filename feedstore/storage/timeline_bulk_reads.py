@@ -147,10 +147,12 @@ class TimelineBulkReads(TimelineWrites[TimelineItem]):
         newest_floor: int | None = None
         at_once = max(1, min(_MOST_MERGED_KEYS, _MOST_MERGED_ENTRIES // limit))
         for first in range(0, len(keys), at_once):
-            pages = self._get_many_pages(keys[first : first + at_once], limit, bounds, descending)
-            slices = [merged, *(entries for entries, _ in pages.values())]
+            part = keys[first : first + at_once]
+            found = self._get_many_pages(part, limit, bounds, descending)
+            pages = [found[key] for key in part]
+            slices = [merged, *(entries for entries, _ in pages)]
             merged = _first_distinct(merge(*slices, key=_id_of_entry, reverse=descending), limit)
-            for _, floor in pages.values():
+            for _, floor in pages:
                 if floor is not None and (newest_floor is None or floor > newest_floor):
                     newest_floor = floor
             if len(merged) == limit:

@@ -15,6 +15,7 @@ from feedstore.storage import AtomicScope, Backend, TimelineStorage
 from feedstore.storage.page import encode_cursor
 from feedstore.testing.samples import NEWEST_FIRST, OLDEST_FIRST, ids_of, make_activities, make_activity, with_id
 from feedstore.testing.suite import Suite, counted
+from feedstore.testing.walks import pages_of
 
 
 class GroupSerializer(Serializer):
@@ -277,6 +278,16 @@ class MergeReadsSuite(Suite):
         assert (ids, ends) == (kept, [(False, floor)])
         assert timelines.get_merged_page(keys, 100, None, {"activity_id__gte": 10}, ordering).complete
 
+    def test_a_merged_page_holds_the_payloads_of_the_first_timeline(self, backend: Backend) -> None:
+        """T18: an entry of several timelines is that of the first one, regardless of their names."""
+        stored: TimelineStorage[Any] = backend.timeline_storage(serializer_class=RawSerializer)
+        stored.add_to_each({key: [Raw(1, key.encode()), Raw(2, key.encode())] for key in ("b", "c", "a")})
+        stored.add("c", Raw(3, b"c"))
+        for keys, ordering in ((["c", "a", "b"], OLDEST_FIRST), (["b", "c", "a"], NEWEST_FIRST)):
+            page = stored.get_merged_page(keys, 3, None, None, ordering)
+            first = keys[0].encode()
+            assert sorted(page.items) == [Raw(1, first), Raw(2, first), Raw(3, b"c")]
+
     def test_merging_ends_at_the_ends_of_the_ids(self, timelines: TimelineStorage) -> None:
         """T3, T18: nothing follows the lowest id and the highest one; the floors are known nevertheless."""
         timelines.add_to_each({"a": [0, 5, MAX_ID], "b": [5, 7]})
@@ -315,16 +326,8 @@ def merged_walk(
     timelines: TimelineStorage, keys: list[str], limit: int, ordering: tuple[str], within: Any = None
 ) -> tuple[list[int], list[tuple[bool, int | None]]]:
     """Return the ids of a walk over merged pages, and whether each page was complete, with its floor."""
-    ids: list[int] = []
-    ends: list[tuple[bool, int | None]] = []
-    cursor = None
-    while True:
-        page = timelines.get_merged_page(keys, limit, cursor, within, ordering)
-        ids += ids_of(page.items)
-        ends.append((page.complete, page.floor))
-        cursor = page.next_cursor
-        if cursor is None:
-            return ids, ends
+    pages = list(pages_of(lambda cursor: timelines.get_merged_page(keys, limit, cursor, within, ordering)))
+    return ids_of(chain.from_iterable(pages)), [(page.complete, page.floor) for page in pages]
 
 
 class ColumnsSuite(Suite):
