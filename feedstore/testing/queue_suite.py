@@ -288,8 +288,12 @@ class QueueArgumentSuite(Suite):
             backend.queue("name", **options)
 
     def test_bad_arguments_are_refused(self, queue: QueueStorage) -> None:
-        """T6 for queues: of a limit and a timeout."""
+        """T6 for queues: of a limit, a timeout and a receipt."""
         wrong: Any
+        for call in (queue.ack, queue.delivery_count):
+            for wrong in (None, 1, b"1-1"):
+                with pytest.raises(TypeError, match="receipt must be the str"):
+                    call(wrong)
         for wrong in (-1, float("nan"), "1"):
             with pytest.raises((TypeError, ValueError), match="timeout"):
                 queue.receive(wrong)
