@@ -97,4 +97,4 @@ class Metrics:
         """Count one activity that a feed manager or an application has published."""
 
     def on_activity_removed(self) -> None:
-        """Count one activity that an application has taken back."""
+        """Count one activity that a feed manager or an application has removed."""
