@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from feedstore.ids import MAX_ID
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage import AtomicScope, Backend, Batch, Page
+from feedstore.storage import AtomicScope, Backend, Batch, EntryColumns, Page
 from feedstore.testing import oracle_strategies as draw
 from feedstore.testing.oracle_model import ModelPage, ModelSpace
 from feedstore.testing.oracle_strategies import ITEM_NAMES, PAYLOAD_KEYS, REFERENCE_KEYS, Call
@@ -265,6 +265,8 @@ def everything() -> Iterator[Call]:
         yield Call("references", "get_slice", (key, None, None, bounds), {})
         yield Call("references", "index_of", (key, 2**53), {})
     yield Call("payloads", "get_many_slices", (PAYLOAD_KEYS, 0, None, None, OLDEST_FIRST), {})
+    yield Call("payloads", "get_columns", (PAYLOAD_KEYS[0], 20), {})
+    yield Call("payloads", "get_merged_page", (PAYLOAD_KEYS, 5, None, None, OLDEST_FIRST), {})
     for key in (*REFERENCE_KEYS, *PAYLOAD_KEYS):
         yield Call("references", "count", (key,), {})
     yield Call("named", "get_many_slices", (REFERENCE_KEYS, 0, None), {})
@@ -279,6 +281,10 @@ def outcome(space: Any, call: Call, **options: Any) -> Any:
         result = method(*call.arguments, **call.options, **options)
         if call.name == "keys" or isinstance(result, set):
             return sorted(result)
+        if isinstance(result, EntryColumns):
+            return list(zip(result.ids, result.payloads, strict=True))
+        if isinstance(result, Page) and call.name == "get_merged_page":
+            return result.items, result.next_cursor is None
         return list(result) if isinstance(result, Iterator) else result
     # The caller compares the type with the model's.
     except Exception as error:  # noqa: BLE001

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from feedstore.activity import Activity, ActivityRef
 from feedstore.errors import ActivityNotFound, ItemNotFound, StoredDataError
 from feedstore.ids import MAX_ID
+from feedstore.serializers import MsgpackSerializer
 from feedstore.testing.samples import OLDEST_FIRST
 
 HOLDS: dict[str, Callable[[int, int], bool]] = {
@@ -220,6 +221,32 @@ class ModelTimelines:
         next_id = ids[limit - 1] if len(ids) > limit else None
         floor = self._timeline(key).floor()
         return ModelPage(items, next_id, next_id is None and floor is None, floor)
+
+    def get_merged_page(
+        self,
+        keys: Sequence[str],
+        limit: int,
+        behind: None,
+        filter_kwargs: Mapping[str, int] | None,
+        ordering_args: Sequence[str] | None,
+    ) -> tuple[list[Any], bool]:
+        """Return the items of the first merged page, and whether it is the last one."""
+        holders = {
+            one.serialization_id: key
+            for key in reversed(keys)
+            for one in self._references(key, None, filter_kwargs, None)
+        }
+        ids = sorted(holders, reverse=ordering_args != OLDEST_FIRST)
+        return [self._load(holders[one], [one])[0] for one in ids[:limit]], len(ids) <= limit
+
+    def get_columns(
+        self, key: str, limit: int, filter_kwargs: Mapping[str, int] | None = None
+    ) -> list[tuple[int, bytes]]:
+        """Return the ids with their payloads as the store holds them."""
+        dumps = MsgpackSerializer().dumps
+        ids = [one.serialization_id for one in self._references(key, limit, filter_kwargs, None)]
+        entries = [(one, self._timeline(key).entries[one]) for one in ids]
+        return [(one, b"" if activity is None else dumps(activity)) for one, activity in entries]
 
     def _references(self, key: str, limit: int | None, bounds: Any, ordering_args: Any) -> list[ActivityRef]:
         references = ModelTimelines(self.timelines, payloads=False, counts=self._counts)

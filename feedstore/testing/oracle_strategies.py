@@ -44,6 +44,7 @@ reference_keys = st.sampled_from((*REFERENCE_KEYS[:1] * 3, *REFERENCE_KEYS[:2] *
 payload_keys = st.sampled_from((*PAYLOAD_KEYS[:1] * 9, *PAYLOAD_KEYS, *REFERENCE_KEYS[:1]))
 lengths = st.one_of(st.integers(0, 9), st.integers(4, 9), st.sampled_from((0, 0, 2**31, 2**63, 2**70)))
 positions = st.one_of(st.none(), lengths)
+limits = st.integers(1, 9)
 filters = st.one_of(
     st.none(),
     st.dictionaries(st.sampled_from([f"activity_id__{one}" for one in ("lt", "lte", "gt", "gte")]), ids, max_size=3),
@@ -104,6 +105,7 @@ def _timeline_reads(storage: str, keys: Any) -> list[Any]:
     return [
         *[call(storage, "get_slice", keys, positions, positions, filters, orderings)] * 4,
         *[call(storage, "get_many_slices", st.lists(keys, max_size=4), positions, positions, filters, orderings)] * 2,
+        *[call(storage, "get_merged_page", st.lists(keys, max_size=4), limits, st.none(), filters, orderings)] * 2,
         call(storage, "index_of", keys, ids),
         call(storage, "contains", keys, ids),
         call(storage, "contains_many", keys, many_ids),
@@ -114,6 +116,7 @@ def _timeline_reads(storage: str, keys: Any) -> list[Any]:
 reads: st.SearchStrategy[Call] = st.one_of(
     *_timeline_reads("references", reference_keys),
     *_timeline_reads("payloads", payload_keys),
+    *[call("payloads", "get_columns", payload_keys, limits, filters)] * 2,
     call("activities", "get", ids),
     call("activities", "get_many", many_ids),
     call("activities", "iterate", st.one_of(st.none(), ids), st.one_of(st.none(), ids), reverse=st.booleans()),
