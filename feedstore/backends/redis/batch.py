@@ -46,6 +46,8 @@ _OF_TIMELINES = ("add", REMOVE, "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
 _KEYS_OF_TIMELINE = 3
+# As in states.lua: a script that need not be atomic changes so many chunks with one write.
+_MOST_CHUNKS_CHANGED = 40
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
 _ITEM_KINDS = ("upsert", "discard", COMPARE)
@@ -175,7 +177,7 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)
     commands, positions = [], []
     for group in groups.values():
-        for part in _up_to_conflict(writes, _parts(writes, group)):
+        for part in _up_to_conflict(writes, _parts(writes, group), keys.is_spread):
             commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
             positions.extend(part)
     return commands, positions
@@ -222,7 +224,7 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
     return parts
 
 
-def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[list[int]]:
+def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]], is_spread: bool) -> list[list[int]]:
     """Return the parts up to the first write whose timelines an earlier part may leave unfinished.
 
     Adds and trims to the same length have the same result in any order, and so do removals: they do not conflict.
@@ -242,8 +244,26 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
                     return [*parts[:number], part[:place]] if place else parts[:number]
         for position in part:
             write = writes[position]
-            unfinished.setdefault(_effect_of(write), set()).update(_timelines_of(write))
+            timelines = _timelines_of(write)
+            # A write waits for an unfinished one of the same script.
+            waits = any(not left.isdisjoint(timelines) for left in unfinished.values())
+            if is_spread or waits or _may_be_left(write):
+                unfinished.setdefault(_effect_of(write), set()).update(timelines)
     return parts
+
+
+def _may_be_left(write: Write) -> bool:
+    """Return whether a script on one server may leave a part of a write to a later script.
+
+    The script needs the key of the payloads, drops a limited number of entries and changes a limited number of chunks.
+    """
+    if any(payloads is None for _, _, payloads in write.timelines()):
+        return True
+    effect = _effect_of(write)
+    if effect is None:
+        return write.kind != "delete"
+    drops = isinstance(effect, int) and effect >= 0
+    return drops or not isinstance(write.items, tuple) or len(write.items[0]) > _MOST_CHUNKS_CHANGED
 
 
 def _effect_of(write: Write) -> int | str | None:

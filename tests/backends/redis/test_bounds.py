@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
 from feedstore.ingest import InputGraph, Loader, Source
 from feedstore.serializers import MsgpackSerializer
-from feedstore.storage import Batch
+from feedstore.storage import Batch, TimelineStorage
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
 
@@ -252,6 +253,53 @@ def test_a_write_of_a_later_script_waits_for_an_add_of_several_scripts(
         timelines.add_many("other", range(2000), batch_interface=batch)
         write(timelines, batch)
     assert (batch.results[0], timelines.count("k")) == (2000, expected)
+
+
+def test_one_script_finishes_an_add_to_40_chunks(backend: RedisBackend) -> None:
+    timelines = backend.timeline_storage()
+    timelines.add_many("k", range(0, 200_000, 20))
+    # A chunk has the ids of 2,520 numbers.
+    late = range(1, 104_001, 2600)
+    with backend.batch() as batch:
+        timelines.add_many("k", late, batch_interface=batch)
+        timelines.add_many("other", range(6000), batch_interface=batch)
+        timelines.trim("k", 10_000, batch_interface=batch)
+    assert (batch.results, timelines.count("k")) == ([40, 6000, 40], 10_000)
+
+
+def _change_a_few(timelines: TimelineStorage, batch: Batch) -> None:
+    for number in range(10, 310):
+        timelines.add(f"key{number % 10}", number, batch_interface=batch)
+        timelines.remove(f"key{number % 10}", number - 10, batch_interface=batch)
+
+
+def _replace(timelines: TimelineStorage, batch: Batch) -> None:
+    timelines.delete("k", batch_interface=batch)
+    timelines.add_many("k", range(9000), batch_interface=batch)
+
+
+def _fan_out(timelines: TimelineStorage, batch: Batch) -> None:
+    timelines.add_to_many(["k", "other"], range(5000), batch_interface=batch)
+
+
+@pytest.mark.parametrize("write", [_change_a_few, _replace, _fan_out])
+def test_writes_that_one_script_finishes_are_one_round_trip(
+    backend: RedisBackend, monkeypatch: pytest.MonkeyPatch, write: Callable[[TimelineStorage, Batch], None]
+) -> None:
+    store, trips = backend.session.store, []
+    send = store.send
+    timelines = backend.timeline_storage()
+    timelines.add("k", 1)
+
+    def counted(commands: Sequence[Command]) -> list[Any]:
+        trips.append(len(commands))
+        return send(commands)
+
+    monkeypatch.setattr(store, "send", counted)
+    with backend.batch() as batch:
+        write(timelines, batch)
+    assert len(trips) == 1
+    assert trips[0] > 2
 
 
 def test_a_write_of_a_companion_waits_for_the_delivery_of_its_timeline(backend: RedisBackend) -> None:
