@@ -63,8 +63,8 @@ class RedisTimelineWrites(TimelineHooks):
         max_length: int | None,
         transaction: Transaction = AUTOCOMMIT,
     ) -> Pending[int | None]:
-        """One round trip; a second one where timelines hold payloads, or many more entries than ``max_length``, or for
-        more than 2,000 entries.
+        """One round trip; a second one where timelines hold payloads, or many more entries than ``max_length``, or if
+        there are more than 2,000 entries and a ``max_length``.
         """
         names, parts, length = self.session.keys_to_write(), in_parts(serialized), length_of(max_length)
         if is_plain(parts):

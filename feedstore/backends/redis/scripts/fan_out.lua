@@ -5,7 +5,8 @@
 -- The keys of a fan-out are the directories, then the timelines of each, and the side key if there is one timeline and the caller
 -- names it. Its arguments are the item of all timelines or a list with one for each, whose ids are sorted, oldest first; the
 -- greatest length (-1: none); and how many timelines each directory has. {'PART', count, AGAIN, TRIM} stands in place of its
--- count if something remains to be done: AGAIN holds the positions of the timelines that need their side key, TRIM those from which more entries are to be dropped than a script may.
+-- count if something remains to be done: AGAIN holds the positions of the timelines that need their side key, TRIM those from
+-- which more entries are to be dropped than a script may.
 local function define_fan_out()
   local TOP_FROM = '-32'
   -- Where the reading begins: at the newest id, until ids are late.

@@ -125,7 +125,7 @@ function M.define_payloads()
   function M.keep_payloads(t, ids, data, is_new, added, rest)
     if t.is_hashed then
       keep_in_hash(t, ids, data, (rest or #ids + 1) - 1)
-    elseif data or t.has_payloads then
+    else
       keep_in_list(t, ids, data, is_new, added)
     end
   end

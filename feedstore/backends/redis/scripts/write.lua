@@ -14,6 +14,14 @@ local function kind_of(name)
   return kinds[name]
 end
 
+-- Returns the answer of a script that has found a key of another type or a damaged timeline, nothing if it has found neither.
+local function failure()
+  if refusal then
+    return redis.error_reply(refusal)
+  end
+  return damage and 'DAMAGED ' .. damage
+end
+
 local position, keys_of, again, is_refused = 1, {}, {}, {}
 for number, write in ipairs(writes) do
   local keys = {unpack(KEYS, position + 1, position + write[2])}
@@ -27,11 +35,9 @@ for number, write in ipairs(writes) do
     return {'UNMET', number - 1}
   end
 end
-if refusal then
-  return redis.error_reply(refusal)
-end
-if damage then
-  return 'DAMAGED ' .. damage
+local failed = failure()
+if failed then
+  return failed
 end
 if large then
   return 'LARGE ' .. large
@@ -69,10 +75,4 @@ for number, write in ipairs(writes) do
   end
 end
 finish()
-if refusal then
-  return redis.error_reply(refusal)
-end
-if damage then
-  return 'DAMAGED ' .. damage
-end
-return results
+return failure() or results
