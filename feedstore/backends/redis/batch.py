@@ -46,10 +46,9 @@ _OF_TIMELINES = ("add", REMOVE, "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
 _KEYS_OF_TIMELINE = 3
-# As in states.lua: a script that need not be atomic changes so many chunks with one write.
-_MOST_CHUNKS_CHANGED = 40
 _WORK_OF_A_WRITE = 16
 _WORK_OF_AN_ITEM = 8
+_WORK_OF_A_CHUNK = 50
 _ITEM_KINDS = ("upsert", "discard", COMPARE)
 _BYTES_A_UNIT = 500
 # The microseconds for one timeline of a fan-out. A script that need not be atomic holds fewer of them than its time
@@ -79,6 +78,7 @@ class Write(NamedTuple):
         unmet: The error to raise if the condition of this write does not hold in an atomic batch.
         may_replace: Whether a key of the write may become one of another type. On a Cluster, its script waits for a
             slot that moves.
+        reaches_chunks: Whether an earlier script has found that its ids belong in chunks, and left them.
     """
 
     kind: str
@@ -88,6 +88,7 @@ class Write(NamedTuple):
     arguments: tuple[Any, ...] = ()
     unmet: FeedstoreError | None = None
     may_replace: bool = False
+    reaches_chunks: bool = False
 
     @property
     def is_of_timeline(self) -> bool:
@@ -177,7 +178,7 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)
     commands, positions = [], []
     for group in groups.values():
-        for part in _up_to_conflict(writes, _parts(writes, group), keys.is_spread):
+        for part in _up_to_conflict(writes, _parts(writes, group)):
             commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
             positions.extend(part)
     return commands, positions
@@ -224,7 +225,7 @@ def _parts(writes: Sequence[Write], group: list[int]) -> list[list[int]]:
     return parts
 
 
-def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]], is_spread: bool) -> list[list[int]]:
+def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[list[int]]:
     """Return the parts up to the first write whose timelines an earlier part may leave unfinished.
 
     Adds and trims to the same length have the same result in any order, and so do removals: they do not conflict.
@@ -245,25 +246,11 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]], is_spread: 
         for position in part:
             write = writes[position]
             timelines = _timelines_of(write)
-            # A write waits for an unfinished one of the same script.
-            waits = any(not left.isdisjoint(timelines) for left in unfinished.values())
-            if is_spread or waits or _may_be_left(write):
+            # A script finishes a deletion that names the payloads, unless an earlier write of the timeline is unfinished.
+            is_deletion = write.kind == "delete" and len(write.keys) > KEYS_WITHOUT_PAYLOADS
+            if not is_deletion or any(not left.isdisjoint(timelines) for left in unfinished.values()):
                 unfinished.setdefault(_effect_of(write), set()).update(timelines)
     return parts
-
-
-def _may_be_left(write: Write) -> bool:
-    """Return whether a script on one server may leave a part of a write to a later script.
-
-    The script needs the key of the payloads, drops a limited number of entries and changes a limited number of chunks.
-    """
-    if any(payloads is None for _, _, payloads in write.timelines()):
-        return True
-    effect = _effect_of(write)
-    if effect is None:
-        return write.kind != "delete"
-    drops = isinstance(effect, int) and effect >= 0
-    return drops or not isinstance(write.items, tuple) or len(write.items[0]) > _MOST_CHUNKS_CHANGED
 
 
 def _effect_of(write: Write) -> int | str | None:
@@ -309,9 +296,10 @@ def _work(write: Write) -> int:
         base = _WORK_OF_AN_ITEM if write.kind in _ITEM_KINDS else _WORK_OF_A_WRITE
         return base + length // _BYTES_A_UNIT
     ids, data = write.items
+    chunks = _WORK_OF_A_CHUNK * len(ids) if write.reaches_chunks else 0
     if data is None and write.kind != DELIVER:
-        return _WORK_OF_A_WRITE + len(ids)
-    work = 2 * _WORK_OF_A_WRITE + 2 * len(ids) + sum(map(len, data or ())) // _BYTES_A_UNIT
+        return _WORK_OF_A_WRITE + len(ids) + chunks
+    work = 2 * _WORK_OF_A_WRITE + 2 * len(ids) + sum(map(len, data or ())) // _BYTES_A_UNIT + chunks
     return work * len(write.keys) // _KEYS_OF_TIMELINE + _read_by(write) if write.kind == DELIVER else work
 
 

@@ -186,6 +186,7 @@ def finishing(write: Write) -> Write:
 
 
 def remaining(write: Write, position: int) -> Write:
-    """Return the write of the entries from a position on."""
+    """Return the write of the entries from a position on, which belong in chunks."""
     ids, data = cast("Items", write.items)
-    return write._replace(items=(ids[position:], None if data is None else data[position:]))
+    items = ids[position:], None if data is None else data[position:]
+    return write._replace(items=items, reaches_chunks=True)

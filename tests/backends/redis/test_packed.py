@@ -31,7 +31,7 @@ _SMALLER = (
     ("MOST_FIELDS, WASTE, WINDOW = 4000, 4, 24", "MOST_FIELDS, WASTE, WINDOW = 4000, 4, 2"),
     ("MOST_ARGUMENTS = 4000", "MOST_ARGUMENTS = 6"),
 )
-_FEWER_CHANGES = ("MOST_CHUNKS_CHANGED = 40", "MOST_CHUNKS_CHANGED = 2")
+_FEWER_CHANGES = ("MOST_CHUNK_WORK = 60", "MOST_CHUNK_WORK = 2")
 _MUTANTS = {
     "search": ("e == b and f < c))) then\n      low", "e == b and f <= c))) then\n      low"),
     "search of the string": ("return low + position, is_there\n  end", "return low + position + 1, is_there\n  end"),

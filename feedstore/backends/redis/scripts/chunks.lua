@@ -8,6 +8,8 @@ function M.define_chunks()
   local CHUNK, SMALL_CHUNK, MERGED_CHUNK, MOST_IN_BLOCK = 126, 32, 96, 128
   -- A write drops so many chunks at most.
   local MOST_CHUNKS_DROPPED = 1000
+  -- To change so many ids of a chunk takes as long as to read and write the chunk, a unit of work.
+  local IDS_A_UNIT = 16
 
   local function next_number(t)
     local number = t.free
@@ -118,11 +120,11 @@ function M.define_chunks()
 
   -- Calls `change` for each chunk to which some of the first `count` ids belong. Returns the sum of its results, and the
   -- position of the first id that remains, if the script has changed as many chunks as it may.
-  local function each_chunk(t, ids, count, most, change)
-    local total, first, changed = 0, 1, 0
+  local function each_chunk(t, ids, count, change)
+    local total, first = 0, 1
     M.load_root(t)
     while first <= count and t.root ~= '' do
-      if changed == most then
+      if M.chunk_work <= 0 then
         return total, first
       end
       local at, place, low = M.places_of(t, ids[first])
@@ -131,13 +133,14 @@ function M.define_chunks()
         last = last + 1
       end
       total = total + change(at, place, low, first, last)
-      first, changed = last + 1, changed + 1
+      M.chunk_work = M.chunk_work - 1 - (last - first + 1) / IDS_A_UNIT
+      first = last + 1
     end
     return total
   end
 
-  function M.add_to_chunks(t, ids, count, most, is_new)
-    return each_chunk(t, ids, count, most, function(at, place, low, first, last)
+  function M.add_to_chunks(t, ids, count, is_new)
+    return each_chunk(t, ids, count, function(at, place, low, first, last)
       local block = M.block_at(t, at)
       local records = M.chunk_in(t, block, place)
       local parts, added, start = merged(records, low, #records / BYTES, ids, first, last, is_new)
@@ -179,8 +182,8 @@ function M.define_chunks()
     end
   end
 
-  function M.remove_from_chunks(t, ids, count, most)
-    return each_chunk(t, ids, count, most, function(at, place, low, first, last)
+  function M.remove_from_chunks(t, ids, count)
+    return each_chunk(t, ids, count, function(at, place, low, first, last)
       local after, removed = M.cut(M.chunk_in(t, M.block_at(t, at), place), low, ids, first, last)
       if removed > 0 then
         put_smaller(t, at, place, after)

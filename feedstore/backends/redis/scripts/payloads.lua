@@ -199,7 +199,7 @@ function M.define_payloads()
       beyond[i] = M.read(t, positions[i], positions[i] + 1)
     end
     if #positions > 0 and not M.remove_early(t, positions) then
-      M.remove_records(t, beyond, math.huge)
+      M.remove_records(t, beyond)
     end
     return beyond
   end

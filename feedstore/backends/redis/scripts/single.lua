@@ -131,15 +131,14 @@ local function define_single()
       end
     end
     if #new_ids > 0 then
-      local before = most_chunks
-      most_chunks = math.huge
+      M.chunk_work = M.chunk_work + NO_BOUND
       for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
         local companion = M.companion_of(keys, first)
         local other = M.prepare(companion)
         M.add_ids(other, new_ids, new_data)
         M.save(companion, other)
       end
-      most_chunks = before
+      M.chunk_work = M.chunk_work - NO_BOUND
     end
     return #new_ids, rest
   end
@@ -171,7 +170,9 @@ local function define_single()
       end
     end
     table.sort(beyond, is_less)
+    M.chunk_work = M.chunk_work + NO_BOUND
     M.remove_ids(t, beyond)
+    M.chunk_work = M.chunk_work - NO_BOUND
     return beyond
   end
 
@@ -179,13 +180,10 @@ local function define_single()
     local ids, data = items[item][1], items[item][2]
     local added, rest = add_with_companions(keys, state, ids, data)
     if data and most >= 0 and state.has_payloads and state.size > most then
-      local before = most_chunks
-      most_chunks = math.huge
       local beyond = remove_beyond(state, most, data)
       if #beyond > 0 then
         M.remove_from_companions(keys, beyond)
       end
-      most_chunks = before
     end
     local is_unfinished = false
     if length >= 0 and not rest then

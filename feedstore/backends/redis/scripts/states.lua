@@ -9,8 +9,10 @@ local program = cmsgpack.unpack(ARGV[3])
 local items, writes, expiry, is_atomic = program[1], program[2], tonumber(ARGV[4]), ARGV[5] == '1'
 M.may_replace = ARGV[6] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
--- A script that need not be atomic changes so many chunks with one write.
-local MOST_CHUNKS_CHANGED = 40
+-- The work of changing chunks, in units of 50 microseconds, that a script does if it need not be atomic.
+local MOST_CHUNK_WORK = 60
+-- The companions of a timeline change in the same step as the timeline, whatever the work. It counts for later writes.
+local NO_BOUND = 1000000000
 local MOST_READ, MOST_READ_OF_ONE, MOST_READ_ATOMICALLY = 10000, 40000, 40000
 local AGAIN, TRIM, PART, REST = 'AGAIN', 'TRIM', 'PART', 'REST'
 local KEYS_OF_TIMELINE = 3
@@ -20,7 +22,7 @@ local refusal, damage, large
 local is_unmet, is_done
 local states, unfinished, dropping, reading = {}, {}, 0, 0
 local budget = is_atomic and math.huge or MOST_DROPPED
-local most_chunks = is_atomic and math.huge or MOST_CHUNKS_CHANGED
+M.chunk_work = is_atomic and math.huge or MOST_CHUNK_WORK
 -- The ends of timelines that fan-outs have read: the newest ids and the trailer, '' for a timeline that is not there.
 local newest_of = {}
 -- Each kind of write: a function that checks its keys before the first write, and returns whether the write can be carried out
@@ -169,7 +171,7 @@ function M.define_steps()
   -- and the script has changed as many of them as it may. `is_new` maps each position of an id that was new to true.
   function M.add_ids(t, ids, data, is_new)
     is_new = is_new or {}
-    local added, rest = M.add_records(t, ids, most_chunks, is_new)
+    local added, rest = M.add_records(t, ids, is_new)
     if data or t.has_payloads then
       M.keep_payloads(t, ids, data, is_new, added, rest)
     end
@@ -180,7 +182,7 @@ function M.define_steps()
     if t.has_payloads and not t.is_hashed then
       M.remove_payloads(t, ids)
     end
-    local removed, rest = M.remove_records(t, ids, most_chunks)
+    local removed, rest = M.remove_records(t, ids)
     if t.is_hashed then
       M.remove_payloads(t, ids, (rest or #ids + 1) - 1)
     end
@@ -188,12 +190,14 @@ function M.define_steps()
   end
 
   function M.remove_from_companions(keys, ids)
+    M.chunk_work = M.chunk_work + NO_BOUND
     for first = KEYS_OF_TIMELINE + 1, #keys, KEYS_OF_TIMELINE do
       local companion = M.companion_of(keys, first)
       local t = M.prepare(companion)
       M.remove_ids(t, ids)
       M.save(companion, t)
     end
+    M.chunk_work = M.chunk_work - NO_BOUND
   end
 
   -- Returns how many entries were dropped, and whether more are to be dropped. Entries without payloads and companions are

@@ -141,10 +141,10 @@ function M.define_strings()
 
   -- Adds sorted ids. Returns how many were new, and the position of the first id that remains, if the script has changed as
   -- many chunks as it may.
-  function M.add_records(t, ids, most, is_new)
+  function M.add_records(t, ids, is_new)
     local count, added, rest = count_older(t, ids), 0, nil
     if count > 0 then
-      added, rest = M.add_to_chunks(t, ids, count, most, is_new)
+      added, rest = M.add_to_chunks(t, ids, count, is_new)
     end
     if count < #ids and not rest then
       added = added + add_to_string(t, ids, count + 1, is_new)
@@ -223,13 +223,13 @@ function M.define_strings()
   end
 
   -- Removes sorted ids. Returns how many were there, and the position of the first id that remains.
-  function M.remove_records(t, ids, most)
+  function M.remove_records(t, ids)
     if t.size == 0 then
       return 0
     end
     local count, removed, rest = count_older(t, ids), 0, nil
     if count > 0 then
-      removed, rest = M.remove_from_chunks(t, ids, count, most)
+      removed, rest = M.remove_from_chunks(t, ids, count)
     end
     if count < #ids and not rest then
       removed = removed + remove_from_string(t, ids, count + 1)
