@@ -246,7 +246,7 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
         for position in part:
             write = writes[position]
             timelines = _timelines_of(write)
-            # A script finishes a deletion that names the payloads, unless an earlier write of the timeline is unfinished.
+            # A script finishes a deletion that names the payloads, unless an earlier write of it is unfinished.
             is_deletion = write.kind == "delete" and len(write.keys) > KEYS_WITHOUT_PAYLOADS
             if not is_deletion or any(not left.isdisjoint(timelines) for left in unfinished.values()):
                 unfinished.setdefault(_effect_of(write), set()).update(timelines)
