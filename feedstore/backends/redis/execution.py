@@ -70,9 +70,9 @@ class Execution:
     def spread(self, writes: Sequence[Write]) -> list[int]:
         """Carry out writes in order, in scripts of a few milliseconds each, and return the count of each.
 
-        One round trip; a second one where timelines have payloads that their writes did not name, or have more entries
-        to drop than one script may, or where writes of other scripts must wait for such work. A flush is two for each
-        250 timelines of a bucket.
+        One round trip; more where timelines have payloads that their writes did not name, or more entries to drop or
+        chunks to change than one script may, or where writes of other scripts must wait for such work. A flush is two
+        for each 250 timelines of a bucket.
         """
         counts = [0] * len(writes)
         if len(writes) == 1 and writes[0].kind != FLUSH:

@@ -50,7 +50,8 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     Adds at the top cost O(1). Late adds and removes are a binary search, and rewrite the newer records of a string, or
     one chunk. A plain command reads the newest entries, or the string for ``index_of`` and ``contains``. A slice costs
     O(log n) and the time for its entries; it reads the index of the chunks if it reaches them. ``count`` is O(1). Each
-    call is one round trip; on a Cluster a read that reaches chunks is two.
+    call is one round trip; on a Cluster a read that reaches chunks is two. A write that changes more chunks than one
+    script may is several.
     Hydrated from activities on the same server, a slice is one round trip, on a Cluster two. A fan-out is one round
     trip, however many the timelines, and a second one if some of them hold payloads or chunks. :meth:`keys` is one,
     and two for each 10,000 timelines, or three where some of them expired.
