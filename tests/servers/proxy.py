@@ -34,9 +34,9 @@ class Proxy(Acceptor):
                 # An answer may come in several parts, and a part of it before the end of a long request.
                 if server in select.select([client, server], [], [])[0]:
                     answer = _received(server)
-                    client.sendall(answer)
                     if not answer:
                         return
+                    client.sendall(answer)
                 else:
                     request = _received(client)
                     if not request or not self._forward(client, server, request):
