@@ -231,5 +231,7 @@ class Publishing(Editing):
             if fanout:
                 users = (user,) if self.include_actor else ()
                 self._fan_out(JobOperation.ADD, user_id, some, users=users, priority=FanoutPriority.LOW)
+            for _ in some:
+                self.backend.metrics.on_activity_published()
             count += len(some)
         return count

@@ -17,6 +17,7 @@ from feedstore.fanout.manager_core import Followers
 from feedstore.feeds import Feed, UserId
 from feedstore.storage import Backend
 from feedstore.testing.manager_suite import SocialManager, home, post
+from feedstore.testing.recording import RecordingMetrics
 
 
 class Recorded(Executor):
@@ -161,6 +162,17 @@ def test_a_removed_activity_is_not_delivered_later(backend: Backend) -> None:
         manager.run_job(Job.from_dict(job.to_dict()), executor.jobs.append)
     assert home(manager, "bob") == []
     assert manager.get_feeds("bob")["normal"].count() == 0
+
+
+def test_each_published_activity_is_counted_once() -> None:
+    metrics = RecordingMetrics()
+    with connect("memory://", metrics=metrics) as backend:
+        manager = FeedManager(backend)
+        manager.add_user_activity("ann", post(1))
+        manager.batch_import("ann", [post(2), post(3)], chunk_size=1)
+        manager.batch_import("ann", [post(4)], fanout=False)
+        manager.remove_user_activity("ann", post(4))
+    assert [metrics.calls.count(("feed", one)) for one in ("published", "removed")] == [4, 1]
 
 
 def test_an_interrupted_like_is_completed_by_the_next(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
