@@ -88,10 +88,21 @@ class Publishing(Editing):
                 return True
             if id_to_text(activity.serialization_id) != other["activity"]:
                 self.activities.remove(activity)
-            if self.publications.claimed(key) and not self.get_user_feed(other["user"]).contains(existing):
+            if self.publications.claimed(key) and self._was_interrupted(other["user"], existing):
                 routes = [Route(*one) for one in other.get("routes", ())]
                 self._publish(other["user"], existing, routes, other.get("to_own", False))
             return False
+
+    def _was_interrupted(self, user: str, activity: Activity) -> bool:
+        """Return whether the call that published an activity has not added it to the own feed of a user.
+
+        A trim may have dropped an activity below the floor of that feed, which is no interruption.
+        """
+        feed = self.get_user_feed(user)
+        if feed.contains(activity):
+            return False
+        floor = feed.timelines.get_page(feed.key, 1).floor
+        return floor is None or activity.serialization_id >= floor
 
     def _publish(self, user_id: UserId, activity: Activity, routes: Sequence[Route], to_own: bool) -> None:
         self._store(user_id, [activity], routes)

@@ -214,6 +214,21 @@ def test_the_completion_of_an_interrupted_like_uses_the_arguments_of_its_call(
     assert (home(manager, "ann"), home(manager, "eve")) == ([], [])
 
 
+def test_a_like_that_was_trimmed_from_the_own_feed_is_not_published_again(backend: Backend) -> None:
+    class Short(UserFeed):
+        max_length = 2
+
+    executor = Recorded()
+    manager = FeedManager(backend, executor=executor, user_feed_class=Short)
+    like, again = (post(1, verb="like", foreign_id=number) for number in (1, 2))
+    assert manager.add_user_activity("ann", like, unique=True) is True
+    manager.batch_import("ann", [post(number) for number in range(2, 9)], fanout=False)
+    manager.get_user_feed("ann").trim()
+    assert manager.get_user_feed("ann").contains(like) is False
+    assert manager.add_user_activity("ann", again, unique=True) is False
+    assert [one.activities for one in executor.jobs] == [(like.id,)]
+
+
 def interrupted(*arguments: Any) -> Any:
     raise KeyboardInterrupt
 
