@@ -13,7 +13,6 @@ from feedstore.errors import (
     InvalidValueError,
     JobCrashedError,
     MissingDriverError,
-    StorageError,
     StorageTimeoutError,
     StorageUnavailableError,
 )
@@ -127,6 +126,6 @@ class CeleryExecutor(Executor):
             if manager is not None and not is_away:
                 manager.dead_letters.add(fields, error, attempt)
                 return JobOutcome.DEAD, None
-        except StorageError as problem:
+        except FeedstoreError as problem:
             _logger.warning("a dead letter cannot be stored now, so its job runs again: %s", problem)
         return JobOutcome.RELEASED, min(_LONGEST_DELAY, max(1.0, self.retries.seconds))

@@ -244,8 +244,8 @@ class ThreadExecutor(Executor):
         if delay is None:
             try:
                 manager.dead_letters.add(job.to_dict(), error, attempt)
-            except StorageError as problem:
-                if process.is_closed:
+            except Exception as problem:  # noqa: BLE001 an error would end the thread, and leave the other jobs waiting
+                if process.is_closed or not isinstance(problem, StorageError):
                     _logger.error(
                         "the job %s failed, and cannot be stored as a dead letter: %s", job.to_dict(), problem
                     )

@@ -138,6 +138,19 @@ def again_delivered() -> SimpleNamespace:
     return SimpleNamespace(request=Context(retries=0, delivery_info={"redelivered": True}))
 
 
+def test_a_task_runs_again_if_its_dead_letter_cannot_be_stored() -> None:
+    app = Celery("closed", set_as_current=False)
+    executor = CeleryExecutor(app, retries=Retries(1))
+    with connect("memory://") as backend:
+        FeedManager(backend, executor=executor)
+    task = SimpleNamespace(request=Context(retries=0), retry=lambda args, countdown: RuntimeError(args, countdown))
+    job = Job(operation=JobOperation.ADD, manager="fanout", users=("bob",), activities=(1,)).to_dict()
+    with pytest.raises(RuntimeError) as again:
+        executor._run(task, job)
+    assert again.value.args == ([job], 1.0)
+    app.close()
+
+
 def test_failures_of_tasks() -> None:
     app = Celery("eager", set_as_current=False)
     app.conf.task_always_eager = True

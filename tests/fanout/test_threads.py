@@ -73,6 +73,23 @@ def test_a_dead_letter_waits_for_its_store(backend: Backend, monkeypatch: pytest
     assert manager.dead_letters.count() == 1
 
 
+def test_threads_run_all_jobs_of_a_backend_that_was_closed_before_the_executor(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadExecutor(1, retries=Retries(1)) as executor:
+        manager, publisher = Unlucky(backend, executor=executor), threading.Event()
+        manager.failure = lambda job: None if publisher.wait(60) else ZeroDivisionError()
+        for number in range(3):
+            manager.add_user_activity("ann", post(number))
+        backend.close()
+        publisher.set()
+        poll_until(lambda: not executor._process.waiting, 60, "the end of the jobs")
+        executor.wait()
+    reports: Any = backend.metrics
+    assert [one[2] for one in reports.jobs] == ["dead"] * 3
+    assert len([one for one in caplog.messages if "cannot be stored as a dead letter" in one]) == 3
+
+
 def test_threads_run_in_a_forked_process(backend: Backend) -> None:
     with ThreadExecutor(1) as executor:
         manager = Unlucky(backend, executor=executor)
