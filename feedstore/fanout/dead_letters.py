@@ -20,6 +20,8 @@ from feedstore.storage.checks import check_limit, check_position
 
 _logger = logging.getLogger("feedstore.fanout")
 _LONGEST_ERROR = 500
+# So many delays and their sum are finite floats.
+_MOST_ATTEMPTS = 1000
 _ID = re.compile(r"[0-9A-Za-z_.-]{1,100}", re.ASCII)
 _LARGEST_STEP = 2**53
 _DIGEST_BYTES = 16
@@ -32,7 +34,7 @@ class Retries:
     """The attempts of a job that fails.
 
     Attributes:
-        attempts: the number of attempts, the first included.
+        attempts: the number of attempts, the first included; at most 1,000.
         first_delay: the seconds between the first attempt and the second; each further delay is twice as long.
     """
 
@@ -40,7 +42,8 @@ class Retries:
     first_delay: float = 1.0
 
     def __post_init__(self) -> None:
-        check_limit("attempts", self.attempts)
+        if check_limit("attempts", self.attempts) > _MOST_ATTEMPTS:
+            raise InvalidValueError(f"attempts is {shown(self.attempts)}; pass 1 to {_MOST_ATTEMPTS}")
         if isinstance(self.first_delay, bool) or not isinstance(self.first_delay, (int, float)):
             raise InvalidTypeError(f"first_delay must be a number of seconds, not {shown(self.first_delay)}")
         if not 0 <= self.first_delay <= 3600:

@@ -281,6 +281,8 @@ def test_a_fan_out_that_always_fails_tries_each_page_a_few_times(backend: Backen
         (lambda manager: Worker(manager, concurrency=0), "concurrency is 0"),
         (lambda manager: Worker(manager, retries=Retries(9)), "more than half of the visibility timeout of 120"),
         (lambda manager: Retries(attempts=0), "attempts is 0"),
+        (lambda manager: Retries(attempts=1001), "attempts is 1001"),
+        (lambda manager: Worker(manager, retries=Retries(1000)), "more than half of the visibility timeout"),
         (lambda manager: Retries(first_delay=-1), "first_delay is -1"),
         (lambda manager: Retries(first_delay="1"), "must be a number"),  # type: ignore[arg-type]
         (lambda manager: ThreadExecutor(0), "threads is 0"),
