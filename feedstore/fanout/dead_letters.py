@@ -65,7 +65,7 @@ class DeadLetter:
 
     Attributes:
         key: the name of the letter.
-        job: the JSON form of the job, or the message that is no job.
+        job: the JSON form of the job, or the message that is no job; of a damaged message its bytes as hex digits.
         error: the type and the message of the last error.
         attempts: the number of attempts.
         failed_at: the time of the last attempt.

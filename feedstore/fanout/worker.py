@@ -20,6 +20,7 @@ from feedstore.errors import (
     InvalidValueError,
     JobCrashedError,
     NoMessagesException,
+    StorageError,
     StorageTimeoutError,
     StorageUnavailableError,
     StoredDataError,
@@ -30,6 +31,7 @@ from feedstore.fanout.jobs import FanoutPriority, Job
 from feedstore.fanout.manager_core import ManagerCore
 from feedstore.fanout.queue_executor import QueueExecutor
 from feedstore.shown import shown
+from feedstore.storage import QueueStorage
 from feedstore.storage.checks import check_limit
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
@@ -159,8 +161,9 @@ class Worker:
             return free
 
     def _receive(self, priority: FanoutPriority, limit: int) -> list[_Delivery]:
+        queue = self.executor.queues[priority]
         try:
-            received = self.executor.queues[priority].receive_many(limit)
+            received = queue.receive_many(limit, on_damaged=partial(self._put_aside, queue))
         except NoMessagesException:
             return []
         except StoredDataError as error:
@@ -170,6 +173,18 @@ class Worker:
             _logger.warning("the queue cannot be read, and is tried again: %s", error)
             return []
         return [_Delivery(priority, receipt, message) for receipt, message in received]
+
+    def _put_aside(self, queue: QueueStorage, receipt: str, data: Any, error: StoredDataError) -> None:
+        """Keep a damaged message as a dead letter, which the queue would deliver again without end."""
+        manager = next(iter(self.managers.values()))
+        try:
+            manager.dead_letters.add(data.hex() if isinstance(data, bytes) else shown(data), error, 1)
+            queue.ack(receipt)
+        except StorageError as problem:
+            _logger.warning("a damaged message stays in its queue, because the store failed: %s", problem)
+            return
+        with self._lock:
+            self.outcomes[JobOutcome.DEAD] += 1
 
     def _run(self, delivery: _Delivery) -> None:
         """Run one job on a thread of the pool."""

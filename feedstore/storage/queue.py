@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from feedstore.errors import (
@@ -45,6 +45,8 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 Delivery = tuple[str, "bytes | None"]
 """A receipt, and the bytes of the message; None for an entry of the store that is no message."""
+OnDamaged = Callable[[str, Any, StoredDataError], object]
+"""A function that receives the receipt of a damaged message, its stored data, and the error that names the damage."""
 
 
 class QueueStorage(ABC):
@@ -138,14 +140,21 @@ class QueueStorage(ABC):
         """
         return self.receive_many(1, timeout)[0]
 
-    def receive_many(self, limit: int, timeout: float = 0.0) -> list[tuple[str, Any]]:
+    def receive_many(
+        self, limit: int, timeout: float = 0.0, *, on_damaged: OnDamaged | None = None
+    ) -> list[tuple[str, Any]]:
         """Return up to ``limit`` deliveries, oldest first, as :meth:`receive` does; wait for the first one only.
 
         A damaged message among others is logged and left out.
 
+        Args:
+            limit: the maximum number of messages.
+            timeout: the seconds to wait for the first message.
+            on_damaged: a function that receives each damaged message instead of the log. The list may be empty then.
+
         Raises:
-            StoredDataError: All messages are damaged. The error names a receipt; ``ack`` with it removes the message.
-                The next call returns the messages after it.
+            StoredDataError: All messages are damaged, and ``on_damaged`` is None. The error names a receipt; ``ack``
+                with it removes the message. The next call returns the messages after it.
         """
         if check_position("limit", limit) == 0:
             raise InvalidValueError("limit is 0; receive 1 message or more")
@@ -155,15 +164,17 @@ class QueueStorage(ABC):
         found = self._receive(most) or (self._wait(most, seconds) if seconds else [])
         if not found:
             raise NoMessagesException(f"{self} has no visible message")
-        return self._decoded(found)
+        return self._decoded(found, on_damaged)
 
-    def _decoded(self, found: list[Delivery]) -> list[tuple[str, Any]]:
+    def _decoded(self, found: list[Delivery], on_damaged: OnDamaged | None) -> list[tuple[str, Any]]:
         decoded: list[tuple[str, Any]] = []
         damaged: StoredDataError | None = None
         for receipt, data in found:
             value, error = _decode(f"the message with the receipt {shown(receipt)} of {self}", data)
             if error is None:
                 decoded.append((receipt, value))
+            elif on_damaged is not None:
+                on_damaged(receipt, data, error)
             else:
                 _logger.error("%s; ack() with its receipt removes it", error)
                 damaged = damaged or error

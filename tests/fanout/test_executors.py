@@ -24,6 +24,7 @@ from feedstore.fanout import (
     ThreadExecutor,
     Worker,
 )
+from feedstore.ids import id_to_text
 from feedstore.storage import Backend
 from feedstore.testing.manager_suite import home, post
 from polling import poll_until
@@ -173,6 +174,32 @@ def test_a_message_that_is_no_job_becomes_a_dead_letter(backend: Backend) -> Non
     assert manager.dead_letters.get(letter.key) == letter
     assert manager.dead_letters.add({"id": "\ud800"}, ValueError("\ud800"), 2).key == letter.key
     assert (letter.job, letter.error) == (r"{'id': '\ud800'}", r"ValueError: \ud800")
+
+
+def test_a_damaged_message_becomes_a_dead_letter(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = QueueExecutor(backend, visibility_timeout=0.01)
+    manager = FeedManager(backend, executor=executor)
+    manager.follow_user("bob", "ann")
+    manager.add_user_activity("ann", post(1))
+    manager.add_user_activity("ann", post(2))
+    space: Any = backend.session.space  # type: ignore[attr-defined]
+    bodies = space.queues["fanout-normal"].bodies
+    bodies[min(bodies)] = b"\xff"
+    worker = Worker(manager, retries=Retries(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(manager.dead_letters, "add", unavailable)
+        assert [one.message["activities"] for one in worker._received()] == [[id_to_text(post(2).id)]]
+    assert executor.counts()[FanoutPriority.NORMAL] == 2
+    worker = Worker(manager, retries=Retries(1))
+    worker.run(until_empty=True)
+    assert worker.outcomes == {JobOutcome.DONE: 1, JobOutcome.DEAD: 1}
+    (letter,) = manager.dead_letters
+    assert (letter.job, letter.error.partition(":")[0]) == ("ff", "StoredDataError")
+    assert home(manager, "bob") == [post(2)]
+
+
+def unavailable(*arguments: Any) -> Any:
+    raise StorageUnavailableError("away")
 
 
 def test_a_job_stays_in_its_queue_while_the_store_fails(backend: Backend) -> None:

@@ -43,6 +43,13 @@ def check_a_damaged_message(backend: Backend, damage: Damage) -> None:
     damage()
     assert [message for _, message in queue.receive_many(10)] == [1, 3]
     queue.flush()
+    queue.push_many([1, 2])
+    damage()
+    found: list[str] = []
+    received = [queue.receive_many(1, on_damaged=lambda one, data, error: found.append(one)) for _ in range(2)]
+    assert [[message for _, message in some] for some in received] == [[1], []]
+    assert [queue.ack(one) for one in found] == [True]
+    queue.flush()
 
 
 @pytest.mark.parametrize("data", [b"\xff", "text", 7])
