@@ -47,9 +47,9 @@ class Publishing(Editing):
                 actor are left out.
             to_followers: whether it also goes to the followers of those ``to`` that are user feeds.
             unique: whether at most one activity of the same actor, verb, object and target exists, with any time.
-            include_actor: whether it goes to the feeds of ``user_id`` too; by default the manager's attribute. The value
-                of a call is not stored: if ``user_id`` ends the follow of another feed's user, the activities of that
-                feed leave, also those that came by this argument.
+            include_actor: whether it goes to the feeds of ``user_id`` too; by default the manager's attribute. The
+                argument is not stored. If ``user_id`` unfollows a thing in whose user feed the activity is, the
+                activity leaves the feeds of ``user_id``, unless the manager's attribute is set.
 
         Returns:
             True; False if it was to be unique, and another one exists, which stays.
