@@ -7,7 +7,8 @@ import argparse
 from feedstore.cli.managers import add_manager_argument, imported_manager
 from feedstore.cli.options import add_json_option, zero_or_more
 from feedstore.cli.output import counted, print_json, print_table, time_text
-from feedstore.errors import InvalidValueError, NotFoundError
+from feedstore.cli.streams import print_error
+from feedstore.errors import InvalidTypeError, InvalidValueError, NotFoundError
 from feedstore.fanout import DeadLetter, QueueExecutor
 from feedstore.fanout.manager_core import ManagerCore
 from feedstore.shown import shown
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "list":
         _print_list(manager.dead_letters.list(arguments.limit), arguments.json)
     else:
-        _change(manager, arguments)
+        return _change(manager, arguments)
     return 0
 
 
@@ -70,11 +71,12 @@ def _operation_of(letter: DeadLetter) -> str | None:
     return letter.job.get("operation") if isinstance(letter.job, dict) else None
 
 
-def _change(manager: ManagerCore, arguments: argparse.Namespace) -> None:
+def _change(manager: ManagerCore, arguments: argparse.Namespace) -> int:
+    """Show, replay or drop letters; return 1 if some of all letters hold no job that can be replayed."""
     if bool(arguments.keys) == arguments.all:
         raise InvalidValueError(f"{arguments.action}: pass the keys of dead letters, or --all")
     keys = [one.key for one in manager.dead_letters] if arguments.all else arguments.keys
-    count = 0
+    count = refused = 0
     for key in keys:
         letter = manager.dead_letters.get(key)
         if letter is None and arguments.all:
@@ -82,13 +84,21 @@ def _change(manager: ManagerCore, arguments: argparse.Namespace) -> None:
             continue
         if letter is None:
             raise NotFoundError(f"there is no dead letter {shown(key)}; see feedstore jobs MANAGER list")
-        count += 1
         if arguments.action == "replay":
-            manager.replay(key)
+            try:
+                manager.replay(key)
+            except (InvalidTypeError, InvalidValueError) as error:
+                if not arguments.all:
+                    raise
+                print_error(f"the dead letter {shown(key)} stays: {error}")
+                refused += 1
+                continue
         elif arguments.action == "drop":
             manager.dead_letters.remove(key)
         else:
             print_json(letter.to_dict())
+        count += 1
     if arguments.action != "show":
         done = "replayed" if arguments.action == "replay" else "dropped"
         print_json({done: count}) if arguments.json else print(f"{done} {counted(count, 'dead letter')}")
+    return 1 if refused else 0

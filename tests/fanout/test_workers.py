@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,6 +151,26 @@ def test_dead_letters_on_the_command_line(
     refused = feedstore(*jobs, "drop", second)
     assert (refused.status, "there is no dead letter" in refused.err) == (3, True)
     assert "pass the keys of dead letters, or --all" in feedstore(*jobs, "replay").err
+
+
+def test_a_letter_without_a_job_does_not_stop_the_replay_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with connect("memory://") as backend:
+        executor = QueueExecutor(backend)
+        manager = FeedManager(backend, executor=executor)
+        monkeypatch.setitem(sys.modules, "feeds_in_memory", SimpleNamespace(manager=manager))
+        good = Job(operation=JobOperation.ADD, manager="fanout", id="b").to_dict()
+        for letter in ({"id": "a"}, good, {"id": "c"}):
+            manager.dead_letters.add(letter, ValueError("poison"), 1)
+        result = CommandLine(capsys)("jobs", "feeds_in_memory:manager", "replay", "--all")
+        assert (result.status, result.out) == (1, "replayed 1 dead letter\n")
+        assert [line.partition(" stays")[0] for line in result.err.splitlines()] == [
+            "the dead letter 'a-0'",
+            "the dead letter 'c-0'",
+        ]
+        assert executor.queues[FanoutPriority.NORMAL].pop() == good
+        assert CommandLine(capsys)("jobs", "feeds_in_memory:manager", "replay", "a-0").status == 2
 
 
 @pytest.mark.parametrize(
