@@ -215,7 +215,8 @@ def test_the_completion_of_an_interrupted_like_uses_the_arguments_of_its_call(
 
 
 def test_a_like_that_was_trimmed_from_the_own_feed_is_not_published_again(backend: Backend) -> None:
-    class Short(UserFeed):
+    class Short(Feed):
+        key_format = "short:{user_id}"
         max_length = 2
 
     executor = Recorded()
