@@ -189,8 +189,9 @@ class ManagerCore(ABC):
     def replay(self, key: str) -> bool:
         """Submit the job of a dead letter again, and remove the letter; return whether it existed.
 
-        If the job fails again before the removal, its new letter stays. Of concurrent calls for one letter each may
-        submit the job, which changes feeds once.
+        If the job fails again before the removal, its new letter stays. On a store without conditional batches, such as
+        Cassandra, the removal may remove the new letter. Of concurrent calls for one letter each may submit the job,
+        which changes feeds once.
 
         Raises:
             InvalidTypeError, InvalidValueError: The letter holds no job of this release.
