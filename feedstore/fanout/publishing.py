@@ -88,7 +88,9 @@ class Publishing(Editing):
                 continue
             if existing is None:
                 return True
-            if id_to_text(activity.serialization_id) != other["activity"]:
+            is_other = id_to_text(activity.serialization_id) != other["activity"]
+            # An activity that was published before without unique=True stays.
+            if is_other and not self.get_user_feed(own["user"]).contains(activity):
                 self.activities.remove(activity)
             if self.publications.claimed(key) and self._was_interrupted(other["user"], existing):
                 routes = [Route(*one) for one in other.get("routes", ())]

@@ -230,6 +230,15 @@ def test_a_like_that_was_trimmed_from_the_own_feed_is_not_published_again(backen
     assert [one.activities for one in executor.jobs] == [(like.id,)]
 
 
+def test_a_call_that_finds_another_like_removes_no_published_one(backend: Backend) -> None:
+    manager = FeedManager(backend)
+    manager.follow_user("bob", "ann")
+    first, second = (post(7, verb="like", foreign_id=number) for number in (1, 2))
+    manager.add_user_activity("ann", first)
+    assert [manager.add_user_activity("ann", one, unique=True) for one in (second, first)] == [True, False]
+    assert {one.id for one in home(manager, "bob")} == {first.id, second.id}
+
+
 def interrupted(*arguments: Any) -> Any:
     raise KeyboardInterrupt
 
