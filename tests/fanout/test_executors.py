@@ -190,6 +190,7 @@ def test_a_damaged_message_becomes_a_dead_letter(backend: Backend, monkeypatch: 
         patch.setattr(manager.dead_letters, "add", unavailable)
         assert [one.message["activities"] for one in worker._received()] == [[id_to_text(post(2).id)]]
     assert executor.counts()[FanoutPriority.NORMAL] == 2
+    manager.executor = QueueExecutor(backend)
     worker = Worker(manager, retries=Retries(1))
     worker.run(until_empty=True)
     assert worker.outcomes == {JobOutcome.DONE: 1, JobOutcome.DEAD: 1}
