@@ -158,16 +158,16 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _import_theia(arguments: argparse.Namespace) -> ImportReport:
     # Imported here, because SQLAlchemy takes as long as everything else together.
-    from feedstore.compat.theia import import_theia_table, theia_url
+    from feedstore.compat.theia import import_theia_table, theia_database
 
-    urls = {path: theia_url(path) for path in arguments.paths}
-    files = _theia_files([path for path, url in urls.items() if url is None])
+    databases = {path: theia_database(path) for path in arguments.paths}
+    files = _theia_files([path for path, database in databases.items() if database is None])
     tags = tuple(arguments.tag)
     with _open_store(arguments) as store:
         report = import_theia(store, files, tags, resume=arguments.resume)
-        for url in urls.values():
-            if url is not None:
-                report += import_theia_table(store, url, tags, resume=arguments.resume)
+        for database in databases.values():
+            if database is not None:
+                report += import_theia_table(store, database, tags, resume=arguments.resume)
     return report
 
 

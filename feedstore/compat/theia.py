@@ -10,6 +10,7 @@ from feedstore.backends.sql.foreign import ForeignTable
 from feedstore.errors import InputError, InvalidEventError
 from feedstore.events import BackendEventStore, Event
 from feedstore.logs.loader import ImportProgress, ImportReport, digest_of, in_chunks, with_tags
+from feedstore.logs.reader import path_text
 from feedstore.shown import shown
 
 _TABLE = "events"
@@ -17,8 +18,8 @@ _COLUMNS = ("id", "timestamp", "tags", "source", "content", "custom_headers")
 _SQLITE = b"SQLite format 3\x00"
 
 
-def theia_url(argument: str) -> str | None:
-    """Return the URL of a database of theia's SQL store that an argument names; None for anything else.
+def theia_database(argument: str) -> str | Path | None:
+    """Return the URL, or the SQLite file, of theia's SQL store that an argument names; None for anything else.
 
     The argument is a URL of SQLAlchemy, such as ``postgresql://host/theia``, or the path of a SQLite file.
     """
@@ -28,17 +29,17 @@ def theia_url(argument: str) -> str | None:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        return f"sqlite:///{argument}" if file.read(len(_SQLITE)) == _SQLITE else None
+        return path if file.read(len(_SQLITE)) == _SQLITE else None
 
 
 def import_theia_table(
-    store: BackendEventStore, url: str, tags: tuple[str, ...] = (), *, resume: bool = False
+    store: BackendEventStore, database: str | Path, tags: tuple[str, ...] = (), *, resume: bool = False
 ) -> ImportReport:
     """Save the events of the table of theia's SQL store, with further tags, and return the counts.
 
     Args:
         store: The store, which also keeps the id of the last event while the import runs.
-        url: The URL of theia's database, as SQLAlchemy takes it.
+        database: The URL of theia's database, as SQLAlchemy takes it, or the path of its SQLite file.
         tags: Tags of every event, after its own.
         resume: Whether to continue where an earlier import with the same tags was interrupted. A later import reads
             the whole table again, because new events may have any id; it stores nothing twice.
@@ -47,8 +48,8 @@ def import_theia_table(
         InputError: The table is not theia's, or a row is no event; the error names its id.
         StorageUnavailableError: theia's database does not answer.
     """
-    table = ForeignTable(url, _TABLE, _COLUMNS)
-    progress = ImportProgress(store, table.label, digest_of(_TABLE, tags))
+    table = ForeignTable(database, _TABLE, _COLUMNS)
+    progress = ImportProgress(store, path_text(table.label), digest_of(_TABLE, tags))
     place = progress.get() if resume else None
     report = ImportReport(files=1, continued=int(place is not None))
     for chunk in in_chunks(_events(table, None if place is None else place[0])):

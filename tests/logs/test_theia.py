@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from feedstore.compat.theia import import_theia_table, theia_url
+from feedstore.compat.theia import import_theia_table, theia_database
 from feedstore.errors import EventWriteException, InputError, InvalidValueError
 from feedstore.events import Event, connect_events
 from feedstore.logs import dump_event, import_theia, is_theia_file, read_theia
@@ -126,14 +127,14 @@ def test_a_search_crosses_data_files_with_gaps_between_them(tmp_path: Path) -> N
         assert (found(41, 49), found(80, 99), found(120), found(1, 10)) == ([], [7], [10], [1])
 
 
-def new_table(path: Path, rows: list[tuple[Any, ...]]) -> str:
-    """Write a database of theia's SQL store, and return its URL."""
-    with closing(sqlite3.connect(path)) as database, database:
-        database.execute(TABLE)
-        database.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
-    url = theia_url(str(path))
-    assert url is not None
-    return url
+def new_table(path: Path, rows: list[tuple[Any, ...]]) -> str | Path:
+    """Write a database of theia's SQL store, and return the argument that opens it."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(TABLE)
+        connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+    database = theia_database(str(path))
+    assert database is not None
+    return database
 
 
 def row(event: Event, headers: str | None = None) -> tuple[Any, ...]:
@@ -142,9 +143,11 @@ def row(event: Event, headers: str | None = None) -> tuple[Any, ...]:
 
 
 def test_a_table_is_imported(tmp_path: Path) -> None:
-    url = new_table(tmp_path / "theia.db", [*map(row, KNOWN), ("bare", 7, None, None, None, None)])
+    # The name has characters that are special in a URL, and a byte that is no UTF-8.
+    name = os.fsdecode(b"100%3F?of#theia\xff.db")
+    database = new_table(tmp_path / name, [*map(row, KNOWN), ("bare", 7, None, None, None, None)])
     with connect_events("memory://") as store:
-        report = import_theia_table(store, url, ("old",))
+        report = import_theia_table(store, database, ("old",))
         assert (report.files, report.events, report.continued) == (1, 5, 0)
         assert store.get("bare") == Event("bare", "", 7, ["old"])
         for event in KNOWN:
@@ -155,17 +158,17 @@ def test_a_table_is_imported(tmp_path: Path) -> None:
 
 def test_an_interrupted_import_of_a_table_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [Event(f"{number:05}", "s", number) for number in range(12_000)]
-    url = new_table(tmp_path / "theia.db", list(map(row, events)))
+    database = new_table(tmp_path / "theia.db", list(map(row, events)))
     with connect_events("memory://") as store:
         with monkeypatch.context() as patch:
             patch.setattr(store, "save_many", _failing_after(store.save_many, 1))
             with pytest.raises(EventWriteException):
-                import_theia_table(store, url)
+                import_theia_table(store, database)
         assert store.count() == 5000
-        report = import_theia_table(store, url, resume=True)
+        report = import_theia_table(store, database, resume=True)
         assert (report.events, report.continued, store.count()) == (7000, 1, 12_000)
         # After the end of an import the next one reads everything.
-        assert import_theia_table(store, url, resume=True).events == 12_000
+        assert import_theia_table(store, database, resume=True).events == 12_000
 
 
 def _failing_after(save_many: Any, calls: int) -> Any:
@@ -194,10 +197,10 @@ def _failing_after(save_many: Any, calls: int) -> Any:
 def test_a_row_that_is_no_event_is_refused_after_the_rows_before_it(
     tmp_path: Path, bad: tuple[Any, ...], reason: str
 ) -> None:
-    url = new_table(tmp_path / "theia.db", [row(Event(" ", "s", 1)), bad])
+    database = new_table(tmp_path / "theia.db", [row(Event(" ", "s", 1)), bad])
     with connect_events("memory://") as store:
         with pytest.raises(InputError, match=reason):
-            import_theia_table(store, url)
+            import_theia_table(store, database)
         assert [event.id for event in store.search(0)] == ([] if bad[0] == "" else [" "])
 
 
@@ -205,12 +208,12 @@ def test_other_databases_are_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "other.db")) as database, database:
         database.execute("CREATE TABLE events (id VARCHAR)")
     with connect_events("memory://") as store:
-        for url, reason in (
+        for database, reason in (
             (f"sqlite:///{tmp_path / 'other.db'}", "no column 'timestamp'"),
             (f"sqlite:///{tmp_path / 'missing.db'}", "there is no such file"),
             ("nothing://", "cannot open nothing"),
         ):
             with pytest.raises(InvalidValueError, match=reason):
-                import_theia_table(store, url)
+                import_theia_table(store, database)
     assert not (tmp_path / "missing.db").exists()
-    assert theia_url(str(tmp_path / "missing.db")) is None
+    assert theia_database(str(tmp_path / "missing.db")) is None

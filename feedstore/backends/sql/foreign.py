@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ class ForeignTable:
     """A table of another application, in any database that SQLAlchemy opens. It is only read.
 
     Args:
-        url: A URL of SQLAlchemy. PostgreSQL is read by psycopg 3 unless the URL names a driver.
+        url: A URL of SQLAlchemy, or the path of a SQLite file. PostgreSQL is read by psycopg 3 unless the URL names a
+            driver.
         name: The name of the table.
         columns: The columns to read; the first one is the primary key.
 
@@ -35,11 +37,11 @@ class ForeignTable:
         StorageUnavailableError: The database does not answer.
     """
 
-    def __init__(self, url: str, name: str, columns: Sequence[str]) -> None:
-        self._engine = _engine_of(url)
-        database = self._engine.url
+    def __init__(self, url: str | Path, name: str, columns: Sequence[str]) -> None:
+        database = _url_of(url)
+        self._engine = _engine_of(database)
         is_file = database.get_backend_name() == "sqlite"
-        self.label = str(_path_of(url)) if is_file else database.render_as_string(hide_password=True)
+        self.label = str(_path_of(database)) if is_file else self._engine.url.render_as_string(hide_password=True)
         try:
             inspector = inspect(self._engine)
             present = {each["name"] for each in inspector.get_columns(name)} if inspector.has_table(name) else None
@@ -72,16 +74,24 @@ class ForeignTable:
         return StorageUnavailableError(f"{self.label} cannot be read: {getattr(error, 'orig', None) or error}")
 
 
-def _engine_of(text: str) -> Engine:
+def _url_of(given: str | Path) -> URL:
+    if isinstance(given, Path):
+        # A path may hold characters that are special in a URL.
+        return URL.create("sqlite", database=str(given))
     try:
-        url = make_url(text)
+        return make_url(given)
     except ArgumentError as error:
         raise InvalidValueError(f"a URL of a database is expected, such as sqlite:///theia.db: {error}") from None
+
+
+def _engine_of(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
-        if not _path_of(url).is_file():
-            raise InputError("there is no such file", str(_path_of(url)))
+        path = _path_of(url)
+        if not path.is_file():
+            raise InputError("there is no such file", str(path))
         # SQLite makes a missing file, unless it is opened to read alone.
-        url = make_url(f"sqlite:///file:{quote(str(_path_of(url)))}?mode=ro&uri=true")
+        database = f"file:{quote(os.fsencode(path))}"
+        url = URL.create("sqlite", database=database, query={"mode": "ro", "uri": "true"})
     else:
         url = url.set(drivername=_OWN_DRIVERS.get(url.drivername, url.drivername))
     try:
@@ -92,5 +102,5 @@ def _engine_of(text: str) -> Engine:
         raise MissingDriverError(f"the driver of {url.drivername} is not installed: {error}") from None
 
 
-def _path_of(url: URL | str) -> Path:
-    return Path(make_url(url).database or "").absolute()
+def _path_of(url: URL) -> Path:
+    return Path(url.database or "").absolute()
