@@ -124,14 +124,18 @@ class Network:
         self.manager.unblock_user(name, other)
 
     def delete(self, name: str, entry_id: str) -> None:
-        """Delete an activity of the user's own; a post goes with all its likes, comments and notifications."""
+        """Delete an activity of the user's own; a post goes with all its likes, comments and notifications.
+
+        An ingested post is removed alone, because its object may be that of other activities.
+        """
         activity = self.manager.activities.get(entry_id)
         if activity is None:
             raise MissingError("this entry does not exist")
         if activity.actor != name:
             raise RefusedError("this entry belongs to another user")
-        if activity.verb == POST and activity.object is not None:
-            self.manager.remove_object(activity.object)
+        thing = str(activity.object)
+        if self._posts([thing]).get(thing) == activity:
+            self.manager.remove_object(thing)
         else:
             self.manager.remove_user_activity(name, activity)
 

@@ -9,10 +9,13 @@ from urllib.parse import quote, urlencode
 import pytest
 from feedapp.application import new_application
 from feedapp.forms import LONGEST_NAME, LONGEST_TEXT
+from feedapp.ingested import IngestedNetwork
 from feedapp.network import Network
 
-from feedstore import connect
+from feedstore import Activity, connect
+from feedstore.ids import id_to_text
 from feedstore.storage import Backend
+from feedstore.timeline_keys import actor_key
 from live.site import SiteServer
 from live.visitor import Visitor
 
@@ -70,6 +73,22 @@ def test_users_post_react_follow_block_and_delete(site_server: SiteServer, backe
         assert bob.lines("/profile?name=bob") == ["bob followed ann"]
         bob.do("unfollow", name="ann")
         assert bob.lines("/profile?name=bob") == ann.lines("/notifications") == []
+
+
+def test_an_ingested_post_is_deleted_without_the_activities_of_others() -> None:
+    with connect("memory://") as backend:
+        network = IngestedNetwork(backend)
+        for name in ("ann", "bob"):
+            post = Activity(name, "post", "photo:7")
+            backend.activity_storage().add(post)
+            backend.timeline_storage().add(actor_key(name), post)
+            network.sign_in(name)
+        bobs = id_to_text(post.serialization_id)
+        network.like("ann", bobs)
+        network.comment("ann", bobs, "Where is it?")
+        network.delete("bob", bobs)
+        verbs = [[one.activity.verb for one in network.profile("eve", name).entries] for name in ("ann", "bob")]
+        assert verbs == [["comment", "like", "post"], []]
 
 
 def test_a_form_without_the_session_s_token_or_of_another_site_is_refused(port: int) -> None:
