@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -163,6 +164,14 @@ def wait_for(page: Page, expression: str) -> None:
     Playwright's own wait evaluates a str inside the page, which the page's policy forbids.
     """
     poll_until(lambda: bool(page.evaluate(expression)), MILLISECONDS / 1000, expression)
+
+
+def poll_while(page: Page, condition: Callable[[], bool]) -> None:
+    """Let the browser go on while a condition is true."""
+    deadline = time.monotonic() + MILLISECONDS / 1000
+    while condition():
+        assert time.monotonic() < deadline
+        page.evaluate("0")
 
 
 def _answers(port: int) -> bool:

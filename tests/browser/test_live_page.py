@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
-from browser.conftest import MILLISECONDS, LivePageSite, photos, wait_for, wait_for_photos, wait_until_live
+from browser.conftest import LivePageSite, photos, poll_while, wait_for, wait_for_photos, wait_until_live
 from feedstore import Activity
 
 HOSTILE = [
@@ -163,11 +161,3 @@ def test_a_narrow_page_scrolls_in_one_direction(
     wait_for_photos(page, [1])
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert complaints == []
-
-
-def poll_while(page: Page, condition: Callable[[], bool]) -> None:
-    """Let the browser go on while a condition is true."""
-    deadline = time.monotonic() + MILLISECONDS / 1000
-    while condition():
-        assert time.monotonic() < deadline
-        page.evaluate("0")

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Route
 from starlette.types import Receive, Scope, Send
 
-from browser.conftest import wait_until_live
+from browser.conftest import poll_while, wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
 from feedstore.events import Event, connect_events
@@ -103,6 +103,32 @@ def test_events_are_searched_and_followed(
         page.get_by_label("Pattern").fill("(")
         page.get_by_role("button", name="Search").click()
         page.locator(".end", has_text="pattern").wait_for()
+
+
+def test_an_older_event_that_is_saved_while_its_page_is_loaded_is_shown(
+    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+) -> None:
+    held: list[Route] = []
+    context.route("**/log/search?*cursor=*", lambda route: held.append(route))
+    with connect_events(url) as events:
+        events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30))
+        page = context.new_page()
+        page.goto(served[1])
+        page.get_by_role("link", name="Events").click()
+        wait_until_live(page)
+        other = context.new_page()
+        other.goto(page.url)
+        wait_until_live(other)
+        page.get_by_role("button", name="Older events").click()
+        poll_while(page, lambda: not held)
+        answer = held[0].fetch()
+        events.save_many([Event("late", "app", 2.5, (), "line 2.5"), Event("new", "app", 30, (), "line 30")])
+        other.locator(".entry", has_text="line 30").wait_for()
+        page.evaluate("async () => { for (let i = 0; i < 3; i++) await (await fetch('assets/icon.svg')).text(); }")
+        held[0].fulfill(response=answer)
+        page.locator(".entry", has_text="line 30").wait_for()
+        expected = [f"line {number}" for number in (*range(30, 2, -1), 2.5, 2, 1, 0)]
+        assert page.locator(".entry .text").all_inner_texts() == expected
 
 
 def test_a_long_page_of_events_drops_the_oldest_and_says_so(

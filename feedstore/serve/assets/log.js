@@ -16,6 +16,7 @@ let nextCursor = null;
 let isCut = false; // whether the oldest events were dropped, so that the next page does not follow the last one
 let generation = 0;
 let source = null;
+let loading = null; // the promise of a page of older events
 
 function newElement(event) {
   const element = template.content.cloneNode(true).firstElementChild;
@@ -114,7 +115,12 @@ async function reload() {
 
 function follow(position) {
   source = new EventSource(withQuery(list.dataset.tailUrl, { position }));
-  source.addEventListener("event", ({ data }) => receive(JSON.parse(data)));
+  source.addEventListener("event", async ({ data }) => {
+    const asked = generation;
+    // A page that is being loaded may not hold an older event that was saved since.
+    await loading;
+    if (asked === generation) receive(JSON.parse(data));
+  });
   source.addEventListener("gap", reload);
   source.addEventListener("ready", () => say("live", "Live"));
   source.addEventListener("error", () => {
@@ -123,18 +129,22 @@ function follow(position) {
   });
 }
 
-older.addEventListener("click", async () => {
+async function loadOlder() {
   const asked = generation;
   older.disabled = true;
   try {
     const page = await load(nextCursor);
-    // The list begins again after a reload, and ends earlier after a cut.
-    if (asked === generation && !isCut) show(page);
+    // The list begins again after a reload.
+    if (asked === generation) show(page);
   } catch (error) {
-    end.textContent = `Older events could not be loaded: ${error.message}`;
+    if (asked === generation) end.textContent = `Older events could not be loaded: ${error.message}`;
   } finally {
     older.disabled = false;
   }
+}
+
+older.addEventListener("click", () => {
+  loading = loadOlder();
 });
 
 reload();
