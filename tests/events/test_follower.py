@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +15,7 @@ from feedstore.errors import EventReadException
 from feedstore.events import BackendEventStore, Event, connect_events
 from feedstore.events import writer as event_writer
 from feedstore.testing.waiting import patience
+from patched_calls import act_before_next
 from polling import poll_until
 
 
@@ -48,21 +48,7 @@ def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendE
     events.save(Event("0", "s", 0))
     live = events.search(0, follow=True)
     assert next(live).id == "0"
-    writer: Any = live._writer
-
-    class SavesBeforeARead:
-        is_done = False
-
-        def get_many(self, ids: Iterable[int]) -> Any:
-            if not self.is_done:
-                self.is_done = True
-                events.save(Event("1", "s", 1, content="second"))
-            return writer.get_many(ids)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(writer, name)
-
-    live._writer = SavesBeforeARead()  # type: ignore[assignment]
+    act_before_next(live._writer, "get_many", lambda: events.save(Event("1", "s", 1, content="second")))
     events.save(Event("1", "s", 1, content="first"))
     assert next(live).content == "second"
     events.save(Event("2", "s", 2))
@@ -107,20 +93,14 @@ def test_a_save_in_slow_steps_is_returned(monkeypatch: pytest.MonkeyPatch) -> No
         live = events.search(0, follow=True)
         timer = threading.Timer(patience.seconds, live.close)
         timer.start()
-        bodies: Any = events._writer.bodies
         later = time.time_ns() + 10**10
 
-        class SavesFirst:
-            def add_many(self, *arguments: Any, **options: Any) -> None:
-                monkeypatch.setattr(time, "time_ns", lambda: later)
-                other.save(Event("fast", "s", 1))
-                assert next(live).id == "fast"
-                bodies.add_many(*arguments, **options)
+        def save_another() -> None:
+            monkeypatch.setattr(time, "time_ns", lambda: later)
+            other.save(Event("fast", "s", 1))
+            assert next(live).id == "fast"
 
-            def __getattr__(self, name: str) -> Any:
-                return getattr(bodies, name)
-
-        events._writer.bodies = SavesFirst()  # type: ignore[assignment]
+        act_before_next(events._writer.bodies, "add_many", save_another)
         events.save(Event("slow", "s", 1))
         assert next(live).id == "slow"
         timer.cancel()
@@ -131,17 +111,7 @@ def test_a_store_that_is_closed_during_a_read_ends_a_live_search(events: Backend
     events.save(Event("0", "s", 0))
     live = events.search(0, follow=True)
     assert next(live).id == "0"
-    writer: Any = live._writer
-
-    class ClosesBeforeARead:
-        def get_many(self, ids: Iterable[int]) -> Any:
-            events.close()
-            return writer.get_many(ids)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(writer, name)
-
-    live._writer = ClosesBeforeARead()  # type: ignore[assignment]
+    act_before_next(live._writer, "get_many", events.close)
     events.save(Event("1", "s", 1))
     assert list(live) == []
 

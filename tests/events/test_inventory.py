@@ -14,6 +14,7 @@ from feedstore.events import BackendEventStore, Event, connect_events, inventory
 from feedstore.events import writer as event_writer
 from feedstore.events.layout import COLLECTION, SAVES, day_of
 from feedstore.testing import OpenBackend
+from patched_calls import act_before_next, list_round_trips
 
 DAY = 86_400
 
@@ -90,18 +91,12 @@ def test_a_day_of_many_flags_is_removed_in_several_batches(monkeypatch: pytest.M
 def test_pruning_during_a_save_without_atomic_batches_loses_nothing() -> None:
     with ModestBackend() as backend:
         store = BackendEventStore(backend)
-        bodies: Any = store._writer.bodies
-
-        class PrunesFirst:
-            def add_many(self, *arguments: Any, **options: Any) -> None:
-                assert BackendEventStore(backend).prune(20 * DAY) == 0
-                bodies.add_many(*arguments, **options)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(bodies, name)
-
-        store._writer.bodies = PrunesFirst()  # type: ignore[assignment]
+        pruned: list[int] = []
+        act_before_next(
+            store._writer.bodies, "add_many", lambda: pruned.append(BackendEventStore(backend).prune(20 * DAY))
+        )
         store.save(Event("1", "s", 10 * DAY, ["t"]))
+        assert pruned == [0]
         for flags in (None, ["t"]):
             assert [event.id for event in store.search(-1e9, flags=flags)] == ["1"]
         assert (store.flags(), store.sources()) == (["t"], ["s"])
@@ -183,31 +178,16 @@ def test_a_first_save_that_meets_a_deletion_leaves_no_part_of_an_event(open_back
 
 @pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "in order"])
 def test_the_round_trips_of_a_deletion_and_a_read(is_atomic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory backend takes one for each call of a storage outside a batch."""
     store = connect_events("memory://")
     writer = store._writer
-    made: list[str] = []
     writer.is_atomic = writer.is_conditional = is_atomic
-
-    def count_calls(owner: Any, name: str) -> None:
-        original = getattr(owner, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            if options.get("batch_interface") is None:
-                made.append(name)
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(owner, name, call)
-
-    for storage, names in (
+    calls = (
         (writer.bodies, ("get_many", "remove_many")),
         (writer.places, ("get_many", "remove_many")),
         (writer.times, ("get_slice", "count", "remove_many")),
         (writer._versions, ("fetch_many",)),
-        (writer.backend.session, ("transact",)),
-    ):
-        for name in names:
-            count_calls(storage, name)
+    )
+    made = list_round_trips(monkeypatch, writer.backend, calls)
     store.save(Event("1", "s", 1, ["a"]))
     made.clear()
     assert store.get("1").tags == ("a",)

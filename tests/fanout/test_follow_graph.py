@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from itertools import product
@@ -19,6 +19,7 @@ from feedstore.fanout import Counts, Follow, FollowGraph
 from feedstore.fanout.edges import Edge, FollowSerializer, token_of
 from feedstore.storage import Backend
 from feedstore.testing.follow_graph_suite import Interrupted, assert_consistent, before_write, end_of_process
+from patched_calls import list_round_trips
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 PAIR = ("bob", "ann")
@@ -126,39 +127,14 @@ def test_a_block_ends_the_kinds_of_its_graph(backend: Backend) -> None:
         other.follow("ann", "bob", kind="watch")
 
 
-@pytest.fixture
-def round_trips(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> Callable[[FollowGraph], list[str]]:
-    """Return a function that lists the round trips of a graph: the batches, and the calls of storages outside them."""
-
-    def watch(graph: FollowGraph) -> list[str]:
-        made: list[str] = []
-
-        def counting(owner: object, name: str) -> None:
-            original = getattr(owner, name)
-
-            def call(*arguments: Any, **options: Any) -> Any:
-                if options.get("batch_interface") is None:
-                    made.append(name)
-                return original(*arguments, **options)
-
-            monkeypatch.setattr(owner, name, call)
-
-        for name in ("get", "fetch_many", "insert", "replace", "upsert"):
-            counting(graph._edges.rows, name)
-        for name in ("get_page", "count", "add_to_each", "remove_from_many"):
-            counting(graph._edges.timelines, name)
-        counting(backend.session, "transact")
-        return made
-
-    return watch
-
-
 @pytest.mark.parametrize("is_atomic", [True, False], ids=["atomic", "in order"])
-def test_the_round_trips_of_the_costs_table(
-    backend: Backend, round_trips: Callable[[FollowGraph], list[str]], is_atomic: bool
-) -> None:
+def test_the_round_trips_of_the_costs_table(backend: Backend, monkeypatch: pytest.MonkeyPatch, is_atomic: bool) -> None:
     graph = new_graph(backend, is_atomic)
-    made = round_trips(graph)
+    calls = (
+        (graph._edges.rows, ("get", "fetch_many", "insert", "replace", "upsert")),
+        (graph._edges.timelines, ("get_page", "count", "add_to_each", "remove_from_many")),
+    )
+    made = list_round_trips(monkeypatch, backend, calls)
     pairs = [(f"user:{number}", "cem") for number in range(500)]
     for name, call, atomic, in_order in (
         ("follow, new", lambda: graph.follow(*PAIR), 1, 4),
