@@ -87,6 +87,23 @@ def test_saves_that_were_dropped_unread_are_an_error(
     assert live._subscription.closed
 
 
+@pytest.mark.usefixtures("timer")
+def test_a_record_of_saves_that_a_clock_ahead_has_filled_is_deleted(
+    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
+    for number in range(5):
+        save_an_hour_ahead(events, Event(str(number), "s", number))
+    with pytest.raises(EventReadException, match="too far back"):
+        events.search(0, follow=True)
+    events.backend.timeline_storage(name="events").delete("saves")
+    live = events.search(9, follow=True)
+    events.save(Event("9", "s", 9))
+    assert next(live).id == "9"
+    events.save(Event("10", "s", 10))
+    assert next(live).id == "10"
+
+
 def test_a_save_in_slow_steps_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     with ModestBackend() as backend:
         events, other = BackendEventStore(backend), BackendEventStore(backend)
