@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from itertools import islice
+from operator import itemgetter
 from typing import Any, BinaryIO, TypeVar
 
 from feedstore.errors import InputError
@@ -20,6 +20,8 @@ from feedstore.logs.theia import read_theia_from
 _Item = TypeVar("_Item")
 _EVENTS_A_STEP = 5000
 """The number of events after which the position in a file is stored."""
+_CHARACTERS_A_STEP = 10_000_000
+"""The number of characters after which it is stored, because the events of a step are in memory together."""
 _HEAD_BYTES = 256
 
 
@@ -84,7 +86,7 @@ def import_theia(
             place = progress.find(file) if resume else None
             position = 0 if place is None else place[0]
             report.continued += position > 0
-            for chunk in in_chunks(read_theia_from(file, position, path)):
+            for chunk in in_chunks(read_theia_from(file, position, path), itemgetter(1)):
                 report.events += store.save_many(with_tags((event for _, event in chunk), tags))
                 progress.keep(chunk[-1][0])
         report.files += 1
@@ -148,17 +150,27 @@ def _digest_of(options: LogOptions) -> str:
     )
 
 
-def in_chunks(items: Iterator[_Item]) -> Iterator[list[_Item]]:
-    """Yield chunks of items. If the iterator fails, the items before the failure are a chunk too."""
-    while True:
+def in_chunks(items: Iterator[_Item], event_of: Callable[[Any], Event] = lambda event: event) -> Iterator[list[_Item]]:
+    """Yield chunks of events, or of items that hold one each.
+
+    A chunk has 5,000 events at most, and fewer if they have ten million characters. If the iterator fails, the items
+    before the failure are a chunk too.
+    """
+    is_over = False
+    while not is_over:
         chunk: list[_Item] = []
+        size = 0
         try:
-            chunk.extend(islice(items, _EVENTS_A_STEP))
+            for item in items:
+                chunk.append(item)
+                size += len(event_of(item).content)
+                if len(chunk) == _EVENTS_A_STEP or size >= _CHARACTERS_A_STEP:
+                    break
+            else:
+                is_over = True
         finally:
             if chunk:
                 yield chunk
-        if len(chunk) < _EVENTS_A_STEP:
-            return
 
 
 @contextmanager

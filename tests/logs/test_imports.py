@@ -64,6 +64,27 @@ def test_a_log_file_continues_after_the_saved_events(
         assert import_logs(store, [path], LogOptions(), resume=True).events == 1
 
 
+@pytest.mark.parametrize("as_theia", [False, True])
+def test_few_long_events_are_in_memory_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, as_theia: bool
+) -> None:
+    monkeypatch.setattr(loader, "_CHARACTERS_A_STEP", 1000)
+    path = tmp_path / "app.log"
+    events = [Event(str(number), "s", number, (), f"2026-11-29 {number:02} " + "x" * 386) for number in range(8)]
+    path.write_bytes(b"".join((dump_event(each) if as_theia else each.content.encode()) + b"\n" for each in events))
+    saved: list[int] = []
+    with connect_events("memory://") as store:
+        save_many = store.save_many
+
+        def save(given: Iterable[Event]) -> int:
+            saved.append(save_many(given))
+            return saved[-1]
+
+        monkeypatch.setattr(store, "save_many", save)
+        report = import_theia(store, [str(path)]) if as_theia else import_logs(store, [str(path)], LogOptions())
+        assert (saved, report.events, store.count()) == ([3, 3, 2], 8, 8)
+
+
 @pytest.mark.parametrize("start", [None, "^2026"])
 def test_a_line_without_its_end_is_read_again(tmp_path: Path, start: str | None) -> None:
     path = tmp_path / "app.log"
