@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from feedstore.compat.theia import import_theia_table, theia_database
-from feedstore.errors import EventWriteException, InputError, InvalidValueError
+from feedstore.errors import EventWriteException, InputError, InvalidValueError, StorageUnavailableError
 from feedstore.events import Event, connect_events
 from feedstore.logs import dump_event, import_theia, is_theia_file, read_theia
 
@@ -212,8 +212,12 @@ def test_other_databases_are_refused(tmp_path: Path) -> None:
             (f"sqlite:///{tmp_path / 'other.db'}", "no column 'timestamp'"),
             (f"sqlite:///{tmp_path / 'missing.db'}", "there is no such file"),
             ("nothing://", "cannot open nothing"),
+            ("postgresql://host:port/theia", "a URL of a database is expected"),
         ):
             with pytest.raises(InvalidValueError, match=reason):
                 import_theia_table(store, database)
+        with pytest.raises(StorageUnavailableError, match=r"bob:\*\*\*@127.0.0.1:1/theia cannot be read") as raised:
+            import_theia_table(store, "postgresql://bob:hush1@127.0.0.1:1/theia?password=hush2")
+        assert "hush" not in str(raised.value)
     assert not (tmp_path / "missing.db").exists()
     assert theia_database(str(tmp_path / "missing.db")) is None

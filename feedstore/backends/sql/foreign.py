@@ -15,6 +15,7 @@ from feedstore.errors import InputError, InvalidValueError, MissingDriverError, 
 from feedstore.shown import shown
 
 _ROWS_A_READ = 1000
+_PASSWORDS = ("password", "sslpassword")
 _OWN_DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 
@@ -28,7 +29,7 @@ class ForeignTable:
         columns: The columns to read; the first one is the primary key.
 
     Attributes:
-        label: The absolute path of a SQLite file, or the URL without its password.
+        label: The absolute path of a SQLite file, or the URL without its passwords.
 
     Raises:
         InvalidValueError: The URL is none.
@@ -41,7 +42,7 @@ class ForeignTable:
         database = _url_of(url)
         self._engine = _engine_of(database)
         is_file = database.get_backend_name() == "sqlite"
-        self.label = str(_path_of(database)) if is_file else self._engine.url.render_as_string(hide_password=True)
+        self.label = str(_path_of(database)) if is_file else _without_passwords(self._engine.url)
         try:
             inspector = inspect(self._engine)
             present = {each["name"] for each in inspector.get_columns(name)} if inspector.has_table(name) else None
@@ -80,7 +81,8 @@ def _url_of(given: str | Path) -> URL:
         return URL.create("sqlite", database=str(given))
     try:
         return make_url(given)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
+        # A port that is no number raises a ValueError.
         raise InvalidValueError(f"a URL of a database is expected, such as sqlite:///theia.db: {error}") from None
 
 
@@ -100,6 +102,10 @@ def _engine_of(url: URL) -> Engine:
         raise InvalidValueError(f"SQLAlchemy cannot open {url.drivername}: {error}") from None
     except ImportError as error:
         raise MissingDriverError(f"the driver of {url.drivername} is not installed: {error}") from None
+
+
+def _without_passwords(url: URL) -> str:
+    return url.difference_update_query(_PASSWORDS).render_as_string(hide_password=True)
 
 
 def _path_of(url: URL) -> Path:
