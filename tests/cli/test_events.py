@@ -74,7 +74,8 @@ def test_imports_are_continued_and_read_theia_s_table(logs: Path, feedstore: Com
         "stored 1 event of 1 file\n1 file continued where an earlier import had stopped\n"
     )
     row = ("1", 1.5, "a,b", "s", "text", None)
-    for argument in ("theia.db", new_table(logs / "theia.db", [row])):
+    path = new_table(logs / "theia.db", [row])
+    for argument in ("theia.db", f"sqlite:///{path}"):
         result = feedstore("events", "import", "--format", "theia", argument, "--tag", "old")
         assert (result.status, result.out) == (0, "stored 1 event of 1 file\n")
     assert feedstore("events", "search", "--tag", "old", "--format", "{id} {tags} {content}").out == "1 a,b,old text\n"

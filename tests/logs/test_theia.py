@@ -127,14 +127,13 @@ def test_a_search_crosses_data_files_with_gaps_between_them(tmp_path: Path) -> N
         assert (found(41, 49), found(80, 99), found(120), found(1, 10)) == ([], [7], [10], [1])
 
 
-def new_table(path: Path, rows: list[tuple[Any, ...]]) -> str | Path:
-    """Write a database of theia's SQL store, and return the argument that opens it."""
+def new_table(path: Path, rows: list[tuple[Any, ...]]) -> Path:
+    """Write a SQLite file of theia's SQL store, and return its path."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(TABLE)
         connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
-    database = theia_database(str(path))
-    assert database is not None
-    return database
+    assert theia_database(str(path)) == path
+    return path
 
 
 def row(event: Event, headers: str | None = None) -> tuple[Any, ...]:

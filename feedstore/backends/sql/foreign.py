@@ -32,7 +32,7 @@ class ForeignTable:
         label: The absolute path of a SQLite file, or the URL without its passwords.
 
     Raises:
-        InvalidValueError: The URL is none.
+        InvalidValueError: The URL is malformed, or names no database that SQLAlchemy knows.
         MissingDriverError: The driver is not installed.
         InputError: There is no such file, or the table or a column is missing.
         StorageUnavailableError: The database does not answer.
