@@ -83,6 +83,18 @@ def plain_value(value: Any, exact_integers: int | None = None) -> Any:
     return value
 
 
+def finite_number(text: str) -> float:
+    """Return the float of a number in JSON.
+
+    Raises:
+        InvalidValueError: The number is too large for a float, such as ``1e999``, of which ``float`` makes an infinity.
+    """
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidValueError(f"the number {shown(text, 40)} is too large for a float; write it as a str")
+    return number
+
+
 def _name_of(key: Any) -> str:
     return decimal_digits(key) if type(key) is int else str(plain_value(key))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from feedstore.errors import InvalidValueError
+from feedstore.plain_values import finite_number
 from feedstore.serializers.values import pack_value
 from feedstore.shown import shown
 
@@ -21,8 +22,9 @@ def decode_object(text: str) -> dict[str, Any]:
     """Return the object that a str holds as JSON.
 
     Raises:
-        InvalidValueError: The str is not JSON, not an object, or holds a value that cannot be stored: NaN, an infinity,
-            a repeated name in one object, a lone surrogate, or more levels than :data:`MAX_DEPTH`.
+        InvalidValueError: The str is not JSON, not an object, or holds a value that is refused: NaN, an infinity, a
+            number too large for a float, a repeated name in one object, a lone surrogate, or more levels than
+            :data:`MAX_DEPTH`.
     """
     value = _decoded_flat(text)
     if value is not None:
@@ -94,5 +96,5 @@ def _shortened(text: str) -> str:
     return shown(text, _SHOWN_CHARACTERS)
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object_of, parse_constant=_refuse_constant)
-_flat_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decoder = json.JSONDecoder(object_pairs_hook=_object_of, parse_float=finite_number, parse_constant=_refuse_constant)
+_flat_decoder = json.JSONDecoder(parse_float=finite_number, parse_constant=_refuse_constant)

@@ -118,6 +118,8 @@ def test_a_wrong_header_is_refused(text: str, line: int | None, reason: str) -> 
         ("2,2026-01-31T08:39:59Z,ann,like,photo:7,,{}x", "is not JSON: Extra data at character 3"),
         ("2,2026-01-31T08:39:59Z,ann,like,photo:7,,[1]", "is JSON, but not an object"),
         ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a"":NaN}"', "NaN is not a JSON value"),
+        ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a"":1e999}"', "'1e999' is too large"),
+        ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a"":{""b"":-1e999}}"', "'-1e999' is too large"),
         ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a"":1,""a"":2}"', "the name 'a' is repeated"),
         ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a"" :1,""a"":2}"', "the name 'a' is repeated"),
         ('2,2026-01-31T08:39:59Z,ann,like,photo:7,,"{""a""\t:"":"",""a"":2}"', "the name 'a' is repeated"),
