@@ -22,7 +22,9 @@ from feedstore.interchange.as2_check import (
     ORDERED_TYPES,
     check_container,
     check_document,
+    checked_types,
     decoded_document,
+    is_iri,
     time_of,
     types_of,
     values_of,
@@ -64,7 +66,7 @@ def to_as2(
     Args:
         activity: the activity.
         base: the beginning of the IRIs of names that are no IRIs: with ``https://example.org/``, ``ann`` becomes
-            ``https://example.org/ann``. By default it becomes ``urn:feedstore:name:ann``. Names that begin with
+            ``https://example.org/ann``. By default it becomes ``urn:feedstore:name:ann``. IRIs that begin with
             ``http:``, ``https:``, ``urn:``, ``acct:``, ``at:``, ``did:``, ``mailto:`` or ``tag:`` stay.
         types: the ActivityStreams types of verbs, such as ``{"post": "Create"}``. By default the verb ``like`` is
             the type ``Like``, and a verb of no such type is an ``Activity`` and ``urn:feedstore:verb:`` with the verb.
@@ -196,10 +198,10 @@ class _Names:
     """The names of activities as IRIs, and their verbs as types."""
 
     def __init__(self, base: str | None, types: Mapping[str, str] | None) -> None:
-        if base is not None and (not isinstance(base, str) or not base.startswith(_SCHEMES)):
+        if base is not None and (not isinstance(base, str) or not base.startswith(_SCHEMES) or not is_iri(base + "x")):
             raise InvalidValueError(f"base must be an IRI such as https://example.org/, not {shown(base)}")
         self.base = base
-        self._types = dict(types or {})
+        self._types = checked_types(types)
         self._verbs = {kind: verb for verb, kind in self._types.items()}
         if len(self._verbs) != len(self._types):
             raise InvalidValueError(f"types gives two verbs one type, which from_as2 could not read: {shown(types)}")
@@ -207,7 +209,7 @@ class _Names:
     def iri_of(self, name: Name) -> str:
         if isinstance(name, int):
             return f"{_NUMBER}{name}"
-        if name.startswith((_BLANK, *_SCHEMES)) and not self._is_own(name):
+        if name.startswith((_BLANK, *_SCHEMES)) and is_iri(name) and not self._is_own(name):
             return name
         return f"{self.base or _NAME}{quote(name, safe=':/@~')}"
 

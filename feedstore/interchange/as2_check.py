@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.plain_values import finite_number
 from feedstore.shown import shown
 
 CONTEXT = "https://www.w3.org/ns/activitystreams"
@@ -52,9 +53,9 @@ def decoded_document(document: Mapping[str, Any] | str | bytes) -> dict[str, Any
     """
     if isinstance(document, (str, bytes)):
         try:
-            document = json.loads(document, parse_constant=_refuse_constant)
+            document = json.loads(document, parse_float=finite_number, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise InvalidValueError(f"the document is no JSON in UTF-8: {error}") from None
+            raise InvalidValueError(f"the document cannot be read as JSON in UTF-8: {error}") from None
         if not isinstance(document, dict):
             raise InvalidValueError(f"the document is {_kind(document)}; pass a JSON object")
     if not isinstance(document, Mapping):
@@ -85,6 +86,17 @@ def check_container(document: Mapping[str, Any]) -> None:
     inner = {*MEMBERS, "first", "next"}
     check_document({name: value for name, value in document.items() if name not in inner or isinstance(value, str)})
     _check_collection(document, set(types_of(document)), "")
+
+
+def checked_types(types: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the ActivityStreams types by verbs that an application passes, or raise :class:`InvalidTypeError`."""
+    found = types or {}
+    is_mapping = isinstance(found, Mapping)
+    if not is_mapping or not all(isinstance(one, str) and one for pair in found.items() for one in pair):
+        raise InvalidTypeError(
+            f'types must map verbs to types that are not empty, as {{"post": "Create"}} does, not {shown(types)}'
+        )
+    return dict(found)
 
 
 def types_of(document: Mapping[str, Any]) -> list[str]:
@@ -134,9 +146,14 @@ def _check_collection(found: Mapping[str, Any], types: set[str], path: str) -> N
 
 
 def _check_iri(value: Any, path: str, levels: int) -> None:
-    if not isinstance(value, str) or not _IRI.fullmatch(value):
+    if not isinstance(value, str) or not is_iri(value):
         problem = f"{shown(value)} is no absolute IRI" if isinstance(value, str) else _kind(value)
         raise InvalidValueError(f"{path}: {problem}; write an IRI as in https://example.org/notes/1")
+
+
+def is_iri(text: str) -> bool:
+    """Return whether a str is an absolute IRI, or the name of a blank node, such as ``_:b0``."""
+    return _IRI.fullmatch(text) is not None
 
 
 def _check_type(value: Any, path: str, levels: int) -> None:

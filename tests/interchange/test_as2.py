@@ -54,6 +54,8 @@ names = st.one_of(
     st.sampled_from(
         ["photo:7", "https://social.example/ann", "urn:feedstore:name:x", "urn:feedstore:int:7", "_:b0", "%2F"]
     ),
+    # Most of them only look like IRIs, such as "tag:red wine".
+    st.builds(str.__add__, st.sampled_from(["tag:", "urn:", "at:", "http:", "_:"]), st.text(max_size=8)),
 )
 verbs = st.one_of(
     st.text(min_size=1, max_size=8), st.sampled_from(["like", "Like", "activity", "post", "tentativeAccept"])
@@ -262,6 +264,7 @@ def test_a_document_that_breaks_the_vocabulary_is_refused(change: dict[str, Any]
         ('"Now"', InvalidValueError),
         ("{", InvalidValueError),
         ('{"type": NaN}', InvalidValueError),
+        (json.dumps({**LIKE, "extension": 0}).replace(" 0}", " 1e999}"), InvalidValueError),
         (b'{"type": "\xff"}', InvalidValueError),
         ({"verb": "post", "actor": {}}, InvalidValueError),
         ({"type": "Note"}, InvalidValueError),
@@ -303,10 +306,14 @@ def test_a_stored_document_that_is_none_is_refused() -> None:
 
 def test_options_are_checked() -> None:
     activity = Activity("ann", "like", "photo:7", time=NOON)
-    with pytest.raises(InvalidValueError, match="base"):
-        to_as2(activity, base="social.example")
+    for base in ("social.example", "https://social example/"):
+        with pytest.raises(InvalidValueError, match="base"):
+            to_as2(activity, base=base)
     with pytest.raises(InvalidValueError, match="two verbs"):
         to_as2(activity, types={"post": "Create", "upload": "Create"})
+    for types in (7, ["post"], {"post": ["Create"]}, {"post": ""}, {7: "Create"}):
+        with pytest.raises(InvalidTypeError, match="types that are not empty"):
+            to_as2(activity, types=types)  # type: ignore[arg-type]
     with pytest.raises(InvalidTypeError, match="Activity"):
         to_as2("activity")  # type: ignore[arg-type]
     with pytest.raises(InvalidValueError, match="partOf"):
