@@ -25,8 +25,8 @@ class Serializer(ABC, Generic[Item]):
 
     To write a serializer, override :meth:`dumps` and :meth:`loads`. Start the bytes with a byte of your own for format
     and version. The shipped serializers use ``0x11`` (msgpack), ``0x21`` (JSON), ``0x31`` (pickle), ``0x41``
-    (aggregated activities), ``0x51`` (follows), ``0x71`` (places of events) and ``0x96`` (events), and key-value
-    storages use ``0x01``.
+    (aggregated activities), ``0x51`` (follows), ``0x52`` (routes of a feed manager), ``0x71`` (places of events) and
+    ``0x96`` (events), and key-value storages use ``0x01``.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from feedstore.storage.backend import Backend
 
 
 class RedisBackend(Backend):
-    """A store in one Redis server or a Redis Cluster, 6.0 or newer.
+    """A store in one Redis server or a Redis Cluster, 6.2 or newer.
 
     ``url`` is ``redis://user:password@host:port/database``, ``rediss://…`` (TLS), ``unix:///path/of/socket?db=0``,
     ``redis+cluster://host:port,host:port`` (``rediss+cluster://…``), or
