@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from statistics import median, quantiles
 
-from benchmarks.places import PLACES
+from benchmarks.places import PLACES, new_parser
 from feedstore import Activity, connect
 from feedstore.fanout import FeedManager, HomeFeed, QueueExecutor, Worker
 from feedstore.metrics import Metrics
@@ -35,11 +34,9 @@ class Lags(Metrics):
 
 def main() -> None:
     """Measure each backend that the arguments name, all by default."""
-    parser = argparse.ArgumentParser(description="The feed manager, measured.")
-    parser.add_argument("--backend", action="append", choices=_NAMES)
+    parser = new_parser("The feed manager, measured.", _NAMES, rounds=15)
     parser.add_argument("--followers", type=int, default=1000, help="of the fan-outs (1,000)")
     parser.add_argument("--large", type=int, default=50_000, help="followers of the large fan-out (50,000)")
-    parser.add_argument("--rounds", type=int, default=15, help="whose median is printed (15)")
     options = parser.parse_args()
     for name in options.backend or _NAMES:
         lags = Lags()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,3 +51,11 @@ PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "cassandra": lambda: _started(cassandra_server.start),
 }
 """Context managers by the names of backends, each of which returns the URL of a new store."""
+
+
+def new_parser(description: str, names: Iterable[str], rounds: int) -> argparse.ArgumentParser:
+    """Return a parser with the arguments that the small benchmarks share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--backend", action="append", choices=list(names))
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"whose median is printed ({rounds})")
+    return parser

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from benchmarks.places import PLACES
+from benchmarks.places import PLACES, new_parser
 from benchmarks.queues.raw import RawPostgresqlQueue, RawQueue, RawRedisQueue, RawSqliteQueue
 from feedstore import connect
 
@@ -27,10 +26,8 @@ _RAW: dict[str, Callable[[str], RawQueue]] = {
 
 def main() -> None:
     """Measure each backend that the arguments name, all by default."""
-    parser = argparse.ArgumentParser(description="Queues and notifiers, measured.")
-    parser.add_argument("--backend", action="append", choices=_RAW)
+    parser = new_parser("Queues and notifiers, measured.", _RAW, rounds=5)
     parser.add_argument("--messages", type=int, default=1000, help="in one round (1,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="whose median is printed (5)")
     options = parser.parse_args()
     print(f"{'backend':<12}{'step':<24}{'feedstore':>12}{'raw':>12}{'ratio':>8}")
     for name in options.backend or _RAW:

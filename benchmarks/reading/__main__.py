@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from benchmarks.places import PLACES
+from benchmarks.places import PLACES, new_parser
 from benchmarks.workloads import all_activities
 from feedstore import connect
 from feedstore.fanout import ExponentialDecay, FilteredFeed, MergedFeed, RankedFeed
@@ -40,10 +39,8 @@ Pair = tuple[str, Callable[[], Any], Callable[[], Any]]
 
 def main() -> None:
     """Measure each backend that the arguments name, by default all but Cassandra."""
-    parser = argparse.ArgumentParser(description="Merged, filtered and ranked pages, measured.")
-    parser.add_argument("--backend", action="append", choices=PLACES)
+    parser = new_parser("Merged, filtered and ranked pages, measured.", PLACES, rounds=9)
     parser.add_argument("--calls", type=int, default=50, help="in one round (50)")
-    parser.add_argument("--rounds", type=int, default=9, help="whose median is printed (9)")
     options = parser.parse_args()
     print(f"{'backend':<12}{'page of ' + str(LIMIT):<52}{'ms':>8}{'plain':>8}{'ratio':>8}")
     for name in options.backend or [name for name in PLACES if name != "cassandra"]:
