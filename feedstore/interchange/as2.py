@@ -20,6 +20,7 @@ from feedstore.interchange.as2_check import (
     MEMBERS,
     MOST_LEVELS,
     ORDERED_TYPES,
+    PAGE_TYPES,
     check_container,
     check_document,
     checked_types,
@@ -388,5 +389,6 @@ def _members_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         for term in MEMBERS:
             for position, member in enumerate(values_of(page.get(term))):
                 yield f"{place}{term}[{position}]", member
-        term = "first" if not level else "next"
+        # A page that is passed alone is followed by the next one, too.
+        term = "next" if PAGE_TYPES.intersection(types_of(page)) else "first"
         page, place, level = page.get(term), f"{place}{term}.", level + 1

@@ -185,6 +185,7 @@ def test_a_collection_gives_its_activities_page_after_page() -> None:
     page["next"] = to_as2_collection(second, "https://a.example/feed?page=2", part_of="https://a.example/feed")
     whole = {**to_as2_collection([], "https://a.example/feed", total_items=3), "first": page}
     assert list(activities_from_as2(json.dumps(whole))) == activities
+    assert list(activities_from_as2(page)) == activities
     assert list(activities_from_as2(to_as2_collection(activities, "https://a.example/feed"))) == activities
     assert list(activities_from_as2(LIKE)) == [from_as2(LIKE)]
 
