@@ -204,8 +204,8 @@ def test_a_row_that_is_no_event_is_refused_after_the_rows_before_it(
 
 
 def test_other_databases_are_refused(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "other.db")) as database, database:
-        database.execute("CREATE TABLE events (id VARCHAR)")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
+        other.execute("CREATE TABLE events (id VARCHAR)")
     with connect_events("memory://") as store:
         for database, reason in (
             (f"sqlite:///{tmp_path / 'other.db'}", "no column 'timestamp'"),
