@@ -11,7 +11,7 @@ M.may_replace = ARGV[6] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
 -- The work of changing chunks, in units of 50 microseconds, that a script does if it need not be atomic.
 local MOST_CHUNK_WORK = 60
--- The companions of a timeline change in the same step as the timeline, whatever the work. It counts for later writes.
+-- The companions of a timeline change in the same step as the timeline at any amount of work. It counts for later writes.
 local NO_BOUND = 1000000000
 local MOST_READ, MOST_READ_OF_ONE, MOST_READ_ATOMICALLY = 10000, 40000, 40000
 local AGAIN, TRIM, PART, REST = 'AGAIN', 'TRIM', 'PART', 'REST'
