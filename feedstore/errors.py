@@ -28,6 +28,14 @@
     │   │   └── EventNotFound        (LookupError)  no event has the id
     │   ├── InvalidEventError        (ValueError)   a field of an event has a value that is not allowed
     │   └── InvalidSearchError       (ValueError)   an order, bound, flag, pattern, limit or cursor is not allowed
+    ├── PubsubError                                 a pubsub service refused a call, or failed
+    │   ├── PubsubServiceError                      the service answered with an error; ``condition`` names the reason
+    │   │   ├── PubsubItemNotFound   (LookupError)  no such node, or no such item
+    │   │   └── PubsubUnsupportedError              the service does not have this operation
+    │   ├── PubsubUnavailableError (ConnectionError)  the service cannot be reached, or the connection was lost
+    │   ├── PubsubTimeoutError       (TimeoutError) the service did not answer in time
+    │   ├── PubsubClosedError        (ValueError)   the object of the service was closed before the call
+    │   └── PayloadError             (ValueError)   the payload of an item cannot be parsed, or is refused
     ├── StoredDataError                             stored bytes cannot be decoded; names the id or key
     ├── SchemaError                                 the backend needs another schema than the database has
     │   ├── MissingSchemaError                      the database has none, and the backend may not create it
@@ -156,6 +164,52 @@ class InvalidEventError(EventStoreException, ValueError):
 
 class InvalidSearchError(EventStoreException, ValueError):
     """A search has an order, a bound, a flag, a pattern, a limit or a cursor that is not allowed."""
+
+
+class PubsubError(FeedstoreError):
+    """A pubsub service refused a call, or failed."""
+
+
+class PubsubServiceError(PubsubError):
+    """A pubsub service answered with an error.
+
+    ``condition`` is the name of the reason: a condition of XMPP such as ``forbidden``, ``not-authorized``,
+    ``item-not-found``, ``conflict`` or ``internal-server-error``, also for services of other protocols.
+    """
+
+    def __init__(self, message: str, condition: str = "undefined-condition") -> None:
+        self.condition = condition
+        super().__init__(message)
+
+
+class PubsubItemNotFound(PubsubServiceError, LookupError):
+    """A pubsub service has no such node, or no such item."""
+
+    def __init__(self, message: str, condition: str = "item-not-found") -> None:
+        super().__init__(message, condition)
+
+
+class PubsubUnsupportedError(PubsubServiceError):
+    """A pubsub service does not have the operation."""
+
+    def __init__(self, message: str, condition: str = "feature-not-implemented") -> None:
+        super().__init__(message, condition)
+
+
+class PubsubUnavailableError(PubsubError, ConnectionError):
+    """A pubsub service cannot be reached, or the connection to it was lost."""
+
+
+class PubsubTimeoutError(PubsubError, TimeoutError):
+    """A pubsub service did not answer in time."""
+
+
+class PubsubClosedError(PubsubError, ValueError):
+    """The object of a pubsub service was closed before the call."""
+
+
+class PayloadError(PubsubError, ValueError):
+    """The payload of a pubsub item cannot be parsed, or is refused because it is dangerous or too large."""
 
 
 class StoredDataError(FeedstoreError):
