@@ -3,7 +3,7 @@
 from feedstore.ids import ActivityLike, Identified
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.activity import ActivityStorage
-from feedstore.storage.backend import Backend, Batch
+from feedstore.storage.backend import Backend, Batch, StorageNames
 from feedstore.storage.base import Storage
 from feedstore.storage.bounds import Bounds, Filter
 from feedstore.storage.kv import KvStorage
@@ -28,6 +28,7 @@ __all__ = [
     "Page",
     "QueueStorage",
     "Storage",
+    "StorageNames",
     "Subscription",
     "TimelineStorage",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
@@ -27,6 +28,38 @@ from feedstore.storage.timeline import TimelineStorage
 from feedstore.storage.timeline_queue import TimelineQueueStorage, newest_messages
 
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
+
+
+@dataclass(frozen=True)
+class StorageNames:
+    """The names under which a namespace has storages, for statistics, copies and erasure. Some may be empty.
+
+    Attributes:
+        collections: The collections of activities and timelines, ``default`` among them.
+        kv: The key-value storages that hold an item.
+        queues: The queues, or None if the store keeps only hashes of their names.
+        is_complete: Whether the first two are complete. A store keeps only a hash of a collection's name if the name is
+            long or holds other characters than a namespace, and a backend without this walk knows the default names
+            alone.
+    """
+
+    collections: tuple[str, ...] = (DEFAULT_NAME,)
+    kv: tuple[str, ...] = (DEFAULT_NAME,)
+    queues: tuple[str, ...] | None = None
+    is_complete: bool = False
+
+    @classmethod
+    def found(cls, collections: Iterable[str | None], kv: Iterable[str], queues: Iterable[str] | None) -> StorageNames:
+        """Return the names of a walk, in which ``""`` is no collection of the namespace and None a hashed name."""
+        known = set(collections)
+        readable = {name for name in known if name} | {DEFAULT_NAME}
+        return cls(
+            tuple(sorted(readable)),
+            tuple(sorted(set(kv))),
+            None if queues is None else tuple(sorted(set(queues))),
+            None not in known,
+        )
+
 
 _Item = TypeVar("_Item")
 _Activity = TypeVar("_Activity", bound=Activity)
@@ -263,6 +296,18 @@ class Backend:
                 f"a queue has no option {shown(unknown[0])}; the options are {', '.join(QUEUE_OPTIONS)}"
             )
         return logged_class(self.queue_storage_class)(backend=self.session, name=name, **options)
+
+    def names(self) -> StorageNames:
+        """Return the names of the storages of this namespace, by a walk whose cost the backend's documentation states.
+
+        A name that is written for the first time during the walk may be left out.
+        """
+        self.check_open()
+        return self._names()
+
+    def _names(self) -> StorageNames:
+        """Return :meth:`names`. The default knows the default names alone."""
+        return StorageNames()
 
     def notifier(self, name: str = DEFAULT_NAME) -> Notifier:
         """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection, without a round trip."""

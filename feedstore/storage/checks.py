@@ -126,6 +126,20 @@ def collection_namespace(namespace: str, name: str) -> str:
     return _CollectionNamespace(f"{namespace[:_LONGEST_READABLE]}~{urlsafe_b64encode(digest).decode().rstrip('=')}")
 
 
+def collection_name(namespace: str, collection: str) -> str | None:
+    """Return the name of a collection of a namespace, given the namespace that holds it.
+
+    Returns:
+        The name, None if only a hash of the name is stored, or ``""`` if the collection belongs to another namespace.
+
+    >>> collection_name("app", "app.events"), collection_name("app", "app~Zm9v"), collection_name("app", "other")
+    ('events', None, '')
+    """
+    if collection.startswith(f"{namespace}."):
+        return collection[len(namespace) + 1 :]
+    return None if collection.startswith(f"{namespace[:_LONGEST_READABLE]}~") else ""
+
+
 def checked_iterable(values: Any) -> Iterable[Any]:
     """Return ``values``. It raises :class:`InvalidTypeError` for a single activity, str or id."""
     # Every write passes here, most with a list, for which the check of the abstract class takes 0.3 µs.

@@ -99,6 +99,32 @@ class CollectionSuite(Suite):
         assert timelines.get_slice("key", 0, 5, hydrate_from=activities) == two[::-1]
         assert timelines.get_slice("key", 0, 5, hydrate_from=backend.activity_storage()) == []
 
+    def test_the_names_of_the_storages_are_listed(self, open_backend: OpenBackend) -> None:
+        """The names hold those of this namespace alone, of every character, and say whether one is hidden."""
+        backend, other = open_backend(), open_backend()
+        other.kv_storage("foreign").upsert("key", 1)
+        other.timeline_storage(name="foreign").add("key", 1)
+        empty = backend.names()
+        backend.timeline_storage(name="events").add("key", 1)
+        backend.activity_storage(name="posts").add(make_activity(1))
+        for name in HARD_KEYS:
+            backend.kv_storage(name).upsert("key", 1)
+        backend.kv_storage("gone").upsert("key", 1)
+        backend.kv_storage("gone").delete("key")
+        backend.queue("mails").push(b"1")
+        found = backend.names()
+        if found == empty:
+            assert not found.is_complete
+            return
+        assert (empty.collections, empty.kv, empty.queues or ()) == (("default",), (), ())
+        assert {"default", "events", "posts"} == set(found.collections)
+        assert found.kv == tuple(sorted(HARD_KEYS))
+        assert found.queues in (("mails",), None)
+        assert empty.is_complete
+        assert found.is_complete
+        backend.timeline_storage(name="a name").add("key", 1)
+        assert not backend.names().is_complete
+
 
 class CollectionArgumentSuite(Suite):
     """Names of collections."""

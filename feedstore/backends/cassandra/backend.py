@@ -12,7 +12,8 @@ from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.checks import collection_name
 
 
 class CassandraBackend(Backend):
@@ -64,3 +65,16 @@ class CassandraBackend(Backend):
         else:
             store, namespace = open_session(session, keyspace, options)
         super().__init__(CassandraSession(store, namespace, metrics))
+
+    def _names(self) -> StorageNames:
+        """Return the names by reading the marks of all namespaces, and the partition keys of all key-value items.
+
+        The queues are absent, because only hashes of their names are stored.
+        """
+        store, root = self.session.store_to_read(), self.session.root_namespace
+        items = store.fetch(store.statements.select_names_of_items, [])
+        return StorageNames.found(
+            [collection_name(root, other) for (other,) in store.fetch(store.statements.select_namespaces, [])],
+            {name for namespace, name, _ in items if namespace == root},
+            None,
+        )

@@ -32,6 +32,7 @@ class Statements:
         self._write_directory(f'"{keyspace}".{DIRECTORY}')
         namespaces = f'"{keyspace}".{NAMESPACES}'
         self.select_format = f"SELECT format FROM {namespaces} WHERE namespace = ?"
+        self.select_namespaces = f"SELECT namespace FROM {namespaces}"
         self.set_format = f"UPDATE {namespaces} USING TIMESTAMP ? SET format = ? WHERE namespace = ?"
         self._write_journal(f'"{keyspace}".{JOURNAL}')
         self.cql: dict[str, str] = {name: text for name, text in vars(self).items() if not name.startswith("_")}
@@ -78,6 +79,7 @@ class Statements:
         self.delete_item = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET} AND key = ?"
         self.delete_items = f"DELETE FROM {table} USING TIMESTAMP ? WHERE {_BUCKET}"
         self.select_item = f"SELECT data FROM {table} WHERE {_BUCKET} AND key = ?"
+        self.select_names_of_items = f"SELECT DISTINCT namespace, name, bucket FROM {table}"
         self.select_items_of = f"SELECT key, data FROM {table} WHERE {_BUCKET} AND key IN ?"
         # A comparison has the servers' timestamp, and none of its own.
         self.insert_item = f"UPDATE {table} SET data = ? WHERE {_BUCKET} AND key = ? IF data = NULL"

@@ -12,7 +12,8 @@ from feedstore.backends.memory.timeline import InMemoryTimelineStorage
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
 from feedstore.shown import shown
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.checks import collection_name
 from feedstore.storage.session import DEFAULT_NAMESPACE
 
 
@@ -46,6 +47,18 @@ class MemoryBackend(Backend):
         if unknown:
             raise InvalidTypeError(f"unknown option {shown(unknown[0])}; memory:// takes namespace and metrics")
         return cls(**options)
+
+    def _names(self) -> StorageNames:
+        """Return the names by reading the names of all namespaces of the store."""
+        session = self.session
+        root = session.root_namespace
+        with session.lock:
+            space = session.space
+            return StorageNames.found(
+                [collection_name(root, other) for other in session.store.namespaces()],
+                [name for name, items in space.items.items() if items.values],
+                [name for name, queue in space.queues.items() if queue.bodies],
+            )
 
 
 # The session of a storage with a private store has no backend that would set this attribute.

@@ -79,6 +79,11 @@ class Store:
         with self.lock:
             return self._spaces.setdefault(namespace, Space())
 
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that were used, with those of collections."""
+        with self.lock:
+            return list(self._spaces)
+
     def close(self) -> None:
         """Drop all data."""
         with self.lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedstore.backends.redis.activity import RedisActivityStorage
+from feedstore.backends.redis.enumeration import key_names_of
 from feedstore.backends.redis.kv import RedisKvStorage
 from feedstore.backends.redis.opening import open_store
 from feedstore.backends.redis.queue import RedisQueueStorage
@@ -12,7 +13,7 @@ from feedstore.backends.redis.session import RedisSession
 from feedstore.backends.redis.timeline import RedisTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, StorageNames
 
 
 class RedisBackend(Backend):
@@ -57,3 +58,20 @@ class RedisBackend(Backend):
             raise InvalidTypeError("pass either a URL or client=")
         store, namespace = open_store(url, client, options)
         super().__init__(RedisSession(store, namespace, metrics))
+
+    def _names(self) -> StorageNames:
+        """Return the names by a scan of all keys of the server, on a Cluster by a list of each bucket's keys."""
+        keys = self.session.root().keys()
+        collections: set[str | None] = set()
+        kv, queues = set(), set()
+        for part in key_names_of(self.session.store, keys):
+            kind, _, name = part.partition(b":")
+            if kind == b"i":
+                kv.add(name.decode())
+            elif kind == b"q":
+                queues.add(name.decode())
+            elif kind.startswith(b"."):
+                collections.add(kind[1:].decode())
+            elif kind.startswith(b"~"):
+                collections.add(None)
+        return StorageNames.found(collections, kv, queues)

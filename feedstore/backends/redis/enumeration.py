@@ -1,12 +1,13 @@
-"""Reading the fields of all that the hashes of a namespace hold."""
+"""Walks over a namespace: the fields of its hashes, and the names of its keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from feedstore.backends.redis.cluster import slot_of
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.keys import Keys
+from feedstore.backends.redis.keys import Keys, keys_begin
 from feedstore.backends.redis.store import Store
 
 _MOST_PER_TRIP = 10_000
@@ -70,3 +71,35 @@ def _without(found: list[bytes] | dict[bytes, bytes], left_out: bytes) -> list[b
     # With RESP3, a client that was handed in returns the fields of HGETALL as a dict.
     pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
     return [field for field, value in pairs if value != left_out]
+
+
+def key_names_of(store: Store, keys: Keys) -> Iterator[bytes]:
+    """Yield the part after the hash tag of every Redis key of a namespace, of all its collections; some twice.
+
+    A server scans all of its keys, 1,000 in a round trip. A node of a Cluster lists the keys of one bucket's slot, with
+    two round trips for each bucket.
+    """
+    begin = keys_begin(keys.namespace)
+    for found in _listed(store, keys) if store.is_cluster else _scanned_keys(store, keys, begin):
+        for key in found:
+            _, mark, part = key.partition(b"}")
+            if mark and key.startswith(begin):
+                yield part
+
+
+def _scanned_keys(store: Store, keys: Keys, begin: bytes) -> Iterator[list[bytes]]:
+    cursor: Any = b"0"
+    while True:
+        words = ("SCAN", cursor, "MATCH", begin + b"*", "COUNT", _SCANNED_PER_TRIP)
+        cursor, found = store.ask(Command(keys.namespace, words))
+        yield found
+        if int(cursor) == 0:
+            return
+
+
+def _listed(store: Store, keys: Keys) -> Iterator[list[bytes]]:
+    for bucket in keys.all_buckets:
+        tag = keys.tag(bucket)
+        count = store.ask(Command(tag, ("CLUSTER", "COUNTKEYSINSLOT", slot_of(tag))))
+        if count:
+            yield store.ask(Command(tag, ("CLUSTER", "GETKEYSINSLOT", slot_of(tag), count)))

@@ -38,6 +38,11 @@ def marker_key(namespace: str) -> str:
     return f"feedstore{{{namespace}}}"
 
 
+def keys_begin(namespace: str) -> bytes:
+    """Return the beginning of the keys of all buckets of a namespace. It holds no character with a meaning in MATCH."""
+    return f"feedstore{{{namespace}:".encode()
+
+
 def channel_of(namespace: str) -> str:
     """Return the channel on which the changes of a namespace are published."""
     return f"feedstore{{{namespace}}}n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from sqlalchemy import Engine
@@ -12,10 +12,14 @@ from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_url, use_engine
 from feedstore.backends.sql.queue import SqlQueueStorage
 from feedstore.backends.sql.session import SqlSession
+from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.timeline import SqlTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend
+from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.checks import collection_name
+
+_NAMES_A_STATEMENT = 1000
 
 
 class SqlBackend(Backend):
@@ -73,3 +77,23 @@ class SqlBackend(Backend):
         else:
             raise InvalidTypeError("pass either a URL or engine=")
         super().__init__(SqlSession(opened.database, opened.dialect, opened.namespace, metrics))
+
+    def _names(self) -> StorageNames:
+        """Return the names, with one statement for each key-value storage, and one for each 1,000 queues.
+
+        The names of the collections cost one statement, which reads the names of all namespaces.
+        """
+        session = self.session
+        return StorageNames.found(
+            [collection_name(session.root_namespace, other) for other in session.store.namespaces.names()],
+            # One row a statement, because the index leads to the next name past all items of the one before.
+            _all_names(session, session.statements.items.next_names, 1),
+            _all_names(session, session.statements.queues.next_names, _NAMES_A_STATEMENT),
+        )
+
+
+def _all_names(session: SqlSession, statement: str, limit: int) -> Iterator[str]:
+    after = b""
+    while rows := session.fetch(statement, after, limit):
+        yield from (read_text(name, "the name of a storage") for (name,) in rows)
+        after = rows[-1][0]

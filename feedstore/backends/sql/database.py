@@ -192,8 +192,13 @@ class Namespaces:
         """The names that :meth:`find` returned."""
         columns = select(namespace_table.c.id, namespace_table.c.format)
         self._find = compiler.text(columns.where(namespace_table.c.name == bindparam("name")), "name")
+        self._all = compiler.text(select(namespace_table.c.name))
         create = compiler.insert(namespace_table).values(name=bindparam("name"), format=bindparam("format"))
         self._create = compiler.text(create.on_conflict_do_nothing(), "name", "format")
+
+    def names(self) -> list[str]:
+        """Return the names of all namespaces, with those of collections."""
+        return [name for (name,) in self._database.fetch(self._all, ())]
 
     def find(self, name: str) -> str | None:
         """Return the name of a namespace, None while nothing was ever written to it.

@@ -105,6 +105,9 @@ class ItemStatements:
         up_to = (*space, columns.key <= bindparam("last"))
         self.delete_up_to = text(delete(item_table).where(*up_to), "namespace", "name", "last")
         self.delete_all = text(delete(item_table).where(*space), "namespace", "name")
+        later = columns.namespace_id == this_namespace(), columns.name > bindparam("after")
+        next_names = limited(select(columns.name).where(*later).order_by(columns.name))
+        self.next_names = text(next_names, "namespace", "after", "limit")
 
 
 def _values_of(names: Sequence[str], space: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -153,6 +156,9 @@ class QueueStatements:
         self.next = text(select(func.min(_message.visible_at)).where(_message.queue_id == queue_id()), *_QUEUE)
         self.delete_messages = text(delete(message_table).where(_message.queue_id == queue_id()), *_QUEUE)
         self.delete_header = text(delete(queue_table).where(*is_queue()), *_QUEUE)
+        later = _header.namespace_id == this_namespace(), _header.name > bindparam("after")
+        next_names = limited(select(_header.name).where(*later).order_by(_header.name))
+        self.next_names = text(next_names, "namespace", "after", "limit")
 
 
 def is_queue() -> tuple[Any, Any]:
