@@ -71,8 +71,8 @@ class BackendEventStore(EventStore):
     def save(self, event: Event) -> None:
         """Save an event, replacing that of the same id.
 
-        Two round trips for a new id, five if it replaces an event, up to three more on Redis Cluster and Cassandra, and
-        one to notify live searches.
+        Two round trips for a new id, five if it replaces an event, up to three more on Redis Cluster and Cassandra, one
+        to notify live searches, and once a second at most one to read the newest save.
         """
         self._save([_checked_event(event)])
 

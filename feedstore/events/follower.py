@@ -5,21 +5,27 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Generator, Iterator
 
 from feedstore.errors import EventReadException
 from feedstore.events.event import Event
 from feedstore.events.failures import reading
-from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, saved_entries
+from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent
 from feedstore.events.query import Query
+from feedstore.events.saves import saved_entries
 from feedstore.events.search import Search, SearchStatistics
 from feedstore.events.writer import EventWriter
 from feedstore.storage import Notifier, Subscription
 from feedstore.storage.page import encode_cursor
 
-_MARGIN = (5 * 10**9) << TIME_SHIFT
-"""Saves are ordered by the clocks of their processes. A save whose clock or whose commit is late by up to five seconds
-is found."""
+_MARGIN_SECONDS = 5
+"""A save is found if it commits up to this time after it has taken its time from the clock of the saves."""
+_MARGIN = (_MARGIN_SECONDS * 10**9) << TIME_SHIFT
+_SECONDS_BETWEEN_MARKS = 0.5
+_SAVES_BEFORE = 100
+"""The number of the saves before its start that a live search knows at least. Another process may save below the newest
+one, for a second after a clock that is ahead has moved the clock of the saves."""
 _MOST_REMEMBERED = 10_000
 
 
@@ -32,7 +38,8 @@ class Follower(Iterator[Event]):
 
     After an error each call raises that error again, because saves may be missing: start another live search. While
     the iterator returns stored events, it keeps the entry of each event that is saved. After each
-    notification it reads the saves of the last five seconds again, because the clocks of processes differ.
+    notification it reads the saves of the last five seconds again, because a save may commit later than another that
+    began after it.
     """
 
     def __init__(self, writer: EventWriter, search: Search, query: Query) -> None:
@@ -45,8 +52,11 @@ class Follower(Iterator[Event]):
         self._pending: dict[int, int | None] = {}
         self._returned: dict[int, int] = {}
         self._seen: dict[int, None] = {}
-        # The time until which saves were read, as the id of a save.
+        # The newest save that was read.
         self._position = 0
+        # Earlier positions, and the times by the monotonic clock at which they were reached, oldest first. The first
+        # one was reached five seconds before the last read; a save that commits late lies above it.
+        self._marks: deque[tuple[float, int]] = deque()
         self._failure: EventReadException | None = None
         self._subscription = _subscribe(writer.notifier, self)
         self._begin()
@@ -89,14 +99,12 @@ class Follower(Iterator[Event]):
 
     def _begin(self) -> None:
         """Start after the saves that are stored now."""
-        page = self._writer.index.get_page(SAVES, 1)
-        self._pass(max(page.floor or 0, *(each.serialization_id for each in page), 0))
-        if page.items:
+        page = self._writer.times.get_page(SAVES, _SAVES_BEFORE)
+        ids = [each.serialization_id for each in page]
+        self._position = max(page.floor or 0, *ids, 0)
+        self._marks.append((time.monotonic(), max(0, min([self._position - _MARGIN, *ids]))))
+        if ids:
             self._seen = dict.fromkeys(each.serialization_id for each in self._recent_saves())
-
-    def _pass(self, save_id: int) -> None:
-        """Move the position to a save, but not beyond this process's time: the clock of another may be ahead."""
-        self._position = max(self._position, min(save_id, time.time_ns() << TIME_SHIFT))
 
     def _limited(self) -> Generator[Event]:
         for number, each in enumerate(self._all(), 1):
@@ -128,18 +136,28 @@ class Follower(Iterator[Event]):
 
     def _collect(self) -> None:
         """Note the ids of the events that were saved since the last call."""
+        began = time.monotonic()
         for save in self._recent_saves():
             if save.serialization_id not in self._seen:
                 self._seen[save.serialization_id] = None
                 self._pending.update((one, self._returned.get(one)) for one in saved_entries(save))
-        self._pass(max(self._seen, default=0))
-        lowest = self._position - _MARGIN
+        self._position = max(self._position, *self._seen, 0)
+        self._mark(began)
+        lowest = self._marks[0][1]
         self._seen = {one: None for one in self._seen if one >= lowest}
 
+    def _mark(self, began: float) -> None:
+        """Note the position that a read has reached, and forget the marks that were replaced five seconds before it."""
+        now = time.monotonic()
+        if now - self._marks[-1][0] >= _SECONDS_BETWEEN_MARKS:
+            self._marks.append((now, self._position))
+        while len(self._marks) > 1 and self._marks[1][0] <= began - _MARGIN_SECONDS:
+            self._marks.popleft()
+
     def _recent_saves(self) -> list[IndexEntry]:
-        """Return the saves from the margin before the position on."""
+        """Return the saves from the first mark on."""
         saves: list[IndexEntry] = []
-        lowest = self._position - _MARGIN
+        lowest = self._marks[0][1]
         cursor = encode_cursor(lowest - 1, descending=False) if lowest > 0 else None
         while True:
             page = self._writer.index.get_page(SAVES, CHUNK, cursor, ("activity_id",))

@@ -14,7 +14,8 @@ The timelines of the collection ``events`` are:
 - ``flag:<day>:<flag>``: the entries of those that carry a flag.
 - ``days`` and ``days:<flag>``: the days that have such timelines.
 - ``flags`` and ``sources:<day>``: the names of flags and sources, as payloads.
-- ``saves``: the entries of the last saves, in the order of the saves, as payloads.
+- ``saves``: the entries of the last saves, in the order of the saves, as payloads; see
+  :class:`feedstore.events.saves.SaveClock`.
 
 On backends with preconditions, a key-value storage has versions: ``version:<stripe>`` for the events whose place lies
 in a stripe, and ``day:<stripe>`` for days that are over.
@@ -23,10 +24,7 @@ in a stripe, and ``day:<stripe>`` for days that are over.
 from __future__ import annotations
 
 import itertools
-import os
-import secrets
 import struct
-import time
 from collections.abc import Iterable
 from datetime import date
 from hashlib import blake2b
@@ -35,7 +33,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from feedstore.events.event import Event
-from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
+from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable, wrong_format
 
@@ -176,24 +174,6 @@ class EntrySerializer(Serializer[IndexEntry]):
         return list(itertools.starmap(IndexEntry, entries))
 
 
-class SaveNumbers:
-    """The numbers of saves, counted from a random number of each process.
-
-    Two processes return the same number only if their random numbers of 63 bits lie next to each other.
-    """
-
-    def __init__(self) -> None:
-        self._process = -1
-        self._numbers = itertools.count()
-
-    def take(self, count: int) -> list[int]:
-        """Return numbers that no other call returns."""
-        if self._process != os.getpid():
-            self._numbers = itertools.count(secrets.randbits(TIME_SHIFT - 1))
-            self._process = os.getpid()
-        return [number & LOWEST for number in itertools.islice(self._numbers, count)]
-
-
 def content_of(data: bytes) -> bytes:
     """Return the content of a body in UTF-8, without decoding the other fields.
 
@@ -275,27 +255,6 @@ def sources_key(day: int) -> str:
 def named(name: str) -> IndexEntry:
     """Return the entry that holds the name of a flag or a source."""
     return IndexEntry(place_id_of(name), name.encode())
-
-
-def save_entries(entries: list[int]) -> list[IndexEntry]:
-    """Return the records of one save, each of up to :data:`CHUNK` events.
-
-    Its id is the time of the save, and its payload the entries of the events.
-    """
-    now = min(time.time_ns(), MAX_ID >> TIME_SHIFT) << TIME_SHIFT
-    return [
-        IndexEntry(
-            now | secrets.randbits(TIME_SHIFT),
-            b"".join([entry.to_bytes(ID_BYTES, "big") for entry in entries[start : start + CHUNK]]),
-        )
-        for start in range(0, len(entries), CHUNK)
-    ]
-
-
-def saved_entries(save: IndexEntry) -> list[int]:
-    """Return the entries of the events of one save."""
-    payload = save.payload
-    return [int.from_bytes(payload[at : at + ID_BYTES], "big") for at in range(0, len(payload), ID_BYTES)]
 
 
 def _name(name: str) -> str:

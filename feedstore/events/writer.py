@@ -21,7 +21,6 @@ from feedstore.events.layout import (
     VERSIONS,
     IndexEntry,
     Place,
-    SaveNumbers,
     StoredEvent,
     all_key,
     day_of,
@@ -30,11 +29,10 @@ from feedstore.events.layout import (
     flag_key,
     named,
     place_id_of,
-    save_entries,
-    saved_entries,
     sources_key,
 )
 from feedstore.events.reader import EventReader
+from feedstore.events.saves import SaveClock, SaveNumbers, save_records, saved_entries
 from feedstore.storage import Backend, Batch
 
 MOST_SAVES = 10_000
@@ -81,6 +79,7 @@ class EventWriter(EventReader):
         self.notifier = backend.notifier(COLLECTION)
         self._versions = backend.kv_storage(VERSIONS)
         self._save_numbers = SaveNumbers()
+        self._save_clock = SaveClock(self._newest_save)
 
     def save(self, events: Sequence[Event]) -> None:
         """Save up to a chunk of events that have different ids."""
@@ -202,8 +201,12 @@ class EventWriter(EventReader):
 
     def _record(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
         most = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
-        records = save_entries([each.entry for each in stored])
+        records = save_records(self._save_clock.now(), [each.entry for each in stored])
         self.index.add_to_many([SAVES], records, max_length=most, batch_interface=batch)
+
+    def _newest_save(self) -> int:
+        """Return the id of the newest record of a save, 0 if there is none. One round trip."""
+        return max((each.serialization_id for each in self.times.get_slice(SAVES, 0, 1)), default=0)
 
     def _remove_doubles(self, place_ids: Iterable[int]) -> None:
         """Remove the entries of earlier first saves of ids that another process made in the same moment."""

@@ -35,8 +35,8 @@ class LiveEvents(LiveTimelines):
 
     Args:
         store: The event store. Closing it is left to the caller.
-        window: The number of newest saves that are compared with those already sent, because processes order their
-            saves by clocks that differ.
+        window: The number of newest saves that are compared with those already sent, because a save may commit later
+            than another that began after it.
         most_missed: The number of missed saves, each of up to 500 events, that are sent to a client that reconnects.
         options: Further options of :class:`LiveTimelines`, except ``notifier`` and ``render``.
     """

@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from feedstore.activity import ActivityRef
 from feedstore.errors import StoredDataError
 from feedstore.events.event import Event, event_fields
-from feedstore.events.layout import CHUNK, SAVES, TIME_SHIFT, IndexEntry, StoredEvent, saved_entries
+from feedstore.events.layout import CHUNK, SAVES, IndexEntry, StoredEvent
 from feedstore.events.query import Query, checked_query
 from feedstore.events.reader import EventReader
+from feedstore.events.saves import saved_entries
 from feedstore.live.event import EVENT, new_event, with_event_id
 from feedstore.live.packets import PacketWriter
 from feedstore.live.reader import TimelineReader
 from feedstore.live.window import Window
 from feedstore.storage import ActivityStorage, Backend, Filter, Notifier, Page, TimelineStorage
 from feedstore.storage.notify.subscription import Callback
-from feedstore.storage.page import encode_cursor
 
 _logger = logging.getLogger("feedstore.live")
 _NOTHING = b"\n"
@@ -29,7 +28,6 @@ _NOTHING = b"\n"
 
 
 _RECORDS_A_READ = 100
-_MOST_AHEAD_NANOSECONDS = 5 * 10**9
 
 
 class SavedEvent(NamedTuple):
@@ -137,27 +135,18 @@ class SavesPacketWriter(PacketWriter):
 
 
 class _SavesOfAnyKey:
-    """The timeline of the saves under the key of every filter.
-
-    Saves whose clock is ahead by more than five seconds are left out until their time has come: they would fill the
-    window, and the saves of the other processes would never be among the newest.
-    """
+    """The timeline of the saves under the key of every filter."""
 
     def __init__(self, times: TimelineStorage) -> None:
         self._times = times
 
     def get_many_slices(self, keys: list[str], start: int, stop: int) -> dict[str, list[ActivityRef]]:
         """Return the same slice of the saves for each key."""
-        within: Filter = {"activity_id__lte": _latest_save()}
-        return dict.fromkeys(keys, self._times.get_slice(SAVES, start, stop, within))
+        return dict.fromkeys(keys, self._times.get_slice(SAVES, start, stop))
 
     def get_page(self, key: str, limit: int) -> Page:
         """Return the newest saves."""
-        return self._times.get_page(SAVES, limit, encode_cursor(_latest_save() + 1, descending=True))
-
-
-def _latest_save() -> int:
-    return (time.time_ns() + _MOST_AHEAD_NANOSECONDS) << TIME_SHIFT
+        return self._times.get_page(SAVES, limit)
 
 
 class SavesNotifier:

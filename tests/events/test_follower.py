@@ -14,6 +14,8 @@ from feedstore import connect
 from feedstore.errors import EventReadException
 from feedstore.events import BackendEventStore, Event, connect_events
 from feedstore.events import writer as event_writer
+from feedstore.events.saves import SaveClock
+from feedstore.storage import Backend
 from feedstore.testing.waiting import patience
 from patched_calls import act_before_next
 from polling import poll_until
@@ -35,12 +37,18 @@ def timer(events: BackendEventStore) -> Iterator[threading.Timer]:
     timer.cancel()
 
 
-def save_an_hour_ahead(events: BackendEventStore, event: Event) -> None:
-    """Save an event as a process does whose clock is ahead."""
-    now = time.time_ns()
+def save_by_clock(backend: Backend, clock: int, *events: Event) -> None:
+    """Save events one by one as another process does whose clock shows a time."""
+    other = BackendEventStore(backend)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time_ns", lambda: now + 3600 * 10**9)
-        events.save(event)
+        patch.setattr(time, "time_ns", lambda: clock)
+        for event in events:
+            other.save(event)
+
+
+def save_an_hour_ahead(events: BackendEventStore, event: Event) -> None:
+    """Save an event as another process does whose clock is ahead."""
+    save_by_clock(events.backend, time.time_ns() + 3600 * 10**9, event)
 
 
 @pytest.mark.usefixtures("timer")
@@ -57,6 +65,7 @@ def test_a_version_that_is_saved_during_a_read_is_returned_once(events: BackendE
 
 @pytest.mark.usefixtures("timer")
 def test_a_clock_that_is_ahead_stops_no_live_search(events: BackendEventStore) -> None:
+    events.save(Event("0", "s", -1))
     early = events.search(0, follow=True)
     save_an_hour_ahead(events, Event("1", "s", 1))
     assert next(early).id == "1"
@@ -88,20 +97,37 @@ def test_saves_that_were_dropped_unread_are_an_error(
 
 
 @pytest.mark.usefixtures("timer")
-def test_a_record_of_saves_that_a_clock_ahead_has_filled_is_deleted(
-    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("clock", [0, 2**62, 2**80], ids=["1970", "2116", "far"])
+def test_a_wrong_clock_displaces_no_saves_of_other_processes(
+    events: BackendEventStore, monkeypatch: pytest.MonkeyPatch, clock: int
 ) -> None:
     monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
-    for number in range(5):
-        save_an_hour_ahead(events, Event(str(number), "s", number))
-    with pytest.raises(EventReadException, match="too far back"):
-        events.search(0, follow=True)
-    events.backend.timeline_storage(name="events").delete("saves")
+    save_by_clock(events.backend, clock, *(Event(str(number), "s", number) for number in range(5)))
     live = events.search(9, follow=True)
-    events.save(Event("9", "s", 9))
-    assert next(live).id == "9"
-    events.save(Event("10", "s", 10))
-    assert next(live).id == "10"
+    for number in range(9, 15, 2):
+        events.save(Event(str(number), "s", number))
+        assert next(live).id == str(number)
+        save_by_clock(events.backend, clock, Event(str(number + 1), "s", number + 1))
+        assert next(live).id == str(number + 1)
+
+
+def test_the_clock_of_the_saves_reads_the_newest_save_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    second, made = 10**9, []
+    moment = 0
+
+    def newest() -> int:
+        made.append(moment)
+        return 100 * second << 64
+
+    monkeypatch.setattr(time, "monotonic_ns", lambda: moment)
+    monkeypatch.setattr(time, "time_ns", lambda: 7 * second)
+    clock = SaveClock(newest)
+    assert [clock.now(), clock.now()] == [100 * second + 1, 100 * second + 2]
+    moment = second - 1
+    assert clock.now() == 101 * second + 2
+    moment += 1
+    clock.now()
+    assert made == [0, second]
 
 
 def test_a_save_in_slow_steps_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
