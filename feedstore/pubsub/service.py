@@ -72,7 +72,8 @@ class PubsubService(ABC):
             service: the address of its service.
             max_items: the number of newest items. 0 returns none.
             item_ids: the ids of the items to return, in this order. Ids of no item are left out.
-            rsm: the page to return.
+            rsm: the page to return. A service without result set management ignores it, except for ``max``: the answer
+                then holds the newest items and has no ``rsm``.
             order_by: the order of the items; by default that of the service.
             extra: further options of the concrete service. A service ignores those that it does not know.
 
@@ -80,7 +81,6 @@ class PubsubService(ABC):
             InvalidValueError: More than one of ``max_items``, ``item_ids`` and ``rsm`` is given, or one of them or
                 ``order_by`` is not allowed.
             PubsubItemNotFound: There is no such node, or no item has the id in ``after`` or ``before`` of ``rsm``.
-            PubsubUnsupportedError: ``rsm`` is given and the service has no result set management.
         """
 
     @abstractmethod
