@@ -15,7 +15,9 @@
     │   ├── InvalidListenerException                a channel has no such listener
     │   ├── NoMessagesException                     a queue has no message to give now
     │   ├── ActivityNotFound         (ValueError)   a timeline has no such activity
-    │   └── PositionNotFound         (IndexError)   a feed has no such position
+    │   ├── PositionNotFound         (IndexError)   a feed has no such position
+    │   └── DocumentNotFound                        a node has no document with the id
+    ├── UnsupportedError             (NotImplementedError)  the backend lacks this kind of storage
     ├── ConditionFailedError                        a precondition of an atomic batch does not hold
     ├── QueueFull                                   a queue holds its maximum of messages
     ├── BackendClosedError           (ValueError)   the backend was closed before the call
@@ -112,6 +114,14 @@ class ActivityNotFound(NotFoundError, ValueError):
 
 class PositionNotFound(NotFoundError, IndexError):
     """A feed holds nothing at a position."""
+
+
+class DocumentNotFound(NotFoundError):
+    """A node has no document with the id."""
+
+
+class UnsupportedError(FeedstoreError, NotImplementedError):
+    """The backend lacks this kind of storage; the message names the backends that have it."""
 
 
 class ConditionFailedError(FeedstoreError):

@@ -41,6 +41,7 @@ class Abilities:
         exclusive_claims: Two consumers of a queue never have the same message within its visibility timeout. Without
             it, two consumers that race may both receive a message. Each message is received at least once.
         shared_between_processes: Another process that opens the same URL sees the same data.
+        documents: The backend has a storage of documents with full-text search.
     """
 
     exact_counts: bool = True
@@ -54,3 +55,4 @@ class Abilities:
     ordered_prefix_scans: bool = True
     exclusive_claims: bool = True
     shared_between_processes: bool = True
+    documents: bool = False

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, UnsupportedError
 from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
@@ -19,6 +19,7 @@ from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
 from feedstore.storage.checks import DEFAULT_NAME, check_key
+from feedstore.storage.documents import DocumentStorage
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
@@ -103,6 +104,11 @@ class Batch(WriteBatch):
         storage: KvStorage = self._bound_storage("kv_storage_class", name=check_key(name, "name"))
         return storage
 
+    @property
+    def documents(self) -> DocumentStorage:
+        """The document storage of the backend. All its writes that take ``batch_interface`` join this batch."""
+        return document_storage_of(self.session).bound_to(self)
+
     def require(self, kv: KvStorage, key: str, value: Any) -> None:
         """Add the precondition to this atomic batch that a key of ``kv`` has ``value`` (K7).
 
@@ -136,6 +142,8 @@ class Backend:
     timeline_storage_class: type[TimelineStorage[Any]]
     kv_storage_class: type[KvStorage]
     queue_storage_class: type[QueueStorage] = TimelineQueueStorage
+    document_storage_class: type[DocumentStorage] | None = None
+    """The storage of documents, for a backend with the ability ``documents``."""
     batch_class: type[Batch] = Batch
     options_to_read: ClassVar[Mapping[str, Any]] = {}
     """The options of :meth:`from_url` for commands that only read. With them, a backend refuses a missing store, and
@@ -284,6 +292,14 @@ class Backend:
         """
         return logged_class(self.kv_storage_class)(backend=self.session, name=check_key(name, "name"))
 
+    def document_storage(self) -> DocumentStorage:
+        """Return the storage of documents, without a round trip.
+
+        Raises:
+            UnsupportedError: The backend has not the ability ``documents``.
+        """
+        return document_storage_of(self.session)
+
     def queue(self, name: str = DEFAULT_NAME, **options: Any) -> QueueStorage:
         """Return the queue of that name, without a round trip. A name follows the rules of keys.
 
@@ -367,6 +383,16 @@ class Backend:
             return newest_messages(session, keys)
         slices = cls.timeline_storage_class(backend=session)._get_many_slices(keys, 0, 1, EVERYTHING, True)
         return {key: entries[0][0] for key, entries in slices.items() if entries}
+
+
+def document_storage_of(session: Session[Any]) -> DocumentStorage:
+    """Return the storage of documents on a session, or raise :class:`UnsupportedError`."""
+    kind: type[DocumentStorage] | None = session.backend_class.document_storage_class
+    if kind is None or not session.abilities.documents:
+        raise UnsupportedError(
+            f"{session.backend_class.__name__} has no document storage; connect to SQLite or PostgreSQL"
+        )
+    return logged_class(kind)(backend=session)
 
 
 def checked_backend(backend: Any) -> Backend:

@@ -23,6 +23,18 @@ LOGGED = (
     *("upsert", "get", "exists", "fetch_one", "fetch_many", "fetch_by_prefix", "fetch_all", "items"),
     *("insert", "replace", "require", "require_absent", "delete_by_prefix"),
     *("push_many", "receive_many", "ack"),
+    *(
+        "put_items",
+        "remove_items",
+        "purge",
+        "page",
+        "newest",
+        "get_items",
+        "search",
+        "walk",
+        "claim_sync",
+        "finish_sync",
+    ),
 )
 _LONGEST_KEY = 80
 _StorageType = TypeVar("_StorageType")
