@@ -35,7 +35,7 @@ from feedstore.storage.documents.words import parse_text_query, words_of
 
 MAX_PAYLOAD_BYTES = 16 << 20
 MAX_PARSED_BYTES = 4 << 20
-MOST_LEVELS = 100
+DEEPEST_PARSED = 100
 MAX_NODE_KEY_BYTES = 2560
 MOST_VALUES = 1000
 MOST_STEPS = 16
@@ -127,7 +127,7 @@ def check_node_fields(given: Mapping[str, Any], *, sets_state_time: bool = False
         elif name == "sync_state_updated":
             check_time(value, name)
         elif name == "extra":
-            checked[name] = json.loads(json_text(value, "the extra object of a node"))
+            checked[name] = json.loads(object_json(value, "the extra object of a node"))
         else:
             check_text(value, name, MOST_TEXT_BYTES if name == "sync_reason" else 1024)
     if sets_state_time or checked.get("sync_state") is not None:
@@ -140,7 +140,7 @@ def _set_state_time(fields_of_node: dict[str, Any]) -> None:
         fields_of_node["sync_state_updated"] = datetime.now().astimezone()
 
 
-def check_document(document: Any) -> DocumentRow:
+def check_new_document(document: Any) -> DocumentRow:
     """Return the row of a new document."""
     if not isinstance(document, NewDocument):
         raise InvalidTypeError(f"a document to store must be a NewDocument, not {shown(document)}")
@@ -175,14 +175,14 @@ def _content(item_id: str, parsed: Any, text: Any) -> tuple[str | None, tuple[st
         raise InvalidTypeError(f"the text of {shown(item_id)} must be a str, not {type(text).__name__}")
     if parsed is None:
         return None, words_of(text)
-    return json_text(parsed, f"the parsed content of {shown(item_id)}"), words_of(text)
+    return object_json(parsed, f"the parsed content of {shown(item_id)}"), words_of(text)
 
 
-def json_text(value: Any, what: str) -> str:
+def object_json(value: Any, what: str) -> str:
     """Return the JSON of an object whose values every store keeps, or raise an error that names ``what``."""
     if not isinstance(value, Mapping):
         raise InvalidTypeError(f"{what} must be a dict, not {shown(value)} of type {type(value).__name__}")
-    text = json.dumps(_plain_json(value, what, MOST_LEVELS), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_plain_json(value, what, DEEPEST_PARSED), ensure_ascii=False, separators=(",", ":"))
     size = len(text.encode())
     if size > MAX_PARSED_BYTES:
         raise InvalidValueError(f"{what} has {size} bytes of JSON; pass at most {MAX_PARSED_BYTES}")
@@ -194,7 +194,7 @@ def _plain_json(value: Any, what: str, levels: int) -> Any:
     if value is None or kind is bool:
         return value
     if not levels:
-        raise InvalidValueError(f"{what} is nested more than {MOST_LEVELS} levels deep")
+        raise InvalidValueError(f"{what} is nested more than {DEEPEST_PARSED} levels deep")
     if isinstance(value, str):
         return _without_nul(str(value), f"str in {what}")
     if isinstance(value, int):

@@ -8,7 +8,7 @@ from typing import Any
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.checks import checked_iterable
 from feedstore.storage.documents.checks import (
-    check_document,
+    check_new_document,
     check_filter,
     check_item_id,
     check_node_key,
@@ -68,7 +68,7 @@ class DocumentStorage(NodeCalls):
             sync_token: The token of the synchronisation that stores them. If it is no longer valid, nothing is stored.
             batch_interface: The batch to join.
         """
-        rows = {one.item_id: one for one in map(check_document, checked_iterable(documents))}
+        rows = {one.item_id: one for one in map(check_new_document, checked_iterable(documents))}
         token = None if sync_token is None else check_text(sync_token, "sync_token")
         return self._write(batch_interface, self._put_items, check_node_key(key), list(rows.values()), token)
 

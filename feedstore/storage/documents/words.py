@@ -1,4 +1,4 @@
-"""Full text: the words of a text, and the syntax of queries, which are the same on every store.
+"""Full text: the words of documents, and the syntax of queries, which are the same on every store.
 
 A word is a run of letters and digits. Case and accents are ignored. Each ideograph and kana is a word of its own,
 because these scripts separate no words; a run of them in a query is a phrase.
@@ -38,21 +38,21 @@ class Phrase(NamedTuple):
 class AllOf(NamedTuple):
     """All of ``parts`` and none of ``without``."""
 
-    parts: tuple[Query, ...]
-    without: tuple[Query, ...] = ()
+    parts: tuple[TextQuery, ...]
+    without: tuple[TextQuery, ...] = ()
 
 
 class AnyOf(NamedTuple):
     """At least one of ``parts``."""
 
-    parts: tuple[Query, ...]
+    parts: tuple[TextQuery, ...]
 
 
-Query = Phrase | AllOf | AnyOf
+TextQuery = Phrase | AllOf | AnyOf
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Return the normalised words of a text, in order: the first 16,000, each cut after 64 characters.
+    """Return the normalised words of a str, in order: the first 16,000, each cut after 64 characters.
 
     >>> words_of("Déjà vu: <b>x_1</b>")
     ('deja', 'vu', 'b', 'x', '1', 'b')
@@ -72,7 +72,7 @@ def _normalised_words(text: str) -> list[str]:
     return [word[:LONGEST_WORD] for word in _WORD.findall(text.casefold())]
 
 
-def parse_text_query(text: str) -> Query:
+def parse_text_query(text: str) -> TextQuery:
     """Return the parsed form of a full-text query (D7).
 
     Words that stand beside each other must all occur. ``"words in quotes"`` occur one after another, ``begin*`` is the
@@ -80,7 +80,7 @@ def parse_text_query(text: str) -> Query:
 
     Raises:
         InvalidTypeError: The query is not a str.
-        InvalidValueError: The syntax is bad. The message says what is wrong.
+        InvalidValueError: The syntax is bad. The message names the mistake.
 
     >>> parse_text_query("rare OR wor*")
     AnyOf(parts=(Phrase(words=('rare',), is_prefix=False), Phrase(words=('wor',), is_prefix=True)))
@@ -113,14 +113,14 @@ class _Parser:
                 tokens.append(match)
         return tokens
 
-    def parse(self) -> Query:
-        """Return the query, or raise for what does not belong to it."""
+    def parse(self) -> TextQuery:
+        """Return the query. It raises for characters that do not belong to it."""
         query = self._any_of(_DEEPEST)
         if self._place < len(self._tokens):
             raise self._error("a closing parenthesis has no opening one")
         return query
 
-    def _any_of(self, levels: int) -> Query:
+    def _any_of(self, levels: int) -> TextQuery:
         if not levels:
             raise self._error(f"parentheses are nested more than {_DEEPEST} levels deep")
         parts = [self._all_of(levels)]
@@ -129,9 +129,9 @@ class _Parser:
             parts.append(self._all_of(levels))
         return parts[0] if len(parts) == 1 else AnyOf(tuple(parts))
 
-    def _all_of(self, levels: int) -> Query:
-        parts: list[Query] = []
-        without: list[Query] = []
+    def _all_of(self, levels: int) -> TextQuery:
+        parts: list[TextQuery] = []
+        without: list[TextQuery] = []
         while self._place < len(self._tokens) and not self._is_word("OR"):
             token = self._tokens[self._place]
             if token["bracket"] == ")":
@@ -142,7 +142,7 @@ class _Parser:
             raise self._error("each alternative needs a word to find")
         return parts[0] if len(parts) == 1 and not without else AllOf(tuple(parts), tuple(without))
 
-    def _term(self, token: re.Match[str], levels: int) -> Query:
+    def _term(self, token: re.Match[str], levels: int) -> TextQuery:
         if token["bracket"] is None:
             return self._phrase(token)
         query = self._any_of(levels - 1)
