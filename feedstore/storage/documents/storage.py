@@ -8,9 +8,9 @@ from typing import Any
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.checks import checked_iterable
 from feedstore.storage.documents.checks import (
-    check_new_document,
     check_filter,
     check_item_id,
+    check_new_document,
     check_node_key,
     check_parsed_document,
     check_path,
