@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError, UnsupportedError
+from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
@@ -19,7 +19,7 @@ from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
 from feedstore.storage.checks import DEFAULT_NAME, check_key
-from feedstore.storage.documents import DocumentStorage
+from feedstore.storage.documents.storage import DocumentStorage, document_storage_of
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
@@ -383,16 +383,6 @@ class Backend:
             return newest_messages(session, keys)
         slices = cls.timeline_storage_class(backend=session)._get_many_slices(keys, 0, 1, EVERYTHING, True)
         return {key: entries[0][0] for key, entries in slices.items() if entries}
-
-
-def document_storage_of(session: Session[Any]) -> DocumentStorage:
-    """Return the storage of documents on a session, or raise :class:`UnsupportedError`."""
-    kind: type[DocumentStorage] | None = session.backend_class.document_storage_class
-    if kind is None or not session.abilities.documents:
-        raise UnsupportedError(
-            f"{session.backend_class.__name__} has no document storage; connect to SQLite or PostgreSQL"
-        )
-    return logged_class(kind)(backend=session)
 
 
 def checked_backend(backend: Any) -> Backend:
