@@ -13,7 +13,8 @@ from pathlib import Path
 
 from benchmarks.table import Laboratory
 from feedstore import connect
-from feedstore.ingest import InputGraph, Loader, Problems, Source, read_follows
+from feedstore.fanout import FeedManager, FollowGraph
+from feedstore.ingest import Loader, Problems, Source, import_follows
 
 DATA = Path(__file__).resolve().parent.parent / "examples" / "data" / "dev-review-feed"
 ACTIVITIES, FOLLOWS = "activities.csv.gz", "follows.csv.gz"
@@ -44,9 +45,10 @@ def ingest(backend: str, laboratory: Laboratory, data: Path, most_rows: int | No
 
 
 def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingestion:
-    follows: InputGraph = read_follows(Source(data / FOLLOWS), Problems())
     with connect(url) as store:
-        summary = Loader(store, follows).load(_source(data / ACTIVITIES, most_rows))
+        graph = FollowGraph(store)
+        import_follows(graph, Source(data / FOLLOWS), Problems())
+        summary = Loader(FeedManager(store, graph=graph)).load(_source(data / ACTIVITIES, most_rows))
     return Ingestion(backend, summary.activities, summary.deliveries, summary.seconds, _peak_bytes())
 
 

@@ -12,18 +12,19 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from feedstore import Activity, connect
 from feedstore.cli.output import print_table, time_text
 from feedstore.cli.progress import new_progress
-from feedstore.fanout import FollowGraph
-from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follow_pairs, read_follows
+from feedstore.fanout import FeedManager, FollowGraph, HomeFeed
+from feedstore.ingest import Loader, Problems, Progress, Source, Summary, import_follows
 from feedstore.storage import Backend, Page
-from feedstore.timeline_keys import reader_key
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "examples" / "data" / "dev-review-feed"
 NEWEST = 5
+HOME = HomeFeed.key_format.partition("{")[0]
 
 
 class OutOfTimeError(Exception):
@@ -64,8 +65,6 @@ def main() -> None:
             show_timeline(backend, key)
         entries = count_entries(backend)
         size = database.stat().st_size
-        # The application of the last command needs the graph in the store.
-        FollowGraph(backend).import_follows(read_follow_pairs(Source(arguments.follows), Problems()))
     show_figures(summary, len(lengths), entries, size)
     show_next(arguments, database, readers[0], is_whole)
     show_application(database, readers[0])
@@ -91,10 +90,12 @@ def fresh_database(folder: Path) -> Path:
 
 def ingest(backend: Backend, arguments: argparse.Namespace) -> tuple[Summary, bool]:
     """Store the activities and deliver them to the followers. Return the summary, and whether all rows were read."""
-    graph = read_follows(Source(arguments.follows), Problems())
-    print(f"Follow graph: {graph.edges:,} edges from {graph.readers:,} readers to {graph.followees:,} developers.")
+    graph = FollowGraph(backend)
+    follows = import_follows(graph, Source(arguments.follows), Problems())
+    users = f"{follows.readers:,} readers to {len(follows.followees):,} developers"
+    print(f"Follow graph: {follows.new:,} edges from {users}.")
     progress = LimitedProgress(new_progress("auto", sys.stderr), arguments.seconds)
-    loader = Loader(backend, graph, progress=progress)
+    loader = Loader(FeedManager(backend, graph=graph), progress=progress)
     try:
         loader.load(Source(arguments.activities))
     except OutOfTimeError:
@@ -104,9 +105,9 @@ def ingest(backend: Backend, arguments: argparse.Namespace) -> tuple[Summary, bo
 
 
 def lengths_of_feeds(backend: Backend) -> list[tuple[int, str]]:
-    """Return the length and the key of every reader's timeline, the longest first."""
+    """Return the length and the key of every home feed, the longest first."""
     timelines = backend.timeline_storage()
-    lengths = [(timelines.count(key), key) for key in sorted(timelines.keys()) if key.startswith("feed:")]
+    lengths = [(timelines.count(key), key) for key in sorted(timelines.keys()) if key.startswith(HOME)]
     return sorted(lengths, key=lambda length: -length[0])
 
 
@@ -164,9 +165,9 @@ def show_next(arguments: argparse.Namespace, database: Path, key: str, is_whole:
 
 def show_application(database: Path, key: str) -> None:
     """Print the command that serves the social application with the new database."""
-    options = ["--store", f"sqlite:///{shown_path(database)}", "--namespace", "default", "--ingested"]
+    options = ["--store", f"sqlite:///{shown_path(database)}", "--namespace", "default"]
     python = [shown_path(Path(sys.executable)), "-m", "feedapp", *options]
-    name = key.removeprefix(reader_key(""))
+    name = unquote(key.removeprefix(HOME))
     print(f"\nA social application with this data; sign in as {name}:\n")
     print(f"  PYTHONPATH={shlex.quote(shown_path(ROOT / 'examples'))} {shlex.join(python)}")
 

@@ -16,7 +16,6 @@ from feedstore import Activity, connect
 from feedstore.errors import InvalidCursorError, StorageUnavailableError
 from feedstore.ids import id_to_text
 from feedstore.storage import Backend
-from feedstore.timeline_keys import reader_key
 
 LONGEST_TIMELINE = 800
 
@@ -74,7 +73,7 @@ def like(photo: str, reader: Reader, backend: SiteBackend) -> str:
     """Store a like and deliver it to the reader's followers, atomically."""
     activity = Activity(reader.name, "like", f"photo:{photo}")
     followers = backend.kv_storage("follows").fetch_by_prefix(f"{quote(reader.name, safe='')}:")
-    keys = [reader_key(follower) for follower in followers]
+    keys = [f"feed:{follower}" for follower in followers]
     with backend.batch(atomic=True) as batch:
         backend.activity_storage().add(activity, batch_interface=batch)
         backend.timeline_storage().add_to_many(keys, [activity], max_length=LONGEST_TIMELINE, batch_interface=batch)
@@ -91,7 +90,7 @@ def timeline(
     """Return a page of a reader's timeline."""
     activities = backend.activity_storage()
     try:
-        page = backend.timeline_storage().get_page(reader_key(reader), limit, cursor=cursor, hydrate_from=activities)
+        page = backend.timeline_storage().get_page(f"feed:{reader}", limit, cursor=cursor, hydrate_from=activities)
     except InvalidCursorError as error:
         raise HTTPException(400, str(error)) from error
     items = [

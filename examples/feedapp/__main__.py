@@ -7,7 +7,6 @@ import os
 import secrets
 
 from feedapp.application import new_application
-from feedapp.ingested import IngestedNetwork
 from feedapp.network import Network
 from feedstore import connect
 from feedstore.serve import LiveServer
@@ -22,7 +21,6 @@ def main() -> None:
     store = os.environ.get(STORE_VARIABLE) or "sqlite:///feedapp.db"
     parser.add_argument("--store", metavar="URL", default=store, help=f"default: {STORE_VARIABLE}, else a SQLite file")
     parser.add_argument("--namespace", metavar="NAME", default="feedapp", help="default: %(default)s")
-    parser.add_argument("--ingested", action="store_true", help="show the activities of `feedstore ingest`, too")
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", metavar="PORT", type=int, default=8641, help="default: %(default)s")
     parser.add_argument("--https", action="store_true", help="a proxy serves the site by HTTPS: protect the cookie")
@@ -30,8 +28,7 @@ def main() -> None:
     # A random secret invalidates the cookies of all users at each start.
     secret = os.environ.get(SECRET_VARIABLE) or secrets.token_urlsafe()
     with connect(arguments.store, namespace=arguments.namespace) as backend:
-        network = (IngestedNetwork if arguments.ingested else Network)(backend)
-        app = new_application(network, secret, is_https=arguments.https)
+        app = new_application(Network(backend), secret, is_https=arguments.https)
         server = LiveServer(app, arguments.host, arguments.port)
         print(f"open {server.url}", flush=True)
         server.run()

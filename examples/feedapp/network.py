@@ -69,9 +69,6 @@ class Network:
         self.manager = manager_class(backend, graph=self.graph)
         self._timelines = backend.timeline_storage()
 
-    def sign_in(self, name: str) -> None:
-        """Prepare the feeds of a user who signs in. This network has no register of users."""
-
     def post(self, name: str, text: str) -> None:
         """Publish a post to the followers of its author."""
         thing = f"post:{token_hex(8)}"

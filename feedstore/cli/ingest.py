@@ -9,19 +9,33 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from typing import Any
 
 from feedstore.cli import progress
+from feedstore.cli.managers import imported_manager
 from feedstore.cli.options import add_common_options, at_least_one, open_backend
-from feedstore.cli.report import report
+from feedstore.cli.report import ReadFollows, report
 from feedstore.errors import FeedstoreError, InvalidValueError
-from feedstore.ingest import DEFAULT_MAX_FUTURE, DEFAULT_MAX_LENGTH, Loader, Problems, Source, read_follows
+from feedstore.fanout import FeedManager, HomeFeed
+from feedstore.ingest import (
+    DEFAULT_MAX_FUTURE,
+    FollowCounts,
+    InputFollowers,
+    Loader,
+    Problems,
+    Source,
+    import_follows,
+    read_follows,
+)
 from feedstore.ingest.chunk import DEFAULT_ROWS
 from feedstore.ingest.source import STANDARD_INPUT
 from feedstore.ingest.summary import ON_ERROR, STOP
+from feedstore.registry import connect
 from feedstore.shown import shown
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 NAME = "ingest"
-HELP = "store activities from files, and deliver them to timelines"
+HELP = "store activities from files, and deliver them to the feeds of followers"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COLLECTION_THRESHOLDS = (100_000, 50, 100)
 _DURATION = re.compile(r"([0-9]{1,6})([smhd])")
@@ -39,15 +53,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follows",
         metavar="FILE",
-        help="the follow graph: CSV or NDJSON with follower,followee,time or source,target. Each edge applies to all "
-        "activities of its followee. Without it only the actors' own timelines are written",
+        help="follows to add to the stored follow graph before the activities: CSV or NDJSON with "
+        "follower,followee,time or source,target. Each edge applies to all activities of its followee",
+    )
+    parser.add_argument(
+        "--follows-in-memory",
+        action="store_true",
+        help="use the follows of --follows for this run only, and store none of them, which is faster for large files",
+    )
+    parser.add_argument(
+        "--from-follow",
+        action="store_true",
+        help="deliver to a follower only the activities from the time of the follow on",
+    )
+    parser.add_argument(
+        "--manager",
+        metavar="MODULE:NAME",
+        help="the feed manager whose feeds are filled, on its own store (default: home feeds of 800 entries)",
     )
     parser.add_argument(
         "--max-length",
         metavar="N",
         type=at_least_one,
-        default=DEFAULT_MAX_LENGTH,
-        help="how many entries a follower's timeline keeps (default: %(default)s)",
+        help=f"how many entries a home feed keeps (default: {HomeFeed.max_length})",
     )
     parser.add_argument(
         "--resume", action="store_true", help="continue after the rows of the same files that an earlier run stored"
@@ -98,13 +126,14 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     problems = Problems(arguments.on_error)
     with _rare_collections(), ExitStack() as opened:
-        loader = _new_loader(arguments, problems, opened)
+        manager, follows = _open_manager(arguments, problems, opened)
+        loader = _new_loader(arguments, manager, problems)
         try:
             _load(arguments, loader)
         except (FeedstoreError, OSError, KeyboardInterrupt) as error:
-            report(arguments, loader, error)
+            report(arguments, loader, follows, error)
             raise
-    report(arguments, loader)
+    report(arguments, loader, follows)
     return 0
 
 
@@ -128,14 +157,49 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InvalidValueError("--dry-run reads everything and looks into no store; leave out --resume")
     if [*arguments.files, arguments.follows].count(STANDARD_INPUT) > 1:
         raise InvalidValueError("standard input, -, can be read once only; name files for the others")
+    if arguments.follows_in_memory and (arguments.follows is None or arguments.from_follow or arguments.manager):
+        raise InvalidValueError("--follows-in-memory needs --follows, and excludes --from-follow and --manager")
+    has_store = arguments.store is not None or arguments.namespace != DEFAULT_NAMESPACE
+    if arguments.manager and (has_store or arguments.max_length is not None):
+        raise InvalidValueError("--manager has a store and feeds; leave out --store, --namespace and --max-length")
 
 
-def _new_loader(arguments: argparse.Namespace, problems: Problems, opened: ExitStack) -> Loader:
-    follows = read_follows(Source(arguments.follows), problems) if arguments.follows is not None else None
+def _open_manager(
+    arguments: argparse.Namespace, problems: Problems, opened: ExitStack
+) -> tuple[FeedManager, ReadFollows | None]:
+    """Return the manager of a run, and the follows that were read for it."""
+    source = None if arguments.follows is None else Source(arguments.follows)
+    if arguments.manager and not arguments.dry_run:
+        return _with_stored_follows(imported_manager(arguments.manager), source, problems)
+    options: dict[str, Any] = {}
+    if arguments.max_length is not None:
+        options["feed_classes"] = {"normal": type("HomeFeed", (HomeFeed,), {"max_length": arguments.max_length})}
+    if arguments.dry_run and not arguments.from_follow:
+        followers = InputFollowers() if source is None else read_follows(source, problems)
+        backend = opened.enter_context(connect("memory://"))
+        return FeedManager(backend, graph=followers, **options), None if source is None else followers
+    backend = opened.enter_context(connect("memory://") if arguments.dry_run else open_backend(arguments))
+    if arguments.follows_in_memory and source is not None:
+        followers = read_follows(source, problems)
+        return FeedManager(backend, graph=followers, **options), followers
+    return _with_stored_follows(FeedManager(backend, **options), source, problems)
+
+
+def _with_stored_follows(
+    manager: FeedManager, source: Source | None, problems: Problems
+) -> tuple[FeedManager, FollowCounts | None]:
+    if source is None:
+        return manager, None
+    if manager.graph is None:
+        raise InvalidValueError(f"{manager} has no follow graph that could store follows; leave out --follows")
+    return manager, import_follows(manager.graph, source, problems)
+
+
+def _new_loader(arguments: argparse.Namespace, manager: FeedManager, problems: Problems) -> Loader:
     return Loader(
-        None if arguments.dry_run else opened.enter_context(open_backend(arguments)),
-        follows,
-        max_length=arguments.max_length,
+        manager,
+        dry_run=arguments.dry_run,
+        from_follow=arguments.from_follow,
         max_future=arguments.max_future,
         chunk_rows=arguments.chunk_size,
         problems=problems,

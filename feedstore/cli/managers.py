@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from feedstore.errors import InvalidValueError
-from feedstore.fanout.manager_core import ManagerCore
+from feedstore.fanout import FeedManager
 from feedstore.shown import shown
 
 _ADVICE = "name it as MODULE:NAME, such as myapp.feeds:manager"
@@ -25,7 +25,7 @@ def add_manager_argument(parser: argparse.ArgumentParser, nargs: str | None = No
     )
 
 
-def imported_manager(name: str) -> ManagerCore:
+def imported_manager(name: str) -> FeedManager:
     """Return the manager of ``MODULE:NAME``; modules of the working directory are found first.
 
     Raises:
@@ -45,8 +45,8 @@ def imported_manager(name: str) -> ManagerCore:
         if not hasattr(found, part):
             raise InvalidValueError(f"{shown(module_name)} has no {shown(path)}; {_ADVICE}")
         found = getattr(found, part)
-    if not isinstance(found, ManagerCore) and callable(found):
+    if not isinstance(found, FeedManager) and callable(found):
         found = found()
-    if not isinstance(found, ManagerCore):
+    if not isinstance(found, FeedManager):
         raise InvalidValueError(f"{shown(name)} is {shown(found)}, and no FeedManager; {_ADVICE}")
     return found

@@ -8,16 +8,20 @@ from typing import Any
 
 from feedstore.cli.output import counted, print_json, printable
 from feedstore.errors import InputError
-from feedstore.ingest import Loader
+from feedstore.ingest import FollowCounts, InputFollowers, Loader
 
+ReadFollows = FollowCounts | InputFollowers
+"""The follows of an input: imported into a stored graph, or in memory."""
 _NAME_WIDTH = 12
 _COUNTED_BY_DRY_RUN = ("rows", "planned_deliveries", "skipped", "seconds", "rows_per_second")
 
 
-def report(arguments: argparse.Namespace, loader: Loader, error: BaseException | None = None) -> None:
+def report(
+    arguments: argparse.Namespace, loader: Loader, follows: ReadFollows | None, error: BaseException | None = None
+) -> None:
     """Print the report of a run: lines for people, one JSON document for programs. ``error`` ended the run early."""
     if arguments.json:
-        print_json(_document(arguments, loader, error))
+        print_json(_document(arguments, loader, follows, error))
         return
     _list_skipped(loader)
     if error is not None and not loader.summary.rows:
@@ -25,13 +29,15 @@ def report(arguments: argparse.Namespace, loader: Loader, error: BaseException |
         return
     if error is not None:
         print("done before the error:")
-    for name, text in _lines(arguments, loader):
+    for name, text in _lines(arguments, loader, follows):
         print(f"{name:{_NAME_WIDTH}}{text}")
     if error is not None and not arguments.dry_run:
         print(_advice(error))
 
 
-def _document(arguments: argparse.Namespace, loader: Loader, error: BaseException | None) -> dict[str, Any]:
+def _document(
+    arguments: argparse.Namespace, loader: Loader, follows: ReadFollows | None, error: BaseException | None
+) -> dict[str, Any]:
     problems = loader.problems
     counts = loader.summary.as_dict()
     if arguments.dry_run:
@@ -39,11 +45,16 @@ def _document(arguments: argparse.Namespace, loader: Loader, error: BaseExceptio
     return {
         "dry_run": arguments.dry_run,
         **counts,
-        "idle_followees": loader.idle_followees,
+        "idle_followees": 0 if follows is None else _idle_followees(loader, follows),
         "problems": [{"path": one.path, "line": one.line, "reason": one.reason} for one in problems.first],
         "problems_not_listed": problems.count - len(problems.first),
         "error": None if error is None else str(error) or "interrupted",
     }
+
+
+def _idle_followees(loader: Loader, follows: ReadFollows) -> int:
+    """Return the number of followed users without a row in this run, whose names may be misspelt."""
+    return len(follows.followees - loader.followed_actors)
 
 
 def _list_skipped(loader: Loader) -> None:
@@ -54,8 +65,8 @@ def _list_skipped(loader: Loader) -> None:
         print(f"skipped {problems.count - len(problems.first):,} more", file=sys.stderr)
 
 
-def _lines(arguments: argparse.Namespace, loader: Loader) -> list[tuple[str, str]]:
-    summary, follows = loader.summary, loader.follows
+def _lines(arguments: argparse.Namespace, loader: Loader, follows: ReadFollows | None) -> list[tuple[str, str]]:
+    summary = loader.summary
     lines = [("rows", f"{summary.rows:,}")]
     if summary.resumed_rows:
         lines[0] = ("rows", f"{summary.rows:,}, after {summary.resumed_rows:,} that earlier runs stored")
@@ -63,8 +74,8 @@ def _lines(arguments: argparse.Namespace, loader: Loader) -> list[tuple[str, str
         lines.append(("deliveries", f"{summary.planned_deliveries:,} to be made"))
     else:
         lines += _stored_lines(loader)
-    if follows.edges:
-        lines.append(("follows", _follows_text(loader)))
+    if follows is not None and follows.edges:
+        lines.append(("follows", _follows_text(loader, follows)))
     lines.append(("skipped", f"{summary.skipped:,}"))
     lines.append(("time", _speed_text(loader)))
     if arguments.dry_run:
@@ -79,14 +90,13 @@ def _stored_lines(loader: Loader) -> list[tuple[str, str]]:
     return [("activities", activities), ("deliveries", deliveries)]
 
 
-def _follows_text(loader: Loader) -> str:
-    follows = loader.follows
+def _follows_text(loader: Loader, follows: ReadFollows) -> str:
     edges, readers = counted(follows.edges, "edge"), counted(follows.readers, "reader")
-    text = f"{edges} from {readers} to {counted(follows.followees, 'user')}"
+    new = f", {follows.new:,} of them new," if isinstance(follows, FollowCounts) else ""
+    text = f"{edges}{new} from {readers} to {counted(len(follows.followees), 'user')}"
     if loader.summary.resumed_rows:
         return text
-    idle = loader.idle_followees
-    return f"{text}, {idle:,} of them without an activity in these rows"
+    return f"{text}, {_idle_followees(loader, follows):,} of them without an activity in these rows"
 
 
 def _speed_text(loader: Loader) -> str:

@@ -11,13 +11,16 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.cli.options import add_common_options, masked, open_existing_backend, store_url
 from feedstore.cli.output import counted, print_json, print_table, printable, time_text
+from feedstore.fanout import HomeFeed, UserFeed
 from feedstore.ingest import Checkpoints
 from feedstore.storage import TimelineStorage
-from feedstore.timeline_keys import actor_key, reader_key
 
 NAME = "stats"
 HELP = "count the contents of a store, by reading all of it"
-_KINDS = {actor_key(""): "actors' own", reader_key(""): "readers' feeds"}
+_KINDS = {
+    UserFeed.key_format.partition("{")[0]: "users' own",
+    HomeFeed.key_format.partition("{")[0]: "home feeds",
+}
 _OTHER = ""
 
 

@@ -25,7 +25,7 @@ from feedstore.feeds import BaseFeed, UserId
 from feedstore.feeds.key_format import user_text
 from feedstore.forks import unlocked_property
 from feedstore.shown import shown
-from feedstore.storage import ActivityStorage, Backend
+from feedstore.storage import ActivityStorage, Backend, Batch
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.checks import check_key, check_limit
 
@@ -179,6 +179,19 @@ class ManagerCore(ABC):
                 "application's own functions, or pass graph=FollowGraph(backend)"
             )
         return self.graph
+
+    @property
+    def delivers_in_place(self) -> bool:
+        """Whether a fan-out consists of the writes to the feeds of all followers, in the call itself.
+
+        It does with an :class:`InlineExecutor` and without a policy. :mod:`feedstore.ingest` then writes in bulk.
+        """
+        return isinstance(self.executor, InlineExecutor) and self.push_pull.modes is None
+
+    def batch_for(self, feed: FeedClass, batch: Batch) -> Batch | None:
+        """Return the batch, or None if the store cannot add to the feeds of a class in a batch."""
+        is_plain = feed.max_per_group is None and not feed.companions
+        return batch if is_plain or self.backend.abilities.atomic_deliveries else None
 
     def _job(self, operation: JobOperation, **fields: Any) -> Job:
         return Job(operation=operation, manager=self.name, created_at=time.time(), **fields)

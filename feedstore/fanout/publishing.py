@@ -16,7 +16,6 @@ from feedstore.feeds import UserId
 from feedstore.feeds.key_format import user_text
 from feedstore.ids import ActivityLike, id_to_text
 from feedstore.shown import shown
-from feedstore.storage import Batch
 from feedstore.storage.checks import check_limit, checked_iterable
 
 _REMOVED_AT_ONCE = 100
@@ -136,13 +135,7 @@ class Publishing(Editing):
             for activity in activities:
                 if routes:
                     self.publications.add_routes(activity.serialization_id, routes, batch)
-            self.get_user_feed(user_id).add_many(activities, batch_interface=self._batch_for_user_feed(batch))
-
-    def _batch_for_user_feed(self, batch: Batch) -> Batch | None:
-        """Return the batch, or None if the store cannot add to the user feeds in a batch."""
-        user = self.feeds.user
-        is_plain = user.max_per_group is None and not user.companions
-        return batch if is_plain or self.backend.abilities.atomic_deliveries else None
+            self.get_user_feed(user_id).add_many(activities, batch_interface=self.batch_for(self.feeds.user, batch))
 
     def remove_user_activity(self, user_id: UserId, activity: ActivityLike) -> None:
         """Remove an activity everywhere: the activity itself, and its entries in all feeds that it was published to.

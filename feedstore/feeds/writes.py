@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from feedstore.activity import Activity
@@ -156,6 +156,43 @@ class FeedWrites:
             batch_interface,
             lambda: metrics.on_fanout(cls, "add_to_feeds", len({*timelines.activities_to_ids(entries)})),
         )
+        return added
+
+    @classmethod
+    def add_to_each_feed(
+        cls,
+        backend: Backend,
+        deliveries: Mapping[UserId, Iterable[Any]],
+        *,
+        batch_interface: Batch | None = None,
+    ) -> int | None:
+        """Add to the feed of each user activities of its own, and return the number of new entries.
+
+        The number of round trips is bounded, however many the users. ``on_update_feed`` is not called. If several users
+        receive the same list, it is serialized once.
+        """
+        metrics = checked_backend(backend).metrics
+        timelines = cls._timelines_of(backend)
+        given = {id(one): one for one in deliveries.values()}
+        entries = {place: cls._entries_of(list(checked_iterable(one))) for place, one in given.items()}
+        each: dict[str, list[Any]] = {}
+        for key, one in zip(cls._keys.keys(deliveries), deliveries.values(), strict=True):
+            # An int and the str of its digits are the same user.
+            each[key] = each[key] + entries[id(one)] if key in each else entries[id(one)]
+        with metrics.fanout_timer(cls):
+            added = timelines.add_to_each(
+                each,
+                max_length=cls.max_length,
+                max_per_payload=cls.max_per_group,
+                companions=cls.companions,
+                batch_interface=batch_interface,
+            )
+
+        def report() -> None:
+            ids = set(timelines.activities_to_ids(one for some in entries.values() for one in some))
+            metrics.on_fanout(cls, "add_to_each_feed", len(ids))
+
+        _call_after_commit(batch_interface, report)
         return added
 
     @classmethod

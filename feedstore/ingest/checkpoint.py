@@ -24,7 +24,8 @@ class Checkpoint:
     """The state of the ingestion of the input ``source``, over all runs that resumed one another.
 
     ``rows`` is the number of stored rows, ``deliveries`` the number of their deliveries to followers' timelines, and
-    ``skipped`` the number of refused rows. A later run resumes at ``position``. A checkpoint holds no address of a
+    ``skipped`` the number of refused rows. ``has_follows`` is True if the followers were in memory, or came from the
+    application, and not from a stored graph. A later run resumes at ``position``. A checkpoint holds no address of a
     store and no password.
     """
 

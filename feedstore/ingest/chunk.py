@@ -14,33 +14,113 @@ other writers about three times a second. The process used 115 to 160 MB.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from typing import NamedTuple
+
 from feedstore.activity import Activity
-from feedstore.ingest.follows import InputGraph, StoredReaders
-from feedstore.timeline_keys import actor_key
+from feedstore.errors import InvalidValueError
+from feedstore.fanout import FeedManager, FollowGraph
+from feedstore.feeds import UserId
+from feedstore.ids import first_id_at
 
 FanOut = tuple[tuple[str, ...], list[Activity]]
-"""The keys of timelines, and the activities that are added to each of them."""
+"""The names of readers, and the activities that their feeds receive."""
+FanOuts = tuple[list[FanOut], dict[UserId, list[Activity]]]
+"""Large fan-outs, and all other deliveries by reader."""
 
 DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
 """The most deliveries of a chunk, unless one activity alone makes more. This bounds the memory of a chunk."""
 
+_FOLLOWERS_AT_ONCE = 1000
 LARGE_FAN_OUT = 400
 """The deliveries with which a fan-out gets its own call. The smaller ones share one call."""
 
 
-class Chunk:
-    """Activities, and the timelines of their actors and followers that they are delivered to.
+class ActorFollowers(NamedTuple):
+    """The followers of an actor.
 
-    ``rows`` is the number of added activities, ``deliveries`` the number of their deliveries to followers' timelines.
-    If two activities have the same id, the later one replaces the earlier one.
+    ``since`` holds the first id that each follower receives, in ascending order; None: each receives all activities.
     """
 
-    def __init__(self, follows: InputGraph | StoredReaders, max_rows: int = DEFAULT_ROWS) -> None:
-        self._follows = follows
+    names: tuple[str, ...]
+    since: list[int] | None = None
+
+    def receiving(self, activity: Activity) -> tuple[str, ...]:
+        """Return the followers that receive an activity: those whose follow is not younger."""
+        if self.since is None:
+            return self.names
+        return self.names[: bisect_right(self.since, activity.serialization_id)]
+
+
+class Readers:
+    """The followers of actors, as the follow graph or the application of a manager returns them.
+
+    The followers of each actor are read once, and stay in memory; a later follow does not change the deliveries of the
+    same object. Actors with the same followers share one tuple.
+
+    Args:
+        manager: the manager.
+        from_follow: whether a follower receives only the activities from the time of the follow on. The manager then
+            has a follow graph.
+
+    Raises:
+        InvalidValueError: ``from_follow`` without a follow graph, or with a manager that does not deliver in place.
+    """
+
+    def __init__(self, manager: FeedManager, from_follow: bool = False) -> None:
+        if from_follow and (manager.graph is None or not manager.delivers_in_place):
+            raise InvalidValueError(
+                "from_follow needs a manager with a FollowGraph, an InlineExecutor and no policy, because jobs and "
+                f"functions know no times of follows; pass another one than {manager}, or omit it"
+            )
+        self._manager = manager
+        self._graph = manager.graph if from_follow else None
+        self._followers: dict[str, ActorFollowers] = {}
+        self._shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def of(self, actor: str) -> ActorFollowers:
+        """Return the followers of an actor."""
+        found = self._followers.get(actor)
+        if found is None:
+            found = self._read(actor) if self._graph is None else self._read_since(self._graph, actor)
+            self._followers[actor] = found
+        return found
+
+    def _read(self, actor: str) -> ActorFollowers:
+        groups = self._manager.get_user_follower_ids(actor).values()
+        names = {str(one) for some in groups for one in some}
+        if self._manager.include_actor:
+            names.add(actor)
+        ordered = tuple(sorted(names))
+        return ActorFollowers(self._shared.setdefault(ordered, ordered))
+
+    def _read_since(self, graph: FollowGraph, actor: str) -> ActorFollowers:
+        cursor = None
+        since = {actor: 0} if self._manager.include_actor else {}
+        while True:
+            page = graph.followers(actor, _FOLLOWERS_AT_ONCE, cursor, kind=graph.kinds[0])
+            for follow in page:
+                since.setdefault(str(follow.name), first_id_at(follow.since))
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        ordered = sorted(since, key=lambda name: (since[name], name))
+        return ActorFollowers(tuple(ordered), [since[name] for name in ordered])
+
+
+class Chunk:
+    """Activities, and the readers that they are delivered to.
+
+    ``rows`` is the number of added activities, ``deliveries`` the number of their deliveries to readers. If two
+    activities have the same id, the later one replaces the earlier one.
+    """
+
+    def __init__(self, readers: Readers, max_rows: int = DEFAULT_ROWS) -> None:
+        self._readers = readers
         self._max_rows = max_rows
         self._activities: dict[int, Activity] = {}
-        self._by_actor: dict[str, FanOut] = {}
+        self._by_actor: dict[str, tuple[ActorFollowers, list[Activity]]] = {}
         self.rows = 0
         self.deliveries = 0
 
@@ -51,8 +131,8 @@ class Chunk:
 
     @property
     def followed_actors(self) -> list[str]:
-        """The actors of the activities that followers' timelines get."""
-        return [actor for actor, (readers, _) in self._by_actor.items() if readers]
+        """The actors of the activities that have followers."""
+        return [actor for actor, (followers, _) in self._by_actor.items() if followers.names]
 
     @property
     def is_full(self) -> bool:
@@ -64,42 +144,51 @@ class Chunk:
         actor = activity.actor
         if actor.__class__ is not str:
             actor = str(actor)
-        fan_out = self._by_actor.get(actor)
-        if fan_out is None:
-            fan_out = self._by_actor[actor] = self._follows.readers_of(actor), []
-        fan_out[1].append(activity)
+        found = self._by_actor.get(actor)
+        if found is None:
+            found = self._by_actor[actor] = self._readers.of(actor), []
+        followers, activities = found
+        activities.append(activity)
         self._activities[activity.serialization_id] = activity
         self.rows += 1
-        self.deliveries += len(fan_out[0])
+        self.deliveries += len(followers.names if followers.since is None else followers.receiving(activity))
 
-    def by_actor(self) -> dict[str, list[Activity]]:
-        """Return the activities for the actors' own timelines, by the timeline's key."""
-        return {actor_key(actor): activities for actor, (_, activities) in self._by_actor.items()}
+    def by_actor(self) -> dict[UserId, list[Activity]]:
+        """Return the activities of each actor."""
+        return {actor: activities for actor, (_, activities) in self._by_actor.items()}
 
-    def deliveries_by_size(self) -> tuple[list[FanOut], dict[str, list[Activity]]]:
-        """Return the deliveries to followers' timelines: the large fan-outs, and all other deliveries by timeline.
+    def deliveries_by_size(self) -> FanOuts:
+        """Return the deliveries to readers.
 
-        Actors with the same followers form one fan-out, so that few calls carry many activities each.
+        Activities with the same readers form one fan-out, so that few calls carry many activities each.
         """
-        groups: dict[int, FanOut] = {}
-        for readers, activities in self._by_actor.values():
-            if readers:
-                groups.setdefault(id(readers), (readers, []))[1].extend(activities)
         large: list[FanOut] = []
-        small: dict[str, list[Activity]] = {}
-        merged: set[str] = set()
-        for readers, activities in groups.values():
+        small: dict[UserId, list[Activity]] = {}
+        merged: set[UserId] = set()
+        for readers, activities in self._fan_outs():
             if len(readers) * len(activities) >= LARGE_FAN_OUT:
                 large.append((readers, activities))
                 continue
-            for key in readers:
-                known = small.get(key)
+            for reader in readers:
+                known = small.get(reader)
                 if known is None:
-                    # Timelines with the same activities share one list, which is then serialized once.
-                    small[key] = activities
-                elif key in merged:
+                    # Feeds with the same activities share one list, which is then serialized once.
+                    small[reader] = activities
+                elif reader in merged:
                     known += activities
                 else:
-                    small[key] = known + activities
-                    merged.add(key)
+                    small[reader] = known + activities
+                    merged.add(reader)
         return large, small
+
+    def _fan_outs(self) -> list[FanOut]:
+        groups: dict[tuple[int, int], FanOut] = {}
+        for followers, activities in self._by_actor.values():
+            names = followers.names
+            if followers.since is None:
+                groups.setdefault((id(names), len(names)), (names, []))[1].extend(activities)
+                continue
+            for activity in activities:
+                readers = followers.receiving(activity)
+                groups.setdefault((id(names), len(readers)), (readers, []))[1].append(activity)
+        return [(readers, activities) for readers, activities in groups.values() if readers]

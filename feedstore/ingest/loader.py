@@ -7,37 +7,39 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from feedstore.errors import InputError, InvalidValueError
-from feedstore.fanout import FollowGraph
+from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
+from feedstore.fanout import FeedManager
 from feedstore.ingest.checkpoint import Checkpoint
-from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk
-from feedstore.ingest.follows import InputGraph, StoredReaders
+from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk, Readers
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
 from feedstore.ingest.writer import ChunkWriter
-from feedstore.storage import Backend
-from feedstore.storage.checks import check_position
+from feedstore.shown import shown
+from feedstore.storage.checks import check_limit
 
-DEFAULT_MAX_LENGTH = 800
 DEFAULT_MAX_FUTURE = timedelta(days=1)
 
 
 class Loader:
-    """Stores the activities of inputs, and delivers each to its actor's timeline and to those of its followers.
+    """Publishes the activities of inputs through a feed manager: each goes to its actor's own feed, and to the feeds of
+    its followers.
 
     Ids derive from the contents of the rows. If an input is ingested twice, or by two loaders concurrently, nothing is
-    stored or delivered twice; only the later counts are smaller. Memory holds one chunk and the follow graph, for
-    inputs of any size.
+    stored or delivered twice; only the later counts are smaller. Memory holds one chunk, and the names of the
+    followers of all actors, for inputs of any size. :class:`~feedstore.ingest.writer.ChunkWriter` describes the writes.
 
-    ``summary`` holds the counts of the run so far, also after an error.
+    ``summary`` holds the counts of the run so far, also after an error. ``followed_actors`` holds the actors of the
+    rows of this run that have followers.
 
     Args:
-        backend: The backend to write to. With None the loader reads, checks and counts, and writes nothing.
-        follows: The follow graph, in memory or stored. Without it the loader writes the actors' own timelines only.
-        max_length: The number of newest entries that a follower's timeline keeps. An actor's own timeline keeps all.
+        manager: The manager, whose feed classes receive the activities. Its follow graph, or its function, names the
+            followers.
+        dry_run: Whether to read, check and count only, and to write nothing.
+        from_follow: Whether a follower receives only the activities from the time of the follow on. By default an edge
+            applies to old activities, too, as a follow copies them. It needs a manager with a follow graph.
         max_future: The loader refuses activities that lie further ahead of the clock, because they would stay on top
             of every timeline.
         chunk_rows: The number of rows in a chunk, which has fewer if they make very many deliveries. Each chunk is one
@@ -47,42 +49,33 @@ class Loader:
         progress: Receives the callbacks of the run's progress.
 
     >>> from feedstore import connect
-    >>> backend = connect("memory://")
-    >>> Loader(backend, InputGraph([("bob", "ann")])).summary.rows
+    >>> Loader(FeedManager(connect("memory://"))).summary.rows
     0
     """
 
     def __init__(
         self,
-        backend: Backend | None,
-        follows: InputGraph | FollowGraph | None = None,
+        manager: FeedManager,
         *,
-        max_length: int = DEFAULT_MAX_LENGTH,
+        dry_run: bool = False,
+        from_follow: bool = False,
         max_future: timedelta = DEFAULT_MAX_FUTURE,
         chunk_rows: int = DEFAULT_ROWS,
         problems: Problems | None = None,
         progress: Progress | None = None,
     ) -> None:
-        _check_at_least_one("max_length", max_length)
-        _check_at_least_one("chunk_rows", chunk_rows)
-        self.follows: InputGraph | StoredReaders
-        if isinstance(follows, FollowGraph):
-            self.follows = StoredReaders(follows)
-        else:
-            self.follows = InputGraph() if follows is None else follows
+        if not isinstance(manager, FeedManager):
+            raise InvalidTypeError(f"manager must be a FeedManager, such as FeedManager(backend), not {shown(manager)}")
         self.problems = Problems() if problems is None else problems
         self.summary = Summary()
-        self._has_follows = follows is not None
-        self._writer = None if backend is None else ChunkWriter(backend, max_length)
+        self.followed_actors: set[str] = set()
+        # A later run finds the follows of a stored graph, but not those of a function.
+        self._has_follows = manager.graph is None
+        self._readers = Readers(manager, from_follow)
+        self._writer = None if dry_run else ChunkWriter(manager)
         self._max_future = max_future
-        self._chunk_rows = chunk_rows
+        self._chunk_rows = check_limit("chunk_rows", chunk_rows)
         self._progress = Progress() if progress is None else progress
-        self._acted: set[str] = set()
-
-    @property
-    def idle_followees(self) -> int:
-        """The number of followed users without a row in this run, whose names may be misspelt. 0 for a stored graph."""
-        return max(self.follows.followees - len(self._acted), 0)
 
     def load(self, source: Source, resume: bool = False) -> Summary:
         """Ingest an input, and return :attr:`summary`.
@@ -117,10 +110,10 @@ class Loader:
         if found is None:
             return Checkpoint(source.identity, lines.position(), has_follows=self._has_follows)
         if found.has_follows != self._has_follows:
-            with_or_without = "with" if found.has_follows else "without"
+            kinds = ("the stored follow graph", "followers in memory")
             raise InvalidValueError(
-                f"the ingestion of {source.name} began {with_or_without} follows; resume it {with_or_without} them, "
-                "or start over without resuming"
+                f"the ingestion of {source.name} began with {kinds[found.has_follows]}; resume it with the same, or "
+                "start over without resuming"
             )
         lines.skip_to(found.position)
         self.summary.resumed_rows += found.rows
@@ -130,7 +123,7 @@ class Loader:
         """Read and store the rows chunk by chunk, and yield after each."""
         table = rows.table
         while not checkpoint.finished:
-            chunk = Chunk(self.follows, self._chunk_rows)
+            chunk = Chunk(self._readers, self._chunk_rows)
             skipped_before = checkpoint.skipped - self.problems.count
             try:
                 is_end = self._fill(chunk, rows)
@@ -172,10 +165,5 @@ class Loader:
         summary.rows += chunk.rows
         summary.planned_deliveries += chunk.deliveries
         summary.skipped = self.problems.count
-        self._acted.update(chunk.followed_actors)
+        self.followed_actors.update(chunk.followed_actors)
         return checkpoint
-
-
-def _check_at_least_one(name: str, value: int) -> None:
-    if check_position(name, value) == 0:
-        raise InvalidValueError(f"{name} is 0; pass 1 or more")

@@ -9,18 +9,20 @@ from typing import Any
 from feedstore.activity import Activity
 from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
+from feedstore.feeds import UserId
+from feedstore.feeds.key_format import KeyFormat
 from feedstore.ids import derive_id
 from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key
-from feedstore.timeline_keys import actor_key
 
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
 _STRS = (str, str, str)
 SURELY_SHORT = 250
 """Names of up to this many characters never make too long a key; UTF-8 has at most 4 bytes for each character."""
 
+_KEYS = KeyFormat("user:{user_id}")
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -63,7 +65,7 @@ class ActivityReader:
         kinds = (actor.__class__, verb.__class__, object_.__class__)
         if kinds != _STRS or not (target is None or target.__class__ is str) or len(actor) > SURELY_SHORT:
             activity = Activity(actor, verb, object_, target, when, context, foreign_id=row_id)
-            check_key(actor_key(actor), "actor's key")
+            check_user("actor", actor)
             return activity
         # The table has made the constructor's checks of strs and of the context, and no caller holds the context.
         when = when if when.tzinfo is timezone.utc else in_utc(when)
@@ -83,6 +85,11 @@ class ActivityReader:
             return datetime.now(timezone.utc) + self._max_future
         except OverflowError:
             return datetime.max.replace(tzinfo=timezone.utc)
+
+
+def check_user(column: str, user: UserId) -> None:
+    """Raise an error that names the column if the key of the user's feed would be too long."""
+    check_key(_KEYS.keys((user,))[0], f"{column}'s key")
 
 
 def _empty_error(*values: Any) -> InvalidValueError:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from feedstore.errors import AtomicityError
+from feedstore.fanout import FeedManager
+from feedstore.fanout.feed_classes import FeedClass
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
-from feedstore.ingest.chunk import Chunk
-from feedstore.storage import AtomicScope, Backend
+from feedstore.ingest.chunk import Chunk, FanOuts
+from feedstore.storage import AtomicScope, Batch
 
 
 class Written(NamedTuple):
     """The numbers of activities and of deliveries that a chunk added to the store.
 
-    A backend without exact counts reports all that it received.
+    A delivery to several feeds of one reader counts once. They are all that the chunk holds if the backend has no exact
+    counts, or if the deliveries are jobs.
     """
 
     activities: int
@@ -21,26 +24,29 @@ class Written(NamedTuple):
 
 
 class ChunkWriter:
-    """Writes each chunk with its checkpoint in one atomic batch, so that a kill leaves whole chunks only.
+    """Publishes each chunk through a manager.
 
-    If no atomic batch reaches the whole backend, or if the chunk exceeds the limit of an atomic batch, the checkpoint
-    follows its chunk. A kill between the two leaves a chunk, or a part of one. The resumed run writes it again, which
-    changes nothing.
+    If the manager delivers in place, a chunk is a few bulk writes, which are one atomic batch with the checkpoint, so
+    that a kill leaves whole chunks only. If no atomic batch reaches the whole backend, or if the chunk exceeds the
+    limit of an atomic batch, the checkpoint follows its chunk. A kill between the two leaves a chunk, or a part of one.
+    The resumed run writes it again, which changes nothing.
 
-    An activity goes into the activity storage, to the timeline of its actor, which is kept whole, and to its
-    followers' timelines, which are kept to their newest ``max_length`` entries.
+    If the manager has a policy, or an executor that runs jobs elsewhere, each actor's activities of the chunk are one
+    :meth:`~feedstore.fanout.FeedManager.batch_import`.
     """
 
-    def __init__(self, backend: Backend, max_length: int) -> None:
-        self.checkpoints = Checkpoints(backend)
-        self._backend = backend
-        self._activities = backend.activity_storage()
-        self._timelines = backend.timeline_storage()
-        self._max_length = max_length
-        self._is_atomic = backend.abilities.atomic_scope is AtomicScope.BACKEND
+    def __init__(self, manager: FeedManager) -> None:
+        self.checkpoints = Checkpoints(manager.backend)
+        self._manager = manager
+        self._is_atomic = manager.backend.abilities.atomic_scope is AtomicScope.BACKEND
 
     def write(self, chunk: Chunk, checkpoint: Checkpoint) -> Written:
         """Write a chunk and its checkpoint."""
+        if not self._manager.delivers_in_place:
+            for actor, activities in chunk.by_actor().items():
+                self._manager.batch_import(actor, activities)
+            self.checkpoints.save(checkpoint)
+            return Written(chunk.rows, chunk.deliveries)
         if not self._is_atomic:
             return self._write(chunk, checkpoint, is_atomic=False)
         try:
@@ -49,22 +55,36 @@ class ChunkWriter:
             return self._write(chunk, checkpoint, is_atomic=False)
 
     def _write(self, chunk: Chunk, checkpoint: Checkpoint, is_atomic: bool) -> Written:
-        large, small = chunk.deliveries_by_size()
-        timelines, max_length = self._timelines, self._max_length
-        with self._backend.batch(atomic=is_atomic) as batch:
-            self._activities.add_many(chunk.activities, batch_interface=batch)
+        manager, activities, feeds = self._manager, chunk.activities, self._manager.feeds.followers.values()
+        fan_outs = chunk.deliveries_by_size()
+        with manager.backend.batch(atomic=is_atomic) as batch:
+            manager.activities.add_many(activities, batch_interface=batch)
+            manager.publications.index(activities, batch)
+            user = manager.feeds.user
+            user.add_to_each_feed(manager.backend, chunk.by_actor(), batch_interface=manager.batch_for(user, batch))
             first_delivery = len(batch)
-            for readers, activities in large:
-                timelines.add_to_many(readers, activities, max_length=max_length, batch_interface=batch)
-            timelines.add_to_each(small, max_length=max_length, batch_interface=batch)
+            for feed in feeds:
+                if manager.batch_for(feed, batch) is batch:
+                    self._deliver(fan_outs, feed, batch)
             end_of_deliveries = len(batch)
-            timelines.add_to_each(chunk.by_actor(), batch_interface=batch)
             if is_atomic:
                 self.checkpoints.save(checkpoint, batch)
+        for feed in feeds:
+            if manager.batch_for(feed, batch) is None:
+                self._deliver(fan_outs, feed, None)
         if not is_atomic:
             self.checkpoints.save(checkpoint)
+        for _ in activities:
+            manager.backend.metrics.on_activity_published()
         new_activities = batch.results[0]
         new_deliveries = batch.results[first_delivery:end_of_deliveries]
-        if new_activities is None or None in new_deliveries:
+        if new_activities is None or None in new_deliveries or not new_deliveries:
             return Written(chunk.rows, chunk.deliveries)
-        return Written(new_activities, sum(new_deliveries))
+        return Written(new_activities, sum(new_deliveries) // len(feeds))
+
+    def _deliver(self, fan_outs: FanOuts, feed: FeedClass, batch: Batch | None) -> None:
+        """Add the activities of a chunk to the feeds of a class."""
+        large, small = fan_outs
+        for readers, activities in large:
+            feed.add_to_feeds(self._manager.backend, readers, activities, batch_interface=batch)
+        feed.add_to_each_feed(self._manager.backend, small, batch_interface=batch)

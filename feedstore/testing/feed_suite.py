@@ -207,6 +207,10 @@ class FeedSuite(Suite):
             (lambda: feed.page(5), ("read", HomeFeed, 3)),
             (lambda: feed.remove(some[0]), ("remove", HomeFeed, 1)),
             (lambda: HomeFeed.add_to_feeds(backend, ["ann", "eve"], some), ("add_to_feeds", HomeFeed, 3)),
+            (
+                lambda: HomeFeed.add_to_each_feed(backend, {"cem": some, 7: some[:1], "7": some[1:]}),
+                ("add_to_each_feed", HomeFeed, 3),
+            ),
             (lambda: HomeFeed.remove_from_feeds(backend, ["ann"], some[:2]), ("remove_from_feeds", HomeFeed, 2)),
         ]
         for call, report in calls:
@@ -217,7 +221,9 @@ class FeedSuite(Suite):
             "feed read",
             "feed fanout",
             "feed fanout",
+            "feed fanout",
         ]
+        assert [HomeFeed(name, backend).count() for name in ("cem", 7)] == [3, 3]
         with backend.batch() as batch:
             feed.add(some[0], batch_interface=batch)
             assert metrics.take() == []

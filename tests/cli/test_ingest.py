@@ -23,7 +23,7 @@ def test_the_report_for_people(feedstore: CommandLine, folder: Path) -> None:
         "rows        3",
         "activities  3 new, 0 stored before",
         "deliveries  5 new, 0 made before",
-        "follows     4 edges from 3 readers to 3 users, 1 of them without an activity in these rows",
+        "follows     4 edges, 4 of them new, from 3 readers to 3 users, 1 of them without an activity in these rows",
         "skipped     0",
     ]
     assert time.startswith("time        ")
@@ -131,9 +131,60 @@ def test_an_input_that_is_missing(feedstore: CommandLine, folder: Path, name: st
     assert result.out in ("", "nothing was stored\n")
 
 
+def test_follows_are_stored_unless_they_stay_in_memory(feedstore: CommandLine, folder: Path) -> None:
+    memory = ("--follows", "follows.csv", "--follows-in-memory")
+    assert "follows     4 edges from 3 readers" in feedstore("ingest", "activities.csv", *memory).out
+    assert feedstore("ingest", "activities.csv", "--resume").err == (
+        "feedstore: error: the ingestion of activities.csv began with followers in memory; resume it with the same, "
+        "or start over without resuming\n"
+    )
+    other = ("--namespace", "other")
+    assert feedstore("ingest", "activities.csv", *other, "--json").json["deliveries"] == 0
+    assert feedstore("ingest", "activities.csv", *other, "--follows", "follows.csv", "--json").json["deliveries"] == 5
+    assert feedstore("ingest", "activities.csv", *other, "--json").json["planned_deliveries"] == 5
+
+
+def test_followers_receive_the_activities_from_the_follow_on(feedstore: CommandLine, folder: Path) -> None:
+    (folder / "follows.csv").write_text("follower,followee,time\nbob,ann,2026-05-01T12:01:00Z\neve,ann,2025-01-01\n")
+    options = ("--follows", "follows.csv", "--from-follow")
+    assert feedstore("ingest", "activities.csv", *options, "--dry-run", "--json").json["planned_deliveries"] == 3
+    assert feedstore("ingest", "activities.csv", *options, "--json").json["deliveries"] == 3
+    assert len(feedstore("timeline", "home:bob", "--json").json["items"]) == 1
+
+
+def test_a_manager_of_the_application_is_filled(folder: Path, feedstore: CommandLine) -> None:
+    (folder / "ingesting.py").write_text(
+        "from feedstore import connect\n"
+        "from feedstore.fanout import FeedManager, HomeFeed\n"
+        "class Wall(HomeFeed):\n    key_format = 'wall:{user_id}'\n"
+        "manager = FeedManager(connect('sqlite:///feeds.db'), feed_classes={'wall': Wall})\n"
+        "own = FeedManager(connect('memory://'), graph=lambda user: [])\n"
+    )
+    options = ("--follows", "follows.csv", "--json", "--manager")
+    assert run_process("ingest", "activities.csv", *options, "ingesting:manager").json["deliveries"] == 5
+    assert len(feedstore("timeline", "wall:bob", "--json").json["items"]) == 3
+    result = run_process("ingest", "activities.csv", *options, "ingesting:own")
+    assert (result.status, "has no follow graph that could store follows" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--follows-in-memory"], "--follows-in-memory needs --follows"),
+        (["--follows-in-memory", "--follows", "follows.csv", "--from-follow"], "and excludes --from-follow"),
+        (["--manager", "myapp:manager", "--max-length", "9"], "--manager has a store and feeds"),
+        (["--manager", "myapp:manager", "--namespace", "other"], "--manager has a store and feeds"),
+    ],
+)
+def test_options_that_exclude_each_other(feedstore: CommandLine, folder: Path, options: list[str], reason: str) -> None:
+    result = feedstore("ingest", "activities.csv", *options)
+    assert (result.status, result.out) == (2, "")
+    assert reason in result.err
+
+
 def test_max_length_and_max_future(feedstore: CommandLine, folder: Path) -> None:
     feedstore("ingest", "activities.csv", "--follows", "follows.csv", "--max-length", "2")
-    page = feedstore("timeline", "feed:bob", "--json").json
+    page = feedstore("timeline", "home:bob", "--json").json
     assert (len(page["items"]), page["complete"]) == (2, False)
     (folder / "future.csv").write_text(csv_text([(1, "2199-01-01T00:00:00Z", "ann", "like", "x", "", "")]))
     assert "ahead of the clock" in feedstore("ingest", "future.csv", "--max-future", "7d").err

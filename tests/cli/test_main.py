@@ -74,11 +74,11 @@ def test_the_version(feedstore: CommandLine) -> None:
         ["timeline", "x", "--store", "mysql://localhost/x"],
         ["timeline", "x", "--store", "sqlite:///x.db?colour=red"],
         ["activity", "12"],
-        ["trim", "feed:bob"],
+        ["trim", "home:bob"],
         ["trim", "--length", "1"],
         ["trim", "--all", "--length", "1"],
-        ["trim", "feed:bob", "--all", "--length", "1"],
-        ["trim", "feed:bob", "--length", "-1"],
+        ["trim", "home:bob", "--all", "--length", "1"],
+        ["trim", "home:bob", "--length", "-1"],
     ],
     ids=" ".join,
 )
@@ -221,7 +221,7 @@ feedstore.cli.progress.new_progress = lambda choice, stream: Telling()
 
 def test_a_terminal_that_knows_no_unicode_gets_escapes(filled: Path) -> None:
     plain = {"PYTHONIOENCODING": "ascii", **{name: "C" for name in ("LC_ALL", "LANG") if name in os.environ}}
-    result = run_process("timeline", "feed:bob", "--json", environment=plain)
+    result = run_process("timeline", "home:bob", "--json", environment=plain)
     assert result.status == 0
     assert result.out.isascii()
     assert result.json["items"][1]["extra_context"] == {"text": "naïve ☃"}

@@ -17,8 +17,8 @@ def test_statistics_for_people(feedstore: CommandLine, filled: Path) -> None:
     assert lines[2] == "3 activities, 2026-05-01 12:00:00 to 2026-05-01 12:10:00 (UTC)"
     assert [line.split() for line in lines[4:7]] == [
         ["timelines", "count", "entries", "longest", "which"],
-        ["user:…", "actors'", "own", "2", "3", "2", "user:ann"],
-        ["feed:…", "readers'", "feeds", "2", "5", "3", "feed:bob"],
+        ["user:…", "users'", "own", "2", "3", "2", "user:ann"],
+        ["home:…", "home", "feeds", "2", "5", "3", "home:bob"],
     ]
     assert lines[9].split()[-4:] == [str(filled / "activities.csv"), "3", "0", "all"]
 
@@ -31,7 +31,7 @@ def test_statistics_for_programs(feedstore: CommandLine, filled: Path) -> None:
         "activities": {"count": 3, "first": "2026-05-01T12:00:00+00:00", "last": "2026-05-01T12:10:00+00:00"},
         "timelines": {
             "user:": {"timelines": 2, "entries": 3, "longest": 2, "longest_key": "user:ann"},
-            "feed:": {"timelines": 2, "entries": 5, "longest": 3, "longest_key": "feed:bob"},
+            "home:": {"timelines": 2, "entries": 5, "longest": 3, "longest_key": "home:bob"},
             "other": {"timelines": 0, "entries": 0, "longest": 0, "longest_key": None},
         },
         "ingested": [{"source": str(filled / "activities.csv"), "rows": 3, "skipped": 0, "finished": True}],
@@ -44,7 +44,7 @@ def test_statistics_of_an_empty_store(feedstore: CommandLine, folder: Path) -> N
 
 
 def test_the_timelines_that_are_named_are_trimmed_or_all(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("trim", "--length", "2", "feed:bob", "feed:zoe", "feed:bob")
+    result = feedstore("trim", "--length", "2", "home:bob", "home:zoe", "home:bob")
     assert result.out == "removed 1 entry from 1 of 2 timelines\n"
     assert feedstore("trim", "--all", "--yes", "--length", "1", "--json").json == {
         "timelines": 4,
@@ -71,11 +71,11 @@ def test_trimming_everything_asks_on_a_terminal(
     ended, screen = run_in_terminal("trim", "--all", "--length", "1", given=given)
     assert ended == status
     assert "Keep only the newest 1 entry of every timeline in the namespace default of sqlite:///" in screen
-    assert feedstore("stats", "--json").json["timelines"]["feed:"]["longest"] == left
+    assert feedstore("stats", "--json").json["timelines"]["home:"]["longest"] == left
 
 
 def test_trimming_everything_without_a_terminal_needs_a_yes(feedstore: CommandLine, filled: Path) -> None:
     result = feedstore("trim", "--all", "--length", "1")
     assert (result.status, result.out) == (2, "")
     assert "there is no terminal to ask on; pass --yes" in result.err
-    assert "pass either timelines to trim or --all" in feedstore("trim", "--all", "feed:bob", "--length", "1").err
+    assert "pass either timelines to trim or --all" in feedstore("trim", "--all", "home:bob", "--length", "1").err

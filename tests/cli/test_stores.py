@@ -21,7 +21,7 @@ ROWS = [
 ]
 INGEST = ("ingest", "activities.csv", "--follows", "follows.csv", "--max-length", "8", "--chunk-size", "6")
 
-READING = (["stats"], ["timeline", "feed:bob"], ["activity", "0" * 32])
+READING = (["stats"], ["timeline", "home:bob"], ["activity", "0" * 32])
 
 pytestmark = pytest.mark.parametrize("backend_kind", [kind for kind in STORES if kind != "memory"])
 
@@ -62,8 +62,8 @@ def test_ingesting_and_reading_page_by_page(command: StoreCommand) -> None:
     report = command.json(*INGEST)
     assert (report["rows"], report["skipped"], report["error"]) == (20, 0, None)
     assert report["planned_deliveries"] == 30
-    first = command.json("timeline", "feed:bob", "--limit", "5")
-    second = command.json("timeline", "feed:bob", "--limit", "5", "--cursor", first["next_cursor"])
+    first = command.json("timeline", "home:bob", "--limit", "5")
+    second = command.json("timeline", "home:bob", "--limit", "5", "--cursor", first["next_cursor"])
     objects = [entry["object"] for entry in first["items"] + second["items"]]
     assert objects[:8] == [f"photo:{number}" for number in range(19, 11, -1)]
     activity = command.json("activity", first["items"][0]["id"])
@@ -82,13 +82,13 @@ def test_resuming_behind_what_is_stored(command: StoreCommand, tmp_path: Path) -
 
 def test_trimming_and_counting(command: StoreCommand) -> None:
     command(*INGEST)
-    command("trim", "feed:eve", "user:ann", "--length", "3")
+    command("trim", "home:eve", "user:ann", "--length", "3")
     found = command.json("stats")
     assert found["activities"]["count"] == 20
     assert found["timelines"]["user:"] == {"timelines": 2, "entries": 13, "longest": 10, "longest_key": "user:cem"}
-    assert found["timelines"]["feed:"]["timelines"] == 2
+    assert found["timelines"]["home:"]["timelines"] == 2
     assert [(one["rows"], one["finished"]) for one in found["ingested"]] == [(20, True)]
-    page = command.json("timeline", "feed:eve", "--limit", "9")
+    page = command.json("timeline", "home:eve", "--limit", "9")
     assert [entry["object"] for entry in page["items"]] == ["photo:19", "photo:17", "photo:15"]
     assert page["complete"] is False
 
@@ -96,7 +96,7 @@ def test_trimming_and_counting(command: StoreCommand) -> None:
 def test_reading_an_empty_namespace_writes_nothing(command: StoreCommand, backend_kind: str) -> None:
     with connect(command.url, namespace=fresh_namespace()) as other:
         # Makes the tables, where there are any.
-        assert other.timeline_storage().count("feed:bob") == 0
+        assert other.timeline_storage().count("home:bob") == 0
     assert [command.result(*arguments).status for arguments in READING] == [0, 3, 3]
     if backend_kind.startswith("redis"):
         first_node = command.url.replace("+cluster", "").partition(",")[0]

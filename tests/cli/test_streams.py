@@ -21,7 +21,7 @@ USUAL = {
     "feed": ["show", "--help"],
     "events": ["stats", "--help"],
     "stats": [],
-    "trim": ["feed:bob", "--length", "800"],
+    "trim": ["home:bob", "--length", "800"],
     "worker": ["--help"],
     "jobs": ["--help"],
     "serve": ["--help"],
@@ -66,7 +66,7 @@ def test_an_output_that_is_full_is_one_error(filled: Path, command: str) -> None
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
-    ("arguments", "status"), [(["timeline", "feed:zoe"], 3), (["unknown"], 2), (["ingest", "missing.csv"], 1)]
+    ("arguments", "status"), [(["timeline", "home:zoe"], 3), (["unknown"], 2), (["ingest", "missing.csv"], 1)]
 )
 def test_an_error_that_cannot_be_printed_keeps_its_status(
     filled: Path, redirection: str, arguments: list[str], status: int
@@ -103,9 +103,9 @@ def pipe_without_reader() -> Iterator[int]:
         ("", ["--help"]),
         ("1", ["trim", "--help"]),
         ("1", ["stats"]),
-        ("", ["timeline", "feed:bob", "--json"]),
+        ("", ["timeline", "home:bob", "--json"]),
         *soak.further(
-            ("1", ["--help"]), ("", ["trim", "--help"]), ("", ["stats"]), ("1", ["timeline", "feed:bob", "--json"])
+            ("1", ["--help"]), ("", ["trim", "--help"]), ("", ["stats"]), ("1", ["timeline", "home:bob", "--json"])
         ),
     ],
 )
@@ -121,6 +121,6 @@ def test_a_reader_that_has_gone_ends_a_command_quietly(
 
 
 def test_a_reader_of_errors_that_has_gone_ends_a_command_quietly(filled: Path, pipe_without_reader: int) -> None:
-    command = [sys.executable, "-m", "feedstore", "timeline", "feed:zoe"]
+    command = [sys.executable, "-m", "feedstore", "timeline", "home:zoe"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=pipe_without_reader, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (141, b"")

@@ -10,7 +10,7 @@ NEWEST = "019de368-f600-7000-8752-c6a2eeb0710b"
 
 
 def test_a_table_for_people(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("timeline", "feed:bob")
+    result = feedstore("timeline", "home:bob")
     assert (result.status, result.err) == (0, "")
     header, *rows, blank, note = result.out.splitlines()
     assert header.split("  ")[0] == "time (UTC)"
@@ -25,8 +25,8 @@ def test_a_table_for_people(feedstore: CommandLine, filled: Path) -> None:
 
 
 def test_a_page_for_programs(feedstore: CommandLine, filled: Path) -> None:
-    page = feedstore("timeline", "feed:bob", "--json").json
-    assert (page["key"], page["next_cursor"], page["complete"], page["floor"]) == ("feed:bob", None, True, None)
+    page = feedstore("timeline", "home:bob", "--json").json
+    assert (page["key"], page["next_cursor"], page["complete"], page["floor"]) == ("home:bob", None, True, None)
     assert page["items"][-1] == {
         "id": NEWEST,
         "time": "2026-05-01T12:00:00+00:00",
@@ -41,40 +41,40 @@ def test_a_page_for_programs(feedstore: CommandLine, filled: Path) -> None:
 
 def test_a_walk_by_cursor(feedstore: CommandLine, filled: Path) -> None:
     for order in ([], ["--oldest-first"]):
-        first = feedstore("timeline", "feed:bob", "--limit", "2", "--json", *order).json
+        first = feedstore("timeline", "home:bob", "--limit", "2", "--json", *order).json
         second = feedstore(
-            "timeline", "feed:bob", "--limit", "2", "--json", "--cursor", first["next_cursor"], *order
+            "timeline", "home:bob", "--limit", "2", "--json", "--cursor", first["next_cursor"], *order
         ).json
-        whole = feedstore("timeline", "feed:bob", "--json", *order).json
+        whole = feedstore("timeline", "home:bob", "--json", *order).json
         assert first["items"] + second["items"] == whole["items"]
         assert (first["complete"], second["complete"], second["next_cursor"]) == (False, True, None)
-    result = feedstore("timeline", "feed:bob", "--limit", "2")
+    result = feedstore("timeline", "home:bob", "--limit", "2")
     assert "\nmore: --cursor " in result.out
     cursor = result.out.split()[-1]
-    assert NEWEST in feedstore("timeline", "feed:bob", "--cursor", cursor).out
+    assert NEWEST in feedstore("timeline", "home:bob", "--cursor", cursor).out
 
 
 def test_ids_alone(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("timeline", "feed:eve", "--ids", "--limit", "1")
+    result = feedstore("timeline", "home:eve", "--ids", "--limit", "1")
     assert len(result.out.strip()) == 36
     assert result.err.startswith("more: --cursor ")
-    assert feedstore("timeline", "feed:eve", "--ids", "--json").json["items"][-1] == NEWEST
+    assert feedstore("timeline", "home:eve", "--ids", "--json").json["items"][-1] == NEWEST
 
 
 def test_a_trimmed_timeline_says_so(feedstore: CommandLine, filled: Path) -> None:
-    assert feedstore("trim", "feed:bob", "--length", "1").status == 0
-    assert feedstore("timeline", "feed:bob").out.endswith("the end of the kept entries: older ones were trimmed\n")
-    page = feedstore("timeline", "feed:bob", "--json").json
+    assert feedstore("trim", "home:bob", "--length", "1").status == 0
+    assert feedstore("timeline", "home:bob").out.endswith("the end of the kept entries: older ones were trimmed\n")
+    page = feedstore("timeline", "home:bob", "--json").json
     assert (page["complete"], len(page["floor"])) == (False, 36)
-    feedstore("trim", "feed:bob", "--length", "0")
-    page = feedstore("timeline", "feed:bob", "--json").json
+    feedstore("trim", "home:bob", "--length", "0")
+    page = feedstore("timeline", "home:bob", "--json").json
     assert (page["items"], page["complete"]) == ([], False)
 
 
 def test_no_such_timeline_is_status_3(feedstore: CommandLine, filled: Path) -> None:
-    result = feedstore("timeline", "feed:zoe")
+    result = feedstore("timeline", "home:zoe")
     assert (result.status, result.out) == (3, "")
-    assert result.err == "feedstore: error: no timeline 'feed:zoe' in the namespace 'default'\n"
+    assert result.err == "feedstore: error: no timeline 'home:zoe' in the namespace 'default'\n"
 
 
 def test_an_activity_for_people_and_for_programs(feedstore: CommandLine, filled: Path) -> None:

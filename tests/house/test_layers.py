@@ -11,7 +11,7 @@ from house import tree
 
 # From left to right; the members of one group may see each other.
 LAYERS = (
-    {"errors", "forks", "ids", "metrics", "options", "plain_values", "read_only", "shown", "timeline_keys"},
+    {"errors", "forks", "ids", "metrics", "options", "plain_values", "read_only", "shown"},
     {"activity", "activity_fields", "aggregated", "rendering", "verbs"},
     {"serializers"},
     {"storage"},

@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from feedstore import Activity
+from feedstore import Activity, connect
 from feedstore.errors import InputError
-from feedstore.ingest import Problems, Source
+from feedstore.fanout import FeedManager, HomeFeed
+from feedstore.ingest import InputFollowers, Loader, Problems, Source
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
+from feedstore.storage import Backend
 
 HEADER = "id,time,actor,verb,object,target,extra\n"
 FOLLOWS_HEADER = "follower,followee,time\n"
@@ -58,3 +60,16 @@ def _usable(rows: ActivityReader, problems: Problems) -> Iterable[Activity]:
 def compressed(data: str | bytes) -> bytes:
     """Return the data compressed with gzip."""
     return gzip.compress(data.encode() if isinstance(data, str) else data, mtime=0)
+
+
+def new_manager(backend: Backend | None, followers: InputFollowers | None = None, max_length: int = 800) -> FeedManager:
+    """A manager whose home feeds keep ``max_length`` entries; without a backend, one in memory."""
+    home = type("Home", (HomeFeed,), {"max_length": max_length})
+    return FeedManager(backend or connect("memory://"), graph=followers, feed_classes={"normal": home})
+
+
+def new_loader(
+    backend: Backend | None, followers: InputFollowers | None = None, *, max_length: int = 800, **options: Any
+) -> Loader:
+    """A loader with the manager of :func:`new_manager`; without a backend, a dry run."""
+    return Loader(new_manager(backend, followers, max_length), dry_run=backend is None, **options)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 
 from feedstore import connect
+from feedstore.fanout import FeedManager, HomeFeed
 from feedstore.ingest import Loader, Problems, Progress, Source, Summary, read_follows
 
 CHUNK_ROWS = 10
 MAX_LENGTH = 40
+
+
+class Home(HomeFeed):
+    """A short home feed."""
+
+    max_length = MAX_LENGTH
 
 
 class Telling(Progress):
@@ -24,7 +31,8 @@ def main(url: str, namespace: str, activities: str, follows: str) -> None:
     """Begin or resume a run, and ingest to the end."""
     graph = read_follows(Source(follows), Problems())
     with connect(url, namespace=namespace) as backend:
-        loader = Loader(backend, graph, max_length=MAX_LENGTH, chunk_rows=CHUNK_ROWS, progress=Telling())
+        manager = FeedManager(backend, graph=graph, feed_classes={"normal": Home})
+        loader = Loader(manager, chunk_rows=CHUNK_ROWS, progress=Telling())
         loader.load(Source(activities), resume=True)
 
 

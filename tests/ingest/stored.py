@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from feedstore import Activity
 from feedstore.ingest import Checkpoint, Checkpoints
 from feedstore.storage import Backend
-from feedstore.timeline_keys import reader_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ def settle(backend: Backend, max_length: int) -> None:
     timelines = backend.timeline_storage()
     if not backend.abilities.exact_fan_out_length:
         keys = timelines.keys()
-        for key in [key for key in keys if key.startswith(reader_key(""))]:
+        for key in [key for key in keys if key.startswith("home:")]:
             timelines.trim(key, max_length)
 
 

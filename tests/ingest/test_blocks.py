@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from feedstore.errors import InputError
 from feedstore.ingest import Problems, read_follows
 from feedstore.ingest import source as source_module
-from feedstore.ingest.follows import InputGraph
+from feedstore.ingest.follows import InputFollowers
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.table import Columns
@@ -80,7 +80,7 @@ def test_follows_in_blocks_are_those_of_single_rows(rows: list[str], buffer_byte
 def graph_of(text: str) -> tuple[Any, ...]:
     """The content of a graph, and the skipped rows."""
     problems = Problems("skip")
-    graph: InputGraph = read_follows(source(text), problems)
-    readers = [graph.readers_of(name) for name in ("ann", "bob", "cem", "eve", "y")]
+    graph: InputFollowers = read_follows(source(text), problems)
+    readers = [graph(name) for name in ("ann", "bob", "cem", "eve", "y")]
     skipped = sorted((error.line or 0, error.reason) for error in problems.first)
-    return readers, graph.edges, graph.readers, graph.followees, graph.repeated, skipped
+    return readers, graph.edges, graph.readers, set(graph.followees), graph.repeated, skipped

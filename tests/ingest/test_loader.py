@@ -11,13 +11,13 @@ import pytest
 from feedstore import connect
 from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
 from feedstore.ids import id_to_text
-from feedstore.ingest import InputGraph, Loader, Problems, Progress, Source, Summary, chunk
+from feedstore.ingest import InputFollowers, Problems, Progress, Source, Summary, chunk
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv, follows_csv
-from ingest.inputs import GOOD_ROW, HEADER, csv_text, read, source
+from ingest.inputs import GOOD_ROW, HEADER, csv_text, new_loader, new_manager, read, source
 from ingest.stored import Stored, settle, stored_in
 
-FOLLOWS = InputGraph([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "zoe")])
+FOLLOWS = InputFollowers([("bob", "ann"), ("eve", "ann"), ("bob", "cem"), ("ann", "zoe")])
 ROWS = [
     (1, "2026-05-01T12:00:00Z", "ann", "like", "photo:7", "", ""),
     (2, "2026-05-01T12:05:00Z", "cem", "comment", "photo:7", "album:1", '{"text":"What a view"}'),
@@ -26,8 +26,8 @@ ROWS = [
 ]
 
 
-def load(backend: Backend | None, text: str, follows: InputGraph | None = FOLLOWS, **options: int) -> Summary:
-    return Loader(backend, follows, **options).load(source(text))  # type: ignore[arg-type]
+def load(backend: Backend | None, text: str, follows: InputFollowers | None = FOLLOWS, **options: int) -> Summary:
+    return new_loader(backend, follows, **options).load(source(text))
 
 
 def deeds_in(backend: Backend, key: str) -> list[tuple[str | int, str]]:
@@ -41,9 +41,9 @@ def test_activities_go_to_their_actors_and_to_their_followers(backend: Backend) 
     assert deeds_in(backend, "user:ann") == [("ann", "follow"), ("ann", "like")]
     assert deeds_in(backend, "user:cem") == [("cem", "comment")]
     assert deeds_in(backend, "user:eve") == [("eve", "like")]
-    assert deeds_in(backend, "feed:bob") == [("ann", "follow"), ("cem", "comment"), ("ann", "like")]
-    assert deeds_in(backend, "feed:eve") == [("ann", "follow"), ("ann", "like")]
-    assert sorted(backend.timeline_storage().keys()) == ["feed:bob", "feed:eve", "user:ann", "user:cem", "user:eve"]
+    assert deeds_in(backend, "home:bob") == [("ann", "follow"), ("cem", "comment"), ("ann", "like")]
+    assert deeds_in(backend, "home:eve") == [("ann", "follow"), ("ann", "like")]
+    assert sorted(backend.timeline_storage().keys()) == ["home:bob", "home:eve", "user:ann", "user:cem", "user:eve"]
     assert list(backend.activity_storage().iterate()) == sorted(read(csv_text(ROWS)), key=lambda one: one.id)
     expected = Summary(rows=4, activities=4, deliveries=5, planned_deliveries=5, seconds=summary.seconds)
     assert summary == expected
@@ -51,7 +51,7 @@ def test_activities_go_to_their_actors_and_to_their_followers(backend: Backend) 
 
 def test_the_ids_are_those_that_everybody_makes(backend: Backend) -> None:
     load(backend, csv_text(ROWS[:1]))
-    (reference,) = backend.timeline_storage().get_slice("feed:bob", 0, None)
+    (reference,) = backend.timeline_storage().get_slice("home:bob", 0, None)
     assert id_to_text(reference.serialization_id) == "019de368-f600-7000-8752-c6a2eeb0710b"
 
 
@@ -74,8 +74,8 @@ def test_followers_timelines_keep_their_newest_entries_and_actors_all_of_theirs(
     settle(backend, 3)
     assert timelines.count("user:ann") == 10
     newest = timelines.get_slice("user:ann", 0, 3)
-    assert timelines.get_slice("feed:bob", 0, None) == newest
-    page = timelines.get_page("feed:bob", 10)
+    assert timelines.get_slice("home:bob", 0, None) == newest
+    page = timelines.get_page("home:bob", 10)
     assert not page.complete
     assert page.floor is not None
     assert page.floor <= newest[-1].serialization_id
@@ -89,9 +89,9 @@ def test_what_is_too_old_is_dropped_and_known_to_be_missing(backend: Backend, ch
     assert (summary.activities, summary.deliveries, summary.planned_deliveries) == (6, 11, 11)
     timelines = backend.timeline_storage()
     settle(backend, 5)
-    assert deeds_in(backend, "feed:bob") == [("ann", "like")] * 5
-    assert timelines.get_page("feed:bob", 10).complete is False
-    assert timelines.get_page("feed:eve", 10).complete is True
+    assert deeds_in(backend, "home:bob") == [("ann", "like")] * 5
+    assert timelines.get_page("home:bob", 10).complete is False
+    assert timelines.get_page("home:eve", 10).complete is True
     assert deeds_in(backend, "user:cem") == [("cem", "like")]
 
 
@@ -102,12 +102,12 @@ def test_an_older_input_behind_a_newer_one(backend: Backend) -> None:
     summary = load(backend, csv_text(older), max_length=8)
     assert (summary.activities, summary.deliveries) == (5, 5)
     settle(backend, 8)
-    assert deeds_in(backend, "feed:bob") == [("ann", "like")] * 5 + [("cem", "like")] * 3
+    assert deeds_in(backend, "home:bob") == [("ann", "like")] * 5 + [("cem", "like")] * 3
     if backend.abilities.exact_counts:
         # Those that the timeline dropped before count as new, and are dropped again.
         assert load(backend, csv_text(older), max_length=8).deliveries == 2
         settle(backend, 8)
-        assert len(deeds_in(backend, "feed:bob")) == 8
+        assert len(deeds_in(backend, "home:bob")) == 8
 
 
 def test_chunks_may_be_cut_anywhere() -> None:
@@ -121,14 +121,15 @@ def test_chunks_may_be_cut_anywhere() -> None:
     assert any(floor.value is not None for floor in states[0][0].floors.values())
 
 
-def read_graph() -> InputGraph:
+def read_graph() -> InputFollowers:
     pairs = [line.split(",")[:2] for line in follows_csv().splitlines()[1:]]
-    return InputGraph((follower, followee) for follower, followee in pairs)
+    return InputFollowers((follower, followee) for follower, followee in pairs)
 
 
 def test_a_chunk_ends_before_it_holds_too_many_deliveries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk, "MAX_DELIVERIES", 4)
-    followed = chunk.Chunk(InputGraph((f"reader:{n}", "ann") for n in range(3)))
+    followers = InputFollowers((f"reader:{n}", "ann") for n in range(3))
+    followed = chunk.Chunk(chunk.Readers(new_manager(None, followers)))
     (activity,) = read(HEADER + GOOD_ROW)
     followed.add(activity)
     assert not followed.is_full
@@ -148,15 +149,15 @@ def test_a_dry_run_counts_everything_and_needs_no_store() -> None:
         load(None, csv_text([*ROWS, (5, "yesterday", "ann", "like", "x", "", "")]))
 
 
-def test_users_who_are_followed_and_do_nothing_are_counted() -> None:
-    loader = Loader(None, FOLLOWS)
-    assert loader.idle_followees == 3
+def test_the_actors_of_the_rows_that_have_followers_are_kept() -> None:
+    loader = new_loader(None, FOLLOWS)
     loader.load(source(csv_text(ROWS)))
-    assert loader.idle_followees == 1
+    assert loader.followed_actors == {"ann", "cem"}
+    assert FOLLOWS.followees == {"ann", "cem", "zoe"}
 
 
 def test_a_wrong_row_stops_the_run_behind_all_rows_before_it(backend: Backend) -> None:
-    loader = Loader(backend, FOLLOWS, chunk_rows=2)
+    loader = new_loader(backend, FOLLOWS, chunk_rows=2)
     wrong = (9, "2026-05-01T12:20:00", "ann", "like", "photo:9", "", "")
     with pytest.raises(InputError, match="<stdin>:5: the time '2026-05-01T12:20:00' has no offset"):
         loader.load(source(csv_text([*ROWS[:3], wrong, ROWS[3]])))
@@ -168,7 +169,7 @@ def test_wrong_rows_are_passed_over_counted_and_the_first_of_them_kept() -> None
     problems = Problems("skip")
     wrong = [(n, "1 May 2026", "ann", "like", "photo:9", "", "") for n in range(30)]
     with connect("memory://") as backend:
-        summary = Loader(backend, FOLLOWS, problems=problems).load(source(csv_text([*wrong, *ROWS])))
+        summary = new_loader(backend, FOLLOWS, problems=problems).load(source(csv_text([*wrong, *ROWS])))
     assert (summary.rows, summary.skipped, problems.count) == (4, 30, 30)
     assert [error.line for error in problems.first] == list(range(2, 22))
 
@@ -192,7 +193,7 @@ def test_errors_stop_or_are_skipped() -> None:
 def test_a_refusal_names_the_limit_in_its_largest_unit(duration: timedelta, text: str) -> None:
     rows = [(1, "9998-01-01", "ann", "like", "photo:9", "", "")]
     with pytest.raises(InputError, match=f"lies more than {text} ahead of the clock"):
-        Loader(None, max_future=duration).load(source(csv_text(rows)))
+        new_loader(None, max_future=duration).load(source(csv_text(rows)))
 
 
 def test_what_lies_too_far_ahead_is_refused() -> None:
@@ -203,21 +204,21 @@ def test_what_lies_too_far_ahead_is_refused() -> None:
     ]
     with pytest.raises(InputError, match=r"<stdin>:5: the time .* lies more than 1 day ahead of the clock"):
         load(None, csv_text(rows))
-    loader = Loader(None, max_future=timedelta(minutes=30), problems=Problems("skip"))
+    loader = new_loader(None, max_future=timedelta(minutes=30), problems=Problems("skip"))
     assert loader.load(source(csv_text(rows))).rows == 1
     for max_future in (timedelta(days=2), timedelta.max):
-        assert Loader(None, max_future=max_future).load(source(csv_text(rows))).rows == 4
+        assert new_loader(None, max_future=max_future).load(source(csv_text(rows))).rows == 4
 
 
 @pytest.mark.parametrize("options", [{"max_length": 0}, {"max_length": -1}, {"chunk_rows": 0}])
 def test_lengths_below_one_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(InvalidValueError, match=next(iter(options))):
-        Loader(None, **options)  # type: ignore[arg-type]
+        new_loader(None, **options)  # type: ignore[arg-type]
 
 
 def test_lengths_are_ints() -> None:
     with pytest.raises(InvalidTypeError, match="max_length must be an int"):
-        Loader(None, max_length="800")  # type: ignore[arg-type]
+        new_loader(None, max_length="800")  # type: ignore[arg-type]
 
 
 def test_progress_hears_of_every_chunk(tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def test_progress_hears_of_every_chunk(tmp_path: Path) -> None:
 
     path = tmp_path / "activities.csv"
     path.write_text(csv_text(ROWS))
-    loader = Loader(None, chunk_rows=3, progress=Hearing())
+    loader = new_loader(None, chunk_rows=3, progress=Hearing())
     loader.load(Source(path))
     assert heard == [("start", 0), ("advance", 3), ("advance", 4), ("finish", 4)]
     with pytest.raises(InputError):
@@ -246,7 +247,7 @@ def test_progress_hears_of_every_chunk(tmp_path: Path) -> None:
 
 
 def test_a_summary_counts_all_inputs_of_a_loader(backend: Backend) -> None:
-    loader = Loader(backend, FOLLOWS)
+    loader = new_loader(backend, FOLLOWS)
     loader.load(source(csv_text(ROWS[:2])))
     loader.load(source(csv_text(ROWS[2:])))
     assert (loader.summary.rows, loader.summary.activities, loader.summary.deliveries) == (4, 4, 5)

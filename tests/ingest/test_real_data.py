@@ -13,9 +13,10 @@ import pytest
 
 import soak
 from feedstore import Activity, connect
-from feedstore.ingest import Loader, Problems, Source, read_follows
+from feedstore.fanout import HomeFeed, UserFeed
+from feedstore.ingest import Problems, Source, read_follows
 from feedstore.storage import Backend
-from ingest.inputs import read, source
+from ingest.inputs import new_loader, read, source
 from ingest.real import ACTIVITIES, FOLLOWS, first_rows
 from ingest.stored import settle
 
@@ -32,14 +33,14 @@ def followers() -> dict[str, set[str]]:
     return found
 
 
-def expected_timelines(activities: list[Activity]) -> dict[str, list[int]]:
+def expected_timelines(activities: list[Activity], backend: Backend) -> dict[str, list[int]]:
     """The entries of every timeline, newest first, by sorting."""
     graph = followers()
     timelines: dict[str, list[int]] = defaultdict(list)
     for activity in activities:
-        timelines[f"user:{activity.actor}"].append(activity.serialization_id)
+        timelines[UserFeed(activity.actor, backend).key].append(activity.serialization_id)
         for follower in graph[str(activity.actor)]:
-            timelines[f"feed:{follower}"].append(activity.serialization_id)
+            timelines[HomeFeed(follower, backend).key].append(activity.serialization_id)
     return {
         key: sorted(ids, reverse=True)[: None if key.startswith("user:") else MAX_LENGTH]
         for key, ids in timelines.items()
@@ -48,9 +49,9 @@ def expected_timelines(activities: list[Activity]) -> dict[str, list[int]]:
 
 def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
     text = first_rows(ROWS)
-    loader = Loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=700)
+    loader = new_loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=700)
     summary = loader.load(source(text))
-    expected = expected_timelines(read(text))
+    expected = expected_timelines(read(text), backend)
     timelines = backend.timeline_storage()
     settle(backend, MAX_LENGTH)
     keys = timelines.keys()
@@ -61,12 +62,12 @@ def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
 
 
 def test_the_whole_data_is_as_its_readme_says() -> None:
-    loader = Loader(None, read_follows(Source(FOLLOWS), Problems()))
+    follows = read_follows(Source(FOLLOWS), Problems())
+    loader = new_loader(None, follows)
     summary = loader.load(Source(ACTIVITIES))
     assert (summary.rows, summary.planned_deliveries, summary.skipped) == (236_741, 7_820_400, 0)
-    follows = loader.follows
-    assert (follows.edges, follows.readers, follows.followees) == (14_577, 1_109, 2_876)
-    assert loader.idle_followees == 0
+    assert (follows.edges, follows.readers, len(follows.followees)) == (14_577, 1_109, 2_876)
+    assert loader.followed_actors == follows.followees
 
 
 @pytest.mark.soak
@@ -79,7 +80,7 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
         text = first_rows(rows).encode()
         with connect(f"sqlite:///{tmp_path / str(rows)}.db") as backend:
             follows = read_follows(source(some_follows), Problems())
-            loader = Loader(backend, follows, max_length=MAX_LENGTH, chunk_rows=100)
+            loader = new_loader(backend, follows, max_length=MAX_LENGTH, chunk_rows=100)
             backend.ping()
             tracemalloc.start()
             loader.load(source(text))

@@ -9,14 +9,14 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InputError, InvalidValueError, StoredDataError
-from feedstore.ingest import Checkpoint, Checkpoints, InputGraph, Loader, Problems, Progress, Source, Summary
+from feedstore.ingest import Checkpoint, Checkpoints, InputFollowers, Problems, Progress, Source, Summary
 from feedstore.ingest.lines import InputPosition
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv
-from ingest.inputs import HEADER, compressed, source
+from ingest.inputs import HEADER, compressed, new_loader, source
 from ingest.stored import Stored, settle, stored_in
 
-FOLLOWS = InputGraph((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
+FOLLOWS = InputFollowers((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
 TEXT = activities_csv(100, actors=20, late=0.1)
 LINES = TEXT.splitlines(keepends=True)
 MAX_LENGTH = 8
@@ -55,12 +55,12 @@ def undisturbed() -> Stored:
 
 
 def load(backend: Backend, given: Source, resume: bool = False, chunk_rows: int = 10) -> Summary:
-    return Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=chunk_rows).load(given, resume)
+    return new_loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=chunk_rows).load(given, resume)
 
 
 def break_off(backend: Backend, given: Source, chunks: int) -> None:
     """Begin or resume a run, and end it after some chunks of 10 rows."""
-    loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10, progress=BreakingOff(chunks))
+    loader = new_loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10, progress=BreakingOff(chunks))
     with pytest.raises(BrokenOff):
         loader.load(given, resume=True)
 
@@ -180,7 +180,7 @@ def test_a_run_that_stopped_at_a_wrong_row_may_pass_over_it(path: Path) -> None:
     with connect("memory://") as backend:
         with pytest.raises(InputError, match=r"activities.csv:46: the row has too few fields"):
             load(backend, Source(path))
-        loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, problems=Problems("skip"))
+        loader = new_loader(backend, FOLLOWS, max_length=MAX_LENGTH, problems=Problems("skip"))
         summary = loader.load(Source(path), resume=True)
         assert (summary.resumed_rows, summary.rows, summary.skipped) == (44, 56, 1)
         (checkpoint,) = Checkpoints(backend)
@@ -192,12 +192,12 @@ def test_skipped_rows_are_counted_over_all_runs(path: Path) -> None:
     path.write_text("".join([LINES[0], wrong, *LINES[1:30], wrong, *LINES[30:], wrong]))
     with connect("memory://") as backend:
         problems = Problems("skip")
-        loader = Loader(backend, FOLLOWS, chunk_rows=10, problems=problems, progress=BreakingOff(4))
+        loader = new_loader(backend, FOLLOWS, chunk_rows=10, problems=problems, progress=BreakingOff(4))
         with pytest.raises(BrokenOff):
             loader.load(Source(path))
         (checkpoint,) = Checkpoints(backend)
         assert (checkpoint.rows, checkpoint.skipped) == (40, 2)
-        resumed = Loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip")).load(Source(path), resume=True)
+        resumed = new_loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip")).load(Source(path), resume=True)
         assert (resumed.rows, resumed.skipped) == (60, 1)
         (checkpoint,) = Checkpoints(backend)
         assert (checkpoint.rows, checkpoint.skipped) == (100, 3)
@@ -206,12 +206,12 @@ def test_skipped_rows_are_counted_over_all_runs(path: Path) -> None:
 def test_a_long_stretch_of_wrong_rows_is_checkpointed_too(path: Path) -> None:
     path.write_text("".join([LINES[0], *["wrong\n"] * 95, *LINES[1:]]))
     with connect("memory://") as backend:
-        loader = Loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip"), progress=BreakingOff(9))
+        loader = new_loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip"), progress=BreakingOff(9))
         with pytest.raises(BrokenOff):
             loader.load(Source(path))
         (checkpoint,) = Checkpoints(backend)
         assert (checkpoint.rows, checkpoint.skipped, checkpoint.position.line) == (0, 90, 91)
-        resumed = Loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip")).load(Source(path), resume=True)
+        resumed = new_loader(backend, FOLLOWS, chunk_rows=10, problems=Problems("skip")).load(Source(path), resume=True)
         assert (resumed.rows, resumed.skipped) == (100, 5)
 
 
@@ -219,7 +219,7 @@ def test_a_gzip_that_was_cut_goes_on_when_it_is_whole(path: Path, undisturbed: S
     data = compressed(TEXT)
     path.write_bytes(data[: len(data) // 2])
     with connect("memory://") as backend:
-        loader = Loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10)
+        loader = new_loader(backend, FOLLOWS, max_length=MAX_LENGTH, chunk_rows=10)
         with pytest.raises(InputError, match="the gzip file ends early"):
             loader.load(Source(path))
         assert 0 < loader.summary.rows < 100
@@ -231,11 +231,11 @@ def test_a_gzip_that_was_cut_goes_on_when_it_is_whole(path: Path, undisturbed: S
 def test_follows_must_not_be_forgotten(path: Path) -> None:
     with connect("memory://") as backend:
         break_off(backend, Source(path), 5)
-        with pytest.raises(InvalidValueError, match="began with follows; resume it with them"):
-            Loader(backend).load(Source(path), resume=True)
+        with pytest.raises(InvalidValueError, match="began with followers in memory; resume it with the same"):
+            new_loader(backend).load(Source(path), resume=True)
     with connect("memory://") as backend:
-        Loader(backend).load(Source(path))
-        with pytest.raises(InvalidValueError, match="began without follows; resume it without them"):
+        new_loader(backend).load(Source(path))
+        with pytest.raises(InvalidValueError, match="began with the stored follow graph; resume it with the same"):
             load(backend, Source(path), resume=True)
 
 

@@ -9,13 +9,12 @@ from urllib.parse import quote, urlencode
 import pytest
 from feedapp.application import new_application
 from feedapp.forms import LONGEST_NAME, LONGEST_TEXT
-from feedapp.ingested import IngestedNetwork
 from feedapp.network import Network
 
 from feedstore import Activity, connect
+from feedstore.fanout import FeedManager
 from feedstore.ids import id_to_text
 from feedstore.storage import Backend
-from feedstore.timeline_keys import actor_key
 from live.site import SiteServer
 from live.visitor import Visitor
 
@@ -77,12 +76,11 @@ def test_users_post_react_follow_block_and_delete(site_server: SiteServer, backe
 
 def test_an_ingested_post_is_deleted_without_the_activities_of_others() -> None:
     with connect("memory://") as backend:
-        network = IngestedNetwork(backend)
+        network = Network(backend)
         for name in ("ann", "bob"):
             post = Activity(name, "post", "photo:7")
-            backend.activity_storage().add(post)
-            backend.timeline_storage().add(actor_key(name), post)
-            network.sign_in(name)
+            # An ingestion publishes by the default manager, which keeps no threads.
+            FeedManager(backend).add_user_activity(name, post)
         bobs = id_to_text(post.serialization_id)
         network.like("ann", bobs)
         network.comment("ann", bobs, "Where is it?")

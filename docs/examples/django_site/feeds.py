@@ -9,7 +9,6 @@ from django.conf import settings
 
 from feedstore import Activity, connect
 from feedstore.storage import ActivityStorage, Backend, KvStorage, Page, TimelineStorage
-from feedstore.timeline_keys import reader_key
 
 LONGEST_TIMELINE = 800
 
@@ -44,7 +43,7 @@ def follow(follower: str, followee: str) -> None:
 def publish(activity: Activity) -> None:
     """Store an activity and deliver it to the followers of its actor, atomically."""
     followers = follows().fetch_by_prefix(f"{quote(str(activity.actor), safe='')}:")
-    keys = [reader_key(follower) for follower in followers]
+    keys = [f"feed:{follower}" for follower in followers]
     with backend().batch(atomic=True) as batch:
         activities().add(activity, batch_interface=batch)
         timelines().add_to_many(keys, [activity], max_length=LONGEST_TIMELINE, batch_interface=batch)
@@ -52,4 +51,4 @@ def publish(activity: Activity) -> None:
 
 def page_of(reader: str, limit: int, cursor: str | None) -> Page:
     """Return a page of a reader's feed."""
-    return timelines().get_page(reader_key(reader), limit, cursor=cursor, hydrate_from=activities())
+    return timelines().get_page(f"feed:{reader}", limit, cursor=cursor, hydrate_from=activities())

@@ -32,7 +32,7 @@ def test_ingesting_showing_counting_and_trimming(feedstore: CommandLine, namespa
     space = ("--namespace", namespace)
     report = feedstore("ingest", "activities.csv", "--follows", "follows.csv", "--json", *space).json
     assert [report[name] for name in ("rows", "activities", "deliveries", "error")] == [3, 3, 5, None]
-    page = feedstore("timeline", "feed:bob", "--json", *space)
+    page = feedstore("timeline", "home:bob", "--json", *space)
     assert page.status == 0
     activities = page.json["items"]
     assert [activity["actor"] for activity in activities] == ["ann", "cem", "ann"]
@@ -44,9 +44,9 @@ def test_ingesting_showing_counting_and_trimming(feedstore: CommandLine, namespa
     assert trimmed.out == "4 timelines were trimmed; this store does not count removed entries\n"
     report = feedstore("trim", "--all", "--yes", "--length", "1", "--json", *space).json
     assert report == {"timelines": 4, "trimmed": None, "removed": None}
-    page = feedstore("timeline", "feed:bob", *space)
+    page = feedstore("timeline", "home:bob", *space)
     assert "the end of the kept entries: older ones were trimmed" in page.out
-    assert feedstore("timeline", "feed:zoe", *space).status == 3
+    assert feedstore("timeline", "home:zoe", *space).status == 3
 
 
 def test_an_ingestion_is_resumed(feedstore: CommandLine, namespace: str) -> None:

@@ -12,7 +12,8 @@ from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
-from feedstore.ingest import InputGraph, Loader, Source
+from feedstore.fanout import FeedManager
+from feedstore.ingest import InputFollowers, Loader, Source
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch, TimelineStorage
 from servers.redis import OwnRedisServer
@@ -35,11 +36,11 @@ def _activities(count: int) -> list[Activity]:
 
 
 def test_an_activity_to_more_followers_than_an_atomic_batch_holds_is_ingested(backend: RedisBackend) -> None:
-    graph = InputGraph((f"r{number}", "star") for number in range(_FOLLOWERS))
-    summary = Loader(backend, graph).load(Source("-", io.BytesIO(_ROW)))
+    graph = InputFollowers((f"r{number}", "star") for number in range(_FOLLOWERS))
+    summary = Loader(FeedManager(backend, graph=graph)).load(Source("-", io.BytesIO(_ROW)))
     assert summary.deliveries == _FOLLOWERS
     timelines = backend.timeline_storage()
-    found = timelines.get_many_slices([f"feed:r{number}" for number in range(_FOLLOWERS)], 0, 9)
+    found = timelines.get_many_slices([f"home:r{number}" for number in range(_FOLLOWERS)], 0, 9)
     assert {len(entries) for entries in found.values()} == {1}
     assert timelines.count("user:star") == 1
 
