@@ -44,5 +44,5 @@ def test_every_range_has_a_lower_end() -> None:
 def test_the_documentation_has_every_driver_that_its_pages_import() -> None:
     config = configparser.ConfigParser()
     config.read(tree.ROOT / "setup.cfg", encoding="utf-8")
-    extras = "feedstore[redis,cassandra,sse,eric,celery,statsd,prometheus,opentelemetry]"
+    extras = "feedstore[redis,cassandra,sse,eric,celery,feeds,xmpp,statsd,prometheus,opentelemetry]"
     assert extras in config["options.extras_require"]["docs"].splitlines()
