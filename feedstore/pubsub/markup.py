@@ -137,7 +137,7 @@ def text_of_html(markup: str) -> str:
 
 
 def plain(text: str | None) -> str:
-    """Return a text with each run of white space as one space, and none around it."""
+    """Return a str with each run of white space as one space, and none around it."""
     return "" if text is None else _SPACE.sub(" ", text).strip()
 
 

@@ -58,7 +58,7 @@ class ItemParser(ABC):
 
     @abstractmethod
     def _texts(self, parsed: dict[str, Any]) -> Iterator[str]:
-        """Yield the texts of a content, without markup."""
+        """Yield the parts of a content that a search finds, without markup."""
 
 
 class AtomParser(ItemParser):
@@ -67,7 +67,7 @@ class AtomParser(ItemParser):
     The dict has these keys, each only if the entry has the element:
 
     - ``id``, ``lang``, ``rights``: strs.
-    - ``title``, ``summary``, ``content``: texts without markup. ``title_html`` and so on have the markup of those that
+    - ``title``, ``summary``, ``content``: strs without markup. ``title_html`` and so on have the markup of those that
       are HTML or XHTML; it comes from the publisher, so an application must sanitise it before a browser shows it.
       ``content_src`` and ``content_type`` stand for content that the entry does not hold as text.
     - ``published``, ``updated``: times in UTC, such as ``2026-05-01T12:00:00Z``.
@@ -80,7 +80,7 @@ class AtomParser(ItemParser):
     - ``repeat_of``: the dict of the link with ``rel="via"``, if the entry repeats another one.
     - ``enclosures``: the dicts of the links with ``rel="enclosure"``.
     - ``generator``, ``source``: dicts with ``name`` and ``uri``, and with ``id`` and ``title``.
-    - ``geoloc``: a dict of the texts of a location (XEP-0080).
+    - ``geoloc``: a dict of the fields of a location (XEP-0080).
     - ``is_metadata``: True for the payload of a feed's own item, which XEP-0277 stores with the id ``0``.
 
     >>> item = ServiceItem("1", b'<entry xmlns="http://www.w3.org/2005/Atom"><title>Hello</title></entry>')
@@ -249,7 +249,7 @@ def _inner_markup(element: Element) -> str:
 
 
 def _children_of(element: Element, names: Iterable[str]) -> dict[str, str]:
-    """Return the texts of an Atom element's children."""
+    """Return the content of an Atom element's children by their names."""
     return _without_empty({name: plain(element.findtext(_atom(name))) for name in names})
 
 

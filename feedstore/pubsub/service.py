@@ -6,7 +6,7 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError
 from feedstore.pubsub.values import ItemOrder, ItemsPage, RsmRequest, ServiceEvent
@@ -186,7 +186,7 @@ class PubsubService(ABC):
         if not was_closed:
             self._close()
 
-    def __enter__(self) -> PubsubService:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
