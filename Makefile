@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 tools := --tools ruff mypy
 # What the documentation's examples are run with.
 frameworks := django fastapi
-servers := --servers postgresql redis cassandra browser
+servers := --servers postgresql redis cassandra browser xmpp
 # Started in tests/, so that no process that a test starts finds feedstore in its working folder instead of the wheel.
 pytest := cd tests && ../.venv/bin/python -m pytest
 ARGUMENTS ?=

@@ -15,10 +15,13 @@ from pathlib import Path
 import browser_programs
 import cassandra_programs
 import postgresql_programs
+import prosody_programs
 import redis_programs
-from system_packages import SystemPackageError, install_packages, require_installable
+from system_packages import SystemPackageError, install_packages, mask_service, require_installable
 
-SERVERS = ("postgresql", "redis", "cassandra", "browser")
+SERVERS = ("postgresql", "redis", "cassandra", "browser", "xmpp")
+_SERVICES = (postgresql_programs.POOLER_PACKAGE, prosody_programs.PACKAGE)
+"""Packages whose service, which has the name of the package, must not start."""
 
 
 def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
@@ -32,12 +35,14 @@ def equip(servers: Collection[str], virtual_environment: bool = False) -> None:
         missing.update(cassandra_programs.missing_packages())
     if "browser" in servers:
         missing.update(browser_programs.missing_packages())
+    if "xmpp" in servers:
+        missing.update(prosody_programs.missing_packages())
     if missing:
         require_installable(missing)
         if postgresql_programs.PACKAGE in missing:
             postgresql_programs.prevent_main_cluster()
-        if postgresql_programs.POOLER_PACKAGE in missing:
-            postgresql_programs.prevent_pooler_service()
+        for package in missing.keys() & _SERVICES:
+            mask_service(package)
         install_packages(missing)
 
 

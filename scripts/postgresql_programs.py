@@ -24,13 +24,6 @@ touch $folder/createcluster.conf
 sed -i '/^[[:space:]]*create_main_cluster/d' $folder/createcluster.conf
 echo 'create_main_cluster = false' >> $folder/createcluster.conf
 """
-# Unless the service is masked, the package enables and starts it.
-_NO_POOLER_SERVICE = """
-set -eu
-unit=/etc/systemd/system/pgbouncer.service
-mkdir -p /etc/systemd/system
-[ -e $unit ] || [ -L $unit ] || ln -s /dev/null $unit
-"""
 
 
 def find_programs() -> Path | None:
@@ -68,10 +61,3 @@ def prevent_main_cluster() -> None:
     configured = run_as_root(["sh", "-c", _NO_MAIN_CLUSTER])
     if configured.returncode:
         raise SystemPackageError(f"cannot turn off create_main_cluster:\n{configured.stdout}")
-
-
-def prevent_pooler_service() -> None:
-    """Mask the service of the pooler's package, so that the installation does not start it."""
-    masked = run_as_root(["sh", "-c", _NO_POOLER_SERVICE])
-    if masked.returncode:
-        raise SystemPackageError(f"cannot mask the service pgbouncer:\n{masked.stdout}")

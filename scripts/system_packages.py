@@ -11,6 +11,13 @@ from collections.abc import Mapping, Sequence
 from commands import run
 
 TARGETS = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
+# Unless the service is masked, the package of a server enables and starts it.
+_MASK_SERVICE = """
+set -eu
+unit=/etc/systemd/system/$1.service
+mkdir -p /etc/systemd/system
+[ -e $unit ] || [ -L $unit ] || ln -s /dev/null $unit
+"""
 _OPTIONS = (
     *("-o", "DPkg::Lock::Timeout=300"),
     # Keep an existing configuration file instead of asking.
@@ -62,6 +69,17 @@ def install_packages(packages: Mapping[str, str]) -> None:
         finished = run_as_root(install)
         if finished.returncode:
             raise SystemPackageError(f"apt-get cannot install {' '.join(packages)}:\n{finished.stdout[-4000:]}")
+
+
+def mask_service(name: str) -> None:
+    """Mask the system service of a package, so that the installation does not start it.
+
+    Raises:
+        SystemPackageError: The service cannot be masked.
+    """
+    masked = run_as_root(["sh", "-c", _MASK_SERVICE, "sh", name])
+    if masked.returncode:
+        raise SystemPackageError(f"cannot mask the service {name}:\n{masked.stdout}")
 
 
 def is_target_system(path: str = "/etc/os-release") -> bool:

@@ -38,14 +38,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(machine, "require_installable", lambda packages: taken.append("check"))
     monkeypatch.setattr(machine, "install_packages", install_packages)
     monkeypatch.setattr(postgresql_programs, "prevent_main_cluster", lambda: taken.append("no main cluster"))
-    monkeypatch.setattr(postgresql_programs, "prevent_pooler_service", lambda: taken.append("no service"))
+    monkeypatch.setattr(machine, "mask_service", lambda name: taken.append(f"no service {name}"))
     return taken
 
 
 @pytest.mark.usefixtures("bare_machine")
 def test_everything_is_installed_in_one_go_and_without_a_cluster(steps: list[str]) -> None:
     machine.equip(["postgresql"], virtual_environment=True)
-    assert steps[:3] == ["check", "no main cluster", "no service"]
+    assert steps[:3] == ["check", "no main cluster", "no service pgbouncer"]
     assert steps[3].startswith(f"install python3.{sys.version_info.minor}-venv")
     assert steps[3].endswith(" postgresql pgbouncer")
     assert len(steps) == 4
@@ -56,7 +56,7 @@ def test_only_what_is_asked_for_is_installed(steps: list[str]) -> None:
     machine.equip([])
     assert steps == []
     machine.equip(["postgresql"])
-    assert steps == ["check", "no main cluster", "no service", "install postgresql pgbouncer"]
+    assert steps == ["check", "no main cluster", "no service pgbouncer", "install postgresql pgbouncer"]
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -89,6 +89,15 @@ def test_a_browser_is_installed_or_named(steps: list[str], monkeypatch: pytest.M
         machine.equip(["browser"])
 
 
+@pytest.mark.usefixtures("bare_machine")
+def test_an_xmpp_server_comes_without_a_service(steps: list[str], bare_machine: Path) -> None:
+    machine.equip(["xmpp"])
+    assert steps == ["check", "no service prosody", "install prosody"]
+    _program(bare_machine / "prosody", "exit 0")
+    machine.equip(["xmpp"])
+    assert len(steps) == 3
+
+
 def _program(path: Path, script: str) -> Path:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -99,7 +108,7 @@ def _program(path: Path, script: str) -> Path:
 def test_a_named_server_replaces_the_install(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEEDSTORE_TEST_POSTGRESQL", "postgresql://host")
     machine.equip(["postgresql"])
-    assert steps == ["check", "no service", "install pgbouncer"]
+    assert steps == ["check", "no service pgbouncer", "install pgbouncer"]
 
 
 def test_the_newest_installed_version_is_taken(bare_machine: Path, steps: list[str]) -> None:
@@ -111,4 +120,4 @@ def test_the_newest_installed_version_is_taken(bare_machine: Path, steps: list[s
     (bare_machine / "17" / "bin" / "initdb").unlink()
     assert postgresql_programs.find_programs() == bare_machine / "15" / "bin"
     machine.equip(["postgresql"])
-    assert steps == ["check", "no service", "install pgbouncer"]
+    assert steps == ["check", "no service pgbouncer", "install pgbouncer"]

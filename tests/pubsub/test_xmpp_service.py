@@ -1,0 +1,355 @@
+"""The pubsub service of XMPP, with a real Prosody."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from uuid import uuid4
+
+import pytest
+
+from feedstore.errors import (
+    InvalidTypeError,
+    InvalidValueError,
+    PayloadError,
+    PubsubClosedError,
+    PubsubItemNotFound,
+    PubsubServiceError,
+    PubsubTimeoutError,
+    PubsubUnavailableError,
+)
+from feedstore.pubsub import (
+    EventsMissed,
+    ItemsPage,
+    ItemsPublished,
+    ItemsRetracted,
+    NodeConfigured,
+    NodeDeleted,
+    NodePurged,
+    RsmRequest,
+    ServiceEvent,
+    ServiceItem,
+)
+from feedstore.pubsub.markup import read_xml
+from feedstore.pubsub.xmpp_service import XmppPubsubService
+from feedstore.pubsub.xmpp_stanzas import events_of
+from polling import poll_until
+from pubsub.xmpp_component import IDS, PubsubComponent
+from servers.ports import LOOPBACK
+from servers.prosody import COMPONENT, SERVICE, OwnProsodyServer
+
+Connect = Callable[..., XmppPubsubService]
+
+
+@pytest.fixture(scope="module")
+def prosody() -> Iterator[OwnProsodyServer]:
+    server = OwnProsodyServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def connect(prosody: OwnProsodyServer) -> Iterator[Connect]:
+    services = []
+
+    def connect(name: str, password: str | None = None, timeout: float = 30.0) -> XmppPubsubService:
+        service = XmppPubsubService(
+            f"{name}@localhost",
+            name if password is None else password,
+            default_service=SERVICE,
+            address=(LOOPBACK, prosody.port),
+            tls=False,
+            timeout=timeout,
+            longest_delay=0.5,
+        )
+        services.append(service)
+        return service
+
+    yield connect
+    for service in services:
+        service.close()
+
+
+@pytest.fixture(scope="module")
+def ann(connect: Connect) -> XmppPubsubService:
+    return connect("ann")
+
+
+@pytest.fixture(scope="module")
+def bob(connect: Connect) -> XmppPubsubService:
+    return connect("bob")
+
+
+@pytest.fixture
+def node() -> str:
+    return f"notes/{uuid4()}"
+
+
+def note(text: str) -> bytes:
+    return f'<note xmlns="urn:example">{text}</note>'.encode()
+
+
+def ids(page: ItemsPage) -> list[str]:
+    return [item.id for item in page.items]
+
+
+def test_items_of_a_node(ann: XmppPubsubService, node: str) -> None:
+    ann.create_node(node, configuration={"pubsub#title": "Notes", "pubsub#max_items": 10})
+    assert ids(ann.get_items(node)) == []
+    for number in range(1, 5):
+        ann.publish(node, note(str(number)), item_id=f"i{number}")
+    assert ann.publish(node, note("new"), item_id="i2") == "i2"
+    assert ids(ann.get_items(node)) == ["i1", "i3", "i4", "i2"]
+    assert ids(ann.get_items(node, max_items=2)) == ["i4", "i2"]
+    assert ids(ann.get_items(node, max_items=0)) == []
+    assert ids(ann.get_items(node, item_ids=["i2", "missing", "i1"])) == ["i2", "i1"]
+    assert ids(ann.get_items(node, item_ids=[])) == []
+    assert ann.get_items(node, item_ids=["i2"]).items[0].payload == note("new")
+    chosen = ann.publish(node, note("5"))
+    assert ids(ann.get_items(node, max_items=1)) == [chosen]
+    ann.retract(node, ["i1", "i3", "i1"])
+    assert ids(ann.get_items(node)) == ["i4", "i2", chosen]
+    assert node in ann.nodes()
+    assert ann.configuration(node)["pubsub#title"] == "Notes"
+    ann.configure_node(node, {"pubsub#title": "Others"})
+    configuration = ann.configuration(node)
+    assert (configuration["pubsub#title"], configuration["pubsub#max_items"]) == ("Others", "10")
+    ann.purge_node(node)
+    assert ids(ann.get_items(node)) == []
+    ann.delete_node(node)
+    with pytest.raises(PubsubItemNotFound):
+        ann.get_items(node)
+
+
+def test_a_service_without_result_sets_returns_the_newest_items(ann: XmppPubsubService, node: str) -> None:
+    assert not ann.supports_rsm()
+    for number in range(1, 5):
+        ann.publish(node, note(str(number)), item_id=f"i{number}")
+    page = ann.get_items(node, rsm=RsmRequest(max=2, after="i1"))
+    assert (ids(page), page.rsm, page.complete) == (["i3", "i4"], None, False)
+    assert ids(ann.get_items(node, rsm=RsmRequest(max=0))) == []
+
+
+def test_events_come_in_order(ann: XmppPubsubService, bob: XmppPubsubService, node: str) -> None:
+    events: list[ServiceEvent] = []
+    handle = bob.add_listener(events.append)
+    ann.create_node(node)
+    assert bob.subscribe(node) == "subscribed"
+    ann.publish(node, note("1"), item_id="i1")
+    ann.publish(node, note("2"), item_id="i2")
+    ann.retract(node, ["i1"])
+    ann.purge_node(node)
+    ann.delete_node(node)
+    poll_until(lambda: any(isinstance(one, NodeDeleted) for one in events), 30, "the deletion of the node")
+    bob.remove_listener(handle)
+    assert [type(one) for one in events] == [ItemsPublished, ItemsPublished, ItemsRetracted, NodePurged, NodeDeleted]
+    first, _, third = events[:3]
+    assert isinstance(first, ItemsPublished)
+    assert isinstance(third, ItemsRetracted)
+    assert (first.service, first.node, first.items[0].id, first.items[0].payload) == (SERVICE, node, "i1", note("1"))
+    assert third.item_ids == ("i1",)
+
+
+def test_accounts_are_apart(ann: XmppPubsubService, bob: XmppPubsubService, node: str) -> None:
+    ann.create_node(node, configuration={"pubsub#access_model": "whitelist"})
+    ann.publish(node, note("secret"), item_id="i1")
+    for call in (
+        bob.get_items,
+        bob.subscribe,
+        bob.configuration,
+        bob.purge_node,
+        lambda one: bob.publish(one, note("")),
+    ):
+        with pytest.raises(PubsubServiceError) as caught:
+            call(node)
+        assert caught.value.condition in ("forbidden", "not-allowed")
+    with pytest.raises(PubsubServiceError, match="conflict"):
+        ann.create_node(node)
+    with pytest.raises(PubsubServiceError) as caught:
+        ann.unsubscribe(node)
+    assert caught.value.condition in ("unexpected-request", "not-subscribed", "forbidden")
+
+
+def test_nodes_of_an_account(ann: XmppPubsubService, bob: XmppPubsubService, node: str) -> None:
+    account = ann.account
+    ann.publish(node, note("mine"), service=account, item_id="i1")
+    ann.configure_node(node, {"pubsub#access_model": "open"}, service=account)
+    assert ids(bob.get_items(node, service=account)) == ["i1"]
+    assert bob.subscribe(node, service=account) == "subscribed"
+    bob.unsubscribe(node, service=account)
+
+
+@pytest.mark.parametrize(
+    ("sent", "received"),
+    [
+        (b'<a xmlns="urn:x"><b/></a>', b'<a xmlns="urn:x"><b/></a>'),
+        (b"<a>1<b>2</b>3</a>", b"<a>1<b>2</b>3</a>"),
+        (b'<x:a xmlns:x="urn:x" x:y="1" z="&lt;2"/>', b'<a xmlns="urn:x" z="&lt;2" xmlns:a1="urn:x" a1:y="1"/>'),
+        ("<a xml:lang='fr'>é&amp;&#x1F600;\n ]]&gt;</a>".encode(), '<a xml:lang="fr">é&amp;😀\n ]]&gt;</a>'.encode()),
+        (b'<a xmlns="urn:x"><b xmlns="urn:y"><c xmlns="urn:x"/></b></a>',) * 2,
+        (b"<?xml version='1.0' encoding='iso-8859-1'?><a>\xe9</a>", "<a>é</a>".encode()),
+    ],
+)
+def test_payloads_are_exact(ann: XmppPubsubService, node: str, sent: bytes, received: bytes) -> None:
+    ann.publish(node, sent, item_id="i1")
+    payload = ann.get_items(node).items[0].payload
+    # XMPP has no elements without a namespace: those of a payload get the one of their item.
+    without = payload.replace(b' xmlns="http://jabber.org/protocol/pubsub"', b"")
+    assert without == received
+    ann.publish(node, payload, item_id="i2")
+    assert ann.get_items(node, item_ids=["i2"]).items[0].payload == payload
+
+
+@pytest.mark.parametrize("payload", [b"", b"text", b"<a>", b"<a>\xff</a>", b"<!DOCTYPE a []><a/>"])
+def test_malformed_payloads_are_not_sent(ann: XmppPubsubService, node: str, payload: bytes) -> None:
+    with pytest.raises(PayloadError):
+        ann.publish(node, payload)
+    with pytest.raises(PubsubItemNotFound):
+        ann.get_items(node)
+
+
+def test_result_sets_and_the_archive(prosody: OwnProsodyServer, ann: XmppPubsubService) -> None:
+    component = PubsubComponent(prosody)
+    try:
+        assert ann.supports_rsm(COMPONENT)
+        page = ann.get_items("notes", service=COMPONENT, rsm=RsmRequest(max=3, after="i2"))
+        assert (ids(page), page.complete) == (["i3", "i4", "i5"], False)
+        assert page.rsm is not None
+        assert (page.rsm.first, page.rsm.last, page.rsm.index, page.rsm.count) == ("i3", "i5", 2, 7)
+        assert (page.items[0].publisher, page.items[0].payload) == ("ann@localhost", note("i3"))
+        for request, expected, complete in (
+            (RsmRequest(max=3, after="i4"), "i5 i6 i7", True),
+            (RsmRequest(max=3, after="i7"), "", True),
+            (RsmRequest(max=2, before=""), "i6 i7", False),
+            (RsmRequest(max=2, before="i3"), "i1 i2", True),
+            (RsmRequest(max=0), "", False),
+        ):
+            page = ann.get_items("notes", service=COMPONENT, rsm=request)
+            assert (ids(page), page.complete) == (expected.split(), complete)
+        since = {"mam": {"start": datetime(2026, 1, 1, tzinfo=timezone.utc)}}
+        page = ann.get_items("notes", service=COMPONENT, rsm=RsmRequest(max=2), extra=since)
+        assert (ids(page), page.complete) == (["i1", "i2"], False)
+        assert page.items[0].updated == datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+        page = ann.get_items("notes", service=COMPONENT, extra={"mam": {}})
+        assert (tuple(ids(page)), page.complete) == (IDS, True)
+    finally:
+        component.stop()
+
+
+def test_a_service_without_an_archive_refuses(ann: XmppPubsubService, node: str) -> None:
+    with pytest.raises(PubsubServiceError):
+        ann.get_items(node, extra={"mam": {}})
+    with pytest.raises(InvalidTypeError, match="mapping"):
+        ann.get_items(node, extra={"mam": True})
+
+
+def test_a_child_process_opens_its_own_connection(ann: XmppPubsubService, node: str) -> None:
+    ann.publish(node, note("1"), item_id="i1")
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forks in a process with threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            os.write(write, " ".join(ids(ann.get_items(node))).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read, "rb") as answer:
+        assert answer.read() == b"i1"
+    assert ids(ann.get_items(node)) == ["i1"]
+
+
+def test_a_lost_connection_is_opened_again(prosody: OwnProsodyServer, connect: Connect, node: str) -> None:
+    service = connect("bob", timeout=30)
+    events: list[ServiceEvent] = []
+    service.add_listener(events.append)
+    service.connect()
+    prosody.kill()
+    prosody.start()
+
+    def answers() -> bool:
+        try:
+            return bool(service.features())
+        except (PubsubUnavailableError, PubsubTimeoutError):
+            return False
+
+    poll_until(lambda: EventsMissed() in events and answers(), 60, "the next connection")
+
+
+def test_a_wrong_password_fails_without_waiting(connect: Connect) -> None:
+    service = connect("ann", password="wrong")
+    for _ in range(2):
+        with pytest.raises(PubsubServiceError, match="password of ann@localhost") as caught:
+            service.nodes()
+        assert caught.value.condition == "not-authorized"
+        assert "wrong" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer(prosody: OwnProsodyServer, connect: Connect) -> None:
+    service = connect("bob", timeout=0.5)
+    poll_until(lambda: _connects(service), 30, "the connection")
+    prosody.pause()
+    try:
+        with pytest.raises(PubsubTimeoutError, match=r"0\.5 seconds"):
+            service.nodes()
+    finally:
+        prosody.resume()
+
+
+def _connects(service: XmppPubsubService) -> bool:
+    try:
+        service.connect()
+    except PubsubUnavailableError:
+        return False
+    return True
+
+
+def test_a_closed_service_and_a_missing_server(connect: Connect) -> None:
+    service = XmppPubsubService("ann@localhost", "ann", address=(LOOPBACK, 1), tls=False, timeout=0.3)
+    with pytest.raises(PubsubUnavailableError, match="no connection"):
+        service.connect()
+    service.close()
+    service.close()
+    with pytest.raises(PubsubClosedError):
+        service.nodes()
+    connect("ann").close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"jid": "localhost"}, InvalidValueError),
+        ({"jid": "@"}, InvalidValueError),
+        ({"jid": 7}, InvalidTypeError),
+        ({"password": None}, InvalidTypeError),
+        ({"timeout": 0}, InvalidValueError),
+        ({"longest_delay": -1}, InvalidValueError),
+        ({"default_service": "a@@b"}, InvalidValueError),
+    ],
+)
+def test_refusals_of_arguments(arguments: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        XmppPubsubService(**{"jid": "ann@localhost", "password": "ann", **arguments})  # type: ignore[arg-type]
+
+
+def test_the_events_of_a_message() -> None:
+    message = read_xml(
+        b"""<message xmlns="jabber:client"><event xmlns="http://jabber.org/protocol/pubsub#event">
+        <configuration node="notes"><x xmlns="jabber:x:data"><field var="FORM_TYPE"><value>form</value></field>
+        <field var="pubsub#title"><value>Notes</value></field>
+        <field var="pubsub#roster_groups_allowed" type="list-multi"><value>Friends</value></field></x></configuration>
+        <configuration node="other"/>
+        <items node="notes"><item id="i1"/><retract id="i2"/><retract/><item/></items>
+        <items><item id="i3"/></items></event></message>"""
+    )
+    assert list(events_of("a.example", message)) == [
+        NodeConfigured("a.example", "notes", {"pubsub#title": "Notes", "pubsub#roster_groups_allowed": ["Friends"]}),
+        NodeConfigured("a.example", "other"),
+        ItemsPublished("a.example", "notes", (ServiceItem("i1"),)),
+        ItemsRetracted("a.example", "notes", ("i2",)),
+    ]
