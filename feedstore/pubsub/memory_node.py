@@ -10,6 +10,7 @@ from typing import Any
 from feedstore.errors import InvalidValueError, PubsubItemNotFound, PubsubServiceError
 from feedstore.pubsub.values import RsmRequest, RsmResponse, ServiceItem
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 ACCESS_MODEL, PUBLISH_MODEL, MAX_ITEMS, PAYLOADS = (
     f"pubsub#{name}" for name in ("access_model", "publish_model", "max_items", "deliver_payloads")
@@ -40,7 +41,7 @@ class MemoryNode:
     items: dict[str, ServiceItem] = field(default_factory=dict)
     modified: dict[str, None] = field(default_factory=dict)
     affiliations: dict[str, str] = field(default_factory=dict)
-    subscriptions: dict[str, str] = field(default_factory=dict)
+    subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
 
     def configure(self, configuration: Mapping[str, Any]) -> None:
         """Change the named fields, and delete the oldest items beyond a smaller maximum."""
@@ -62,7 +63,7 @@ class MemoryNode:
         if self.affiliations.get(account) == "outcast":
             return False
         model = self.configuration[ACCESS_MODEL]
-        is_approved = model == "authorize" and self.subscriptions.get(account) == "subscribed"
+        is_approved = model == "authorize" and self.subscriptions.get(account) is SubscriptionState.SUBSCRIBED
         return model == "open" or self.is_member(account) or is_approved
 
     def is_member(self, account: str) -> bool:
@@ -87,19 +88,20 @@ class MemoryNode:
     def require_publisher(self, account: str) -> None:
         """Raise an error for an account that may not publish in the node."""
         affiliation, model = self.affiliations.get(account), self.configuration[PUBLISH_MODEL]
-        is_subscriber = model == "subscribers" and self.subscriptions.get(account) == "subscribed"
+        is_subscriber = model == "subscribers" and self.subscriptions.get(account) is SubscriptionState.SUBSCRIBED
         is_allowed = affiliation in ("owner", "publisher") or model == "open" or is_subscriber
         if affiliation == "outcast" or not is_allowed:
             raise PubsubServiceError(f"{account} may not publish in the node {shown(self.name)}", "forbidden")
 
-    def subscribe(self, account: str) -> str:
+    def subscribe(self, account: str) -> SubscriptionState:
         """Add a subscription, and return its state."""
         state = self.subscriptions.get(account)
         if state is None:
             can_wait = self.configuration[ACCESS_MODEL] == "authorize" and account not in self.affiliations
             if not can_wait:
                 self.require_reader(account)
-            state = self.subscriptions[account] = "pending" if can_wait else "subscribed"
+            state = SubscriptionState.PENDING if can_wait else SubscriptionState.SUBSCRIBED
+            self.subscriptions[account] = state
         return state
 
     def require_subscription(self, account: str) -> None:

@@ -27,6 +27,7 @@ from feedstore.pubsub.values import (
     ServiceEvent,
 )
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 OnRequest = Callable[[str, str, str], object]
 """A function that receives the account, the name of the method and the node of a request before it is served."""
@@ -152,7 +153,7 @@ class MemoryPubsubServer:
         with self._lock:
             found = self._node(node)
             found.require_subscription(account)
-            found.subscriptions[account] = "subscribed"
+            found.subscriptions[account] = SubscriptionState.SUBSCRIBED
 
     def _begin(self, account: str, operation: str, node: str) -> None:
         if self.on_request is not None:
@@ -191,7 +192,7 @@ class MemoryPubsubServer:
     def _send(self, node: MemoryNode, event: ServiceEvent) -> None:
         """Queue an event for each subscriber. The caller holds the lock, so that all receive one order."""
         for service in () if self._loses_events else self._services:
-            if node.subscriptions.get(service.account) == "subscribed":
+            if node.subscriptions.get(service.account) is SubscriptionState.SUBSCRIBED:
                 service._queue(event)
 
 
@@ -263,7 +264,7 @@ class MemoryPubsubService(PubsubService):
             if item_ids:
                 server._send(found, ItemsRetracted(server.address, node, tuple(item_ids)))
 
-    def subscribe(self, node: str, *, service: str | None = None) -> str:
+    def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
         """Subscribe the account to a node. A node with the access model ``authorize`` answers ``pending``."""
         check_node(node)
         with self._request("subscribe", node, service) as server:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError
 from feedstore.pubsub.values import ItemOrder, ItemsPage, RsmRequest, ServiceEvent
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +104,8 @@ class PubsubService(ABC):
         """
 
     @abstractmethod
-    def subscribe(self, node: str, *, service: str | None = None) -> str:
-        """Subscribe the account to a node, and return the state of the subscription: ``subscribed`` or ``pending``.
+    def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
+        """Subscribe the account to a node, and return the state of the subscription.
 
         A pending subscription waits for the approval of the node's owner. A second call changes nothing.
         """

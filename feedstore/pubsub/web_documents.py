@@ -28,7 +28,7 @@ except ImportError:
 
 MOST_FEED_ENTRIES = 10_000
 """The number of entries of the largest document that is read."""
-_LONGEST_ID = 500
+_LONGEST_ID = 1000
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_TEXT = 4 * 1024 * 1024
 _LONGEST_HEADER = 8192
@@ -120,10 +120,10 @@ def _unique(items: Iterable[ServiceItem]) -> list[ServiceItem]:
 
 def _item_of(entry: _Entry) -> ServiceItem:
     item_id = _clean(entry.id or "").strip() or _clean(entry.url or "").strip()
-    if not item_id or len(item_id) > _LONGEST_ID:
+    if not item_id or len(item_id.encode()) > _LONGEST_ID:
         content = "\0".join((item_id, entry.title, entry.summary, entry.content, str(entry.published)))
         item_id = f"sha256:{sha256(content.encode('utf-8', 'replace')).hexdigest()}"
-    publisher = next((str(one["name"]) for one in entry.authors if one.get("name")), None)
+    publisher = next((_clean(str(one["name"])) for one in entry.authors if one.get("name")), None)
     updated = entry.updated or entry.published
     return ServiceItem(item_id, _atom_entry(item_id, entry), publisher, entry.published, updated)
 

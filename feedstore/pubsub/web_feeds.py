@@ -22,6 +22,7 @@ from feedstore.pubsub.values import ItemOrder, ItemsPage, ItemsPublished, RsmReq
 from feedstore.pubsub.web_documents import FeedDocument, header_links, read_feed
 from feedstore.pubsub.web_requests import WebClient, WebOptions, WebResponse, check_url
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 ACCEPTED = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml, application/xml;q=0.9, "
@@ -49,7 +50,7 @@ class _Fetched:
 class HubSubscriber(Protocol):
     """The part that subscribes to hubs, which :class:`~feedstore.pubsub.websub.WebSub` is."""
 
-    def subscribe(self, node: str, topic: str, hub: str) -> str:
+    def subscribe(self, node: str, topic: str, hub: str) -> SubscriptionState:
         """Request a subscription, and return its state."""
 
     def unsubscribe(self, node: str, topic: str, hub: str) -> None:
@@ -207,8 +208,8 @@ class HttpFeedService(PubsubService):
                 self._documents[node] = replace(known, document=whole, etag=None, last_modified=None)
         return self._publish_changes(node, known, document.items)
 
-    def subscribe(self, node: str, *, service: str | None = None) -> str:
-        """Subscribe to a feed at the hub that it names (WebSub), and return ``pending``.
+    def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
+        """Subscribe to a feed at the hub that it names (WebSub), and return its state, which is pending at first.
 
         The hub verifies the subscription with a request of its own, which
         :class:`~feedstore.pubsub.websub.WebSub` answers.

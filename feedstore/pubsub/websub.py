@@ -18,6 +18,7 @@ from feedstore.errors import InvalidValueError, PayloadError, PubsubError, Pubsu
 from feedstore.pubsub.web_feeds import HttpFeedService
 from feedstore.pubsub.web_requests import check_url
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 logger = logging.getLogger(__name__)
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -40,13 +41,13 @@ class Lease:
     Attributes:
         topic: the address of the feed, as the hub knows it.
         hub: the address of the hub.
-        state: ``pending`` until the hub has verified the subscription, then ``subscribed``; ``denied`` if it refuses.
+        state: pending until the hub has verified the subscription, then subscribed. None if the hub refuses it.
         expires: the time of the end, in seconds of the clock, or None before the verification.
     """
 
     topic: str
     hub: str
-    state: str = "pending"
+    state: SubscriptionState | None = SubscriptionState.PENDING
     expires: float | None = None
 
 
@@ -98,20 +99,20 @@ class WebSub:
         with self._lock:
             return dict(self._leases)
 
-    def subscribe(self, node: str, topic: str, hub: str) -> str:
+    def subscribe(self, node: str, topic: str, hub: str) -> SubscriptionState:
         """Request a subscription at a hub, and return its state, which is ``pending`` unless it is verified already."""
         with self._lock:
             known = self._leases.get(node)
-            lease = known if known is not None and known.state == "subscribed" else Lease(topic, hub)
+            lease = known if known is not None and known.state is SubscriptionState.SUBSCRIBED else Lease(topic, hub)
             self._leases[node] = lease
         try:
             self._request(node, topic, hub, "subscribe")
         except PubsubError:
             with self._lock:
-                if lease.state == "pending":
+                if lease.state is SubscriptionState.PENDING:
                     self._leases.pop(node, None)
             raise
-        return lease.state
+        return lease.state or SubscriptionState.PENDING
 
     def unsubscribe(self, node: str, topic: str, hub: str) -> None:
         """Request the end of a subscription at a hub, which has ten minutes to verify it."""
@@ -131,7 +132,7 @@ class WebSub:
             due = [
                 (node, lease)
                 for node, lease in self._leases.items()
-                if lease.state != "denied" and (lease.expires is None or lease.expires <= soon)
+                if lease.state is not None and (lease.expires is None or lease.expires <= soon)
             ]
         renewed = []
         for node, lease in due:
@@ -183,7 +184,7 @@ class WebSub:
             lease = self._leases.get(node)
             if mode == "denied":
                 if lease is not None:
-                    lease.state = "denied"
+                    lease.state = None
                 logger.warning("the hub denies the subscription to %s: %s", shown(node), shown(value.get("hub.reason")))
                 return _OK, b""
             if mode == "unsubscribe":
@@ -193,7 +194,7 @@ class WebSub:
             if mode != "subscribe" or not challenge or self._ending.get(node, 0) >= self._clock():
                 return _NOT_FOUND, b""
             if lease is not None:
-                lease.state = "subscribed"
+                lease.state = SubscriptionState.SUBSCRIBED
                 lease.expires = self._clock() + _lease_seconds(value.get("hub.lease_seconds"), self._seconds)
         return _OK, challenge.encode()
 

@@ -12,6 +12,7 @@ from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverE
 from feedstore.pubsub.service import PubsubService, check_item_ids, check_node, check_request
 from feedstore.pubsub.values import EventsMissed, ItemOrder, ItemsPage, RsmRequest, ServiceItem
 from feedstore.shown import shown
+from feedstore.storage.documents import SubscriptionState
 
 try:
     from slixmpp import JID, InvalidJID
@@ -143,14 +144,14 @@ class XmppPubsubService(PubsubService):
         for one in dict.fromkeys(item_ids):
             self._send("set", service, stanzas.retract_request(node, [one]))
 
-    def subscribe(self, node: str, *, service: str | None = None) -> str:
+    def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
         """Subscribe the account's bare address to a node."""
         check_node(node)
         answer = self._send("set", service, stanzas.node_request("subscribe", node, jid=self.account))
         subscription = answer.find(f".//{{{stanzas.PUBSUB}}}subscription")
         # A service that does not state it has accepted the subscription.
         state = "subscribed" if subscription is None else subscription.get("subscription", "subscribed")
-        return "subscribed" if state == "subscribed" else "pending"
+        return SubscriptionState.SUBSCRIBED if state == "subscribed" else SubscriptionState.PENDING
 
     def unsubscribe(self, node: str, *, service: str | None = None) -> None:
         """End the subscription of the account's bare address."""

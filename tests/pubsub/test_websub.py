@@ -104,7 +104,7 @@ def test_a_hub_may_deny_a_subscription(server: WebServer, service: HttpFeedServi
     server.pages["/hub"] = Page(status=202)
     service.subscribe(node)
     assert Hub(server, websub).verify("denied", node)[0] == "200"
-    assert websub.leases[node].state == "denied"
+    assert websub.leases[node].state is None
     assert websub.renew() == []
 
 
