@@ -11,6 +11,7 @@ import pytest
 
 from feedstore.errors import InvalidValueError
 from feedstore.events import BackendEventStore
+from feedstore.events.layout import place_id_of
 from feedstore.logs import LogOptions, LogReader, import_logs
 from feedstore.logs.reader import MOST_BYTES
 
@@ -31,6 +32,17 @@ def test_imported_lines_keep_their_order_and_are_stored_once(store: BackendEvent
     ]
     assert import_logs(store, [str(path)], LogOptions(encoding="latin-1")).events == 6
     assert store.count(match="ÿ") == 3
+
+
+def test_lines_near_each_other_in_a_file_have_places_near_each_other(store: BackendEventStore, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text("one\ntwo\nthree\n")
+    import_logs(store, [str(tmp_path / name) for name in "ab"], LogOptions())
+    ids = [event.id for event in store.search(0)]
+    places = [place_id_of(own_id) for own_id in ids]
+    assert len(set(places)) == 6
+    assert len({place >> 96 for place in places}) == 2
+    assert len({place_id_of(f"event {number}") >> 96 for number in range(6)}) == 6
 
 
 def test_lines_of_two_files_of_one_path_are_different_events(store: BackendEventStore, tmp_path: Path) -> None:
