@@ -22,6 +22,7 @@ _THREAD = "http://purl.org/syndication/thread/1.0"
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
+_LONGEST_KEPT = 65536
 _PERSON = ("name", "uri", "email")
 _LINK = ("rel", "href", "type", "title", "hreflang", "length", "ref")
 _AS2_TEXTS = tuple(f"{name}{kind}" for name in ("name", "summary", "content") for kind in ("", "Map"))
@@ -32,9 +33,10 @@ _REPLY = ("ref", "href", "type", "source")
 class ItemParser(ABC):
     """A parser: a function of an item that returns its content as a dict that JSON can hold.
 
-    It has no state, so threads may share it. A payload that it cannot read raises
-    :class:`~feedstore.errors.PayloadError`, with the reason.
+    Threads may share it. A payload that it cannot read raises :class:`~feedstore.errors.PayloadError`, with the reason.
     """
+
+    _latest: tuple[bytes, str] | None = None
 
     def __call__(self, item: ServiceItem, service: str = "", node: str = "") -> dict[str, Any]:
         """Return the content of an item of a node.
@@ -42,7 +44,11 @@ class ItemParser(ABC):
         Raises:
             PayloadError: The payload is malformed, dangerous or too large, or has another format.
         """
-        return self.parse(item.payload)
+        parsed = self.parse(item.payload)
+        if len(item.payload) <= _LONGEST_KEPT:
+            # A cache requests the text next. Parsing the payload again would take most of the time.
+            self._latest = item.payload, self._joined(parsed)
+        return parsed
 
     def text(self, item: ServiceItem) -> str:
         """Return the text of an item to search, without markup.
@@ -50,7 +56,13 @@ class ItemParser(ABC):
         Raises:
             PayloadError: As when the parser is called.
         """
-        return " ".join(filter(None, self._texts(self.parse(item.payload))))
+        latest = self._latest
+        if latest is not None and latest[0] is item.payload:
+            return latest[1]
+        return self._joined(self.parse(item.payload))
+
+    def _joined(self, parsed: dict[str, Any]) -> str:
+        return " ".join(filter(None, self._texts(parsed)))
 
     @abstractmethod
     def parse(self, payload: bytes) -> dict[str, Any]:

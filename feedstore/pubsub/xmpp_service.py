@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 from xml.etree.ElementTree import Element
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverError
+from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverError, PubsubServiceError
 from feedstore.pubsub.service import PubsubService, check_item_ids, check_node, check_request
 from feedstore.pubsub.values import EventsMissed, ItemOrder, ItemsPage, RsmRequest, ServiceItem
 from feedstore.shown import shown
@@ -199,8 +199,15 @@ class XmppPubsubService(PubsubService):
         return sorted({name for one in listed if (name := one.get("node"))})
 
     def supports_rsm(self, service: str | None = None) -> bool:
-        """Return whether the service announces result set management (XEP-0030). The answer holds for a session."""
-        return stanzas.RSM in self.features(service)
+        """Return whether the service announces result set management (XEP-0030). The answer holds for a session.
+
+        A service that refuses to list its features counts as one without.
+        """
+        try:
+            return stanzas.RSM in self.features(service)
+        except PubsubServiceError:
+            self._features[service or self.default_service] = frozenset()
+            return False
 
     def features(self, service: str | None = None) -> frozenset[str]:
         """Return the features that a service announces (XEP-0030): one round trip for each service and session."""

@@ -122,6 +122,13 @@ def test_an_encoding_that_the_document_names() -> None:
         assert AtomParser()(item(head.format(encoding).encode(encoding))) == {"title": "é"}
 
 
+def test_the_text_of_an_item_that_was_just_parsed() -> None:
+    parser = JsonParser()
+    first, second = item('{"a": "one"}'), item('{"a": "two"}')
+    assert (parser(first), parser.text(first)) == ({"a": "one"}, "one")
+    assert (parser.text(second), parser.text(first)) == ("two", "one")
+
+
 @pytest.mark.parametrize("document", [json.dumps(NOTE), container(NOTE)])
 def test_activity_streams(document: str) -> None:
     parser = ActivityStreamsParser()
