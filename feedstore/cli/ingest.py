@@ -106,12 +106,7 @@ def _add_tuning(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_ROWS,
         help="how many rows are stored in one step, at most (default: %(default)s)",
     )
-    parser.add_argument(
-        "--progress",
-        choices=progress.CHOICES,
-        default=progress.AUTO,
-        help="show a bar if standard error is a terminal, plain lines, or nothing (default: %(default)s)",
-    )
+    progress.add_progress_option(parser)
 
 
 def _duration(text: str) -> timedelta:

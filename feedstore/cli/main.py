@@ -15,7 +15,22 @@ from feedstore.cli.streams import abandon_output, flush_output, prepare_streams,
 from feedstore.errors import FeedstoreError
 
 _OPTIONS_OF_COMMANDS = ("--store", "--namespace", "--json")
-COMMANDS = ("ingest", "timeline", "activity", "feed", "stats", "trim", "events", "worker", "jobs", "serve", "db")
+COMMANDS = (
+    "ingest",
+    "import",
+    "timeline",
+    "activity",
+    "feed",
+    "stats",
+    "trim",
+    "events",
+    "worker",
+    "jobs",
+    "serve",
+    "db",
+)
+_MODULES = {"import": "imports"}
+"""The modules of commands whose names are Python's keywords."""
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
 Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.
@@ -88,7 +103,7 @@ def new_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"feedstore {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"feedstore.cli.{name}")
+        module = import_module(f"feedstore.cli.{_MODULES.get(name, name)}")
         command = commands.add_parser(
             module.NAME, help=module.HELP, description=module.HELP[0].upper() + module.HELP[1:] + "."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from collections import deque
@@ -18,6 +19,16 @@ CHOICES = (AUTO, PLAIN, NONE)
 _SECONDS_BETWEEN_LINES = 5.0
 _SECONDS_BETWEEN_UPDATES = 0.2
 _SECONDS_OF_SPEED = 10.0
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--progress``."""
+    parser.add_argument(
+        "--progress",
+        choices=CHOICES,
+        default=AUTO,
+        help="show progress if standard error is a terminal, plain lines, or nothing (default: %(default)s)",
+    )
 
 
 def new_progress(choice: str, stream: TextIO) -> Progress:
@@ -89,6 +100,34 @@ class LineProgress(Progress):
         self._width = len(text)
         self._stream.write(f"{text}{padding}{self._ending}")
         self._stream.flush()
+
+
+class StepLines(LineProgress):
+    """Writes lines about a run of steps of unknown number, or nothing, by the choice of ``--progress``."""
+
+    def __init__(self, choice: str, stream: TextIO) -> None:
+        is_plain = choice == PLAIN
+        super().__init__(
+            stream,
+            _SECONDS_BETWEEN_LINES if is_plain else _SECONDS_BETWEEN_UPDATES,
+            "\n" if is_plain else "\r",
+        )
+        self._is_shown = is_plain or (choice == AUTO and stream.isatty())
+
+    def show(self, text: str) -> None:
+        """Write a line if the last one is old enough."""
+        now = time.monotonic()
+        if self._is_shown and now >= self._next:
+            self._next = now + self._seconds_between
+            self._write(text)
+
+    def end(self, text: str) -> None:
+        """Write the last line, which stays."""
+        if self._is_shown:
+            self._write(text)
+            if self._ending == "\r":
+                self._stream.write("\n")
+                self._stream.flush()
 
 
 def progress_text(source: Source, summary: Summary, speed: Speed) -> str:

@@ -1,0 +1,365 @@
+"""Walks over the activities and feeds of stream_framework, in Redis and in Cassandra."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import md5
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from feedstore.activity import Activity
+from feedstore.compat.stream_framework_data import Converter, ImportFindings, OldGroup, RefusedError
+from feedstore.compat.stream_framework_feeds import (
+    AGGREGATED,
+    AUTO,
+    FLAT,
+    NOTIFICATION,
+    TIMED,
+    FeedRule,
+    FeedRules,
+    Grouping,
+    ImportedFeed,
+)
+from feedstore.errors import FeedstoreError, InputError
+from feedstore.ingest.summary import SKIP
+from feedstore.shown import shown
+from feedstore.storage.checks import check_key
+
+_SHARDS = 10
+_LEAST_DIGITS = 13
+_FIELDS_A_READ = 1000
+_MEMBERS_A_STEP = 1000
+_MOST_MEMBERS = 10_000
+"""The members that are read of a sorted set of at most 1,000, which may grow between two requests."""
+_KEPT_ACTIVITIES = 20_000
+_MISSING = "entries whose activity the source does not hold, or is refused"
+_OTHER_MEMBERS = "members of sorted sets in other formats"
+_FLAT_COLUMNS = ("feed_id", "activity_id", "actor", "verb", "object", "target", "time", "extra_context")
+_GROUP_COLUMNS = ("feed_id", "activity_id", "activities", "group", "updated_at")
+
+Members = list[tuple[bytes, float]]
+
+
+class Step(NamedTuple):
+    """A part of an import, which is written together.
+
+    ``place`` is the place to resume at after the step, or None if a resumed run repeats the step.
+    """
+
+    activities: Sequence[Activity]
+    feeds: Sequence[ImportedFeed]
+    place: dict[str, Any] | None
+
+
+class StreamSource(ABC):
+    """A store of stream_framework.
+
+    Args:
+        converter: Makes the activities.
+        rules: Choose the feeds.
+
+    Attributes:
+        label: The address of the store, without a password.
+        other_keys: The number of sorted sets or tables that are no feeds, or that no rule fits.
+    """
+
+    label: str
+
+    def __init__(self, converter: Converter, rules: FeedRules) -> None:
+        self.converter = converter
+        self.rules = rules
+        self.findings: ImportFindings = converter.findings
+        self.other_keys = 0
+        self._known: OrderedDict[str, Activity | None] = OrderedDict()
+
+    @abstractmethod
+    def steps(self, place: dict[str, Any] | None, begun: datetime) -> Iterator[Step]:
+        """Yield the steps after a place, None for all. Activities after ``begun`` may be new in the source."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections."""
+
+    def _keep(self, old_id: str, activity: Activity | None) -> None:
+        """Remember the activity of an id, and forget the oldest of 20,000."""
+        self._known[old_id] = activity
+        if len(self._known) > _KEPT_ACTIVITIES:
+            self._known.popitem(last=False)
+
+    def _checked_target(self, rule: FeedRule, key: str, user: str) -> str | None:
+        try:
+            return check_key(rule.target_of(key, user))
+        except FeedstoreError as error:
+            self.findings.note("feeds whose key cannot be stored", error)
+            return None
+
+
+class RedisSource(StreamSource):
+    """The activities in the hashes ``global:0`` to ``global:9``, and the feeds in sorted sets.
+
+    It holds about 1,000 entries of feeds and 20,000 activities.
+    """
+
+    def __init__(self, url: str, converter: Converter, rules: FeedRules, activities: Sequence[str]) -> None:
+        from feedstore.backends.redis.foreign import ForeignRedis
+
+        super().__init__(converter, rules)
+        self._redis = ForeignRedis(url)
+        self._hashes = list(activities)
+        self.label = self._redis.label
+        # Every entry of a feed converts its activity again. The findings have counted the first time.
+        self._second = Converter(converter.verbs, None, SKIP, ImportFindings())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def steps(self, place: dict[str, Any] | None, begun: datetime) -> Iterator[Step]:
+        """Yield 1,000 activities in a step, and then 1,000 entries of feeds."""
+        run = self._redis.run_id()
+        if place is None or place["run"] != run:
+            # The cursors of a scan mean nothing in another run of the server.
+            place = {"run": run, "phase": "activities", "shard": 0, "cursor": 0}
+        if place["phase"] == "activities":
+            yield from self._activity_steps(place)
+            place = {"run": run, "phase": "feeds", "cursor": 0}
+        for cursor, keys in self._redis.keys(place["cursor"]):
+            yield from self._feed_steps(keys, begun)
+            yield Step((), (), {"run": run, "phase": "feeds", "cursor": cursor} if cursor else None)
+
+    def _activity_steps(self, place: dict[str, Any]) -> Iterator[Step]:
+        shards = [f"{name}:{number}" for name in self._hashes for number in range(_SHARDS)]
+        start = place["cursor"]
+        for shard in range(place["shard"], len(shards)):
+            for cursor, fields in self._redis.fields(shards[shard], start):
+                found = (self.converter.activity(field.decode(errors="replace"), fields[field]) for field in fields)
+                after = {"shard": shard, "cursor": cursor} if cursor else {"shard": shard + 1, "cursor": 0}
+                yield Step([one for one in found if one is not None], (), {**place, **after})
+            start = 0
+
+    def _feed_steps(self, keys: Sequence[bytes], begun: datetime) -> Iterator[Step]:
+        """Yield the feeds among some keys, in groups with a bounded number of entries."""
+        kinds = self._redis.types(keys)
+        sets = [key for key, kind in zip(keys, kinds, strict=True) if kind == "zset"]
+        chosen = [key for key in sets if self._is_chosen(key)]
+        self.other_keys += len(sets) - len(chosen)
+        group: list[bytes] = []
+        size = 0
+        for key, length in zip(chosen, self._redis.lengths(chosen), strict=True):
+            if group and size + length > _MEMBERS_A_STEP:
+                yield self._step(list(zip(group, self._redis.first_members(group, _MOST_MEMBERS), strict=True)), begun)
+                group, size = [], 0
+            if length > _MEMBERS_A_STEP:
+                for members in self._redis.members(key):
+                    yield self._step([(key, members)], begun)
+            else:
+                group.append(key)
+                size += length
+        if group:
+            yield self._step(list(zip(group, self._redis.first_members(group, _MOST_MEMBERS), strict=True)), begun)
+
+    def _is_chosen(self, key: bytes) -> bool:
+        try:
+            return self.rules.find(key.decode()) is not None
+        except UnicodeDecodeError:
+            self.findings.note("sorted sets whose key is not UTF-8", InputError(f"the key {shown(key)} is not UTF-8"))
+            return False
+
+    def _step(self, found: list[tuple[bytes, Members]], begun: datetime) -> Step:
+        fresh: dict[int, Activity] = {}
+        feeds: list[ImportedFeed] = []
+        read = [one for one in (self._read(key, members) for key, members in found) if one is not None]
+        self._look_up([old_id for feed in read for old_id in feed.old_ids])
+        marks = self._marks([feed for feed in read if feed.kind == NOTIFICATION])
+        for feed in read:
+            if feed.kind == FLAT:
+                entries = self._members_of(feed.old_ids)
+                feeds.append(ImportedFeed(feed.target, entries))
+            else:
+                members = [(group, [*group.activities, *self._members_of(group.ids)]) for group in feed.groups]
+                grouping = Grouping(feed.rule, feed.kind, self.findings)
+                feeds.append(grouping.feed(feed.target, members, marks.get(feed.key)))
+                fresh.update((one.serialization_id, one) for group in feed.groups for one in group.activities)
+        known = (self._known.get(old_id) for feed in read for old_id in feed.old_ids)
+        fresh.update((one.serialization_id, one) for one in known if one is not None and one.time >= begun)
+        return Step(list(fresh.values()), feeds, None)
+
+    def _read(self, raw_key: bytes, members: Members) -> _ReadFeed | None:
+        key = raw_key.decode()
+        found = self.rules.find(key)
+        if found is None or not members:
+            return None
+        rule, user = found
+        kind = _kind_of(members[0][0]) if rule.kind == AUTO else rule.kind
+        if kind == AUTO:
+            self.other_keys += 1
+            return None
+        target = self._checked_target(rule, key, user)
+        if target is None:
+            return None
+        if kind == FLAT:
+            ids = [old_id for member, score in members if (old_id := self._flat_id(member, score)) is not None]
+            return _ReadFeed(key, target, rule, user, kind, ids, ())
+        groups = [group for member, _ in members if (group := self._group(member)) is not None]
+        return _ReadFeed(key, target, rule, user, kind, [one for group in groups for one in group.ids], groups)
+
+    def _flat_id(self, member: bytes, score: float) -> str | None:
+        if not member.isdigit():
+            self.findings.note(_OTHER_MEMBERS, InputError(f"{shown(member[:80])} is no id of an activity"))
+            return None
+        if float(member) != score:
+            self.findings.changed["entries with another score than their id, which are ordered by time"] += 1
+        return member.decode()
+
+    def _group(self, member: bytes) -> OldGroup | None:
+        try:
+            return self.converter.group(member)
+        except RefusedError:
+            raise
+        except FeedstoreError as error:
+            self.findings.note(_OTHER_MEMBERS, error)
+            return None
+
+    def _look_up(self, old_ids: Sequence[str]) -> None:
+        """Read the activities of ids that are not known yet, 1,000 in a round trip."""
+        missing = [old_id for old_id in dict.fromkeys(old_ids) if old_id not in self._known]
+        for first in range(0, len(missing), _FIELDS_A_READ):
+            part = missing[first : first + _FIELDS_A_READ]
+            found: dict[str, bytes] = {}
+            for name in self._hashes:
+                values = self._redis.values([(_shard_of(name, one), one) for one in part])
+                found.update((one, value) for one, value in zip(part, values, strict=True) if value is not None)
+            for old_id in part:
+                data = found.get(old_id)
+                self._keep(old_id, None if data is None else self._second.activity(old_id, data))
+
+    def _members_of(self, old_ids: Sequence[str]) -> list[Activity]:
+        missing = [old_id for old_id in old_ids if old_id not in self._known]
+        if missing:
+            # More activities were looked up for this step than are remembered.
+            self._look_up(missing)
+        found = [self._known.get(old_id) for old_id in old_ids]
+        present = [one for one in found if one is not None]
+        if len(present) < len(found):
+            self.findings.note(_MISSING, number=len(found) - len(present))
+        return present
+
+    def _marks(self, feeds: Sequence[_ReadFeed]) -> dict[str, list[set[str]]]:
+        """Return the marks of notification feeds by their keys, in one round trip."""
+        lists = self._redis.lists([key for feed in feeds for key in feed.rule.markers_of(feed.user)])
+        sets = [{one.decode(errors="replace") for one in items} for items in lists]
+        return {feed.key: sets[2 * place : 2 * place + 2] for place, feed in enumerate(feeds)}
+
+
+class _ReadFeed(NamedTuple):
+    key: str
+    target: str
+    rule: FeedRule
+    user: str
+    kind: str
+    old_ids: Sequence[str]
+    groups: Sequence[OldGroup]
+
+
+def _kind_of(member: bytes) -> str:
+    """Return the kind of a feed with a member, or ``auto`` if the sorted set is no feed."""
+    if member.isdigit() and len(member) > _LEAST_DIGITS:
+        return FLAT
+    parts = member.split(b";;")
+    if not member.startswith(b"v3") or len(parts) < 6:
+        return AUTO
+    if b"," not in parts[5]:
+        return AGGREGATED
+    return NOTIFICATION if parts[3] == parts[4] == b"-1" else TIMED
+
+
+def _shard_of(name: str, old_id: str) -> str:
+    return f"{name}:{int(md5(old_id.encode(), usedforsecurity=False).hexdigest(), 16) % _SHARDS}"
+
+
+class CassandraSource(StreamSource):
+    """The feeds in the tables of stream_framework's models. Their rows hold the activities."""
+
+    def __init__(self, url: str, converter: Converter, rules: FeedRules) -> None:
+        from feedstore.backends.cassandra.foreign import ForeignKeyspace
+
+        super().__init__(converter, rules)
+        self._keyspace = ForeignKeyspace(url)
+        self.label = self._keyspace.label
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._keyspace.close()
+
+    def steps(self, place: dict[str, Any] | None, begun: datetime) -> Iterator[Step]:
+        """Yield 1,000 rows in a step."""
+        tables = {name: kind for name, columns in self._keyspace.tables().items() if (kind := _kind_of_table(columns))}
+        for table in sorted(tables):
+            if place is not None and table < place["table"]:
+                continue
+            after = place["token"] if place is not None and table == place["table"] else None
+            yield from self._table_steps(table, tables[table], len(tables) == 1, after)
+
+    def _table_steps(self, table: str, kind: str, is_alone: bool, after: int | None) -> Iterator[Step]:
+        columns = _FLAT_COLUMNS if kind == FLAT else _GROUP_COLUMNS
+        for rows in self._keyspace.rows(table, columns, "feed_id", after):
+            activities: list[Activity] = []
+            feeds: list[ImportedFeed] = []
+            for feed_id, own in groupby(rows, key=itemgetter("feed_id")):
+                feed = self._feed(table, feed_id, kind, is_alone, list(own), activities)
+                feeds += [] if feed is None else [feed]
+            # The last partition of a read may go on in the next one.
+            whole = [row["token"] for row in rows if row["token"] != rows[-1]["token"]]
+            yield Step(activities, feeds, {"table": table, "token": whole[-1]} if whole else None)
+
+    def _feed(
+        self,
+        table: str,
+        feed_id: str,
+        kind: str,
+        is_alone: bool,
+        rows: Sequence[Mapping[str, Any]],
+        activities: list[Activity],
+    ) -> ImportedFeed | None:
+        found = self.rules.find(f"{table}/{feed_id}")
+        if found is None:
+            self.other_keys += 1
+            return None
+        rule, user = found
+        target = self._checked_target(rule, feed_id if is_alone else f"{table}:{feed_id}", user)
+        if target is None:
+            return None
+        if kind == FLAT:
+            return ImportedFeed(target, [one for row in rows if (one := self._activity(row, activities)) is not None])
+        groups = [group for row in rows if (group := self._group_row(row)) is not None]
+        activities.extend(one for group in groups for one in group.activities)
+        grouping = Grouping(rule, AGGREGATED if rule.kind == AUTO else rule.kind, self.findings)
+        return grouping.feed(target, [(group, group.activities) for group in groups], None)
+
+    def _activity(self, row: Mapping[str, Any], activities: list[Activity]) -> Activity | None:
+        # Every feed has a copy of its activities.
+        old_id = str(row["activity_id"])
+        if old_id not in self._known:
+            activity = self.converter.row(row)
+            self._keep(old_id, activity)
+            if activity is not None:
+                activities.append(activity)
+        return self._known[old_id]
+
+    def _group_row(self, row: Mapping[str, Any]) -> OldGroup | None:
+        try:
+            return self.converter.group_row(row)
+        except FeedstoreError as error:
+            self.converter.refuse(f"the aggregated activity {row['activity_id']}", error)
+            return None
+
+
+def _kind_of_table(columns: set[str]) -> str | None:
+    for kind, own in ((FLAT, _FLAT_COLUMNS), (AGGREGATED, _GROUP_COLUMNS)):
+        if columns.issuperset(own):
+            return kind
+    return None
