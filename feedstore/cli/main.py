@@ -18,6 +18,7 @@ _OPTIONS_OF_COMMANDS = ("--store", "--namespace", "--json")
 COMMANDS = (
     "ingest",
     "import",
+    "copy",
     "timeline",
     "activity",
     "feed",

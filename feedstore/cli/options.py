@@ -66,11 +66,15 @@ def open_existing_backend(arguments: argparse.Namespace) -> Backend:
 
     The options in the URL have precedence.
     """
-    url = store_url(arguments)
+    return open_existing(store_url(arguments), arguments.namespace)
+
+
+def open_existing(url: str, namespace: str) -> Backend:
+    """Return the backend of a URL for reading, as :func:`open_existing_backend` does."""
     given = parse_qs(url.partition("?")[2], keep_blank_values=True)
     options = load_backend(scheme_of(url)).options_to_read
     missing = {name: value for name, value in options.items() if name not in given}
-    return connect(url, namespace=arguments.namespace, **missing)
+    return connect(url, namespace=namespace, **missing)
 
 
 def masked(url: str) -> str:

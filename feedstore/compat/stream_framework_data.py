@@ -82,7 +82,7 @@ class OldGroup(NamedTuple):
 
 
 class Converter:
-    """Makes activities of what stream_framework has stored.
+    """Makes activities of the data that stream_framework has stored.
 
     Args:
         verbs: The names of verbs by their numbers, in addition to :data:`DEFAULT_VERBS`.

@@ -1,4 +1,4 @@
-"""Which feeds of stream_framework are imported, and the entries that they become."""
+"""The rules of an import of stream_framework's feeds, and the conversion of aggregated feeds."""
 
 from __future__ import annotations
 

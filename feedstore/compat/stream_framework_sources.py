@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import md5
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from feedstore.activity import Activity
+from feedstore.activity import Activity, ActivityRef
 from feedstore.compat.stream_framework_data import Converter, ImportFindings, OldGroup, RefusedError
 from feedstore.compat.stream_framework_feeds import (
     AGGREGATED,
@@ -36,11 +36,13 @@ _MEMBERS_A_STEP = 1000
 _MOST_MEMBERS = 10_000
 """The members that are read of a sorted set of at most 1,000, which may grow between two requests."""
 _KEPT_ACTIVITIES = 20_000
+_KEPT_IDS = 200_000
 _MISSING = "entries whose activity the source does not hold, or is refused"
 _OTHER_MEMBERS = "members of sorted sets in other formats"
 _FLAT_COLUMNS = ("feed_id", "activity_id", "actor", "verb", "object", "target", "time", "extra_context")
 _GROUP_COLUMNS = ("feed_id", "activity_id", "activities", "group", "updated_at")
 
+_Found = TypeVar("_Found")
 Members = list[tuple[bytes, float]]
 
 
@@ -75,6 +77,7 @@ class StreamSource(ABC):
         self.findings: ImportFindings = converter.findings
         self.other_keys = 0
         self._known: OrderedDict[str, Activity | None] = OrderedDict()
+        self._ids: OrderedDict[str, int | None] = OrderedDict()
 
     @abstractmethod
     def steps(self, place: dict[str, Any] | None, begun: datetime) -> Iterator[Step]:
@@ -85,10 +88,16 @@ class StreamSource(ABC):
         """Close the connections."""
 
     def _keep(self, old_id: str, activity: Activity | None) -> None:
-        """Remember the activity of an id, and forget the oldest of 20,000."""
+        """Remember the activity of an id, for aggregated feeds, and its new id, for flat ones."""
         self._known[old_id] = activity
         if len(self._known) > _KEPT_ACTIVITIES:
             self._known.popitem(last=False)
+        self._keep_id(old_id, activity)
+
+    def _keep_id(self, old_id: str, activity: Activity | None) -> None:
+        self._ids[old_id] = None if activity is None else activity.serialization_id
+        if len(self._ids) > _KEPT_IDS:
+            self._ids.popitem(last=False)
 
     def _checked_target(self, rule: FeedRule, key: str, user: str) -> str | None:
         try:
@@ -101,7 +110,7 @@ class StreamSource(ABC):
 class RedisSource(StreamSource):
     """The activities in the hashes ``global:0`` to ``global:9``, and the feeds in sorted sets.
 
-    It holds about 1,000 entries of feeds and 20,000 activities.
+    It holds about 1,000 entries of feeds, the ids of 200,000 activities and 20,000 whole ones.
     """
 
     def __init__(self, url: str, converter: Converter, rules: FeedRules, activities: Sequence[str]) -> None:
@@ -136,10 +145,15 @@ class RedisSource(StreamSource):
         start = place["cursor"]
         for shard in range(place["shard"], len(shards)):
             for cursor, fields in self._redis.fields(shards[shard], start):
-                found = (self.converter.activity(field.decode(errors="replace"), fields[field]) for field in fields)
+                found = [self._stored(field.decode(errors="replace"), data) for field, data in fields.items()]
                 after = {"shard": shard, "cursor": cursor} if cursor else {"shard": shard + 1, "cursor": 0}
                 yield Step([one for one in found if one is not None], (), {**place, **after})
             start = 0
+
+    def _stored(self, old_id: str, data: bytes) -> Activity | None:
+        activity = self.converter.activity(old_id, data)
+        self._keep_id(old_id, activity)
+        return activity
 
     def _feed_steps(self, keys: Sequence[bytes], begun: datetime) -> Iterator[Step]:
         """Yield the feeds among some keys, in groups with a bounded number of entries."""
@@ -173,19 +187,20 @@ class RedisSource(StreamSource):
         fresh: dict[int, Activity] = {}
         feeds: list[ImportedFeed] = []
         read = [one for one in (self._read(key, members) for key, members in found) if one is not None]
-        self._look_up([old_id for feed in read for old_id in feed.old_ids])
+        looked_up = self._look_up(
+            old_id for feed in read for old_id in feed.old_ids if self._is_unknown(old_id, feed.kind)
+        )
         marks = self._marks([feed for feed in read if feed.kind == NOTIFICATION])
         for feed in read:
             if feed.kind == FLAT:
-                entries = self._members_of(feed.old_ids)
-                feeds.append(ImportedFeed(feed.target, entries))
+                feeds.append(ImportedFeed(feed.target, self._references_to(feed.old_ids)))
             else:
                 members = [(group, [*group.activities, *self._members_of(group.ids)]) for group in feed.groups]
                 grouping = Grouping(feed.rule, feed.kind, self.findings)
                 feeds.append(grouping.feed(feed.target, members, marks.get(feed.key)))
                 fresh.update((one.serialization_id, one) for group in feed.groups for one in group.activities)
-        known = (self._known.get(old_id) for feed in read for old_id in feed.old_ids)
-        fresh.update((one.serialization_id, one) for one in known if one is not None and one.time >= begun)
+        # The first phase has stored the others.
+        fresh.update((one.serialization_id, one) for one in looked_up if one.time >= begun)
         return Step(list(fresh.values()), feeds, None)
 
     def _read(self, raw_key: bytes, members: Members) -> _ReadFeed | None:
@@ -224,9 +239,13 @@ class RedisSource(StreamSource):
             self.findings.note(_OTHER_MEMBERS, error)
             return None
 
-    def _look_up(self, old_ids: Sequence[str]) -> None:
-        """Read the activities of ids that are not known yet, 1,000 in a round trip."""
-        missing = [old_id for old_id in dict.fromkeys(old_ids) if old_id not in self._known]
+    def _is_unknown(self, old_id: str, kind: str) -> bool:
+        return old_id not in (self._ids if kind == FLAT else self._known)
+
+    def _look_up(self, old_ids: Iterable[str]) -> list[Activity]:
+        """Read and remember the activities of ids, 1,000 in a round trip. Return those that are there."""
+        missing = list(dict.fromkeys(old_ids))
+        present = []
         for first in range(0, len(missing), _FIELDS_A_READ):
             part = missing[first : first + _FIELDS_A_READ]
             found: dict[str, bytes] = {}
@@ -235,17 +254,23 @@ class RedisSource(StreamSource):
                 found.update((one, value) for one, value in zip(part, values, strict=True) if value is not None)
             for old_id in part:
                 data = found.get(old_id)
-                self._keep(old_id, None if data is None else self._second.activity(old_id, data))
+                activity = None if data is None else self._second.activity(old_id, data)
+                self._keep(old_id, activity)
+                present += [] if activity is None else [activity]
+        return present
 
     def _members_of(self, old_ids: Sequence[str]) -> list[Activity]:
-        missing = [old_id for old_id in old_ids if old_id not in self._known]
-        if missing:
-            # More activities were looked up for this step than are remembered.
-            self._look_up(missing)
-        found = [self._known.get(old_id) for old_id in old_ids]
+        # More activities may have been looked up for this step than are remembered.
+        self._look_up(old_id for old_id in old_ids if old_id not in self._known)
+        return self._present([self._known.get(old_id) for old_id in old_ids])
+
+    def _references_to(self, old_ids: Sequence[str]) -> list[ActivityRef]:
+        return list(map(ActivityRef, self._present([self._ids.get(old_id) for old_id in old_ids])))
+
+    def _present(self, found: Sequence[_Found | None]) -> list[_Found]:
+        """Return what was found, and count the rest as lost."""
         present = [one for one in found if one is not None]
-        if len(present) < len(found):
-            self.findings.note(_MISSING, number=len(found) - len(present))
+        self.findings.note(_MISSING, number=len(found) - len(present))
         return present
 
     def _marks(self, feeds: Sequence[_ReadFeed]) -> dict[str, list[set[str]]]:
