@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue where an interrupted copy stopped")
     parser.add_argument(
-        "--overwrite", action="store_true", help="write into a namespace with other data, and delete what FROM lacks"
+        "--overwrite",
+        action="store_true",
+        help="write into a namespace with other data, and delete all that FROM lacks",
     )
     parser.add_argument("--dry-run", action="store_true", help="count the parts of FROM, and write nothing")
     progress.add_progress_option(parser)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--resume", action="store_true", help="continue where an interrupted import stopped")
     command.add_argument(
-        "--dry-run", action="store_true", help="read everything, and say what would be lost or changed; write nothing"
+        "--dry-run", action="store_true", help="read everything, list the losses and changes, and write nothing"
     )
     progress.add_progress_option(command)
     add_common_options(command)

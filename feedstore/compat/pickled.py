@@ -18,7 +18,7 @@ from uuid import UUID
 from feedstore.errors import InputError
 from feedstore.shown import shown
 
-MOST_BYTES = 16 * 2**20
+MOST_PICKLE_BYTES = 16 * 2**20
 _MOST_LEVELS = 200
 _MOST_VALUES = 100_000
 _DATETIME_BYTES, _DATE_BYTES = 10, 4
@@ -51,8 +51,8 @@ def read_pickle(data: bytes) -> Any:
     Raises:
         InputError: The pickle is damaged, longer than 16 MiB, or has an opcode that plain data and objects do not need.
     """
-    if len(data) > MOST_BYTES:
-        raise InputError(f"the pickle has {len(data):,} bytes; at most {MOST_BYTES:,} are read")
+    if len(data) > MOST_PICKLE_BYTES:
+        raise InputError(f"the pickle has {len(data):,} bytes; at most {MOST_PICKLE_BYTES:,} are read")
     machine = _Machine()
     try:
         for opcode, argument, _ in genops(data):

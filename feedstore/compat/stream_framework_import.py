@@ -11,19 +11,18 @@ from typing import Any
 
 from feedstore.compat.stream_framework_data import Converter, ImportFindings
 from feedstore.compat.stream_framework_feeds import FeedRule, FeedRules, ImportedFeed, read_mapping
-from feedstore.compat.stream_framework_sources import CassandraSource, RedisSource, Step, StreamSource
+from feedstore.compat.stream_framework_sources import Step, StreamCassandra, StreamRedis, StreamSource
 from feedstore.errors import InvalidValueError
 from feedstore.feeds import GroupSerializer
 from feedstore.feeds.notification_feed import UNREAD, UNSEEN
 from feedstore.ingest.summary import STOP
 from feedstore.logs.tail import head_hash
-from feedstore.registry import scheme_of
 from feedstore.shown import shown
 from feedstore.storage import Backend, Batch
 
 __all__ = ["FeedRule", "StreamImport", "import_stream_framework", "read_mapping"]
 
-KV_NAME = "stream-framework-import"
+IMPORT_STATE = "stream-framework-import"
 """The key-value storage that holds the places of interrupted imports."""
 _REDIS = ("redis", "rediss", "unix")
 _COUNTS = ("activities", "new_activities", "feeds", "aggregated_feeds", "entries", "groups", "unseen", "unread")
@@ -122,11 +121,11 @@ def import_stream_framework(
 
 
 def _source_at(url: str, converter: Converter, rules: FeedRules, activities: Sequence[str]) -> StreamSource:
-    scheme = scheme_of(url)
+    scheme = url.partition("://")[0]
     if scheme in _REDIS:
-        return RedisSource(url, converter, rules, activities)
+        return StreamRedis(url, converter, rules, activities)
     if scheme == "cassandra":
-        return CassandraSource(url, converter, rules)
+        return StreamCassandra(url, converter, rules)
     raise InvalidValueError(f"stream_framework is imported from redis:// or cassandra://, not {shown(scheme)}://")
 
 
@@ -153,11 +152,11 @@ class _Run:
             if progress is not None:
                 progress(self._report)
         if self._backend is not None:
-            self._backend.kv_storage(KV_NAME).delete(self._key)
+            self._backend.kv_storage(IMPORT_STATE).delete(self._key)
 
     def _resumed(self) -> dict[str, Any] | None:
         """Take over the counts of an interrupted run, and return its place."""
-        found = None if self._backend is None else self._backend.kv_storage(KV_NAME).get(self._key)
+        found = None if self._backend is None else self._backend.kv_storage(IMPORT_STATE).get(self._key)
         if found is None:
             return None
         report = self._report
@@ -184,7 +183,7 @@ class _Run:
                 "changed": dict(report.findings.changed),
                 "examples": report.findings.examples,
             }
-            self._backend.kv_storage(KV_NAME).upsert(self._key, value)
+            self._backend.kv_storage(IMPORT_STATE).upsert(self._key, value)
 
     def _write(self, step: Step) -> None:
         report = self._report

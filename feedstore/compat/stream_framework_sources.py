@@ -107,7 +107,7 @@ class StreamSource(ABC):
             return None
 
 
-class RedisSource(StreamSource):
+class StreamRedis(StreamSource):
     """The activities in the hashes ``global:0`` to ``global:9``, and the feeds in sorted sets.
 
     It holds about 1,000 entries of feeds, the ids of 200,000 activities and 20,000 whole ones.
@@ -268,7 +268,7 @@ class RedisSource(StreamSource):
         return list(map(ActivityRef, self._present([self._ids.get(old_id) for old_id in old_ids])))
 
     def _present(self, found: Sequence[_Found | None]) -> list[_Found]:
-        """Return what was found, and count the rest as lost."""
+        """Return the values that are not None, and count the others as lost."""
         present = [one for one in found if one is not None]
         self.findings.note(_MISSING, number=len(found) - len(present))
         return present
@@ -306,7 +306,7 @@ def _shard_of(name: str, old_id: str) -> str:
     return f"{name}:{int(md5(old_id.encode(), usedforsecurity=False).hexdigest(), 16) % _SHARDS}"
 
 
-class CassandraSource(StreamSource):
+class StreamCassandra(StreamSource):
     """The feeds in the tables of stream_framework's models. Their rows hold the activities."""
 
     def __init__(self, url: str, converter: Converter, rules: FeedRules) -> None:

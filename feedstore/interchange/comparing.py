@@ -14,10 +14,10 @@ from feedstore.serializers import Serializer
 from feedstore.serializers.values import pack_value, unpack_value
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
+from feedstore.storage.bounds import OLDEST_FIRST
 
 KEYS_A_READ = 50
 ENTRIES_A_READ = 500
-OLDEST_FIRST = ("activity_id",)
 _WRITTEN_TOGETHER = 500
 _KEPT_EXAMPLES = 20
 _Item = TypeVar("_Item")
@@ -28,25 +28,25 @@ MISSING, EXTRA, OTHER = "missing", "too many", "different"
 """The kinds of differences of the target from the source."""
 
 
-class Stored(NamedTuple):
+class RawEntry(NamedTuple):
     """An activity or an entry, with the bytes that the store holds."""
 
     serialization_id: int
     data: bytes
 
 
-class StoredSerializer(Serializer[Stored]):
+class RawSerializer(Serializer[RawEntry]):
     """A serializer that keeps the stored bytes as they are, of all serializers."""
 
     def dumps(self, activity: Any) -> bytes:
         """Return the bytes."""
-        if not isinstance(activity, Stored):
+        if not isinstance(activity, RawEntry):
             raise InvalidTypeError(f"{type(self).__name__} stores entries that it has read, not {shown(activity)}")
         return activity.data
 
-    def loads(self, data: bytes, activity_id: int) -> Stored:
+    def loads(self, data: bytes, activity_id: int) -> RawEntry:
         """Return the id and the bytes."""
-        return Stored(activity_id, data)
+        return RawEntry(activity_id, data)
 
 
 @dataclass
@@ -54,8 +54,8 @@ class Differences:
     """The differences between two stores.
 
     Attributes:
-        counts: Their numbers, by their kind and by what differs, such as ``missing activities``.
-        examples: The first 20, each with the name of what differs.
+        counts: Their numbers by their kinds, such as ``missing activities``.
+        examples: The first 20, each with the name of the activity, entry, timeline or item.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -97,16 +97,16 @@ class Reconciliation:
 
     def activities(self, collection: str) -> None:
         """Compare the activities of a collection, in the order of their ids."""
-        source = self._source.activity_storage(StoredSerializer, name=collection)
-        target = self._target.activity_storage(StoredSerializer, name=collection)
+        source = self._source.activity_storage(RawSerializer, name=collection)
+        target = self._target.activity_storage(RawSerializer, name=collection)
         removed: _Chunk[int] = _Chunk(target.remove_many, self._step)
-        added: _Chunk[Stored] = _Chunk(target.add_many, self._step)
+        added: _Chunk[RawEntry] = _Chunk(target.add_many, self._step)
         for activity_id, one, other in merged(map(_pair, source.iterate()), map(_pair, target.iterate())):
             self._note("activities", f"the activity {id_to_text(activity_id)}", one, other)
             if self._repairs and one is None:
                 removed.add(activity_id)
             elif self._repairs and one is not None:
-                added.add(Stored(activity_id, one))
+                added.add(RawEntry(activity_id, one))
         removed.flush()
         added.flush()
 
@@ -135,15 +135,15 @@ class Reconciliation:
 
     def timelines(self, collection: str) -> None:
         """Compare the timelines of a collection: entries, payloads and floors."""
-        source = self._source.timeline_storage(StoredSerializer, name=collection)
-        target = self._target.timeline_storage(StoredSerializer, name=collection)
-        for keys in in_chunks(source.keys(), KEYS_A_READ):
+        source = self._source.timeline_storage(RawSerializer, name=collection)
+        target = self._target.timeline_storage(RawSerializer, name=collection)
+        for keys in in_lists(source.keys(), KEYS_A_READ):
             pages = source.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
             others = target.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
             for key in keys:
                 self._timeline(source, target, key, pages[key], others[key])
             self._step()
-        for keys in in_chunks(target.keys(), KEYS_A_READ):
+        for keys in in_lists(target.keys(), KEYS_A_READ):
             gone = [key for key, page in source.get_many_pages(keys, 1).items() if not page.items]
             for key in gone:
                 self._note("timelines", f"the timeline {shown(key, 80)}", None, b"")
@@ -151,7 +151,7 @@ class Reconciliation:
                     target.delete(key)
             self._step()
 
-    def _timeline(self, source: Any, target: Any, key: str, page: Page[Stored], other: Page[Stored]) -> None:
+    def _timeline(self, source: Any, target: Any, key: str, page: Page[RawEntry], other: Page[RawEntry]) -> None:
         floor = page.floor
         if other.floor != floor:
             self._note("floors", f"the floor of the timeline {shown(key, 80)}", b"", b"-")
@@ -159,15 +159,15 @@ class Reconciliation:
                 # Only a deletion lowers a floor.
                 target.delete(key)
                 other = Page.of([], None, None, False)
-        entries = (map(_pair, entries_of(storage, key, first)) for storage, first in ((source, page), (target, other)))
+        entries = (map(_pair, all_entries(storage, key, first)) for storage, first in ((source, page), (target, other)))
         removed: _Chunk[int] = _Chunk(lambda ids: target.remove_many(key, ids), self._step)
-        added: _Chunk[Stored] = _Chunk(lambda found: target.add_many(key, found), self._step)
+        added: _Chunk[RawEntry] = _Chunk(lambda found: target.add_many(key, found), self._step)
         for activity_id, one, another in merged(*entries):
             self._note("entries", f"the entry {id_to_text(activity_id)} of {shown(key, 80)}", one, another)
             if self._repairs and one is None:
                 removed.add(activity_id)
             elif self._repairs and one is not None:
-                added.add(Stored(activity_id, one))
+                added.add(RawEntry(activity_id, one))
         removed.flush()
         added.flush()
         if self._repairs and floor is not None and other.floor != floor:
@@ -187,7 +187,7 @@ def raise_floor(source: Any, target: Any, key: str, floor: int) -> None:
     was dropped, so an entry of that id is added and trimmed.
     """
     length = target.count(key, {"activity_id__gte": floor})
-    target.add(key, Stored(floor - 1, b""))
+    target.add(key, RawEntry(floor - 1, b""))
     target.trim(key, length)
     bounds = {"activity_id__lt": floor}
     start = 0
@@ -196,7 +196,7 @@ def raise_floor(source: Any, target: Any, key: str, floor: int) -> None:
         start += len(late)
 
 
-def entries_of(storage: Any, key: str, page: Page[Stored]) -> Iterator[Stored]:
+def all_entries(storage: Any, key: str, page: Page[RawEntry]) -> Iterator[RawEntry]:
     """Yield the entries of a timeline from a first page on, oldest first."""
     while True:
         yield from page.items
@@ -227,7 +227,7 @@ def merged(
             one, other = next(source, None), next(target, None)
 
 
-def in_chunks(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+def in_lists(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     """Yield the items in lists of ``size``, the last of which may be shorter."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
@@ -256,5 +256,5 @@ class _Chunk(Generic[_Item]):
             self._step()
 
 
-def _pair(stored: Stored) -> tuple[int, bytes]:
+def _pair(stored: RawEntry) -> tuple[int, bytes]:
     return stored.serialization_id, stored.data

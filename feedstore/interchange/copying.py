@@ -11,20 +11,20 @@ from feedstore.errors import InvalidValueError
 from feedstore.interchange.comparing import (
     ENTRIES_A_READ,
     KEYS_A_READ,
-    OLDEST_FIRST,
     Differences,
+    RawEntry,
+    RawSerializer,
     Reconciliation,
-    Stored,
-    StoredSerializer,
-    entries_of,
-    in_chunks,
+    all_entries,
+    in_lists,
     raise_floor,
 )
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
 from feedstore.storage.backend import checked_backend
+from feedstore.storage.bounds import OLDEST_FIRST
 
-KV_NAME = "feedstore-copy"
+COPY_STATE = "feedstore-copy"
 """The key-value storage of the target that holds the state of the copy. It is not copied."""
 COPY, CATCH_UP, COMPARE = "copy", "catch-up", "compare"
 PASSES = (COPY, CATCH_UP, COMPARE)
@@ -129,7 +129,7 @@ class _Parts:
         self.report.queues = names.queues
         self.report.hidden_collections = not names.is_complete and not collections
         self.collections = sorted({*names.collections, *collections})
-        self.kv = [name for name in names.kv if name != KV_NAME]
+        self.kv = [name for name in names.kv if name != COPY_STATE]
 
     def step(self) -> None:
         """Report the progress."""
@@ -141,7 +141,7 @@ class _Parts:
         """Count the parts of the source, and return the report."""
         report = self.report
         for name in self.collections:
-            for chunk in in_chunks(self.source.activity_storage(StoredSerializer, name=name).iterate(), _COUNTED):
+            for chunk in in_lists(self.source.activity_storage(RawSerializer, name=name).iterate(), _COUNTED):
                 report.activities += len(chunk)
                 self.step()
             timelines = self.source.timeline_storage(name=name)
@@ -163,12 +163,12 @@ class _Copy:
         self._source = parts.source
         self._target = target
         self._report = parts.report
-        self._state = target.kv_storage(KV_NAME)
+        self._state = target.kv_storage(COPY_STATE)
 
     def carry_out(self, passes: set[str], resume: bool, overwrite: bool) -> CopyReport:
         """Make the passes."""
         self._check_target(overwrite)
-        self._state.upsert("origin", self._origin)
+        self._state.upsert("origin", _named(self._source))
         if COPY in passes:
             self._copy(self._resumed() if resume else None)
         if CATCH_UP in passes:
@@ -178,33 +178,33 @@ class _Copy:
         self._parts.step()
         return self._report
 
-    @property
-    def _origin(self) -> str:
-        return f"{self._source.session.store.label} {self._source.namespace}"
-
     def _check_target(self, may_hold_data: bool) -> None:
         source, target = self._source.session, self._target.session
         same_store = source.shares_store_with(target) or (
             source.abilities.shared_between_processes and source.store.label == target.store.label
         )
         if same_store and source.namespace == target.namespace:
-            raise InvalidValueError(f"{self._target!r} is the source; name another store or namespace")
+            raise InvalidValueError(
+                f"the target, {_named(self._target)}, is the source; name another store or namespace"
+            )
         origin = self._state.get("origin")
-        if may_hold_data or origin == self._origin:
+        if may_hold_data or origin == _named(self._source):
             return
         if origin is not None or not self._is_empty():
             held = "data" if origin is None else f"a copy of {shown(origin, 120)}"
             raise InvalidValueError(
-                f"{self._target!r} holds {held}, and a copy deletes all that the source lacks; name an empty "
+                f"{_named(self._target)} holds {held}, and a copy deletes all that the source lacks; name an empty "
                 "namespace, or pass overwrite=True (--overwrite)"
             )
 
     def _is_empty(self) -> bool:
         names = self._target.names()
-        if any(name != KV_NAME and next(self._target.kv_storage(name).keys(), None) is not None for name in names.kv):
+        if any(
+            name != COPY_STATE and next(self._target.kv_storage(name).keys(), None) is not None for name in names.kv
+        ):
             return False
         return not any(
-            next(self._target.activity_storage(StoredSerializer, name=name).iterate(), None) is not None
+            next(self._target.activity_storage(RawSerializer, name=name).iterate(), None) is not None
             or next(self._target.timeline_storage(name=name).keys(), None) is not None
             for name in names.collections
         )
@@ -244,15 +244,15 @@ class _Copy:
         self._state.delete("place")
 
     def _copy_activities(self, collection: str, after: int | None) -> None:
-        source = self._source.activity_storage(StoredSerializer, name=collection)
-        target = self._target.activity_storage(StoredSerializer, name=collection)
-        for chunk in in_chunks(source.iterate(after), _ACTIVITIES_A_STEP):
+        source = self._source.activity_storage(RawSerializer, name=collection)
+        target = self._target.activity_storage(RawSerializer, name=collection)
+        for chunk in in_lists(source.iterate(after), _ACTIVITIES_A_STEP):
             target.add_many(chunk)
             self._report.activities += len(chunk)
             self._save("activities", collection, chunk[-1].serialization_id)
 
     def _copy_items(self, name: str, after: str | None) -> None:
-        for chunk in in_chunks(self._source.kv_storage(name).items(after=after), _ACTIVITIES_A_STEP):
+        for chunk in in_lists(self._source.kv_storage(name).items(after=after), _ACTIVITIES_A_STEP):
             with self._target.batch() as batch:
                 for key, value in chunk:
                     batch.kv(name).upsert(key, value)
@@ -260,9 +260,9 @@ class _Copy:
             self._save(_ITEMS, name, chunk[-1][0])
 
     def _copy_timelines(self, collection: str) -> None:
-        source = self._source.timeline_storage(StoredSerializer, name=collection)
-        target = self._target.timeline_storage(StoredSerializer, name=collection)
-        for keys in in_chunks(source.keys(), KEYS_A_READ):
+        source = self._source.timeline_storage(RawSerializer, name=collection)
+        target = self._target.timeline_storage(RawSerializer, name=collection)
+        for keys in in_lists(source.keys(), KEYS_A_READ):
             pages = source.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
             with self._target.batch() as batch:
                 for key in keys:
@@ -276,8 +276,8 @@ class _Copy:
             self._parts.step()
         self._save(_TIMELINES, collection)
 
-    def _copy_long(self, source: Any, target: Any, key: str, page: Page[Stored]) -> None:
-        for chunk in in_chunks(entries_of(source, key, page), ENTRIES_A_READ):
+    def _copy_long(self, source: Any, target: Any, key: str, page: Page[RawEntry]) -> None:
+        for chunk in in_lists(all_entries(source, key, page), ENTRIES_A_READ):
             target.add_many(key, chunk)
             self._report.entries += len(chunk)
             self._parts.step()
@@ -295,18 +295,22 @@ class _Copy:
             # In this order, no entry of the target refers to an activity that was stored during the walk.
             walk.timelines(collection)
             walk.activities(collection)
-        for name in sorted({*self._parts.kv, *there.kv} - {KV_NAME}):
+        for name in sorted({*self._parts.kv, *there.kv} - {COPY_STATE}):
             walk.items(name)
 
 
-def _add_whole(target: Any, key: str, page: Page[Stored], batch: Any) -> None:
+def _named(backend: Backend) -> str:
+    return f"the namespace {shown(backend.namespace)} of {backend.session.store.label}"
+
+
+def _add_whole(target: Any, key: str, page: Page[RawEntry], batch: Any) -> None:
     """Add the entries of a timeline that one page holds, and its floor."""
     floor = page.floor
     if floor is None:
         target.add_many(key, page.items, batch_interface=batch)
         return
     kept = [entry for entry in page.items if entry.serialization_id >= floor]
-    target.add_many(key, [*kept, Stored(floor - 1, b"")], batch_interface=batch)
+    target.add_many(key, [*kept, RawEntry(floor - 1, b"")], batch_interface=batch)
     target.trim(key, len(kept), batch_interface=batch)
     late = [entry for entry in page.items if entry.serialization_id < floor]
     if late:

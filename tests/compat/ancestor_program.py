@@ -2,7 +2,7 @@
 
 It writes the data of an application.
 Its arguments are ``redis`` and a server's port and database, or ``cassandra``, a node's host and port, and a keyspace.
-It prints a line of JSON, which says what stream_framework itself reads of its data.
+It prints a line of JSON with the results of stream_framework's own reads.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ PROGRAM = Path(__file__).with_name("ancestor_program.py")
 
 
 class Written(NamedTuple):
-    """The URL of the data, and what stream_framework reads of them."""
+    """The URL of the data, and the results of stream_framework's own reads."""
 
     url: str
     read: dict[str, Any]

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedstore.compat.pickled import MOST_BYTES, PickledObject, plain_of, read_pickle
+from feedstore.compat.pickled import MOST_PICKLE_BYTES, PickledObject, plain_of, read_pickle
 from feedstore.errors import InputError
 
 PLAIN = st.recursive(
@@ -183,4 +183,4 @@ def test_what_holds_itself_and_deep_nests_are_refused() -> None:
     with pytest.raises(InputError, match="levels deep"):
         plain(b"]" * 5000 + b"a" * 4999 + b".")
     with pytest.raises(InputError, match="at most"):
-        read_pickle(b"N" * (MOST_BYTES + 1))
+        read_pickle(b"N" * (MOST_PICKLE_BYTES + 1))

@@ -13,7 +13,10 @@ from house import tree
 PACKAGE = tree.ROOT / "feedstore"
 COMMANDS = {
     f"{name}.py"
-    for name in ("activity", "db", "events", "feed", "ingest", "jobs", "serve", "stats", "timeline", "trim", "worker")
+    for name in (
+        *("activity", "copy", "db", "events", "feed", "imports", "ingest"),
+        *("jobs", "serve", "stats", "timeline", "trim", "worker"),
+    )
 }
 # Names that several modules define, with the reason.
 ALLOWED = {

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +223,12 @@ def test_a_copy_resumes_after_a_kill(tmp_path: Path) -> None:
 def test_targets_that_a_copy_would_destroy(tmp_path: Path) -> None:
     source = connect("memory://")
     fill(source)
-    for write in (
+    writes: list[Callable[[Backend], Any]] = [
         lambda target: target.kv_storage("other").upsert("a", 1),
         lambda target: target.activity_storage(name="other").add(make_activity(1)),
         lambda target: target.timeline_storage().add("a", 1),
-    ):
+    ]
+    for write in writes:
         target = connect("memory://")
         write(target)
         with pytest.raises(InvalidValueError, match="holds data"):
