@@ -21,6 +21,7 @@ INSIDE_FUNCTIONS = {
     "feedstore.cli.db": "the commands of SQL stores alone need SQLAlchemy and Alembic, which take long to import",
     "feedstore.cli.events": "the import of theia's table alone needs SQLAlchemy",
     "feedstore.cli.serve": "the viewer needs Starlette, which is optional",
+    "feedstore.compat.stream_framework_sources": "the drivers of Redis and Cassandra are optional",
     "feedstore.feeds.base": "streams need Starlette, which is optional",
 }
 
