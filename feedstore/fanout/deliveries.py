@@ -80,9 +80,9 @@ class Deliveries(Reading):
         following = None
         if job.followers_of is not None:
             graph = self._graph
-            page = graph.followers(job.followers_of, self._page_size(job), job.after, kind=graph.kinds[0])
-            readers += [one.name for one in page.items]
-            following = page.next_cursor
+            kind = graph.kinds[0]
+            names, following = graph.follower_names(job.followers_of, self._page_size(job), job.after, kind=kind)
+            readers += names
         if job.skipped:
             readers = [one for one in readers if str(one) not in job.skipped]
         return readers, following

@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.fanout.edge_writer import EdgeWriter, is_mark
-from feedstore.fanout.edges import Edge, Follow, checked_user, followers_key, following_key
+from feedstore.fanout.edges import Edge, Follow, checked_user, followers_key, following_key, names_of
 from feedstore.feeds import UserId
+from feedstore.feeds.reads import filter_within
 from feedstore.ids import microseconds_of
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.checks import check_limit, checked_iterable
+from feedstore.storage.page import cursor_bounds, encode_cursor
 
 FOLLOW, BLOCK, MUTE = "follow", "block", "mute"
 _KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
@@ -136,6 +138,17 @@ class FollowGraph:
     ) -> Page[Follow]:
         """Return a page of the followers of a user or a thing, newest first, as :meth:`following` does."""
         return self._page(user, self._checked(kind), False, limit, cursor)
+
+    def follower_names(
+        self, user: UserId, limit: int, cursor: str | None = None, *, kind: str = FOLLOW
+    ) -> tuple[list[UserId], str | None]:
+        """Return the names of a page of :meth:`followers`, and the cursor of the next page, or None: for fan-outs.
+
+        No object is made for a follower, which takes a third of the time of a page.
+        """
+        return self._page_of_names(
+            checked_user(user, "user"), self._checked(kind), False, check_limit("limit", limit), cursor
+        )
 
     def all_following(self, user: UserId, *, kind: str = FOLLOW) -> Iterator[UserId]:
         """Yield the name of everything that a user follows, newest first, in pages of 500."""
@@ -298,13 +311,26 @@ class FollowGraph:
         key = following_key(user, kind) if is_following else followers_key(user, kind)
         return self._edges.timelines.get_page(key, limit, cursor)
 
+    def _page_of_names(
+        self, user: UserId, kind: str, is_following: bool, limit: int, cursor: str | None
+    ) -> tuple[list[UserId], str | None]:
+        if not self._edges.is_atomic:
+            page = self._page(user, kind, is_following, limit, cursor)
+            return [one.name for one in page.items], page.next_cursor
+        bounds = cursor_bounds(cursor, descending=True)
+        if bounds.is_empty:
+            return [], None
+        key = following_key(user, kind) if is_following else followers_key(user, kind)
+        columns = self._edges.timelines.get_columns(key, limit + 1, filter_within(bounds))
+        following = encode_cursor(columns.ids[limit - 1], True) if len(columns) > limit else None
+        return names_of(columns.ids[:limit], columns.payloads[:limit]), following
+
     def _names(self, user: UserId, kind: str, is_following: bool) -> Iterator[UserId]:
+        checked = checked_user(user, "user")
         cursor: str | None = None
         while True:
-            page = self._page(user, kind, is_following, _AT_ONCE, cursor)
-            for follow in page:
-                yield follow.name
-            cursor = page.next_cursor
+            names, cursor = self._page_of_names(checked, kind, is_following, _AT_ONCE, cursor)
+            yield from names
             if cursor is None:
                 return
 

@@ -227,8 +227,8 @@ class Storage(Writer, Generic[Item]):
 
     def activities_to_ids(self, activities_or_ids: Iterable[ActivityLike]) -> list[int]:
         """Return the ids of activities and ids, in their order and with duplicates."""
-        to_id = self.activity_to_id
-        return [to_id(activity) for activity in checked_iterable(activities_or_ids)]
+        items = list(checked_iterable(activities_or_ids))
+        return self._ids_of(items) if len(items) >= _MANY else list(map(self.activity_to_id, items))
 
     def serialize_activity(self, activity: Any) -> bytes:
         """Return the bytes that this storage stores for an activity."""
