@@ -95,10 +95,12 @@ class Entries:
         surplus = len(ids) - length
         if surplus <= 0:
             return []
+        if surplus == 1 and length:
+            return [self._drop_oldest(journal)]
         dropped, newest_dropped = ids.first(surplus), self.newest_dropped
         payloads = self._payloads_of(dropped) if self.payloads else None
         journal.record((_put_back, self, dropped, payloads, newest_dropped))
-        if length and (surplus == 1 or surplus * _PART < length):
+        if length and surplus * _PART < length:
             ids.drop_first(surplus)
         else:
             self.ids = SortedKeys(ids[surplus:])
@@ -107,6 +109,35 @@ class Entries:
         if payloads:
             self._forget_payloads(payloads)
         return dropped
+
+    def _drop_oldest(self, journal: Journal) -> int:
+        """Drop the oldest of several entries, as each fan-out to a full timeline does, and return its id."""
+        ids, newest_dropped = self.ids, self.newest_dropped
+        dropped = ids.first(1)
+        activity_id: int = dropped[0]
+        payload = self.payloads.get(activity_id) if self.payloads else None
+        payloads = None if payload is None else {activity_id: payload}
+        journal.record((_put_back, self, dropped, payloads, newest_dropped))
+        ids.drop_first(1)
+        if newest_dropped is None or activity_id > newest_dropped:
+            self.newest_dropped = activity_id
+        if payload is not None:
+            del self.payloads[activity_id]
+            if self.groups is not None:
+                self.groups.leave(activity_id, payload)
+        return activity_id
+
+    def drop_member(self, journal: Journal, payload: bytes) -> None:
+        """Remove the oldest of several entries that share a payload. They have groups."""
+        ids, own = self.ids, self.payloads
+        activity_id: int = self._grouped().ids[payload][0]
+        journal.record((_put_back, self, [activity_id], {activity_id: payload}, self.newest_dropped))
+        if ids.first(1)[0] == activity_id:
+            ids.drop_first(1)
+        else:
+            ids.discard(activity_id)
+        del own[activity_id]
+        self._grouped().leave(activity_id, payload)
 
     def _payloads_of(self, activity_ids: list[int]) -> dict[int, Any]:
         payloads = self.payloads
@@ -128,9 +159,7 @@ class Entries:
 
         The first call on a timeline costs O(n), later calls O(log n) for each removed id.
         """
-        groups = self.groups
-        if groups is None:
-            groups = self.groups = Groups(self.ids, self.payloads)
+        groups = self._grouped()
         dropped: list[int] = []
         for payload in payloads:
             same = groups.ids.get(payload)
@@ -139,6 +168,16 @@ class Entries:
                 self.remove(journal, surplus)
                 dropped += surplus
         return dropped
+
+    def members_of(self, payload: bytes) -> int:
+        """Return the number of entries that share a payload. The first call on a timeline costs O(n)."""
+        same = (self.groups or self._grouped()).ids.get(payload)
+        return 0 if same is None else len(same)
+
+    def _grouped(self) -> Groups:
+        if self.groups is None:
+            self.groups = Groups(self.ids, self.payloads)
+        return self.groups
 
     def floor(self) -> int | None:
         """Return one more than the newest trimmed id, or None if no entry was trimmed."""

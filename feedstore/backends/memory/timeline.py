@@ -94,13 +94,37 @@ class InMemoryTimelineStorage(TimelineStorage):
         The first delivery with ``max_per_payload`` to a timeline of n entries costs O(n).
         """
         if limits.max_per_payload is not None:
-            for serialized in {id(each): each for each in deliveries.values()}.values():
+            different = list({id(each): each for each in deliveries.values()}.values())
+            for serialized in different:
                 for payload in serialized.values():
                     if payload.__class__ is not bytes:
                         raise InvalidTypeError(
                             f"max_per_payload compares payloads of bytes, but the serializer returned {shown(payload)}"
                         )
+            if len(different) == len(different[0]) == 1 and not limits.companions:
+                return self.session.write(self._deliver_one_to_many, list(deliveries), different[0], limits)
         return self.session.write(self._deliver_to_each, deliveries, limits)
+
+    def _deliver_one_to_many(
+        self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], limits: Limits
+    ) -> int:
+        """Add one entry to many timelines within limits: the fan-out of an activity to aggregated feeds."""
+        ((activity_id, payload),) = serialized.items()
+        most, max_length = limits.max_per_payload or 0, limits.max_length
+        added, timelines = 0, self.session.space.timelines
+        for key in keys:
+            entries = timelines.get(key)
+            if entries is None:
+                entries = timelines[key] = Entries()
+            added += entries.add_one(journal, activity_id, payload)
+            surplus = entries.members_of(payload) - most
+            if surplus == 1:
+                entries.drop_member(journal, payload)
+            elif surplus > 0:
+                entries.limit(journal, serialized.values(), most)
+            if max_length is not None:
+                entries.trim(journal, max_length)
+        return added
 
     def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
         max_length, max_per_payload, suffixes = limits
