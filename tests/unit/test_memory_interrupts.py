@@ -121,7 +121,13 @@ def _state(store: MemoryBackend) -> Any:
     timelines, items, space = store.timeline_storage(), store.kv_storage(), store.session.space
     for entries in space.timelines.values():
         entries.ids._check()
-        assert entries.groups is None or entries.groups.ids == Groups(entries.ids, entries.payloads).ids
+        if entries.groups is not None:
+            groups = Groups(entries.payloads)
+            assert entries.groups._members.keys() == groups._members.keys()
+            for payload in groups._members:
+                members = groups.members(payload, entries.ids, entries.payloads)
+                assert entries.groups.count(payload) == len(members)
+                assert entries.groups.members(payload, entries.ids, entries.payloads) == members
     held = {
         key: (list(entries.ids), entries.payloads, entries.floor(), len(entries))
         for key, entries in space.timelines.items()

@@ -127,18 +127,6 @@ class Entries:
                 self.groups.leave(activity_id, payload)
         return activity_id
 
-    def drop_member(self, journal: Journal, payload: bytes) -> None:
-        """Remove the oldest of several entries that share a payload. They have groups."""
-        ids, own = self.ids, self.payloads
-        activity_id: int = self._grouped().ids[payload][0]
-        journal.record((_put_back, self, [activity_id], {activity_id: payload}, self.newest_dropped))
-        if ids.first(1)[0] == activity_id:
-            ids.drop_first(1)
-        else:
-            ids.discard(activity_id)
-        del own[activity_id]
-        self._grouped().leave(activity_id, payload)
-
     def _payloads_of(self, activity_ids: list[int]) -> dict[int, Any]:
         payloads = self.payloads
         if len(activity_ids) == 1:
@@ -157,26 +145,37 @@ class Entries:
     def limit(self, journal: Journal, payloads: Iterable[bytes], most: int) -> list[int]:
         """Keep the newest ``most`` entries of each of the payloads, and return the removed ids.
 
-        The first call on a timeline costs O(n), later calls O(log n) for each removed id.
+        The first call on a timeline, and the first one that removes entries of a payload, cost O(n). Later calls cost
+        O(log n) for each removed id.
         """
         groups = self._grouped()
         dropped: list[int] = []
         for payload in payloads:
-            same = groups.ids.get(payload)
-            if same is not None and len(same) > most:
-                surplus = same[:-most]
+            if groups.count(payload) > most:
+                surplus = groups.members(payload, self.ids, self.payloads)[:-most]
                 self.remove(journal, surplus)
                 dropped += surplus
         return dropped
 
-    def members_of(self, payload: bytes) -> int:
-        """Return the number of entries that share a payload. The first call on a timeline costs O(n)."""
-        same = (self.groups or self._grouped()).ids.get(payload)
-        return 0 if same is None else len(same)
+    def limit_one(self, journal: Journal, payload: bytes, most: int) -> None:
+        """Do as :meth:`limit` after the addition of one entry, which leaves one too many at most as a rule."""
+        groups = self.groups or self._grouped()
+        surplus = groups.count(payload) - most
+        if surplus == 1:
+            activity_id = groups.members(payload, self.ids, self.payloads)[0]
+            journal.record((_put_back, self, [activity_id], {activity_id: payload}, self.newest_dropped))
+            if self.ids.first(1)[0] == activity_id:
+                self.ids.drop_first(1)
+            else:
+                self.ids.discard(activity_id)
+            del self.payloads[activity_id]
+            groups.leave(activity_id, payload)
+        elif surplus > 0:
+            self.limit(journal, (payload,), most)
 
     def _grouped(self) -> Groups:
         if self.groups is None:
-            self.groups = Groups(self.ids, self.payloads)
+            self.groups = Groups(self.payloads)
         return self.groups
 
     def floor(self) -> int | None:

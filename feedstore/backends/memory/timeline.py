@@ -117,11 +117,7 @@ class InMemoryTimelineStorage(TimelineStorage):
             if entries is None:
                 entries = timelines[key] = Entries()
             added += entries.add_one(journal, activity_id, payload)
-            surplus = entries.members_of(payload) - most
-            if surplus == 1:
-                entries.drop_member(journal, payload)
-            elif surplus > 0:
-                entries.limit(journal, serialized.values(), most)
+            entries.limit_one(journal, payload, most)
             if max_length is not None:
                 entries.trim(journal, max_length)
         return added

@@ -115,7 +115,7 @@ class SqliteDeliveryWriter(DeliveryWriter):
             connection.execute(self._statements.insert_places, (ids, numbers([timeline for timeline, _, _ in rows])))
 
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
-        """One statement for each payload, and one for each timeline that loses entries."""
+        """One statement for each payload, and one for each entry: a fan-out drops one of each timeline as a rule."""
         timelines: dict[bytes, list[int]] = defaultdict(list)
         for timeline, data in payloads:
             timelines[data].append(timeline)
@@ -123,7 +123,7 @@ class SqliteDeliveryWriter(DeliveryWriter):
         for data, some in timelines.items():
             parameters = (numbers(some), data, limit, data)
             dropped += connection.execute(self._statements.beyond_newest, parameters).fetchall()
-        self.remove(connection, dropped)
+        connection.executemany(self._statements.delete_one, dropped)
         return dropped
 
     def remove(self, connection: Connection, places: list[Place]) -> dict[int, int]:

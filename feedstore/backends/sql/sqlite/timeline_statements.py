@@ -119,6 +119,9 @@ class SqliteTimelineStatements:
         in_timeline = _entry.timeline_id == bindparam("timeline")
         ids = delete(entry_table).where(in_timeline, _entry.activity_id.in_(select(each_id)))
         self.delete_ids = text(ids, "timeline", "ids", "array")
+        self.delete_one = text(
+            delete(entry_table).where(in_timeline, _entry.activity_id == _activity), "timeline", "activity"
+        )
         from_these = _entry.timeline_id.in_(_of_these_timelines)
         from_many = delete(entry_table).where(from_these, _entry.activity_id == _activity)
         self.delete_from_many = text(from_many, "array", "activity")
