@@ -8,8 +8,8 @@ import re
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, MissingDriverError, PayloadError
-from feedstore.plain_values import finite_number, plain_copy
+from feedstore.errors import MissingDriverError, PayloadError
+from feedstore.plain_values import DEEPEST, finite_number
 from feedstore.shown import shown
 
 try:
@@ -35,7 +35,6 @@ _INLINE = frozenset(
 )
 _HIDDEN = frozenset({"script", "style", "template", "noscript", "iframe", "object"})
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9:-]*)")
-_SPACE = re.compile(r"\s+")
 
 
 class _LimitedBuilder(TreeBuilder):
@@ -96,12 +95,9 @@ def read_json(payload: bytes | str) -> Any:
         value = json.loads(text, parse_float=finite_number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"the payload cannot be read as JSON in UTF-8: {error}") from None
-    if "\\u0000" in text and _has_nul(value):
-        raise PayloadError("the JSON document holds a NUL character, which databases cannot store")
-    try:
-        return plain_copy(value, "the JSON document")
-    except (InvalidTypeError, InvalidValueError) as error:
-        raise PayloadError(str(error)) from None
+    if "\\u" in text or text.count("[") + text.count("{") > DEEPEST:
+        _check_values(value)
+    return value
 
 
 def text_of_html(markup: str) -> str:
@@ -138,7 +134,7 @@ def text_of_html(markup: str) -> str:
 
 def plain(text: str | None) -> str:
     """Return a str with each run of white space as one space, and none around it."""
-    return "" if text is None else _SPACE.sub(" ", text).strip()
+    return "" if text is None else " ".join(text.split())
 
 
 def text_of_xhtml(element: Element) -> str:
@@ -176,15 +172,24 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"it holds {shown(name)}, which JSON lacks")
 
 
-def _has_nul(value: Any) -> bool:
-    waiting = [value]
+def _check_values(value: Any) -> None:
+    """Refuse a JSON value that is nested too deeply, or holds a str that a database cannot store."""
+    waiting = [(value, DEEPEST)]
     while waiting:
-        one = waiting.pop()
-        if isinstance(one, str) and "\0" in one:
-            return True
-        if isinstance(one, dict):
-            waiting.extend(one)
-            waiting.extend(one.values())
-        elif isinstance(one, list):
-            waiting.extend(one)
-    return False
+        one, levels = waiting.pop()
+        if isinstance(one, str):
+            _check_str(one)
+        elif isinstance(one, (dict, list)):
+            if levels == 0:
+                raise PayloadError(f"the JSON document is nested more than {DEEPEST} levels deep")
+            inner = [*one, *one.values()] if isinstance(one, dict) else one
+            waiting.extend((each, levels - 1) for each in inner)
+
+
+def _check_str(text: str) -> None:
+    if "\0" in text:
+        raise PayloadError("the JSON document holds a NUL character, which databases cannot store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PayloadError(f"the JSON document holds a lone surrogate: {shown(text, 40)}") from None

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from feedstore.errors import PayloadError
-from feedstore.pubsub import ServiceItem
-from feedstore.pubsub.markup import LARGEST_PAYLOAD, MOST_ELEMENTS, MOST_XML_LEVELS, read_xml, text_of_html
+from feedstore.pubsub import ServiceItem, markup
+from feedstore.pubsub.markup import LARGEST_PAYLOAD, MOST_XML_LEVELS, read_xml, text_of_html
 from feedstore.pubsub.parsers import ActivityStreamsParser, AtomParser, ItemParser, JsonParser
 
 MICROBLOG = """<entry xmlns="http://www.w3.org/2005/Atom" xmlns:thr="http://purl.org/syndication/thread/1.0"
@@ -164,7 +164,6 @@ EXTERNAL = '<!DOCTYPE b [<!ENTITY a SYSTEM "file:///etc/hostname">]><entry>&a;</
         (AtomParser(), "<entry/>", "no Atom entry"),
         (AtomParser(), '{"a": 1}', "cannot be read as XML"),
         (AtomParser(), "<a>" * (MOST_XML_LEVELS + 1), "levels deep"),
-        (AtomParser(), "<a>" + "<b/>" * MOST_ELEMENTS, "elements"),
         (AtomParser(), b"<a>" + b" " * LARGEST_PAYLOAD, "bytes"),
         (JsonParser(), "", "cannot be read as JSON"),
         (JsonParser(), '{"a": NaN}', "NaN"),
@@ -187,6 +186,13 @@ def test_refusals(parser: ItemParser, payload: str | bytes, reason: str) -> None
     for read in (parser, parser.text):
         with pytest.raises(PayloadError, match=reason):
             read(item(payload))
+
+
+def test_the_number_of_elements_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markup, "MOST_ELEMENTS", 10)
+    read_xml(b"<a>" + b"<b/>" * 9 + b"</a>")
+    with pytest.raises(PayloadError, match="more than 10 elements"):
+        read_xml(b"<a>" + b"<b/>" * 10)
 
 
 def test_an_item_of_10_mib_is_read() -> None:
