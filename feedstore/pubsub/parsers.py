@@ -9,8 +9,8 @@ from datetime import timezone
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, PayloadError
-from feedstore.interchange.as2_check import check_document, decoded_document, time_of
+from feedstore.errors import InvalidValueError, PayloadError
+from feedstore.interchange.as2_check import check_document, time_of
 from feedstore.interchange.syndication import ATOM
 from feedstore.pubsub.markup import plain, read_json, read_xml, text_of_html, text_of_xhtml
 from feedstore.pubsub.values import ServiceItem
@@ -142,12 +142,13 @@ class ActivityStreamsParser(JsonParser):
     def parse(self, payload: bytes) -> dict[str, Any]:
         """Return an ActivityStreams document."""
         document = read_json(json_of(payload))
+        if not isinstance(document, dict):
+            raise PayloadError(f"the payload is no ActivityStreams document: {shown(document)} is no JSON object")
         try:
-            decoded = decoded_document(document)
-            check_document(decoded)
-        except (InvalidTypeError, InvalidValueError) as error:
+            check_document(document)
+        except InvalidValueError as error:
             raise PayloadError(f"the payload is no ActivityStreams document: {error}") from None
-        return decoded
+        return document
 
     def _texts(self, parsed: dict[str, Any]) -> Iterator[str]:
         waiting: list[Any] = [parsed]

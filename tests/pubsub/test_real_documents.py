@@ -3,6 +3,7 @@
 - ``xmpp-pubsub-examples/xep-examples.tar.gz``: the examples of XEPs, ``xep-NNNN/NNN.xml``.
 - ``feeds-atom-rss/feedjira_entries.csv.gz``: the entries of real feeds, with ``time``, ``object`` (the id), ``target``
   (the feed) and the title in ``extra``.
+- ``activitystreams2-docs/w3c-as2-test.tar.gz``: the documents of W3C's tests, of which those in ``fail`` are invalid.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xml.sax.saxutils import escape
 
 from feedstore.errors import PayloadError
 from feedstore.pubsub.markup import read_xml
-from feedstore.pubsub.parsers import AtomParser
+from feedstore.pubsub.parsers import ActivityStreamsParser, AtomParser
 from feedstore.pubsub.web_documents import read_feed
 from feedstore.pubsub.xmpp_stanzas import events_of, serialised
 
@@ -113,6 +114,14 @@ def counted(names: list[str]) -> str:
     return " ".join(name if names.count(name) == 1 else f"{name}*{names.count(name)}" for name in distinct)
 
 
+# Documents of W3C's tests outside of ``fail`` that break the Recommendation, or are no JSON, with the reasons.
+INVALID = {
+    "test/simple0011.json": "name: {'en'",
+    "test/simple0012.json": "name: {'en'",
+    "test/vocabulary-ex183-jsonld.json": "longitude: '122.4167' is a string",
+    "test/vocabulary-ex196-jsonld.json": "Invalid control character",
+}
+
 if DATA:
 
     def test_every_example_of_xmpp_is_read_or_refused() -> None:
@@ -125,6 +134,23 @@ if DATA:
             }
         assert len(found) == 336
         assert "\n".join(f"{name} {kinds}" for name, kinds in found.items() if kinds) == EXAMPLES.strip()
+
+    def test_every_document_of_activity_streams_is_read_or_refused() -> None:
+        parser, refused, read = ActivityStreamsParser(), {}, 0
+        with tarfile.open(Path(DATA, "activitystreams2-docs", "w3c-as2-test.tar.gz")) as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name.endswith(".json") else None
+                if file is not None:
+                    try:
+                        parser.parse(file.read())
+                        read += 1
+                    except PayloadError as error:
+                        refused[member.name] = str(error)
+        assert read == 209
+        assert len([name for name in refused if name.startswith("test/fail/")]) == 20
+        others = {name: reason for name, reason in refused.items() if not name.startswith("test/fail/")}
+        assert {name: words for name, words in INVALID.items() if words in others.get(name, "")} == INVALID
+        assert set(others) == set(INVALID)
 
     def test_every_entry_of_real_feeds_is_read() -> None:
         rows: dict[str, list[dict[str, str]]] = defaultdict(list)
