@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError
+from feedstore.forks import follow_forks
 from feedstore.pubsub.values import ItemOrder, ItemsPage, RsmRequest, ServiceEvent
 from feedstore.shown import shown
 from feedstore.storage.documents import SubscriptionState
@@ -50,7 +51,11 @@ class PubsubService(ABC):
         self.default_service = default_service
         self.closed = False
         self._listeners: dict[object, Listener] = {}
-        self._listeners_lock = threading.Lock()
+        # Subclasses hold it too, and for moments only.
+        self._lock = threading.RLock()
+        follow_forks(
+            self, lambda one: one._lock.acquire(), lambda one: one._lock.release(), lambda one: one._lock.release()
+        )
 
     @abstractmethod
     def get_items(
@@ -170,18 +175,18 @@ class PubsubService(ABC):
         if not callable(listener):
             raise InvalidTypeError(f"a listener must be a function of one event, not {shown(listener)}")
         handle = object()
-        with self._listeners_lock:
+        with self._lock:
             self._listeners[handle] = listener
         return handle
 
     def remove_listener(self, handle: object) -> None:
         """Stop the calls of a listener. An unknown handle changes nothing."""
-        with self._listeners_lock:
+        with self._lock:
             self._listeners.pop(handle, None)
 
     def close(self) -> None:
         """Release connections and threads. Later requests raise an error; a second call does nothing."""
-        with self._listeners_lock:
+        with self._lock:
             was_closed, self.closed = self.closed, True
             self._listeners.clear()
         if not was_closed:
@@ -195,7 +200,7 @@ class PubsubService(ABC):
 
     def _notify(self, event: ServiceEvent) -> None:
         """Call every listener with an event."""
-        with self._listeners_lock:
+        with self._lock:
             listeners = list(self._listeners.values())
         for listener in listeners:
             try:

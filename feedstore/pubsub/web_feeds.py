@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -95,7 +94,6 @@ class HttpFeedService(PubsubService):
         self._max_age = max_age
         self._most = most_documents
         self._clock = clock
-        self._lock = threading.Lock()
         self._documents: OrderedDict[str, _Fetched] = OrderedDict()
 
     def get_items(

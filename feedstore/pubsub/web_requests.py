@@ -35,6 +35,7 @@ IpAddress = IPv4Address | IPv6Address
 _NAT64 = ip_network("64:ff9b::/96")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 65536
+_GZIP = 16
 _LONGEST_URL = 2048
 
 
@@ -152,13 +153,13 @@ class WebClient:
             raise PubsubServiceError(f"{shown(url)} does not answer in valid HTTP: {error}") from error
 
     def _body(self, url: str, response: httpx.Response, headers: Mapping[str, str], ends: float) -> bytes:
-        decode = _decoder(headers.get("content-encoding", ""), url)
+        decoder = _Decoder(headers.get("content-encoding", ""), url)
         parts: list[bytes] = []
         most = self.options.largest
         received = 0
         for chunk in response.iter_raw():
             received += len(chunk)
-            for part in decode(chunk, most + 1):
+            for part in decoder.decode(chunk, most + 1):
                 parts.append(part)
                 most -= len(part)
                 if most < 0 or received > self.options.largest:
@@ -167,6 +168,7 @@ class WebClient:
                     )
             if time.monotonic() > ends:
                 raise _timeout(url, self.options.timeout)
+        decoder.end()
         return b"".join(parts)
 
 
@@ -338,27 +340,36 @@ def _inner_address(address: IpAddress) -> IpAddress:
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else None) or address
 
 
-def _decoder(encoding: str, url: str) -> Any:
-    """Return a function of a chunk and a limit, which yields decoded parts of bounded size."""
-    name = encoding.strip().lower()
-    if name in ("", "identity"):
-        return lambda chunk, most: [chunk]
-    if name not in ("gzip", "x-gzip", "deflate"):
-        raise PubsubServiceError(f"{shown(url)} answers in the encoding {shown(encoding)}, which was not requested")
-    # 32 recognises the headers of gzip and zlib.
-    inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+class _Decoder:
+    """The decoder of a body, whose parts have a bounded size."""
 
-    def decode(chunk: bytes, most: int) -> Iterator[bytes]:
+    def __init__(self, encoding: str, url: str) -> None:
+        self._name = encoding.strip().lower()
+        self._url = url
+        if self._name not in ("", "identity", "gzip", "x-gzip"):
+            raise PubsubServiceError(f"{shown(url)} answers in the encoding {shown(encoding)}, which was not requested")
+        is_plain = self._name in ("", "identity")
+        self._inflate = None if is_plain else zlib.decompressobj(wbits=_GZIP + zlib.MAX_WBITS)
+
+    def decode(self, chunk: bytes, most: int) -> Iterator[bytes]:
+        """Yield the parts of a chunk, which the caller stops to take after ``most`` bytes."""
+        if self._inflate is None:
+            yield chunk
+            return
         while chunk:
             try:
-                part = inflate.decompress(chunk, min(_CHUNK, most))
+                part = self._inflate.decompress(chunk, min(_CHUNK, most))
             except zlib.error as error:
-                raise PubsubServiceError(f"{shown(url)} answers with damaged {name} data: {error}") from None
+                raise PubsubServiceError(
+                    f"{shown(self._url)} answers with damaged {self._name} data: {error}"
+                ) from None
             yield part
-            chunk = inflate.unconsumed_tail
-            most = max(most - len(part), 1)
+            chunk = self._inflate.unconsumed_tail
 
-    return decode
+    def end(self) -> None:
+        """Refuse a body that was cut. Only its compression shows this, if the server states no length."""
+        if self._inflate is not None and not self._inflate.eof:
+            raise PubsubServiceError(f"{shown(self._url)} answers with incomplete {self._name} data")
 
 
 def _remaining(ends: float) -> float:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from feedstore.errors import InvalidValueError, PayloadError, PubsubError, PubsubServiceError
+from feedstore.forks import follow_forks
 from feedstore.pubsub.web_feeds import HttpFeedService
 from feedstore.pubsub.web_requests import check_url
 from feedstore.shown import shown
@@ -89,6 +90,9 @@ class WebSub:
         self._seconds = lease
         self._clock = clock
         self._lock = threading.Lock()
+        follow_forks(
+            self, lambda one: one._lock.acquire(), lambda one: one._lock.release(), lambda one: one._lock.release()
+        )
         self._leases: dict[str, Lease] = {}
         self._ending: dict[str, float] = {}
         service.subscriber = self

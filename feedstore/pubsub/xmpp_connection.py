@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import queue
+import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -48,7 +49,7 @@ class XmppConnection:
         jid: the address of the account, with or without a resource.
         password: its password.
         address: the host and the port of the server, or None to find them by DNS.
-        tls: whether the connection must be encrypted. Only a server on this machine should do without.
+        tls: whether the connection must be encrypted, or the TLS context to use.
         timeout: the seconds of a request, with the time until the connection is open.
         longest_delay: the seconds of the longest pause between two attempts.
         on_event: receives each message with pubsub events, on a thread of its own.
@@ -62,7 +63,7 @@ class XmppConnection:
         password: str,
         *,
         address: tuple[str, int] | None,
-        tls: bool,
+        tls: bool | ssl.SSLContext,
         timeout: float,
         longest_delay: float,
         on_event: OnMessage,
@@ -207,9 +208,12 @@ class XmppConnection:
         client = self._new_client()
         ended = asyncio.Event()
 
-        def end(reason: Any = None) -> None:
+        def remember(reason: Any) -> None:
             if isinstance(reason, BaseException):
                 self._error = reason
+
+        def end(reason: Any) -> None:
+            remember(reason)
             ended.set()
 
         def refuse(_: Any) -> None:
@@ -229,7 +233,10 @@ class XmppConnection:
         for name, handler in (
             ("session_start", begin),
             ("disconnected", end),
-            ("connection_failed", end),
+            # slixmpp tries TLS from the first byte, and then STARTTLS. It announces a pause once all has failed.
+            ("connection_failed", remember),
+            ("reconnect_delay", end),
+            ("ssl_invalid_chain", end),
             ("failed_all_auth", refuse),
         ):
             client.add_event_handler(name, handler)
@@ -247,10 +254,13 @@ class XmppConnection:
             task.cancel()
 
     def _new_client(self) -> ClientXMPP:
-        client = ClientXMPP(self.jid, self._password)
-        client.enable_plaintext = not self._tls
-        client.enable_starttls = client.enable_direct_tls = self._tls
-        client.plugin["feature_mechanisms"].unencrypted_scram = not self._tls
+        # Without a context, slixmpp checks the certificate with the authorities of the system.
+        context = self._tls if isinstance(self._tls, ssl.SSLContext) else None
+        client = ClientXMPP(self.jid, self._password, ssl_context=context)
+        client.enable_starttls = client.enable_direct_tls = bool(self._tls)
+        client.enable_plaintext = client.plugin["feature_mechanisms"].unencrypted_scram = not self._tls
+        # By default, slixmpp shows the account's presence and nodes to every stranger who asks.
+        client.auto_authorize, client.auto_subscribe = None, False
         client.register_plugin("xep_0030")
         client.register_plugin("xep_0199", _KEEPALIVE)
         for path, handle in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
@@ -39,7 +39,8 @@ class XmppPubsubService(PubsubService):
         default_service: the address of the service that requests without one go to; by default that of the account,
             whose nodes are the account's own (PEP).
         address: the host and the port of the server; by default they are found by DNS.
-        tls: whether the connection must be encrypted. Only a server on this machine should do without.
+        tls: whether the connection must be encrypted, or the TLS context to use, such as one with the authority of a
+            private server. Only a server on this machine should do without.
         timeout: the seconds of a request, with the time until the connection is open.
         longest_delay: the seconds of the longest pause between two attempts to connect.
         newest_first: whether the services answer a request without a page with the newest item first. XEP-0060 leaves
@@ -53,7 +54,7 @@ class XmppPubsubService(PubsubService):
         *,
         default_service: str | None = None,
         address: tuple[str, int] | None = None,
-        tls: bool = True,
+        tls: bool | ssl.SSLContext = True,
         timeout: float = 30.0,
         longest_delay: float = 60.0,
         newest_first: bool = False,
@@ -67,7 +68,6 @@ class XmppPubsubService(PubsubService):
                 raise InvalidValueError(f"{name} must be more than 0 seconds, not {shown(value)}")
         self._newest_first = newest_first
         self._queries: dict[str, list[ServiceItem]] = {}
-        self._queries_lock = threading.Lock()
         self._features: dict[str, frozenset[str]] = {}
         self._connection = XmppConnection(
             jid,
@@ -226,12 +226,12 @@ class XmppPubsubService(PubsubService):
             raise InvalidTypeError(f"extra['mam'] must be a mapping of fields, not {shown(filters)}; pass {{}}")
         query_id = str(uuid4())
         request = stanzas.archive_request(node, query_id, filters, rsm)
-        with self._queries_lock:
+        with self._lock:
             self._queries[query_id] = []
         try:
             answer = self._send("set", service, request)
         finally:
-            with self._queries_lock:
+            with self._lock:
                 items = tuple(self._queries.pop(query_id))
         end = answer.find(f"{{{stanzas.MAM}}}fin")
         is_complete = end is not None and end.get("complete") == "true"
@@ -251,7 +251,7 @@ class XmppPubsubService(PubsubService):
             self._notify(event)
 
     def _collect(self, message: Element) -> None:
-        with self._queries_lock:
+        with self._lock:
             for query_id, items in self._queries.items():
                 items.extend(stanzas.archived_items(message, query_id))
 

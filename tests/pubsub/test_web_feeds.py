@@ -106,6 +106,8 @@ def test_polling_reports_new_and_changed_entries(server: WebServer, service: Htt
             "policy-viol",
         ),
         (Page(b"no gzip", headers={"Content-Encoding": "gzip"}), PubsubServiceError, "undefined"),
+        (Page(gzip.compress(atom(1))[:-9], headers={"Content-Encoding": "gzip"}), PubsubServiceError, "undefined"),
+        (Page(b"", headers={"Content-Length": "9"}), PubsubServiceError, "undefined"),
         (Page(b"x", headers={"Content-Encoding": "br"}), PubsubServiceError, "undefined"),
         (Page(status=302, headers={"Location": "/feed"}), PubsubServiceError, "policy-violation"),
         (Page(status=302, headers={"Location": "file:///etc/hostname"}), PubsubServiceError, "jid-malformed"),

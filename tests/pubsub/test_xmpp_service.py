@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import ssl
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from uuid import uuid4
 
 import pytest
+from slixmpp import ClientXMPP
 
 from feedstore.errors import (
     InvalidTypeError,
@@ -309,6 +311,39 @@ def _connects(service: XmppPubsubService) -> bool:
     except PubsubUnavailableError:
         return False
     return True
+
+
+def test_the_certificate_is_checked(prosody: OwnProsodyServer) -> None:
+    def connected(tls: bool | ssl.SSLContext, timeout: float) -> list[str]:
+        address = (LOOPBACK, prosody.port)
+        with XmppPubsubService("ann@localhost", "ann", address=address, tls=tls, timeout=timeout) as service:
+            return service.nodes(SERVICE)
+
+    assert connected(ssl.create_default_context(cafile=prosody.certificate), 30)
+    with pytest.raises(PubsubUnavailableError):
+        connected(True, 0.5)
+
+
+def test_a_stranger_who_asks_for_the_presence_is_not_authorized(
+    ann: XmppPubsubService, bob: XmppPubsubService, node: str
+) -> None:
+    events: list[ServiceEvent] = []
+    handle = ann.add_listener(events.append)
+    ann.publish(node, note("for friends"), service=ann.account)
+    ann.publish(node, note("for all"))
+    ann.subscribe(node)
+
+    async def ask(client: ClientXMPP) -> None:
+        client.send_presence(pto=ann.account, ptype="subscribe")
+
+    bob._connection._run(ask)
+    bob.get_items(node)
+    # This event comes to the account after the presence.
+    ann.publish(node, note("later"))
+    poll_until(lambda: bool(events), 30, "the event")
+    ann.remove_listener(handle)
+    with pytest.raises(PubsubServiceError):
+        bob.get_items(node, service=ann.account)
 
 
 def test_a_closed_service_and_a_missing_server(connect: Connect) -> None:

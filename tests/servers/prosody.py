@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -27,8 +28,9 @@ legacy_ssl_ports = {{ }}
 s2s_ports = {{ }}
 component_ports = {{ {component_port} }}
 component_interfaces = {{ "{loopback}" }}
-modules_enabled = {{ "roster", "saslauth", "disco", "pep", "ping" }}
-modules_disabled = {{ "s2s", "tls" }}
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "pep", "ping" }}
+modules_disabled = {{ "s2s" }}
+ssl = {{ certificate = "{folder}/server.crt"; key = "{folder}/server.key"; }}
 authentication = "internal_plain"
 allow_unencrypted_plain_auth = true
 c2s_require_encryption = false
@@ -62,6 +64,7 @@ class OwnProsodyServer:
             accounts.mkdir(parents=True)
             for name in ("ann", "bob"):
                 (accounts / f"{name}.dat").write_text(f'return {{ ["password"] = "{name}"; }};\n')
+            self.certificate = _certificate(self.folder)
             if self._user is not None:
                 for path in (self.folder, *self.folder.rglob("*")):
                     shutil.chown(path, self._user, self._user)
@@ -100,6 +103,17 @@ class OwnProsodyServer:
         process = ServerProcess([str(self._program), "-F", "--config", str(file)], self.folder, self._user)
         process.wait_until_ready(lambda: _accepts(port))
         return process
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a certificate of the server's own in a folder, with its key, and return its path."""
+    subject = ("-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}", "-days", "2")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "server.key")
+    command = ["openssl", "req", "-x509", *key, "-out", "server.crt", *subject]
+    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise ServerError(f"openssl cannot make a certificate: {made.stderr}")
+    return folder / "server.crt"
 
 
 def _accepts(port: int) -> bool:
