@@ -176,8 +176,6 @@ class MemoryPubsubServer:
         return node
 
     def _publishable(self, account: str, name: str) -> MemoryNode:
-        if name not in self._nodes and self.auto_create:
-            self._create(account, name, {})
         node = self._node(name)
         node.require_publisher(account)
         return node
@@ -190,9 +188,10 @@ class MemoryPubsubServer:
         self._nodes[name] = node
 
     def _send(self, node: MemoryNode, event: ServiceEvent) -> None:
-        """Queue an event for each subscriber. The caller holds the lock, so that all receive one order."""
+        """Queue an event for the subscribers that may read. The caller holds the lock, so all receive one order."""
         for service in () if self._loses_events else self._services:
-            if node.subscriptions.get(service.account) is SubscriptionState.SUBSCRIBED:
+            is_subscribed = node.subscriptions.get(service.account) is SubscriptionState.SUBSCRIBED
+            if is_subscribed and node.may_read(service.account):
                 service._queue(event)
 
 
@@ -247,6 +246,8 @@ class MemoryPubsubService(PubsubService):
         if item_id is not None:
             check_item_ids([item_id])
         with self._request("publish", node, service) as server:
+            if server.auto_create and node not in server._nodes:
+                server._create(self.account, node, {})
             found = server._publishable(self.account, node)
             name = str(uuid4()) if item_id is None else item_id
             item = found.put(name, payload, self.account, server._clock())

@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
@@ -119,7 +120,13 @@ class XmppConnection:
 
     def _run(self, send: Callable[[ClientXMPP], Coroutine[Any, Any, _Result]]) -> _Result:
         loop = self._started_loop()
-        call = asyncio.run_coroutine_threadsafe(self._in_session(send, time.monotonic() + self.timeout), loop)
+        coroutine = self._in_session(send, time.monotonic() + self.timeout)
+        try:
+            call = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError as error:
+            # Another thread has closed the connection.
+            coroutine.close()
+            raise self._lost() from error
         try:
             return call.result(self.timeout + _STOP_SECONDS)
         except (concurrent.futures.CancelledError, concurrent.futures.TimeoutError) as error:
@@ -133,7 +140,10 @@ class XmppConnection:
             loop, threads = self._loop, self._threads
             self._is_closing = True
         if loop is not None:
-            loop.call_soon_threadsafe(self._stopping.set)
+            self._started.wait()
+            with suppress(RuntimeError):
+                # A second call finds the loop closed.
+                loop.call_soon_threadsafe(self._stopping.set)
         self._incoming.put(None)
         for thread in threads:
             # A listener may close the connection.
@@ -196,10 +206,16 @@ class XmppConnection:
         delay = _FIRST_DELAY
         while not self._stopping.is_set() and self._refusal is None:
             before = self._sessions
-            await self._one_connection()
-            delay = _FIRST_DELAY if self._sessions > before else min(delay * 2, self._longest_delay)
+            try:
+                await self._one_connection()
+            except Exception as error:
+                logger.exception("the connection of %s failed", self.jid)
+                self._error = error
+            if self._sessions > before:
+                delay = _FIRST_DELAY
             if self._refusal is None:
                 await _wait(self._stopping, delay)
+            delay = min(delay * 2, self._longest_delay)
         await self._stopping.wait()
 
     async def _one_connection(self) -> None:

@@ -208,6 +208,19 @@ def test_subscribers_receive_the_events_in_order() -> None:
     eve.close()
 
 
+def test_a_subscriber_who_may_no_longer_read_receives_nothing() -> None:
+    server = MemoryPubsubServer()
+    ann, bob = filled(server, 1), server.service("bob")
+    events: list[ServiceEvent] = []
+    with bob:
+        bob.add_listener(events.append)
+        bob.subscribe("notes")
+        server.set_affiliation("notes", "bob", "outcast")
+        ann.publish("notes", b"secret")
+        bob.wait_for_events()
+    assert events == []
+
+
 def test_a_listener_may_close_its_service() -> None:
     server = MemoryPubsubServer()
     ann = server.service("ann")
@@ -245,6 +258,8 @@ def test_faults() -> None:
 
 
 def test_refusals() -> None:
+    with pytest.raises(PubsubItemNotFound, match="no node 'missing'"):
+        MemoryPubsubServer().service("ann").retract("missing", ["i1"])
     server = MemoryPubsubServer(auto_create=False)
     with server.service("ann") as ann:
         for call in (ann.get_items, ann.subscribe, ann.delete_node, lambda node: ann.publish(node, b"")):
