@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
-from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from uuid import uuid4
 
 import pytest
 from slixmpp import ClientXMPP
@@ -38,55 +36,10 @@ from feedstore.pubsub.markup import read_xml
 from feedstore.pubsub.xmpp_service import XmppPubsubService
 from feedstore.pubsub.xmpp_stanzas import events_of
 from polling import poll_until
+from pubsub.conftest import Connect
 from pubsub.xmpp_component import IDS, PubsubComponent
 from servers.ports import LOOPBACK
 from servers.prosody import COMPONENT, SERVICE, OwnProsodyServer
-
-Connect = Callable[..., XmppPubsubService]
-
-
-@pytest.fixture(scope="module")
-def prosody() -> Iterator[OwnProsodyServer]:
-    server = OwnProsodyServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def connect(prosody: OwnProsodyServer) -> Iterator[Connect]:
-    services = []
-
-    def connect(name: str, password: str | None = None, timeout: float = 30.0) -> XmppPubsubService:
-        service = XmppPubsubService(
-            f"{name}@localhost",
-            name if password is None else password,
-            default_service=SERVICE,
-            address=(LOOPBACK, prosody.port),
-            tls=False,
-            timeout=timeout,
-            longest_delay=0.5,
-        )
-        services.append(service)
-        return service
-
-    yield connect
-    for service in services:
-        service.close()
-
-
-@pytest.fixture(scope="module")
-def ann(connect: Connect) -> XmppPubsubService:
-    return connect("ann")
-
-
-@pytest.fixture(scope="module")
-def bob(connect: Connect) -> XmppPubsubService:
-    return connect("bob")
-
-
-@pytest.fixture
-def node() -> str:
-    return f"notes/{uuid4()}"
 
 
 def note(text: str) -> bytes:
