@@ -168,9 +168,9 @@ class PubsubService(ABC):
     def add_listener(self, listener: Listener) -> object:
         """Call ``listener`` with each event from now on, and return a handle for :meth:`remove_listener`.
 
-        The calls come on a thread of the service, one after the other in the order of the events. A listener must not
-        wait for another request to the same service. If a listener raises an exception, the exception is logged, and
-        the other listeners still receive the event.
+        The calls come on a thread of the service, one after the other in the order of the events, unless the service
+        states otherwise. A listener should return soon, because it delays the next event. If a listener raises an
+        exception, the exception is logged, and the other listeners still receive the event.
         """
         if not callable(listener):
             raise InvalidTypeError(f"a listener must be a function of one event, not {shown(listener)}")

@@ -63,6 +63,7 @@ class HttpFeedService(PubsubService):
     :class:`~feedstore.pubsub.parsers.AtomParser` reads all of them. An item's ``published`` and ``updated`` are those
     of the entry. A document is kept in memory: within ``max_age`` seconds it answers without a request, and later with
     a conditional request (``ETag``, ``Last-Modified``). Web feeds can be read, and nothing can be published in them.
+    Listeners are called on the thread that calls :meth:`poll` or :meth:`receive`.
 
     Only addresses of public networks are reached, unless :class:`~feedstore.pubsub.web_requests.WebOptions` allows
     more. A name that resolves to other addresses between two requests cannot evade this.

@@ -88,7 +88,7 @@ class WebClient:
 
     A name is resolved once for each connection, and the connection goes to the address that was checked. So a name
     that resolves to another address later cannot lead into a private network. Each redirect is checked like the first
-    request. No proxy is used, and no cookie is kept.
+    request. No proxy is used, and no cookie is kept. ``SSL_CERT_FILE`` may name other authorities of certificates.
     """
 
     def __init__(self, options: WebOptions) -> None:
@@ -98,7 +98,7 @@ class WebClient:
     @unlocked_property
     def _tls(self) -> ssl.SSLContext:
         # Loading the certificates takes longer than most requests to a server of this machine.
-        return httpx.create_ssl_context(trust_env=False)
+        return httpx.create_ssl_context()
 
     def request(
         self, url: str, *, headers: Mapping[str, str] | None = None, form: Mapping[str, str] | None = None
