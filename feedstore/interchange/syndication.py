@@ -99,7 +99,7 @@ def to_atom(
     _add(root, "updated", utc_text(newest if updated is None else in_utc(updated)))
     for relation, url in (("self", feed_url), ("next", next_url)):
         if url is not None:
-            ElementTree.SubElement(root, "link", rel=relation, href=_carried(url))
+            ElementTree.SubElement(root, "link", rel=relation, href=carried_by_xml(url))
     for activity in ordered:
         root.append(_entry_of(activity, render, link))
     document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -115,15 +115,16 @@ def _entry_of(activity: Activity, render: Sentence, link: Link | None) -> Elemen
     _add(ElementTree.SubElement(entry, "author"), "name", str(activity.actor))
     url = None if link is None else link(activity)
     if url is not None:
-        ElementTree.SubElement(entry, "link", rel="alternate", href=_carried(url))
+        ElementTree.SubElement(entry, "link", rel="alternate", href=carried_by_xml(url))
     return entry
 
 
 def _add(parent: ElementTree.Element, tag: str, text: str) -> None:
-    ElementTree.SubElement(parent, tag).text = _carried(text)
+    ElementTree.SubElement(parent, tag).text = carried_by_xml(text)
 
 
-def _carried(text: str) -> str:
+def carried_by_xml(text: str) -> str:
+    """Return a str with U+FFFD for each character that XML 1.0 has no form for."""
     return _NOT_IN_XML.sub("\ufffd", text)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 from feedstore.errors import InvalidValueError, PayloadError
+from feedstore.interchange.as2 import utc_text
 from feedstore.interchange.as2_check import check_document, time_of
 from feedstore.interchange.syndication import ATOM
 from feedstore.pubsub.markup import plain, read_json, read_xml, text_of_html, text_of_xhtml
@@ -213,7 +214,7 @@ def utc_time(text: str) -> str | None:
     if time is None or time.tzinfo is None:
         return None
     try:
-        return time.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        return utc_text(time.astimezone(timezone.utc))
     except OverflowError:
         return None
 

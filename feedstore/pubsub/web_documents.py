@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from feedstore.errors import MissingDriverError, PayloadError
 from feedstore.interchange.as2 import utc_text
 from feedstore.interchange.as2_check import time_of
-from feedstore.interchange.syndication import ATOM
+from feedstore.interchange.syndication import ATOM, carried_by_xml
 from feedstore.pubsub.markup import read_json
 from feedstore.pubsub.values import ServiceItem
 from feedstore.shown import shown
@@ -29,7 +29,6 @@ except ImportError:
 MOST_FEED_ENTRIES = 10_000
 """The number of entries of the largest document that is read."""
 _LONGEST_ID = 1000
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MOST_TEXT = 4 * 1024 * 1024
 _LONGEST_HEADER = 8192
 _LINK_VALUE = re.compile(r"<([^<>]*)>([^<>]*)")
@@ -158,7 +157,7 @@ def _add(parent: Element, name: str, text: str, kind: str = "text") -> None:
 
 
 def _clean(text: str) -> str:
-    return _NOT_IN_XML.sub("\ufffd", text[:_MOST_TEXT])
+    return carried_by_xml(text[:_MOST_TEXT])
 
 
 def _is_json(body: bytes, content_type: str) -> bool:
@@ -172,7 +171,8 @@ def _is_json(body: bytes, content_type: str) -> bool:
 def _xml_feed(
     body: bytes, url: str, content_type: str
 ) -> tuple[list[_Entry], dict[str, str], dict[str, tuple[str, ...]]]:
-    if _DOCTYPE_ENTITY.search(body):
+    # Without its NUL bytes, a document in UTF-16 or UTF-32 shows its declarations too.
+    if _DOCTYPE_ENTITY.search(body.replace(b"\0", b"")):
         raise PayloadError(f"the feed {shown(url)} defines entities of its own, which may expand without end")
     headers = {"content-location": url, "content-type": content_type or "application/xml"}
     # From a str or bytes, feedparser would also open files and addresses.

@@ -20,6 +20,7 @@ RSS = """<rss version="2.0"><channel><title>Blog</title><link>https://a.example/
 <enclosure url="https://a.example/b.mp3" length="9" type="audio/mpeg"/></item>
 <item><title>A</title><link>https://a.example/a</link></item>
 <item><description>neither id nor link</description></item></channel></rss>"""
+ENTITIES = '<!DOCTYPE r [<!ENTITY a "aa">]><rss version="2.0"><channel><title>&a;</title></channel></rss>'
 JSON_FEED = {
     "version": "https://jsonfeed.org/version/1.1",
     "title": "Eve",
@@ -90,7 +91,8 @@ def test_control_characters_and_endless_ids_give_good_xml() -> None:
         (b"\xff\xfe\x00", "no feed"),
         (b'{"version": "https://jsonfeed.org/version/2", "items": []}', "no JSON Feed"),
         (b"{", "cannot be read as JSON"),
-        (b'<!DOCTYPE r [<!ENTITY a "aa">]><rss version="2.0"><channel><title>&a;</title></channel></rss>', "entities"),
+        (ENTITIES.encode(), "entities"),
+        (f'<?xml version="1.0" encoding="utf-16"?>{ENTITIES}'.encode("utf-16"), "entities"),
         (json.dumps({**JSON_FEED, "items": [{"id": str(one)} for one in range(10_001)]}).encode(), "10000 entries"),
     ],
 )
