@@ -3,6 +3,10 @@
 Import each service from its own module, because some need extras.
 """
 
+from feedstore.pubsub.analysers import Analyser, MatchCallback, NodeAnalysis, Parser
+from feedstore.pubsub.cache import PubsubCache
+from feedstore.pubsub.cache_contents import ReparseReport, result_fields
+from feedstore.pubsub.followed_nodes import FollowedNodes, item_content
 from feedstore.pubsub.service import Listener, PubsubService
 from feedstore.pubsub.values import (
     EventsMissed,
@@ -13,6 +17,7 @@ from feedstore.pubsub.values import (
     NodeConfigured,
     NodeDeleted,
     NodePurged,
+    NodeSynchronised,
     PubsubEvent,
     RsmRequest,
     RsmResponse,
@@ -21,19 +26,29 @@ from feedstore.pubsub.values import (
 )
 
 __all__ = [
+    "Analyser",
     "EventsMissed",
+    "FollowedNodes",
     "ItemOrder",
     "ItemsPage",
     "ItemsPublished",
     "ItemsRetracted",
     "Listener",
+    "MatchCallback",
+    "NodeAnalysis",
     "NodeConfigured",
     "NodeDeleted",
     "NodePurged",
+    "NodeSynchronised",
+    "Parser",
+    "PubsubCache",
     "PubsubEvent",
     "PubsubService",
+    "ReparseReport",
     "RsmRequest",
     "RsmResponse",
     "ServiceEvent",
     "ServiceItem",
+    "item_content",
+    "result_fields",
 ]

@@ -145,6 +145,11 @@ class NodeConfigured(PubsubEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class NodeSynchronised(PubsubEvent):
+    """The end of a node's synchronisation, which a cache sends to its listeners."""
+
+
+@dataclass(frozen=True, slots=True)
 class EventsMissed:
     """Events that the service may have lost, for example during a lost connection.
 
