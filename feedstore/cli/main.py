@@ -25,6 +25,7 @@ COMMANDS = (
     "stats",
     "trim",
     "events",
+    "pubsub",
     "worker",
     "jobs",
     "serve",

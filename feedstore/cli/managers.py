@@ -1,4 +1,4 @@
-"""The feed managers that commands import from an application."""
+"""The objects that commands import from an application, such as feed managers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import argparse
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.errors import InvalidValueError
 from feedstore.fanout import FeedManager
 from feedstore.shown import shown
 
-_ADVICE = "name it as MODULE:NAME, such as myapp.feeds:manager"
+_Kind = TypeVar("_Kind")
 
 
 def add_manager_argument(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
@@ -31,9 +31,27 @@ def imported_manager(name: str) -> FeedManager:
     Raises:
         InvalidValueError: The module cannot be imported, or the name is no manager.
     """
+    return imported_object(name, FeedManager, "FeedManager", "myapp.feeds:manager")
+
+
+def imported_object(name: str, kind: type[_Kind], noun: str, example: str) -> _Kind:
+    """Return the object of ``MODULE:NAME``, or the result of the function that has this name.
+
+    Modules of the working directory are found first.
+
+    Args:
+        name: the name.
+        kind: the class of the object.
+        noun: the name of that class in errors.
+        example: a name in errors.
+
+    Raises:
+        InvalidValueError: The module cannot be imported, or the object has another class.
+    """
+    advice = f"name it as MODULE:NAME, such as {example}"
     module_name, _, path = name.partition(":")
     if not module_name or module_name.startswith(".") or not path:
-        raise InvalidValueError(f"{shown(name)} names no manager; {_ADVICE}")
+        raise InvalidValueError(f"{shown(name)} names no {noun}; {advice}")
     directory = os.getcwd()
     if directory not in sys.path:
         sys.path.insert(0, directory)
@@ -43,10 +61,10 @@ def imported_manager(name: str) -> FeedManager:
         raise InvalidValueError(f"the module {shown(module_name)} cannot be imported: {error}") from error
     for part in path.split("."):
         if not hasattr(found, part):
-            raise InvalidValueError(f"{shown(module_name)} has no {shown(path)}; {_ADVICE}")
+            raise InvalidValueError(f"{shown(module_name)} has no {shown(path)}; {advice}")
         found = getattr(found, part)
-    if not isinstance(found, FeedManager) and callable(found):
+    if not isinstance(found, kind) and callable(found):
         found = found()
-    if not isinstance(found, FeedManager):
-        raise InvalidValueError(f"{shown(name)} is {shown(found)}, and no FeedManager; {_ADVICE}")
+    if not isinstance(found, kind):
+        raise InvalidValueError(f"{shown(name)} is {shown(found)}, and no {noun}; {advice}")
     return found

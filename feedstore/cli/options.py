@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from urllib.parse import parse_qs, urlsplit
 
 from feedstore.errors import InvalidValueError
@@ -86,6 +87,18 @@ def masked(url: str) -> str:
     query = _SECRET_IN_QUERY.sub(rf"\g<1>{_MASK}", parts.query)
     rest = url.partition("://")[2].partition("?")[0][len(parts.netloc) :]
     return f"{parts.scheme}://{netloc}{rest}" + (f"?{query}" if query else "")
+
+
+def is_confirmed(question: str, command: str, option: str) -> bool:
+    """Ask a question on the terminal, and return whether the answer is yes.
+
+    Raises:
+        InvalidValueError: There is no terminal. The error names the command, and the option that answers yes.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise InvalidValueError(f"{command} asks before it acts, and there is no terminal to ask on; pass {option}")
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def at_least_one(text: str) -> int:

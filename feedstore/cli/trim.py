@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from feedstore.cli import status
-from feedstore.cli.options import add_common_options, masked, open_existing_backend, store_url, zero_or_more
+from feedstore.cli.options import (
+    add_common_options,
+    is_confirmed,
+    masked,
+    open_existing_backend,
+    store_url,
+    zero_or_more,
+)
 from feedstore.cli.output import counted, print_json, printable
 from feedstore.cli.streams import print_error
 from feedstore.errors import InvalidValueError
@@ -60,15 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_confirmed(arguments: argparse.Namespace) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise InvalidValueError("trim --all asks before it trims, and there is no terminal to ask on; pass --yes")
     store = printable(masked(store_url(arguments)))
     question = (
         f"Keep only the newest {counted(arguments.length, 'entry', 'entries')} of every timeline in the namespace "
-        f"{arguments.namespace} of {store}? Other entries cannot be restored. [y/N] "
+        f"{arguments.namespace} of {store}? Other entries cannot be restored."
     )
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return is_confirmed(question, "trim --all", "--yes")
 
 
 def _trim(backend: Backend, keys: Iterable[str], length: int) -> list[int | None]:

@@ -15,7 +15,7 @@ COMMANDS = {
     f"{name}.py"
     for name in (
         *("activity", "copy", "db", "events", "feed", "imports", "ingest"),
-        *("jobs", "serve", "stats", "timeline", "trim", "worker"),
+        *("jobs", "pubsub", "serve", "stats", "timeline", "trim", "worker"),
     )
 }
 # Names that several modules define, with the reason.
