@@ -277,8 +277,9 @@ class PubsubCache(CacheContents, ServiceCalls):
     def synchronise(self, node: str, *, service: str | None = None, resync: bool = False) -> DocumentNode | None:
         """Synchronise a node now, on this thread, with or without an analyser that matches it; return the node.
 
-        The state of the result is COMPLETED if it succeeded; otherwise its reason describes the failure. Without ``resync``, nothing is done for a node
-        that was synchronised before, with whichever result. While the node is being synchronised, nothing is done.
+        The state of the result is COMPLETED if it succeeded; otherwise its reason describes the failure. Without
+        ``resync``, nothing is done for a node that was synchronised before, with whichever result. While the node is
+        being synchronised, nothing is done.
 
         Args:
             node: the name of the node.

@@ -24,8 +24,8 @@ class SyncRun:
     Attributes:
         token: the token of the claim.
         until: the monotonic time at which it must have ended.
-        deferred: the events that came during the synchronisation. They are applied in their order after the last page, so that no older
-            page replaces the change of an event.
+        deferred: the events that came during the synchronisation. They are applied in their order after the last page,
+            so that no older page replaces the change of an event.
         applied: the deferred events that were applied.
         has_lost_events: whether more events came than ``deferred`` may hold.
     """
