@@ -12,7 +12,7 @@ from feedstore.pubsub.node_watch import NodeWatch
 from feedstore.pubsub.service import PubsubService
 from feedstore.pubsub.values import NodeConfigured, NodePurged
 from feedstore.shown import shown
-from feedstore.storage.documents import DocumentStorage, NodeKey
+from feedstore.storage.documents import DocumentStorage, NodeKey, SubscriptionState
 
 _logger = logging.getLogger(__name__)
 _EVENT_SECONDS = 10.0
@@ -72,7 +72,7 @@ class ServiceCalls(PubsubService):
         """Create a node at the service."""
         self.service.create_node(node, service=service, configuration=configuration)
 
-    def subscribe(self, node: str, *, service: str | None = None) -> str:
+    def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
         """Subscribe the account at the service."""
         return self.service.subscribe(node, service=service)
 

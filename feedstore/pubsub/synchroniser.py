@@ -173,11 +173,10 @@ class Synchroniser:
     def _subscribe(self, progress: _Progress) -> None:
         key = progress.node.key
         try:
-            answer = self._service.subscribe(key.name, service=key.service)
-            subscription = SubscriptionState(answer)
+            subscription = self._service.subscribe(key.name, service=key.service)
         except (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError):
             raise
-        except (PubsubError, ValueError) as error:
+        except PubsubError as error:
             progress.reason = f"the node cannot be kept up to date, because the subscription failed: {_reason(error)}"
             _logger.warning("%s is refreshed by age: %s", shown(key.name), progress.reason)
             return
