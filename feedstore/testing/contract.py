@@ -24,6 +24,8 @@ from feedstore.testing.merged_feed_suite import MergedFeedSuite
 from feedstore.testing.notification_feed_suite import NotificationFeedArgumentSuite, NotificationFeedSuite
 from feedstore.testing.notify_suite import NotifyArgumentSuite, NotifySuite
 from feedstore.testing.part_repository_suite import PartRepositorySuite
+from feedstore.testing.pubsub_suite import PubsubCacheSuite
+from feedstore.testing.pubsub_update_suite import PubsubUpdateSuite
 from feedstore.testing.push_pull_suite import PushPullSuite
 from feedstore.testing.queue_consumers_suite import QueueConsumersSuite
 from feedstore.testing.queue_suite import QueueArgumentSuite, QueueSuite
@@ -141,3 +143,7 @@ class RepositoryContract(PartRepositorySuite, ConnectionRepositorySuite, Channel
     """The contract of a channel repository and of its part repositories. Inherit it, and provide the fixture
     ``open_channels``: a callable that creates the channel repository, on one store that was empty before the test.
     """
+
+
+class PubsubCacheContract(PubsubCacheSuite, PubsubUpdateSuite):
+    """The contract of pubsub caches on a backend with documents. Provide the fixture ``open_backend``."""
