@@ -16,7 +16,7 @@ from feedstore.cli.managers import imported_object
 from feedstore.cli.options import is_confirmed, masked, open_existing_backend, store_url
 from feedstore.cli.output import counted, print_json, print_table, printable, time_text
 from feedstore.cli.streams import print_error
-from feedstore.errors import InvalidValueError, NotFoundError
+from feedstore.errors import EventStoreException, InvalidValueError, NotFoundError
 from feedstore.logs import parse_human_time
 from feedstore.pubsub.cache import PubsubCache
 from feedstore.pubsub.cache_contents import result_fields
@@ -259,7 +259,14 @@ def _types(names: list[str] | None) -> list[str | None] | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromtimestamp(parse_human_time(text), timezone.utc)
+    return None if text is None else datetime.fromtimestamp(_seconds(text), timezone.utc)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_human_time(text)
+    except EventStoreException as error:
+        raise InvalidValueError(str(error)) from None
 
 
 def _path(text: str) -> list[str | int]:
@@ -269,7 +276,7 @@ def _path(text: str) -> list[str | int]:
 def _value(text: str) -> Any:
     found = _TIME.fullmatch(text)
     if found is not None:
-        return parse_human_time(found[1])
+        return _seconds(found[1])
     try:
         return json.loads(text)
     except ValueError:

@@ -224,7 +224,7 @@ class PubsubCache(CacheContents, ServiceCalls):
 
     def _is_due(self, node: DocumentNode, watch: NodeWatch, state: ProcessState) -> bool:
         """Return whether the items of a synchronised node may differ from those of the service."""
-        if watch.refresh_reason is not None:
+        if watch.refresh_reason is not None or watch.must_count:
             return True
         if node.subscribed:
             return not state.is_verified(node, watch)
@@ -245,8 +245,11 @@ class PubsubCache(CacheContents, ServiceCalls):
             elif node.sync_state is SyncState.IN_PROGRESS:
                 if self._synchroniser.is_abandoned(node):
                     self._synchroniser.run(node, [])
-            elif node.sync_state is SyncState.COMPLETED and self._is_due(node, watch, state):
-                self._synchroniser.run(node, [SyncState.COMPLETED], keep_items=True)
+            elif node.sync_state is SyncState.COMPLETED:
+                if watch.must_count:
+                    self._synchroniser.remove_dropped(node, watch)
+                if self._is_due(node, watch, state):
+                    self._synchroniser.run(node, [SyncState.COMPLETED], keep_items=True)
         except Exception:
             watch.note_failure()
             raise

@@ -154,6 +154,33 @@ class Synchroniser:
                 self._updates.apply(key, run.deferred, watch)
             self._updates.forward(run.applied + run.deferred)
 
+    def remove_dropped(self, node: DocumentNode, watch: NodeWatch) -> None:
+        """Remove the items that the service dropped without an event, because the node has a maximum of items.
+
+        It requests the number of items, and if the cache holds more, those of them with the oldest modifications. If
+        the service still has one of these, the node is refreshed.
+        """
+        key = node.key
+        watch.must_count = False
+        try:
+            page = self._service.get_items(key.name, service=key.service, rsm=RsmRequest(max=0))
+            count = None if page.rsm is None else page.rsm.count
+            held = self._documents.page(key, limit=0).count
+            if count is None or count >= held:
+                return
+            oldest = self._documents.page(key, order_by="modification", limit=held - count)
+            ids = [one.item_id for one in oldest]
+            kept = self._service.get_items(key.name, service=key.service, item_ids=ids).items
+        except PubsubUnsupportedError:
+            return
+        except Exception:
+            watch.must_count = True
+            raise
+        if kept:
+            watch.refresh_reason = "the service has other items than the cache"
+        else:
+            self._documents.remove_items(key, ids)
+
     def _stale_before(self, node: DocumentNode) -> datetime | None:
         if node.sync_state is not SyncState.IN_PROGRESS or not self.is_abandoned(node):
             return None

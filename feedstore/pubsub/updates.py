@@ -127,6 +127,8 @@ class Updates:
             items = [item for item in event.items if item.payload] + self._fetched(event)
             clock = self._items.clock_of(node.key, is_newest=True)
             self._items.store(node, items, clock, chosen=watch.parser)
+            watch.must_count = True
+            self._refresh(node.key)
         elif isinstance(event, ItemsRetracted):
             self._documents.remove_items(node.key, [one for one in event.item_ids if one])
         elif isinstance(event, NodePurged):

@@ -25,7 +25,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
     def test_the_first_request_is_served_by_the_service_and_later_ones_by_the_cache(
         self, setting: PubsubSetting
     ) -> None:
-        """P9: the answers are the same, byte for byte."""
+        """The answers are the same, byte for byte."""
         setting.publish(3)
         cache = setting.cache()
         page, is_cached = setting.answer(cache, max_items=2)
@@ -39,7 +39,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         ]
 
     def test_requests_past_the_cache(self, setting: PubsubSetting) -> None:
-        """P9: ``use_cache=False`` and requests for an archive reach the service."""
+        """Requests with ``use_cache=False`` and requests for an archive reach the service."""
         setting.publish(1)
         cache = setting.cache()
         setting.synchronised(cache)
@@ -48,7 +48,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
             assert (page.items[0].payload, is_cached) == (entry("item 1"), False)
 
     def test_accounts_are_apart(self, setting: PubsubSetting) -> None:
-        """P7: the items that one account may read never answer another."""
+        """The items that one account may read never answer another."""
         setting.owner.create_node(NODE, configuration={"pubsub#access_model": "whitelist"})
         setting.publish(2)
         setting.server.set_affiliation(NODE, "ann", "member")
@@ -67,7 +67,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert ids(setting.cached(ann, max_items=9)) == ["i1", "i2"]
 
     def test_newest_items(self, setting: PubsubSetting) -> None:
-        """P14, P15: without a page, the last modified items are returned, the newest of them last."""
+        """Without a page, the last modified items are returned, the newest of them last."""
         setting.publish(22)
         setting.owner.publish(NODE, entry("edited"), item_id="i2")
         cache = setting.cache()
@@ -81,7 +81,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert ids(setting.cached(cache, item_ids=["i9", "none", "i2"])) == ["i9", "i2"]
 
     def test_pages(self, setting: PubsubSetting) -> None:
-        """P16, as XEP-0059 has it: the answers are those of the service."""
+        """The answers are those of the service."""
         setting.publish(7)
         cache = setting.cache()
         setting.synchronised(cache)
@@ -106,7 +106,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
     def test_concurrent_first_requests_synchronise_once(
         self, setting: PubsubSetting, open_backend: OpenBackend
     ) -> None:
-        """P10: of caches in several threads, one claims the node."""
+        """Of caches in several threads, one claims the node."""
         setting.publish(60)
         caches = [setting.cache(backend=open_backend(setting.backend.namespace)) for _ in range(4)]
         run_in_threads([partial(one.get_items, NODE) for one in caches])
@@ -115,7 +115,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert setting.requests.count(("ann", "subscribe", NODE)) == 1
 
     def test_concurrent_processes_synchronise_once(self, setting: PubsubSetting, open_backend: OpenBackend) -> None:
-        """P10: of several processes, one claims the node; a forked child uses its own connections and threads."""
+        """Of several processes, one claims the node; a forked child uses its own connections and threads."""
         setting.publish(60)
         namespace = setting.backend.namespace
 
@@ -141,7 +141,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert read() == ["i1", "i2", "i3"]
 
     def test_a_request_during_a_synchronisation_is_served_by_the_service(self, setting: PubsubSetting) -> None:
-        """P10: nothing half-synchronised is served."""
+        """Nothing half-synchronised is served."""
         setting.publish(60)
         cache, resume = setting.cache(), threading.Event()
 
@@ -157,7 +157,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert setting.cached(cache, rsm=RsmRequest(max=0)).rsm.count == 60  # type: ignore[union-attr]
 
     def test_limits(self, setting: PubsubSetting) -> None:
-        """P11: a node with too many items is not synchronised, and a synchronisation has a deadline."""
+        """A node with too many items is not synchronised, and a synchronisation has a deadline."""
         setting.publish(60)
         few = setting.cache(max_items=59).synchronise(NODE)
         assert few is not None
@@ -169,7 +169,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert not setting.is_cached(setting.cache())
 
     def test_a_service_without_pages(self, setting: PubsubSetting) -> None:
-        """P11: such a node is complete only if the service returned fewer items than were requested."""
+        """Such a node is complete only if the service returned fewer items than were requested."""
         setting.server.rsm = False
         setting.publish(3)
         full = setting.cache(max_items=3).synchronise(NODE)
@@ -180,7 +180,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert ids(setting.cached(cache, rsm=RsmRequest(max=2, after="i1"))) == ["i2", "i3"]
 
     def test_a_service_that_repeats_items(self, setting: PubsubSetting) -> None:
-        """P11: a service that returns its first page forever ends the synchronisation with a reason."""
+        """A service that returns its first page forever ends the synchronisation with a reason."""
 
         class Repeating(MemoryPubsubService):
             def get_items(self, node: str, **request: Any) -> ItemsPage:
@@ -194,7 +194,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert (node.sync_state, node.sync_reason) == (SyncState.ERROR, "the service returned the item 'i1' twice")
 
     def test_a_service_that_fails_after_half_of_the_items(self, setting: PubsubSetting) -> None:
-        """Nothing half-synchronised is served or kept; the failed state lasts until it is asked again (P8)."""
+        """Nothing half-synchronised is served or kept; the failed state lasts until it is asked again."""
         setting.publish(60)
         cache = setting.cache()
         setting.server.fail(PubsubUnavailableError("gone"), operation="get_items", after=2, times=1)
@@ -209,7 +209,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert setting.cached(cache, rsm=RsmRequest(max=0)).rsm.count == 60  # type: ignore[union-attr]
 
     def test_recovery_after_a_crash(self, setting: PubsubSetting) -> None:
-        """P10: a node whose process ended, or gave no sign of life for long, is synchronised again."""
+        """A node whose process ended, or gave no sign of life for long, is synchronised again."""
         setting.publish(3)
         documents = setting.backend.document_storage()
 
@@ -232,7 +232,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert ids(setting.cached(cache, max_items=9)) == ["i1", "i2", "i3"]
 
     def test_explicit_synchronisation(self, setting: PubsubSetting) -> None:
-        """P12: it needs no analyser, does nothing for a node that was tried, and ``resync`` begins again."""
+        """It needs no analyser, does nothing for a node that was tried, and ``resync`` begins again."""
         setting.publish(3)
         cache = setting.cache(analyser=False)
         assert not setting.is_cached(cache)
@@ -253,7 +253,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert running.sync_state is SyncState.IN_PROGRESS
 
     def test_nodes_that_are_not_wanted(self, setting: PubsubSetting) -> None:
-        """P8: a node whose analyser does not synchronise it is never synchronised, whichever analyser comes later."""
+        """A node whose analyser does not synchronise it is never synchronised, whichever analyser comes later."""
         setting.publish(1)
         cache = setting.cache(analyser=False)
         cache.register_analyser("any", "blog", node=NODE)
@@ -264,7 +264,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert setting.state() is SyncState.NO_SYNC
 
     def test_a_failed_subscription_is_refreshed_by_age(self, setting: PubsubSetting) -> None:
-        """P11: the failure is recorded, and the node is synchronised again once it is old."""
+        """The failure is recorded, and the node is synchronised again once it is old."""
         setting.publish(2)
         setting.server.fail(PubsubServiceError("no", "not-allowed"), operation="subscribe")
         cache = setting.cache(refresh_after=LONG)
@@ -278,7 +278,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         wait_until(lambda: "new" in ids(setting.cached(cache, max_items=9)), "the refresh")
 
     def test_purge_and_reset(self, setting: PubsubSetting) -> None:
-        """P22, P23: a purged node answers without the items, and a reset one is synchronised again."""
+        """A purged node answers without the items, and a reset one is synchronised again."""
         setting.publish(2)
         cache = setting.cache()
         setting.synchronised(cache)

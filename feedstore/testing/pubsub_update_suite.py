@@ -29,7 +29,7 @@ class PubsubUpdateSuite(PubsubSuiteBase):
     """Live updates, and their repair."""
 
     def test_events_change_a_synchronised_node(self, setting: PubsubSetting) -> None:
-        """P13, P14: publication, edit and retraction, in the orders of creation and of modification."""
+        """Publication, edit and retraction, in the orders of creation and of modification."""
         setting.publish(3)
         cache = setting.cache()
         setting.synchronised(cache)
@@ -52,7 +52,7 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         wait_until(lambda: setting.node() is None, "the deletion")
 
     def test_events_that_change_nothing(self, setting: PubsubSetting) -> None:
-        """P13: a retraction without an id, and events of nodes that are unknown or not synchronised."""
+        """A retraction without an id, and events of nodes that are unknown or not synchronised."""
         setting.publish(2)
         cache = setting.cache()
         setting.synchronised(cache)
@@ -197,6 +197,19 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         cache.delete_node(NODE)
         assert setting.node("owner") is None
 
+    def test_items_that_the_service_drops(self, setting: PubsubSetting) -> None:
+        """A node with a maximum of items drops the oldest without an event, and so does the cache."""
+        setting.owner.create_node(NODE, configuration={"pubsub#max_items": "3"})
+        setting.publish(3)
+        cache = setting.cache()
+        setting.synchronised(cache)
+        for number in (4, 5):
+            setting.owner.publish(NODE, entry("new"), item_id=f"i{number}")
+            cache.service.wait_for_events()  # type: ignore[attr-defined]
+            assert setting.cached(cache, max_items=9).items == setting.owner.get_items(NODE).items
+        assert len(cache.search(DocumentQuery())) == 3
+        assert setting.requests.count(("ann", "subscribe", NODE)) == 1
+
     def test_listeners_receive_events_after_their_application(self, setting: PubsubSetting) -> None:
         """A listener of the cache reads the new state from the cache's storage."""
         setting.publish(1)
@@ -253,7 +266,7 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         assert parsed == {"i1": {"id": "i1"}, "i2": None, "i3": {"id": "i3"}}
 
     def test_reparse(self, setting: PubsubSetting) -> None:
-        """P6: without its analyser an item has no parsed content, and a later parser parses it again."""
+        """Without its analyser an item has no parsed content, and a later parser parses it again."""
         setting.publish(3)
         setting.synchronised(setting.cache())
         bare = setting.cache(analyser=False)
@@ -268,7 +281,7 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         assert after[0].parsed == parse_entry(ServiceItem("i1", entry("item 1")), "", "")
 
     def test_search(self, setting: PubsubSetting) -> None:
-        """P17, P20: the words of the items are found, and their markup is not."""
+        """The words of the items are found, and their markup is not."""
         setting.publish(3)
         cache = setting.cache()
         setting.synchronised(cache)

@@ -19,6 +19,7 @@ MORE = {
     "feed": ["show", "x"],
     "trim": ["--all", "--length", "1", "--yes"],
     "events": ["search"],
+    "pubsub": ["nodes"],
 }
 
 

@@ -19,7 +19,7 @@ BOMB = b"<!DOCTYPE b [<!ENTITY a 'boom'><!ENTITY b '&a;&a;'>]><b xmlns='urn:bomb
 
 
 def test_refused_analysers() -> None:
-    """P1: a name, a type, and a node or a namespace; a name is normalised and unique."""
+    """A name, a type, and a node or a namespace; a name is normalised and unique."""
     analysers = Analysers()
     for wrong, error in (
         (Analyser("", "blog", "n"), InvalidValueError),
@@ -42,7 +42,7 @@ def test_refused_analysers() -> None:
 
 
 def test_the_first_match_decides() -> None:
-    """P2, P3: a node is a prefix, a namespace is equal; each analyser is tried by node, then by namespace."""
+    """A node is a prefix, a namespace is equal; each analyser is tried by node, then by namespace."""
     ann = MemoryPubsubServer().service("ann")
     ann.publish("urn:foo", b"<event xmlns='urn:events'/>")
     ann.publish(f"{MICROBLOG}:comments/1", b"<entry/>")
@@ -75,7 +75,7 @@ def test_the_namespace_is_requested_only_if_needed() -> None:
 
 
 def test_a_callback_changes_the_analysis() -> None:
-    """P4, P5: it may be a coroutine function, and sees no configuration that the service refuses."""
+    """It may be a coroutine function, and sees no configuration that the service refuses."""
     server = MemoryPubsubServer()
     ann, bob = server.service("ann"), server.service("bob")
     ann.create_node("blog:comments/1", configuration={"pubsub#title": "Comments"})
