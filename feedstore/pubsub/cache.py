@@ -61,6 +61,8 @@ class PubsubCache(CacheContents, ServiceCalls):
         sync_deadline: the longest duration of a synchronisation.
         refresh_after: the age after which a node is synchronised again whose service sends no events, because the
             subscription failed.
+        verify_after: the age after which a node is synchronised again although the service sends its events. So a right
+            that the service withdraws without an event ends.
         dead_after: the time without a sign of life after which a synchronisation counts as abandoned. If its process
             ended on the same machine, it counts as abandoned without that delay.
         parser_seconds: the longest time that a parser may take for one item.
@@ -81,6 +83,7 @@ class PubsubCache(CacheContents, ServiceCalls):
         max_items: int = 5000,
         sync_deadline: timedelta = timedelta(hours=6),
         refresh_after: timedelta = timedelta(hours=1),
+        verify_after: timedelta = timedelta(days=1),
         dead_after: timedelta = timedelta(minutes=10),
         parser_seconds: float = 10.0,
         threads: int = 2,
@@ -98,6 +101,7 @@ class PubsubCache(CacheContents, ServiceCalls):
             _duration("dead_after", dead_after),
         )
         self._refresh_after = _duration("refresh_after", refresh_after)
+        self._verify_after = _duration("verify_after", verify_after)
         self._threads = read_count(1, 100)("threads", threads)
         self._trusts_stored = bool(trust_stored)
         runner = ParserRunner(read_seconds()("parser_seconds", parser_seconds))
@@ -226,11 +230,11 @@ class PubsubCache(CacheContents, ServiceCalls):
         """Return whether the items of a synchronised node may differ from those of the service."""
         if watch.refresh_reason is not None or watch.must_count:
             return True
-        if node.subscribed:
-            return not state.is_verified(node, watch)
+        if node.subscribed and not state.is_verified(node, watch):
+            return True
         age = now() - (node.sync_state_updated or _NEVER)
         # A time in the future comes from a clock that went back.
-        return not -_SLACK <= age <= self._refresh_after
+        return not -_SLACK <= age <= (self._verify_after if node.subscribed else self._refresh_after)
 
     def _maintain(self, key: NodeKey) -> None:
         """Analyse a node and synchronise it, as its state demands. It runs on a thread of the cache."""
@@ -307,7 +311,10 @@ class PubsubCache(CacheContents, ServiceCalls):
             found = self._added(key, watch)
             states.append(SyncState.NO_SYNC)
         if is_running or found.sync_state in states:
-            self._synchroniser.run(found, states)
+            running = None if self._synchroniser.run(found, states) else watch.run
+            if running is not None:
+                # A thread of the cache was faster.
+                running.ended.wait()
         return self.documents.get_node(key)
 
     def _added(self, key: NodeKey, watch: NodeWatch) -> DocumentNode:

@@ -28,6 +28,7 @@ class SyncRun:
             so that no older page replaces the change of an event.
         applied: the deferred events that were applied.
         has_lost_events: whether more events came than ``deferred`` may hold.
+        ended: set at the end.
     """
 
     def __init__(self, token: str, seconds: float) -> None:
@@ -36,6 +37,7 @@ class SyncRun:
         self.deferred: list[PubsubEvent] = []
         self.applied: list[PubsubEvent] = []
         self.has_lost_events = False
+        self.ended = threading.Event()
 
 
 class NodeWatch:

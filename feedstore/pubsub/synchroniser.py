@@ -152,6 +152,7 @@ class Synchroniser:
             with watch.lock:
                 watch.run = None
                 self._updates.apply(key, run.deferred, watch)
+            run.ended.set()
             self._updates.forward(run.applied + run.deferred)
 
     def remove_dropped(self, node: DocumentNode, watch: NodeWatch) -> None:

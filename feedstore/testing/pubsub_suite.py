@@ -252,6 +252,28 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert running is not None
         assert running.sync_state is SyncState.IN_PROGRESS
 
+    def test_explicit_synchronisation_waits_for_a_thread_of_the_cache(self, setting: PubsubSetting) -> None:
+        """If a thread of the cache has begun the synchronisation, the call returns after its end."""
+        setting.publish(3)
+        cache, reached, resume = setting.cache(), threading.Event(), threading.Event()
+
+        def hold(account: str, method: str, node: str) -> None:
+            if method == "subscribe":
+                reached.set()
+                resume.wait(20)
+
+        setting.hook = hold
+        node, _ = cache.documents.add_node(setting.key())
+        thread = threading.Thread(target=cache._synchroniser.run, args=(node, [None]))
+        thread.start()
+        assert reached.wait(20)
+        cache.documents.update_node(node.key, sync_state=None)
+        threading.Timer(0.05, resume.set).start()
+        found = cache.synchronise(NODE)
+        thread.join(20)
+        assert found is not None
+        assert found.sync_state is SyncState.COMPLETED
+
     def test_nodes_that_are_not_wanted(self, setting: PubsubSetting) -> None:
         """A node whose analyser does not synchronise it is never synchronised, whichever analyser comes later."""
         setting.publish(1)

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from feedstore.errors import PubsubUnavailableError
+import pytest
+
+from feedstore.errors import PubsubServiceError, PubsubUnavailableError
 from feedstore.fanout import FeedManager
 from feedstore.pubsub.followed_nodes import FollowedNodes
 from feedstore.pubsub.values import (
@@ -171,16 +173,17 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         assert ids(setting.cached(later, max_items=9)) == ["i1", "i2", "new"]
 
     def test_a_lost_right_ends_the_cached_answers(self, setting: PubsubSetting) -> None:
-        """A changed configuration is kept, and an account that may not read any more has no cached items."""
+        """An account that may not read any more has no cached items after the next verification."""
         setting.publish(2)
         cache = setting.cache()
         setting.synchronised(cache)
         setting.owner.configure_node(NODE, {"pubsub#access_model": "whitelist"})
-        wait_until(lambda: setting.state() is SyncState.ERROR, "the refusal")
-        node = setting.node()
-        assert node is not None
-        assert node.extra is not None
-        assert node.extra["configuration"]["pubsub#access_model"] == "whitelist"
+        old = datetime.now(timezone.utc) - timedelta(days=2)
+        cache.documents.update_node(setting.key(), sync_state_updated=old)
+        for _ in range(2):
+            with pytest.raises(PubsubServiceError):
+                cache.get_items(NODE)
+            wait_until(lambda: setting.state() is SyncState.ERROR, "the refusal")
         assert len(cache.search(DocumentQuery())) == 0
 
     def test_own_changes_are_read_back(self, setting: PubsubSetting) -> None:
@@ -337,8 +340,8 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         assert len(manager.get_user_feed(producer)[:10]) == 2
         nodes.close()
 
-    def test_configuration_events_are_forwarded(self, setting: PubsubSetting) -> None:
-        """A change of the configuration that hides nothing leaves the node synchronised."""
+    def test_configuration_events(self, setting: PubsubSetting) -> None:
+        """A changed configuration is kept and forwarded, and the node stays synchronised."""
         setting.publish(1)
         cache, seen = setting.cache(), list[type[ServiceEvent]]()
         setting.synchronised(cache)
@@ -346,3 +349,7 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         setting.owner.configure_node(NODE, {"pubsub#title": "Blog"})
         wait_until(lambda: NodeConfigured in seen, "the event")
         setting.synchronised(cache)
+        node = setting.node()
+        assert node is not None
+        assert node.extra is not None
+        assert node.extra["configuration"]["pubsub#title"] == "Blog"
