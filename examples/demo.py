@@ -140,7 +140,7 @@ def show_figures(summary: Summary, feeds: int, entries: int, size: int) -> None:
     )
     print(
         f"The file has {size / 1e6:.1f} MB for the {entries:,} entries that timelines keep: {size / entries:.0f} bytes "
-        "for each, the activities included."
+        "for each, activities and follows included."
     )
 
 

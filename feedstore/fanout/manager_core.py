@@ -22,7 +22,7 @@ from feedstore.fanout.producer_modes import DeliveryMode, ModeState
 from feedstore.fanout.publications import Publications
 from feedstore.fanout.push_pull import PushPull
 from feedstore.feeds import BaseFeed, UserId
-from feedstore.feeds.key_format import user_text
+from feedstore.feeds.key_format import user_text, user_texts
 from feedstore.forks import unlocked_property
 from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Backend, Batch
@@ -237,7 +237,8 @@ class ManagerCore(ABC):
             return
         waiting = job.users
         for priority, ids_of_group in self.get_user_follower_ids(user_id).items():
-            for users in _chunks(chain(waiting, map(user_text, ids_of_group)), self._page_size(job)):
+            for some in _chunks(chain(waiting, ids_of_group), self._page_size(job)):
+                users = tuple(user_texts(some))
                 self._submit(replace(job, id=new_job_id(), users=users, priority=as_priority(priority)))
             waiting = ()
         if waiting:
@@ -294,7 +295,7 @@ _OPTIONS = (
 )
 
 
-def _chunks(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+def _chunks(names: Iterable[UserId], size: int) -> Iterator[tuple[UserId, ...]]:
     rest = iter(names)
     while some := tuple(islice(rest, size)):
         yield some

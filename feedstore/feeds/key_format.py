@@ -62,7 +62,7 @@ class KeyFormat:
         A fan-out computes a key for each follower. All names are quoted as one str: 0.1 µs for each name in place of
         0.6 µs.
         """
-        texts = [one if one.__class__ is str and one else user_text(one) for one in user_ids]
+        texts = user_texts(user_ids)
         joined = _BETWEEN.join(texts)
         if joined.count(_BETWEEN) != len(texts) - 1 or _BETWEEN in self._quoted:
             return [self._quote(text).join(self._literals) for text in texts]
@@ -77,6 +77,11 @@ class KeyFormat:
             if character in text:
                 text = text.replace(character, quotation)
         return text
+
+
+def user_texts(user_ids: Iterable[UserId]) -> list[str]:
+    """Return the ids of users as strs; see :func:`user_text`."""
+    return [one if one.__class__ is str and one else user_text(one) for one in user_ids]
 
 
 def user_text(user_id: UserId) -> str:

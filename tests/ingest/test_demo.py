@@ -43,7 +43,7 @@ def test_the_demo_shows_timelines_and_figures(printed: str) -> None:
     assert printed.startswith("Follow graph: 14,577 edges from 1,109 readers to 2,876 developers.\n")
     assert printed.count("time (UTC)") == 3
     assert "2,000 activities were stored and 26,080 deliveries made to " in printed
-    assert " bytes for each, the activities included." in printed
+    assert " bytes for each, activities and follows included." in printed
 
 
 def test_what_it_says_to_type_next_works(printed: str, folder: Path) -> None:
