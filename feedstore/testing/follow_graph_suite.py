@@ -123,6 +123,12 @@ class FollowGraphSuite(Suite):
         assert all(one.since == times[str(one.name)] for one in found)
         assert list(graph.all_following("bob")) == [one.name for one in found]
         assert list(graph.all_followers("photo:7")) == ["bob"]
+        for index, name in enumerate(names):
+            graph.follow(name, "eve", since=START + timedelta(minutes=index))
+        followers, cursor = graph.follower_names("eve", 4)
+        assert (len(followers), cursor is None) == (4, False)
+        more, cursor = graph.follower_names("eve", 4, cursor)
+        assert ([*followers, *more], cursor) == (names[::-1], None)
         assert graph.following_among("bob", ["ann", "7", "eve", "{x}"]) == {"ann", "7", "{x}"}
 
     def test_kinds_lie_side_by_side(self, graph: FollowGraph) -> None:

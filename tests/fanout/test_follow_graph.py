@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from feedstore import connect
 from feedstore.errors import BlockedError, InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.fanout import Counts, Follow, FollowGraph
-from feedstore.fanout.edges import Edge, FollowSerializer, token_of
+from feedstore.fanout.edges import Edge, FollowSerializer, names_of, token_of
 from feedstore.storage import Backend
 from feedstore.testing.follow_graph_suite import Interrupted, assert_consistent, before_write, end_of_process
 from patched_calls import list_round_trips
@@ -239,6 +239,9 @@ def test_the_stored_form_stays() -> None:
         serializer.loads(b"\x11", 5)
     with pytest.raises(InvalidTypeError, match="follow graph"):
         serializer.dumps("bob")
+    for damaged in (b"\x11", b"", b"\x51", b"\x51\xc0\x51\x01", b"\x51\xa9bob"):
+        with pytest.raises(StoredDataError):
+            names_of([7, 6], [b"\x51\x05", damaged])
 
 
 def test_a_follow_has_a_form_for_json(backend: Backend) -> None:

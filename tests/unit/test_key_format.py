@@ -89,3 +89,11 @@ FORMATS = [
 def test_two_users_or_formats_never_share_a_key(one: str, other: str, first: KeyFormat, second: KeyFormat) -> None:
     if (one, first) != (other, second):
         assert first.key(one) != second.key(other)
+
+
+@pytest.mark.parametrize("text", ["a:{user_id}", "{user_id}:{user_id}", "a\n{user_id}"])
+def test_keys_of_many_users_are_those_of_each(text: str) -> None:
+    keys = KeyFormat(text)
+    lists: list[list[str | int | UUID]] = [[], ["bob"], ["bob", "b:%{x}", 7, "é:", UUID(int=1)], ["a\nb", "c"]]
+    for names in lists:
+        assert keys.keys(names) == [keys.key(name) for name in names]
