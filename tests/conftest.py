@@ -33,7 +33,9 @@ import soak
 from feedstore import connect
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
-from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra import CassandraServer
+from servers.cassandra_configuration import FAST, SHORT_LIVED
+from servers.cassandra_flushing import FlushableCassandra, FlushingCassandraServer
 from servers.cassandra_ring import OwnCassandraRing
 from servers.postgresql import OwnPostgreSQLServer, PostgreSQLServer
 from servers.redis import OwnRedisServer
@@ -130,18 +132,19 @@ def _start_redis_cluster() -> tuple[Stoppable, str]:
     return cluster, cluster.url
 
 
-def _start_cassandra() -> tuple[Stoppable, str]:
-    server = OwnCassandraServer()
-    return server, f"{server.hosts[0]}:{server.port}"
+def _start_cassandra() -> tuple[Stoppable, Any]:
+    server = FlushingCassandraServer((*FAST, *SHORT_LIVED))
+    return server, server.node_address()
 
 
 def _given(config: pytest.Config, kind: str, variable: str) -> str | None:
     """The address of a server that this process need not start: a variable names it, or workers share it."""
-    address = os.environ.get(variable)
-    if address or not hasattr(config, "workerinput"):
-        return address
-    shared: str = shared_address(Path(config.workerinput["servers"]), kind)
-    return shared
+    return os.environ.get(variable) or _shared(config, kind)
+
+
+def _shared(config: pytest.Config, kind: str) -> Any:
+    """The address of the server that the workers share, or None if this process is no worker."""
+    return shared_address(Path(config.workerinput["servers"]), kind) if hasattr(config, "workerinput") else None
 
 
 @pytest.fixture(params=STORES)
@@ -286,10 +289,20 @@ def own_redis_cluster() -> Iterator[OwnRedisCluster]:
 
 
 @pytest.fixture(scope="session")
-def cassandra_server(pytestconfig: pytest.Config) -> Iterator[CassandraServer]:
+def cassandra_server(request: pytest.FixtureRequest) -> Iterator[CassandraServer]:
     """The session's Cassandra: a node of its own, or the cluster that FEEDSTORE_TEST_CASSANDRA leads to."""
-    address = _given(pytestconfig, "cassandra", cassandra_programs.ADDRESS_VARIABLE)
-    server = CassandraServer.at(address) if address else OwnCassandraServer()
+    address = os.environ.get(cassandra_programs.ADDRESS_VARIABLE)
+    if address:
+        yield CassandraServer.at(address)
+    else:
+        yield request.getfixturevalue("flushing_cassandra")
+
+
+@pytest.fixture(scope="session")
+def flushing_cassandra(pytestconfig: pytest.Config) -> Iterator[FlushableCassandra | FlushingCassandraServer]:
+    """A Cassandra node of the session whose files can be measured."""
+    address = _shared(pytestconfig, "cassandra")
+    server = FlushableCassandra(address) if address else FlushingCassandraServer((*FAST, *SHORT_LIVED))
     yield server
     server.stop()
 
@@ -323,4 +336,6 @@ def cassandra_ring_url(cassandra_ring: OwnCassandraRing) -> str:
 def _keyspace(server: CassandraServer) -> Iterator[str]:
     name = server.create_keyspace()
     yield server.url(name)
-    server.drop_keyspace(name)
+    # A node of the suite ends with the session. To drop a keyspace costs the node more than to create one.
+    if os.environ.get(cassandra_programs.ADDRESS_VARIABLE):
+        server.drop_keyspace(name)

@@ -17,20 +17,10 @@ from benchmarks.table import LABORATORIES, Laboratory, MemoryLaboratory
 from benchmarks.workloads import MAX_PER_PAYLOAD, all_activities, payload_of
 from feedstore import Activity, ActivityRef
 from postgresql_programs import URL_VARIABLE
-from servers.cassandra_configuration import FAST, SHORT_LIVED
-from servers.cassandra_flushing import FlushingCassandraServer
 from servers.postgresql import PostgreSQLServer
 
 TINY = Scale(short_timelines=3, long_timelines=2, calls=16, sizes=(40,))
 ONE_PAIR = Effort(pairs=1, seconds=0)
-
-
-@pytest.fixture(scope="module")
-def cassandra_node() -> Iterator[FlushingCassandraServer]:
-    """A node that the tests of this file share."""
-    node = FlushingCassandraServer((*FAST, SHORT_LIVED))
-    yield node
-    node.stop()
 
 
 @pytest.fixture(params=LABORATORIES)
@@ -40,7 +30,7 @@ def laboratory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
         monkeypatch.setenv(URL_VARIABLE, server.url("postgres"))
     elif request.param == "cassandra":
-        node: FlushingCassandraServer = request.getfixturevalue("cassandra_node")
+        node = request.getfixturevalue("flushing_cassandra")
         monkeypatch.setattr(cassandra_server, "start", lambda: node)
         monkeypatch.setattr(node, "stop", lambda: None)
     with closing(LABORATORIES[request.param]()) as laboratory:

@@ -26,7 +26,7 @@ _SCHEMA_SECONDS = 60
 # The protocol of Cassandra 4.0 and newer. Without it, the driver connects once for each version that it tries.
 _PROTOCOL = 5
 _STARTED = b"Startup complete"
-_TAKEN = (b"is in use by another process", b"Failed to bind port")
+_TAKEN = (b"is in use by another process", b"Failed to bind port", b"Port already in use")
 
 
 class CassandraServer:
@@ -94,7 +94,7 @@ class OwnCassandraServer(CassandraServer):
         self,
         place: Place | None = None,
         settings: dict[str, object] | None = None,
-        options: tuple[str, ...] = (*FAST, SHORT_LIVED),
+        options: tuple[str, ...] = (*FAST, *SHORT_LIVED),
     ) -> None:
         self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings
