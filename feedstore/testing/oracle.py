@@ -107,8 +107,10 @@ class OracleMachine(RuleBasedStateMachine):
         self.walks: list[_Walk] = []
 
     def teardown(self) -> None:
-        """Compare all remaining data with the model, and empty the store."""
+        """Compare all remaining data with the model, also after a flush of the timelines, and empty the store."""
         for space in range(2):
+            self._compare_everything(space, 0)
+            self._compare(Call("references", "flush", (), {}), space, 0)
             self._compare_everything(space, 0)
             for storage in self.reals[space][0].storages.values():
                 storage.flush()

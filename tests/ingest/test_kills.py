@@ -20,7 +20,7 @@ from ingest.deeds import activities_csv, follows_csv
 from ingest.stored import Stored, settle, stored_in
 from stores import fresh_namespace
 
-ROWS = 700
+ROWS = soak.count(300, 700)
 MOST_CHUNKS_BEFORE_A_KILL = 12
 START_UP_SECONDS = 0.5
 CHUNK_SECONDS = 0.01
@@ -74,7 +74,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_undisturbed(
 ) -> None:
     files = (f"sqlite:///{tmp_path / f'killed-{number}.db'}" for number in count())
     # A new file each time: some of the kills come while it is being made.
-    _kill(soak.count(8, 200), (Ingestion(inputs, url) for url in files), undisturbed)
+    _kill(soak.count(4, 200), (Ingestion(inputs, url) for url in files), undisturbed)
 
 
 @pytest.mark.soak
@@ -83,7 +83,7 @@ def test_killed_while_it_writes_to_a_server_a_run_ends_as_if_undisturbed(
     store: str, inputs: list[str], undisturbed: Stored, request: pytest.FixtureRequest
 ) -> None:
     url: str = request.getfixturevalue(store)
-    _kill(soak.count(3, 50), (Ingestion(inputs, url) for _ in count()), undisturbed)
+    _kill(soak.count(2, 50), (Ingestion(inputs, url) for _ in count()), undisturbed)
 
 
 def _kill(kills: int, ingestions: Iterator[Ingestion], undisturbed: Stored) -> None:

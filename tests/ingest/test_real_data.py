@@ -20,7 +20,7 @@ from ingest.inputs import new_loader, read, source
 from ingest.real import ACTIVITIES, FOLLOWS, first_rows
 from ingest.stored import settle
 
-ROWS = 3000
+ROWS = soak.count(1000, 3000)
 MAX_LENGTH = 60
 
 
@@ -47,9 +47,10 @@ def expected_timelines(activities: list[Activity], backend: Backend) -> dict[str
     }
 
 
+@pytest.mark.soak
 def test_timelines_are_what_sorting_makes_of_the_rows(backend: Backend) -> None:
     text = first_rows(ROWS)
-    loader = new_loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=700)
+    loader = new_loader(backend, read_follows(Source(FOLLOWS), Problems()), max_length=MAX_LENGTH, chunk_rows=ROWS // 4)
     summary = loader.load(source(text))
     expected = expected_timelines(read(text), backend)
     timelines = backend.timeline_storage()
