@@ -56,11 +56,11 @@ class TestAMillionEntries:
         assert (ids_of(pages["key"].items), pages["never"].items) == ([1_999_998, 1_999_996], [])
 
     def test_single_changes_in_the_midst(self, large: Any) -> None:
-        for number in range(1, 20_000, 2):
+        for number in range(1, 4_000, 2):
             assert large.add("key", number) == 1
-        assert large.count("key") == MILLION + 10_000
-        assert large.index_of("key", 0) == MILLION + 9_999
-        assert large.remove_many("key", range(1, 20_000, 2)) == 10_000
+        assert large.count("key") == MILLION + 2_000
+        assert large.index_of("key", 0) == MILLION + 1_999
+        assert large.remove_many("key", range(1, 4_000, 2)) == 2_000
         assert large.count("key") == MILLION
 
     def test_pages(self, large: Any) -> None:
@@ -73,7 +73,7 @@ class TestAMillionEntries:
 
     def test_trimming(self, large: Any) -> None:
         copy = InMemoryTimelineStorage(backend=large.session.with_namespace("copy"))
-        copy.add_many("key", large.get_slice("key", 0, None))
+        copy.add_many("key", range(0, 2 * MILLION, 2))
         assert copy.trim("key", 5) == MILLION - 5
         page = copy.get_page("key", 10)
         assert ids_of(page.items) == [1_999_998, 1_999_996, 1_999_994, 1_999_992, 1_999_990]
@@ -209,11 +209,11 @@ class TestLocks:
 
             def fork() -> list[bool]:
                 try:
-                    return [run_in_child(child) for _ in range(30)]
+                    return [run_in_child(child) for _ in range(10)]
                 finally:
                     forked.set()
 
-            assert run_in_threads([fork, partial(write, 0), partial(write, 1)])[0] == [True] * 30
+            assert run_in_threads([fork, partial(write, 0), partial(write, 1)])[0] == [True] * 10
 
     def test_a_fork_beside_stores_that_come_and_go(self) -> None:
         forked = threading.Event()
