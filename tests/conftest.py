@@ -10,6 +10,7 @@
 - ``own_postgresql_server``: a server that the test may kill and start again.
 - ``own_redis_server`` and ``own_redis_cluster``: the same for Redis.
 - ``cassandra_keyspace``: the URL of an empty keyspace of the test's own. ``cassandra_server`` is the node it is on.
+  ``flushing_cassandra`` is a node of the suite whose files can be measured: the same, unless a variable names another.
 - Under ``pytest -n`` the workers share the session's servers, which the controller starts (``servers/shared.py``).
 - ``cassandra_ring``: three nodes that the tests of a file share, and may kill. A test that needs all starts them first.
   ``cassandra_ring_url`` is the URL of a keyspace on it that those tests share, with three replicas.
