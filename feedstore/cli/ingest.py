@@ -28,6 +28,7 @@ from feedstore.ingest import (
     read_follows,
 )
 from feedstore.ingest.chunk import DEFAULT_ROWS
+from feedstore.ingest.formats import AUTO, FORMATS
 from feedstore.ingest.source import STANDARD_INPUT
 from feedstore.ingest.summary import ON_ERROR, STOP
 from feedstore.registry import connect
@@ -47,8 +48,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "files",
         metavar="FILE",
         nargs="+",
-        help="CSV with the header id,time,actor,verb,object,target,extra or NDJSON with these names, also compressed "
-        "with gzip; - is standard input",
+        help="CSV with the header id,time,actor,verb,object,target,extra, NDJSON with these names, a file of feedstore "
+        "export, or ActivityStreams 2.0, also compressed with gzip; - is standard input",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=AUTO,
+        help="the format of the files; as2 is ActivityStreams 2.0: one document on each line, or one in the whole "
+        "file (default: %(default)s, by the first line and the name)",
+    )
+    parser.add_argument(
+        "--base",
+        metavar="IRI",
+        help="the beginning of the IRIs of names in ActivityStreams documents: with https://example.org/, "
+        "https://example.org/ann is the actor ann",
     )
     parser.add_argument(
         "--follows",
@@ -197,6 +211,8 @@ def _new_loader(arguments: argparse.Namespace, manager: FeedManager, problems: P
         from_follow=arguments.from_follow,
         max_future=arguments.max_future,
         chunk_rows=arguments.chunk_size,
+        format=arguments.format,
+        base=arguments.base,
         problems=problems,
         progress=progress.new_progress(arguments.progress, sys.stderr),
     )

@@ -9,9 +9,12 @@ from feedstore.errors import InputError, InvalidValueError
 from feedstore.ingest.csv_table import CsvTable
 from feedstore.ingest.lines import Lines
 from feedstore.ingest.table import Columns, InputTable
-from feedstore.ingest.values import decode_object
+from feedstore.ingest.values import MAX_DEPTH, decode_object
 from feedstore.shown import shown
 
+AUTO, CSV, NDJSON, AS2 = "auto", "csv", "ndjson", "as2"
+FORMATS = (AUTO, CSV, NDJSON, AS2)
+"""The formats of an input of activities; ``auto`` detects the format."""
 _NDJSON_ENDINGS = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -31,8 +34,12 @@ _NOT_IN_TEXT = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]|\A[\x80-\xc1\
 class NdjsonTable(InputTable):
     """One JSON object on each line, in UTF-8, with the columns as its names; null stands for empty.
 
-    Values keep their JSON types. The table skips empty lines.
+    Values keep their JSON types. The table skips empty lines. ``max_depth`` is the most levels of a row.
     """
+
+    def __init__(self, lines: Lines, columns: Columns, max_depth: int = MAX_DEPTH) -> None:
+        super().__init__(lines, columns)
+        self._max_depth = max_depth
 
     def __next__(self) -> list[Any]:
         while True:
@@ -44,7 +51,7 @@ class NdjsonTable(InputTable):
     def _values_of(self, text: str) -> list[Any]:
         names = self.columns.names
         try:
-            row = decode_object(text.strip())
+            row = decode_object(text.strip(), self._max_depth)
             if tuple(row) != names:
                 row = dict(zip(self.columns.resolve(list(row)), row.values(), strict=True))
         except InvalidValueError as error:
@@ -61,25 +68,52 @@ class NdjsonTable(InputTable):
         return value
 
 
-def read_table(lines: Lines, columns: Columns) -> InputTable:
-    """Return the table of an input: NDJSON if it starts with ``{`` or if its name ends so, else CSV.
+def is_ndjson(first: bytes, name: str) -> bool:
+    """Return whether an input is NDJSON by its first line, or by its name."""
+    return start_of(first).startswith(b"{") or name.lower().endswith(_NDJSON_ENDINGS)
 
-    Raises :class:`InputError` for an empty input, a binary one, a JSON array, and a CSV header without the columns.
+
+def start_of(first: bytes) -> bytes:
+    """Return the first line of an input from its first character on."""
+    return first.removeprefix(_BYTE_ORDER_MARK).lstrip()
+
+
+def checked_first_line(lines: Lines, columns: Columns) -> bytes:
+    """Return the first line of an input without consuming it.
+
+    Raises:
+        InputError: The input is empty or binary. The error names the columns.
     """
     first = lines.peek()
     if not first:
         header = ",".join(columns.names)
         raise InputError(f"the file is empty; it should hold CSV with the header {header}, or NDJSON", lines.name)
     _refuse_binary(first, lines.name)
-    start = first.removeprefix(_BYTE_ORDER_MARK).lstrip()
-    if start.startswith(b"["):
+    return first
+
+
+def read_table(lines: Lines, columns: Columns, format: str = AUTO, max_depth: int = MAX_DEPTH) -> InputTable:
+    """Return the table of an input in CSV or NDJSON.
+
+    Args:
+        lines: the input.
+        columns: the columns of the table.
+        format: ``"csv"``, ``"ndjson"``, or ``"auto"``: NDJSON if the input starts with ``{`` or if its name ends so,
+            else CSV.
+        max_depth: the most levels of a row in NDJSON.
+
+    Raises:
+        InputError: The input is empty or binary, a JSON array, or CSV with a header without the columns.
+    """
+    first = checked_first_line(lines, columns)
+    if start_of(first).startswith(b"["):
         raise InputError(
             "the file begins with [ as a JSON array does; write NDJSON, one object on each line without a comma after "
             "it, as `jq -c '.[]' FILE` does",
             lines.name,
         )
-    if start.startswith(b"{") or lines.name.lower().endswith(_NDJSON_ENDINGS):
-        return NdjsonTable(lines, columns)
+    if format == NDJSON or (format == AUTO and is_ndjson(first, lines.name)):
+        return NdjsonTable(lines, columns, max_depth)
     return CsvTable(lines, columns)
 
 

@@ -146,6 +146,31 @@ class Lines:
             self._rejected.append(line)
         return line
 
+    def read_rest(self, most: int) -> str:
+        """Return all further lines as one str, for the caller to :meth:`accept` as one record.
+
+        Call it between two records.
+
+        Raises:
+            InputError: They have more than ``most`` bytes, or are not UTF-8. The input cannot be read further.
+        """
+        pieces = self._rejected[::-1]
+        self._rejected.clear()
+        size = sum(map(len, pieces))
+        while size <= most and (piece := self._read(_BLOCK_BYTES)):
+            pieces.append(piece)
+            size += len(piece)
+        data = b"".join(pieces)
+        self._record = BytesIO(data).readlines()
+        try:
+            if size <= most:
+                return data.removeprefix(_BYTE_ORDER_MARK).decode()
+            reason = f"the document is longer than {most:,} bytes; write one document on each line (NDJSON)"
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start + 1} is not UTF-8; convert the file to UTF-8"
+        self.damaged = True
+        raise InputError(reason, self.name)
+
     def position(self) -> InputPosition:
         """Return the place after the last record, whether it was accepted or rejected."""
         self._finish_last()
@@ -167,7 +192,8 @@ class Lines:
         self._finish_last()
         remaining = position.byte - self._byte
         while remaining > 0:
-            block = self._read(min(remaining, _BLOCK_BYTES))
+            # A caller may have peeked at the first line.
+            block = self._rejected.pop() if self._rejected else self._read(min(remaining, _BLOCK_BYTES))
             if not block:
                 break
             self._count(block)

@@ -11,9 +11,10 @@ from feedstore.errors import InputError, InvalidTypeError, InvalidValueError
 from feedstore.fanout import FeedManager
 from feedstore.ingest.checkpoint import Checkpoint
 from feedstore.ingest.chunk import DEFAULT_ROWS, Chunk, Readers
-from feedstore.ingest.formats import read_table
+from feedstore.ingest.documents import read_activities
+from feedstore.ingest.formats import AUTO
 from feedstore.ingest.lines import Lines
-from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
+from feedstore.ingest.rows import ActivityReader
 from feedstore.ingest.source import Source
 from feedstore.ingest.summary import Problems, Progress, Summary
 from feedstore.ingest.writer import ChunkWriter
@@ -45,6 +46,9 @@ class Loader:
         chunk_rows: The number of rows in a chunk, which has fewer if they make very many deliveries. Each chunk is one
             atomic batch with its checkpoint. If no atomic batch reaches the whole store, the checkpoint is written
             after its chunk.
+        format: The format of the inputs: ``"csv"``, ``"ndjson"``, ``"as2"`` (ActivityStreams 2.0), or ``"auto"``.
+        base: The beginning of the IRIs of names in ActivityStreams documents; see
+            :func:`feedstore.interchange.from_as2`.
         problems: Decides whether an error in a row stops the run or is counted.
         progress: Receives the callbacks of the run's progress.
 
@@ -61,6 +65,8 @@ class Loader:
         from_follow: bool = False,
         max_future: timedelta = DEFAULT_MAX_FUTURE,
         chunk_rows: int = DEFAULT_ROWS,
+        format: str = AUTO,
+        base: str | None = None,
         problems: Problems | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -75,6 +81,8 @@ class Loader:
         self._writer = None if dry_run else ChunkWriter(manager)
         self._max_future = max_future
         self._chunk_rows = check_limit("chunk_rows", chunk_rows)
+        self._format = format
+        self._base = base
         self._progress = Progress() if progress is None else progress
 
     def load(self, source: Source, resume: bool = False) -> Summary:
@@ -94,7 +102,7 @@ class Loader:
         with source.open() as lines:
             self._progress.start(source, self.summary)
             try:
-                rows = ActivityReader(read_table(lines, ACTIVITY_COLUMNS), self._max_future)
+                rows = read_activities(lines, self._max_future, self._format, self._base)
                 checkpoint = self._begin(source, lines, resume)
                 for _ in self._chunks(rows, checkpoint):
                     self.summary.seconds = time.monotonic() - started

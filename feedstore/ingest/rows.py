@@ -14,10 +14,16 @@ from feedstore.feeds.key_format import KeyFormat
 from feedstore.ids import derive_id
 from feedstore.ingest.table import Columns, InputTable
 from feedstore.ingest.times import parse_time
+from feedstore.interchange import from_tagged
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key
 
 ACTIVITY_COLUMNS = Columns(("id", "time", "actor", "verb", "object", "target", "extra"), optional=("target", "extra"))
+EXPORTED_COLUMNS = Columns(
+    ("id", "time", "actor", "verb", "object", "target", "foreign_id", "extra_context"),
+    optional=("id", "object", "target", "foreign_id", "extra_context"),
+)
+"""The columns of a file that ``feedstore export`` writes: the fields of an activity with their own names."""
 _STRS = (str, str, str)
 SURELY_SHORT = 250
 """Names of up to this many characters never make too long a key; UTF-8 has at most 4 bytes for each character."""
@@ -43,7 +49,7 @@ class ActivityReader:
         self._latest = self._latest_now()
 
     def __iter__(self) -> Iterator[Activity]:
-        table, activity_of = self.table, self._activity_of
+        table, activity_of = self.table, self.activity_of
         for values in table:
             try:
                 activity = activity_of(*values)
@@ -53,9 +59,10 @@ class ActivityReader:
                 raise table.error(str(error)) from None
             yield activity
 
-    def _activity_of(
+    def activity_of(
         self, row_id: Any, time: Any, actor: Any, verb: Any, object_: Any, target: Any, extra: Any
     ) -> Activity:
+        """Return the activity of a row."""
         if row_id is None or time is None or actor is None or verb is None or object_ is None:
             raise _empty_error(row_id, time, actor, verb, object_)
         when = parse_time(time)
@@ -64,9 +71,7 @@ class ActivityReader:
             row_id = _text_of(row_id)
         kinds = (actor.__class__, verb.__class__, object_.__class__)
         if kinds != _STRS or not (target is None or target.__class__ is str) or len(actor) > SURELY_SHORT:
-            activity = Activity(actor, verb, object_, target, when, context, foreign_id=row_id)
-            check_user("actor", actor)
-            return activity
+            return _checked_actor(Activity(actor, verb, object_, target, when, context, foreign_id=row_id))
         # The table has made the constructor's checks of strs and of the context, and no caller holds the context.
         when = when if when.tzinfo is timezone.utc else in_utc(when)
         activity_id = derive_id(when, actor, verb, object_, target, row_id)
@@ -90,6 +95,47 @@ class ActivityReader:
 def check_user(column: str, user: UserId) -> None:
     """Raise an error that names the column if the key of the user's feed would be too long."""
     check_key(_KEYS.keys((user,))[0], f"{column}'s key")
+
+
+class ExportedReader(ActivityReader):
+    """An iterable of the activities of a table with :data:`EXPORTED_COLUMNS`, which loses nothing of them.
+
+    The values of NDJSON may be tagged (:func:`feedstore.interchange.to_tagged`). In CSV, names are strs, and the extra
+    context is tagged JSON.
+    """
+
+    def activity_of(  # type: ignore[override]
+        self,
+        own_id: Any,
+        time: Any,
+        actor: Any,
+        verb: Any,
+        object_: Any,
+        target: Any,
+        foreign_id: Any,
+        extra_context: Any,
+    ) -> Activity:
+        """Return the activity of a row."""
+        if time is None or actor is None or verb is None:
+            raise _empty_error("-", time, actor, verb, "-")
+        context = {} if extra_context is None else from_tagged(self.table.read_object(extra_context))
+        actor, object_, target, foreign_id = map(from_tagged, (actor, object_, target, foreign_id))
+        activity = Activity(actor, verb, object_, target, parse_time(time), context, own_id, foreign_id)
+        return _checked_actor(activity)
+
+
+class DocumentReader(ActivityReader):
+    """An iterable of the activities that a table has read from documents."""
+
+    def activity_of(self, activity: Activity) -> Activity:  # type: ignore[override]
+        """Return the activity."""
+        return _checked_actor(activity)
+
+
+def _checked_actor(activity: Activity) -> Activity:
+    """Return an activity, or raise :class:`InvalidValueError` if its actor is too long for the key of a feed."""
+    check_user("actor", activity.actor)
+    return activity
 
 
 def _empty_error(*values: Any) -> InvalidValueError:

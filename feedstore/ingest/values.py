@@ -18,13 +18,17 @@ MAX_DEPTH = 100
 """The most levels of objects and lists in one value."""
 
 
-def decode_object(text: str) -> dict[str, Any]:
+def decode_object(text: str, max_depth: int = MAX_DEPTH) -> dict[str, Any]:
     """Return the object that a str holds as JSON.
+
+    Args:
+        text: the JSON.
+        max_depth: the most levels of objects and lists.
 
     Raises:
         InvalidValueError: The str is not JSON, not an object, or holds a value that is refused: NaN, an infinity, a
             number too large for a float, a repeated name in one object, a lone surrogate, or more levels than
-            :data:`MAX_DEPTH`.
+            ``max_depth``.
     """
     value = _decoded_flat(text)
     if value is not None:
@@ -39,8 +43,8 @@ def decode_object(text: str) -> dict[str, Any]:
         raise InvalidValueError(f"{_shortened(text)} cannot be read: {error}") from None
     if not isinstance(value, dict):
         raise InvalidValueError(f'{_shortened(text)} is JSON, but not an object; write it as in {{"name":1}}')
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value, text)
+    if text.count("[") + text.count("{") > max_depth:
+        _check_depth(value, text, max_depth)
     if "\\u" in text:
         # Only an escape makes a lone surrogate; every other value that the decoder returns can be stored.
         pack_value(value)
@@ -65,13 +69,13 @@ def _decoded_flat(text: str) -> dict[str, Any] | None:
     return value if end == len(text) and len(value) == text.count('":') else None
 
 
-def _check_depth(value: Any, text: str) -> None:
+def _check_depth(value: Any, text: str, max_depth: int) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(max_depth):
         level = [inner for outer in level for inner in _contents(outer)]
         if not level:
             return
-    raise InvalidValueError(f"{_shortened(text)} is nested more than {MAX_DEPTH} levels deep")
+    raise InvalidValueError(f"{_shortened(text)} is nested more than {max_depth} levels deep")
 
 
 def _contents(value: Any) -> Iterable[Any]:
