@@ -18,6 +18,7 @@ from feedstore import Activity
 from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
 from feedstore.interchange import activities_from_as2, from_as2, from_tagged, to_as2, to_as2_collection, to_tagged
 from feedstore.interchange.as2_check import CONTEXT, TERMS
+from interchange.drawn import names, plain, verbs
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
 LIKE: dict[str, Any] = {
@@ -31,35 +32,6 @@ LIKE: dict[str, Any] = {
     "to": ["https://social.example/bob"],
     "vcard:given-name": "Ann",
 }
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**70), 2**70),
-    st.floats(allow_nan=False),
-    st.text(max_size=8),
-    st.binary(max_size=8),
-    st.datetimes(timezones=st.just(timezone.utc)),
-    st.dates(),
-    st.decimals(allow_nan=False),
-    st.uuids(),
-)
-plain = st.recursive(
-    scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(scalars, inner, max_size=3)),
-    max_leaves=8,
-)
-names = st.one_of(
-    st.integers(-(2**63), 2**64 - 1),
-    st.text(min_size=1, max_size=8),
-    st.sampled_from(
-        ["photo:7", "https://social.example/ann", "urn:feedstore:name:x", "urn:feedstore:int:7", "_:b0", "%2F"]
-    ),
-    # Most of them only look like IRIs, such as "tag:red wine".
-    st.builds(str.__add__, st.sampled_from(["tag:", "urn:", "at:", "http:", "_:"]), st.text(max_size=8)),
-)
-verbs = st.one_of(
-    st.text(min_size=1, max_size=8), st.sampled_from(["like", "Like", "activity", "post", "tentativeAccept"])
-)
 
 
 def jsonld_context() -> dict[str, Any]:
