@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Literal, overload
 from urllib.parse import parse_qs
@@ -22,7 +22,7 @@ from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seco
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
-from feedstore.events.layout import CHUNK, day_of
+from feedstore.events.layout import CHUNK, StoredEvent, bounds_of_day, day_of
 from feedstore.events.query import Query, checked_query
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
@@ -272,6 +272,37 @@ class BackendEventStore(EventStore):
             # With flags, events without them may be many, and this call has not read them.
             self._inventory.tidy(end, pruned, with_leftovers=not query.flags)
         return count
+
+    def events_of(self, source: str) -> Iterator[Event]:
+        """Yield the events of a source, the oldest first.
+
+        It reads the events of the days on which the source has events, and makes one round trip for each other day.
+        """
+        self._check_open(EventReadException)
+        with reading():
+            for day in self._inventory.days_of(source):
+                yield from (each.event for each in self._stored_of(source, day))
+
+    def remove_source(self, source: str) -> int:
+        """Delete the events of a source, and the source from :meth:`sources`; return the number of events.
+
+        Call it again if the store fails. No other call may save events of the source during this one. It reads as much
+        as :meth:`events_of`, and deletes in chunks of 500 events, each of which costs as much as a save.
+        """
+        self._check_open(EventWriteException)
+        count = 0
+        with writing():
+            for day in self._inventory.days_of(source):
+                found = self._stored_of(source, day)
+                while chunk := list(islice(found, CHUNK)):
+                    count += len(self._writer.remove(chunk))
+                self._inventory.drop_source(source, day)
+        return count
+
+    def _stored_of(self, source: str, day: int) -> Iterator[StoredEvent]:
+        start, end = bounds_of_day(day)
+        query = checked_query(start, end, None, None, "asc", None, None)
+        return (each for each in self._search(query).stored() if each.event.source == source)
 
     def close(self) -> None:
         """Close the store and end its live searches; close the backend if the store owns it.

@@ -24,6 +24,7 @@ in a stripe, and ``day:<stripe>`` for days that are over.
 from __future__ import annotations
 
 import itertools
+import math
 import struct
 from collections.abc import Iterable
 from datetime import date
@@ -33,7 +34,7 @@ from zlib import crc32
 
 import msgpack
 
-from feedstore.events.event import Event
+from feedstore.events.event import LATEST, Event
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable, wrong_format
@@ -249,6 +250,16 @@ def place_id_of(own_id: str) -> int:
 def day_of(seconds: float) -> int:
     """Return the day of a time: the number of days since the start of the year 1."""
     return int(seconds // SECONDS_A_DAY) + _EPOCH
+
+
+def bounds_of_day(day: int) -> tuple[float, float]:
+    """Return the first and the last time of a day.
+
+    >>> day_of(bounds_of_day(719163)[0]), day_of(bounds_of_day(719163)[1])
+    (719163, 719163)
+    """
+    start = float((day - _EPOCH) * SECONDS_A_DAY)
+    return start, min(math.nextafter(start + SECONDS_A_DAY, -math.inf), LATEST)
 
 
 def all_key(day: int) -> str:

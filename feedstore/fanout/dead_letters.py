@@ -160,6 +160,13 @@ class DeadLetters:
         """Remove a letter; an absent one is no error."""
         self._items.delete(key)
 
+    def rewrite(self, letter: DeadLetter, job: Any) -> None:
+        """Give a letter another job, or remove it if the job is None. Another process may have removed it since."""
+        if job is None:
+            self._items.delete(letter.key)
+        elif self._items.exists(letter.key):
+            self._items.upsert(letter.key, _value(replace(letter, job=job)))
+
     def remove_unchanged(self, letter: DeadLetter) -> None:
         """Remove a letter, unless its job has failed again and was kept with the same key."""
         delete_unchanged(self.backend, self._items, letter.key, _value(letter))

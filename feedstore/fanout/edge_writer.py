@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from feedstore.errors import AtomicityError, BlockedError, ConditionFailedError
-from feedstore.fanout.edges import Edge, Follow, FollowSerializer, timeline_entries
+from feedstore.fanout.edges import Edge, Follow, FollowSerializer, timeline_entries, token_of
+from feedstore.feeds import UserId
 from feedstore.shown import shown
 from feedstore.storage import AtomicScope, Backend, Batch, KvStorage, TimelineStorage
 
@@ -212,6 +213,13 @@ class EdgeWriter:
             # The edge may have been removed before its entries were added again.
             if self.rows.get(edge.row_key) != mark:
                 self._remove_entries(edge, mark)
+
+    def drop_ended(self, user: UserId) -> None:
+        """Delete the rows of ended edges of a user. Reads the keys of all rows."""
+        own, others = f"{{{token_of(user)}}}:", f":{token_of(user)}"
+        for key in self.rows.keys():  # noqa: SIM118 - a storage's keys(), not a dictionary's
+            if (key.startswith(own) or key.endswith(others)) and not is_mark(self.rows.get(key)):
+                self.rows.delete(key)
 
     def load(self, edges: Iterable[tuple[Edge, datetime]]) -> int:
         """Add edges of a bulk import with their times, and return how many are new.

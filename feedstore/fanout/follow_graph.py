@@ -61,6 +61,7 @@ class FollowGraph:
 
     def __init__(self, backend: Backend, *, kinds: Iterable[str] = (FOLLOW,), name: str = "follow-graph") -> None:
         self.backend = checked_backend(backend)
+        self.name = name
         self.kinds = tuple(dict.fromkeys(map(_checked_kind, checked_iterable(kinds))))
         if not self.kinds or {BLOCK, MUTE} & set(self.kinds):
             raise InvalidValueError(f"kinds is {shown(self.kinds)}; pass at least one, and neither 'block' nor 'mute'")
@@ -271,6 +272,36 @@ class FollowGraph:
                         break
         return removed
 
+    def relations(self, user: UserId) -> Iterator[tuple[str, bool, Follow]]:
+        """Yield every relation of a user: its kind, whether it is the user's own, and the other side.
+
+        The kinds are those of this object, ``"block"`` and ``"mute"``. It reads pages of 500.
+        """
+        checked = checked_user(user, "user")
+        for kind in (*self.kinds, BLOCK, MUTE):
+            for is_following in (True, False):
+                for follow in self._follows(checked, kind, is_following):
+                    yield kind, is_following, follow
+
+    def remove_user(self, user: UserId) -> int:
+        """End every relation of a user in both directions, blocks and mutes too, and return how many there were.
+
+        It removes pages of 50, and may be repeated after an error. On a Redis Cluster and Cassandra, it then reads the
+        keys of the whole graph, because the items of ended follows stay there; no other call may change relations of
+        the user during this one.
+        """
+        checked, removed = checked_user(user, "user"), 0
+        self.repair(checked)
+        edges = (
+            Edge(checked, one.name, kind) if is_own else Edge(one.name, checked, kind)
+            for kind, is_own, one in self.relations(checked)
+        )
+        while some := list(islice(edges, _FOLLOWED_AT_ONCE)):
+            removed += self._edges.remove(some)
+        if not self._edges.is_atomic:
+            self._edges.drop_ended(checked)
+        return removed
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.backend!r}, kinds={self.kinds!r})"
 
@@ -331,6 +362,15 @@ class FollowGraph:
         while True:
             names, cursor = self._page_of_names(checked, kind, is_following, _AT_ONCE, cursor)
             yield from names
+            if cursor is None:
+                return
+
+    def _follows(self, user: UserId, kind: str, is_following: bool) -> Iterator[Follow]:
+        cursor: str | None = None
+        while True:
+            page = self._page(user, kind, is_following, _AT_ONCE, cursor)
+            yield from page
+            cursor = page.next_cursor
             if cursor is None:
                 return
 

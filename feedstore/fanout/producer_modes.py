@@ -44,7 +44,7 @@ class ProducerModes:
 
     def state(self, user: UserId) -> ModeState:
         """Return the state of a producer. One round trip."""
-        return _state_of(self._rows.get(_key(user)))
+        return _state_of(self._rows.get(mode_key(user)))
 
     def pulled(self) -> list[UserId]:
         """Return the producers whose activities reads pull. One round trip for some hundreds of them."""
@@ -59,7 +59,7 @@ class ProducerModes:
         Returns:
             The state, and whether this call changed it.
         """
-        key = _key(user)
+        key = mode_key(user)
         for _ in range(_MOST_ATTEMPTS):
             row = self._rows.get(key)
             state = _state_of(row)
@@ -78,13 +78,14 @@ class ProducerModes:
 
     def finish(self, user: UserId, change: str) -> None:
         """End a settlement, unless the mode was changed since. A repeated call changes nothing."""
-        key = _key(user)
+        key = mode_key(user)
         row = self._rows.get(key)
         if _state_of(row) == ModeState(DeliveryMode.SETTLE, change):
             self._rows.replace(key, row, {**row, "mode": str(DeliveryMode.PUSH)})
 
 
-def _key(user: UserId) -> str:
+def mode_key(user: UserId) -> str:
+    """Return the key of the row of a producer."""
     return _PREFIX + token_of(user)
 
 

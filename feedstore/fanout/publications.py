@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import Any
 
 from feedstore.activity import Activity
@@ -21,6 +22,7 @@ from feedstore.storage.kv import KvStorage
 FORMAT = 0x52
 _PREFIX = bytes([FORMAT])
 _MOST_ATTEMPTS = 100
+_ROUTES_AT_ONCE = 500
 USER_FEED = "user"
 """The name of the feed of a user's own activities, as a target."""
 
@@ -74,8 +76,9 @@ class Publications:
     def __init__(self, backend: Backend, name: str, has_object_index: bool) -> None:
         self.backend = backend
         self.has_object_index = has_object_index
-        self._routes = backend.timeline_storage(RouteSerializer, name=f"{name}-routes")
-        self._objects = backend.timeline_storage(name=f"{name}-objects")
+        self.routes_name, self.objects_name = f"{name}-routes", f"{name}-objects"
+        self._routes = backend.timeline_storage(RouteSerializer, name=self.routes_name)
+        self._objects = backend.timeline_storage(name=self.objects_name)
         self._claims = backend.kv_storage(f"{name}-unique")
 
     def routes(self, activity_ids: Iterable[int]) -> dict[int, list[Route]]:
@@ -161,6 +164,64 @@ class Publications:
         if found is not None and parse_id(found["activity"]) == self._objects.activity_to_id(activity):
             # Another process may change the claim, which is no longer that of this activity then.
             delete_unchanged(self.backend, self._claims, key, found)
+
+    def forget_activities(self, activities: Sequence[Activity]) -> None:
+        """Remove the records of activities that the caller removes. A bounded number of round trips, and a few more for
+        each unique activity and for each with routes."""
+        self.unindex(activities)
+        claimed = self.claimed_among(map(claim_key_of, activities))
+        routes = self.routes([one.serialization_id for one in activities])
+        for activity in activities:
+            if claim_key_of(activity) in claimed:
+                self.release(claim_key_of(activity), activity)
+            if routes[activity.serialization_id]:
+                self.forget_routes(activity.serialization_id)
+
+    def mentions(self, user: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the records that name a user: the name of their storage, and their content.
+
+        Those are the claims of the user's activities and of those in the user's feeds, and the routes to the user's
+        feeds. It reads all records.
+        """
+        own = f"{{{token_of(user)}}}:"
+        for key, claim in self._claims.items():
+            if key.startswith(own) or claim["user"] == user or _routes_to(user, claim):
+                yield self._claims.name, {"key": key, **claim}
+        for key, route in self._all_routes():
+            if route.user == user:
+                yield self.routes_name, {"activity": id_to_text(int(key, 16)), "feed": route.feed}
+
+    def forget_user(self, user: str) -> int:
+        """Remove the records that name a user, and return how many there were. It reads all records.
+
+        A claim of another activity that goes to a feed of the user stays, without the user.
+        """
+        own, count = f"{{{token_of(user)}}}:", 0
+        for key, claim in self._claims.items():
+            is_own = key.startswith(own) or claim["user"] == user
+            if not is_own and not _routes_to(user, claim):
+                continue
+            if is_own:
+                delete_unchanged(self.backend, self._claims, key, claim)
+            else:
+                others = [one for one in claim["routes"] if one[1] != user]
+                self._claims.replace(key, claim, {**claim, "routes": others})
+            count += 1
+        for key, route in self._all_routes():
+            if route.user == user:
+                self._routes.remove(key, route.serialization_id)
+                count += 1
+        return count
+
+    def _all_routes(self) -> Iterator[tuple[str, Route]]:
+        keys = self._routes.keys()
+        while some := list(islice(keys, _ROUTES_AT_ONCE)):
+            for key, routes in self._routes.get_many_slices(some, 0, None).items():
+                yield from ((key, route) for route in routes)
+
+
+def _routes_to(user: str, claim: Mapping[str, Any]) -> bool:
+    return any(route[1] == user for route in claim.get("routes", ()))
 
 
 def delete_unchanged(backend: Backend, kv: KvStorage, key: str, value: Any) -> None:
