@@ -19,11 +19,14 @@ COMMANDS = (
     "ingest",
     "import",
     "copy",
+    "export",
     "timeline",
     "activity",
     "feed",
     "stats",
     "trim",
+    "retain",
+    "erase-person",
     "events",
     "pubsub",
     "worker",
@@ -31,8 +34,8 @@ COMMANDS = (
     "serve",
     "db",
 )
-_MODULES = {"import": "imports"}
-"""The modules of commands whose names are Python's keywords."""
+_MODULES = {"import": "imports", "erase-person": "erase_person"}
+"""The modules of commands whose names no module can have."""
 _DESCRIPTION = "Store activities and timelines, and look at them."
 _EPILOG = f"""\
 Options may name the store as --store sqlite:///feeds.db, or leave it to the variable FEEDSTORE_URL.

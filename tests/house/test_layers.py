@@ -17,7 +17,7 @@ LAYERS = (
     {"storage"},
     {"backends"},
     {"feeds", "events", "channels", "live"},
-    {"fanout", "ingest", "interchange", "logs", "pubsub", "serve"},
+    {"export", "fanout", "ingest", "interchange", "logs", "privacy", "pubsub", "serve"},
     {"compat"},
     {"cli", "__main__"},
 )
