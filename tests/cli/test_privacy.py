@@ -38,8 +38,8 @@ def test_formats_of_an_export(feedstore: CommandLine, filled: Path) -> None:
     assert feedstore("ingest", "a.as2", *options).json["activities"] == 3
     assert feedstore("export", "a.atom", "--format", "atom", "--timeline", "home:bob", "--limit", "2").status == 0
     assert len(ElementTree.parse(filled / "a.atom").getroot().findall("{*}entry")) == 2
-    options = ("--format", "json-feed", "--timeline", "home:bob", "--title", "Bob")
-    assert feedstore("export", "feed.json", *options).status == 0
+    chosen = ("--format", "json-feed", "--timeline", "home:bob", "--title", "Bob")
+    assert feedstore("export", "feed.json", *chosen).status == 0
     feed = json.loads((filled / "feed.json").read_text())
     assert (feed["title"], len(feed["items"])) == ("Bob", 3)
 

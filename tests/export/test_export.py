@@ -154,9 +154,9 @@ def test_a_killed_export_of_a_timeline_continues_after_its_last_part(tmp_path: P
 def test_files_are_not_replaced_unasked(tmp_path: Path) -> None:
     backend, path = filled(posts(1)), tmp_path / "a.ndjson"
     path.write_text("mine")
-    for options in ({}, {"resume": True}):
+    for resume in (False, True):
         with pytest.raises(InvalidValueError, match="exists"):
-            export_activities(CollectionSource(backend), path, **options)
+            export_activities(CollectionSource(backend), path, resume=resume)
     assert export_activities(CollectionSource(backend), path, overwrite=True).rows == 1
     for name, reason in (("a.ndjson.zst", "zstd is not supported"), ("a.xz", "xz is not supported")):
         with pytest.raises(InvalidValueError, match=reason):

@@ -14,11 +14,11 @@ import pytest
 from feedstore import Activity, connect
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.events import BackendEventStore, Event
-from feedstore.events.layout import EntrySerializer
+from feedstore.events.layout import EntrySerializer, IndexEntry
 from feedstore.fanout import FeedManager, FollowGraph, QueueExecutor
 from feedstore.fanout.jobs import Job, JobOperation
 from feedstore.feeds import Feed, NotificationFeed
-from feedstore.privacy import Scope, digest_of, erase_person, export_person
+from feedstore.privacy import ErasureReport, Scope, digest_of, erase_person, export_person
 from feedstore.privacy import parts as parts_module
 from feedstore.privacy import progress as progress_module
 from feedstore.privacy.progress import Progress
@@ -225,8 +225,8 @@ def test_the_report_names_what_it_does_not_cover() -> None:
     backend = connect("memory://")
     backend.kv_storage("profiles").upsert(PERSON, 1)
     backend.queue("mails").push({"to": PERSON})
-    backend.activity_storage(EntrySerializer, name="strange").add(parts_module.IndexEntry(7, b"?"))
-    kept = []
+    backend.activity_storage(EntrySerializer, name="strange").add(IndexEntry(7, b"?"))
+    kept: list[ErasureReport] = []
     report = erase_person(PERSON, backend, roles=ALL, on_report=kept.append)
     assert kept == [report]
     assert report.not_covered == [
