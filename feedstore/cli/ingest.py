@@ -51,19 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CSV with the header id,time,actor,verb,object,target,extra, NDJSON with these names, a file of feedstore "
         "export, or ActivityStreams 2.0, also compressed with gzip; - is standard input",
     )
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default=AUTO,
-        help="the format of the files; as2 is ActivityStreams 2.0: one document on each line, or one in the whole "
-        "file (default: %(default)s, by the first line and the name)",
-    )
-    parser.add_argument(
-        "--base",
-        metavar="IRI",
-        help="the beginning of the IRIs of names in ActivityStreams documents: with https://example.org/, "
-        "https://example.org/ann is the actor ann",
-    )
+    _add_format(parser)
     parser.add_argument(
         "--follows",
         metavar="FILE",
@@ -103,6 +91,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_tuning(parser)
     add_common_options(parser)
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=AUTO,
+        help="the format of the files; as2 is ActivityStreams 2.0: one document on each line, or one in the whole "
+        "file (default: %(default)s, by the first line and the name)",
+    )
+    parser.add_argument(
+        "--base",
+        metavar="IRI",
+        help="the beginning of the IRIs of names in ActivityStreams documents: with https://example.org/, "
+        "https://example.org/ann is the actor ann",
+    )
 
 
 def _add_tuning(parser: argparse.ArgumentParser) -> None:
