@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             return status.DONE
         question = (
             f"Erase {printable(shown(arguments.person))} as {', '.join(arguments.role)} from the namespace "
-            f"{scope.backend.namespace} of {printable(repr(scope.backend))}? It cannot be restored."
+            f"{scope.backend.namespace} of {printable(str(scope.backend))}? It cannot be restored."
         )
         if not arguments.force and not is_confirmed(question, NAME, "--force"):
             print_error("nothing was erased")

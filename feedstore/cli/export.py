@@ -15,7 +15,7 @@ from feedstore.cli.output import counted, print_json, printable
 from feedstore.cli.streams import print_error
 from feedstore.errors import FeedstoreError, InvalidValueError
 from feedstore.export import (
-    FORMATS,
+    EXPORT_FORMATS,
     ROLES,
     ActivitySource,
     CollectionSource,
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=(_AUTO, *FORMATS, _RECORDS, _JSON_FEED, _ATOM),
+        choices=(_AUTO, *EXPORT_FORMATS, _RECORDS, _JSON_FEED, _ATOM),
         default=_AUTO,
         help="ndjson, which feedstore ingest reads without loss; csv; as2, an ActivityStreams document on each line; "
         "as2-collection, one document; records, all data of a person; json-feed or atom, the newest activities of a "
@@ -151,7 +151,7 @@ def _check(arguments: argparse.Namespace, chosen: str) -> None:
         raise InvalidValueError("the format records is that of a person; pass --person NAME")
     if chosen in (_JSON_FEED, _ATOM) and arguments.timeline is None:
         raise InvalidValueError(f"the format {chosen} is that of a timeline; pass --timeline KEY")
-    if arguments.resume and (chosen not in FORMATS or arguments.file == _STANDARD_OUTPUT):
+    if arguments.resume and (chosen not in EXPORT_FORMATS or arguments.file == _STANDARD_OUTPUT):
         raise InvalidValueError("--resume continues a file of activities; write this one again, with --force")
 
 

@@ -28,7 +28,7 @@ from feedstore.ingest import (
     read_follows,
 )
 from feedstore.ingest.chunk import DEFAULT_ROWS
-from feedstore.ingest.formats import AUTO, FORMATS
+from feedstore.ingest.formats import AUTO, INPUT_FORMATS
 from feedstore.ingest.source import STANDARD_INPUT
 from feedstore.ingest.summary import ON_ERROR, STOP
 from feedstore.registry import connect
@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
-        choices=FORMATS,
+        choices=INPUT_FORMATS,
         default=AUTO,
         help="the format of the files; as2 is ActivityStreams 2.0: one document on each line, or one in the whole "
         "file (default: %(default)s, by the first line and the name)",

@@ -12,7 +12,7 @@
 
 from feedstore.export.exporter import ExportSummary, export_activities, write_records
 from feedstore.export.output import Output
-from feedstore.export.rows import FORMATS, activity_row
+from feedstore.export.rows import EXPORT_FORMATS, activity_row
 from feedstore.export.sources import (
     ROLES,
     ActivitySource,
@@ -24,7 +24,7 @@ from feedstore.export.sources import (
 )
 
 __all__ = [
-    "FORMATS",
+    "EXPORT_FORMATS",
     "ROLES",
     "ActivitySource",
     "CollectionSource",

@@ -13,7 +13,7 @@ from feedstore.activity import Activity
 from feedstore.errors import FeedstoreError, InvalidValueError
 from feedstore.export.output import Output
 from feedstore.export.rows import RowFormat, json_line, row_format
-from feedstore.export.sources import CHUNK, ActivitySource
+from feedstore.export.sources import ROWS_AT_ONCE, ActivitySource
 from feedstore.ids import id_to_text
 from feedstore.plain_values import plain_value
 
@@ -100,7 +100,7 @@ def write_records(
     output = Output(target, {"format": "records"}, overwrite=overwrite)
     rest = iter(records)
     with output.open():
-        while some := list(islice(rest, CHUNK)):
+        while some := list(islice(rest, ROWS_AT_ONCE)):
             output.write("".join(json_line(plain_value(dict(one))) for one in some), len(some), 0, "")
         output.finish("")
     return output.state.rows

@@ -14,7 +14,7 @@ from feedstore.ids import id_to_text
 from feedstore.interchange import to_as2, to_as2_collection, to_tagged
 from feedstore.shown import shown
 
-FORMATS = ("ndjson", "csv", "as2", "as2-collection")
+EXPORT_FORMATS = ("ndjson", "csv", "as2", "as2-collection")
 """NDJSON of the fields of activities; CSV; ActivityStreams 2.0: a document on each line, or one OrderedCollection."""
 _COLLECTION_IRI = "urn:feedstore:export"
 _MEMBERS = "orderedItems"
@@ -69,7 +69,7 @@ def row_format(name: str, base: str | None = None, types: Mapping[str, str] | No
     if name == "as2":
         return RowFormat("", lambda activity: json_line(to_as2(activity, base=base, types=types)), "", "")
     if name != "as2-collection":
-        raise InvalidValueError(f"{shown(name)} is no format; pass one of {', '.join(FORMATS)}")
+        raise InvalidValueError(f"{shown(name)} is no format; pass one of {', '.join(EXPORT_FORMATS)}")
 
     def member(activity: Activity) -> str:
         collection = to_as2_collection([activity], _COLLECTION_IRI, base=base, types=types)

@@ -18,12 +18,12 @@ from feedstore.storage.backend import checked_backend
 from feedstore.storage.bounds import OLDEST_FIRST
 from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable
 
-CHUNK = 1000
+ROWS_AT_ONCE = 1000
 """The number of activities that a source reads before an export writes them."""
 ROLES = ("actor", "object", "target")
 """The fields of an activity that may name a person."""
 _END = "end"
-Chunk = tuple[list[Activity], str]
+SourceChunk = tuple[list[Activity], str]
 """Activities, and the position after them."""
 
 
@@ -36,7 +36,7 @@ class ActivitySource(ABC):
         """The arguments that a run which resumes another one must share with it."""
 
     @abstractmethod
-    def chunks(self, after: str | None = None) -> Iterator[Chunk]:
+    def chunks(self, after: str | None = None) -> Iterator[SourceChunk]:
         """Yield chunks, the first of which begins after a position that an earlier run reached."""
 
 
@@ -61,10 +61,10 @@ class CollectionSource(ActivitySource):
         """The namespace and the collection."""
         return {"namespace": self._namespace, "collection": self.name}
 
-    def chunks(self, after: str | None = None) -> Iterator[Chunk]:
+    def chunks(self, after: str | None = None) -> Iterator[SourceChunk]:
         """Yield chunks of 1,000 activities."""
         found = self._activities.iterate(after)
-        while some := list(islice(found, CHUNK)):
+        while some := list(islice(found, ROWS_AT_ONCE)):
             yield some, id_to_text(some[-1].serialization_id)
 
 
@@ -89,11 +89,11 @@ class TimelineSource(ActivitySource):
         """The namespace, the collection and the timeline."""
         return {"namespace": self._namespace, "collection": self._name, "timeline": self.key}
 
-    def chunks(self, after: str | None = None) -> Iterator[Chunk]:
+    def chunks(self, after: str | None = None) -> Iterator[SourceChunk]:
         """Yield chunks of up to 1,000 activities."""
         cursor = after
         while cursor != _END:
-            page = self._timelines.get_page(self.key, CHUNK, cursor, OLDEST_FIRST, hydrate_from=self._activities)
+            page = self._timelines.get_page(self.key, ROWS_AT_ONCE, cursor, OLDEST_FIRST, hydrate_from=self._activities)
             cursor = _END if page.next_cursor is None else page.next_cursor
             yield page.items, cursor
 
@@ -127,7 +127,7 @@ class PersonSource(CollectionSource):
         """The namespace, the collection, the person and the roles."""
         return {**super().identity, "person": self.person, "roles": list(self.roles)}
 
-    def chunks(self, after: str | None = None) -> Iterator[Chunk]:
+    def chunks(self, after: str | None = None) -> Iterator[SourceChunk]:
         """Yield the activities of the person among each 1,000 of the collection."""
         for some, position in super().chunks(after):
             yield [one for one in some if roles_of(self.person, one, self.roles)], position

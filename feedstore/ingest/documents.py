@@ -15,7 +15,7 @@ from feedstore.ingest.formats import (
     AS2,
     AUTO,
     CSV,
-    FORMATS,
+    INPUT_FORMATS,
     NdjsonTable,
     checked_first_line,
     is_ndjson,
@@ -51,14 +51,14 @@ def read_activities(lines: Lines, max_future: timedelta, format: str = AUTO, bas
     Args:
         lines: the input.
         max_future: the longest time that an activity may lie ahead of the clock.
-        format: one of :data:`~feedstore.ingest.formats.FORMATS`. ``"auto"`` takes the first line for ActivityStreams if
+        format: ``"auto"``, ``"csv"``, ``"ndjson"`` or ``"as2"``. ``"auto"`` takes the first line for ActivityStreams if
             it is an object with a type or a context. It takes the whole input for one document if its name ends with
             ``.json`` or ``.jsonld``, and the first line is no object.
         base: the beginning of the IRIs of names in ActivityStreams documents, as :func:`~feedstore.interchange.to_as2`
             takes it.
     """
-    if format not in FORMATS:
-        raise InvalidValueError(f"format is {shown(format)}; pass one of {', '.join(FORMATS)}")
+    if format not in INPUT_FORMATS:
+        raise InvalidValueError(f"format is {shown(format)}; pass one of {', '.join(INPUT_FORMATS)}")
     first = checked_first_line(lines, ACTIVITY_COLUMNS)
     names = _names_of(first, lines.name, format)
     is_whole = not names and lines.name.lower().endswith(_DOCUMENT_ENDINGS)

@@ -13,7 +13,7 @@ from feedstore.ingest.values import MAX_DEPTH, decode_object
 from feedstore.shown import shown
 
 AUTO, CSV, NDJSON, AS2 = "auto", "csv", "ndjson", "as2"
-FORMATS = (AUTO, CSV, NDJSON, AS2)
+INPUT_FORMATS = (AUTO, CSV, NDJSON, AS2)
 """The formats of an input of activities; ``auto`` detects the format."""
 _NDJSON_ENDINGS = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

@@ -1,7 +1,7 @@
 """Privacy: the erasure and the export of the data of a person, and rules of retention."""
 
 from feedstore.privacy.person import erase_person, export_person
-from feedstore.privacy.report import ErasureReport, digest_of
+from feedstore.privacy.report import ErasureReport, report_digest
 from feedstore.privacy.retention import RetentionResult, RetentionRule, apply_retention, read_rules
 from feedstore.privacy.scope import Scope
 
@@ -11,8 +11,8 @@ __all__ = [
     "RetentionRule",
     "Scope",
     "apply_retention",
-    "digest_of",
     "erase_person",
     "export_person",
     "read_rules",
+    "report_digest",
 ]

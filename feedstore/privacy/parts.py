@@ -13,7 +13,7 @@ from feedstore.events.layout import EntrySerializer, IndexEntry
 from feedstore.export import activity_row, roles_of
 from feedstore.feeds.notification_feed import UNREAD, UNSEEN
 from feedstore.ids import id_to_text
-from feedstore.privacy.progress import AT_ONCE, Progress
+from feedstore.privacy.progress import AT_ONCE, ErasureProgress
 from feedstore.privacy.scope import Scope
 from feedstore.serializers import JsonSerializer, MsgpackSerializer, Serializer
 from feedstore.storage import TimelineStorage
@@ -21,7 +21,7 @@ from feedstore.storage import TimelineStorage
 _TIMELINES_AT_ONCE = 50
 MARKS = (UNSEEN, UNREAD)
 _COPIES: tuple[Serializer[Activity], ...] = (MsgpackSerializer(), JsonSerializer())
-Record = dict[str, Any]
+PersonRecord = dict[str, Any]
 """A piece of a person's data in types of JSON. The item ``record`` names its kind."""
 
 
@@ -43,14 +43,14 @@ class Part(ABC):
         self.roles = roles
 
     @abstractmethod
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the data, in bounded memory."""
 
     @abstractmethod
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Erase the data, in bounded memory. A repeated call erases the data that a killed one has left."""
 
-    def count_left(self, progress: Progress) -> int:
+    def count_left(self, progress: ErasureProgress) -> int:
         """Return the number of records that an erasure has left."""
         return sum(1 for _ in self.find())
 
@@ -65,7 +65,7 @@ class ActivitiesPart(Part):
         self.storages = scope.activity_storages()
         self.undecodable: dict[str, int] = {}
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the activities. It reads all activities of the namespace."""
         for collection in self.storages:
             for found, _ in self._chunks(collection, None):
@@ -73,8 +73,8 @@ class ActivitiesPart(Part):
                     names = {"collection": collection, "roles": list(roles_of(self.person, one))}
                     yield {"record": "activity", **names, **activity_row(one)}
 
-    def collect(self, progress: Progress) -> None:
-        """Record the ids of the activities, from the position of an earlier run on."""
+    def collect(self, progress: ErasureProgress) -> None:
+        """PersonRecord the ids of the activities, from the position of an earlier run on."""
         for collection in self.storages:
             for found, last in self._chunks(collection, progress.positions.get(collection)):
                 if found:
@@ -83,7 +83,7 @@ class ActivitiesPart(Part):
                 progress.positions[collection] = last
                 progress.save()
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Remove the activities whose ids were recorded, and the managers' records of them."""
         for collection, storage in self.storages.items():
             for some in progress.ids(collection):
@@ -121,7 +121,7 @@ class TimelinesPart(Part):
 
     name = "timelines"
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the entries of the person's own timelines, and the marks of the person's notifications."""
         for (collection, key), is_mark in self.scope.own_timelines(self.person).items():
             for page in _pages(self._storage(collection), key):
@@ -129,7 +129,7 @@ class TimelinesPart(Part):
                     names = {"collection": collection, "timeline": key}
                     yield {"record": "mark" if is_mark else "entry", **names, "id": id_to_text(one.serialization_id)}
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Delete the person's own timelines, and remove the erased activities from all others."""
         for (collection, key), is_mark in self.scope.own_timelines(self.person).items():
             storage = self._storage(collection)
@@ -146,7 +146,7 @@ class TimelinesPart(Part):
                     progress.save()
             progress.save()
 
-    def count_left(self, progress: Progress) -> int:
+    def count_left(self, progress: ErasureProgress) -> int:
         """Return the number of entries that are left, in the person's own timelines and in all others."""
         others = (ids for name in self.scope.timeline_names() for _, ids in self._entries(name, progress))
         return super().count_left(progress) + sum(map(len, others))
@@ -155,7 +155,7 @@ class TimelinesPart(Part):
         backend = self.scope.backend
         return backend.timeline_storage(EntrySerializer, name=collection, notifier=backend.notifier(collection))
 
-    def _entries(self, collection: str, progress: Progress) -> Iterator[tuple[str, list[int]]]:
+    def _entries(self, collection: str, progress: ErasureProgress) -> Iterator[tuple[str, list[int]]]:
         """Yield the keys of timelines, and the ids of their entries that belong to erased activities."""
         storage, activities = self._storage(collection), self.scope.activities_of(collection)
         keys = storage.keys()

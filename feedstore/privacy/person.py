@@ -10,18 +10,19 @@ from feedstore.fanout.edges import checked_user
 from feedstore.feeds import UserId
 from feedstore.feeds.key_format import user_text
 from feedstore.ids import id_to_text
-from feedstore.privacy.parts import ActivitiesPart, Part, Record, TimelinesPart
-from feedstore.privacy.progress import Progress
+from feedstore.privacy.parts import ActivitiesPart, Part, PersonRecord, TimelinesPart
+from feedstore.privacy.progress import ErasureProgress
 from feedstore.privacy.relations import EventsPart, GraphPart, QueuesPart, RecordsPart
 from feedstore.privacy.report import ErasureReport
 from feedstore.privacy.scope import Scope
+from feedstore.shown import shown
 from feedstore.storage import Backend
 
 _PARTS: tuple[type[Part], ...] = (ActivitiesPart, TimelinesPart, GraphPart, RecordsPart, QueuesPart, EventsPart)
 _COLLECT = "collect"
 
 
-def export_person(person: UserId, where: Backend | Scope, roles: Iterable[str] = ROLES) -> Iterator[Record]:
+def export_person(person: UserId, where: Backend | Scope, roles: Iterable[str] = ROLES) -> Iterator[PersonRecord]:
     """Yield the data of a person in types of JSON, for the right of access. ``record`` names the kind of each.
 
     The kinds are ``activity``, ``entry`` and ``mark`` (of the person's own timelines), ``relation`` (follows, blocks
@@ -81,7 +82,7 @@ def erase_person(
     """
     parts = _parts(person, where, checked_roles(roles))
     first = parts[0]
-    progress = Progress(first.scope.backend, first.person, first.roles)
+    progress = ErasureProgress(first.scope.backend, first.person, first.roles)
     progress.save()
     _erase(parts, progress)
     report = _report(parts, progress, with_ids)
@@ -104,7 +105,7 @@ def _activities(parts: Iterable[Part]) -> ActivitiesPart:
     return next(one for one in parts if isinstance(one, ActivitiesPart))
 
 
-def _erase(parts: Iterable[Part], progress: Progress) -> None:
+def _erase(parts: Iterable[Part], progress: ErasureProgress) -> None:
     activities = _activities(parts)
     if _COLLECT not in progress.done:
         activities.collect(progress)
@@ -117,12 +118,12 @@ def _erase(parts: Iterable[Part], progress: Progress) -> None:
             progress.save()
 
 
-def _report(parts: list[Part], progress: Progress, with_ids: bool) -> ErasureReport:
+def _report(parts: list[Part], progress: ErasureProgress, with_ids: bool) -> ErasureReport:
     activities = _activities(parts)
     remaining = {part.name: part.count_left(progress) for part in parts}
     not_covered = activities.scope.not_covered
     not_covered += [
-        f"{count} values of the collection {name!r} that its serializer cannot read"
+        f"{count} values of the collection {shown(name)} that its serializer cannot read"
         for name, count in activities.undecodable.items()
         if count
     ]

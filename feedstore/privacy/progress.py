@@ -19,7 +19,7 @@ _MOST_IN_MEMORY = 100_000
 _HASH_BYTES = 16
 
 
-class Progress:
+class ErasureProgress:
     """The progress of the erasure of one person, which a later run continues. The store keeps no name in it.
 
     Attributes:

@@ -12,8 +12,8 @@ from feedstore.fanout.dead_letters import DeadLetters
 from feedstore.fanout.edges import token_of
 from feedstore.fanout.jobs import Job
 from feedstore.fanout.producer_modes import mode_key
-from feedstore.privacy.parts import Part, Record
-from feedstore.privacy.progress import Progress
+from feedstore.privacy.parts import Part, PersonRecord
+from feedstore.privacy.progress import ErasureProgress
 from feedstore.storage import KvStorage, QueueStorage
 
 _SHORT_SECONDS, _HIDDEN_SECONDS = 1.0, 10.0
@@ -27,14 +27,14 @@ class GraphPart(Part):
 
     name = "relations"
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the relations."""
         for graph in self.scope.graphs:
             for kind, is_own, follow in graph.relations(self.person):
                 names = {"graph": graph.name, "kind": kind, "direction": "own" if is_own else "of others"}
                 yield {"record": "relation", **names, **follow.to_dict()}
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """End the relations."""
         for graph in self.scope.graphs:
             progress.count(self.name, graph.remove_user(self.person))
@@ -45,7 +45,7 @@ class RecordsPart(Part):
 
     name = "records"
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the records. It reads all unique activities, routes and dead letters."""
         for publications in self.scope.publications:
             for storage, content in publications.mentions(self.person):
@@ -59,7 +59,7 @@ class RecordsPart(Part):
                 if without_person(letter.job, self.person) != letter.job:
                     yield {"record": "dead letter", **letter.to_dict()}
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Remove the records, and the person from jobs that name others too."""
         for publications in self.scope.publications:
             progress.count(self.name, publications.forget_user(self.person))
@@ -96,14 +96,14 @@ class QueuesPart(Part):
         super().__init__(*arguments)
         self.held = 0
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the messages that no consumer holds."""
         for queue in self.scope.queues:
             for _, message in _received(queue, _SHORT_SECONDS):
                 if without_person(message, self.person) != message:
                     yield {"record": "message", "queue": queue.name, "content": message}
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Remove the messages, and the person from jobs that name others too."""
         for queue in self.scope.queues:
             seen, count = 0, queue.count()
@@ -117,7 +117,7 @@ class QueuesPart(Part):
                     progress.count(self.name, 1)
             self.held += max(count - seen, 0)
 
-    def count_left(self, progress: Progress) -> int:
+    def count_left(self, progress: ErasureProgress) -> int:
         """Return 0: the erasure has received each message that it could see, and hidden the others for a while."""
         return 0
 
@@ -137,12 +137,12 @@ class EventsPart(Part):
 
     name = "events"
 
-    def find(self) -> Iterator[Record]:
+    def find(self) -> Iterator[PersonRecord]:
         """Yield the events."""
         for event in self._store().events_of(self.person):
             yield {"record": "event", **event_fields(event)}
 
-    def erase(self, progress: Progress) -> None:
+    def erase(self, progress: ErasureProgress) -> None:
         """Delete the events, and the person from the sources."""
         progress.count(self.name, self._store().remove_source(self.person))
 

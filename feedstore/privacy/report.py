@@ -55,13 +55,13 @@ class ErasureReport:
         fields |= {"started": self.started.isoformat(), "finished": self.finished.isoformat()}
         if self.activity_ids is None:
             del fields["activity_ids"]
-        return {**fields, "digest": digest_of(fields)}
+        return {**fields, "digest": report_digest(fields)}
 
 
-def digest_of(report: Mapping[str, Any]) -> str:
+def report_digest(report: Mapping[str, Any]) -> str:
     """Return the digest of a report in types of JSON, without regard to its item ``digest``.
 
-    >>> digest_of({"person": "ann", "digest": "sha256:0"}) == digest_of({"person": "ann"})
+    >>> report_digest({"person": "ann", "digest": "sha256:0"}) == report_digest({"person": "ann"})
     True
     """
     fields = {name: value for name, value in report.items() if name != "digest"}

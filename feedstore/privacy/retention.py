@@ -21,7 +21,7 @@ from feedstore.storage import ActivityStorage, Backend, TimelineStorage
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable
 
-ACTIVITIES = "activities"
+_ACTIVITIES = "activities"
 _FORM = re.compile(r"keep\s+([0-9]{1,9})\s+(entry|entries|hours?|days?|weeks?)\s+of\s+(\S+)(?:\s+in\s+(\S+))?")
 _EXAMPLES = "'keep 90 days of feed:*' or 'keep 800 entries of home:*'"
 _AT_ONCE = 1000
@@ -52,7 +52,7 @@ class RetentionRule:
         check_key(self.collection, "collection")
         if (self.age is None) == (self.length is None):
             raise InvalidValueError("a rule has either an age or a length; pass one of them")
-        if self.age is None and self.subject in (ACTIVITIES, EVENTS):
+        if self.age is None and self.subject in (_ACTIVITIES, EVENTS):
             raise InvalidValueError(f"a rule of {self.subject} has an age, as in 'keep 90 days of {self.subject}'")
 
     @classmethod
@@ -75,7 +75,7 @@ class RetentionRule:
     @property
     def is_of_timelines(self) -> bool:
         """Whether the subject is a pattern of the keys of timelines."""
-        return self.subject not in (ACTIVITIES, EVENTS)
+        return self.subject not in (_ACTIVITIES, EVENTS)
 
     def matches(self, key: str) -> bool:
         """Return whether the rule applies to the timeline of a key.
@@ -167,7 +167,7 @@ def apply_retention(
     for one in results:
         if one.rule.subject == EVENTS:
             _prune_events(backend, one, time, dry_run)
-        elif one.rule.subject == ACTIVITIES:
+        elif one.rule.subject == _ACTIVITIES:
             _remove_activities(backend, one, time, dry_run)
     return results
 

@@ -69,7 +69,7 @@ class Scope:
         if not isinstance(manager, ManagerCore):
             raise InvalidTypeError(f"managers must be feed managers, not {shown(manager)}")
         if not manager.backend.session.shares_batches_with(self.backend.session):
-            raise InvalidValueError(f"{manager!r} has another backend than {self.backend!r}; pass the same one")
+            raise InvalidValueError(f"{manager} has another backend than {self.backend}; pass the same one")
         return manager
 
     @property

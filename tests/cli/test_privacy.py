@@ -12,7 +12,7 @@ import pytest
 
 from cli.running import CommandLine, run_in_terminal, start
 from feedstore import connect
-from feedstore.privacy import digest_of
+from feedstore.privacy import report_digest
 
 
 def test_an_export_is_ingested_again(feedstore: CommandLine, filled: Path) -> None:
@@ -65,7 +65,7 @@ def test_options_of_an_export_that_do_not_fit(
 def test_a_killed_process_continues_its_export(feedstore: CommandLine, filled: Path) -> None:
     setup = (
         "import os, signal\nfrom feedstore.export import output, sources\n"
-        "sources.CHUNK = 1\nwrite = output.Output.write\n"
+        "sources.ROWS_AT_ONCE = 1\nwrite = output.Output.write\n"
         "def dying(self, *values):\n"
         "    os.kill(os.getpid(), signal.SIGKILL) if self.state.rows == 2 else write(self, *values)\n"
         "output.Output.write = dying"
@@ -93,7 +93,7 @@ def test_a_person_is_exported_and_erased(feedstore: CommandLine, filled: Path) -
     assert (result.status, result.err) == (0, "")
     report = json.loads((filled / "report.json").read_text())
     assert result.out.splitlines()[-2:] == ["verified: nothing remains", report["digest"]]
-    assert (report["digest"], len(report["activity_ids"]["default"])) == (digest_of(report), 2)
+    assert (report["digest"], len(report["activity_ids"]["default"])) == (report_digest(report), 2)
     again = feedstore("erase-person", "ann", *roles, "--force", "--json").json
     assert (again["counts"], again["verified"]) == ({}, True)
 

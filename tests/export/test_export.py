@@ -1,4 +1,4 @@
-"""Exports of activities: what ``feedstore ingest`` takes back, and what a killed run continues."""
+"""Exports of activities, their ingestion, and their continuation after a kill."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class DyingSource(CollectionSource):
         super().__init__(backend)
         self._most = chunks
 
-    def chunks(self, after: str | None = None) -> Iterator[sources.Chunk]:
+    def chunks(self, after: str | None = None) -> Iterator[sources.SourceChunk]:
         for number, chunk in enumerate(super().chunks(after)):
             if number == self._most:
                 raise KeyboardInterrupt
@@ -115,7 +115,7 @@ class DyingSource(CollectionSource):
     ("format", "name"), [("ndjson", "a.ndjson.gz"), ("as2-collection", "a.json"), ("csv", "a.csv")]
 )
 def test_a_killed_export_continues(format: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "CHUNK", 3)
+    monkeypatch.setattr(sources, "ROWS_AT_ONCE", 3)
     backend, path = filled(posts(10)), tmp_path / name
     for chunks in (0, 2, 1):
         with pytest.raises(KeyboardInterrupt):

@@ -14,8 +14,8 @@ PACKAGE = tree.ROOT / "feedstore"
 COMMANDS = {
     f"{name}.py"
     for name in (
-        *("activity", "copy", "db", "events", "feed", "imports", "ingest"),
-        *("jobs", "pubsub", "serve", "stats", "timeline", "trim", "worker"),
+        *("activity", "copy", "db", "erase_person", "events", "export", "feed", "imports", "ingest"),
+        *("jobs", "pubsub", "retain", "serve", "stats", "timeline", "trim", "worker"),
     )
 }
 # Names that several modules define, with the reason.

@@ -18,10 +18,10 @@ from feedstore.events.layout import EntrySerializer, IndexEntry
 from feedstore.fanout import FeedManager, FollowGraph, QueueExecutor
 from feedstore.fanout.jobs import Job, JobOperation
 from feedstore.feeds import Feed, NotificationFeed
-from feedstore.privacy import ErasureReport, Scope, digest_of, erase_person, export_person
+from feedstore.privacy import ErasureReport, Scope, erase_person, export_person, report_digest
 from feedstore.privacy import parts as parts_module
 from feedstore.privacy import progress as progress_module
-from feedstore.privacy.progress import Progress
+from feedstore.privacy.progress import ErasureProgress
 from feedstore.privacy.relations import without_person
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
@@ -158,21 +158,21 @@ class Killed(BaseException):
 
 
 def test_a_killed_erasure_is_finished_by_the_next_run() -> None:
-    save = Progress.save
+    save = ErasureProgress.save
     kills = 0
     while True:
         backend = connect("memory://")
         scope = Scope(backend, managers=[fill(backend)])
         left = kills
 
-        def dying(self: Progress) -> None:
+        def dying(self: ErasureProgress) -> None:
             nonlocal left
             if left == 0:
                 raise Killed
             left -= 1
             save(self)
 
-        with patch.object(Progress, "save", dying):
+        with patch.object(ErasureProgress, "save", dying):
             try:
                 report = erase_person(PERSON, scope, roles=ALL)
                 break
@@ -235,8 +235,8 @@ def test_the_report_names_what_it_does_not_cover() -> None:
         "1 values of the collection 'strange' that its serializer cannot read",
     ]
     found = json.loads(json.dumps(report.to_dict()))
-    assert found["digest"] == digest_of(found)
-    assert digest_of({**found, "runs": 2}) != found["digest"]
+    assert found["digest"] == report_digest(found)
+    assert report_digest({**found, "runs": 2}) != found["digest"]
     other = connect("memory://")
     with pytest.raises(InvalidValueError, match="has another backend"):
         Scope(backend, managers=[FeedManager(other)])
