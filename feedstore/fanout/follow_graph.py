@@ -280,8 +280,13 @@ class FollowGraph:
         checked = checked_user(user, "user")
         for kind in (*self.kinds, BLOCK, MUTE):
             for is_following in (True, False):
-                for follow in self._follows(checked, kind, is_following):
-                    yield kind, is_following, follow
+                cursor: str | None = None
+                while True:
+                    page = self._page(checked, kind, is_following, _AT_ONCE, cursor)
+                    yield from ((kind, is_following, follow) for follow in page)
+                    cursor = page.next_cursor
+                    if cursor is None:
+                        break
 
     def remove_user(self, user: UserId) -> int:
         """End every relation of a user in both directions, blocks and mutes too, and return how many there were.
@@ -362,15 +367,6 @@ class FollowGraph:
         while True:
             names, cursor = self._page_of_names(checked, kind, is_following, _AT_ONCE, cursor)
             yield from names
-            if cursor is None:
-                return
-
-    def _follows(self, user: UserId, kind: str, is_following: bool) -> Iterator[Follow]:
-        cursor: str | None = None
-        while True:
-            page = self._page(user, kind, is_following, _AT_ONCE, cursor)
-            yield from page
-            cursor = page.next_cursor
             if cursor is None:
                 return
 
