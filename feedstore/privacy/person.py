@@ -129,7 +129,7 @@ def _report(parts: list[Part], progress: ErasureProgress, with_ids: bool) -> Era
     ]
     for part in parts:
         if isinstance(part, QueuesPart) and part.held:
-            not_covered.append(f"{part.held} messages that consumers of queues held")
+            not_covered.append(f"{part.held} messages of queues that consumers held, or that are damaged")
     ids = None
     if with_ids:
         found = {name: [id_to_text(one) for some in progress.ids(name) for one in some] for name in activities.storages}

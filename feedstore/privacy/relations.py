@@ -123,11 +123,14 @@ class QueuesPart(Part):
 
 
 def _received(queue: QueueStorage, hidden_seconds: float, wait: float = 0.0) -> Iterator[tuple[str, Any]]:
-    """Yield each message with its receipt, and hide it for some seconds; wait for messages that consumers hold."""
+    """Yield each message with its receipt, and hide it for some seconds; wait for messages that consumers hold.
+
+    Damaged messages are left out.
+    """
     reader = type(queue)(backend=queue.session, name=queue.name, visibility_timeout=hidden_seconds)
     for _ in range(queue.count()):
         try:
-            yield reader.receive(wait)
+            yield from reader.receive_many(1, wait, on_damaged=lambda *damaged: None)
         except NoMessagesException:
             return
 

@@ -23,7 +23,7 @@ from feedstore.storage.checks import DEFAULT_NAME, checked_iterable
 STATE = "erasure"
 """The name of the collection and of the key-value storage that hold the progress of erasures."""
 _MANAGER = "fanout"
-OWN_KV = ("unique", "dead", "crashes", "progress", "visits", "producers")
+_OWN_KV = ("unique", "dead", "crashes", "progress", "visits", "producers")
 _FEEDS: tuple[FeedClass, ...] = (Feed, HomeFeed, UserFeed, AggregatedFeed, NotificationFeed)
 
 
@@ -59,7 +59,7 @@ class Scope:
         self._names = backend.names()
         self.feeds = _distinct_feeds(self.managers, feeds)
         found = [FollowGraph(backend), *(one.graph for one in self.managers), *graphs]
-        self.graphs = list({one.name: one for one in found if one is not None}.values())
+        self.graphs = list({(one.name, one.kinds): one for one in found if one is not None}.values())
         self.manager_names = list(dict.fromkeys([_MANAGER, *(one.name for one in self.managers)]))
         self.publications = [Publications(backend, name, True) for name in self.manager_names]
         self.queues = _distinct_queues(self.managers, queues)
@@ -110,7 +110,7 @@ class Scope:
     @property
     def not_covered(self) -> list[str]:
         """The data that the scope does not reach, by name."""
-        known = {f"{name}-{suffix}" for name in self.manager_names for suffix in OWN_KV}
+        known = {f"{name}-{suffix}" for name in self.manager_names for suffix in _OWN_KV}
         known |= {VERSIONS, STATE, INGEST, *(one.name for one in self.graphs)}
         missing = [f"the key-value storage {shown(name)}" for name in self._names.kv if name not in known]
         queues = {one.name for one in self.queues}
