@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy import Engine
 
 from feedstore.backends.sql.activity import SqlActivityStorage
+from feedstore.backends.sql.documents import SqlDocumentStorage
 from feedstore.backends.sql.kv import SqlKvStorage
 from feedstore.backends.sql.opening import open_url, use_engine
 from feedstore.backends.sql.queue import SqlQueueStorage
@@ -17,7 +19,14 @@ from feedstore.backends.sql.timeline import SqlTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.batch import WriteBatch
 from feedstore.storage.checks import collection_name
+from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session as OrmSession
+
+_Result = TypeVar("_Result")
 
 _NAMES_A_STATEMENT = 1000
 
@@ -64,6 +73,7 @@ class SqlBackend(Backend):
     timeline_storage_class = SqlTimelineStorage
     kv_storage_class = SqlKvStorage
     queue_storage_class = SqlQueueStorage
+    document_storage_class = SqlDocumentStorage
     options_to_read: ClassVar[Mapping[str, Any]] = {"schema": "check"}
     options_to_flush: ClassVar[Mapping[str, Mapping[str, Any]]] = {"sqlite": {"synchronous": "full"}}
 
@@ -77,6 +87,32 @@ class SqlBackend(Backend):
         else:
             raise InvalidTypeError("pass either a URL or engine=")
         super().__init__(SqlSession(opened.database, opened.dialect, opened.namespace, metrics))
+
+    def in_orm_session(
+        self, work: Callable[[OrmSession], _Result], *, batch_interface: WriteBatch | None = None
+    ) -> _Result | None:
+        """Call ``work(session)`` with a Session of SQLAlchemy's ORM in a transaction, and return its result.
+
+        The Session is flushed when the function returns, and everything is committed together. If the function raises,
+        nothing is stored. Calls of this backend's storages inside the function join the transaction. The Session must
+        not commit. If the server undoes the transaction because of a concurrent one, the function is called again. The
+        classes of :mod:`feedstore.backends.sql.mapping` map the tables.
+
+        Args:
+            work: A function of the Session.
+            batch_interface: The batch to join. The function is then called when the batch commits, in its place among
+                the writes. The call returns None, and ``results`` of the batch holds the result.
+        """
+        if batch_interface is None:
+            return self._in_orm_session(work, AUTOCOMMIT).result
+        batch_interface.enqueue(self.session, partial(self._in_orm_session, work))
+        return None
+
+    def _in_orm_session(self, work: Callable[[OrmSession], _Result], transaction: Transaction) -> Pending[_Result]:
+        # Loaded here: the ORM takes longer to import than a database to open, and few applications use it.
+        from feedstore.backends.sql.orm_session import call_with_session
+
+        return self.session.write(transaction, call_with_session, self.session.store, work)
 
     def _names(self) -> StorageNames:
         """Return the names, with one statement for each key-value storage, and one for each 1,000 queues.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.database import Database
+from feedstore.backends.sql.document_sql import DocumentDialect
 from feedstore.backends.sql.heads import Heads
 from feedstore.backends.sql.shared_statements import Statements
 from feedstore.backends.sql.timeline_writer import DeliveryWriter, TimelineWriter
@@ -30,6 +31,7 @@ class Dialect(ABC):
     timelines: TimelineWriter
     deliveries: DeliveryWriter
     messages: MessageRows
+    documents: DocumentDialect
     pushes = False
     """Whether :meth:`notify` reaches other processes, and this one."""
     flush_setting: str

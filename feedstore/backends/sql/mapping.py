@@ -12,13 +12,17 @@ reads them once they are committed. The bytes in ``data`` are those of the stora
 ``deserialize_activities``, those in ``value`` of ``encode_value`` and ``decode_value`` in ``feedstore.storage.kv``.
 **Write timelines and queues only through the storages**: ``TimelineRow.length`` counts the entries, ``newest_dropped``
 is the newest id that a trim dropped, ``QueueRow.length`` counts the messages, and none of them follows a change that is
-made through a Session. Each backend looks the row of a namespace up once, so do not change these rows. Relationships
-are for reading only; there are no foreign keys that a removal would follow.
+made through a Session. Nodes, documents and subscriptions (``PubsubNode``, ``PubsubItem``, ``PubsubSubscription``) may
+be written through a Session freely: the full-text index follows. Each backend looks the row of a namespace up once, so
+do not change these rows. The relationships between nodes, documents and subscriptions can be written. All others are
+for reading only, and there are no foreign keys that a removal would follow. A Session of
+:meth:`SqlBackend.in_orm_session` joins a batch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, and_, join
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, foreign, relationship
@@ -26,14 +30,19 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, foreign, rela
 from feedstore.backends.sql.stored import read_id
 from feedstore.backends.sql.tables import (
     activity_table,
+    document_table,
     entry_table,
     item_table,
     message_table,
     metadata,
     namespace_table,
+    node_table,
+    path_index_table,
     queue_table,
+    subscription_table,
     timeline_table,
 )
+from feedstore.storage.documents.values import SubscriptionState, SyncState
 
 # An entry names no namespace: the header of its timeline does, and only there the activity is looked for.
 _link = entry_table.alias("link")
@@ -207,6 +216,88 @@ class MessageRow(Row):
     queue: Mapped[QueueRow] = relationship(
         primaryjoin=lambda: foreign(MessageRow.queue_id) == QueueRow.id, viewonly=True
     )
+
+
+class PubsubNode(_InNamespace, Row):
+    """A node of documents: its key, its type, and the state of its synchronisation."""
+
+    __table__ = node_table
+    if TYPE_CHECKING:
+        id: Mapped[int]
+        account: Mapped[str]
+        service: Mapped[str]
+        name: Mapped[str]
+        subscribed: Mapped[bool]
+        analyser: Mapped[str | None]
+        sync_state: Mapped[SyncState | None]
+        sync_state_updated: Mapped[datetime | None]
+        sync_reason: Mapped[str | None]
+        sync_token: Mapped[str | None]
+        type: Mapped[str | None]
+        subtype: Mapped[str | None]
+        extra: Mapped[dict[str, Any] | None]
+
+    items: Mapped[list[PubsubItem]] = relationship(
+        primaryjoin=lambda: PubsubNode.id == foreign(PubsubItem.node_id),
+        order_by=lambda: (PubsubItem.created, PubsubItem.id),
+        cascade="all, delete-orphan",
+        back_populates="node",
+    )
+    """Its documents in the order of creation."""
+    subscriptions: Mapped[list[PubsubSubscription]] = relationship(
+        primaryjoin=lambda: PubsubNode.id == foreign(PubsubSubscription.node_id),
+        order_by=lambda: PubsubSubscription.subscriber,
+        cascade="all, delete-orphan",
+        back_populates="node",
+    )
+    """Its subscriptions in the order of the subscribers."""
+
+
+class PubsubItem(Row):
+    """A document of a node: the raw payload, parsed JSON, and times.
+
+    Assign plain text to ``words``: its normalised words are stored and found by full-text queries.
+    """
+
+    __table__ = document_table
+    if TYPE_CHECKING:
+        id: Mapped[int]
+        node_id: Mapped[int]
+        item_id: Mapped[str]
+        payload: Mapped[bytes]
+        publisher: Mapped[str | None]
+        parsed: Mapped[dict[str, Any] | None]
+        words: Mapped[str]
+        created: Mapped[datetime]
+        updated: Mapped[datetime]
+
+    node: Mapped[PubsubNode] = relationship(
+        primaryjoin=lambda: foreign(PubsubItem.node_id) == PubsubNode.id, back_populates="items"
+    )
+
+
+class PubsubSubscription(Row):
+    """A subscription of a user to a node."""
+
+    __table__ = subscription_table
+    if TYPE_CHECKING:
+        node_id: Mapped[int]
+        subscriber: Mapped[str]
+        state: Mapped[SubscriptionState]
+
+    node: Mapped[PubsubNode] = relationship(
+        primaryjoin=lambda: foreign(PubsubSubscription.node_id) == PubsubNode.id, back_populates="subscriptions"
+    )
+
+
+class PubsubPathIndex(Row):
+    """An index on a path of parsed documents. Create and drop it through the document storage."""
+
+    __table__ = path_index_table
+    if TYPE_CHECKING:
+        name: Mapped[str]
+        kind: Mapped[str]
+        path: Mapped[str]
 
 
 def _link_reaches(activity: type[ActivityRow]) -> ColumnElement[bool]:

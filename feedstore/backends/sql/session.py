@@ -31,7 +31,7 @@ class SqlTransaction(Transaction):
 class SqlSession(Session[Database]):
     """A namespace in a database."""
 
-    abilities = Abilities()
+    abilities = Abilities(documents=True)
 
     def __init__(self, database: Database, dialect: Dialect, namespace: str, metrics: Metrics | None) -> None:
         super().__init__(database, namespace, metrics)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
+
+from feedstore.errors import StoredDataError
+from feedstore.shown import shown
+
+_DIGITS_OF_64_BITS = 19
+_MOST_DIGITS = 400
 
 
 class SyncState(StrEnum):
@@ -110,14 +117,46 @@ class NewDocument:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A stored document. :class:`NewDocument` describes the attributes."""
+    """A stored document. :class:`NewDocument` describes the attributes.
+
+    ``parsed_json`` is the text of the parsed content in JSON, or None.
+    """
 
     item_id: str
     payload: bytes
     publisher: str | None
-    parsed: dict[str, Any] | None
+    parsed_json: str | None
     created: datetime
     updated: datetime
+
+    @property
+    def parsed(self) -> dict[str, Any] | None:
+        """The parsed content, decoded at each access. It raises :class:`StoredDataError` for damaged content."""
+        return None if self.parsed_json is None else stored_object(self.parsed_json, self.item_id)
+
+
+def stored_object(text: str, item_id: str) -> dict[str, Any]:
+    """Return the object of stored JSON.
+
+    PostgreSQL writes a large float without an exponent; an int of more than 64 bits was such a float.
+
+    Raises:
+        StoredDataError: The text is not an object in JSON. The error names the ``item_id``.
+    """
+    try:
+        value = json.loads(text, parse_int=_number)
+    except (ValueError, RecursionError) as error:
+        raise StoredDataError(f"the parsed content of {shown(item_id)} is damaged: {error}") from error
+    if not isinstance(value, dict):
+        raise StoredDataError(f"the parsed content of {shown(item_id)} is damaged: {shown(value)} is not an object")
+    return value
+
+
+def _number(digits: str) -> int | float:
+    if len(digits) < _DIGITS_OF_64_BITS:
+        return int(digits)
+    number = int(digits) if len(digits) < _MOST_DIGITS else 1 << 64
+    return number if -(1 << 63) <= number < 1 << 63 else float(digits)
 
 
 class ParsedDocument(NamedTuple):

@@ -15,6 +15,7 @@ from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.dialect import Dialect, StatesReader
 from feedstore.backends.sql.postgresql.activities import PostgresqlActivityRows
 from feedstore.backends.sql.postgresql.deliveries import PostgresqlDeliveryWriter
+from feedstore.backends.sql.postgresql.documents import PostgresqlDocuments
 from feedstore.backends.sql.postgresql.messages import PostgresqlMessageRows
 from feedstore.backends.sql.postgresql.source import NOTIFY, PostgresqlSource, notification
 from feedstore.backends.sql.postgresql.timelines import PostgresqlTimelineWriter
@@ -35,6 +36,7 @@ class PostgresqlDialect(Dialect):
         self.timelines = PostgresqlTimelineWriter(self.compiler)
         self.deliveries = PostgresqlDeliveryWriter(self.timelines)
         self.messages = PostgresqlMessageRows()
+        self.documents = PostgresqlDocuments()
 
     def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:
         """Return a source that listens on a connection of its own."""

@@ -24,6 +24,7 @@ from feedstore.backends.sql.schema.migrations.versions import (
     revision_0002_timeline_length,
     revision_0003_queues,
     revision_0004_fillfactor,
+    revision_0005_documents,
 )
 from feedstore.backends.sql.schema.states import BASE, VERSION_TABLE
 
@@ -43,6 +44,7 @@ _MODULES = (
     revision_0002_timeline_length,
     revision_0003_queues,
     revision_0004_fillfactor,
+    revision_0005_documents,
 )
 
 

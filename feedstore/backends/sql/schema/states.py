@@ -15,7 +15,7 @@ from feedstore.shown import shown
 
 VERSION_TABLE = "feedstore_alembic_version"
 BASE = "base"
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 SELECT_REVISIONS = f"SELECT version_num FROM {VERSION_TABLE}"

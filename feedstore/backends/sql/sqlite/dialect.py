@@ -11,6 +11,7 @@ from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.dialect import Dialect, StatesReader
 from feedstore.backends.sql.sqlite.activities import SqliteActivityRows
 from feedstore.backends.sql.sqlite.deliveries import SqliteDeliveryWriter
+from feedstore.backends.sql.sqlite.documents import SqliteDocuments
 from feedstore.backends.sql.sqlite.messages import SqliteMessageRows
 from feedstore.backends.sql.sqlite.source import SqliteSource
 from feedstore.backends.sql.sqlite.timelines import SqliteTimelineWriter
@@ -30,6 +31,7 @@ class SqliteDialect(Dialect):
         self.timelines = timelines
         self.deliveries = SqliteDeliveryWriter(self.compiler, timelines)
         self.messages = SqliteMessageRows(self.compiler)
+        self.documents = SqliteDocuments()
 
     def make_source(self, database: Database, read_states: StatesReader) -> TopicSource:
         """Return a source that polls the file: SQLite sends no notifications."""

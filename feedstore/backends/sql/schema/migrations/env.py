@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.schema.administration import database_engine
 from feedstore.backends.sql.schema.migration import CONTEXT_OPTIONS, migration_transaction
-from feedstore.backends.sql.tables import TABLE_PREFIX, metadata
+from feedstore.backends.sql.tables import PATH_INDEX_PREFIX, TABLE_PREFIX, WORDS_TABLE, metadata
 from feedstore.errors import FeedstoreError, InvalidValueError
 
 URL_VARIABLE = "FEEDSTORE_URL"
@@ -41,8 +41,14 @@ def tables_on(dialect: str) -> MetaData:
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
-    """Return whether autogenerate compares a name that it found in the database."""
-    return kind != "table" or (name or "").startswith(TABLE_PREFIX)
+    """Return whether autogenerate compares a name that it found in the database.
+
+    FTS5 makes tables of its own, and applications create indexes on paths.
+    """
+    found = name or ""
+    if kind == "index":
+        return not found.startswith(PATH_INDEX_PREFIX)
+    return kind != "table" or (found.startswith(TABLE_PREFIX) and not found.startswith(WORDS_TABLE))
 
 
 def run_revisions(**where: Any) -> None:
