@@ -38,6 +38,7 @@ from feedstore.testing.contract import (  # noqa: E402
     ActivityContract,
     ArgumentContract,
     BackendContract,
+    DocumentContract,
     FeedContract,
     GraphContract,
     KvContract,
@@ -48,6 +49,7 @@ from feedstore.testing.contract import (  # noqa: E402
     RepositoryContract,
     StoreContract,
     TimelineContract,
+    WholeDocumentContract,
 )
 from feedstore.testing.event_argument_suite import EventArgumentSuite  # noqa: E402
 from feedstore.testing.event_store_suite import EventStoreSuite, OpenEvents  # noqa: E402
@@ -58,6 +60,7 @@ __all__ = [
     "ActivityContract",
     "ArgumentContract",
     "BackendContract",
+    "DocumentContract",
     "EventArgumentSuite",
     "EventStoreSuite",
     "FeedContract",
@@ -74,4 +77,5 @@ __all__ = [
     "StoreContract",
     "Suite",
     "TimelineContract",
+    "WholeDocumentContract",
 ]

@@ -11,6 +11,8 @@ from feedstore.testing.collection_suite import CollectionArgumentSuite, Collecti
 from feedstore.testing.concurrency_suite import ForkSuite, ProcessSuite, ThreadSuite
 from feedstore.testing.connection_repository_suite import ConnectionRepositorySuite
 from feedstore.testing.delivery_suite import ColumnsSuite, DeliveryArgumentSuite, DeliverySuite, MergeReadsSuite
+from feedstore.testing.document_search_suite import DocumentArgumentSuite, DocumentSearchSuite
+from feedstore.testing.document_suite import DocumentAbilitySuite, DocumentSuite
 from feedstore.testing.fan_out_suite import FanOutArgumentSuite, FanOutSuite
 from feedstore.testing.feed_suite import FeedArgumentSuite, FeedSuite
 from feedstore.testing.follow_graph_suite import FollowGraphSuite
@@ -85,6 +87,10 @@ class ManagerContract(ManagerSuite, PushPullSuite):
     """The contract of feed managers, which any backend that keeps the others keeps too."""
 
 
+class DocumentContract(DocumentSuite, DocumentSearchSuite):
+    """The contract of document storages, for a backend with the ability ``documents``."""
+
+
 class StoreContract(
     ActivityContract,
     TimelineContract,
@@ -103,6 +109,7 @@ class StoreContract(
     ThreadSuite,
     ForkSuite,
     ProcessSuite,
+    DocumentAbilitySuite,
 ):
     """The part of the contract that the hooks of a backend decide."""
 
@@ -147,3 +154,7 @@ class RepositoryContract(PartRepositorySuite, ConnectionRepositorySuite, Channel
 
 class PubsubCacheContract(PubsubCacheSuite, PubsubUpdateSuite):
     """The contract of pubsub caches on a backend with documents. Provide the fixture ``open_backend``."""
+
+
+class WholeDocumentContract(DocumentContract, DocumentArgumentSuite):
+    """The contract of document storages with the refusals of arguments, which no hook decides."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 
 from conformance.shared import OnSharedConnections
-from feedstore.testing import StoreContract
+from feedstore.testing import StoreContract, WholeDocumentContract
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite"])
 class TestSqlite(OnSharedConnections, StoreContract):
+    pass
+
+
+@pytest.mark.parametrize("backend_kind", ["sqlite"])
+class TestSqliteDocuments(OnSharedConnections, WholeDocumentContract):
     pass

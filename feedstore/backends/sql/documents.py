@@ -63,7 +63,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
             statement = Sql(
                 f"{INSERT_DOCUMENTS}{values}{REPLACE_DOCUMENTS}", tuple(value for row in rows[:count] for value in row)
             )
-            connection.execute(*self._sql.finished(statement))
+            self._run(connection, statement)
             rows = rows[count:]
         return True
 
@@ -71,15 +71,14 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         self, connection: Connection, node: int, documents: Sequence[DocumentRow]
     ) -> list[tuple[Any, ...]]:
         """Return the values of documents. Times that are not given are later than all others of the node (D3)."""
-        newest = " UNION ALL ".join(
-            f"SELECT max({column}) FROM feedstore_pubsub_item WHERE node_id = {MARK}"
-            for column in ("created", "updated")
-        )
-        times = connection.execute(*self._sql.finished(Sql(newest, (node, node)))).fetchall()
         now = time.time_ns() // 1000
         # A clock that was set back does not change the order, but a time far in the future is not followed.
-        earlier = [one + 1 for (one,) in times if one is not None and one < now + _DAY]
-        first = max([now, *earlier])
+        newest = " UNION ALL ".join(
+            f"SELECT max({column}) FROM feedstore_pubsub_item WHERE node_id = {MARK} AND {column} < {MARK}"
+            for column in ("created", "updated")
+        )
+        times = self._run(connection, Sql(newest, (node, now + _DAY) * 2)).fetchall()
+        first = max([now, *(one + 1 for (one,) in times if one is not None)])
         return [
             (
                 node,
@@ -108,7 +107,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         for part in in_parts(item_ids, _ROWS_A_READ):
             start = Sql(f"DELETE FROM feedstore_pubsub_item WHERE node_id = {MARK} AND ", (found[0],))
             statement = Sql.joined("", [start, one_of("item_id", part)])
-            removed += connection.execute(*self._sql.finished(statement)).rowcount
+            removed += self._run(connection, statement).rowcount
         return removed
 
     def _purge(self, where: DocumentFilter, transaction: Transaction = AUTOCOMMIT) -> Pending[int]:
@@ -136,7 +135,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
                 f"WHERE node_id = {MARK} AND item_id = {MARK} AND updated = {MARK}",
                 (row.parsed, self._sql.words(row.words), found[0], row.item_id, to_microseconds(row.updated)),
             )
-            changed += connection.execute(*self._sql.finished(statement)).rowcount
+            changed += self._run(connection, statement).rowcount
         return changed
 
     def _page(self, key: NodeKey, request: RsmPage) -> DocumentPage:
@@ -151,7 +150,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         head = head.wrapped("", ") head LEFT JOIN ")
         selected = f"SELECT head.total, head.preceding, {document_columns(self._sql.parsed_column)} FROM "
         statement = Sql.joined("", [Sql(selected), head, rows.wrapped("(", ") i ON 1 = 1")])
-        found = self.session.store.fetch(*self._sql.finished(statement))
+        found = self._fetched(statement)
         count, before = found[0][:2]
         documents = _sorted_documents([row[2:] for row in found if row[2] is not None], request.order_by)
         if descending:
@@ -169,7 +168,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
             node_id(key, self.session.namespace),
             Sql(f" AND i.item_id = {MARK}", (item_id,)),
         ]
-        rows = self.session.store.fetch(*self._sql.finished(Sql.joined("", parts)))
+        rows = self._fetched(Sql.joined("", parts))
         if not rows:
             raise DocumentNotFound(f"the node {shown(key.name)} has no item {shown(item_id)}")
         return tuple(rows[0])
@@ -198,7 +197,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         request = RsmPage(order_by, limit, None, None, 0, True)
         rows = self._rows_of_page(node_id(key, self.session.namespace), ORDER_COLUMNS[order_by], (), True, request)
         statement = rows.wrapped(f"SELECT {document_columns(self._sql.parsed_column)} FROM (", ") i")
-        return _sorted_documents(self.session.store.fetch(*self._sql.finished(statement)), order_by)
+        return _sorted_documents(self._fetched(statement), order_by)
 
     def _get_items(self, key: NodeKey, item_ids: Sequence[str]) -> dict[str, Document]:
         """Read documents with one statement for each 500."""
@@ -214,7 +213,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
     def _documents(self, condition: Sql) -> list[Any]:
         columns = document_columns(self._sql.parsed_column)
         statement = condition.wrapped(f"SELECT {columns} FROM feedstore_pubsub_item i WHERE ", "")
-        return self.session.store.fetch(*self._sql.finished(statement))
+        return self._fetched(statement)
 
     def _search(self, query: DocumentQuery) -> FoundPage:
         """Search with one statement for the rows, and one for each 500 documents."""
@@ -231,7 +230,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
     def _found_rows(self, connection: Connection, search: Search) -> list[Any]:
         if search.needs_lower:
             self._sql.prepare(connection.raw)
-        rows: list[Any] = connection.execute(*self._sql.finished(search.statement())).fetchall()
+        rows: list[Any] = self._run(connection, search.statement()).fetchall()
         return rows
 
     def _walk(self, where: DocumentFilter) -> Iterator[FoundDocument]:
@@ -242,7 +241,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         while True:
             chosen = Sql.joined(" AND ", [*parts, Sql(f"i.id > {MARK}", (last,))])
             statement = chosen.wrapped(f"{columns} WHERE ", f" ORDER BY i.id LIMIT {_ROWS_A_READ}")
-            rows = self.session.store.fetch(*self._sql.finished(statement))
+            rows = self._fetched(statement)
             yield from (FoundDocument(NodeKey(*row[7:]), read_document(row[:7])) for row in rows)
             if len(rows) < _ROWS_A_READ:
                 return

@@ -75,8 +75,9 @@ def _normalised_words(text: str) -> list[str]:
 def parse_text_query(text: str) -> TextQuery:
     """Return the parsed form of a full-text query (D7).
 
-    Words that stand beside each other must all occur. ``"words in quotes"`` occur one after another, ``begin*`` is the
-    beginning of a word, ``OR`` separates alternatives, ``-word`` must not occur, and parentheses group.
+    Words that stand beside each other must all occur; ``AND`` between them changes nothing. ``"words in quotes"`` occur
+    one after another, ``begin*`` is the beginning of a word, ``OR`` separates alternatives, ``-word`` and ``NOT word``
+    must not occur, and parentheses group.
 
     Raises:
         InvalidTypeError: The query is not a str.
@@ -137,12 +138,25 @@ class _Parser:
             if token["bracket"] == ")":
                 break
             self._place += 1
-            (without if token["minus"] else parts).append(self._term(token, levels))
+            if token[0] == "AND":
+                continue
+            is_without = token["minus"] is not None
+            if token[0] == "NOT":
+                token, is_without = self._next(), True
+            (without if is_without else parts).append(self._term(token, levels))
         if not parts:
             raise self._error("each alternative needs a word to find")
         return parts[0] if len(parts) == 1 and not without else AllOf(tuple(parts), tuple(without))
 
+    def _next(self) -> re.Match[str]:
+        if self._place == len(self._tokens):
+            raise self._error("NOT has no word")
+        self._place += 1
+        return self._tokens[self._place - 1]
+
     def _term(self, token: re.Match[str], levels: int) -> TextQuery:
+        if token["bracket"] == ")":
+            raise self._error("a closing parenthesis has no opening one")
         if token["bracket"] is None:
             return self._phrase(token)
         query = self._any_of(levels - 1)

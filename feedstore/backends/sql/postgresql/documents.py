@@ -96,5 +96,6 @@ def _phrase(phrase: Phrase) -> str:
 
 
 def _value(path: Sequence[str | int], column: str) -> str:
-    steps = "".join(f" -> {step}" if isinstance(step, int) else f" -> {quoted(step)}" for step in path)
-    return f"({column}{steps})"
+    """Return the value at a path. The operator ``->`` would take a scalar for a list of one value."""
+    steps = "".join(f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in path)
+    return f"jsonb_path_query_first({column}, {quoted(f'strict ${steps}')}, '{{}}', true)"

@@ -62,7 +62,7 @@ def _run(configuration: str, arguments: Sequence[str], variable: str | None) -> 
 def test_the_command_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'feeds.db'}"
     command = [sys.executable, "-m", "alembic", "-c", str(MIGRATIONS / "alembic.ini"), "-x", f"url={url}"]
-    for arguments, found in ((["upgrade", "head"], f"Running upgrade 0003 -> {HEAD}"), (["current"], f"{HEAD} (head)")):
+    for arguments, found in ((["upgrade", "head"], f"Running upgrade 0004 -> {HEAD}"), (["current"], f"{HEAD} (head)")):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
         assert found in done.stdout + done.stderr
 
@@ -70,9 +70,9 @@ def test_the_command_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
 def test_up_and_down_with_rows(database_url: str, engine: Engine) -> None:
     databases.make_older(engine)
     before = databases.contents(engine)
-    assert f"Running upgrade 0003 -> {HEAD}" in alembic(database_url, "upgrade", "head")
+    assert f"Running upgrade 0004 -> {HEAD}" in alembic(database_url, "upgrade", "head")
     assert f"{HEAD} (head)" in alembic(database_url, "current")
-    alembic(database_url, "downgrade", "-3")
+    alembic(database_url, "downgrade", "-4")
     assert databases.contents(engine) == before
     assert "feedstore_item holds rows" in alembic(database_url, "downgrade", "base", status=255)
     assert databases.contents(engine) == before
@@ -126,7 +126,7 @@ def test_types_and_defaults_are_compared(database_url: str, engine: Engine, chan
 
 def test_the_history_lists_every_revision() -> None:
     printed = alembic(None, "history")
-    assert re.findall(r"-> (\w+)", printed) == [HEAD, "0003", "0002", "0001"]
+    assert re.findall(r"-> (\w+)", printed) == [HEAD, "0004", "0003", "0002", "0001"]
 
 
 def test_the_environment_may_name_the_database(database_url: str, engine: Engine) -> None:
@@ -158,8 +158,8 @@ def test_a_new_revision_can_be_generated_and_run(database_url: str, engine: Engi
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     databases.upgrade(engine)
     databases.execute(engine, "CREATE TABLE feedstore_extra (number integer)")
-    alembic(database_url, "revision", "--autogenerate", "--rev-id", "0005", "-m", "Drop the extra", folder=folder)
-    written = (folder / "versions" / "revision_0005_drop_the_extra.py").read_text()
+    alembic(database_url, "revision", "--autogenerate", "--rev-id", "0006", "-m", "Drop the extra", folder=folder)
+    written = (folder / "versions" / "revision_0006_drop_the_extra.py").read_text()
     assert '"""Drop the extra"""' in written
     assert "operations.drop_table('feedstore_extra')" in written
     alembic(database_url, "upgrade", "head", folder=folder)

@@ -54,10 +54,11 @@ def test_up_and_down(database_url: str, engine: Engine, capsys: pytest.CaptureFi
         "  0001  Create the five tables.",
         "  0002  Give a timeline's header its length and the newest id that a trim dropped.",
         "  0003  Create the tables of queues and their messages.",
-        "* 0004  Leave room for updates in the pages of timelines' headers on PostgreSQL.",
-        f"downgraded from {HEAD} to 0003",
-        f"0003 (older; this release needs {HEAD})",
-        "downgraded from 0003 to base",
+        "  0004  Leave room for updates in the pages of timelines' headers on PostgreSQL.",
+        "* 0005  Create the tables of nodes, documents and subscriptions, and the full-text index.",
+        f"downgraded from {HEAD} to 0004",
+        f"0004 (older; this release needs {HEAD})",
+        "downgraded from 0004 to base",
     ]
     assert list(databases.contents(engine)) == ["feedstore_alembic_version"]
 
@@ -72,6 +73,7 @@ def test_answers_for_programs(database_url: str, engine: Engine, capsys: pytest.
         ("0001", False),
         ("0002", False),
         ("0003", False),
+        ("0004", False),
         (HEAD, True),
     ]
     assert answer(capsys, "downgrade", "0001", *store) == {"before": HEAD, "after": "0001", "backup": None}
@@ -104,10 +106,10 @@ def test_tables_of_something_else_are_not_touched(database_url: str, engine: Eng
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, 0003, 0004, head"),
-        (["upgrade", "--revision", "0001"], r"at 0004, above 0001: use `feedstore db downgrade 0001`"),
-        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002, 0003, 0004"),
-        (["downgrade", "-5"], "-5 leads beyond base, 0001, 0002, 0003, 0004"),
+        (["upgrade", "--revision", "0009"], r"no revision '0009'; there are base, 0001, 0002, 0003, 0004, 0005, head"),
+        (["upgrade", "--revision", "0001"], r"at 0005, above 0001: use `feedstore db downgrade 0001`"),
+        (["upgrade", "--revision", "+1"], r"\+1 leads beyond base, 0001, 0002, 0003, 0004, 0005"),
+        (["downgrade", "-6"], "-6 leads beyond base, 0001, 0002, 0003, 0004, 0005"),
         (["downgrade", "base"], "feedstore_item holds rows"),
     ],
 )
@@ -151,7 +153,7 @@ def test_a_downgrade_whose_copy_fails_changes_nothing(database_url: str, engine:
 def test_a_downgrade_does_not_go_up(database_url: str, engine: Engine) -> None:
     databases.make_older(engine)
     words = ("downgrade", "head", "--store", database_url)
-    refused(engine, InvalidValueError, "at 0001, below 0004: use `feedstore db upgrade`", *words)
+    refused(engine, InvalidValueError, "at 0001, below 0005: use `feedstore db upgrade`", *words)
 
 
 def test_there_is_nothing_below_an_empty_database(database_url: str, engine: Engine) -> None:
