@@ -212,39 +212,39 @@ class DocumentArgumentSuite(Suite):
                 documents.search(query)
         for request in ({"limit": -1}, {"limit": 1, "after": "a", "index": 0}, {"limit": 1, "order_by": "rank"}):
             with pytest.raises(InvalidValueError):
-                documents.page(KEY, **request)  # type: ignore[arg-type]
+                documents.page(KEY, **request)
 
 
 DEEP: Any = []
 for _ in range(101):
     DEEP = [DEEP]
+TEXT: Any = "text"
+BAD_PARSED: list[Any] = [
+    {"a": "\0"},
+    {"\ud800": 1},
+    {1: 1},
+    {"a": 2**63},
+    {"a": float("nan")},
+    {"a": DEEP},
+    {"a": {1}},
+    [1],
+]
+BAD_PATHS: list[Any] = ["", [], ['a"b'], ["a\\"], [-1], [None], "\0"]
 BAD_DOCUMENTS: list[Any] = [
     {"item_id": "x"},
     NewDocument("", b""),
     NewDocument("\ud800", b""),
-    NewDocument("x", "text"),  # type: ignore[arg-type]
+    NewDocument("x", TEXT),
     NewDocument("x", b"x" * ((16 << 20) + 1)),
     NewDocument("x", b"", created=START.replace(tzinfo=None)),
-    *(
-        NewDocument("x", b"", parsed=parsed)
-        for parsed in (
-            {"a": "\0"},
-            {"\ud800": 1},
-            {1: 1},
-            {"a": 2**63},
-            {"a": float("nan")},
-            {"a": DEEP},
-            {"a": {1}},
-            [1],
-        )
-    ),
+    *(NewDocument("x", b"", parsed=parsed) for parsed in BAD_PARSED),
 ]
 BAD_QUERIES = [
     *(
         DocumentQuery(text=text)
         for text in ("", "-a", '"a', "(a", "a)", "a OR", "a NOT", "a NOT )", "!!", "(" * 30 + "a" + ")" * 30)
     ),
-    *(DocumentQuery(conditions=[Condition(path, "eq", 1)]) for path in ("", [], ['a"b'], ["a\\"], [-1], [None], "\0")),
+    *(DocumentQuery(conditions=[Condition(path, "eq", 1)]) for path in BAD_PATHS),
     *(
         DocumentQuery(conditions=[Condition("a", op, value)])
         for op, value in (
