@@ -28,6 +28,7 @@ nitpick_ignore_regex = [
     # Private names, and classes that only split a documented one into files.
     (r"py:.*", r"feedstore\..*\._\w+"),
     (r"py:class", r"feedstore\.storage\.(base\.Writer|timeline_(writes|hooks|bulk_reads)\.Timeline\w+)"),
+    (r"py:class", r"feedstore\.(storage\.documents\.nodes\.NodeCalls|backends\.sql\.document_nodes\.SqlNodes)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(\w+\.store|\w+\.session|\w+\.timeline_writes)\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),

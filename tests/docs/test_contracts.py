@@ -10,13 +10,13 @@ from dataclasses import asdict
 import pytest
 
 from docs.pages import DOCS
-from feedstore.testing import BackendContract, OpenBackend, RepositoryContract
+from feedstore.testing import BackendContract, OpenBackend, RepositoryContract, WholeDocumentContract
 
 PAGE = (DOCS / "contracts.md").read_text(encoding="utf-8")
-COUNTS = {"T": 23, "K": 8, "Q": 8, "N": 6, "C": 2}
+COUNTS = {"T": 23, "K": 8, "Q": 8, "N": 6, "C": 2, "D": 13}
 RULES = [f"{letter}{number}" for letter, count in COUNTS.items() for number in range(1, count + 1)]
-ROW = re.compile(r"^\| ([TKQNC]\d+) \| (.+) \|$", re.MULTILINE)
-CITED = re.compile(r"\b[TKQNC]\d+\b")
+ROW = re.compile(r"^\| ([TKQNCD]\d+) \| (.+) \|$", re.MULTILINE)
+CITED = re.compile(r"\b[TKQNCD]\d+\b")
 
 
 STORES = ["memory", "sqlite", "postgresql", "redis", "cassandra"]
@@ -26,7 +26,7 @@ ABILITY = re.compile(r"^\| `(\w+)` \|.*?\|" + r" (yes|no)[^|]*\|" * len(STORES) 
 def suites_by_rule() -> dict[str, set[str]]:
     """{rule: the suites with a test whose docstring begins by citing it}."""
     found: dict[str, set[str]] = defaultdict(set)
-    for suite in (*BackendContract.__mro__, *RepositoryContract.__mro__):
+    for suite in (*BackendContract.__mro__, *RepositoryContract.__mro__, *WholeDocumentContract.__mro__):
         for name, test in vars(suite).items():
             if name.startswith("test_"):
                 citation = (inspect.getdoc(test) or "").partition(":")[0]

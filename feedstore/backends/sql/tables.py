@@ -1,20 +1,20 @@
 """The tables of the SQL backend, as SQLAlchemy Core metadata.
 
-====================  ==========================================================================================
-table                 one row is
-====================  ==========================================================================================
-feedstore_namespace   a namespace, with the format that its bytes are written in
-feedstore_activity    an activity: its id and its serialized bytes
-feedstore_timeline    the header of a timeline: its key, how many entries it has, the newest id that a trim dropped
-feedstore_entry       an entry of a timeline: the activity's id and, unless it is a mere reference, a payload
-feedstore_item        an item of a key-value storage: the storage's name, the key, and the value's bytes
-feedstore_queue       the header of a queue: its name, how many messages it has, the position of the last one
-feedstore_message     a message of a queue: its place, the time from which it is visible, its deliveries, its bytes
-feedstore_pubsub_node a node of documents of an account, with the state of its synchronisation
-feedstore_pubsub_item a document of a node: its raw bytes, parsed JSON, words and times
-feedstore_pubsub_sub  a subscription of a user to a node
-feedstore_pubsub_path an index on a path of parsed documents, which an application created
-====================  ==========================================================================================
+=====================  ==========================================================================================
+table                  one row is
+=====================  ==========================================================================================
+feedstore_namespace    a namespace, with the format that its bytes are written in
+feedstore_activity     an activity: its id and its serialized bytes
+feedstore_timeline     the header of a timeline: its key, how many entries it has, the newest id that a trim dropped
+feedstore_entry        an entry of a timeline: the activity's id and, unless it is a mere reference, a payload
+feedstore_item         an item of a key-value storage: the storage's name, the key, and the value's bytes
+feedstore_queue        the header of a queue: its name, how many messages it has, the position of the last one
+feedstore_message      a message of a queue: its place, the time from which it is visible, its deliveries, its bytes
+feedstore_pubsub_node  a node of documents of an account, with the state of its synchronisation
+feedstore_pubsub_item  a document of a node: its raw bytes, parsed JSON, words and times
+feedstore_pubsub_sub   a subscription of a user to a node
+feedstore_pubsub_path  an index on a path of parsed documents, which an application created
+=====================  ==========================================================================================
 
 Ids are 16 big-endian bytes, and names and keys are UTF-8, so that both databases sort them as the contract does. A
 timeline's floor is ``newest_dropped`` + 1. There are no foreign keys: each would cost one more look-up for every
