@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Dialect, Enum, Text, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
-from sqlalchemy.dialects.sqlite import JSON as SQLITE_JSON
 from sqlalchemy.types import TypeEngine
 
 from feedstore.storage.documents.words import words_of
@@ -47,24 +46,28 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else from_microseconds(value)
 
 
-class _SqliteJson(SQLITE_JSON):
-    """JSON without escapes of letters: SQLite compares the keys of a path with the stored characters."""
+class JsonObject(TypeDecorator[dict[str, Any]]):
+    """A JSON object: ``jsonb`` in PostgreSQL, text on SQLite. Python's None is NULL.
 
-    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
-        """Return the function that writes JSON, independent of the engine's serializer."""
+    The text has no escapes of letters, because SQLite compares the keys of a path with the stored characters.
+    """
 
-        def write(value: Any) -> str | None:
-            return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    impl = JSON
+    cache_ok = True
 
-        return write
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the database's own type."""
+        return dialect.type_descriptor(JSONB(none_as_null=True) if dialect.name == "postgresql" else Text())
 
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """Return the text for SQLite."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-JSON_OBJECT = (
-    JSON(none_as_null=True)
-    .with_variant(_SqliteJson(none_as_null=True), "sqlite")
-    .with_variant(JSONB(none_as_null=True), "postgresql")
-)
-"""A JSON object; Python's None is NULL."""
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Return the object of SQLite's text."""
+        return json.loads(value) if isinstance(value, str) else value
 
 
 class SearchWords(TypeDecorator[str]):

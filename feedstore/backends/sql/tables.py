@@ -51,7 +51,7 @@ from sqlalchemy import (
     text,
 )
 
-from feedstore.backends.sql.column_types import JSON_OBJECT, NAME, SearchWords, UtcTime, state_type
+from feedstore.backends.sql.column_types import NAME, JsonObject, SearchWords, UtcTime, state_type
 from feedstore.ids import ID_BYTES
 from feedstore.storage.documents.values import SubscriptionState, SyncState
 
@@ -158,7 +158,7 @@ node_table = Table(
     Column("sync_token", Text),
     Column("type", NAME),
     Column("subtype", NAME),
-    Column("extra", JSON_OBJECT),
+    Column("extra", JsonObject),
     UniqueConstraint("namespace_id", "account", "service", "name"),
     sqlite_autoincrement=True,
 )
@@ -171,7 +171,7 @@ document_table = Table(
     Column("item_id", NAME, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("publisher", Text),
-    Column("parsed", JSON_OBJECT),
+    Column("parsed", JsonObject),
     Column("words", SearchWords, nullable=False, server_default=text("''")),
     Column("created", UtcTime, nullable=False),
     Column("updated", UtcTime, nullable=False),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from alembic.operations import Operations
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -27,7 +26,7 @@ down_revision = "0004"
 
 _ROW_ID = Integer().with_variant(BigInteger(), "postgresql")
 _NAME = Text().with_variant(Text(collation="C"), "postgresql")
-_JSON = JSON().with_variant(JSONB(), "postgresql")
+_JSON = Text().with_variant(JSONB(), "postgresql")
 _WORDS = Text().with_variant(TSVECTOR(), "postgresql")
 _TABLES = ("feedstore_pubsub_item", "feedstore_pubsub_sub", "feedstore_pubsub_node")
 _FULL_TEXT = (
