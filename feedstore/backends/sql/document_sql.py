@@ -34,7 +34,7 @@ class Sql:
         return cls(separator.join(part.text for part in found), parameters)
 
     def wrapped(self, before: str, after: str = ")") -> Sql:
-        """Return the SQL between two texts without parameters."""
+        """Return the SQL between two strs of SQL without parameters."""
         return Sql(before + self.text + after, self.parameters)
 
 
@@ -68,6 +68,10 @@ class DocumentDialect(ABC):
     new_content = f"parsed = {MARK}, words = {MARK}"
     new_extra = MARK
     """The value of a node's extra object."""
+
+    def __init__(self) -> None:
+        self.statements: dict[tuple[str, str, bool], tuple[str, tuple[str, ...]]] = {}
+        """The text of each statement of a page and the names of its parameters, by order, end and direction."""
 
     @abstractmethod
     def finished(self, sql: Sql) -> tuple[str, tuple[Any, ...]]:

@@ -30,6 +30,8 @@ ORDER_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "modification": ("i.updated", "i.id"),
     "item_id": ("i.item_id",),
 }
+NODE_PARAMETERS = ("namespace", "account", "service", "name")
+PLACE_PARAMETERS = ("first_of_place", "second_of_place")
 INSERT_DOCUMENTS = (
     "INSERT INTO feedstore_pubsub_item (node_id, item_id, payload, publisher, parsed, words, created, updated) VALUES "
 )
@@ -58,7 +60,8 @@ def document_columns(parsed: str) -> str:
 def read_document(row: Sequence[Any]) -> Document:
     """Return the document of a row with :func:`document_columns`."""
     _, item_id, payload, publisher, parsed, created, updated = row
-    payload = read_bytes(payload, f"the payload of {shown(item_id)}")
+    if payload.__class__ is not bytes:
+        read_bytes(payload, f"the payload of {shown(item_id)}")
     return Document(item_id, payload, publisher, parsed, _time(created, item_id), _time(updated, item_id))
 
 
@@ -103,3 +106,47 @@ def stored_field(name: str, value: Any) -> Any:
     if name == "extra":
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return value
+
+
+def page_sql(parsed: str, order_by: str, end: str, descending: bool) -> Sql:
+    """Return the statement of a page, with the names of its parameters in place of their values.
+
+    Each row has the number of the node's documents, and the number of those before the page, or before its end.
+
+    Args:
+        parsed: The expression of the parsed content as text.
+        order_by: The order.
+        end: ``after`` or ``before`` if the page begins or ends at a place, ``newest`` for the last documents without
+            the two numbers, else an empty str.
+        descending: Whether the rows are read from the end of the order.
+    """
+    columns = ORDER_COLUMNS[order_by]
+    if end == "newest":
+        rows = _rows_sql(columns, Sql(""), descending)
+        return rows.wrapped(f"SELECT {document_columns(parsed)} FROM (", ") i")
+    count = _NAMED_NODE.wrapped("(SELECT count(*) FROM feedstore_pubsub_item i WHERE i.node_id = ", "")
+    preceding = Sql(f"CAST({MARK} AS BIGINT)", ("position",))
+    if end:
+        preceding = Sql.joined("", [count, _at_place(columns, "<=" if end == "after" else "<"), Sql(")")])
+    head = Sql.joined(", ", [count.wrapped("", ") AS total"), preceding.wrapped("", " AS preceding")])
+    condition = _at_place(columns, ">" if end == "after" else "<") if end else Sql("")
+    rows = _rows_sql(columns, condition, descending)
+    selected = f"SELECT head.total, head.preceding, {document_columns(parsed)} FROM "
+    return Sql.joined(
+        "", [Sql(selected), head.wrapped("(SELECT ", ") head LEFT JOIN "), rows.wrapped("(", ") i ON 1 = 1")]
+    )
+
+
+def _rows_sql(columns: Sequence[str], condition: Sql, descending: bool) -> Sql:
+    order = ", ".join(f"{column}{' DESC' if descending else ''}" for column in columns)
+    start = _NAMED_NODE.wrapped("SELECT i.* FROM feedstore_pubsub_item i WHERE i.node_id = ", "")
+    end = Sql(f" ORDER BY {order} LIMIT {MARK} OFFSET {MARK}", ("limit", "position"))
+    return Sql.joined("", [start, condition, end])
+
+
+def _at_place(columns: Sequence[str], sign: str) -> Sql:
+    marks = ", ".join([MARK] * len(columns))
+    return Sql(f" AND ({', '.join(columns)}) {sign} ({marks})", PLACE_PARAMETERS[: len(columns)])
+
+
+_NAMED_NODE = node_id(NodeKey(*NODE_PARAMETERS[1:]), NODE_PARAMETERS[0])

@@ -14,10 +14,13 @@ from feedstore.backends.sql.document_search import DOCUMENTS, Search, filter_par
 from feedstore.backends.sql.document_sql import MARK, Sql, one_of
 from feedstore.backends.sql.document_statements import (
     INSERT_DOCUMENTS,
+    NODE_PARAMETERS,
     ORDER_COLUMNS,
+    PLACE_PARAMETERS,
     REPLACE_DOCUMENTS,
     document_columns,
     node_id,
+    page_sql,
     read_document,
 )
 from feedstore.errors import DocumentNotFound
@@ -140,17 +143,10 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
 
     def _page(self, key: NodeKey, request: RsmPage) -> DocumentPage:
         """Read a page with one statement, and the place of the id that it begins or ends at with another one."""
-        columns = ORDER_COLUMNS[request.order_by]
-        place = self._place(key, request, columns)
+        place = self._place(key, request)
         descending = request.before is not None or request.is_last
-        node = node_id(key, self.session.namespace)
-        total, preceding = self._counts(node, columns, place, request)
-        rows = self._rows_of_page(node, columns, place, descending, request)
-        head = Sql.joined(", ", [total, preceding]).wrapped("(SELECT ", "")
-        head = head.wrapped("", ") head LEFT JOIN ")
-        selected = f"SELECT head.total, head.preceding, {document_columns(self._sql.parsed_column)} FROM "
-        statement = Sql.joined("", [Sql(selected), head, rows.wrapped("(", ") i ON 1 = 1")])
-        found = self._fetched(statement)
+        end = "after" if request.after is not None else "before" if request.before is not None else ""
+        found = self._fetched_by_name((request.order_by, end, descending), key, place, request)
         count, before = found[0][:2]
         documents = _sorted_documents([row[2:] for row in found if row[2] is not None], request.order_by)
         if descending:
@@ -158,13 +154,13 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         is_complete = before + len(documents) >= count
         return DocumentPage(tuple(documents), before if documents else None, count, is_complete)
 
-    def _place(self, key: NodeKey, request: RsmPage, columns: Sequence[str]) -> tuple[Any, ...]:
+    def _place(self, key: NodeKey, request: RsmPage) -> tuple[Any, ...]:
         """Return the values of the order's columns of the id at which the page begins or ends; () without an id."""
         item_id = request.before if request.after is None else request.after
         if item_id is None:
             return ()
         parts = [
-            Sql(f"SELECT {', '.join(columns)} FROM feedstore_pubsub_item i WHERE i.node_id = "),
+            Sql(f"SELECT {', '.join(ORDER_COLUMNS[request.order_by])} FROM feedstore_pubsub_item i WHERE i.node_id = "),
             node_id(key, self.session.namespace),
             Sql(f" AND i.item_id = {MARK}", (item_id,)),
         ]
@@ -173,31 +169,23 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
             raise DocumentNotFound(f"the node {shown(key.name)} has no item {shown(item_id)}")
         return tuple(rows[0])
 
-    def _counts(self, node: Sql, columns: Sequence[str], place: tuple[Any, ...], request: RsmPage) -> tuple[Sql, Sql]:
-        """Return the number of the node's documents, and of those before the page (before its end, if it has one)."""
-        count = node.wrapped("(SELECT count(*) FROM feedstore_pubsub_item i WHERE i.node_id = ", "")
-        total = count.wrapped("", ") AS total")
-        if not place:
-            return total, Sql(f"CAST({MARK} AS BIGINT) AS preceding", (request.position,))
-        sign = "<=" if request.after is not None else "<"
-        return total, Sql.joined("", [count, _compared(columns, sign, place), Sql(") AS preceding")])
-
-    def _rows_of_page(
-        self, node: Sql, columns: Sequence[str], place: tuple[Any, ...], descending: bool, request: RsmPage
-    ) -> Sql:
-        order = ", ".join(f"{column}{' DESC' if descending else ''}" for column in columns)
-        parts = [node.wrapped("SELECT i.* FROM feedstore_pubsub_item i WHERE i.node_id = ", "")]
-        if place:
-            parts.append(_compared(columns, ">" if request.after is not None else "<", place))
-        parts.append(Sql(f" ORDER BY {order} LIMIT {MARK} OFFSET {MARK}", (request.limit, request.position)))
-        return Sql.joined("", parts)
+    def _fetched_by_name(
+        self, form: tuple[str, str, bool], key: NodeKey, place: tuple[Any, ...], request: RsmPage
+    ) -> list[Any]:
+        statement = self._sql.statements.get(form)
+        if statement is None:
+            statement = self._sql.statements[form] = self._sql.finished(page_sql(self._sql.parsed_column, *form))
+        text, names = statement
+        values: dict[str, Any] = dict(zip(NODE_PARAMETERS, (self.session.namespace, *key), strict=True))
+        values |= {"limit": request.limit, "position": request.position}
+        values |= zip(PLACE_PARAMETERS, place, strict=False)
+        return self.session.store.fetch(text, tuple([values[name] for name in names]))
 
     def _newest(self, key: NodeKey, limit: int, order_by: str) -> list[Document]:
         """Read the last documents with one statement."""
         request = RsmPage(order_by, limit, None, None, 0, True)
-        rows = self._rows_of_page(node_id(key, self.session.namespace), ORDER_COLUMNS[order_by], (), True, request)
-        statement = rows.wrapped(f"SELECT {document_columns(self._sql.parsed_column)} FROM (", ") i")
-        return _sorted_documents(self._fetched(statement), order_by)
+        rows = self._fetched_by_name((order_by, "newest", True), key, (), request)
+        return _sorted_documents(rows, order_by)
 
     def _get_items(self, key: NodeKey, item_ids: Sequence[str]) -> dict[str, Document]:
         """Read documents with one statement for each 500."""
@@ -254,10 +242,6 @@ def _part_size(rows: Sequence[tuple[Any, ...]]) -> int:
         if size <= len(rows) and (size == 1 or sum(len(row[2]) for row in rows[:size]) <= _BYTES_A_STATEMENT):
             return size
     return 1
-
-
-def _compared(columns: Sequence[str], sign: str, place: tuple[Any, ...]) -> Sql:
-    return Sql(f" AND ({', '.join(columns)}) {sign} ({', '.join([MARK] * len(place))})", place)
 
 
 def _sorted_documents(rows: Sequence[Sequence[Any]], order_by: str) -> list[Document]:

@@ -115,8 +115,7 @@ class NewDocument:
     updated: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A stored document. :class:`NewDocument` describes the attributes.
 
     ``parsed_json`` is the text of the parsed content in JSON, or None.
