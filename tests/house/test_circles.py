@@ -16,6 +16,7 @@ Graph = dict[str, set[str]]
 
 # Imports of the package's own modules inside functions, with the reason.
 INSIDE_FUNCTIONS = {
+    "feedstore.backends.sql.backend": "few applications use SQLAlchemy's ORM, which takes long to import",
     "feedstore.backends.sql.opening": "only PostgreSQL's modules need psycopg, which SQLite's users have not installed",
     "feedstore.backends.sql.schema.prepare": "a store with a current schema never needs Alembic",
     "feedstore.cli.db": "the commands of SQL stores alone need SQLAlchemy and Alembic, which take long to import",

@@ -17,7 +17,7 @@ from feedstore.storage.documents.words import words_of
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
-NAME = Text().with_variant(Text(collation="C"), "postgresql")
+NAME_TYPE = Text().with_variant(Text(collation="C"), "postgresql")
 """A str that both databases sort by its bytes in UTF-8."""
 
 

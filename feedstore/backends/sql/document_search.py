@@ -53,7 +53,7 @@ class SortColumn:
     kind: str
 
 
-class Search:
+class SearchSql:
     """The statement of one search, and the cursor of its next page."""
 
     def __init__(self, dialect: DocumentDialect, namespace: str, query: DocumentQuery) -> None:
@@ -175,7 +175,7 @@ class Search:
 
     def _digest(self) -> str:
         same = replace(self._query, cursor=None, limit=1, index=0)
-        return blake2b(repr(same).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+        return blake2b(str(same).encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 class ConditionSql:

@@ -10,7 +10,7 @@ from feedstore.backends.sql.column_types import to_microseconds
 from feedstore.backends.sql.compiler import in_parts
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.document_nodes import SqlNodes
-from feedstore.backends.sql.document_search import DOCUMENTS, Search, filter_parts
+from feedstore.backends.sql.document_search import DOCUMENTS, SearchSql, filter_parts
 from feedstore.backends.sql.document_sql import MARK, Sql, one_of
 from feedstore.backends.sql.document_statements import (
     INSERT_DOCUMENTS,
@@ -204,8 +204,8 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         return self._fetched(statement)
 
     def _search(self, query: DocumentQuery) -> FoundPage:
-        """Search with one statement for the rows, and one for each 500 documents."""
-        search = Search(self._sql, self.session.namespace, query)
+        """SearchSql with one statement for the rows, and one for each 500 documents."""
+        search = SearchSql(self._sql, self.session.namespace, query)
         rows = self.session.store.read(self._found_rows, search)
         chosen = rows[: query.limit]
         documents: dict[int, Document] = {}
@@ -215,7 +215,7 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         results = [FoundDocument(NodeKey(*row[1:4]), documents[row[0]]) for row in chosen if row[0] in documents]
         return FoundPage(tuple(results), search.next_cursor(rows))
 
-    def _found_rows(self, connection: Connection, search: Search) -> list[Any]:
+    def _found_rows(self, connection: Connection, search: SearchSql) -> list[Any]:
         if search.needs_lower:
             self._sql.prepare(connection.raw)
         rows: list[Any] = self._run(connection, search.statement()).fetchall()

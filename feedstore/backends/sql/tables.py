@@ -51,7 +51,7 @@ from sqlalchemy import (
     text,
 )
 
-from feedstore.backends.sql.column_types import NAME, JsonObject, SearchWords, UtcTime, state_type
+from feedstore.backends.sql.column_types import NAME_TYPE, JsonObject, SearchWords, UtcTime, state_type
 from feedstore.ids import ID_BYTES
 from feedstore.storage.documents.values import SubscriptionState, SyncState
 
@@ -147,17 +147,17 @@ node_table = Table(
     metadata,
     Column("id", ROW_ID, Identity(), primary_key=True),
     Column("namespace_id", Integer, nullable=False),
-    Column("account", NAME, nullable=False),
-    Column("service", NAME, nullable=False),
-    Column("name", NAME, nullable=False),
+    Column("account", NAME_TYPE, nullable=False),
+    Column("service", NAME_TYPE, nullable=False),
+    Column("name", NAME_TYPE, nullable=False),
     Column("subscribed", Boolean, nullable=False, server_default=false()),
     Column("analyser", Text),
     Column("sync_state", state_type(SyncState)),
     Column("sync_state_updated", UtcTime),
     Column("sync_reason", Text),
     Column("sync_token", Text),
-    Column("type", NAME),
-    Column("subtype", NAME),
+    Column("type", NAME_TYPE),
+    Column("subtype", NAME_TYPE),
     Column("extra", JsonObject),
     UniqueConstraint("namespace_id", "account", "service", "name"),
     sqlite_autoincrement=True,
@@ -168,7 +168,7 @@ document_table = Table(
     metadata,
     Column("id", ROW_ID, Identity(), primary_key=True),
     Column("node_id", BigInteger, nullable=False),
-    Column("item_id", NAME, nullable=False),
+    Column("item_id", NAME_TYPE, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("publisher", Text),
     Column("parsed", JsonObject),
@@ -186,7 +186,7 @@ subscription_table = Table(
     "feedstore_pubsub_sub",
     metadata,
     Column("node_id", BigInteger, primary_key=True),
-    Column("subscriber", NAME, primary_key=True),
+    Column("subscriber", NAME_TYPE, primary_key=True),
     Column("state", state_type(SubscriptionState), nullable=False),
     sqlite_with_rowid=False,
 )

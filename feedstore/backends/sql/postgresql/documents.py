@@ -78,7 +78,7 @@ class PostgresqlDocuments(DocumentDialect):
 
     def number_parameter(self, value: float) -> Any:
         """Return a Decimal. A comparison with a float would not use an index on numbers, and would round them."""
-        return Decimal(repr(value))
+        return Decimal(str(value))
 
     def full_text(self, query: TextQuery) -> tuple[str, Sql, Sql]:
         """Compare the words with a tsquery, whose rank is greater for a better match."""
