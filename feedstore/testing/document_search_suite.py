@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -237,6 +238,7 @@ BAD_DOCUMENTS: list[Any] = [
     NewDocument("x", TEXT),
     NewDocument("x", b"x" * ((16 << 20) + 1)),
     NewDocument("x", b"", created=START.replace(tzinfo=None)),
+    NewDocument("x", b"", updated=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
     *(NewDocument("x", b"", parsed=parsed) for parsed in BAD_PARSED),
 ]
 BAD_QUERIES = [

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, cast
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -44,7 +44,7 @@ LONGEST_VALUE = 500
 MOST_TEXT_BYTES = 64 << 10
 """The greatest length of a name, type, reason or token."""
 _INTEGERS = 2**63
-_MOST_CONDITIONS = 50
+_MOST_CONDITIONS = 20
 _HARD_IN_PATHS = re.compile(r'["\\\x00-\x1f\x7f]')
 _COMPARISONS = {"eq", "ne", "gt", "ge", "lt", "le"}
 _LISTS = {"in", "not_in", "overlap", "ioverlap", "disjoint", "idisjoint"}
@@ -90,12 +90,15 @@ def check_node_key(key: Any) -> NodeKey:
 
 
 def check_time(value: Any, what: str) -> datetime:
-    """Return an aware datetime."""
+    """Return an aware datetime in UTC."""
     if not isinstance(value, datetime):
         raise InvalidTypeError(f"{what} must be a datetime, not {shown(value)} of type {type(value).__name__}")
     if value.utcoffset() is None:
         raise InvalidValueError(f"{what} is {shown(value)}, which has no time zone; pass an aware datetime")
-    return value
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError:
+        raise InvalidValueError(f"{what} is {shown(value)}, which UTC cannot hold; pass years 1 to 9999") from None
 
 
 def check_states(states: Any) -> frozenset[SyncState | None]:
