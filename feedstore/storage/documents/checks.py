@@ -23,14 +23,7 @@ from feedstore.storage.documents.query import (
     DocumentQuery,
     Order,
 )
-from feedstore.storage.documents.values import (
-    NewDocument,
-    NodeFields,
-    NodeKey,
-    ParsedDocument,
-    PathKind,
-    SyncState,
-)
+from feedstore.storage.documents.values import NewDocument, NodeFields, NodeKey, ParsedDocument, PathKind, SyncState
 from feedstore.storage.documents.words import parse_text_query, words_of
 
 MAX_PAYLOAD_BYTES = 16 << 20

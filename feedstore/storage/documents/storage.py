@@ -40,7 +40,7 @@ from feedstore.storage.session import Session, checked_session
 class DocumentStorage(NodeCalls):
     """A storage of documents in nodes, such as cached pubsub items. Made by :meth:`Backend.document_storage`.
 
-    Only a backend with the ability ``documents`` has one. The [rules](../contracts.md) D1 to D13 describe it. Safe to
+    Only a backend with the ability ``documents`` has one. The rules D1 to D13 of the contracts describe it. Safe to
     share between threads. Outside a batch, each call that writes is one transaction.
 
     >>> from feedstore.storage.documents import NewDocument, NodeKey
@@ -152,7 +152,7 @@ class DocumentStorage(NodeCalls):
         return [found[one] for one in ids if one in found]
 
     def search(self, query: DocumentQuery) -> FoundPage:
-        """Return a page of the documents that a query describes (D7 to D9). One round trip.
+        """Return a page of the documents that a query describes (D7 to D9). Two round trips for each 500 documents.
 
         Raises:
             InvalidValueError: The query has a bad syntax, operator, path, order or value.
