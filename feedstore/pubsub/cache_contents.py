@@ -130,7 +130,7 @@ def result_fields(found: FoundDocument) -> dict[str, Any]:
     >>> from datetime import datetime, timezone
     >>> from feedstore.storage.documents import Document
     >>> moment = datetime(2026, 1, 31, tzinfo=timezone.utc)
-    >>> document = Document("i1", b"<entry/>", None, {"title": "Hi"}, moment, moment)
+    >>> document = Document("i1", b"<entry/>", None, '{"title": "Hi"}', moment, moment)
     >>> result_fields(FoundDocument(NodeKey("ann", "pubsub.example", "blog"), document))["title"]
     'Hi'
     """
