@@ -32,6 +32,7 @@ _LARGEST_PAGE = 500
 _PAGE_BYTES = 4 << 20
 _RENEW_SECONDS = 5.0
 _MOST_ATTEMPTS = 3
+_MOST_DROPPED = 100
 _PASSING = (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError, StorageError)
 
 
@@ -158,8 +159,8 @@ class Synchroniser:
     def remove_dropped(self, node: DocumentNode, watch: NodeWatch) -> None:
         """Remove the items that the service dropped without an event, because the node has a maximum of items.
 
-        It requests the number of items, and if the cache holds more, those of them with the oldest modifications. If
-        the service still has one of these, the node is refreshed.
+        It requests the number of items, and if the cache holds up to 100 more, those of them with the oldest
+        modifications. If the service still has one of these, or the cache holds more, the node is refreshed.
         """
         key = node.key
         watch.must_count = False
@@ -169,6 +170,9 @@ class Synchroniser:
             held = self._documents.page(key, limit=0).count
             if count is None or count >= held:
                 return
+            if held - count > _MOST_DROPPED:
+                watch.refresh_reason = "the service has fewer items than the cache"
+                return
             oldest = self._documents.page(key, order_by="modification", limit=held - count)
             ids = [one.item_id for one in oldest]
             kept = self._service.get_items(key.name, service=key.service, item_ids=ids).items
@@ -177,10 +181,12 @@ class Synchroniser:
         except Exception:
             watch.must_count = True
             raise
-        if kept:
-            watch.refresh_reason = "the service has other items than the cache"
-        else:
-            self._documents.remove_items(key, ids)
+        with watch.lock:
+            if kept:
+                watch.refresh_reason = "the service has other items than the cache"
+            elif not watch.must_count:
+                # Otherwise one of the items may have been published again in between.
+                self._documents.remove_items(key, ids)
 
     def _stale_before(self, node: DocumentNode) -> datetime | None:
         if node.sync_state is not SyncState.IN_PROGRESS or not self.is_abandoned(node):
