@@ -228,7 +228,7 @@ class PubsubCache(CacheContents, ServiceCalls):
 
     def _is_due(self, node: DocumentNode, watch: NodeWatch, state: ProcessState) -> bool:
         """Return whether the items of a synchronised node may differ from those of the service."""
-        if watch.refresh_reason is not None or watch.must_count:
+        if watch.refresh_reason is not None or watch.uncounted:
             return True
         if node.subscribed and not state.is_verified(node, watch):
             return True
@@ -250,7 +250,7 @@ class PubsubCache(CacheContents, ServiceCalls):
                 if self._synchroniser.is_abandoned(node):
                     self._synchroniser.run(node, [])
             elif node.sync_state is SyncState.COMPLETED:
-                if watch.must_count:
+                if watch.uncounted:
                     self._synchroniser.remove_dropped(node, watch)
                 if self._is_due(node, watch, state):
                     self._synchroniser.run(node, [SyncState.COMPLETED], keep_items=True)

@@ -48,7 +48,7 @@ class NodeWatch:
         held: the events that came while another process synchronised the node.
         verified: the end of the last synchronisation by this process, and its begin in monotonic time.
         refresh_reason: the reason for which the cached items may differ from those of the service, or None.
-        must_count: whether the service may have dropped old items since the last publication.
+        uncounted: the publications after which the service may have dropped old items.
         analysed: the number of analysers of the last analysis that found none.
         parser: the parser that a ``match_cb`` chose, or None.
     """
@@ -59,7 +59,7 @@ class NodeWatch:
         self.held: list[PubsubEvent] = []
         self.verified: tuple[datetime, float] | None = None
         self.refresh_reason: str | None = None
-        self.must_count = False
+        self.uncounted = 0
         self.analysed = -1
         self.parser: Parser | None = None
         self._failures = 0
@@ -84,7 +84,7 @@ class NodeWatch:
     def reset(self) -> None:
         """Forget the analysis and the synchronisation of a node that was deleted."""
         self.verified, self.refresh_reason, self.parser, self.analysed = None, None, None, -1
-        self.must_count = False
+        self.uncounted = 0
 
     def defer(self, event: PubsubEvent) -> None:
         """Keep an event until the end of the run. The caller holds the lock."""

@@ -151,8 +151,8 @@ class Synchroniser:
         finally:
             state.tokens.discard(run.token)
             with watch.lock:
-                watch.run = None
                 self._updates.apply(key, run.deferred, watch)
+                watch.run = None
             run.ended.set()
             self._updates.forward(run.applied + run.deferred)
 
@@ -162,31 +162,32 @@ class Synchroniser:
         It requests the number of items, and if the cache holds up to 100 more, those of them with the oldest
         modifications. If the service still has one of these, or the cache holds more, the node is refreshed.
         """
+        counted = watch.uncounted
+        ids = self._dropped(node, watch)
+        with watch.lock:
+            # Otherwise one of the items may have been published again in between.
+            if ids and watch.uncounted == counted:
+                self._documents.remove_items(node.key, ids)
+            # Requests go to the service until the items are removed.
+            watch.uncounted -= min(counted, watch.uncounted)
+
+    def _dropped(self, node: DocumentNode, watch: NodeWatch) -> list[str]:
+        """Return the ids of the items that the service has dropped."""
         key = node.key
-        watch.must_count = False
         try:
             page = self._service.get_items(key.name, service=key.service, rsm=RsmRequest(max=0))
-            count = None if page.rsm is None else page.rsm.count
-            held = self._documents.page(key, limit=0).count
-            if count is None or count >= held:
-                return
-            if held - count > _MOST_DROPPED:
-                watch.refresh_reason = "the service has fewer items than the cache"
-                return
-            oldest = self._documents.page(key, order_by="modification", limit=held - count)
-            ids = [one.item_id for one in oldest]
-            kept = self._service.get_items(key.name, service=key.service, item_ids=ids).items
         except PubsubUnsupportedError:
-            return
-        except Exception:
-            watch.must_count = True
-            raise
-        with watch.lock:
-            if kept:
-                watch.refresh_reason = "the service has other items than the cache"
-            elif not watch.must_count:
-                # Otherwise one of the items may have been published again in between.
-                self._documents.remove_items(key, ids)
+            return []
+        count = None if page.rsm is None else page.rsm.count
+        held = self._documents.page(key, limit=0).count
+        if count is None or count >= held:
+            return []
+        oldest = self._documents.page(key, order_by="modification", limit=min(held - count, _MOST_DROPPED))
+        ids = [one.item_id for one in oldest]
+        if held - count > len(ids) or self._service.get_items(key.name, service=key.service, item_ids=ids).items:
+            watch.refresh_reason = "the service has other items than the cache"
+            return []
+        return ids
 
     def _stale_before(self, node: DocumentNode) -> datetime | None:
         if node.sync_state is not SyncState.IN_PROGRESS or not self.is_abandoned(node):

@@ -79,9 +79,10 @@ class Updates:
                 node = self._documents.get_node(key)
                 if node is not None and node.sync_state is SyncState.IN_PROGRESS:
                     continue
+                # Requests go to the service until the events are applied.
+                self.apply(key, watch.held, watch)
                 events, watch.held = watch.held, []
                 state.holding.discard(key)
-                self.apply(key, events, watch)
             self.forward(events)
         return bool(state.holding)
 
@@ -127,7 +128,7 @@ class Updates:
             items = [item for item in event.items if item.payload] + self._fetched(event)
             clock = self._items.clock_of(node.key, is_newest=True)
             self._items.store(node, items, clock, chosen=watch.parser)
-            watch.must_count = True
+            watch.uncounted += 1
             self._refresh(node.key)
         elif isinstance(event, ItemsRetracted):
             self._documents.remove_items(node.key, [one for one in event.item_ids if one])

@@ -48,6 +48,8 @@ class Workers:
         self._changed = threading.Condition()
         self._waiting: deque[NodeKey] = deque()
         self._scheduled: set[NodeKey] = set()
+        self._running: set[NodeKey] = set()
+        self._again: set[NodeKey] = set()
         self._events: deque[ServiceEvent] = deque()
         self._pending: Counter[tuple[str, str]] = Counter()
         self._threads: set[threading.Thread] = set()
@@ -56,8 +58,14 @@ class Workers:
         self.is_closed = False
 
     def schedule(self, key: NodeKey) -> bool:
-        """Let a thread maintain a node. False if it is scheduled already, or too many nodes are, or after a close."""
+        """Let a thread maintain a node; if one does so now, once more after it.
+
+        False if the node is scheduled already, if 1,000 nodes are, or after a close.
+        """
         with self._changed:
+            if key in self._running and not self.is_closed:
+                self._again.add(key)
+                return True
             if self.is_closed or key in self._scheduled or len(self._waiting) >= _MOST_WAITING:
                 return False
             self._scheduled.add(key)
@@ -114,7 +122,11 @@ class Workers:
             except Exception:
                 _logger.exception("the node %s of %s could not be maintained", key.name, key.service)
             with self._changed:
-                self._scheduled.discard(key)
+                self._running.discard(key)
+                is_needed = key in self._again
+                self._again.discard(key)
+            if is_needed:
+                self.schedule(key)
 
     def _next_key(self) -> NodeKey | None:
         with self._changed:
@@ -124,7 +136,10 @@ class Workers:
             finally:
                 self._idle -= 1
             if self._waiting and not self.is_closed:
-                return self._waiting.popleft()
+                key = self._waiting.popleft()
+                self._scheduled.discard(key)
+                self._running.add(key)
+                return key
             self._threads.discard(threading.current_thread())
             return None
 

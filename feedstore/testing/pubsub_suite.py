@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -122,7 +123,11 @@ class PubsubCacheSuite(PubsubSuiteBase):
         def request() -> int:
             own = PubsubSetting(open_backend(namespace), setting._opened)
             own.publish(60)
-            own.synchronised(own.cache())
+            cache, ready = own.cache(), own.backend.kv_storage("ready")
+            # A process that begins after the synchronisation verifies the node by another one.
+            ready.upsert(str(os.getpid()), True)
+            wait_until(lambda: len(list(ready.keys())) == 2, "the start of the other process")
+            own.synchronised(cache)
             return own.requests.count(("ann", "subscribe", NODE))
 
         children = [Child(request) for _ in range(2)]
