@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 from docutils import nodes
@@ -33,7 +34,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.(storage\.documents\.nodes\.NodeCalls|backends\.sql\.document_nodes\.SqlNodes)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
     (r"py:class", r"feedstore\.backends\.(\w+\.store|\w+\.session|\w+\.timeline_writes)\.\w+"),
-    (r"py:class", r"feedstore\.ingest\.(lines|table)\.\w+"),
+    (r"py:class", r"feedstore\.ingest\.(lines|table|writer)\.\w+"),
+    (r"py:class", r"feedstore\.pubsub\.(cache_contents\.CacheContents|service_calls\.ServiceCalls)"),
     (r"py:class", r"feedstore\.storage\.notify\.\w+\.\w+"),
     (r"py:class", r"feedstore\.metrics\.exporter\.Exporter"),
     (r"py:class", r"feedstore\.ingest\.follows\.Edges"),
@@ -76,6 +78,14 @@ def resolve_short_name(
     return nodes.reference("", "", text, internal=True, refuri=uri)
 
 
+def keep_builtins_plain(app: Sphinx, doctree: nodes.document) -> None:
+    """Show Python's own classes without a link: the annotation ``type`` is no field of a documented class."""
+    for node in list(doctree.findall(pending_xref)):
+        if node.get("refdomain") == "py" and node.get("reftype") == "class" and hasattr(builtins, node["reftarget"]):
+            node.replace_self(node.children)
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the handler that Sphinx has no setting for."""
+    """Connect the handlers that Sphinx has no setting for."""
+    app.connect("doctree-read", keep_builtins_plain)
     app.connect("missing-reference", resolve_short_name)
