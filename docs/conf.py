@@ -23,8 +23,6 @@ html_theme = "furo"
 html_title = f"feedstore {release}"
 
 nitpicky = True
-# Fields named `type` are no targets of the built-in `type` in annotations.
-suppress_warnings = ["ref.python"]
 nitpick_ignore_regex = [
     # Names outside of feedstore have no page in this documentation.
     (r"py:.*", r"(?!feedstore\.).*"),
@@ -39,7 +37,6 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.storage\.notify\.\w+\.\w+"),
     (r"py:class", r"feedstore\.metrics\.exporter\.Exporter"),
     (r"py:class", r"feedstore\.ingest\.follows\.Edges"),
-    (r"py:class", r"feedstore\.(ingest\.writer\.ChunkWriter|pubsub\.(cache_contents|service_calls)\.\w+)"),
     (r"py:class", r"feedstore\.live\.connection\.\w+"),
     (r"py:class", r"feedstore\.channels\.rows\.RowBatch"),
     (r"py:class", r"feedstore\.backends\.sql\.database\.Database"),
