@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
+from datetime import datetime, timezone
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from feedstore.errors import MissingDriverError, PayloadError
+from feedstore.interchange.as2_check import time_of
 from feedstore.plain_values import DEEPEST, finite_number
 from feedstore.shown import shown
 
@@ -98,6 +100,17 @@ def read_json(payload: bytes | str) -> Any:
     if "\\u" in text or text.count("[") + text.count("{") > DEEPEST:
         _check_values(value)
     return value
+
+
+def utc_time(text: str) -> datetime | None:
+    """Return a time of RFC 3339 in UTC; None if the str is none, has no offset, or lies beyond the years of UTC."""
+    time = time_of(text)
+    if time is None or time.tzinfo is None:
+        return None
+    try:
+        return time.astimezone(timezone.utc)
+    except OverflowError:
+        return None
 
 
 def text_of_html(markup: str) -> str:

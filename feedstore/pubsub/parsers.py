@@ -5,15 +5,14 @@ from __future__ import annotations
 import html
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from datetime import timezone
 from typing import Any
 from xml.etree.ElementTree import Element, tostring
 
 from feedstore.errors import InvalidValueError, PayloadError
 from feedstore.interchange.as2 import utc_text
-from feedstore.interchange.as2_check import check_document, time_of
+from feedstore.interchange.as2_check import check_document
 from feedstore.interchange.syndication import ATOM
-from feedstore.pubsub.markup import plain, read_json, read_xml, text_of_html, text_of_xhtml
+from feedstore.pubsub.markup import plain, read_json, read_xml, text_of_html, text_of_xhtml, utc_time
 from feedstore.pubsub.values import ServiceItem
 from feedstore.shown import shown
 
@@ -188,7 +187,7 @@ def atom_content(entry: Element) -> dict[str, Any]:
     for name in ("published", "updated"):
         time = utc_time(plain(entry.findtext(_atom(name))))
         if time is not None:
-            found[name] = time
+            found[name] = utc_text(time)
     found["id"] = plain(entry.findtext(_atom("id")))
     found["authors"] = [_children_of(one, _PERSON) for one in entry.iterfind(_atom("author"))]
     found["contributors"] = [_children_of(one, _PERSON) for one in entry.iterfind(_atom("contributor"))]
@@ -206,17 +205,6 @@ def atom_content(entry: Element) -> dict[str, Any]:
         places = ((one.tag.rpartition("}")[2], plain(one.text)) for one in location)
         found["geoloc"] = _without_empty(dict(places))
     return _without_empty(found)
-
-
-def utc_time(text: str) -> str | None:
-    """Return a time of RFC 3339 in UTC, such as ``2026-05-01T12:00:00Z``; None if it is none or has no offset."""
-    time = time_of(text)
-    if time is None or time.tzinfo is None:
-        return None
-    try:
-        return utc_text(time.astimezone(timezone.utc))
-    except OverflowError:
-        return None
 
 
 def _links_of(entry: Element) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from feedstore.errors import MissingDriverError, PayloadError
 from feedstore.interchange.as2 import utc_text
-from feedstore.interchange.as2_check import time_of
 from feedstore.interchange.syndication import ATOM, carried_by_xml
-from feedstore.pubsub.markup import read_json
+from feedstore.pubsub.markup import read_json, utc_time
 from feedstore.pubsub.values import ServiceItem
 from feedstore.shown import shown
 
@@ -242,10 +241,19 @@ def header_links(header: str, url: str) -> dict[str, tuple[str, ...]]:
 def _relations(links: Iterable[Mapping[str, Any]], url: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for one in links:
-        relation, address = one.get("rel"), one.get("href")
+        relation, address = one.get("rel"), _absolute(url, one.get("href"))
         if relation and address:
-            found[relation] = (*found.get(relation, ()), urljoin(url, address))
+            found[relation] = (*found.get(relation, ()), address)
     return found
+
+
+def _absolute(url: str, address: Any) -> str:
+    """Return an address of a document at ``url`` as an absolute one; the empty str if it is none."""
+    try:
+        return urljoin(url, address) if address and isinstance(address, str) else ""
+    except ValueError:
+        # Such as http://[
+        return ""
 
 
 # --- JSON Feed ------------------------------------------------------------------------------------------------------
@@ -269,18 +277,18 @@ def _json_feed(body: bytes, url: str) -> tuple[list[_Entry], dict[str, str], dic
 
 def _json_entry(item: Mapping[str, Any], url: str, authors: tuple[Mapping[str, Any], ...]) -> _Entry:
     own_id = item.get("id")
-    page = _str_of(item, "url") or _str_of(item, "external_url")
-    links: list[Mapping[str, Any]] = [{"rel": "alternate", "href": urljoin(url, page)}] if page else []
+    page = _absolute(url, item.get("url")) or _absolute(url, item.get("external_url"))
+    links: list[Mapping[str, Any]] = [{"rel": "alternate", "href": page}] if page else []
     links.extend(
         {
             "rel": "enclosure",
-            "href": urljoin(url, _str_of(one, "url")),
+            "href": address,
             "type": _str_of(one, "mime_type"),
             "title": _str_of(one, "title"),
             "length": one.get("size_in_bytes"),
         }
         for one in _dicts(item.get("attachments"))
-        if _str_of(one, "url")
+        if (address := _absolute(url, one.get("url")))
     )
     tags = item.get("tags")
     return _Entry(
@@ -288,8 +296,8 @@ def _json_entry(item: Mapping[str, Any], url: str, authors: tuple[Mapping[str, A
         title=_str_of(item, "title"),
         summary=_escaped(_str_of(item, "summary")),
         content=_str_of(item, "content_html") or _escaped(_str_of(item, "content_text")),
-        published=_json_time(item.get("date_published")),
-        updated=_json_time(item.get("date_modified")),
+        published=utc_time(_str_of(item, "date_published")),
+        updated=utc_time(_str_of(item, "date_modified")),
         authors=_json_authors(item) or authors,
         categories=tuple(one for one in tags if isinstance(one, str)) if isinstance(tags, list) else (),
         links=tuple(links),
@@ -300,11 +308,6 @@ def _json_authors(value: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     # Version 1.0 has one author.
     listed = _dicts(value.get("authors")) or _dicts([value.get("author")])
     return tuple({"name": _str_of(one, "name"), "href": _str_of(one, "url")} for one in listed)
-
-
-def _json_time(text: Any) -> datetime | None:
-    time = time_of(text) if isinstance(text, str) else None
-    return None if time is None or time.tzinfo is None else time.astimezone(timezone.utc)
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ class WebClient:
                         f"{shown(url)} redirects more than {self.options.redirects} times", "policy-violation"
                     )
                 left -= 1
-                url = urljoin(url, target)
+                url = _redirected(url, target)
 
     def _one(
         self, transport: _Transport, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None, ends: float
@@ -377,6 +377,13 @@ def _remaining(ends: float) -> float:
     if remaining <= 0:
         raise httpcore.ReadTimeout("the time of the request is over")
     return remaining
+
+
+def _redirected(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise PubsubServiceError(f"{shown(url)} redirects to no address: {error}", "jid-malformed") from None
 
 
 def _timeout(url: str, seconds: float) -> PubsubTimeoutError:

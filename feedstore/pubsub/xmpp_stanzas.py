@@ -10,8 +10,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from feedstore.errors import InvalidTypeError
 from feedstore.interchange.as2 import utc_text
-from feedstore.interchange.as2_check import time_of
-from feedstore.pubsub.markup import read_xml
+from feedstore.pubsub.markup import read_xml, utc_time
 from feedstore.pubsub.values import (
     ItemOrder,
     ItemsPage,
@@ -195,7 +194,7 @@ def archived_items(message: Element, query_id: str) -> Iterator[ServiceItem]:
         if result.get("queryid") != query_id:
             continue
         delay = result.find(f".//{_DELAY}")
-        time = None if delay is None else time_of(delay.get("stamp", ""))
+        time = None if delay is None else utc_time(delay.get("stamp", ""))
         for items in result.iterfind(f".//{{{PUBSUB_EVENT}}}items"):
             for one in items_of(items, PUBSUB_EVENT):
                 yield ServiceItem(one.id, one.payload, one.publisher, updated=time)

@@ -11,7 +11,7 @@ from feedstore.errors import (
     PayloadError,
 )
 from feedstore.pubsub.parsers import AtomParser
-from feedstore.pubsub.web_documents import read_feed
+from feedstore.pubsub.web_documents import header_links, read_feed
 from pubsub.web_server import ATOM, ENTRY, atom, ids
 
 RSS = """<rss version="2.0"><channel><title>Blog</title><link>https://a.example/</link><description>All</description>
@@ -67,6 +67,15 @@ def test_a_json_feed() -> None:
     assert (two.id, two.publisher, parsed["content"], parsed["url"]) == ("2", "Eve", "1 < 2", "https://e.example/2")
     assert (parsed["published"], parsed["updated"]) == ("2026-05-02T10:00:00Z", "2026-05-03T12:00:00Z")
     assert (parsed["categories"], parsed["enclosures"][0]["length"]) == (["math"], "7")
+
+
+def test_addresses_and_times_that_are_none_are_left_out() -> None:
+    bad, time = "http://[", "0001-01-01T00:00:00+14:00"
+    entry = {"id": "1", "url": bad, "external_url": "/1", "attachments": [{"url": bad}], "date_published": time}
+    document = read_feed(json.dumps({**JSON_FEED, "feed_url": bad, "items": [entry]}).encode(), "https://e.example/")
+    assert (document.links, document.items[0].published) == ({"hub": ("https://hub.example/",)}, None)
+    assert AtomParser()(document.items[0])["links"] == [{"rel": "alternate", "href": "https://e.example/1"}]
+    assert header_links(f"<{bad}>; rel=hub, </f>; rel=self", "https://e.example/") == {"self": ("https://e.example/f",)}
 
 
 def test_the_newest_of_entries_with_one_id_counts() -> None:

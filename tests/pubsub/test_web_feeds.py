@@ -112,6 +112,7 @@ def test_polling_reports_new_and_changed_entries(server: WebServer, service: Htt
         (Page(status=302, headers={"Location": "/feed"}), PubsubServiceError, "policy-violation"),
         (Page(status=302, headers={"Location": "file:///etc/hostname"}), PubsubServiceError, "jid-malformed"),
         (Page(status=302, headers={"Location": "http://[::1]/feed"}), PubsubServiceError, "policy-violation"),
+        (Page(status=302, headers={"Location": "http://["}), PubsubServiceError, "jid-malformed"),
         (Page(write=lambda send: send(b"nonsense\r\n\r\n")), PubsubServiceError, "undefined"),
         (Page(write=lambda send: None), PubsubServiceError, "undefined"),
     ],
