@@ -22,6 +22,7 @@ from feedstore.shown import shown
 
 try:
     import feedparser
+    from feedparser.encodings import convert_to_utf8
 except ImportError:
     raise MissingDriverError("web feeds need feedparser: pip install 'feedstore[feeds]'") from None
 
@@ -170,12 +171,16 @@ def _is_json(body: bytes, content_type: str) -> bool:
 def _xml_feed(
     body: bytes, url: str, content_type: str
 ) -> tuple[list[_Entry], dict[str, str], dict[str, tuple[str, ...]]]:
-    # Without its NUL bytes, a document in UTF-16 or UTF-32 shows its declarations too.
-    if _DOCTYPE_ENTITY.search(body.replace(b"\0", b"")):
-        raise PayloadError(f"the feed {shown(url)} defines entities of its own, which may expand without end")
     headers = {"content-location": url, "content-type": content_type or "application/xml"}
-    # From a str or bytes, feedparser would also open files and addresses.
     try:
+        # The encoding may be any that Python knows, such as UTF-7, in which a declaration has other bytes.
+        converted = convert_to_utf8(headers, body, {})
+    except Exception as error:
+        raise PayloadError(f"{shown(url)} cannot be read as a feed: {shown(str(error))}") from error
+    if _DOCTYPE_ENTITY.search(converted):
+        raise PayloadError(f"the feed {shown(url)} defines entities of its own, which may expand without end")
+    try:
+        # From a str or bytes, feedparser would also open files and addresses.
         parsed = feedparser.parse(io.BytesIO(body), response_headers=headers)
     except Exception as error:
         raise PayloadError(f"{shown(url)} cannot be read as a feed: {shown(str(error))}") from error

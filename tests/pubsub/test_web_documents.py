@@ -102,6 +102,8 @@ def test_control_characters_and_endless_ids_give_good_xml() -> None:
         (b"{", "cannot be read as JSON"),
         (ENTITIES.encode(), "entities"),
         (f'<?xml version="1.0" encoding="utf-16"?>{ENTITIES}'.encode("utf-16"), "entities"),
+        (f'<?xml version="1.0" encoding="cp037"?>{ENTITIES}'.encode("cp037"), "entities"),
+        (f'<?xml version="1.0" encoding="utf-7"?>{ENTITIES}'.replace("<!E", "+ADwAIQ-E").encode(), "entities"),
         (json.dumps({**JSON_FEED, "items": [{"id": str(one)} for one in range(10_001)]}).encode(), "10000 entries"),
     ],
 )
