@@ -180,6 +180,9 @@ def test_a_server_that_sends_slowly_ends_with_the_timeout(server: WebServer, hea
         ("64:ff9b::7f00:1", (), False),
         ("2002:7f00:1::", (), False),
         ("2001:0:0:0:0:0:80ff:fffe", (), False),
+        ("192.0.0.192", (), False),
+        ("fec0::1", (), False),
+        ("fec0::1", ("fec0::/10",), True),
     ],
 )
 def test_addresses(address: str, allow: tuple[str, ...], expected: bool) -> None:
@@ -214,7 +217,11 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_used(
 
 
 @pytest.mark.parametrize(
-    "node", ["feed", "ftp://a.example/", "http://", "http://a.example:x/", "http://a b/", "http://ann:pw@a.example/"]
+    "node",
+    [
+        *("feed", "ftp://a.example/", "http://", "http://a.example:x/", "http://a b/"),
+        *(f"{scheme}://ann:pw@{rest}" for scheme in ("http", "ftp") for rest in ("a.example/", "a.example:x/", "[")),
+    ],
 )
 def test_addresses_that_are_no_web_feed(service: HttpFeedService, node: str) -> None:
     with pytest.raises(PubsubServiceError) as caught:
