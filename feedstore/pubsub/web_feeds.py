@@ -18,7 +18,7 @@ from feedstore.interchange.syndication import ATOM
 from feedstore.pubsub.memory_node import result_page
 from feedstore.pubsub.service import PubsubService, check_node, check_request
 from feedstore.pubsub.values import ItemOrder, ItemsPage, ItemsPublished, RsmRequest, ServiceItem
-from feedstore.pubsub.web_documents import FeedDocument, header_links, read_feed
+from feedstore.pubsub.web_documents import MOST_FEED_ENTRIES, FeedDocument, header_links, read_feed
 from feedstore.pubsub.web_requests import WebClient, WebOptions, WebResponse, check_url
 from feedstore.shown import shown
 from feedstore.storage.documents import SubscriptionState
@@ -168,7 +168,8 @@ class HttpFeedService(PubsubService):
         headers = {"accept": ACCEPTED}
         if known is not None:
             validators = {"if-none-match": known.etag, "if-modified-since": known.last_modified}
-            headers |= {name: value for name, value in validators.items() if value}
+            # HTTP allows other bytes in an ETag, and httpx sends ASCII alone.
+            headers |= {name: value for name, value in validators.items() if value and value.isascii()}
         response = self.client.request(node, headers=headers)
         if response.status == 304 and known is not None:
             found = replace(known, at=now)
@@ -203,7 +204,8 @@ class HttpFeedService(PubsubService):
                 for one in document.items:
                     merged.pop(one.id, None)
                     merged[one.id] = one
-                whole = replace(known.document, items=tuple(merged.values()))
+                newest = _newest(list(merged.values()), self.client.options.largest)
+                whole = replace(known.document, items=newest)
                 self._documents[node] = replace(known, document=whole, etag=None, last_modified=None)
         return self._publish_changes(node, known, document.items)
 
@@ -292,6 +294,18 @@ class HttpFeedService(PubsubService):
     def _close(self) -> None:
         with self._lock:
             self._documents.clear()
+
+
+def _newest(items: Sequence[ServiceItem], largest: int) -> tuple[ServiceItem, ...]:
+    """Return the newest items that one document may hold, so that no hub fills the memory with its calls."""
+    first = len(items)
+    size = 0
+    while first > max(len(items) - MOST_FEED_ENTRIES, 0):
+        size += len(items[first - 1].payload)
+        if size > largest:
+            break
+        first -= 1
+    return tuple(items[first:])
 
 
 def _fetched(node: str, response: WebResponse, now: float) -> _Fetched:

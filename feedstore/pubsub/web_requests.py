@@ -154,7 +154,7 @@ class WebClient:
         except (httpcore.NetworkError, OSError) as error:
             raise PubsubUnavailableError(f"{shown(url)} cannot be reached: {error}") from error
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
-            raise PubsubServiceError(f"{shown(url)} does not answer in valid HTTP: {error}") from error
+            raise PubsubServiceError(f"{shown(url)} does not answer in valid HTTP: {shown(str(error))}") from error
 
     def _body(self, url: str, response: httpx.Response, headers: Mapping[str, str], ends: float) -> bytes:
         decoder = _Decoder(headers.get("content-encoding", ""), url)

@@ -75,6 +75,25 @@ def test_a_known_document_is_requested_conditionally(server: WebServer) -> None:
         assert service.nodes() == [f"{server.url}/other"]
 
 
+def test_a_validator_that_is_no_ascii_is_not_sent(server: WebServer, service: HttpFeedService) -> None:
+    server.pages["/feed"] = Page(atom(1), headers={"ETag": '"\xe9"'})
+    for _ in range(2):
+        assert ids(service.get_items(f"{server.url}/feed").items) == ["urn:1"]
+    assert server.requests[1].headers["If-None-Match"] is None
+
+
+def test_the_entries_of_a_hub_are_kept_within_the_largest_document(server: WebServer) -> None:
+    node = f"{server.url}/feed"
+    server.pages["/feed"] = Page(atom(1, 2))
+    with HttpFeedService(options=WebOptions(allow=("127.0.0.1",), largest=1000)) as service:
+        service.get_items(node)
+        for number in range(3, 9):
+            assert ids(service.receive(node, atom(number), "application/atom+xml")) == [f"urn:{number}"]
+        kept = service.get_items(node).items
+        assert ids(kept)[-2:] == ["urn:7", "urn:8"]
+        assert sum(len(one.payload) for one in kept) <= 1000
+
+
 def test_polling_reports_new_and_changed_entries(server: WebServer, service: HttpFeedService) -> None:
     events: list[ServiceEvent] = []
     service.add_listener(events.append)
