@@ -106,14 +106,24 @@ class WebSub:
     def subscribe(self, node: str, topic: str, hub: str) -> SubscriptionState:
         """Request a subscription at a hub, and return its state, which is ``pending`` unless it is verified already."""
         with self._lock:
+            self._ending.pop(node, None)
             known = self._leases.get(node)
-            lease = known if known is not None and known.state is SubscriptionState.SUBSCRIBED else Lease(topic, hub)
-            self._leases[node] = lease
+            # A feed may have moved to another hub.
+            if known is not None and (known.topic, known.hub, known.state) == (
+                topic,
+                hub,
+                SubscriptionState.SUBSCRIBED,
+            ):
+                lease = known
+            else:
+                lease = self._leases[node] = Lease(topic, hub)
         try:
             self._request(node, topic, hub, "subscribe")
         except PubsubError:
             with self._lock:
-                if lease.state is SubscriptionState.PENDING:
+                if known is not None:
+                    self._leases[node] = known
+                elif lease.state is SubscriptionState.PENDING:
                     self._leases.pop(node, None)
             raise
         return lease.state or SubscriptionState.PENDING

@@ -97,6 +97,36 @@ def test_a_subscription_at_a_hub(server: WebServer, service: HttpFeedService) ->
     assert websub.leases == {}
 
 
+def test_a_feed_that_moves_to_another_hub(server: WebServer, service: HttpFeedService) -> None:
+    websub = WebSub(service, "https://reader.example/websub", b"k" * 32)
+    hub = Hub(server, websub)
+    node = f"{server.url}/feed"
+    for path in ("/old", "/new"):
+        server.pages["/feed"] = Page(atom(1), headers={"Link": f"<{path}>; rel=hub"})
+        server.pages[path] = Page(status=500)
+        with pytest.raises(PubsubServiceError, match="status 500"):
+            service.subscribe(node)
+        assert [one.hub for one in websub.leases.values()] == ([] if path == "/old" else [f"{server.url}/old"])
+        server.pages[path] = Page(status=202)
+        assert service.subscribe(node) == "pending"
+        assert hub.verify("subscribe", node)[0] == "200"
+        lease = websub.leases[node]
+        assert (lease.hub, lease.state) == (f"{server.url}{path}", "subscribed")
+
+
+def test_a_subscription_that_follows_its_end(server: WebServer, service: HttpFeedService) -> None:
+    websub = WebSub(service, "https://reader.example/websub", b"k" * 32)
+    hub = Hub(server, websub)
+    node = f"{server.url}/feed"
+    server.pages["/feed"] = Page(atom(1), headers={"Link": "</hub>; rel=hub"})
+    server.pages["/hub"] = Page(status=202)
+    service.unsubscribe(node)
+    service.subscribe(node)
+    assert hub.verify("unsubscribe", node)[0] == "404"
+    assert hub.verify("subscribe", node)[0] == "200"
+    assert websub.leases[node].state == "subscribed"
+
+
 def test_a_hub_may_deny_a_subscription(server: WebServer, service: HttpFeedService) -> None:
     websub = WebSub(service, "https://reader.example/websub", b"k" * 32)
     node = f"{server.url}/feed"
