@@ -34,7 +34,7 @@ MAM = "urn:xmpp:mam:2"
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 DISCO_ITEMS = "http://jabber.org/protocol/disco#items"
 _DATA = "jabber:x:data"
-_DELAY = "{urn:xmpp:delay}delay"
+_FORWARDED = "{urn:xmpp:forward:0}forwarded"
 _XML = "http://www.w3.org/XML/1998/namespace"
 _ESCAPES = {"\r": "&#13;", "\n": "&#10;", "\t": "&#9;"}
 _ORDER = "urn:xmpp:order-by:1"
@@ -136,8 +136,10 @@ def items_of(element: Element, space: str = PUBSUB) -> tuple[ServiceItem, ...]:
 
 def page_of_answer(answer: Element, request: RsmRequest | None) -> ItemsPage:
     """Return the page of items of an answer."""
-    items = answer.find(f".//{{{PUBSUB}}}items")
-    return items_page(() if items is None else items_of(items), answer.find(f".//{{{RSM}}}set"), request)
+    # Each part has its exact place, because a payload may hold elements of the same names.
+    items = answer.find(f"{{{PUBSUB}}}pubsub/{{{PUBSUB}}}items")
+    place = answer.find(f"{{{PUBSUB}}}pubsub/{{{RSM}}}set")
+    return items_page(() if items is None else items_of(items), place, request)
 
 
 def items_page(
@@ -193,9 +195,9 @@ def archived_items(message: Element, query_id: str) -> Iterator[ServiceItem]:
     for result in message.iterfind(f"{{{MAM}}}result"):
         if result.get("queryid") != query_id:
             continue
-        delay = result.find(f".//{_DELAY}")
+        delay = result.find(f"{_FORWARDED}/{{urn:xmpp:delay}}delay")
         time = None if delay is None else utc_time(delay.get("stamp", ""))
-        for items in result.iterfind(f".//{{{PUBSUB_EVENT}}}items"):
+        for items in result.iterfind(f"{_FORWARDED}/{{*}}message/{{{PUBSUB_EVENT}}}event/{{{PUBSUB_EVENT}}}items"):
             for one in items_of(items, PUBSUB_EVENT):
                 yield ServiceItem(one.id, one.payload, one.publisher, updated=time)
 

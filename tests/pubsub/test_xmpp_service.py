@@ -29,12 +29,13 @@ from feedstore.pubsub import (
     NodeDeleted,
     NodePurged,
     RsmRequest,
+    RsmResponse,
     ServiceEvent,
     ServiceItem,
 )
 from feedstore.pubsub.markup import read_xml
 from feedstore.pubsub.xmpp_service import XmppPubsubService
-from feedstore.pubsub.xmpp_stanzas import events_of
+from feedstore.pubsub.xmpp_stanzas import archived_items, events_of, page_of_answer
 from polling import poll_until
 from pubsub.conftest import Connect
 from pubsub.xmpp_component import IDS, PubsubComponent
@@ -325,6 +326,25 @@ def test_a_closed_service_and_a_missing_server(connect: Connect) -> None:
 def test_refusals_of_arguments(arguments: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
         XmppPubsubService(**{"jid": "ann@localhost", "password": "ann", **arguments})  # type: ignore[arg-type]
+
+
+INNER = """<x xmlns="urn:x"><set xmlns="http://jabber.org/protocol/rsm"><first index="0">z</first><count>1</count></set>
+<delay xmlns="urn:xmpp:delay" stamp="2001-01-01T00:00:00Z"/>
+<items xmlns="http://jabber.org/protocol/pubsub#event"><item id="forged"/></items></x>"""
+
+
+def test_a_payload_is_no_part_of_the_answer() -> None:
+    answer = f"""<iq xmlns="jabber:client"><pubsub xmlns="http://jabber.org/protocol/pubsub"><items><item id="i1">{INNER}
+        </item></items><set xmlns="http://jabber.org/protocol/rsm"><first index="4">i1</first><count>9</count></set>
+        </pubsub></iq>"""
+    page = page_of_answer(read_xml(answer.encode()), RsmRequest(max=1))
+    assert (ids(page), page.rsm, page.complete) == (["i1"], RsmResponse("i1", None, 4, 9), False)
+    for stamp, time in (("2026-05-01T12:00:00Z", datetime(2026, 5, 1, 12, tzinfo=timezone.utc)), ("2026-05-01", None)):
+        message = f"""<message xmlns="jabber:client"><result xmlns="urn:xmpp:mam:2" queryid="q">
+            <forwarded xmlns="urn:xmpp:forward:0"><message xmlns="jabber:client">
+            <event xmlns="http://jabber.org/protocol/pubsub#event"><items><item id="i1">{INNER}</item></items></event>
+            </message><delay xmlns="urn:xmpp:delay" stamp="{stamp}"/></forwarded></result></message>"""
+        assert [(one.id, one.updated) for one in archived_items(read_xml(message.encode()), "q")] == [("i1", time)]
 
 
 def test_the_events_of_a_message() -> None:
