@@ -168,6 +168,8 @@ class XmppConnection:
     def _started_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
+                if self._is_closing:
+                    raise self._lost()
                 loop = self._loop = asyncio.new_event_loop()
                 self._threads = [
                     threading.Thread(target=target, args=arguments, name=f"feedstore-xmpp-{name}", daemon=True)
@@ -347,9 +349,13 @@ async def _answer(client: ClientXMPP, kind: str, target: str, request: Element) 
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, and return whether it came within a number of seconds."""
+    """Wait for an event, and return whether it came within a number of seconds.
+
+    It makes no task: those of a connection are cancelled when the connection ends, and a request waits for the next.
+    """
     try:
-        await asyncio.wait_for(event.wait(), max(seconds, 0))
+        async with asyncio.timeout(max(seconds, 0)):
+            await event.wait()
     except TimeoutError:
         return event.is_set()
     return True

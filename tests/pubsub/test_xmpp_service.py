@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import pytest
@@ -228,7 +229,14 @@ def test_a_lost_connection_is_opened_again(prosody: OwnProsodyServer, connect: C
     service.add_listener(events.append)
     service.connect()
     prosody.kill()
-    prosody.start()
+    later = connect("bob")
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            waiting = pool.submit(later.supports_rsm)
+            poll_until(lambda: later._connection._error is not None, 30, "an attempt to connect that fails")
+        finally:
+            prosody.start()
+        assert waiting.result(30) is False
 
     def answers() -> bool:
         try:
@@ -308,7 +316,12 @@ def test_a_closed_service_and_a_missing_server(connect: Connect) -> None:
     service.close()
     with pytest.raises(PubsubClosedError):
         service.nodes()
-    connect("ann").close()
+    unused = connect("ann")
+    unused.close()
+    # As another thread does that had passed the check when the service was closed.
+    with pytest.raises(PubsubUnavailableError, match="it was closed"):
+        unused._connection.open()
+    assert unused._connection._threads == []
 
 
 @pytest.mark.parametrize(
@@ -334,9 +347,9 @@ INNER = """<x xmlns="urn:x"><set xmlns="http://jabber.org/protocol/rsm"><first i
 
 
 def test_a_payload_is_no_part_of_the_answer() -> None:
-    answer = f"""<iq xmlns="jabber:client"><pubsub xmlns="http://jabber.org/protocol/pubsub"><items><item id="i1">{INNER}
-        </item></items><set xmlns="http://jabber.org/protocol/rsm"><first index="4">i1</first><count>9</count></set>
-        </pubsub></iq>"""
+    answer = f"""<iq xmlns="jabber:client"><pubsub xmlns="http://jabber.org/protocol/pubsub">
+        <items><item id="i1">{INNER}</item></items>
+        <set xmlns="http://jabber.org/protocol/rsm"><first index="4">i1</first><count>9</count></set></pubsub></iq>"""
     page = page_of_answer(read_xml(answer.encode()), RsmRequest(max=1))
     assert (ids(page), page.rsm, page.complete) == (["i1"], RsmResponse("i1", None, 4, 9), False)
     for stamp, time in (("2026-05-01T12:00:00Z", datetime(2026, 5, 1, 12, tzinfo=timezone.utc)), ("2026-05-01", None)):
