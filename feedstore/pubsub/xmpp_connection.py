@@ -27,7 +27,7 @@ from feedstore.errors import (
     PubsubUnsupportedError,
 )
 from feedstore.forks import follow_forks
-from feedstore.pubsub.xmpp_stanzas import serialised
+from feedstore.pubsub.xmpp_stanzas import sendable
 
 logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
@@ -327,6 +327,7 @@ async def _answer(client: ClientXMPP, kind: str, target: str, request: Element) 
     """Send a request and return its answer. slixmpp's own serialisation would lose attributes of other namespaces."""
     iq = client.make_iq_get(ito=target) if kind == "get" else client.make_iq_set(ito=target)
     iq.xml.append(request)
+    markup = sendable(iq.xml)
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     name = f"feedstore answer {iq['id']}"
 
@@ -338,7 +339,7 @@ async def _answer(client: ClientXMPP, kind: str, target: str, request: Element) 
     matcher = MatchIDSender({"id": iq["id"], "self": client.boundjid, "peer": JID(target)})
     client.register_handler(Callback(name, matcher, receive))
     try:
-        client.send(serialised(iq.xml).decode())
+        client.send(markup)
         stanza = await answer
     finally:
         client.remove_handler(name)

@@ -8,8 +8,9 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement
 from xml.sax.saxutils import escape, quoteattr
 
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.interchange.as2 import utc_text
+from feedstore.interchange.syndication import carried_by_xml
 from feedstore.pubsub.markup import read_xml, utc_time
 from feedstore.pubsub.values import (
     ItemOrder,
@@ -203,7 +204,26 @@ def archived_items(message: Element, query_id: str) -> Iterator[ServiceItem]:
 
 
 def serialised(root: Element) -> bytes:
-    """Return an element as XML in UTF-8, with the namespace of elements as a declaration and not as a prefix.
+    """Return an element as XML in UTF-8, as :func:`markup_of` writes it."""
+    return markup_of(root).encode()
+
+
+def sendable(root: Element) -> str:
+    """Return an element as XML, if XML can carry its names and values.
+
+    Raises:
+        InvalidValueError: One holds a control character or a lone surrogate, for which a server ends the connection.
+    """
+    markup = markup_of(root)
+    carried = carried_by_xml(markup)
+    if carried != markup:
+        refused = next(one for one, other in zip(markup, carried, strict=True) if one != other)
+        raise InvalidValueError(f"XML has no form for the character {shown(refused)} of the request; remove it")
+    return markup
+
+
+def markup_of(root: Element) -> str:
+    """Return an element as XML, with the namespace of elements as a declaration and not as a prefix.
 
     The same element always gives the same bytes: attributes are sorted, because servers keep no order of them. Nesting
     costs no levels of Python's stack.
@@ -226,7 +246,7 @@ def serialised(root: Element) -> bytes:
         parts.append(f"{head}>{_text(element.text)}")
         waiting.append(f"</{name}>{tail}")
         waiting.extend((child, space) for child in reversed(element))
-    return "".join(parts).encode()
+    return "".join(parts)
 
 
 def _attribute(numbered: tuple[int, tuple[str, str]]) -> str:

@@ -169,6 +169,17 @@ def test_malformed_payloads_are_not_sent(ann: XmppPubsubService, node: str, payl
         ann.get_items(node)
 
 
+@pytest.mark.parametrize("name", ["a\x01", "\ud800", "\uffff"])
+def test_characters_that_xml_lacks_are_not_sent(ann: XmppPubsubService, name: str) -> None:
+    for call in (
+        lambda: ann.get_items(name),
+        lambda: ann.publish("notes", note(""), item_id=name),
+        lambda: ann.create_node("notes", configuration={"pubsub#title": name}),
+    ):
+        with pytest.raises(InvalidValueError, match="XML"):
+            call()
+
+
 def test_result_sets_and_the_archive(prosody: OwnProsodyServer, ann: XmppPubsubService) -> None:
     component = PubsubComponent(prosody)
     try:
