@@ -13,6 +13,7 @@ from feedstore.interchange.as2 import utc_text
 from feedstore.interchange.as2_check import check_document
 from feedstore.interchange.syndication import ATOM
 from feedstore.pubsub.markup import plain, read_json, read_xml, text_of_html, text_of_xhtml, utc_time
+from feedstore.pubsub.payloads import WHITE_SPACE, strs_of
 from feedstore.pubsub.values import ServiceItem
 from feedstore.shown import shown
 
@@ -21,7 +22,6 @@ JSON_CONTAINER = "urn:xmpp:json:0"
 _THREAD = "http://purl.org/syndication/thread/1.0"
 _XHTML = "{http://www.w3.org/1999/xhtml}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
-_WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
 _LONGEST_KEPT = 65536
 _PERSON = ("name", "uri", "email")
 _LINK = ("rel", "href", "type", "title", "hreflang", "length", "ref")
@@ -129,7 +129,7 @@ class JsonParser(ItemParser):
         return value if isinstance(value, dict) else {"value": value}
 
     def _texts(self, parsed: dict[str, Any]) -> Iterator[str]:
-        yield from map(plain, _strs_of(parsed))
+        yield from map(plain, strs_of(parsed))
 
 
 class ActivityStreamsParser(JsonParser):
@@ -155,7 +155,7 @@ class ActivityStreamsParser(JsonParser):
         while waiting:
             one = waiting.pop()
             if isinstance(one, dict):
-                yield from (text_of_html(text) for name in _AS2_TEXTS if name in one for text in _strs_of(one[name]))
+                yield from (text_of_html(text) for name in _AS2_TEXTS if name in one for text in strs_of(one[name]))
                 waiting.extend(reversed([value for name, value in one.items() if name not in _AS2_SILENT]))
             elif isinstance(one, list):
                 waiting.extend(reversed(one))
@@ -167,7 +167,7 @@ def json_of(payload: bytes) -> bytes | str:
     Raises:
         PayloadError: The payload is another XML element, or malformed.
     """
-    if not payload.lstrip(_WHITE_SPACE).startswith(b"<"):
+    if not payload.lstrip(WHITE_SPACE).startswith(b"<"):
         return payload
     root = read_xml(payload)
     if root.tag != f"{{{JSON_CONTAINER}}}json":
@@ -265,14 +265,3 @@ def _without_empty(found: dict[str, Any]) -> dict[str, Any]:
 
 def _atom(name: str) -> str:
     return f"{{{ATOM}}}{name}"
-
-
-def _strs_of(value: Any) -> Iterator[str]:
-    """Yield the strs inside a value of JSON, in their order. Nesting costs no levels of Python's stack."""
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, (dict, list)):
-            waiting.extend(reversed(list(one.values()) if isinstance(one, dict) else one))

@@ -11,8 +11,9 @@ from feedstore.pubsub.values import ServiceItem
 
 MOST_TEXT = 200_000
 """The number of characters of an item's text that are indexed for searches."""
+WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
+"""The bytes before the first element of XML or the first value of JSON, with those of a byte order mark."""
 _MOST_HEAD_BYTES = 1 << 16
-_WHITE_SPACE = b" \t\r\n\xef\xbb\xbf"
 
 
 class _Enough(Exception):
@@ -41,13 +42,13 @@ def payload_text(item: ServiceItem) -> str:
 
     A malformed document gives the text before the fault, and one with a document type none.
     """
-    payload = item.payload.lstrip(_WHITE_SPACE)
+    payload = item.payload.lstrip(WHITE_SPACE)
     if payload.startswith(b"<"):
         return _xml_text(payload)
     text = payload.decode("utf-8", "replace")
     if payload[:1] in (b"{", b"["):
         try:
-            return _joined(_strs(json.loads(text)))
+            return _joined(strs_of(json.loads(text)))
         except (ValueError, RecursionError):
             pass
     return text[:MOST_TEXT]
@@ -91,12 +92,15 @@ def _feed(parser: Any, payload: bytes, is_whole: bool) -> None:
         return
 
 
-def _strs(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from _strs(one)
+def strs_of(value: Any) -> Iterator[str]:
+    """Yield the strs inside a value of JSON, in their order. Nesting costs no levels of Python's stack."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, (dict, list)):
+            waiting.extend(reversed(list(one.values()) if isinstance(one, dict) else one))
 
 
 def _joined(parts: Iterator[str]) -> str:

@@ -17,6 +17,7 @@ from feedstore.errors import MissingDriverError, PayloadError
 from feedstore.interchange.as2 import utc_text
 from feedstore.interchange.syndication import ATOM, carried_by_xml
 from feedstore.pubsub.markup import read_json, utc_time
+from feedstore.pubsub.payloads import WHITE_SPACE
 from feedstore.pubsub.values import ServiceItem
 from feedstore.shown import shown
 
@@ -162,7 +163,7 @@ def _clean(text: str) -> str:
 
 def _is_json(body: bytes, content_type: str) -> bool:
     kind = content_type.partition(";")[0].strip().lower()
-    return kind in ("application/feed+json", "application/json") or body.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] == b"{"
+    return kind in ("application/feed+json", "application/json") or body.lstrip(WHITE_SPACE)[:1] == b"{"
 
 
 # --- Atom and RSS ---------------------------------------------------------------------------------------------------
