@@ -22,6 +22,9 @@ try:
 except ImportError:
     raise MissingDriverError("XMPP services need slixmpp: pip install 'feedstore[xmpp]'") from None
 
+# The conditions of a service that may list its features later.
+_PASSING = frozenset({"internal-server-error", "remote-server-timeout", "resource-constraint"})
+
 
 class XmppPubsubService(PubsubService):
     """The access of an XMPP account to pubsub services (XEP-0060), and to its own and other accounts' PEP (XEP-0163).
@@ -201,11 +204,13 @@ class XmppPubsubService(PubsubService):
     def supports_rsm(self, service: str | None = None) -> bool:
         """Return whether the service announces result set management (XEP-0030). The answer holds for a session.
 
-        A service that refuses to list its features counts as one without.
+        A service that refuses to list its features counts as one without, unless it is overloaded or not reached.
         """
         try:
             return stanzas.RSM in self.features(service)
-        except PubsubServiceError:
+        except PubsubServiceError as error:
+            if error.condition in _PASSING:
+                raise
             self._features[service or self.default_service] = frozenset()
             return False
 

@@ -183,6 +183,10 @@ def test_characters_that_xml_lacks_are_not_sent(ann: XmppPubsubService, name: st
 def test_result_sets_and_the_archive(prosody: OwnProsodyServer, ann: XmppPubsubService) -> None:
     component = PubsubComponent(prosody)
     try:
+        component.is_overloaded = True
+        with pytest.raises(PubsubServiceError, match="resource-constraint"):
+            ann.get_items("notes", service=COMPONENT, rsm=RsmRequest(max=3))
+        component.is_overloaded = False
         assert ann.supports_rsm(COMPONENT)
         page = ann.get_items("notes", service=COMPONENT, rsm=RsmRequest(max=3, after="i2"))
         assert (ids(page), page.complete) == (["i3", "i4", "i5"], False)

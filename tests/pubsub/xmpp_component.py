@@ -23,10 +23,14 @@ IDS = tuple(f"i{number}" for number in range(1, 8))
 
 
 class PubsubComponent:
-    """A component in a thread. It answers with the items of :data:`IDS`, in pages if they are requested."""
+    """A component in a thread. It answers with the items of :data:`IDS`, in pages if they are requested.
+
+    While it ``is_overloaded``, it does not list its features.
+    """
 
     def __init__(self, server: OwnProsodyServer) -> None:
         self._server = server
+        self.is_overloaded = False
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -59,6 +63,11 @@ class PubsubComponent:
             task.cancel()
 
     def _features(self, component: ComponentXMPP, iq: Any) -> None:
+        if self.is_overloaded:
+            refusal = iq.reply(clear=True).error()
+            refusal["error"]["condition"] = "resource-constraint"
+            refusal.send()
+            return
         query = Element(f"{{{DISCO_INFO}}}query")
         SubElement(query, f"{{{DISCO_INFO}}}feature", var=RSM)
         self._reply(iq, query)
