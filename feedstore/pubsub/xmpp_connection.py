@@ -36,6 +36,7 @@ OnSession = Callable[[bool], object]
 
 _FIRST_DELAY = 0.5
 _STOP_SECONDS = 10.0
+_OPEN_SECONDS = 60.0
 _KEEPALIVE = {"keepalive": True, "interval": 60, "timeout": 30}
 
 
@@ -241,12 +242,18 @@ class XmppConnection:
             ended.set()
 
         def begin(_: Any) -> None:
+            if ended.is_set():
+                return
             client.send_presence()
             self._client = client
             self._sessions += 1
             is_again = self._sessions > 1
             self._incoming.put(lambda: self._on_session(is_again))
             self._session.set()
+
+        def give_up() -> None:
+            if self._client is not client:
+                ended.set()
 
         for name, handler in (
             ("session_start", begin),
@@ -259,8 +266,14 @@ class XmppConnection:
         ):
             client.add_event_handler(name, handler)
         client.connect(*(self._address or ()))
+        # slixmpp waits for a silent server without end.
+        asyncio.get_running_loop().call_later(_OPEN_SECONDS, give_up)
         waits = {asyncio.ensure_future(one.wait()) for one in (self._stopping, ended)}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await self._end_connection(client, earlier)
+
+    async def _end_connection(self, client: ClientXMPP, earlier: set[asyncio.Task[Any]]) -> None:
+        """Close a connection, and cancel the tasks that it made after the ``earlier`` ones."""
         if self._refusal is None:
             self._session.clear()
         self._client = None
@@ -277,7 +290,7 @@ class XmppConnection:
         client = ClientXMPP(self.jid, self._password, ssl_context=context)
         client.enable_starttls = client.enable_direct_tls = bool(self._tls)
         client.enable_plaintext = client.plugin["feature_mechanisms"].unencrypted_scram = not self._tls
-        # By default, slixmpp shows the account's presence and nodes to every stranger who asks.
+        # By default, slixmpp shows the account's presence and nodes to every account that asks.
         client.auto_authorize, client.auto_subscribe = None, False
         client.register_plugin("xep_0030")
         client.register_plugin("xep_0199", _KEEPALIVE)

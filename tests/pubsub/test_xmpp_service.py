@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime, timezone
 
 import pytest
@@ -33,6 +35,7 @@ from feedstore.pubsub import (
     RsmResponse,
     ServiceEvent,
     ServiceItem,
+    xmpp_connection,
 )
 from feedstore.pubsub.markup import read_xml
 from feedstore.pubsub.xmpp_service import XmppPubsubService
@@ -280,6 +283,19 @@ def test_a_server_that_does_not_answer(prosody: OwnProsodyServer, connect: Conne
             service.nodes()
     finally:
         prosody.resume()
+
+
+def test_a_server_that_opens_no_session_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xmpp_connection, "_OPEN_SECONDS", 0.1)
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server((LOOPBACK, 0)))
+        silent.settimeout(30)
+        service = XmppPubsubService("ann@localhost", "ann", address=silent.getsockname(), tls=False, timeout=0.1)
+        stack.enter_context(service)
+        with pytest.raises(PubsubUnavailableError):
+            service.connect()
+        for _ in range(2):
+            stack.enter_context(silent.accept()[0])
 
 
 def _connects(service: XmppPubsubService) -> bool:
