@@ -122,10 +122,12 @@ class XmppConnection:
     def _run(self, send: Callable[[ClientXMPP], Coroutine[Any, Any, _Result]]) -> _Result:
         loop = self._started_loop()
         coroutine = self._in_session(send, time.monotonic() + self.timeout)
+        self._calls.add(coroutine)
         try:
             call = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except RuntimeError as error:
             # Another thread has closed the connection.
+            self._calls.discard(coroutine)
             coroutine.close()
             raise self._lost() from error
         try:
@@ -134,6 +136,8 @@ class XmppConnection:
             if isinstance(error, PubsubTimeoutError):
                 raise
             raise self._lost() from error
+        finally:
+            self._calls.discard(coroutine)
 
     def close(self) -> None:
         """End the session and both threads. A call that waits fails."""
@@ -159,6 +163,8 @@ class XmppConnection:
         self._error: BaseException | None = None
         self._refusal: PubsubServiceError | None = None
         self._sessions = 0
+        # The requests that wait, also those that the loop has not begun.
+        self._calls: set[Coroutine[Any, Any, Any]] = set()
 
     def _after_fork(self) -> None:
         # The parent uses the connection on. Keep its objects, because their deletion would write to the log.
@@ -204,7 +210,6 @@ class XmppConnection:
         self._stopping = asyncio.Event()
         self._session = asyncio.Event()
         self._client: ClientXMPP | None = None
-        self._calls: set[asyncio.Task[Any] | None] = set()
         self._started.set()
         delay = _FIRST_DELAY
         while not self._stopping.is_set() and self._refusal is None:
@@ -281,8 +286,9 @@ class XmppConnection:
             await client.disconnect(wait=0.5, ignore_send_queue=True)
         client.cancel_connection_attempt()
         # The client's own tasks would wait forever, and so would the requests that it sent.
-        for task in asyncio.all_tasks() - earlier - self._calls:
-            task.cancel()
+        for task in asyncio.all_tasks() - earlier:
+            if task.get_coro() not in self._calls:
+                task.cancel()
 
     def _new_client(self) -> ClientXMPP:
         # Without a context, slixmpp checks the certificate with the authorities of the system.
@@ -308,8 +314,6 @@ class XmppConnection:
             self._incoming.put(lambda: self._on_event(xml))
 
     async def _in_session(self, send: Callable[[ClientXMPP], Coroutine[Any, Any, _Result]], ends: float) -> _Result:
-        call = asyncio.current_task()
-        self._calls.add(call)
         try:
             if not await _wait(self._session, ends - time.monotonic()) or self._client is None:
                 raise self._refusal or self._lost()
@@ -318,8 +322,6 @@ class XmppConnection:
             raise PubsubTimeoutError(f"the service did not answer within {self.timeout:g} seconds") from error
         except asyncio.CancelledError as error:
             raise self._lost() from error
-        finally:
-            self._calls.discard(call)
 
     def _lost(self) -> PubsubUnavailableError:
         reason = "it was closed" if self._is_closing else str(self._error or "it was lost, or not opened in time")
