@@ -241,14 +241,16 @@ class XmppConnection:
             ended.set()
 
         def refuse(_: Any) -> None:
+            if self._tls and not _is_encrypted(client):
+                # The server, or a party in between, has left encryption out. No password was sent.
+                end(ConnectionError("the server offers no encryption"))
+                return
             self._refusal = PubsubServiceError(f"the server refuses the password of {self.jid}", "not-authorized")
             # The requests that wait for a session fail now.
             self._session.set()
             ended.set()
 
         def begin(_: Any) -> None:
-            if ended.is_set():
-                return
             client.send_presence()
             self._client = client
             self._sessions += 1
@@ -279,12 +281,13 @@ class XmppConnection:
 
     async def _end_connection(self, client: ClientXMPP, earlier: set[asyncio.Task[Any]]) -> None:
         """Close a connection, and cancel the tasks that it made after the ``earlier`` ones."""
-        if self._refusal is None:
-            self._session.clear()
-        self._client = None
         if client.transport is not None:
             await client.disconnect(wait=0.5, ignore_send_queue=True)
         client.cancel_connection_attempt()
+        # The session may have begun during the disconnection.
+        self._client = None
+        if self._refusal is None:
+            self._session.clear()
         # The client's own tasks would wait forever, and so would the requests that it sent.
         for task in asyncio.all_tasks() - earlier:
             if task.get_coro() not in self._calls:
@@ -326,6 +329,10 @@ class XmppConnection:
     def _lost(self) -> PubsubUnavailableError:
         reason = "it was closed" if self._is_closing else str(self._error or "it was lost, or not opened in time")
         return PubsubUnavailableError(f"{self.jid} has no connection to its server: {reason}")
+
+
+def _is_encrypted(client: ClientXMPP) -> bool:
+    return client.transport is not None and client.transport.get_extra_info("ssl_object") is not None
 
 
 def _service_error(error: Any) -> PubsubServiceError:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import socketserver
 import ssl
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import ClassVar
 
 import pytest
 
@@ -122,6 +125,41 @@ def test_the_certificate_is_checked(prosody: OwnProsodyServer) -> None:
     assert connected(ssl.create_default_context(cafile=prosody.certificate), 30)
     with pytest.raises(PubsubUnavailableError):
         connected(True, 0.5)
+
+
+class WithoutEncryption(socketserver.BaseRequestHandler):
+    """A party between the account and its server that leaves STARTTLS out of the server's features."""
+
+    received: ClassVar[list[bytes]] = []
+    head = b"""<stream:stream xmlns="jabber:client" xmlns:stream="http://etherx.jabber.org/streams" from="localhost"
+        id="1" version="1.0"><stream:features><mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl">
+        <mechanism>PLAIN</mechanism><mechanism>SCRAM-SHA-1</mechanism></mechanisms></stream:features>"""
+
+    def handle(self) -> None:
+        part = self.request.recv(4096)
+        if not part.startswith(b"<"):
+            return
+        self.request.sendall(self.head)
+        while part:
+            self.received.append(part)
+            part = self.request.recv(4096)
+
+
+def test_no_password_is_sent_without_encryption() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socketserver.ThreadingTCPServer((LOOPBACK, 0), WithoutEncryption))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
+        stack.callback(server.shutdown)
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        service = XmppPubsubService("ann@localhost", "secret", address=(LOOPBACK, server.server_address[1]))
+        stack.enter_context(service)
+        waiting = pool.submit(service.connect)
+        poll_until(lambda: "no encryption" in str(service._connection._error), 30, "the refusal")
+        service.close()
+        with pytest.raises(PubsubUnavailableError):
+            waiting.result(30)
+    assert WithoutEncryption.received
+    assert b"auth" not in b"".join(WithoutEncryption.received)
 
 
 def test_a_closed_service_and_a_missing_server(connect: Connect) -> None:
