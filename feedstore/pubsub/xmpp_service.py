@@ -113,6 +113,8 @@ class XmppPubsubService(PubsubService):
         """
         check_request(node, max_items, item_ids, rsm, order_by)
         mam = None if extra is None else extra.get("mam")
+        if mam is not None and item_ids is not None:
+            raise InvalidValueError("an archive returns no items by their ids; pass either item_ids or extra['mam']")
         if mam is not None:
             return self._archived(node, service, mam, rsm if max_items is None else RsmRequest(max_items, before=""))
         if max_items == 0 or (item_ids is not None and not item_ids):

@@ -207,6 +207,8 @@ def test_a_service_without_an_archive_refuses(ann: XmppPubsubService, node: str)
         ann.get_items(node, extra={"mam": {}})
     with pytest.raises(InvalidTypeError, match="mapping"):
         ann.get_items(node, extra={"mam": True})
+    with pytest.raises(InvalidValueError, match="either item_ids"):
+        ann.get_items(node, item_ids=["i1"], extra={"mam": {}})
 
 
 def test_a_stranger_who_asks_for_the_presence_is_not_authorized(
