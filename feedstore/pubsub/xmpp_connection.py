@@ -241,14 +241,7 @@ class XmppConnection:
             ended.set()
 
         def refuse(_: Any) -> None:
-            if self._tls and not _is_encrypted(client):
-                # The server, or a party in between, has left encryption out. No password was sent.
-                end(ConnectionError("the server offers no encryption"))
-                return
-            self._refusal = PubsubServiceError(f"the server refuses the password of {self.jid}", "not-authorized")
-            # The requests that wait for a session fail now.
-            self._session.set()
-            ended.set()
+            end(self._refused(client))
 
         def begin(_: Any) -> None:
             client.send_presence()
@@ -278,6 +271,16 @@ class XmppConnection:
         waits = {asyncio.ensure_future(one.wait()) for one in (self._stopping, ended)}
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         await self._end_connection(client, earlier)
+
+    def _refused(self, client: ClientXMPP) -> Exception:
+        """Return the reason for which no login succeeded. If it is the password, all requests fail from now on."""
+        if self._tls and not _is_encrypted(client):
+            # The server, or a party in between, has left encryption out. No password was sent.
+            return ConnectionError("the server offers no encryption")
+        self._refusal = PubsubServiceError(f"the server refuses the password of {self.jid}", "not-authorized")
+        # The requests that wait for a session fail now.
+        self._session.set()
+        return self._refusal
 
     async def _end_connection(self, client: ClientXMPP, earlier: set[asyncio.Task[Any]]) -> None:
         """Close a connection, and cancel the tasks that it made after the ``earlier`` ones."""
