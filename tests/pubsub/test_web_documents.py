@@ -100,6 +100,10 @@ def test_control_characters_and_endless_ids_give_good_xml() -> None:
         (b"\xff\xfe\x00", "no feed"),
         (b'{"version": "https://jsonfeed.org/version/2", "items": []}', "no JSON Feed"),
         (b"{", "cannot be read as JSON"),
+        (
+            b"<rss version='2.0'><channel><title>%s</title></channel></rss>" % (b"&#60;!-" * 2001 + b"&lt;!--" * 2001),
+            "comments",
+        ),
         (ENTITIES.encode(), "entities"),
         (f'<?xml version="1.0" encoding="utf-16"?>{ENTITIES}'.encode("utf-16"), "entities"),
         (f'<?xml version="1.0" encoding="cp037"?>{ENTITIES}'.encode("cp037"), "entities"),
