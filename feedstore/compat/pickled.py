@@ -1,7 +1,9 @@
 """A reader of pickles that calls and imports nothing.
 
 :func:`read_pickle` carries out the opcodes of a pickle on a stack of its own. An object of a class, and the result of a
-call, become a :class:`PickledObject`, which holds names and values only. The memory is proportional to the pickle.
+call, become a :class:`PickledObject`, which holds a name and a state only. A pickle may refer to one value many times.
+The values that calls copy, and the plain values at the end, are therefore counted, and too many of them are refused, so
+that the memory is proportional to the pickle.
 :func:`plain_of` returns plain values, and refuses every other object.
 """
 
@@ -22,7 +24,10 @@ MOST_PICKLE_BYTES = 16 * 2**20
 _MOST_LEVELS = 200
 _MOST_VALUES = 100_000
 _DATETIME_BYTES, _DATE_BYTES = 10, 4
-_KEYS = (str, int, float, bytes, date, Decimal, type(None))
+_LONGEST_NAME = 1000
+_COPIES = 4
+_KEYS = (str, int, float, bytes, date, type(None))
+_KEY_BITS = 64
 
 
 class PickledName:
@@ -37,11 +42,10 @@ class PickledName:
 class PickledObject:
     """An object of a class, or the result of a call, as a pickle describes it."""
 
-    __slots__ = ("arguments", "name", "state")
+    __slots__ = ("name", "state")
 
-    def __init__(self, name: str, arguments: Any) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.arguments = arguments
         self.state: Any = None
 
 
@@ -53,7 +57,7 @@ def read_pickle(data: bytes) -> Any:
     """
     if len(data) > MOST_PICKLE_BYTES:
         raise InputError(f"the pickle has {len(data):,} bytes; at most {MOST_PICKLE_BYTES:,} are read")
-    machine = _Machine()
+    machine = _Machine(len(data))
     try:
         for opcode, argument, _ in genops(data):
             machine.carry_out(opcode.name, argument)
@@ -67,10 +71,11 @@ def read_pickle(data: bytes) -> Any:
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         self._stack: list[Any] = []
         self._marked: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
+        self._left_to_copy = _MOST_VALUES + _COPIES * size
 
     def result(self) -> Any:
         (value,) = self._stack
@@ -167,11 +172,16 @@ class _Machine:
 
     def _stack_global(self, _: Any) -> None:
         module, name = (_checked(one, str) for one in self._stack[-2:])
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise InputError(f"the pickle has a name of more than {_LONGEST_NAME:,} characters")
         self._stack[-2:] = [PickledName(f"{module}.{name}")]
 
     def _call(self, _: Any) -> None:
         named, arguments = self._stack[-2:]
-        self._stack[-2:] = [_called(_checked(named, PickledName).name, _checked(arguments, tuple))]
+        self._left_to_copy -= sum(len(one) for one in _checked(arguments, tuple) if isinstance(one, _COPIED))
+        if self._left_to_copy < 0:
+            raise InputError(_REPEATS)
+        self._stack[-2:] = [_called(named, arguments)]
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
@@ -188,6 +198,9 @@ def _checked_key(key: Any) -> Any:
     # The hash of a tuple visits everything in it, which may be the same tuple many times.
     if not isinstance(key, _KEYS):
         raise InputError(f"the pickle has a key of type {type(key).__name__}; a key must be a single value")
+    # Numbers of any size can be chosen so that all have the same hash. Every addition would compare all of them.
+    if isinstance(key, int) and key.bit_length() > _KEY_BITS:
+        raise InputError(f"the pickle has a key with {key.bit_length():,} bits; at most {_KEY_BITS} are read")
     return key
 
 
@@ -206,7 +219,7 @@ def _bytes_of(value: Any, length: int) -> bytes:
 
 def _datetime(data: Any, zone: Any = None) -> datetime:
     if isinstance(zone, PickledObject):
-        zone = timezone.utc if zone.name in _UTC else _checked(zone, timezone)
+        zone = timezone.utc if zone.name in _UTC else _special(zone)
     data = _bytes_of(data, _DATETIME_BYTES)
     year, microsecond = int.from_bytes(data[:2], "big"), int.from_bytes(data[7:], "big")
     return datetime(year, data[2] & 0x7F, data[3], data[4], data[5], data[6], microsecond, zone, fold=data[2] >> 7)
@@ -241,24 +254,29 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "__builtin__.frozenset": _set,
 }
 """The calls whose results are plain values, or parts of them."""
+_COPIED = (str, bytes, list, tuple)
+_REPEATS = "the pickle repeats its parts so often that they would fill the memory"
 _UTC = frozenset({"pytz._UTC", "django.utils.timezone.UTC"})
 _NEW_OBJECT = frozenset(
     {"copyreg.__newobj__", "copy_reg.__newobj__", "copyreg._reconstructor", "copy_reg._reconstructor"}
 )
 
 
-def _called(name: str, arguments: tuple[Any, ...]) -> Any:
+def _called(named: Any, arguments: tuple[Any, ...]) -> Any:
+    if isinstance(named, PickledObject):
+        # For instance, getattr has returned a method.
+        return PickledObject(named.name)
+    name = _checked(named, PickledName).name
     if name in _NEW_OBJECT:
-        return PickledObject(_checked(arguments[0], PickledName).name, arguments[1:])
+        return PickledObject(_checked(arguments[0], PickledName).name)
     if name == "collections.OrderedDict" and arguments:
         raise ValueError("an OrderedDict has no arguments")
     build = _BUILDERS.get(name)
-    return PickledObject(name, arguments) if build is None else build(*arguments)
+    return PickledObject(name) if build is None else build(*arguments)
 
 
 def _new_object(machine: _Machine, _: Any) -> None:
-    named, arguments = machine._stack[-2:]
-    machine._stack[-2:] = [PickledObject(_checked(named, PickledName).name, arguments)]
+    machine._stack[-2:] = [PickledObject(_checked(machine._stack[-2], PickledName).name)]
 
 
 _NOTHING = frozenset({"PROTO", "FRAME", "STOP"})
@@ -313,7 +331,8 @@ def plain_of(value: Any, changes: Counter[str], size: int = 0) -> Any:
         value: The value.
         changes: Receives the number of tuples and sets that became lists, and of naive times that became UTC.
         size: The number of bytes of the pickle. A pickle whose values refer to each other so often that they would
-            become far more than this number is refused.
+            become far more than this number is refused, and one whose strs, bytes and numbers would have more than
+            16 MiB together.
 
     Raises:
         InputError: A value is not plain. The error names its class or function.
@@ -327,11 +346,13 @@ class _Plain:
     def __init__(self, changes: Counter[str], most: int) -> None:
         self._changes = changes
         self._left = most
+        self._left_bytes = MOST_PICKLE_BYTES
 
     def of(self, value: Any, levels: int) -> Any:
         self._left -= 1
-        if self._left < 0:
-            raise InputError("the pickle repeats its parts so often that they would fill the memory")
+        self._left_bytes -= _length_of(value)
+        if self._left < 0 or self._left_bytes < 0:
+            raise InputError(_REPEATS)
         if levels <= 0:
             raise InputError(f"the pickle is nested more than {_MOST_LEVELS} levels deep, or holds itself")
         if isinstance(value, dict):
@@ -351,6 +372,15 @@ class _Plain:
         if isinstance(value, set):
             value = sorted(value, key=lambda one: (type(one).__name__, str(one)))
         return [self.of(item, levels - 1) for item in value]
+
+
+def _length_of(value: Any) -> int:
+    """Return the approximate number of bytes in which a single value is stored."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, int):
+        return value.bit_length() // 8
+    return len(value.as_tuple().digits) if isinstance(value, Decimal) else 0
 
 
 def _special(value: Any) -> Any:

@@ -107,12 +107,19 @@ class Converter:
         self._on_error = on_error
         self.findings = ImportFindings() if findings is None else findings
 
-    def activity(self, old_id: str, data: bytes) -> Activity | None:
-        """Return the activity of the comma format, or None if it is refused and skipped."""
+    def activity(self, old_id: str | None, data: bytes) -> Activity | None:
+        """Return the activity of the comma format, or None if it is refused and skipped.
+
+        Without an id, as in aggregated activities, the id is derived from the fields.
+        """
         try:
-            return self._parsed(old_id, *_fields_of(data))
+            fields = _fields_of(data)
+            if old_id is None:
+                _, verb, object_, _, time, _ = fields
+                old_id = old_id_of(time, object_, verb)
+            return self._parsed(old_id, *fields)
         except FeedstoreError as error:
-            self.refuse(old_id, error)
+            self.refuse(shown(data, 80) if old_id is None else old_id, error)
             return None
 
     def row(self, row: Mapping[str, Any]) -> Activity | None:
@@ -139,7 +146,7 @@ class Converter:
         ids, activities = [], []
         for one in members.split(";") if members else ():
             if "," in one:
-                activity = self.activity(_id_in(one), one.encode(errors="surrogateescape"))
+                activity = self.activity(None, one.encode(errors="surrogateescape"))
                 activities += [] if activity is None else [activity]
             else:
                 ids.append(one)
@@ -244,13 +251,6 @@ def old_id_of(time: datetime, object_id: Any, verb: int) -> str:
     # The float of the original, which may round down to the millisecond before.
     milliseconds = int(since.total_seconds() * 1000)
     return f"{milliseconds}{object_id if isinstance(object_id, int) else 0:010d}{verb:03d}"
-
-
-def _id_in(text: str) -> str:
-    """Return the id of an activity in the comma format that is stored without its id."""
-    parts = text.split(",", 5)
-    time, numbers = _time_of(parts[4]), [_number(part, "a number") for part in parts[:3]]
-    return old_id_of(time, numbers[2], numbers[1])
 
 
 def _fields_of(data: bytes) -> tuple[int, int, int, int, datetime, bytes]:

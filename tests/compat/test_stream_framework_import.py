@@ -253,6 +253,16 @@ def test_deprecated_notification_feeds_keep_their_marks(written: tuple[Any, str]
     assert lost == {"times of seeing and reading": 1}
 
 
+def test_damaged_activities_in_groups(written: tuple[Any, str]) -> None:
+    client, url = written
+    member = b"v33-2013-2013-07-04;;1372939200.123456;;1372939200.123456;;-1;;-1;;13,3;" + STORED + b";;0"
+    client.zadd("notification_feed:1", {member: 1})
+    with pytest.raises(InputError, match=r"'13,3'.* has 2 fields"):
+        import_stream_framework(connect("memory://"), url)
+    report = import_stream_framework(connect("memory://"), url, on_error="skip")
+    assert (report.activities, report.findings.lost) == (1, {"activities that are refused": 1})
+
+
 def test_golden_dehydrated_groups(written: tuple[Any, str]) -> None:
     client, url = written
     other = "13729392011230000002014003"
