@@ -167,8 +167,9 @@ class _Copy:
 
     def carry_out(self, passes: set[str], resume: bool, overwrite: bool) -> CopyReport:
         """Make the passes."""
-        self._check_target(overwrite)
-        self._state.upsert("origin", _named(self._source))
+        self._refuse_the_source()
+        if passes != {COMPARE}:
+            self._claim_target(overwrite)
         if COPY in passes:
             self._copy(self._resumed() if resume else None)
         if CATCH_UP in passes:
@@ -178,7 +179,7 @@ class _Copy:
         self._parts.step()
         return self._report
 
-    def _check_target(self, may_hold_data: bool) -> None:
+    def _refuse_the_source(self) -> None:
         source, target = self._source.session, self._target.session
         same_store = source.shares_store_with(target) or (
             source.abilities.shared_between_processes and source.store.label == target.store.label
@@ -187,15 +188,21 @@ class _Copy:
             raise InvalidValueError(
                 f"the target, {_named(self._target)}, is the source; name another store or namespace"
             )
+
+    def _claim_target(self, may_hold_data: bool) -> None:
+        """Check the contents of the target, and store the origin of its copy."""
         origin = self._state.get("origin")
-        if may_hold_data or origin == _named(self._source):
+        if origin == _named(self._source):
             return
-        if origin is not None or not self._is_empty():
+        if not may_hold_data and (origin is not None or not self._is_empty()):
             held = "data" if origin is None else f"a copy of {shown(origin, 120)}"
             raise InvalidValueError(
                 f"{_named(self._target)} holds {held}, and a copy deletes all that the source lacks; name an empty "
                 "namespace, or pass overwrite=True (--overwrite)"
             )
+        # It is the place in a copy from the other source.
+        self._state.delete("place")
+        self._state.upsert("origin", _named(self._source))
 
     def _is_empty(self) -> bool:
         names = self._target.names()
@@ -224,9 +231,11 @@ class _Copy:
 
     def _copy(self, place: dict[str, Any] | None) -> None:
         """Make the first pass, from a place on: activities, then items, then timelines."""
-        part, name, after = (
-            ("activities", "", None) if place is None else (place["part"], place["name"], place["after"])
-        )
+        if place is None:
+            self._state.delete("place")
+            part, name, after = "activities", "", None
+        else:
+            part, name, after = place["part"], place["name"], place["after"]
         if part == "activities":
             for collection in self._parts.collections:
                 if collection >= name:

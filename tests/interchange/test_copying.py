@@ -220,6 +220,42 @@ def test_a_copy_resumes_after_a_kill(tmp_path: Path) -> None:
         assert not copy_store(source, target, resume=True).is_resumed
 
 
+class _Stop(Exception):
+    """Ends a copy in its first pass."""
+
+
+def test_a_place_of_another_copy_is_not_resumed() -> None:
+    source, target = connect("memory://"), connect("memory://")
+    other = source.with_namespace("other")
+    source.activity_storage().add_many(make_activities(600)[100:])
+    other.activity_storage().add_many(make_activities(100))
+
+    def stop(_: CopyReport) -> None:
+        raise _Stop
+
+    def interrupt() -> None:
+        with pytest.raises(_Stop):
+            copy_store(source, target, progress=stop, overwrite=True)
+
+    interrupt()
+    report = copy_store(other, target, passes=["copy"], overwrite=True, resume=True)
+    assert (report.is_resumed, report.activities) == (False, 100)
+    interrupt()
+    copy_store(source, target, passes=["copy"])
+    interrupt()
+    assert copy_store(source, target, resume=True).is_resumed
+
+
+def test_a_comparison_alone_writes_nothing() -> None:
+    """Any two stores can be compared. A copy into the second one is refused afterwards, as before."""
+    source, target = connect("memory://"), connect("memory://")
+    target.kv_storage().upsert("a", 1)
+    assert copy_store(source, target, passes=["compare"]).differences.counts == {"too many items": 1}
+    assert target.names().kv == ("default",)
+    with pytest.raises(InvalidValueError, match="holds data"):
+        copy_store(source, target)
+
+
 def test_targets_that_a_copy_would_destroy(tmp_path: Path) -> None:
     source = connect("memory://")
     fill(source)
