@@ -53,6 +53,8 @@ class FeedRule:
             raise InvalidValueError(f"the kind of {shown(self.source)} is {shown(self.kind)}; pass {', '.join(KINDS)}")
         if self.target is not None:
             KeyFormat(self.target)
+        if self.aggregator is not None:
+            TemplateAggregator(self.aggregator)
         before, after = map(re.escape, parts)
         object.__setattr__(self, "_pattern", re.compile(f"{before}(.+){after}", re.DOTALL))
 

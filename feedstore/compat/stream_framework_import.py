@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from feedstore.compat.stream_framework_data import Converter, ImportFindings
@@ -25,6 +25,8 @@ __all__ = ["FeedRule", "StreamImport", "import_stream_framework", "read_mapping"
 IMPORT_STATE = "stream-framework-import"
 """The key-value storage that holds the places of interrupted imports."""
 _REDIS = ("redis", "rediss", "unix")
+_MOST_DELAY = timedelta(hours=1)
+"""The time that an activity may be old when its application stores it, with the difference of the clocks."""
 _COUNTS = ("activities", "new_activities", "feeds", "aggregated_feeds", "entries", "groups", "unseen", "unread")
 
 
@@ -41,7 +43,7 @@ class StreamImport:
         groups: The aggregated activities.
         unseen: The entries that are unseen.
         unread: The entries that are unread.
-        other_keys: The sorted sets, or rows' feeds, that are no feeds of stream_framework or that no rule fits.
+        other_keys: The sorted sets that are no feeds of stream_framework, and feeds that no rule fits.
         is_resumed: Whether the run continued an interrupted one.
         seconds: The duration of this run.
         findings: The losses and changes.
@@ -137,7 +139,7 @@ class _Run:
         self._source = source
         self._report = report
         self._key = head_hash(f"{source.label} {options}".encode())
-        self._begun = datetime.now(timezone.utc)
+        self._begun = datetime.now(timezone.utc) - _MOST_DELAY
 
     def carry_out(self, resume: bool, progress: Callable[[StreamImport], None] | None) -> None:
         """Import all steps, or those after the place of the interrupted run."""
