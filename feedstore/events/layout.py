@@ -5,7 +5,7 @@ do, and 64 bits of a hash of the event's own id. So the bodies of a range of tim
 keeps activities in the order of their ids, and saving an event again at the same time replaces its body. The entries of
 the indexes are the same ids, without payloads.
 
-A place is an activity of the collection ``events/places``: its id is made of the event's own id by :func:`place_id_of`,
+A place is an activity of the collection ``events-places``: its id is made of the event's own id by :func:`place_id_of`,
 and it holds the event's entry. A body is that of an event only if the event's place holds the body's entry.
 
 The timelines of the collection ``events`` are:
@@ -40,7 +40,7 @@ from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable, wrong_format
 
 COLLECTION = "events"
-PLACES = "events/places"
+PLACES = "events-places"
 VERSIONS = "events/versions"
 """The name of the key-value storage of versions, which no key-value storage of the application should have."""
 DAYS = "days"

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from feedstore import Activity, connect
 from feedstore.cli.main import main
 from feedstore.errors import InvalidValueError
+from feedstore.events import BackendEventStore, Event
 from feedstore.feeds import NotificationFeed
 from feedstore.interchange.copying import CopyReport, copy_store
 from feedstore.serializers import MsgpackSerializer
@@ -294,6 +295,17 @@ def test_what_is_not_copied_is_said() -> None:
     named = copy_store(source, target, collections=["a name"])
     assert not named.hidden_collections
     assert target.timeline_storage(name="a name").contains("key", 1)
+
+
+def test_events_are_copied_with_their_places() -> None:
+    """The place of an event leads from its id to it."""
+    source, target = connect("memory://"), connect("memory://")
+    BackendEventStore(source).save_many([Event(str(number), "ann", 5.0 + number) for number in range(3)])
+    assert not copy_store(source, target).hidden_collections
+    events = BackendEventStore(target)
+    events.save(Event("1", "ann", 9.0))
+    assert [(one.id, one.timestamp) for one in events.search(0)] == [("0", 5.0), ("2", 7.0), ("1", 9.0)]
+    assert events.get("2").timestamp == 7.0
 
 
 @pytest.fixture
