@@ -8,7 +8,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from feedstore.errors import AtomicityError, BlockedError, ConditionFailedError
-from feedstore.fanout.edges import Edge, Follow, FollowSerializer, timeline_entries, token_of
+from feedstore.fanout.edges import (
+    Edge,
+    Follow,
+    FollowSerializer,
+    followers_key,
+    following_key,
+    timeline_entries,
+    token_of,
+)
 from feedstore.feeds import UserId
 from feedstore.shown import shown
 from feedstore.storage import AtomicScope, Backend, Batch, KvStorage, TimelineStorage
@@ -214,8 +222,16 @@ class EdgeWriter:
             if self.rows.get(edge.row_key) != mark:
                 self._remove_entries(edge, mark)
 
-    def drop_ended(self, user: UserId) -> None:
-        """Delete the rows of ended edges of a user. Reads the keys of all rows."""
+    def drop_ended(self, user: UserId, kinds: Iterable[str]) -> None:
+        """Delete the empty timelines of a user, whose keys SQL stores keep, and the rows of ended edges.
+
+        Up to four round trips for each kind. On stores that keep rows of ended edges, it reads the keys of all rows.
+        """
+        for key in (key_of(user, kind) for kind in kinds for key_of in (following_key, followers_key)):
+            if not self.timelines.count(key):
+                self.timelines.delete(key)
+        if self.is_atomic:
+            return
         own, others = f"{{{token_of(user)}}}:", f":{token_of(user)}"
         for key in self.rows.keys():  # noqa: SIM118 - a storage's keys(), not a dictionary's
             if (key.startswith(own) or key.endswith(others)) and not is_mark(self.rows.get(key)):

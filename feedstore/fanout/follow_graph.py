@@ -303,8 +303,7 @@ class FollowGraph:
         )
         while some := list(islice(edges, _FOLLOWED_AT_ONCE)):
             removed += self._edges.remove(some)
-        if not self._edges.is_atomic:
-            self._edges.drop_ended(checked)
+        self._edges.drop_ended(checked, (*self.kinds, BLOCK, MUTE))
         return removed
 
     def __repr__(self) -> str:

@@ -211,6 +211,9 @@ class Publications:
             if route.user == user:
                 self._routes.remove(key, route.serialization_id)
                 count += 1
+        if not self._objects.count(token_of(user)):
+            # SQL stores keep the key of a timeline that has become empty.
+            self._objects.delete(token_of(user))
         return count
 
     def _all_routes(self) -> Iterator[tuple[str, Route]]:

@@ -74,7 +74,7 @@ class ActivitiesPart(Part):
                     yield {"record": "activity", **names, **activity_row(one)}
 
     def collect(self, progress: ErasureProgress) -> None:
-        """PersonRecord the ids of the activities, from the position of an earlier run on."""
+        """Record the ids of the activities, from the position of an earlier run on."""
         for collection in self.storages:
             for found, last in self._chunks(collection, progress.positions.get(collection)):
                 if found:

@@ -28,7 +28,7 @@ def export_person(person: UserId, where: Backend | Scope, roles: Iterable[str] =
     The kinds are ``activity``, ``entry`` and ``mark`` (of the person's own timelines), ``relation`` (follows, blocks
     and mutes in both directions), ``publication``, ``item`` and ``dead letter`` (records of feed managers), ``message``
     (of queues) and ``event``. It reads the whole namespace in bounded memory. Messages in queues are hidden from their
-    consumers for a second.
+    consumers for a second, or for a second for each 200 messages.
 
     Args:
         person: The name of the person.
@@ -129,7 +129,8 @@ def _report(parts: list[Part], progress: ErasureProgress, with_ids: bool) -> Era
     ]
     for part in parts:
         if isinstance(part, QueuesPart) and part.held:
-            not_covered.append(f"{part.held} messages of queues that consumers held, or that are damaged")
+            reason = "consumers held them, or they are damaged"
+            not_covered.append(f"{part.held} messages of queues that were not read: {reason}")
     ids = None
     if with_ids:
         found = {name: [id_to_text(one) for some in progress.ids(name) for one in some] for name in activities.storages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,9 @@ from feedstore.storage import KvStorage, QueueStorage
 
 _SHORT_SECONDS, _HIDDEN_SECONDS = 1.0, 10.0
 _WAIT_SECONDS = 2.0
+_MESSAGES_AT_ONCE = 100
+_MESSAGES_A_SECOND = 200
+"""The number of messages that a walk of a queue certainly reads in a second."""
 _LISTS = ("users", "targets", "skipped", "unless_following")
 _NEEDED = ("users", "targets")
 
@@ -86,8 +90,9 @@ class RecordsPart(Part):
 class QueuesPart(Part):
     """The messages in queues that name the person.
 
-    A queue has no read that leaves its messages to the consumers. So a search hides them for a second. An erasure hides
-    them for 10 seconds, and acknowledges those that it removes. Messages that consumers hold are not seen.
+    A queue has no read that leaves its messages to the consumers. So a search hides them for a second, and an erasure
+    for 10 seconds, or for a second for each 200 messages. The erasure acknowledges those that it removes. Messages that
+    consumers hold are not seen.
     """
 
     name = "messages"
@@ -99,40 +104,59 @@ class QueuesPart(Part):
     def find(self) -> Iterator[PersonRecord]:
         """Yield the messages that no consumer holds."""
         for queue in self.scope.queues:
-            for _, message in _received(queue, _SHORT_SECONDS):
+            for _, message in _QueueWalk(queue, _SHORT_SECONDS):
                 if without_person(message, self.person) != message:
                     yield {"record": "message", "queue": queue.name, "content": message}
 
     def erase(self, progress: ErasureProgress) -> None:
         """Remove the messages, and the person from jobs that name others too."""
         for queue in self.scope.queues:
-            seen, count = 0, queue.count()
-            for receipt, message in _received(queue, _HIDDEN_SECONDS, _WAIT_SECONDS):
-                seen += 1
+            walk = _QueueWalk(queue, _HIDDEN_SECONDS, _WAIT_SECONDS)
+            for receipt, message in walk:
                 rest = without_person(message, self.person)
                 if rest != message:
                     if rest is not None:
                         queue.push(rest)
+                        walk.left += 1
                     queue.ack(receipt)
                     progress.count(self.name, 1)
-            self.held += max(count - seen, 0)
+            self.held += walk.left
 
     def count_left(self, progress: ErasureProgress) -> int:
         """Return 0: the erasure has received each message that it could see, and hidden the others for a while."""
         return 0
 
 
-def _received(queue: QueueStorage, hidden_seconds: float, wait: float = 0.0) -> Iterator[tuple[str, Any]]:
-    """Yield each message with its receipt, and hide it for some seconds; wait for messages that consumers hold.
+class _QueueWalk:
+    """An iterable of the messages of a queue with their receipts, without damaged ones. It hides each message.
 
-    Damaged messages are left out.
+    It ends before the first message becomes visible again: it would read the same messages again instead of others.
+
+    Args:
+        queue: The queue.
+        hidden_seconds: The shortest time for which a message is hidden.
+        wait: The seconds to wait for messages that consumers hold.
+
+    Attributes:
+        left: The number of messages that it has not read. The caller adds those that it pushes during the walk.
     """
-    reader = type(queue)(backend=queue.session, name=queue.name, visibility_timeout=hidden_seconds)
-    for _ in range(queue.count()):
-        try:
-            yield from reader.receive_many(1, wait, on_damaged=lambda *damaged: None)
-        except NoMessagesException:
-            return
+
+    def __init__(self, queue: QueueStorage, hidden_seconds: float, wait: float = 0.0) -> None:
+        self.left = queue.count()
+        self._seconds = max(hidden_seconds, self.left / _MESSAGES_A_SECOND)
+        self._wait = wait
+        self._queue = type(queue)(backend=queue.session, name=queue.name, visibility_timeout=self._seconds)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        end = time.monotonic() + self._seconds
+        while self.left > 0 and time.monotonic() < end:
+            limit = min(self.left, _MESSAGES_AT_ONCE)
+            try:
+                found = self._queue.receive_many(limit, self._wait, on_damaged=lambda *damaged: None)
+            except NoMessagesException:
+                return
+            self.left -= len(found)
+            yield from found
 
 
 class EventsPart(Part):

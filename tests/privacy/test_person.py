@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar
@@ -10,8 +11,10 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+import sqlalchemy
 
 from feedstore import Activity, connect
+from feedstore.backends.sql.session import SqlSession
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.events import BackendEventStore, Event
 from feedstore.events.layout import EntrySerializer, IndexEntry
@@ -21,6 +24,7 @@ from feedstore.feeds import Feed, NotificationFeed
 from feedstore.privacy import ErasureReport, Scope, erase_person, export_person, report_digest
 from feedstore.privacy import parts as parts_module
 from feedstore.privacy import progress as progress_module
+from feedstore.privacy import relations as relations_module
 from feedstore.privacy.progress import ErasureProgress
 from feedstore.privacy.relations import without_person
 from feedstore.serializers import MsgpackSerializer
@@ -118,7 +122,17 @@ def test_nothing_of_a_person_remains(open_backend: OpenBackend) -> None:
     assert ids == {str(UUID(int=one.id)) for one in (LIKE, GREETING, GIFT)}
     assert report.counts["activities"] == 3
     assert report.counts["events"] == 2
+    assert [key for key in timeline_keys_of(backend) if PERSON in key] == []
     check_others(backend, manager)
+
+
+def timeline_keys_of(backend: Backend) -> list[str]:
+    """Return the keys of the timelines in the tables of a SQL store, also those of timelines without entries."""
+    if not isinstance(backend.session, SqlSession):
+        return []
+    with backend.session.store.engine.connect() as connection:
+        found = connection.execute(sqlalchemy.text("SELECT key FROM feedstore_timeline"))
+        return [bytes(key).decode() for (key,) in found]
 
 
 def check_others(backend: Backend, manager: Manager) -> None:
@@ -225,6 +239,7 @@ def test_the_report_names_what_it_does_not_cover() -> None:
     backend = connect("memory://")
     backend.kv_storage("profiles").upsert(PERSON, 1)
     backend.queue("mails").push({"to": PERSON})
+    BackendEventStore(backend).save(Event("1", "bob", 5.0))
     backend.activity_storage(EntrySerializer, name="strange").add(IndexEntry(7, b"?"))
     kept: list[ErasureReport] = []
     report = erase_person(PERSON, backend, roles=ALL, on_report=kept.append)
@@ -244,7 +259,8 @@ def test_the_report_names_what_it_does_not_cover() -> None:
         Scope(backend, managers=[backend])  # type: ignore[list-item]
 
 
-def test_messages_of_queues_lose_the_person() -> None:
+def test_messages_of_queues_lose_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relations_module, "_HIDDEN_SECONDS", 0.2)
     backend = connect("memory://")
     executor = QueueExecutor(backend)
     manager = FeedManager(backend, executor=executor)
@@ -261,7 +277,35 @@ def test_messages_of_queues_lose_the_person() -> None:
     report = erase_person(PERSON, Scope(backend, managers=[manager], queues=[mails]), roles=ALL)
     assert (report.counts, report.not_covered) == ({"messages": 4}, [])
     assert (mails.count(), queue.count()) == (1, 2)
-    assert queue.receive()[1]["users"] == ["bob"]
+    assert queue.receive(5.0)[1]["users"] == ["bob"]
+
+
+def test_messages_that_become_visible_during_the_walk_are_not_read_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk of the whole queue takes longer than its messages are hidden. The report counts the unread ones."""
+    for name, value in (("_HIDDEN_SECONDS", 0.05), ("_MESSAGES_A_SECOND", 1_000_000), ("_MESSAGES_AT_ONCE", 1)):
+        monkeypatch.setattr(relations_module, name, value)
+    backend = connect("memory://")
+    mails = backend.queue("mails")
+    mails.push_many([*({"number": number} for number in range(5)), {"to": PERSON}])
+
+    def slow(message: Any, person: str) -> Any:
+        time.sleep(0.03)
+        return without_person(message, person)
+
+    monkeypatch.setattr(relations_module, "without_person", slow)
+    report = erase_person(PERSON, Scope(backend, queues=[mails]), roles=ALL)
+    (text,) = report.not_covered
+    assert text.endswith("messages of queues that were not read: consumers held them, or they are damaged")
+    assert int(text.split()[0]) >= 3
+    monkeypatch.undo()
+    assert erase_person(PERSON, Scope(backend, queues=[mails]), roles=ALL).counts == {"messages": 1}
+
+
+def test_long_queues_are_read_to_their_end() -> None:
+    backend = connect("memory://")
+    mails = backend.queue("mails")
+    mails.push_many([*({"number": number} for number in range(500)), {"to": PERSON}])
+    assert [one["record"] for one in export_person(PERSON, Scope(backend, queues=[mails]))] == ["message"]
 
 
 def test_a_message_without_a_person() -> None:
