@@ -95,7 +95,10 @@ def _csv_row(activity: Activity) -> str:
     context = row.pop("extra_context")
     names = {"actor": activity.actor, "object": activity.object, "target": activity.target}
     row |= {**names, "foreign_id": activity.foreign_id}
-    return _csv_line([*row.values(), _json(context) if context else None])
+    line = _csv_line([*row.values(), _json(context) if context else None])
+    if "\0" in line:
+        raise InvalidValueError("a field holds a NUL character, which CSV has no form for; export as ndjson")
+    return line
 
 
 def _csv_line(values: Sequence[Any]) -> str:

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from feedstore.activity_fields import in_utc
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.events import BackendEventStore
 from feedstore.events.event import seconds_of
@@ -158,7 +159,7 @@ def apply_retention(
     4
     """
     checked_backend(backend)
-    time = datetime.now(timezone.utc) if now is None else now
+    time = in_utc(now)
     given = [RetentionRule.parse(one) if isinstance(one, str) else one for one in checked_iterable(rules)]
     results = [RetentionResult(rule) for rule in given]
     of_timelines = [one for one in results if one.rule.is_of_timelines]

@@ -7,7 +7,7 @@ from typing import Any
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.events.layout import COLLECTION as EVENTS
-from feedstore.events.layout import PLACES, VERSIONS
+from feedstore.events.layout import DAYS, PLACES, VERSIONS
 from feedstore.fanout.feed_classes import FeedClass, HomeFeed, UserFeed
 from feedstore.fanout.follow_graph import FollowGraph
 from feedstore.fanout.manager_core import ManagerCore
@@ -64,6 +64,8 @@ class Scope:
         self.publications = [Publications(backend, name, True) for name in self.manager_names]
         self.queues = _distinct_queues(self.managers, queues)
         self._activities = dict(activities or {})
+        # An application without an event store may give its own collection this name.
+        self._has_events = backend.timeline_storage(name=EVENTS).count(DAYS) > 0
 
     def _checked_manager(self, manager: Any) -> ManagerCore:
         if not isinstance(manager, ManagerCore):
@@ -75,7 +77,8 @@ class Scope:
     @property
     def _special(self) -> set[str]:
         routes = {one.routes_name for one in self.publications}
-        return {EVENTS, PLACES, STATE, *routes, *(one.name for one in self.graphs)}
+        events = {EVENTS, PLACES} if self._has_events else set()
+        return {STATE, *events, *routes, *(one.name for one in self.graphs)}
 
     def activity_storages(self) -> dict[str, ActivityStorage[Any]]:
         """Return the storages of activities by the names of their collections."""

@@ -82,6 +82,9 @@ def test_csv_keeps_everything_but_the_types_of_names() -> None:
     found = ingested(data)[0].activity_storage()
     assert found.get(first) == first
     assert found.get(7) == Activity("1", "like", "2", time=NOON, id=7, foreign_id="3")
+    nul = Activity("ann", "like", "a\0b", time=NOON)
+    with pytest.raises(InvalidValueError, match="a NUL character"):
+        exported(CollectionSource(filled([nul])), format="csv")
 
 
 def test_a_timeline_and_a_person_are_exported_apart() -> None:

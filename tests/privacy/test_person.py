@@ -167,6 +167,14 @@ def test_roles_are_chosen() -> None:
     assert erase_person("7", backend, roles=["actor"]).counts == {"activities": 1}
 
 
+def test_a_collection_with_the_name_of_the_event_store_is_searched() -> None:
+    backend = connect("memory://")
+    backend.activity_storage(name="events").add(LIKE)
+    backend.timeline_storage(name="events").add("list:1", LIKE)
+    assert erase_person(PERSON, backend, roles=ALL).counts == {"activities": 1, "entries": 1}
+    assert list(backend.activity_storage(name="events").iterate()) == []
+
+
 class Killed(BaseException):
     """The end of a process."""
 

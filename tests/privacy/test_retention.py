@@ -115,3 +115,5 @@ def test_rules_of_wrong_types_are_refused() -> None:
         RetentionRule.parse(wrong)
     with pytest.raises(InvalidValueError, match="either an age or a length"):
         RetentionRule("home:*")
+    with pytest.raises(InvalidValueError, match="timezone"):
+        apply_retention(connect("memory://"), ["keep 1 day of home:*"], now=NOW.replace(tzinfo=None))
