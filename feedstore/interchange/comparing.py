@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
-from feedstore.errors import InvalidTypeError
+from feedstore.events.layout import EntrySerializer, IndexEntry
 from feedstore.ids import id_to_text
-from feedstore.serializers import Serializer
 from feedstore.serializers.values import pack_value, unpack_value
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
@@ -26,27 +26,6 @@ _Value = TypeVar("_Value")
 
 MISSING, EXTRA, OTHER = "missing", "too many", "different"
 """The kinds of differences of the target from the source."""
-
-
-class RawEntry(NamedTuple):
-    """An activity or an entry, with the bytes that the store holds."""
-
-    serialization_id: int
-    data: bytes
-
-
-class RawSerializer(Serializer[RawEntry]):
-    """A serializer that keeps the stored bytes as they are, of all serializers."""
-
-    def dumps(self, activity: Any) -> bytes:
-        """Return the bytes."""
-        if not isinstance(activity, RawEntry):
-            raise InvalidTypeError(f"{type(self).__name__} stores entries that it has read, not {shown(activity)}")
-        return activity.data
-
-    def loads(self, data: bytes, activity_id: int) -> RawEntry:
-        """Return the id and the bytes."""
-        return RawEntry(activity_id, data)
 
 
 @dataclass
@@ -97,16 +76,27 @@ class Reconciliation:
 
     def activities(self, collection: str) -> None:
         """Compare the activities of a collection, in the order of their ids."""
-        source = self._source.activity_storage(RawSerializer, name=collection)
-        target = self._target.activity_storage(RawSerializer, name=collection)
-        removed: _Chunk[int] = _Chunk(target.remove_many, self._step)
-        added: _Chunk[RawEntry] = _Chunk(target.add_many, self._step)
-        for activity_id, one, other in merged(map(_pair, source.iterate()), map(_pair, target.iterate())):
-            self._note("activities", f"the activity {id_to_text(activity_id)}", one, other)
+        source = self._source.activity_storage(EntrySerializer, name=collection)
+        target = self._target.activity_storage(EntrySerializer, name=collection)
+        found = merged(source.iterate(), target.iterate())
+        self._reconcile(found, "activities", "the activity {}", target.remove_many, target.add_many)
+
+    def _reconcile(
+        self,
+        found: Iterator[tuple[int, bytes | None, bytes | None]],
+        plural: str,
+        name: str,
+        remove: Callable[[Sequence[int]], Any],
+        add: Callable[[Sequence[IndexEntry]], Any],
+    ) -> None:
+        """Note the differences of activities or entries, and remove them by two functions."""
+        removed, added = _Chunk(remove, self._step), _Chunk(add, self._step)
+        for activity_id, one, other in found:
+            self._note(plural, name.replace("{}", id_to_text(activity_id), 1), one, other)
             if self._repairs and one is None:
                 removed.add(activity_id)
             elif self._repairs and one is not None:
-                added.add(RawEntry(activity_id, one))
+                added.add(IndexEntry(activity_id, one))
         removed.flush()
         added.flush()
 
@@ -135,8 +125,8 @@ class Reconciliation:
 
     def timelines(self, collection: str) -> None:
         """Compare the timelines of a collection: entries, payloads and floors."""
-        source = self._source.timeline_storage(RawSerializer, name=collection)
-        target = self._target.timeline_storage(RawSerializer, name=collection)
+        source = self._source.timeline_storage(EntrySerializer, name=collection)
+        target = self._target.timeline_storage(EntrySerializer, name=collection)
         for keys in in_lists(source.keys(), KEYS_A_READ):
             pages = source.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
             others = target.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
@@ -151,7 +141,7 @@ class Reconciliation:
                     target.delete(key)
             self._step()
 
-    def _timeline(self, source: Any, target: Any, key: str, page: Page[RawEntry], other: Page[RawEntry]) -> None:
+    def _timeline(self, source: Any, target: Any, key: str, page: Page[IndexEntry], other: Page[IndexEntry]) -> None:
         floor = page.floor
         if other.floor != floor:
             self._note("floors", f"the floor of the timeline {shown(key, 80)}", b"", b"-")
@@ -159,17 +149,9 @@ class Reconciliation:
                 # Only a deletion lowers a floor.
                 target.delete(key)
                 other = Page.of([], None, None, False)
-        entries = (map(_pair, all_entries(storage, key, first)) for storage, first in ((source, page), (target, other)))
-        removed: _Chunk[int] = _Chunk(lambda ids: target.remove_many(key, ids), self._step)
-        added: _Chunk[RawEntry] = _Chunk(lambda found: target.add_many(key, found), self._step)
-        for activity_id, one, another in merged(*entries):
-            self._note("entries", f"the entry {id_to_text(activity_id)} of {shown(key, 80)}", one, another)
-            if self._repairs and one is None:
-                removed.add(activity_id)
-            elif self._repairs and one is not None:
-                added.add(RawEntry(activity_id, one))
-        removed.flush()
-        added.flush()
+        found = merged(all_entries(source, key, page), all_entries(target, key, other))
+        remove, add = partial(target.remove_many, key), partial(target.add_many, key)
+        self._reconcile(found, "entries", f"the entry {{}} of {shown(key, 80)}", remove, add)
         if self._repairs and floor is not None and other.floor != floor:
             raise_floor(source, target, key, floor)
 
@@ -187,7 +169,7 @@ def raise_floor(source: Any, target: Any, key: str, floor: int) -> None:
     was dropped, so an entry of that id is added and trimmed.
     """
     length = target.count(key, {"activity_id__gte": floor})
-    target.add(key, RawEntry(floor - 1, b""))
+    target.add(key, IndexEntry(floor - 1, b""))
     target.trim(key, length)
     bounds = {"activity_id__lt": floor}
     start = 0
@@ -196,7 +178,7 @@ def raise_floor(source: Any, target: Any, key: str, floor: int) -> None:
         start += len(late)
 
 
-def all_entries(storage: Any, key: str, page: Page[RawEntry]) -> Iterator[RawEntry]:
+def all_entries(storage: Any, key: str, page: Page[IndexEntry]) -> Iterator[IndexEntry]:
     """Yield the entries of a timeline from a first page on, oldest first."""
     while True:
         yield from page.items
@@ -254,7 +236,3 @@ class _Chunk(Generic[_Item]):
             self._write(self._items)
             self._items = []
             self._step()
-
-
-def _pair(stored: RawEntry) -> tuple[int, bytes]:
-    return stored.serialization_id, stored.data

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from feedstore.errors import InvalidValueError
+from feedstore.events.layout import EntrySerializer, IndexEntry
 from feedstore.interchange.comparing import (
     ENTRIES_A_READ,
     KEYS_A_READ,
     Differences,
-    RawEntry,
-    RawSerializer,
     Reconciliation,
     all_entries,
     in_lists,
@@ -141,7 +140,7 @@ class _Parts:
         """Count the parts of the source, and return the report."""
         report = self.report
         for name in self.collections:
-            for chunk in in_lists(self.source.activity_storage(RawSerializer, name=name).iterate(), _COUNTED):
+            for chunk in in_lists(self.source.activity_storage(EntrySerializer, name=name).iterate(), _COUNTED):
                 report.activities += len(chunk)
                 self.step()
             timelines = self.source.timeline_storage(name=name)
@@ -211,7 +210,7 @@ class _Copy:
         ):
             return False
         return not any(
-            next(self._target.activity_storage(RawSerializer, name=name).iterate(), None) is not None
+            next(self._target.activity_storage(EntrySerializer, name=name).iterate(), None) is not None
             or next(self._target.timeline_storage(name=name).keys(), None) is not None
             for name in names.collections
         )
@@ -253,8 +252,8 @@ class _Copy:
         self._state.delete("place")
 
     def _copy_activities(self, collection: str, after: int | None) -> None:
-        source = self._source.activity_storage(RawSerializer, name=collection)
-        target = self._target.activity_storage(RawSerializer, name=collection)
+        source = self._source.activity_storage(EntrySerializer, name=collection)
+        target = self._target.activity_storage(EntrySerializer, name=collection)
         for chunk in in_lists(source.iterate(after), _ACTIVITIES_A_STEP):
             target.add_many(chunk)
             self._report.activities += len(chunk)
@@ -269,8 +268,8 @@ class _Copy:
             self._save(_ITEMS, name, chunk[-1][0])
 
     def _copy_timelines(self, collection: str) -> None:
-        source = self._source.timeline_storage(RawSerializer, name=collection)
-        target = self._target.timeline_storage(RawSerializer, name=collection)
+        source = self._source.timeline_storage(EntrySerializer, name=collection)
+        target = self._target.timeline_storage(EntrySerializer, name=collection)
         for keys in in_lists(source.keys(), KEYS_A_READ):
             pages = source.get_many_pages(keys, ENTRIES_A_READ, ordering_args=OLDEST_FIRST)
             with self._target.batch() as batch:
@@ -285,7 +284,7 @@ class _Copy:
             self._parts.step()
         self._save(_TIMELINES, collection)
 
-    def _copy_long(self, source: Any, target: Any, key: str, page: Page[RawEntry]) -> None:
+    def _copy_long(self, source: Any, target: Any, key: str, page: Page[IndexEntry]) -> None:
         for chunk in in_lists(all_entries(source, key, page), ENTRIES_A_READ):
             target.add_many(key, chunk)
             self._report.entries += len(chunk)
@@ -312,14 +311,14 @@ def _named(backend: Backend) -> str:
     return f"the namespace {shown(backend.namespace)} of {backend.session.store.label}"
 
 
-def _add_whole(target: Any, key: str, page: Page[RawEntry], batch: Any) -> None:
+def _add_whole(target: Any, key: str, page: Page[IndexEntry], batch: Any) -> None:
     """Add the entries of a timeline that one page holds, and its floor."""
     floor = page.floor
     if floor is None:
         target.add_many(key, page.items, batch_interface=batch)
         return
     kept = [entry for entry in page.items if entry.serialization_id >= floor]
-    target.add_many(key, [*kept, RawEntry(floor - 1, b"")], batch_interface=batch)
+    target.add_many(key, [*kept, IndexEntry(floor - 1, b"")], batch_interface=batch)
     target.trim(key, len(kept), batch_interface=batch)
     late = [entry for entry in page.items if entry.serialization_id < floor]
     if late:
