@@ -225,7 +225,7 @@ def test_activities_that_are_written_during_the_import(written: tuple[Any, str])
     """The activities are read first. A feed that is read later may refer to a newer one, which is stored with it."""
     client, url = written
     add_activity(client)
-    # The clock of the application may be a little behind.
+    # The clock of the application may be a little late.
     seconds = time.time() - 60
     new_id = f"{int(seconds * 1000)}{7:010d}003"
 
