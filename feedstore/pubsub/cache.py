@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -195,8 +195,9 @@ class PubsubCache(CacheContents, ServiceCalls):
         if not goes_past:
             try:
                 key = self._key(node, service)
-                if self._may_answer(key):
-                    return self._items.read(key, max_items, item_ids, rsm, order_by)
+                found = self._cached_page(key, lambda: self._items.read(key, max_items, item_ids, rsm, order_by))
+                if found is not None:
+                    return found
             except PubsubItemNotFound:
                 raise
             except Exception:
@@ -204,19 +205,49 @@ class PubsubCache(CacheContents, ServiceCalls):
         choice: dict[str, Any] = {"max_items": max_items, "item_ids": item_ids, "rsm": rsm, "order_by": order_by}
         return self.service.get_items(node, service=service, extra=extra, **choice)
 
-    def _may_answer(self, key: NodeKey) -> bool:
-        """Return whether the cache holds the items of a node; otherwise let a thread analyse or synchronise it."""
-        state, workers = self._process()
+    def _cached_page(self, key: NodeKey, read: Callable[[], ItemsPage]) -> ItemsPage | None:
+        """Return the cached items of a node, or None if the service must answer.
+
+        The node must be equal before and after the items are read. Otherwise another process may have synchronised it
+        in between, and they may be half of its items. The node of the last request saves one round trip.
+        """
+        state, _ = self._process()
         watch = state.watch(key)
-        # An event that has come may not be applied yet, so the service is asked.
-        if workers.has_events_of(key) or watch.held or watch.run is not None or watch.awaits_events:
-            return False
+        before = watch.answered
+        if before is None or self._is_changing(key, watch) or self._is_due(before, watch, state):
+            before = self._answering_node(key, watch)
+        for _ in range(2):
+            if before is None:
+                return None
+            try:
+                found: ItemsPage | PubsubItemNotFound = read()
+            except PubsubItemNotFound as error:
+                found = error
+            watch.answered = after = self._answering_node(key, watch)
+            if after == before:
+                if isinstance(found, PubsubItemNotFound):
+                    raise found
+                return found
+            before = after
+        return None
+
+    def _answering_node(self, key: NodeKey, watch: NodeWatch) -> DocumentNode | None:
+        """Return a node whose items the cache holds, or None after letting a thread analyse or synchronise it."""
+        state, workers = self._process()
+        if self._is_changing(key, watch):
+            return None
         node = self.documents.get_node(key)
         if node is not None and node.sync_state is SyncState.COMPLETED and not self._is_due(node, watch, state):
-            return True
+            return node
         if watch.may_retry and self._has_work(node, watch):
             workers.schedule(key)
-        return False
+        return None
+
+    def _is_changing(self, key: NodeKey, watch: NodeWatch) -> bool:
+        """Return whether this process synchronises a node, or has received an event that is not applied yet."""
+        return bool(
+            self._process()[1].has_events_of(key) or watch.held or watch.run is not None or watch.awaits_events
+        )
 
     def _has_work(self, node: DocumentNode | None, watch: NodeWatch) -> bool:
         """Return whether a node that cannot be answered from the cache is to be analysed or synchronised."""
@@ -242,14 +273,15 @@ class PubsubCache(CacheContents, ServiceCalls):
         watch = state.watch(key)
         try:
             node = self.documents.get_node(key)
+            if not self._has_work(node, watch):
+                return
             if node is None or node.sync_state is None:
                 node = self._analysed(key, watch, node)
                 if node is not None and node.sync_state is None:
                     self._synchroniser.run(node, [None])
             elif node.sync_state is SyncState.IN_PROGRESS:
-                if self._synchroniser.is_abandoned(node):
-                    self._synchroniser.run(node, [])
-            elif node.sync_state is SyncState.COMPLETED:
+                self._synchroniser.run(node, [])
+            else:
                 if watch.uncounted:
                     self._synchroniser.remove_dropped(node, watch)
                 if self._is_due(node, watch, state):

@@ -13,7 +13,7 @@ import pytest
 from feedstore.errors import InvalidValueError, PubsubItemNotFound, PubsubServiceError, PubsubUnavailableError
 from feedstore.pubsub.memory_service import MemoryPubsubService
 from feedstore.pubsub.values import ItemsPage, RsmRequest
-from feedstore.storage.documents import DocumentQuery, NewDocument, SyncState
+from feedstore.storage.documents import Document, DocumentQuery, NewDocument, SyncState
 from feedstore.testing.processes import Child, run_in_child, run_in_threads
 from feedstore.testing.pubsub_setting import LONG, NODE, PubsubSetting, PubsubSuiteBase, entry, ids
 from feedstore.testing.suite import OpenBackend
@@ -160,6 +160,26 @@ class PubsubCacheSuite(PubsubSuiteBase):
         resume.set()
         setting.synchronised(cache)
         assert setting.cached(cache, rsm=RsmRequest(max=0)).rsm.count == 60  # type: ignore[union-attr]
+
+    def test_a_node_that_is_deleted_while_it_is_read(
+        self, setting: PubsubSetting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The service answers if another process deletes or synchronises a node while its items are read."""
+        setting.publish(2)
+        cache = setting.cache()
+        setting.synchronised(cache)
+        newest = cache.documents.newest
+
+        def delete_first(*arguments: Any, **options: Any) -> list[Document]:
+            setting.backend.document_storage().delete_node(setting.key())
+            return newest(*arguments, **options)
+
+        for answered in (cache._watch(setting.key()).answered, None):
+            cache.synchronise(NODE)
+            cache._watch(setting.key()).answered = answered
+            monkeypatch.setattr(cache.documents, "newest", delete_first)
+            assert ids(cache.get_items(NODE, max_items=9)) == ["i1", "i2"]
+            monkeypatch.setattr(cache.documents, "newest", newest)
 
     def test_limits(self, setting: PubsubSetting) -> None:
         """A node with too many items is not synchronised, and a synchronisation has a deadline."""

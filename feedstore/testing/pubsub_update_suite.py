@@ -21,7 +21,7 @@ from feedstore.pubsub.values import (
     ServiceEvent,
     ServiceItem,
 )
-from feedstore.storage.documents import Condition, DocumentFilter, DocumentQuery, SyncState
+from feedstore.storage.documents import Condition, Document, DocumentFilter, DocumentQuery, SyncState
 from feedstore.testing.pubsub_setting import NODE, PubsubSetting, PubsubSuiteBase, entry, ids, parse_entry
 from feedstore.testing.suite import OpenBackend
 from feedstore.testing.waiting import wait_until
@@ -200,8 +200,11 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         cache.delete_node(NODE)
         assert setting.node("owner") is None
 
-    def test_items_that_the_service_drops(self, setting: PubsubSetting) -> None:
-        """A node with a maximum of items drops the oldest without an event, and so does the cache."""
+    def test_items_that_the_service_drops(self, setting: PubsubSetting, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A node with a maximum of items drops the oldest without an event, and so does the cache.
+
+        Until it has, requests go to the service, also one during which it removes them.
+        """
         setting.owner.create_node(NODE, configuration={"pubsub#max_items": "3"})
         setting.publish(3)
         cache = setting.cache()
@@ -212,6 +215,15 @@ class PubsubUpdateSuite(PubsubSuiteBase):
             assert setting.cached(cache, max_items=9).items == setting.owner.get_items(NODE).items
         assert len(cache.search(DocumentQuery())) == 3
         assert setting.requests.count(("ann", "subscribe", NODE)) == 1
+        watch, newest = cache._watch(setting.key()), cache.documents.newest
+
+        def remove_before(*arguments: Any, **options: Any) -> list[Document]:
+            watch.uncounted = 0
+            return newest(*arguments, **options)
+
+        monkeypatch.setattr(cache.documents, "newest", remove_before)
+        watch.uncounted = 1
+        assert not setting.answer(cache, max_items=9)[1]
 
     def test_listeners_receive_events_after_their_application(self, setting: PubsubSetting) -> None:
         """A listener of the cache reads the new state from the cache's storage."""
