@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from feedstore.errors import (
+    FeedstoreError,
     InvalidTypeError,
     InvalidValueError,
     PubsubClosedError,
@@ -204,4 +205,8 @@ def completed(result: Any) -> Any:
     async def wait() -> Any:
         return await result
 
-    return asyncio.run(wait())
+    try:
+        return asyncio.run(wait())
+    except asyncio.CancelledError as error:
+        # It is no Exception, so it would end the thread.
+        raise FeedstoreError("the coroutine function was cancelled") from error

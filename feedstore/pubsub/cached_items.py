@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from feedstore.errors import DocumentNotFound, InvalidTypeError, InvalidValueError, PubsubItemNotFound
 from feedstore.pubsub.analysers import Analysers, Parser
@@ -27,6 +27,7 @@ from feedstore.storage.documents.checks import check_new_document
 DEFAULT_ITEMS = 20
 """The number of items in an answer to a request that names none."""
 _STEP = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=timezone.utc) - _STEP
 _logger = logging.getLogger(__name__)
 
 
@@ -62,7 +63,7 @@ class ItemClock:
         updated = item.updated or (present if item.published is None else created)
         if self._updated is not None:
             # The next modification is later, because a document may have been stored before with the same time.
-            updated = self._updated = max(updated, self._updated + _STEP)
+            updated = self._updated = max(updated, min(self._updated, _LAST) + _STEP)
         return created, updated
 
 

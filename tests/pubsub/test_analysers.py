@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubServiceError, PubsubUnavailableError
+from feedstore.errors import (
+    FeedstoreError,
+    InvalidTypeError,
+    InvalidValueError,
+    PubsubServiceError,
+    PubsubUnavailableError,
+)
 from feedstore.pubsub import NodeAnalysis, PubsubService, ServiceItem
 from feedstore.pubsub.analysers import Analyser, Analysers
+from feedstore.pubsub.cached_items import ItemClock
 from feedstore.pubsub.memory_service import MemoryPubsubServer
 from feedstore.pubsub.parsing import ParserRunner
 from feedstore.pubsub.payloads import MOST_TEXT, payload_text, root_namespace
@@ -149,6 +158,25 @@ def test_stuck_parsers_do_not_pile_up() -> None:
     for _, thread in runner._abandoned:
         thread.join(20)
     assert [one.parsed for one in runner.parse(parse, items[3:], "s", "n")] == [{"id": "good"}]
+
+
+def test_a_coroutine_function_that_is_cancelled_fails() -> None:
+    """It ends no thread of the cache."""
+
+    async def cancel(*_: object) -> dict[str, Any]:
+        raise asyncio.CancelledError
+
+    (result,) = ParserRunner(20).parse(cancel, [ServiceItem("i1")], "s", "n")
+    assert "cancelled" in (result.reason or "")
+    analysers = Analysers()
+    analysers.register(Analyser("all", "blog", node="n", match_cb=cancel))
+    with pytest.raises(FeedstoreError, match="cancelled"):
+        analysers.analyse(MemoryPubsubServer().service("ann"), "s", "n")
+
+
+def test_the_clock_of_items_ends_with_the_last_time() -> None:
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    assert ItemClock(last, last).times(ServiceItem("i1")) == (last, last)
 
 
 def test_the_text_of_a_parser() -> None:
