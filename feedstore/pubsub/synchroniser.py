@@ -361,11 +361,8 @@ class Synchroniser:
                 sync_reason=reason,
                 subscribed=before.subscribed,
             )
-        elif self._is_closed():
-            self._documents.purge_node(key)
-            self._documents.update_node(key, sync_token_is=token, sync_state=None, sync_token=None)
-        else:
-            self._documents.finish_sync(key, token, SyncState.ERROR, sync_reason=reason)
+        elif self._documents.finish_sync(key, token, SyncState.ERROR, sync_reason=reason) and self._is_closed():
+            self._documents.update_node(key, state_is=[SyncState.ERROR], sync_state=None)
 
 
 def _reason(error: Exception) -> str:
