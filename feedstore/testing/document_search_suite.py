@@ -161,6 +161,7 @@ class DocumentSearchSuite(DocumentFixtures):
         for order_by, expected in orders:
             assert self.found(rows, DocumentQuery(order_by=order_by)) == expected, order_by
         assert self.found(rows, DocumentQuery(index=4)) == ["i5", "i6"]
+        assert self.found(rows, DocumentQuery(index=2**63)) == []
         page = rows.search(DocumentQuery(limit=2))
         rows.remove_items(KEY, ["i1"])
         rows.put_items(KEY, [NewDocument("i7", b"")])
@@ -261,6 +262,7 @@ BAD_QUERIES = [
     ),
     *(DocumentQuery(order_by=[order]) for order in (Order("rank"), Order("n"), Order(), Order("creation", "a"))),
     DocumentQuery(order_by=[Order("creation", direction="up")]),
+    DocumentQuery(order_by=[Order("creation")] * 21),
     DocumentQuery(limit=0),
     DocumentQuery(accounts=[None]),  # type: ignore[list-item]
 ]

@@ -155,6 +155,7 @@ class DocumentSuite(DocumentFixtures):
             ({"limit": 3, "before": ""}, (SEVEN[4:], 4, 7, True)),
             ({"limit": 2, "index": 5}, (SEVEN[5:], 5, 7, True)),
             ({"limit": 2, "index": 9}, ([], None, 7, True)),
+            ({"limit": 2, "index": 2**63}, ([], None, 7, True)),
             ({"limit": 0}, ([], None, 7, False)),
             ({"limit": 10}, (SEVEN, 0, 7, True)),
         ]

@@ -37,7 +37,7 @@ LONGEST_VALUE = 500
 MOST_TEXT_BYTES = 64 << 10
 """The greatest length of a name, type, reason or token."""
 _INTEGERS = 2**63
-_MOST_CONDITIONS = 20
+_MOST_PARTS = 20
 _HARD_IN_PATHS = re.compile(r'["\\\x00-\x1f\x7f]')
 _COMPARISONS = {"eq", "ne", "gt", "ge", "lt", "le"}
 _LISTS = {"in", "not_in", "overlap", "ioverlap", "disjoint", "idisjoint"}
@@ -230,7 +230,7 @@ def check_rsm(order_by: Any, limit: Any, after: Any, before: Any, index: Any) ->
         most,
         None if after is None else check_item_id(after),
         before or None,
-        0 if index is None else check_position("index", index),
+        0 if index is None else min(check_position("index", index), _INTEGERS - 1),
         before == "",
     )
 
@@ -307,9 +307,10 @@ def check_query(query: Any) -> DocumentQuery:
     if query.text is not None:
         parse_text_query(query.text)
     conditions = tuple(_condition(one) for one in checked_iterable(query.conditions))
-    if len(conditions) > _MOST_CONDITIONS:
-        raise InvalidValueError(f"the query has {len(conditions)} conditions; pass at most {_MOST_CONDITIONS}")
     orders = tuple(_order(one, query.text is not None) for one in checked_iterable(query.order_by))
+    for noun, number in (("conditions", len(conditions)), ("orders", len(orders))):
+        if number > _MOST_PARTS:
+            raise InvalidValueError(f"the query has {number} {noun}; pass at most {_MOST_PARTS}")
     if query.cursor is not None and query.index:
         raise InvalidValueError("cursor and index exclude each other; pass one of them")
     return replace(
@@ -317,7 +318,7 @@ def check_query(query: Any) -> DocumentQuery:
         item_ids=None if query.item_ids is None else _names(query.item_ids, "item_ids"),
         conditions=conditions,
         order_by=orders,
-        index=check_position("index", query.index),
+        index=min(check_position("index", query.index), _INTEGERS - 1),
         limit=min(check_limit("limit", query.limit), MAX_RESULTS),
     )
 
