@@ -37,6 +37,8 @@ NAME = "pubsub"
 HELP = "list, synchronise, read, search and empty the cache of pubsub nodes"
 _TIME = re.compile(r"TP\((.*)\)", re.DOTALL)
 _NONE = "-"
+_MOST_DIGITS = 10
+"""The number of digits of the largest position in a path."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +124,9 @@ def _get(arguments: argparse.Namespace) -> int:
     with open_existing_backend(arguments) as backend:
         documents = backend.document_storage()
         if documents.get_node(key) is None:
-            raise NotFoundError(f"the cache has no node {shown(key.name)} of {key.service} for {key.account}")
+            raise NotFoundError(
+                f"the cache has no node {shown(key.name)} of {shown(key.service)} for {shown(key.account)}"
+            )
         found = [FoundDocument(key, one) for one in _documents_of(documents, key, arguments)]
     _print_found(found, arguments)
     return 0
@@ -195,7 +199,7 @@ def _printable_lines(text: str) -> str:
 def _purge(arguments: argparse.Namespace) -> int:
     where = _filter(arguments)
     chosen = "the chosen items" if any(value is not None for value in vars(where).values()) else "all cached items"
-    if not _may_remove(arguments, f"Remove {chosen}"):
+    if not _may_remove(arguments, "purge", f"Remove {chosen}"):
         return status.FAILED
     with open_existing_backend(arguments) as backend:
         removed = backend.document_storage().purge(where) or 0
@@ -205,7 +209,7 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 def _reset(arguments: argparse.Namespace) -> int:
     chosen = "the cached nodes of " + ", ".join(arguments.account) if arguments.account else "all cached nodes"
-    if not _may_remove(arguments, f"Remove {chosen} with their items"):
+    if not _may_remove(arguments, "reset", f"Remove {chosen} with their items"):
         return status.FAILED
     with open_existing_backend(arguments) as backend:
         removed = backend.document_storage().reset(arguments.account) or 0
@@ -213,10 +217,10 @@ def _reset(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _may_remove(arguments: argparse.Namespace, question: str) -> bool:
+def _may_remove(arguments: argparse.Namespace, name: str, question: str) -> bool:
     store = printable(masked(store_url(arguments)))
     whole = f"{printable(question)} in the namespace {arguments.namespace} of {store}?"
-    if arguments.force or is_confirmed(whole, f"pubsub {question.split()[0].lower()}", "--force"):
+    if arguments.force or is_confirmed(whole, f"pubsub {name}", "--force"):
         return True
     print_error("nothing was removed")
     return False
@@ -270,7 +274,7 @@ def _seconds(text: str) -> float:
 
 
 def _path(text: str) -> list[str | int]:
-    return [int(step) if step.isdecimal() else step for step in text.split(".")]
+    return [int(step) if step.isdecimal() and len(step) <= _MOST_DIGITS else step for step in text.split(".")]
 
 
 def _value(text: str) -> Any:
@@ -279,7 +283,7 @@ def _value(text: str) -> Any:
         return _seconds(found[1])
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -84,7 +84,14 @@ def test_searches(feedstore: CommandLine, store: str) -> None:
     assert found("--limit", "2", "--cursor", page["next_cursor"]) == ["i3"]
     result = feedstore("pubsub", "search", "-k", "title", "--limit", "1")
     assert result.out.splitlines()[0].endswith('blog  i1  {"title": "item 1"}')
-    for wrong in (["--where", "number", "about", "2"], ["--order-by", "rank"], ['"open'], ["--created-before", "soon"]):
+    for wrong in (
+        ["--where", "number", "about", "2"],
+        ["--where", "9" * 5000, "==", "2"],
+        ["--where", "number", "==", "[" * 100_000],
+        ["--order-by", "rank"],
+        ['"open'],
+        ["--created-before", "soon"],
+    ):
         assert feedstore("pubsub", "search", *wrong).status == 2, wrong
 
 
@@ -111,4 +118,4 @@ def test_removing_asks_on_a_terminal(feedstore: CommandLine, store: str, answer:
     ended, screen = run_in_terminal("pubsub", "purge", given=f"{answer}\n")
     assert (ended, "Remove all cached items in the namespace default of sqlite:///" in screen) == (status, True)
     without = feedstore("pubsub", "reset")
-    assert (without.status, "pass --force" in without.err) == (2, True)
+    assert (without.status, "pubsub reset asks" in without.err, "pass --force" in without.err) == (2, True, True)
