@@ -182,19 +182,28 @@ class ProcessState:
     def new_token(self) -> str:
         """Return a token of a synchronisation that names this process and this cache."""
         number = uuid.uuid4().hex
-        return f"{socket.gethostname()}/{self.process}/{_start_of(self.process)}/{self._name}/{number}"
+        return f"{_place()}/{self.process}/{_start_of(self.process)}/{self._name}/{number}"
 
     def is_gone(self, node: DocumentNode, stale_before: datetime) -> bool:
         """Return whether the process that synchronises a node has ended, or has given no sign of life since a time."""
         if node.sync_token is None or (node.sync_state_updated or stale_before) <= stale_before:
             return True
         parts = node.sync_token.split("/")
-        if len(parts) != 5 or parts[0] != socket.gethostname() or not parts[1].isdecimal():
+        if len(parts) != 5 or parts[0] != _place() or not parts[1].isdecimal():
             return False
         if parts[3] == self._name:
             return node.sync_token not in self.tokens
         start = _start_of(int(parts[1]))
         return start is None or (start != parts[2] and "-" not in (start, parts[2]))
+
+
+def _place() -> str:
+    """Return the name of this machine and of its PID namespace: containers on one network share the former."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        namespace = 0
+    return f"{socket.gethostname()}:{namespace}"
 
 
 def _start_of(process: int) -> str | None:
