@@ -245,9 +245,7 @@ class PubsubCache(CacheContents, ServiceCalls):
 
     def _is_changing(self, key: NodeKey, watch: NodeWatch) -> bool:
         """Return whether this process synchronises a node, or has received an event that is not applied yet."""
-        return bool(
-            self._process()[1].has_events_of(key) or watch.held or watch.run is not None or watch.awaits_events
-        )
+        return bool(self._process()[1].has_events_of(key) or watch.held or watch.run is not None or watch.awaits_events)
 
     def _has_work(self, node: DocumentNode | None, watch: NodeWatch) -> bool:
         """Return whether a node that cannot be answered from the cache is to be analysed or synchronised."""

@@ -25,7 +25,7 @@ from feedstore.pubsub.values import (
 )
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key, check_limit
-from feedstore.storage.documents import Document, NodeKey
+from feedstore.storage.documents import Document, NodeKey, SyncState
 
 Content = Callable[[NodeKey, Document], "Mapping[str, Any] | None"]
 """A function that returns the extra context of an item's activity, or None for an item without an activity."""
@@ -113,9 +113,13 @@ class FollowedNodes:
         return sorted(key for key in keys if key.account == self.cache.account)
 
     def reconcile(self, node: str, *, service: str | None = None) -> None:
-        """Compare the newest items of a node with its activities, and publish, change and remove those that differ."""
+        """Compare the newest items of a node with its activities, and publish, change and remove those that differ.
+
+        Nothing is removed if the node is synchronised during the call, because the cache may hold half of its items.
+        """
         key = self._key(node, service)
         producer = _producer_of(key)
+        node_before = self.cache.documents.get_node(key)
         documents = self.cache.documents.newest(key, self._most, order_by="creation")
         published = {str(one.object): one for one in self.manager.get_user_feed(producer)[: self._most]}
         # Older items than these may have activities too.
@@ -126,7 +130,9 @@ class FollowedNodes:
             known = published.get(document.item_id)
             if activity is None or known is None or known.stored_context != activity.stored_context:
                 self._publish(producer, document.item_id, activity)
-        self._remove(producer, [one for one in older if one not in kept])
+        is_changing = node_before is not None and node_before.sync_state is SyncState.IN_PROGRESS
+        if not is_changing and self.cache.documents.get_node(key) == node_before:
+            self._remove(producer, [one for one in older if one not in kept])
 
     def close(self) -> None:
         """Stop receiving the changes of nodes. Cache and manager stay open."""

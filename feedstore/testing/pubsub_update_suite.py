@@ -338,6 +338,11 @@ class PubsubUpdateSuite(PubsubSuiteBase):
 
         assert feed() == [("i3", "item 3"), ("i2", "item 2"), ("i1", "item 1")]
         assert nodes.followed() == [setting.key()]
+        cache.documents.claim_sync(setting.key(), "other", states=[SyncState.COMPLETED])
+        nodes.reconcile(NODE)
+        assert len(feed()) == 3
+        cache.documents.finish_sync(setting.key(), "other", SyncState.COMPLETED)
+        cache.synchronise(NODE, resync=True)
         setting.owner.publish(NODE, entry("new"), item_id="i4")
         setting.owner.publish(NODE, entry("edited"), item_id="i2")
         setting.owner.retract(NODE, ["i1"])
