@@ -341,9 +341,8 @@ class PubsubCache(CacheContents, ServiceCalls):
             found = self._added(key, watch)
             states.append(SyncState.NO_SYNC)
         if is_running or found.sync_state in states:
-            running = None if self._synchroniser.run(found, states) else watch.run
-            if running is not None:
-                # A thread of the cache was faster.
+            while not self._synchroniser.run(found, states) and (running := watch.run) is not None:
+                # A thread of the cache was faster. If it began before the deletion, its items were not stored.
                 running.ended.wait()
         return self.documents.get_node(key)
 

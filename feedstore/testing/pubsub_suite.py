@@ -13,7 +13,7 @@ import pytest
 from feedstore.errors import InvalidValueError, PubsubItemNotFound, PubsubServiceError, PubsubUnavailableError
 from feedstore.pubsub.memory_service import MemoryPubsubService
 from feedstore.pubsub.values import ItemsPage, RsmRequest
-from feedstore.storage.documents import Document, DocumentQuery, NewDocument, SyncState
+from feedstore.storage.documents import Document, DocumentQuery, NewDocument, NodeKey, SyncState
 from feedstore.testing.processes import Child, run_in_child, run_in_threads
 from feedstore.testing.pubsub_setting import LONG, NODE, PubsubSetting, PubsubSuiteBase, entry, ids
 from feedstore.testing.suite import OpenBackend
@@ -299,6 +299,33 @@ class PubsubCacheSuite(PubsubSuiteBase):
         thread.join(20)
         assert found is not None
         assert found.sync_state is SyncState.COMPLETED
+
+    def test_a_thread_that_refreshes_a_node_prevents_no_explicit_synchronisation(
+        self, setting: PubsubSetting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The node is synchronised although a thread begins to refresh it before it is deleted."""
+        setting.publish(2)
+        cache, reached, resume = setting.cache(), threading.Event(), threading.Event()
+        setting.synchronised(cache)
+        delete = cache.documents.delete_node
+
+        def hold(account: str, method: str, node: str) -> None:
+            if method == "subscribe" and not reached.is_set():
+                reached.set()
+                resume.wait(20)
+
+        def refresh_first(key: NodeKey) -> bool | None:
+            cache._watch(key).refresh_reason = "a test"
+            cache.get_items(NODE)
+            assert reached.wait(20)
+            deleted = delete(key)
+            resume.set()
+            return deleted
+
+        setting.hook = hold
+        monkeypatch.setattr(cache.documents, "delete_node", refresh_first)
+        node = cache.synchronise(NODE, resync=True)
+        assert (node is not None, setting.state()) == (True, SyncState.COMPLETED)
 
     def test_nodes_that_are_not_wanted(self, setting: PubsubSetting) -> None:
         """A node whose analyser does not synchronise it is never synchronised, whichever analyser comes later."""
