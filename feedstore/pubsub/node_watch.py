@@ -15,6 +15,7 @@ from feedstore.pubsub.values import ItemsPublished, ItemsRetracted, PubsubEvent
 from feedstore.storage.documents import DocumentNode, NodeKey
 
 _MOST_HELD = 10_000
+_MOST_WATCHES = 10_000
 _LONGEST_PAUSE = 300.0
 
 
@@ -68,6 +69,14 @@ class NodeWatch:
         self._retry_at = 0.0
         self._writes: dict[object, float] = {}
         self._collecting: list[set[object]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is known of the node but that no analyser matches it, or that its analysis failed."""
+        is_changing = self.run or self.held or self._writes or self._collecting
+        return not (
+            is_changing or self.verified or self.answered or self.refresh_reason or self.uncounted or self.parser
+        )
 
     @property
     def may_retry(self) -> bool:
@@ -156,11 +165,23 @@ class ProcessState:
         self.tokens: set[str] = set()
         self._name = uuid.uuid4().hex[:8]
         self._watches: dict[NodeKey, NodeWatch] = {}
+        self._most_watches = _MOST_WATCHES
 
     def watch(self, key: NodeKey) -> NodeWatch:
         """Return the state of a node."""
         found = self._watches.get(key)
-        return found if found is not None else self._watches.setdefault(key, NodeWatch())
+        if found is not None:
+            return found
+        if len(self._watches) >= self._most_watches:
+            self._forget_idle()
+        return self._watches.setdefault(key, NodeWatch())
+
+    def _forget_idle(self) -> None:
+        """Forget idle nodes, so that requests for any number of names that no service has fill no memory."""
+        for key, watch in self.known():
+            if watch.is_idle:
+                self._watches.pop(key, None)
+        self._most_watches = max(_MOST_WATCHES, 2 * len(self._watches))
 
     def note_missed(self, service: str | None) -> None:
         """Note that events of a service, or of all, may have been lost until now."""

@@ -1,4 +1,4 @@
-"""Analysers, the running of parsers, and the reading of payloads, without a store."""
+"""The parts of a pubsub cache that need no store: analysers, the running of parsers, the reading of payloads."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from feedstore.pubsub import NodeAnalysis, PubsubService, ServiceItem
 from feedstore.pubsub.analysers import Analyser, Analysers
 from feedstore.pubsub.cached_items import ItemClock
 from feedstore.pubsub.memory_service import MemoryPubsubServer
+from feedstore.pubsub.node_watch import ProcessState
 from feedstore.pubsub.parsing import ParserRunner
 from feedstore.pubsub.payloads import MOST_TEXT, payload_text, root_namespace
+from feedstore.storage.documents import NodeKey
 
 MICROBLOG = "urn:xmpp:microblog:0"
 BOMB = b"<!DOCTYPE b [<!ENTITY a 'boom'><!ENTITY b '&a;&a;'>]><b xmlns='urn:bomb'>&b;</b>"
@@ -172,6 +174,16 @@ def test_a_coroutine_function_that_is_cancelled_fails() -> None:
     analysers.register(Analyser("all", "blog", node="n", match_cb=cancel))
     with pytest.raises(FeedstoreError, match="cancelled"):
         analysers.analyse(MemoryPubsubServer().service("ann"), "s", "n")
+
+
+def test_nodes_that_nothing_is_known_of_are_forgotten() -> None:
+    state = ProcessState()
+    kept = state.watch(NodeKey("ann", "s", "kept"))
+    kept.uncounted = 1
+    for number in range(21_000):
+        state.watch(NodeKey("ann", "s", str(number)))
+    assert len(state.known()) < 10_001
+    assert state.watch(NodeKey("ann", "s", "kept")) is kept
 
 
 def test_the_clock_of_items_ends_with_the_last_time() -> None:
