@@ -27,9 +27,9 @@ class ChunkWriter:
     """Publishes each chunk through a manager.
 
     If the manager delivers in place, a chunk is a few bulk writes, which are one atomic batch with the checkpoint, so
-    that a kill leaves whole chunks only. If no atomic batch reaches the whole backend, or if the chunk exceeds the
-    limit of an atomic batch, the checkpoint follows its chunk. A kill between the two leaves a chunk, or a part of one.
-    The resumed run writes it again, which changes nothing.
+    that a kill leaves whole chunks only. If no atomic batch reaches the whole backend or one of the feeds, or if the
+    chunk exceeds the limit of an atomic batch, the checkpoint follows its chunk. A kill between the two leaves a chunk,
+    or a part of one. The resumed run writes it again, which changes nothing.
 
     If the manager has a policy, or an executor that runs jobs elsewhere, each actor's activities of the chunk are one
     :meth:`~feedstore.fanout.FeedManager.batch_import`.
@@ -63,14 +63,15 @@ class ChunkWriter:
             user = manager.feeds.user
             user.add_to_each_feed(manager.backend, chunk.by_actor(), batch_interface=manager.batch_for(user, batch))
             first_delivery = len(batch)
-            for feed in feeds:
-                if manager.batch_for(feed, batch) is batch:
-                    self._deliver(fan_outs, feed, batch)
+            inside = [feed for feed in feeds if manager.batch_for(feed, batch) is batch]
+            for feed in inside:
+                self._deliver(fan_outs, feed, batch)
             end_of_deliveries = len(batch)
+            is_atomic = is_atomic and len(inside) == len(feeds)
             if is_atomic:
                 self.checkpoints.save(checkpoint, batch)
         for feed in feeds:
-            if manager.batch_for(feed, batch) is None:
+            if feed not in inside:
                 self._deliver(fan_outs, feed, None)
         if not is_atomic:
             self.checkpoints.save(checkpoint)
@@ -80,7 +81,7 @@ class ChunkWriter:
         new_deliveries = batch.results[first_delivery:end_of_deliveries]
         if new_activities is None or None in new_deliveries or not new_deliveries:
             return Written(chunk.rows, chunk.deliveries)
-        return Written(new_activities, sum(new_deliveries) // len(feeds))
+        return Written(new_activities, sum(new_deliveries) // len(inside))
 
     def _deliver(self, fan_outs: FanOuts, feed: FeedClass, batch: Batch | None) -> None:
         """Add the activities of a chunk to the feeds of a class."""

@@ -8,11 +8,20 @@ from datetime import datetime, timezone
 import pytest
 
 from feedstore import connect
+from feedstore.backends.memory.session import MemorySession
 from feedstore.errors import InputError, InvalidValueError
 from feedstore.fanout import Executor, FeedManager, FollowGraph, HomeFeed, Job
 from feedstore.fanout.executors import RunsJobs
 from feedstore.feeds import AggregatedFeed
-from feedstore.ingest import InputFollowers, Loader, Problems, import_follows, read_follow_pairs, read_follows
+from feedstore.ingest import (
+    Checkpoints,
+    InputFollowers,
+    Loader,
+    Problems,
+    import_follows,
+    read_follow_pairs,
+    read_follows,
+)
 from feedstore.storage import Backend
 from ingest.inputs import FOLLOWS_HEADER, compressed, csv_text, ndjson_text, new_loader, source
 from ingest.stored import stored_in
@@ -162,6 +171,21 @@ def test_all_feeds_of_a_manager_are_filled(backend: Backend) -> None:
     assert [one.foreign_id for one in feeds["normal"][:9]] == ["6", "3", "0"]
     assert [(one.activity_count, one.verb) for one in feeds["grouped"][:9]] == [(3, "like")]
     assert (summary.activities, summary.deliveries, summary.planned_deliveries) == (9, 6, 6)
+
+
+def test_a_checkpoint_follows_the_feeds_that_its_batch_does_not_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemorySession, "abilities", replace(MemorySession.abilities, atomic_deliveries=False))
+    classes = {"normal": HomeFeed, "grouped": Grouped}
+    with connect("memory://") as backend:
+        manager = FeedManager(backend, feed_classes=classes, graph=InputFollowers([("bob", "ann")]))
+        with monkeypatch.context() as patch:
+            patch.setattr(Grouped, "add_to_each_feed", lambda *_, **options: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                Loader(manager).load(source(rows()))
+        assert list(Checkpoints(backend)) == []
+        summary = Loader(manager).load(source(rows()), resume=True)
+        assert [one.activity_count for one in manager.get_feeds("bob")["grouped"][:9]] == [3]
+        assert (summary.activities, summary.deliveries) == (0, 0)
 
 
 class Elsewhere(Executor):
