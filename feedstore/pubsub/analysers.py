@@ -19,6 +19,7 @@ from feedstore.errors import (
     PubsubTimeoutError,
     PubsubUnavailableError,
 )
+from feedstore.forks import follow_forks
 from feedstore.pubsub.payloads import root_namespace
 from feedstore.pubsub.service import PubsubService
 from feedstore.pubsub.values import ServiceItem
@@ -122,6 +123,9 @@ class Analysers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        follow_forks(
+            self, lambda one: one._lock.acquire(), lambda one: one._lock.release(), lambda one: one._lock.release()
+        )
         # Replaced and never changed, so that readers need no lock.
         self._analysers: tuple[Analyser, ...] = ()
 
