@@ -47,9 +47,9 @@ class PubsubCache(CacheContents, ServiceCalls):
     """A pubsub service that answers from a cache where it can.
 
     A cache serves the account of its service. Caches of several accounts and processes share a backend, and an item
-    that one account may read never answers another. Requests for a node that is synchronised cost two or three round
-    trips to the database and none to the service. All other requests go to the service, and so does a request after a
-    fault of the cache, which is logged.
+    that one account may read never answers another. A request for a node that is synchronised costs two or three
+    round trips to the database, the first one of a process one more, and none to the service. All other requests go to
+    the service, and so does a request after a fault of the cache, which is logged.
 
     Make one cache for each account in a process, and close it at the end. Closing it leaves service and backend open.
     A forked child has its own threads and verifies each node before it answers from it.
