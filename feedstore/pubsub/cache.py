@@ -208,8 +208,9 @@ class PubsubCache(CacheContents, ServiceCalls):
     def _cached_page(self, key: NodeKey, read: Callable[[], ItemsPage]) -> ItemsPage | None:
         """Return the cached items of a node, or None if the service must answer.
 
-        The node must be equal before and after the items are read. Otherwise another process may have synchronised it
-        in between, and they may be half of its items. The node of the last request saves one round trip.
+        The node must be equal before and after the items are read, and no event may be applied in between. Otherwise
+        they may be half of the items of a synchronisation, or hold one that the service has dropped. The node of the
+        last request saves one round trip.
         """
         state, _ = self._process()
         watch = state.watch(key)
@@ -231,14 +232,19 @@ class PubsubCache(CacheContents, ServiceCalls):
             before = after
         return None
 
-    def _answering_node(self, key: NodeKey, watch: NodeWatch) -> DocumentNode | None:
-        """Return a node whose items the cache holds, or None after letting a thread analyse or synchronise it."""
+    def _answering_node(self, key: NodeKey, watch: NodeWatch) -> tuple[int, DocumentNode] | None:
+        """Return a node whose items the cache holds, with the number of changes that this process had applied to it.
+
+        The result is None after letting a thread analyse or synchronise the node.
+        """
         state, workers = self._process()
+        # Later changes are not part of the number.
+        changes = watch.changes
         if self._is_changing(key, watch):
             return None
         node = self.documents.get_node(key)
         if node is not None and node.sync_state is SyncState.COMPLETED and not self._is_due(node, watch, state):
-            return node
+            return changes, node
         if watch.may_retry and self._has_work(node, watch):
             workers.schedule(key)
         return None

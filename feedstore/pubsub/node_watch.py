@@ -50,7 +50,8 @@ class NodeWatch:
         verified: the end of the last synchronisation by this process, and its begin in monotonic time.
         refresh_reason: the reason for which the cached items may differ from those of the service, or None.
         uncounted: the publications after which the service may have dropped old items.
-        answered: the node as it was after the last answer of the cache, or None.
+        changes: the number of times that events were applied.
+        answered: the number of changes and the node as they were after the last answer of the cache, or None.
         analysed: the number of analysers of the last analysis that found none.
         parser: the parser that a ``match_cb`` chose, or None.
     """
@@ -62,7 +63,8 @@ class NodeWatch:
         self.verified: tuple[datetime, float] | None = None
         self.refresh_reason: str | None = None
         self.uncounted = 0
-        self.answered: DocumentNode | None = None
+        self.changes = 0
+        self.answered: tuple[int, DocumentNode] | None = None
         self.analysed = -1
         self.parser: Parser | None = None
         self._failures = 0

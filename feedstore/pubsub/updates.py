@@ -107,6 +107,8 @@ class Updates:
 
     def apply(self, key: NodeKey, events: Iterable[PubsubEvent], watch: NodeWatch) -> None:
         """Apply events to a node in their order. The caller holds the lock of the watch."""
+        # Before the first change, so that no answer is read from the middle of one.
+        watch.changes += 1
         for event in events:
             try:
                 node = self._documents.get_node(key)

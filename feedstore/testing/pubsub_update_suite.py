@@ -225,6 +225,29 @@ class PubsubUpdateSuite(PubsubSuiteBase):
         watch.uncounted = 1
         assert not setting.answer(cache, max_items=9)[1]
 
+    def test_items_that_the_service_drops_during_a_read(
+        self, setting: PubsubSetting, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No answer holds an item that the service dropped when it received another item of the answer."""
+        setting.owner.create_node(NODE, configuration={"pubsub#max_items": "3"})
+        setting.publish(3)
+        cache, is_read, reader = setting.cache(), threading.Event(), threading.current_thread()
+        setting.synchronised(cache)
+        setting.hook = lambda *_: threading.current_thread() is reader or is_read.wait(10)
+        newest, watch = cache.documents.newest, cache._watch(setting.key())
+
+        def read_too_many(*arguments: Any, **options: Any) -> list[Document]:
+            monkeypatch.undo()
+            setting.owner.publish(NODE, entry("new"), item_id="i4")
+            wait_until(lambda: watch.uncounted, "the new item")
+            found = newest(*arguments, **options)
+            is_read.set()
+            wait_until(lambda: not watch.uncounted, "the removal of the dropped item")
+            return found
+
+        monkeypatch.setattr(cache.documents, "newest", read_too_many)
+        assert ids(cache.get_items(NODE, max_items=9)) == ["i2", "i3", "i4"]
+
     def test_listeners_receive_events_after_their_application(self, setting: PubsubSetting) -> None:
         """A listener of the cache reads the new state from the cache's storage."""
         setting.publish(1)
