@@ -93,6 +93,7 @@ class PubsubCache(CacheContents, ServiceCalls):
             raise InvalidTypeError(f"service must be a PubsubService, not {shown(service)}")
         super().__init__(service.account, service.default_service)
         self.service = service
+        self.has_whole_nodes = service.has_whole_nodes
         self.documents: DocumentStorage = checked_backend(backend).document_storage()
         self.analysers = Analysers()
         limits = SyncLimits(

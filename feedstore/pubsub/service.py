@@ -40,6 +40,12 @@ class PubsubService(ABC):
     """The name of the account, such as a bare JID. Items that one account may read never answer another."""
     default_service: str
     """The address of the service that requests without one go to."""
+    has_whole_nodes: bool = True
+    """Whether a node holds all its items at the service.
+
+    If it is False, the service knows the newest items alone, such as those in the document of a web feed. A cache then
+    keeps the items that it has read, because a missing item is not a deleted one.
+    """
 
     def __init__(self, account: str, default_service: str) -> None:
         for name, value in (("account", account), ("default_service", default_service)):

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from feedstore.errors import (
     FeedstoreError,
@@ -33,6 +33,7 @@ _PAGE_BYTES = 4 << 20
 _RENEW_SECONDS = 5.0
 _MOST_ATTEMPTS = 3
 _MOST_DROPPED = 100
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _PASSING = (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError, StorageError)
 
 
@@ -127,6 +128,7 @@ class Synchroniser:
         Return whether this call did it, with whichever result.
         """
         state, key = self._state(), node.key
+        keep_items = keep_items or not self._service.has_whole_nodes
         watch = state.watch(key)
         run = SyncRun(state.new_token(), self._limits.deadline.total_seconds())
         with watch.lock:
@@ -232,7 +234,7 @@ class Synchroniser:
                     raise SyncFailed(str(reason)) from None
                 progress.seen.clear()
                 progress.compares = True
-        if progress.compares:
+        if progress.compares and self._service.has_whole_nodes:
             self._items.remove_others(progress.node.key, progress.seen, progress.run.token)
 
     def _pages(self, progress: _Progress) -> Iterator[list[ServiceItem]]:
@@ -344,25 +346,34 @@ class Synchroniser:
         run.applied.append(NodeSynchronised(key.service, key.name))
 
     def _fail(self, progress: _Progress, watch: NodeWatch, error: Exception) -> None:
-        """End a synchronisation with the state ERROR, or if the reason may pass, with the state before it."""
+        """End a synchronisation with the state ERROR, or if the items stay, with the state before it."""
         before, key, token = progress.node, progress.node.key, progress.run.token
         watch.note_failure()
         reason = _reason(error)
         _logger.warning("the node %s was not synchronised: %s", shown(key.name), reason)
-        may_pass = isinstance(error, _PASSING)
-        if may_pass and before.sync_state is SyncState.COMPLETED:
+        if self._keeps_items(before, error):
             # The items stay for searches. The next request refreshes the node.
             watch.refresh_reason = watch.refresh_reason or reason
+            was_completed = before.sync_state is SyncState.COMPLETED
             self._documents.finish_sync(
                 key,
                 token,
                 SyncState.COMPLETED,
-                sync_state_updated=before.sync_state_updated,
+                sync_state_updated=before.sync_state_updated if was_completed else _LONG_AGO,
                 sync_reason=reason,
                 subscribed=before.subscribed,
             )
         elif self._documents.finish_sync(key, token, SyncState.ERROR, sync_reason=reason) and self._is_closed():
             self._documents.update_node(key, state_is=[SyncState.ERROR], sync_state=None)
+
+    def _keeps_items(self, before: DocumentNode, error: Exception) -> bool:
+        """Return whether the items of a node stay after an error.
+
+        A service without whole nodes may not know them any more, so they stay after every error.
+        """
+        if before.sync_state is SyncState.COMPLETED:
+            return isinstance(error, _PASSING) or not self._service.has_whole_nodes
+        return not self._service.has_whole_nodes and self._documents.page(before.key, limit=0).count > 0
 
 
 def _reason(error: Exception) -> str:

@@ -130,8 +130,9 @@ class Updates:
             items = [item for item in event.items if item.payload] + self._fetched(event)
             clock = self._items.clock_of(node.key, is_newest=True)
             self._items.store(node, items, clock, chosen=watch.parser)
-            watch.uncounted += 1
-            self._refresh(node.key)
+            if self._service.has_whole_nodes:
+                watch.uncounted += 1
+                self._refresh(node.key)
         elif isinstance(event, ItemsRetracted):
             self._documents.remove_items(node.key, [one for one in event.item_ids if one])
         elif isinstance(event, NodePurged):

@@ -65,6 +65,8 @@ class HttpFeedService(PubsubService):
     a conditional request (``ETag``, ``Last-Modified``). Web feeds can be read, and nothing can be published in them.
     Listeners are called on the thread that calls :meth:`poll` or :meth:`receive`.
 
+    A document holds the newest entries alone, so ``has_whole_nodes`` is False: a cache keeps entries that have left it.
+
     Only addresses of public networks are reached, unless :class:`~feedstore.pubsub.web_requests.WebOptions` allows
     more. A name that resolves to other addresses between two requests cannot evade this.
 
@@ -75,6 +77,8 @@ class HttpFeedService(PubsubService):
         most_documents: the number of documents that are kept in memory; those used least recently are dropped.
         clock: returns seconds that never go back.
     """
+
+    has_whole_nodes = False
 
     def __init__(
         self,

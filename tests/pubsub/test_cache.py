@@ -9,9 +9,13 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError, UnsupportedError
-from feedstore.pubsub import PubsubCache, RsmRequest
+from feedstore.pubsub import EventsMissed, NodeSynchronised, PubsubCache, RsmRequest, ServiceEvent
 from feedstore.pubsub.memory_service import MemoryPubsubServer
+from feedstore.pubsub.web_feeds import HttpFeedService
+from feedstore.storage.documents import NodeKey, SyncState
 from feedstore.testing import OpenBackend, PubsubCacheContract
+from polling import poll_until
+from pubsub.web_server import Page, WebServer, atom, ids
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite", "postgresql"])
@@ -53,6 +57,37 @@ def test_refused_arguments(shared_backend: OpenBackend) -> None:
     with pytest.raises(PubsubClosedError):
         cache.get_items("blog")
     service.close()
+
+
+@pytest.mark.parametrize("backend_kind", ["sqlite"])
+def test_entries_that_have_left_a_web_feed(
+    shared_backend: OpenBackend, server: WebServer, service: HttpFeedService
+) -> None:
+    """A cache keeps them after events and synchronisations, also after one that fails or was abandoned."""
+    node, synchronised = f"{server.url}/feed", list[ServiceEvent]()
+    key = NodeKey(service.account, service.default_service, node)
+    server.pages["/feed"] = Page(atom(2, 1))
+    with PubsubCache(service, shared_backend()) as cache:
+        cache.add_listener(lambda event: synchronised.append(event) if isinstance(event, NodeSynchronised) else None)
+        cache.synchronise(node)
+        server.pages["/feed"] = Page(atom(3, 2))
+        service.poll(node)
+        server.pages["/feed"] = Page(atom(4, 3))
+        service._notify(EventsMissed(service.default_service, node))
+        poll_until(lambda: len(synchronised) == 2, 30, "the second synchronisation")
+        requests = len(server.requests)
+        assert ids(cache.get_items(node).items) == ["urn:1", "urn:2", "urn:3", "urn:4"]
+        assert len(server.requests) == requests
+        server.pages["/feed"] = Page(status=410)
+        for state in (SyncState.COMPLETED, SyncState.IN_PROGRESS):
+            cache.documents.update_node(key, sync_state=state, sync_token=None, sync_reason=None)
+            found = cache.documents.get_node(key)
+            assert found is not None
+            assert cache._synchroniser.run(found, [SyncState.COMPLETED])
+            after = cache.documents.get_node(key)
+            assert after is not None
+            assert (after.sync_state, "410" in str(after.sync_reason)) == (SyncState.COMPLETED, True)
+        assert cache.documents.page(key, limit=0).count == 4
 
 
 def test_other_stores_are_refused_by_name() -> None:
