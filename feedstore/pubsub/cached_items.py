@@ -23,6 +23,7 @@ from feedstore.storage.documents import (
     NodeKey,
 )
 from feedstore.storage.documents.checks import check_new_document
+from feedstore.storage.documents.query import MAX_RESULTS
 
 DEFAULT_ITEMS = 20
 """The number of items in an answer to a request that names none."""
@@ -158,12 +159,12 @@ class CachedItems:
             return self._read_page(key, rsm, order_by or "creation")
         if item_ids is not None:
             return ItemsPage(tuple(map(service_item, self.documents.get_items(key, item_ids))), complete=True)
-        limit = DEFAULT_ITEMS if max_items is None else max_items
+        limit = DEFAULT_ITEMS if max_items is None else min(max_items, MAX_RESULTS)
         found = self.documents.newest(key, limit, order_by=order_by or "modification")
         return ItemsPage(tuple(map(service_item, found)), complete=len(found) < limit)
 
     def _read_page(self, key: NodeKey, rsm: RsmRequest, order_by: ItemOrder) -> ItemsPage:
-        limit = DEFAULT_ITEMS if rsm.max is None else rsm.max
+        limit = DEFAULT_ITEMS if rsm.max is None else min(rsm.max, MAX_RESULTS)
         try:
             page = self.documents.page(
                 key, order_by=order_by, limit=limit, after=rsm.after, before=rsm.before, index=rsm.index

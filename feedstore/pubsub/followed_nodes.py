@@ -24,8 +24,9 @@ from feedstore.pubsub.values import (
     ServiceEvent,
 )
 from feedstore.shown import shown
-from feedstore.storage.checks import check_key, check_limit
+from feedstore.storage.checks import check_key
 from feedstore.storage.documents import Document, NodeKey, SyncState
+from feedstore.storage.documents.checks import check_results
 
 Content = Callable[[NodeKey, Document], "Mapping[str, Any] | None"]
 """A function that returns the extra context of an item's activity, or None for an item without an activity."""
@@ -54,7 +55,7 @@ class FollowedNodes:
         manager: the feed manager.
         content: the function that returns the extra context of an item's activity.
         verb: the verb of the activities.
-        most: the number of newest items of a node that a comparison covers.
+        most: the number of newest items of a node that a comparison covers, 10,000 at most.
         name: the name of the key-value storage that lists the followed nodes.
     """
 
@@ -78,7 +79,7 @@ class FollowedNodes:
         self.manager = manager
         self._content = content
         self._verb = verb
-        self._most = check_limit("most", most)
+        self._most = check_results("most", most)
         self._followed = manager.backend.kv_storage(check_key(name, "name"))
         self._handle = cache.add_listener(self._receive)
 

@@ -212,9 +212,17 @@ class DocumentArgumentSuite(Suite):
         for query in BAD_QUERIES:
             with pytest.raises((InvalidValueError, InvalidTypeError)):
                 documents.search(query)
-        for request in ({"limit": -1}, {"limit": 1, "after": "a", "index": 0}, {"limit": 1, "order_by": "rank"}):
+        for request in (
+            {"limit": -1},
+            {"limit": 10_001},
+            {"limit": 1, "after": "a", "index": 0},
+            {"limit": 1, "order_by": "rank"},
+        ):
             with pytest.raises(InvalidValueError):
                 documents.page(KEY, **request)
+        for read in (documents.newest, lambda key, limit: documents.nodes(limit=limit)):
+            with pytest.raises(InvalidValueError, match="10001"):
+                read(KEY, 10_001)
 
 
 DEEP: Any = []
@@ -264,5 +272,6 @@ BAD_QUERIES = [
     DocumentQuery(order_by=[Order("creation", direction="up")]),
     DocumentQuery(order_by=[Order("creation")] * 21),
     DocumentQuery(limit=0),
+    DocumentQuery(limit=10_001),
     DocumentQuery(accounts=[None]),  # type: ignore[list-item]
 ]

@@ -216,13 +216,21 @@ def _json_key(name: Any, what: str) -> str:
     return _without_nul(str(name), f"key in {what}")
 
 
+def check_results(name: str, value: object) -> int:
+    """Return a number of results. It raises unless the value is an int of 1 to ``MAX_RESULTS``."""
+    number = check_limit(name, value)
+    if number > MAX_RESULTS:
+        raise InvalidValueError(f"{name} is {shown(value)}; pass at most {MAX_RESULTS}, and read the rest in pages")
+    return number
+
+
 def check_rsm(order_by: Any, limit: Any, after: Any, before: Any, index: Any) -> RsmPage:
     """Return the request of a page."""
     if order_by not in ORDERS[:3]:
         raise InvalidValueError(f"order_by is {shown(order_by)}; pass {', '.join(ORDERS[:3])}")
     if sum(one is not None for one in (after, before, index)) > 1:
         raise InvalidValueError("after, before and index exclude each other; pass one of them")
-    most = min(check_position("limit", limit), MAX_RESULTS)
+    most = check_position("limit", limit) and check_results("limit", limit)
     if before is not None and before != "":
         before = check_item_id(before)
     return RsmPage(
@@ -319,7 +327,7 @@ def check_query(query: Any) -> DocumentQuery:
         conditions=conditions,
         order_by=orders,
         index=min(check_position("index", query.index), _INTEGERS - 1),
-        limit=min(check_limit("limit", query.limit), MAX_RESULTS),
+        limit=check_results("limit", query.limit),
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any, Unpack
 from feedstore.errors import InvalidTypeError
 from feedstore.shown import shown
 from feedstore.storage.batch import WriteBatch
-from feedstore.storage.checks import check_limit
 from feedstore.storage.documents.checks import (
     check_filter,
     check_node_fields,
     check_node_key,
+    check_results,
     check_states,
     check_text,
     check_time,
 )
 from feedstore.storage.documents.hooks import Claim, DocumentHooks
-from feedstore.storage.documents.query import MAX_RESULTS, DocumentFilter
+from feedstore.storage.documents.query import DocumentFilter
 from feedstore.storage.documents.values import (
     DocumentNode,
     NodeFields,
@@ -67,7 +67,7 @@ class NodeCalls(DocumentHooks):
         """
         checked_states = None if states is None else check_states(states)
         start = None if after is None else check_node_key(after)
-        return self._nodes(check_filter(where, for_nodes=True), checked_states, start, _limit(limit))
+        return self._nodes(check_filter(where, for_nodes=True), checked_states, start, check_results("limit", limit))
 
     def update_node(
         self,
@@ -206,7 +206,3 @@ class NodeCalls(DocumentHooks):
     def subscriptions(self, key: NodeKey) -> list[NodeSubscription]:
         """Return the subscriptions of a node in the order of their subscribers. One round trip."""
         return self._subscriptions(check_node_key(key))
-
-
-def _limit(limit: int) -> int:
-    return min(check_limit("limit", limit), MAX_RESULTS)

@@ -141,7 +141,7 @@ class DocumentStorage(NodeCalls):
         return self._page(check_node_key(key), check_rsm(order_by, limit, after, before, index))
 
     def newest(self, key: NodeKey, limit: int, *, order_by: str = "modification") -> list[Document]:
-        """Return the last ``limit`` documents of an order; the newest of them is the last one. One round trip."""
+        """Return the last ``limit`` documents of an order, 0 to 10,000; the newest is the last one. One round trip."""
         request = check_rsm(order_by, limit, None, "", None)
         return self._newest(check_node_key(key), request.limit, request.order_by) if request.limit else []
 
