@@ -121,7 +121,7 @@ class DocumentNotFound(NotFoundError):
 
 
 class UnsupportedError(FeedstoreError, NotImplementedError):
-    """The backend lacks this kind of storage; the message names the backends that have it."""
+    """The backend lacks this kind of storage, or its database a part that feedstore needs; the message names it."""
 
 
 class ConditionFailedError(FeedstoreError):

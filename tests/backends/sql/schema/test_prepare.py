@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from feedstore.errors import (
     NewerSchemaError,
     OutdatedSchemaError,
     SchemaError,
+    UnsupportedError,
 )
 
 MODES = (None, "migrate", "check")
@@ -39,6 +41,23 @@ def test_an_empty_database_gets_its_tables(engine: Engine, mode: str | None) -> 
     prepare_schema(engine, mode)
     assert state(engine) is SchemaState.CURRENT
     assert before.items() <= databases.contents(engine).items()
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_sqlite_without_full_text_is_refused_by_name(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def hide_modules(connection: sqlite3.Connection, _: object) -> None:
+        connection.set_authorizer(
+            lambda action, table, *_: (
+                sqlite3.SQLITE_IGNORE
+                if (action, table) == (sqlite3.SQLITE_READ, "pragma_module_list")
+                else sqlite3.SQLITE_OK
+            )
+        )
+
+    with pytest.raises(UnsupportedError, match="FTS5"):
+        prepare_schema(engine)
+    assert databases.contents(engine) == {}
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
-from feedstore.errors import InvalidValueError
+from feedstore.errors import InvalidValueError, UnsupportedError
 
 revision = "0005"
 down_revision = "0004"
@@ -54,7 +54,13 @@ _FULL_TEXT = (
 
 
 def upgrade(operations: Operations) -> None:
-    """Create the tables, their indexes, and on SQLite the full-text index with its triggers."""
+    """Create the tables, their indexes, and on SQLite the full-text index with its triggers.
+
+    Raises:
+        UnsupportedError: The SQLite of this Python lacks FTS5.
+    """
+    if operations.get_context().dialect.name == "sqlite" and not operations.get_context().as_sql:
+        _require_full_text(operations)
     _create_node(operations)
     _create_item(operations)
     operations.create_table(
@@ -83,6 +89,16 @@ def downgrade(operations: Operations) -> None:
         operations.execute("DROP TABLE feedstore_pubsub_words")
     for name in (*_TABLES, "feedstore_pubsub_path"):
         operations.drop_table(name)
+
+
+def _require_full_text(operations: Operations) -> None:
+    module = text("SELECT sqlite_version(), (SELECT count(*) FROM pragma_module_list WHERE name = 'fts5')")
+    version, number = operations.get_bind().execute(module).one()
+    if not number:
+        raise UnsupportedError(
+            f"the SQLite {version} of this Python lacks the full-text index FTS5, which the tables of documents need; "
+            "use a Python whose SQLite was built with FTS5 (SQLITE_ENABLE_FTS5)"
+        )
 
 
 def _create_node(operations: Operations) -> None:
