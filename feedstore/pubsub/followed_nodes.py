@@ -26,7 +26,7 @@ from feedstore.pubsub.values import (
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key
 from feedstore.storage.documents import Document, NodeKey, SyncState
-from feedstore.storage.documents.checks import check_results
+from feedstore.storage.documents.query import check_results
 
 Content = Callable[[NodeKey, Document], "Mapping[str, Any] | None"]
 """A function that returns the extra context of an item's activity, or None for an item without an activity."""

@@ -12,16 +12,16 @@ from typing import Any, cast
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.shown import shown
-from feedstore.storage.checks import check_key, check_limit, check_position, checked_iterable
+from feedstore.storage.checks import check_key, check_position, checked_iterable
 from feedstore.storage.documents.hooks import DocumentRow, ParsedRow, RsmPage
 from feedstore.storage.documents.query import (
-    MAX_RESULTS,
     OPERATORS,
     ORDERS,
     Condition,
     DocumentFilter,
     DocumentQuery,
     Order,
+    check_results,
 )
 from feedstore.storage.documents.values import NewDocument, NodeFields, NodeKey, ParsedDocument, PathKind, SyncState
 from feedstore.storage.documents.words import parse_text_query, words_of
@@ -214,14 +214,6 @@ def _json_key(name: Any, what: str) -> str:
     if not isinstance(name, str):
         raise InvalidTypeError(f"{what} has the key {shown(name)} of type {type(name).__name__}; pass str keys")
     return _without_nul(str(name), f"key in {what}")
-
-
-def check_results(name: str, value: object) -> int:
-    """Return a number of results. It raises unless the value is an int of 1 to ``MAX_RESULTS``."""
-    number = check_limit(name, value)
-    if number > MAX_RESULTS:
-        raise InvalidValueError(f"{name} is {shown(value)}; pass at most {MAX_RESULTS}, and read the rest in pages")
-    return number
 
 
 def check_rsm(order_by: Any, limit: Any, after: Any, before: Any, index: Any) -> RsmPage:

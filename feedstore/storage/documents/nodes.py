@@ -13,13 +13,12 @@ from feedstore.storage.documents.checks import (
     check_filter,
     check_node_fields,
     check_node_key,
-    check_results,
     check_states,
     check_text,
     check_time,
 )
 from feedstore.storage.documents.hooks import Claim, DocumentHooks
-from feedstore.storage.documents.query import DocumentFilter
+from feedstore.storage.documents.query import DocumentFilter, check_results
 from feedstore.storage.documents.values import (
     DocumentNode,
     NodeFields,

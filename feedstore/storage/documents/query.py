@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from feedstore.errors import InvalidValueError
+from feedstore.shown import shown
+from feedstore.storage.checks import check_limit
+
 OPERATORS: dict[str, str] = {
     "==": "eq",
     "eq": "eq",
@@ -125,3 +129,11 @@ class DocumentQuery(DocumentFilter):
     index: int = 0
     limit: int = 100
     cursor: str | None = None
+
+
+def check_results(name: str, value: object) -> int:
+    """Return a number of results. It raises unless the value is an int of 1 to ``MAX_RESULTS``."""
+    number = check_limit(name, value)
+    if number > MAX_RESULTS:
+        raise InvalidValueError(f"{name} is {shown(value)}; pass at most {MAX_RESULTS}, and read the rest in pages")
+    return number
