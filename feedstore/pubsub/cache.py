@@ -216,7 +216,7 @@ class PubsubCache(CacheContents, ServiceCalls):
         state, _ = self._process()
         watch = state.watch(key)
         before = watch.answered
-        if before is None or self._is_changing(key, watch) or self._is_due(before, watch, state):
+        if before is None or self._is_changing(key, watch) or self._is_due(before[1], watch, state):
             before = self._answering_node(key, watch)
         for _ in range(2):
             if before is None:
