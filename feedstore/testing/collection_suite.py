@@ -100,7 +100,7 @@ class CollectionSuite(Suite):
         assert timelines.get_slice("key", 0, 5, hydrate_from=backend.activity_storage()) == []
 
     def test_the_names_of_the_storages_are_listed(self, open_backend: OpenBackend) -> None:
-        """The names hold those of this namespace alone, of every character, and say whether one is hidden."""
+        """Factories: the names are those of this namespace alone, of every character, and say whether one is hidden."""
         backend, other = open_backend(), open_backend()
         other.kv_storage("foreign").upsert("key", 1)
         other.timeline_storage(name="foreign").add("key", 1)

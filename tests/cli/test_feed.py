@@ -38,8 +38,8 @@ class CopyFeed(Feed):
 def feeds(filled: Path) -> None:
     """Bob's feeds in the store of the command line."""
     with connect(f"sqlite:///{filled / 'feeds.db'}") as backend:
-        HomeFeed("bob", backend).insert_activities(LIKES)
-        HomeFeed("bob", backend).add_many(LIKES)
+        HomeFeed("dan", backend).insert_activities(LIKES)
+        HomeFeed("dan", backend).add_many(LIKES)
         NotificationFeed("bob", backend).add_many(LIKES)
 
 
@@ -57,12 +57,12 @@ def test_groups_for_people(feedstore: CommandLine) -> None:
 
 @pytest.mark.usefixtures("feeds")
 def test_a_flat_feed(feedstore: CommandLine) -> None:
-    header, *rows = feedstore("feed", "show", "home:bob").out.splitlines()
+    header, *rows = feedstore("feed", "show", "home:dan").out.splitlines()
     assert header.split() == ["time", "(UTC)", "actor", "verb", "object", "id"]
     assert [row.split()[2] for row in rows] == ["eve", "cem", "ann"]
-    assert len(feedstore("feed", "show", "home:bob", "--json").json["items"]) == 3
-    assert feedstore("feed", "count", "home:bob", "--json").json == {"key": "home:bob", "entries": 3}
-    result = feedstore("feed", "mark", "home:bob", "--all")
+    assert len(feedstore("feed", "show", "home:dan", "--json").json["items"]) == 3
+    assert feedstore("feed", "count", "home:dan", "--json").json == {"key": "home:dan", "entries": 3}
+    result = feedstore("feed", "mark", "home:dan", "--all")
     assert (result.status, "is a flat feed" in result.err) == (2, True)
 
 
@@ -110,7 +110,7 @@ def test_a_feed_of_copies_is_not_shown(filled: Path, feedstore: CommandLine) -> 
 
 @pytest.mark.usefixtures("feeds")
 def test_wrong_calls(feedstore: CommandLine) -> None:
-    assert "no feed 'home:eve'" in feedstore("feed", "show", "home:eve").err
+    assert "no feed 'home:zed'" in feedstore("feed", "show", "home:zed").err
     for arguments in ([], ["--all", "--until", "5"]):
         assert "pass either ids" in feedstore("feed", "mark", KEY, *arguments).err
     assert feedstore("feed", "mark", KEY, "nonsense").status == 2

@@ -26,6 +26,12 @@ USUAL = {
     "jobs": ["--help"],
     "serve": ["--help"],
     "db": ["current"],
+    "import": ["stream-framework", "--help"],
+    "copy": ["sqlite:///feeds.db", "sqlite:///copy.db", "--progress", "none"],
+    "export": ["exported.ndjson"],
+    "retain": ["keep 800 entries of home:*", "--force"],
+    "erase-person": ["zoe", "--role", "actor", "--force"],
+    "pubsub": ["nodes"],
 }
 
 

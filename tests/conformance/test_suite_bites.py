@@ -53,7 +53,7 @@ FIRST: dict[type[Any], type[Suite]] = {
     LosesConcurrentAdds: ThreadSuite,
 }
 CITATION = re.compile(
-    r"(?:[TKQN]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Graph|Manager|"
+    r"(?:[TKQND]\d+(?: for \w+)?|Decision \d+|Abilities|Close|Dummy|Face|Factories|Floor|Graph|Manager|"
     r"Metrics|Ping|Threads)[:,] "
 )
 

@@ -176,8 +176,8 @@ def test_a_letter_without_a_job_does_not_stop_the_replay_of_the_others(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("feeds", "'feeds' names no manager; name it as MODULE:NAME"),
-        (".feeds:manager", "'.feeds:manager' names no manager"),
+        ("feeds", "'feeds' names no FeedManager; name it as MODULE:NAME"),
+        (".feeds:manager", "'.feeds:manager' names no FeedManager"),
         ("no_such_module:manager", "the module 'no_such_module' cannot be imported"),
         ("json:manager", "'json' has no 'manager'"),
         ("json:__name__", "is 'json', and no FeedManager"),
