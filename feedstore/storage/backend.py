@@ -6,10 +6,10 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, UnsupportedError
 from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
@@ -19,7 +19,6 @@ from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
 from feedstore.storage.checks import DEFAULT_NAME, check_key
-from feedstore.storage.documents.storage import DocumentStorage, document_storage_of
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
@@ -27,6 +26,9 @@ from feedstore.storage.queue import QueueStorage
 from feedstore.storage.session import Session
 from feedstore.storage.timeline import TimelineStorage
 from feedstore.storage.timeline_queue import TimelineQueueStorage, newest_messages
+
+if TYPE_CHECKING:
+    from feedstore.storage.documents import DocumentStorage
 
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
 
@@ -107,7 +109,7 @@ class Batch(WriteBatch):
     @property
     def documents(self) -> DocumentStorage:
         """The document storage of the backend. All its writes that take ``batch_interface`` join this batch."""
-        return document_storage_of(self.session).bound_to(self)
+        return backend_of(self.session).document_storage().bound_to(self)
 
     def require(self, kv: KvStorage, key: str, value: Any) -> None:
         """Add the precondition to this atomic batch that a key of ``kv`` has ``value`` (K7).
@@ -122,9 +124,8 @@ class Batch(WriteBatch):
 
     def _bound_storage(self, attribute: str, **options: Any) -> Any:
         """Return a storage of the class in an attribute of the backend's class. Its writes join this batch."""
-        return logged_class(getattr(self.session.backend_class, attribute))(backend=self.session, **options).bound_to(
-            self
-        )
+        storage_class = logged_class(getattr(self.session.backend_class, attribute))
+        return storage_class(backend=self.session, **options).bound_to(self)
 
 
 class Backend:
@@ -293,12 +294,11 @@ class Backend:
         return logged_class(self.kv_storage_class)(backend=self.session, name=check_key(name, "name"))
 
     def document_storage(self) -> DocumentStorage:
-        """Return the storage of documents, without a round trip.
-
-        Raises:
-            UnsupportedError: The backend has not the ability ``documents``.
-        """
-        return document_storage_of(self.session)
+        """Return the storage of documents without a round trip, or raise :class:`UnsupportedError` if there is none."""
+        kind = self.document_storage_class
+        if kind is None or not self.abilities.documents:
+            raise UnsupportedError(f"{type(self).__name__} has no document storage; connect to SQLite or PostgreSQL")
+        return logged_class(kind)(backend=self.session)
 
     def queue(self, name: str = DEFAULT_NAME, **options: Any) -> QueueStorage:
         """Return the queue of that name, without a round trip. A name follows the rules of keys.

@@ -159,6 +159,7 @@ def test_importing_opens_nothing_and_loads_no_backend() -> None:
         "assert not [name for name in sys.modules if name.startswith('feedstore.backends')], sys.modules\n"
         "assert threading.active_count() == 1\n"
         "feedstore.connect('memory://')\n"
+        "assert 'feedstore.storage.documents' not in sys.modules\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'sqlalchemy', 'sqlite3', 'psycopg', 'alembic', 'pytest', 'hypothesis'}, loaded\n"
     )

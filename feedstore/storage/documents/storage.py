@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from feedstore.errors import UnsupportedError
 from feedstore.storage.batch import WriteBatch
-from feedstore.storage.call_log import logged_class
 from feedstore.storage.checks import checked_iterable
 from feedstore.storage.documents.checks import (
     check_filter,
@@ -34,7 +32,7 @@ from feedstore.storage.documents.values import (
     PathIndex,
     PathKind,
 )
-from feedstore.storage.session import Session, checked_session
+from feedstore.storage.session import checked_session
 
 
 class DocumentStorage(NodeCalls):
@@ -183,13 +181,3 @@ class DocumentStorage(NodeCalls):
     def path_indexes(self) -> list[PathIndex]:
         """Return the indexes on paths of the database."""
         return self._path_indexes()
-
-
-def document_storage_of(session: Session[Any]) -> DocumentStorage:
-    """Return the storage of documents on a session, or raise :class:`UnsupportedError`."""
-    kind: type[DocumentStorage] | None = session.backend_class.document_storage_class
-    if kind is None or not session.abilities.documents:
-        raise UnsupportedError(
-            f"{session.backend_class.__name__} has no document storage; connect to SQLite or PostgreSQL"
-        )
-    return logged_class(kind)(backend=session)
