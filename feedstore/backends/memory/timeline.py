@@ -62,7 +62,12 @@ class InMemoryTimelineStorage(TimelineStorage):
         return self.session.write(add, keys, serialized, max_length)
 
     def _add_one_to_many(
-        self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], max_length: int | None
+        self,
+        journal: Journal,
+        keys: list[str],
+        serialized: Mapping[int, bytes],
+        max_length: int | None,
+        max_per_payload: int | None = None,
     ) -> int:
         ((activity_id, payload),) = serialized.items()
         added, timelines = 0, self.session.space.timelines
@@ -71,6 +76,8 @@ class InMemoryTimelineStorage(TimelineStorage):
             if entries is None:
                 entries = timelines[key] = Entries()
             added += entries.add_one(journal, activity_id, payload)
+            if max_per_payload is not None:
+                entries.limit_one(journal, payload, max_per_payload)
             if max_length is not None:
                 entries.trim(journal, max_length)
         return added
@@ -102,25 +109,10 @@ class InMemoryTimelineStorage(TimelineStorage):
                             f"max_per_payload compares payloads of bytes, but the serializer returned {shown(payload)}"
                         )
             if len(different) == len(different[0]) == 1 and not limits.companions:
-                return self.session.write(self._deliver_one_to_many, list(deliveries), different[0], limits)
+                return self.session.write(
+                    self._add_one_to_many, list(deliveries), different[0], limits.max_length, limits.max_per_payload
+                )
         return self.session.write(self._deliver_to_each, deliveries, limits)
-
-    def _deliver_one_to_many(
-        self, journal: Journal, keys: list[str], serialized: Mapping[int, bytes], limits: Limits
-    ) -> int:
-        """Add one entry to many timelines within limits: the fan-out of an activity to aggregated feeds."""
-        ((activity_id, payload),) = serialized.items()
-        most, max_length = limits.max_per_payload or 0, limits.max_length
-        added, timelines = 0, self.session.space.timelines
-        for key in keys:
-            entries = timelines.get(key)
-            if entries is None:
-                entries = timelines[key] = Entries()
-            added += entries.add_one(journal, activity_id, payload)
-            entries.limit_one(journal, payload, most)
-            if max_length is not None:
-                entries.trim(journal, max_length)
-        return added
 
     def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
         max_length, max_per_payload, suffixes = limits
