@@ -60,7 +60,7 @@ class RedisBackend(Backend):
         super().__init__(RedisSession(store, namespace, metrics))
 
     def _names(self) -> StorageNames:
-        """Return the names by a scan of all keys of the server, on a Cluster by a list of each bucket's keys."""
+        """Return the names by a scan of all keys of the server, on a Cluster by lists of the keys of all buckets."""
         keys = self.session.root().keys()
         collections: set[str | None] = set()
         kv, queues = set(), set()

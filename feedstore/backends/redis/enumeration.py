@@ -76,8 +76,8 @@ def _without(found: list[bytes] | dict[bytes, bytes], left_out: bytes) -> list[b
 def key_names_of(store: Store, keys: Keys) -> Iterator[bytes]:
     """Yield the part after the hash tag of every Redis key of a namespace, of all its collections; some twice.
 
-    A server scans all of its keys, 1,000 in a round trip. A node of a Cluster lists the keys of one bucket's slot, with
-    two round trips for each bucket.
+    A server scans all of its keys, 1,000 in a round trip. The nodes of a Cluster list the keys of each bucket's slot:
+    one round trip for their numbers, and one for each 10,000 keys or so, or for one slot with more.
     """
     begin = keys_begin(keys.namespace)
     for found in _listed(store, keys) if store.is_cluster else _scanned_keys(store, keys, begin):
@@ -98,8 +98,16 @@ def _scanned_keys(store: Store, keys: Keys, begin: bytes) -> Iterator[list[bytes
 
 
 def _listed(store: Store, keys: Keys) -> Iterator[list[bytes]]:
-    for bucket in keys.all_buckets:
-        tag = keys.tag(bucket)
-        count = store.ask(Command(tag, ("CLUSTER", "COUNTKEYSINSLOT", slot_of(tag))))
+    tags = [keys.tag(bucket) for bucket in keys.all_buckets]
+    counts = store.send([Command(tag, ("CLUSTER", "COUNTKEYSINSLOT", slot_of(tag))) for tag in tags])
+    commands: list[Command] = []
+    size = 0
+    for tag, count in zip(tags, counts, strict=True):
+        if commands and size + count > _MOST_PER_TRIP:
+            yield from store.send(commands)
+            commands, size = [], 0
         if count:
-            yield store.ask(Command(tag, ("CLUSTER", "GETKEYSINSLOT", slot_of(tag), count)))
+            commands.append(Command(tag, ("CLUSTER", "GETKEYSINSLOT", slot_of(tag), count)))
+            size += count
+    if commands:
+        yield from store.send(commands)
