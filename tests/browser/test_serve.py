@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import BrowserContext, Route
+from playwright.sync_api import BrowserContext, Page, Route
 from starlette.types import Receive, Scope, Send
 
 from browser.conftest import poll_while, wait_until_live
@@ -68,15 +68,21 @@ def test_who_has_the_address_sees_the_store(
     page.locator(".entry", has_text="photo:8").wait_for()
 
 
+def page_of_events(context: BrowserContext, served: tuple[subprocess.Popen[str], str]) -> Page:
+    """Return a new page that shows the events of the served store."""
+    page = context.new_page()
+    page.goto(served[1])
+    page.get_by_role("link", name="Events").click()
+    return page
+
+
 def test_events_are_searched_and_followed(
     served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
 ) -> None:
     with connect_events(url) as events:
         events.save_many(Event(str(number), "app", number, ["t"], f"<b>line {number}</b>") for number in range(30))
         events.save(Event("other", "app", 50, ["u"], "line"))
-        page = context.new_page()
-        page.goto(served[1])
-        page.get_by_role("link", name="Events").click()
+        page = page_of_events(context, served)
         page.get_by_label("Tags").fill("t")
         page.get_by_label("Pattern").fill("line [12]")
         page.get_by_role("button", name="Search").click()
@@ -112,9 +118,7 @@ def test_an_older_event_that_is_saved_while_its_page_is_loaded_is_shown(
     context.route("**/log/search?*cursor=*", lambda route: held.append(route))
     with connect_events(url) as events:
         events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30))
-        page = context.new_page()
-        page.goto(served[1])
-        page.get_by_role("link", name="Events").click()
+        page = page_of_events(context, served)
         wait_until_live(page)
         other = context.new_page()
         other.goto(page.url)
@@ -137,9 +141,7 @@ def test_a_long_page_of_events_drops_the_oldest_and_says_so(
     context.route("**/log.js", serve_shortened_page)
     with connect_events(url) as events:
         events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30))
-        page = context.new_page()
-        page.goto(served[1])
-        page.get_by_role("link", name="Events").click()
+        page = page_of_events(context, served)
         wait_until_live(page)
         events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30, 40))
         page.locator(".end", has_text="left out").wait_for()
