@@ -43,10 +43,21 @@ def test_every_command_has_help(feedstore: CommandLine, command: str) -> None:
 
 
 def test_help_imports_no_driver() -> None:
-    check = "import sys; from feedstore.cli.main import new_parser; new_parser(); print(*sys.modules)"
-    modules = run_process("--version", setup=check).out.split()
-    assert "feedstore.cli.ingest" in modules
+    modules = modules_of_the_parser()
+    assert {"feedstore.cli.ingest", "feedstore.pubsub"} <= modules
     assert {"sqlalchemy", "alembic", "rich", "feedstore.backends"}.isdisjoint(modules)
+
+
+def test_a_command_does_not_import_the_others() -> None:
+    modules = modules_of_the_parser("timeline", "feed:bob")
+    assert "feedstore.cli.timeline" in modules
+    assert {"feedstore.cli.ingest", "feedstore.pubsub", "feedstore.fanout"}.isdisjoint(modules)
+
+
+def modules_of_the_parser(*arguments: str) -> set[str]:
+    """Return the modules that a new process has imported once it has the parser of a command line."""
+    check = f"import sys; from feedstore.cli.main import new_parser; new_parser({arguments!r}); print(*sys.modules)"
+    return set(run_process("--version", setup=check).out.split())
 
 
 def test_the_version(feedstore: CommandLine) -> None:
