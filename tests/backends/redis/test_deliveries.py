@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from feedstore import Activity, connect
-from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis import RedisBackend, enumeration
 from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError
 from feedstore.storage import Backend
@@ -179,3 +179,15 @@ def test_scans_over_all_buckets_and_over_one(backend: Backend) -> None:
     assert len(items.fetch_many(keys[::3])) == len(keys[::3])
     items.flush()
     assert list(items.keys()) == []
+
+
+def test_names_are_read_in_several_parts(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that is full is sent, and the next one begins."""
+    monkeypatch.setattr(enumeration, "_MOST_PER_TRIP", 3)
+    monkeypatch.setattr(enumeration, "_SCANNED_PER_TRIP", 3)
+    names = [f"name-{number:02}" for number in range(20)]
+    for name in names:
+        backend.kv_storage(name).upsert("key", 1)
+        backend.queue(name).push(1)
+    found = backend.names()
+    assert (list(found.kv), list(found.queues or ())) == (names, names)
