@@ -42,7 +42,7 @@ def section(name: str) -> str:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_s_options_stand_in_its_section(name: str) -> None:
     text = section(name)
-    known = set(options(sub_commands(new_parser())[name])) - COMMON
+    known = set(options(sub_commands(new_parser([name]))[name])) - COMMON
     assert {option for option in known if f"`{option}" not in text} == set()
     assert set(re.findall(r"`(--[\w-]+)", text)) <= known | COMMON
 

@@ -25,7 +25,8 @@ from feedstore.errors import (
 
 def run(*words: str) -> None:
     """Run the sub-command, which succeeds or raises."""
-    arguments = new_parser().parse_args(["db", *words])
+    given = ["db", *words]
+    arguments = new_parser(given).parse_args(given)
     assert arguments.run(arguments) == 0
 
 
