@@ -35,7 +35,11 @@ _INLINE = frozenset(
         *("var", "wbr"),
     }
 )
-_HIDDEN = frozenset({"script", "style", "template", "noscript", "iframe", "object"})
+_HIDDEN = {
+    name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII)
+    for name in ("script", "style", "template", "noscript", "iframe", "object")
+}
+"""The elements without text to read, with the beginnings of their closing tags."""
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9:-]*)")
 
 
@@ -123,7 +127,6 @@ def text_of_html(markup: str) -> str:
     """
     parts: list[str] = []
     position = 0
-    lowered = ""
     while (start := markup.find("<", position)) >= 0:
         parts.append(html.unescape(markup[position:start]))
         if markup.startswith("<!--", start):
@@ -132,9 +135,8 @@ def text_of_html(markup: str) -> str:
             end = _end_of(markup, ">", start)
             name = tag[1].lower() if tag else ""
             if name in _HIDDEN and markup[start + 1] != "/" and markup[end - 2 : end] != "/>":
-                lowered = lowered or markup.lower()
-                closing = lowered.find(f"</{name}", end)
-                end = len(markup) if closing < 0 else closing
+                closing = _HIDDEN[name].search(markup, end)
+                end = len(markup) if closing is None else closing.start()
             if name not in _INLINE:
                 parts.append(" ")
         else:
