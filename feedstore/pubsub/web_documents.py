@@ -6,7 +6,7 @@ import html
 import io
 import re
 from calendar import timegm
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -32,6 +32,9 @@ MOST_FEED_ENTRIES = 10_000
 """The number of entries of the largest document that is read."""
 _MOST_COMMENTS = 2000
 """feedparser's cleaning needs quadratic time for comments that do not end: 0.03 seconds for this number."""
+# An escaped character has up to 8 bytes, and each entry repeats addresses and authors of the document.
+_MOST_GROWTH = 8
+_MOST_REPEATED = 8192
 _LONGEST_ID = 1000
 _MOST_TEXT = 4 * 1024 * 1024
 _LONGEST_HEADER = 8192
@@ -89,8 +92,8 @@ def read_feed(body: bytes, url: str, content_type: str = "") -> FeedDocument:
         content_type: the value of the header, which may name the encoding.
 
     Raises:
-        PayloadError: The document is no feed, defines entities, has more than 2,000 comments in its HTML, or exceeds
-            :data:`MOST_FEED_ENTRIES`.
+        PayloadError: The document is no feed, defines entities, has more than 2,000 comments in its HTML, exceeds
+            :data:`MOST_FEED_ENTRIES`, or repeats parts in its entries that would make them far larger than itself.
     """
     if _is_json(body, content_type):
         entries, metadata, links = _json_feed(body, url)
@@ -98,7 +101,7 @@ def read_feed(body: bytes, url: str, content_type: str = "") -> FeedDocument:
         entries, metadata, links = _xml_feed(body, url, content_type)
     if len(entries) > MOST_FEED_ENTRIES:
         raise PayloadError(f"the feed {shown(url)} has more than {MOST_FEED_ENTRIES} entries")
-    return FeedDocument(_ordered(_unique(_item_of(one) for one in entries)), metadata, links)
+    return FeedDocument(_ordered(_unique(_items_of(entries, len(body), url))), metadata, links)
 
 
 def _ordered(items: list[ServiceItem]) -> tuple[ServiceItem, ...]:
@@ -120,6 +123,20 @@ def _unique(items: Iterable[ServiceItem]) -> list[ServiceItem]:
         if known is None or is_newer:
             found[one.id] = one
     return list(found.values())
+
+
+def _items_of(entries: Sequence[_Entry], size: int, url: str) -> Iterator[ServiceItem]:
+    """Yield the items of entries, as long as their payloads are in proportion to the bytes of the document.
+
+    A document states some parts once, such as its authors, that the payload of each entry repeats.
+    """
+    most = _MOST_GROWTH * size + _MOST_REPEATED * len(entries)
+    for entry in entries:
+        item = _item_of(entry)
+        most -= len(item.payload)
+        if most < 0:
+            raise PayloadError(f"the entries of the feed {shown(url)} are far larger than its document of {size} bytes")
+        yield item
 
 
 def _item_of(entry: _Entry) -> ServiceItem:
@@ -253,12 +270,12 @@ def header_links(header: str, url: str) -> dict[str, tuple[str, ...]]:
 
 
 def _relations(links: Iterable[Mapping[str, Any]], url: str) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, list[str]] = {}
     for one in links:
         relation, address = one.get("rel"), _absolute(url, one.get("href"))
         if relation and address:
-            found[relation] = (*found.get(relation, ()), address)
-    return found
+            found.setdefault(relation, []).append(address)
+    return {relation: tuple(addresses) for relation, addresses in found.items()}
 
 
 def _absolute(url: str, address: Any) -> str:
