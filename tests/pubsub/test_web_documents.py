@@ -118,16 +118,16 @@ def test_documents_that_are_no_feed(body: bytes, reason: str) -> None:
 def test_parts_that_every_entry_repeats_are_limited() -> None:
     feed = {**JSON_FEED, "items": [{"id": one} for one in range(100)], "authors": [{"name": "Eve"}] * 3}
     assert len(read_feed(json.dumps(feed).encode(), "https://e.example/").items) == 100
-    feed["authors"] = [{"name": "Eve"}] * 3000
+    feed["authors"] = [{"name": "Eve"}] * 1000
     with pytest.raises(PayloadError, match="far larger than its document"):
         read_feed(json.dumps(feed).encode(), "https://e.example/")
 
 
 def test_many_links_of_one_relation_cost_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    # If the time grew with the square of the number, it would take ten minutes.
+    # If the time grew with the square of the number, it would take minutes.
     monkeypatch.setattr(web_documents, "urljoin", lambda url, address: address)
-    feed = {**JSON_FEED, "items": [], "hubs": [{"type": "websub", "url": "x"}] * 200_000}
-    assert len(read_feed(json.dumps(feed).encode(), "https://e.example/").links["hub"]) == 200_000
+    links = web_documents._relations([{"rel": "hub", "href": "x"}] * 100_000, "https://e.example/")
+    assert len(links["hub"]) == 100_000
 
 
 def test_a_body_never_opens_a_file(tmp_path: Any) -> None:
