@@ -40,6 +40,7 @@ _NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/2
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 65536
 _GZIP = 16
+_GZIP_MEMBER = b"\x1f\x8b"
 _LONGEST_URL = 2048
 
 
@@ -356,7 +357,7 @@ class _Decoder:
         if self._name not in ("", "identity", "gzip", "x-gzip"):
             raise PubsubServiceError(f"{shown(url)} answers in the encoding {shown(encoding)}, which was not requested")
         is_plain = self._name in ("", "identity")
-        self._inflate = None if is_plain else zlib.decompressobj(wbits=_GZIP + zlib.MAX_WBITS)
+        self._inflate = None if is_plain else _inflater()
 
     def decode(self, chunk: bytes, most: int) -> Iterator[bytes]:
         """Yield the parts of a chunk, which the caller stops to take after ``most`` bytes."""
@@ -372,11 +373,19 @@ class _Decoder:
                 ) from None
             yield part
             chunk = self._inflate.unconsumed_tail
+            rest = self._inflate.unused_data
+            if rest.startswith(_GZIP_MEMBER):
+                # The body has another member (RFC 1952). Other bytes after the last member are ignored.
+                self._inflate, chunk = _inflater(), rest
 
     def end(self) -> None:
         """Refuse a body that was cut. Only its compression shows this, if the server states no length."""
         if self._inflate is not None and not self._inflate.eof:
             raise PubsubServiceError(f"{shown(self._url)} answers with incomplete {self._name} data")
+
+
+def _inflater() -> Any:
+    return zlib.decompressobj(wbits=_GZIP + zlib.MAX_WBITS)
 
 
 def _remaining(ends: float) -> float:

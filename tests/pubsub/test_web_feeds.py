@@ -25,7 +25,7 @@ from feedstore.errors import (
 from feedstore.pubsub import ItemsPublished, RsmRequest, ServiceEvent
 from feedstore.pubsub.parsers import AtomParser
 from feedstore.pubsub.web_feeds import HttpFeedService
-from feedstore.pubsub.web_requests import WebOptions, is_allowed, networks_of
+from feedstore.pubsub.web_requests import WebOptions, _Decoder, is_allowed, networks_of
 from feedstore.pubsub.websub import WebSub
 from pubsub.web_server import LOCAL, Page, WebServer, atom, ids
 
@@ -153,6 +153,17 @@ def test_redirects_and_compression(server: WebServer, service: HttpFeedService) 
     server.pages["/new/feed"] = Page(gzip.compress(atom(1)), headers={"Content-Encoding": "gzip"})
     (item,) = service.get_items(f"{server.url}/old").items
     assert AtomParser()(item)["url"] == f"{server.url}/1"
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0\n"])
+@pytest.mark.parametrize("size", [1, 65536])
+def test_a_compressed_body_of_several_members(rest: bytes, size: int) -> None:
+    feed = atom(1, 2)
+    body = gzip.compress(feed[:400]) + gzip.compress(b"") + gzip.compress(feed[400:]) + rest
+    decoder = _Decoder("gzip", "https://a.example/")
+    parts = [part for at in range(0, len(body), size) for part in decoder.decode(body[at : at + size], 10**6)]
+    decoder.end()
+    assert b"".join(parts) == feed
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n"])
