@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from feedstore.errors import InvalidValueError, PubsubItemNotFound, PubsubServiceError
-from feedstore.pubsub.values import RsmRequest, RsmResponse, ServiceItem
+from feedstore.pubsub.values import RsmRequest, RsmResponse, ServiceItem, count_of
 from feedstore.shown import shown
 from feedstore.storage.documents import SubscriptionState
 
@@ -51,7 +51,7 @@ class MemoryNode:
                 raise PubsubServiceError(
                     f"{name} must be one of {', '.join(models)}, not {shown(whole[name])}", "not-acceptable"
                 )
-        if whole[MAX_ITEMS] != "max" and not str(whole[MAX_ITEMS]).isdecimal():
+        if whole[MAX_ITEMS] != "max" and count_of(str(whole[MAX_ITEMS])) is None:
             raise PubsubServiceError(
                 f"{MAX_ITEMS} must be max or a number of items, not {shown(whole[MAX_ITEMS])}", "not-acceptable"
             )

@@ -164,3 +164,8 @@ class EventsMissed:
 
 ServiceEvent = PubsubEvent | EventsMissed
 """An event that a service sends to its listeners."""
+
+
+def count_of(text: str | None) -> int | None:
+    """Return the number from 0 that another party states in decimal digits; None if it states none below 10^18."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None

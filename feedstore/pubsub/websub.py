@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from feedstore.errors import InvalidValueError, PayloadError, PubsubError, PubsubServiceError
 from feedstore.forks import follow_forks
+from feedstore.pubsub.values import count_of
 from feedstore.pubsub.web_feeds import HttpFeedService
 from feedstore.pubsub.web_requests import check_url
 from feedstore.shown import shown
@@ -26,10 +27,11 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _METHODS = frozenset({"sha1", "sha256", "sha384", "sha512"})
 _UNSUBSCRIBE_SECONDS = 600
-_OK, _ACCEPTED, _NOT_FOUND, _TOO_LARGE, _WRONG_METHOD = (
+_OK, _ACCEPTED, _NOT_FOUND, _NO_LENGTH, _TOO_LARGE, _WRONG_METHOD = (
     "200 OK",
     "202 Accepted",
     "404 Not Found",
+    "411 Length Required",
     "413 Content Too Large",
     "405 Method Not Allowed",
 )
@@ -208,17 +210,25 @@ class WebSub:
             if mode != "subscribe" or not challenge or self._ending.get(node, 0) >= self._clock():
                 return _NOT_FOUND, b""
             if lease is not None:
+                seconds = count_of(value.get("hub.lease_seconds"))
+                # A hub that names no time keeps the requested one.
+                granted = self._seconds if seconds is None else seconds
                 lease.state = SubscriptionState.SUBSCRIBED
-                lease.expires = self._clock() + _lease_seconds(value.get("hub.lease_seconds"), self._seconds)
+                lease.expires = self._clock() + granted
         return _OK, challenge.encode()
 
     def _receive(self, node: str, token: str, environ: Mapping[str, Any]) -> str:
         """Read the entries that a hub sends. As WebSub asks, a call with a false signature is ignored, and accepted."""
-        length = str(environ.get("CONTENT_LENGTH") or "0")
+        length = _body_length(environ)
         largest = self._service.client.options.largest
-        if not length.isdecimal() or int(length) > largest:
+        if length is None:
+            return _NO_LENGTH
+        if length > largest:
             return _TOO_LARGE
-        body = environ["wsgi.input"].read(int(length))
+        # Without a length, the body ends where the server ends its input.
+        body = environ["wsgi.input"].read(largest + 1 if length < 0 else length)
+        if len(body) > largest:
+            return _TOO_LARGE
         if not self._is_signed(body, token, str(environ.get("HTTP_X_HUB_SIGNATURE", ""))):
             logger.warning("a call for the feed %s has no valid signature and is ignored", shown(node))
             return _ACCEPTED
@@ -255,6 +265,11 @@ class WebSub:
         return hmac.new(self._key, text.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
 
 
-def _lease_seconds(text: str | None, requested: int) -> int:
-    # A hub that names no time keeps the requested one.
-    return int(text) if text is not None and text.isdecimal() and len(text) < 12 else requested
+def _body_length(environ: Mapping[str, Any]) -> int | None:
+    """Return the number of bytes of a request's body; -1 if the end of the input ends it, and None if nothing does."""
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    if text:
+        return count_of(text)
+    if environ.get("wsgi.input_terminated"):
+        return -1
+    return None if "HTTP_TRANSFER_ENCODING" in environ else 0

@@ -24,6 +24,7 @@ from feedstore.pubsub.values import (
     RsmRequest,
     RsmResponse,
     ServiceItem,
+    count_of,
 )
 from feedstore.shown import shown
 
@@ -153,8 +154,8 @@ def items_page(
     place = RsmResponse(
         None if first is None else first.text,
         answered.findtext(f"{{{RSM}}}last"),
-        None if first is None else _count_of(first.get("index")),
-        _count_of(answered.findtext(f"{{{RSM}}}count")),
+        None if first is None else count_of(first.get("index")),
+        count_of(answered.findtext(f"{{{RSM}}}count")),
     )
     if request.max == 0:
         is_complete = place.count == 0
@@ -277,7 +278,3 @@ def _rsm_set(rsm: RsmRequest) -> Element:
         if value is not None:
             SubElement(element, f"{{{RSM}}}{name}").text = str(value)
     return element
-
-
-def _count_of(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdecimal() and len(text) < 19 else None

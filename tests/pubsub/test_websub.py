@@ -33,7 +33,7 @@ class Hub:
         request = next(one for one in reversed(self._server.requests) if one.method == "POST")
         return {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
 
-    def call(self, method: str, body: bytes = b"", query: str = "", **environ: str) -> tuple[str, bytes]:
+    def call(self, method: str, body: bytes = b"", query: str = "", **environ: Any) -> tuple[str, bytes]:
         path = environ.pop("path", urlsplit(self.form["hub.callback"]).path)
         answers: list[str] = []
         whole: dict[str, Any] = {
@@ -84,6 +84,8 @@ def test_a_subscription_at_a_hub(server: WebServer, service: HttpFeedService) ->
     assert hub.call("POST", path="/websub/nonsense.0")[0] == "404"
     assert hub.call("PUT")[0] == "405"
     assert hub.call("POST", CONTENT_LENGTH=str(10**9))[0] == "413"
+    for length in ("9" * 5000, "-1", "x"):
+        assert hub.call("POST", CONTENT_LENGTH=length)[0] == "411"
 
     assert websub.renew(margin=100) == []
     now[0] = 1450.0
@@ -136,6 +138,24 @@ def test_a_hub_may_deny_a_subscription(server: WebServer, service: HttpFeedServi
     assert Hub(server, websub).verify("denied", node)[0] == "200"
     assert websub.leases[node].state is None
     assert websub.renew() == []
+
+
+def test_a_body_without_a_length(server: WebServer, service: HttpFeedService) -> None:
+    events: list[ServiceEvent] = []
+    service.add_listener(events.append)
+    hub = Hub(server, WebSub(service, "https://reader.example/websub", b"k" * 32))
+    server.pages["/feed"] = Page(atom(1), headers={"Link": "</hub>; rel=hub"})
+    server.pages["/hub"] = Page(status=202)
+    service.subscribe(f"{server.url}/feed")
+    body = atom(2)
+    signature = hmac.new(hub.form["hub.secret"].encode(), body, hashlib.sha256).hexdigest()
+    call: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_X_HUB_SIGNATURE": f"sha256={signature}"}
+    assert hub.call("POST", body, HTTP_TRANSFER_ENCODING="chunked", **call)[0] == "411"
+    assert events == []
+    ended = {**call, "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    assert hub.call("POST", b"x" * (8 * 1024 * 1024 + 1), **ended)[0] == "413"
+    assert hub.call("POST", body, **ended)[0] == "202"
+    assert len(events) == 1
 
 
 def test_a_feed_without_a_hub_is_polled(server: WebServer, service: HttpFeedService) -> None:
