@@ -35,12 +35,15 @@ _MOST_COMMENTS = 2000
 # An escaped character has up to 8 bytes, and each entry repeats addresses and authors of the document.
 _MOST_GROWTH = 8
 _MOST_REPEATED = 8192
+_MOST_RESOLVED = 64 * 1024 * 1024
 _LONGEST_ID = 1000
 _MOST_TEXT = 4 * 1024 * 1024
 _LONGEST_HEADER = 8192
 _LINK_VALUE = re.compile(r"<([^<>]*)>([^<>]*)")
 _LINK_RELATION = re.compile(r"""\brel\s*=\s*["']?([^"',;]+)""", re.IGNORECASE)
 _DOCTYPE_ENTITY = re.compile(rb"<!ENTITY", re.IGNORECASE)
+_BASE = re.compile(rb"""\bbase\s*=\s*("[^"]*"|'[^']*'|[^\s>]*)""", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"""["']?[a-z]+://[^/]""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def read_feed(body: bytes, url: str, content_type: str = "") -> FeedDocument:
 
     Raises:
         PayloadError: The document is no feed, defines entities, has more than 2,000 comments in its HTML, exceeds
-            :data:`MOST_FEED_ENTRIES`, or repeats parts in its entries that would make them far larger than itself.
+            :data:`MOST_FEED_ENTRIES`, or has long parts that its entries would repeat, as authors and ``xml:base``.
     """
     if _is_json(body, content_type):
         entries, metadata, links = _json_feed(body, url)
@@ -201,10 +204,13 @@ def _xml_feed(
         raise PayloadError(f"{shown(url)} cannot be read as a feed: {shown(str(error))}") from error
     if _DOCTYPE_ENTITY.search(converted):
         raise PayloadError(f"the feed {shown(url)} defines entities of its own, which may expand without end")
-    if html.unescape(converted.decode("utf-8", "replace")).count("<!--") > _MOST_COMMENTS:
+    markup = html.unescape(converted.decode("utf-8", "replace"))
+    if markup.count("<!--") > _MOST_COMMENTS:
         raise PayloadError(
             f"the feed {shown(url)} has more than {_MOST_COMMENTS} comments, which may take hours to clean"
         )
+    if _longest_base(converted) * markup.count("<") > _MOST_RESOLVED:
+        raise PayloadError(f"the feed {shown(url)} has long base addresses for too many elements")
     try:
         # From a str or bytes, feedparser would also open files and addresses.
         parsed = feedparser.parse(io.BytesIO(body), response_headers=headers)
@@ -220,6 +226,20 @@ def _xml_feed(
         if feed.get(key)
     }
     return [_parsed_entry(one) for one in parsed.entries], metadata, _relations(feed.get("links", ()), url)
+
+
+def _longest_base(document: bytes) -> int:
+    """Return the most bytes that the attributes ``xml:base`` add to one relative address.
+
+    An absolute base replaces those of the elements around it, and a relative one is added to them.
+    """
+    absolute = relative = 0
+    for (value,) in map(re.Match.groups, _BASE.finditer(document)):
+        if _ABSOLUTE.match(value):
+            absolute = max(absolute, len(value))
+        else:
+            relative += len(value)
+    return absolute + relative
 
 
 def _parsed_entry(entry: Mapping[str, Any]) -> _Entry:

@@ -20,6 +20,7 @@ RSS = """<rss version="2.0"><channel><title>Blog</title><link>https://a.example/
 <item><title>A</title><link>https://a.example/a</link></item>
 <item><description>neither id nor link</description></item></channel></rss>"""
 ENTITIES = '<!DOCTYPE r [<!ENTITY a "aa">]><rss version="2.0"><channel><title>&a;</title></channel></rss>'
+NAMESPACE = 'xmlns="http://www.w3.org/2005/Atom"'
 JSON_FEED = {
     "version": "https://jsonfeed.org/version/1.1",
     "title": "Eve",
@@ -121,6 +122,15 @@ def test_parts_that_every_entry_repeats_are_limited() -> None:
     feed["authors"] = [{"name": "Eve"}] * 1000
     with pytest.raises(PayloadError, match="far larger than its document"):
         read_feed(json.dumps(feed).encode(), "https://e.example/")
+
+
+@pytest.mark.parametrize(("base", "count"), [("https://b.example/" + "b" * 50_000, 1), ("b/" * 500, 60)])
+def test_bases_of_relative_addresses_are_limited(base: str, count: int) -> None:
+    entries = ENTRY.format(1) * 100
+    assert len(read_feed(f"<feed {NAMESPACE} xml:base='https://b.example/c/'>{entries}</feed>".encode(), "").items) == 1
+    inner = f"<x xml:base='{base}'>" * count + entries + "</x>" * count
+    with pytest.raises(PayloadError, match="long base addresses"):
+        read_feed(f"<feed {NAMESPACE}>{inner}</feed>".encode(), "https://a.example/")
 
 
 def test_many_links_of_one_relation_cost_linear_time(monkeypatch: pytest.MonkeyPatch) -> None:
