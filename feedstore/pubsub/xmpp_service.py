@@ -92,7 +92,6 @@ class XmppPubsubService(PubsubService):
             PubsubUnavailableError: The connection was not opened in time.
         """
         self._require_open()
-
         self._connection.open()
 
     def get_items(
@@ -213,12 +212,12 @@ class XmppPubsubService(PubsubService):
         except PubsubServiceError as error:
             if error.condition in _PASSING:
                 raise
-            self._features[service or self.default_service] = frozenset()
+            self._features[self._target(service)] = frozenset()
             return False
 
     def features(self, service: str | None = None) -> frozenset[str]:
         """Return the features that a service announces (XEP-0030): one round trip for each service and session."""
-        address = service or self.default_service
+        address = self._target(service)
         found = self._features.get(address)
         if found is None:
             answer = self._send("get", service, Element(f"{{{stanzas.DISCO_INFO}}}query"))
@@ -247,9 +246,10 @@ class XmppPubsubService(PubsubService):
 
     def _send(self, kind: str, service: str | None, request: Element) -> Element:
         self._require_open()
-        target = self.default_service if service is None else _address(service)
+        return self._connection.ask(kind, self._target(service), request)
 
-        return self._connection.ask(kind, target, request)
+    def _target(self, service: str | None) -> str:
+        return self.default_service if service is None else _address(service)
 
     def _receive(self, message: Element) -> None:
         sender = message.get("from")
@@ -286,6 +286,9 @@ def _bare(jid: str) -> str:
 def _address(jid: str) -> str:
     """Return the bare form of a service's address."""
     try:
-        return str(JID(jid).bare)
+        bare = str(JID(jid).bare)
     except (InvalidJID, TypeError, AttributeError) as error:
         raise InvalidValueError(f"{shown(jid)} is no address of XMPP: {error}") from None
+    if not bare:
+        raise InvalidValueError("the address of a service must not be empty; pass None for the default service")
+    return bare

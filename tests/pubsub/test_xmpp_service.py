@@ -233,6 +233,14 @@ def test_a_stranger_who_asks_for_the_presence_is_not_authorized(
         bob.get_items(node, service=ann.account)
 
 
+def test_addresses_that_are_no_service() -> None:
+    with XmppPubsubService("ann@localhost", "ann") as service:
+        for address in ("", "a@@b"):
+            for call in (service.nodes, service.supports_rsm, lambda one: service.get_items("notes", service=one)):
+                with pytest.raises(InvalidValueError, match="address"):
+                    call(address)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
