@@ -17,7 +17,7 @@ import cassandra_programs
 from servers.cassandra_configuration import FAST, SHORT_LIVED, Place, command, write_configuration
 from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
-from servers.process import ServerError, ServerProcess
+from servers.process import OwnServer, ServerError, ServerProcess
 
 _ADDRESS = re.compile(r"([^:]+):(\d+)")
 _ATTEMPTS = 3
@@ -82,7 +82,7 @@ class CassandraServer:
         """Leave the cluster running, because the suite did not start it."""
 
 
-class OwnCassandraServer(CassandraServer):
+class OwnCassandraServer(OwnServer, CassandraServer):
     """One node that the test suite starts, in its own temporary folder.
 
     By default the node is a separate cluster on free loopback ports. It is quick, and loses its data when it is killed.
@@ -116,21 +116,9 @@ class OwnCassandraServer(CassandraServer):
         """Return once the node answers; raise :class:`ServerError` with its log if it does not."""
         self._process.wait_until_ready(lambda: _STARTED in self._log.read_bytes()[self._log_begin :], _START_SECONDS)
 
-    def kill(self) -> None:
-        """Kill the node immediately, as in a crash."""
-        self._process.kill()
-
     def leave(self) -> None:
         """Shut the node down in order: the node first notifies the other nodes of its ring."""
         self._process.terminate()
-
-    def pause(self) -> None:
-        """Make the node hang until :meth:`resume`: it accepts connections and does not answer."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let the node run again."""
-        self._process.resume()
 
     def begin(self) -> None:
         """Begin to start the node again at the same place. :meth:`wait_until_ready` waits for the node.
@@ -138,11 +126,6 @@ class OwnCassandraServer(CassandraServer):
         The node ends with the thread that makes this call.
         """
         self._begin(self.place)
-
-    def stop(self) -> None:
-        """End the node and remove its data."""
-        self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start_on_free_ports(self) -> Place:
         for attempt in range(1, _ATTEMPTS + 1):

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from postgresql_programs import POOLER_PACKAGE, find_pooler
 from servers.ports import LOOPBACK, start_on_a_free_port
-from servers.process import ServerError, ServerProcess
+from servers.process import OwnServer, ServerError, ServerProcess
 
 _CONFIGURATION = """
 [databases]
@@ -28,7 +28,7 @@ default_pool_size = {size}
 """
 
 
-class PgBouncer:
+class PgBouncer(OwnServer):
     """A pgbouncer that the test starts, for the server at ``url``. It accepts every user.
 
     ``mode`` is its ``pool_mode``, and ``size`` its number of connections to the server. ``more`` are further settings.
@@ -55,11 +55,6 @@ class PgBouncer:
     def url(self) -> str:
         """Return the URL of the server's database through the pooler."""
         return self._url(self.port)
-
-    def stop(self) -> None:
-        """End the pooler."""
-        self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, port: int) -> ServerProcess:
         server = self._server

@@ -17,7 +17,7 @@ import psycopg
 from polling import poll_until
 from postgresql_programs import INSTALLED, URL_VARIABLE, find_programs
 from servers.ports import LOOPBACK, start_on_a_free_port
-from servers.process import ServerError, ServerProcess, as_user
+from servers.process import OwnServer, ServerError, ServerProcess, as_user
 
 _URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
 _RESTART_SECONDS = 30
@@ -57,7 +57,7 @@ class PostgreSQLServer:
             connection.execute(statement.encode())
 
 
-class OwnPostgreSQLServer(PostgreSQLServer):
+class OwnPostgreSQLServer(OwnServer, PostgreSQLServer):
     """A server that the test suite creates and starts, on a free loopback port, in its own temporary folder.
 
     ``settings`` are its ``-c`` options. By default the server is fast, and loses its data in a crash of the machine.
@@ -90,11 +90,6 @@ class OwnPostgreSQLServer(PostgreSQLServer):
     def start(self) -> None:
         """Start the server again after :meth:`kill`, on the same port and data."""
         poll_until(self._started_again, _RESTART_SECONDS, "the end of the killed server's child processes")
-
-    def stop(self) -> None:
-        """End the server and remove its data."""
-        self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _started_again(self) -> bool:
         try:

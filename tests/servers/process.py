@@ -100,6 +100,30 @@ class ServerProcess:
         self._process.wait()
 
 
+class OwnServer:
+    """A server that the test suite starts: a process with its data in a folder, which :meth:`stop` removes."""
+
+    folder: Path
+    _process: ServerProcess
+
+    def kill(self) -> None:
+        """Kill the server immediately, as in a crash. Its data stays."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Suspend the server until :meth:`resume`: its port accepts connections, and the server does not answer."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let the server run again."""
+        self._process.resume()
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        self._process.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def as_user(user: str | None) -> dict[str, object]:
     """Return the arguments of ``Popen`` that replace the rights of root by those of ``user``."""
     return {} if user is None else {"user": user, "group": user, "extra_groups": []}

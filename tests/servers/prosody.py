@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prosody_programs import PACKAGE, USER, find_prosody
 from servers.ports import LOOPBACK, free_port, start_on_a_free_port
-from servers.process import ServerError, ServerProcess
+from servers.process import OwnServer, ServerError, ServerProcess
 
 HOST = "localhost"
 SERVICE = f"pubsub.{HOST}"
@@ -46,7 +46,7 @@ Component "{component}"
 """
 
 
-class OwnProsodyServer:
+class OwnProsodyServer(OwnServer):
     """A server that the test suite starts on free loopback ports, with the accounts ``ann`` and ``bob``.
 
     The password of each account is its name. The account ``ann`` may create nodes.
@@ -74,26 +74,9 @@ class OwnProsodyServer:
             shutil.rmtree(self.folder)
             raise
 
-    def kill(self) -> None:
-        """Kill the server immediately, as in a crash."""
-        self._process.kill()
-
     def start(self) -> None:
         """Start the server again after :meth:`kill`, on the same ports and data."""
         self._process = self._start(self.port)
-
-    def pause(self) -> None:
-        """Suspend the server until :meth:`resume`: its port accepts connections, and the server does not answer."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let the server run again."""
-        self._process.resume()
-
-    def stop(self) -> None:
-        """End the server and remove its data."""
-        self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, port: int) -> ServerProcess:
         file = self.folder / "prosody.cfg.lua"

@@ -10,7 +10,7 @@ import redis
 
 import redis_programs
 from servers.ports import LOOPBACK, start_on_a_free_port
-from servers.process import ServerError, ServerProcess
+from servers.process import OwnServer, ServerError, ServerProcess
 
 _FORGETFUL = ("--save", "", "--appendonly", "no")
 _LASTING = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
@@ -26,7 +26,7 @@ class RedisServer:
         """Leave the server running, because the suite did not start it."""
 
 
-class OwnRedisServer(RedisServer):
+class OwnRedisServer(OwnServer, RedisServer):
     """A server that the test suite starts, on a free loopback port and a socket, in its own temporary folder.
 
     With ``lasting``, the server keeps its acknowledged writes when it is killed. ``settings`` are further arguments.
@@ -56,26 +56,9 @@ class OwnRedisServer(RedisServer):
         """Return a client of the driver."""
         return redis.Redis(port=self.port, host=LOOPBACK, protocol=2)
 
-    def kill(self) -> None:
-        """Kill the server immediately, as in a crash."""
-        self._process.kill()
-
     def start(self) -> None:
         """Start the server again after :meth:`kill`, on the same port and data."""
         self._process = self._started(self.port)
-
-    def pause(self) -> None:
-        """Suspend the server until :meth:`resume`: its port accepts connections, and the server does not answer."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let the server run again."""
-        self._process.resume()
-
-    def stop(self) -> None:
-        """End the server and remove its data."""
-        self._process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _started(self, port: int) -> ServerProcess:
         places = ("--port", str(port), "--bind", LOOPBACK, "--unixsocket", str(self.socket), "--dir", str(self.folder))
