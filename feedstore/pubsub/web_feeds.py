@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Protocol
 
@@ -38,12 +38,17 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class _Fetched:
-    """A document as it was last read, with the headers that make the next request conditional."""
+    """A document as it was last read, with the headers that make the next request conditional.
+
+    ``reported`` has the hashes of the entries that are no news for the listeners, by their ids: those of the first
+    reading and those of earlier events. Reading a document between two polls does not change them.
+    """
 
     document: FeedDocument
     etag: str | None
     last_modified: str | None
     at: float
+    reported: Mapping[str, int]
 
 
 class HubSubscriber(Protocol):
@@ -185,12 +190,14 @@ class HttpFeedService(PubsubService):
     def poll(self, node: str) -> tuple[ServiceItem, ...]:
         """Request a feed now, notify the listeners of its new and changed entries, and return these, oldest first.
 
-        The first call for a feed returns all its entries. An entry that has left the document is no event.
+        Entries are new or changed since the feed was first read, or since the listeners were last notified of them. If
+        the feed is not in memory, all its entries are new. An entry that has left the document is no event.
         """
         self._check(None, node)
         with self._lock:
-            known = self._documents.get(node)
-        return self._publish_changes(node, known, self.document(node, max_age=0).items)
+            is_known = node in self._documents
+        items = self.document(node, max_age=0).items
+        return self._publish_changes(node, items, is_known)
 
     def receive(self, node: str, body: bytes, content_type: str) -> tuple[ServiceItem, ...]:
         """Notify the listeners of the entries that a hub sent, and return those that are new or changed.
@@ -211,7 +218,7 @@ class HttpFeedService(PubsubService):
                 newest = _newest(list(merged.values()), self.client.options.largest)
                 whole = replace(known.document, items=newest)
                 self._documents[node] = replace(known, document=whole, etag=None, last_modified=None)
-        return self._publish_changes(node, known, document.items)
+        return self._publish_changes(node, document.items, known is not None)
 
     def subscribe(self, node: str, *, service: str | None = None) -> SubscriptionState:
         """Subscribe to a feed at the hub that it names (WebSub), and return its state, which is pending at first.
@@ -279,18 +286,23 @@ class HttpFeedService(PubsubService):
             raise PubsubUnsupportedError(f"the feed {shown(node)} names no hub; poll it")
         return next(iter(links.get("self", ())), node), hubs[0]
 
-    def _publish_changes(
-        self, node: str, known: _Fetched | None, items: Sequence[ServiceItem]
-    ) -> tuple[ServiceItem, ...]:
-        old = {} if known is None else {one.id: one.payload for one in known.document.items}
-        changed = tuple(one for one in items if old.get(one.id) != one.payload)
+    def _publish_changes(self, node: str, items: Sequence[ServiceItem], is_known: bool) -> tuple[ServiceItem, ...]:
+        with self._lock:
+            known = self._documents.get(node)
+            old = known.reported if known is not None and is_known else {}
+            changed = tuple(one for one in items if old.get(one.id) != hash(one.payload))
+            if known is not None:
+                reported = {**known.reported, **_hashes(items)}
+                kept = {one.id: reported[one.id] for one in known.document.items if one.id in reported}
+                self._documents[node] = replace(known, reported=kept)
         if changed:
             self._notify(ItemsPublished(self.default_service, node, changed))
         return changed
 
     def _keep(self, node: str, found: _Fetched) -> None:
         with self._lock:
-            self._documents[node] = found
+            known = self._documents.get(node)
+            self._documents[node] = found if known is None else replace(found, reported=known.reported)
             self._documents.move_to_end(node)
             while len(self._documents) > self._most:
                 self._documents.popitem(last=False)
@@ -312,6 +324,10 @@ def _newest(items: Sequence[ServiceItem], largest: int) -> tuple[ServiceItem, ..
     return tuple(items[first:])
 
 
+def _hashes(items: Iterable[ServiceItem]) -> dict[str, int]:
+    return {one.id: hash(one.payload) for one in items}
+
+
 def _fetched(node: str, response: WebResponse, now: float) -> _Fetched:
     if response.status in (404, 410):
         raise PubsubItemNotFound(f"{shown(node)} answers that there is no such document (status {response.status})")
@@ -322,4 +338,5 @@ def _fetched(node: str, response: WebResponse, now: float) -> _Fetched:
     headers = response.headers
     document = read_feed(response.body, response.url, headers.get("content-type", ""))
     links = {**document.links, **header_links(headers.get("link", ""), response.url)}
-    return _Fetched(replace(document, links=links), headers.get("etag"), headers.get("last-modified"), now)
+    validators = (headers.get("etag"), headers.get("last-modified"))
+    return _Fetched(replace(document, links=links), *validators, now, _hashes(document.items))

@@ -109,6 +109,22 @@ def test_polling_reports_new_and_changed_entries(server: WebServer, service: Htt
     ]
 
 
+def test_reading_a_feed_takes_no_entry_from_the_listeners(server: WebServer, service: HttpFeedService) -> None:
+    node = f"{server.url}/feed"
+    server.pages["/feed"] = Page(atom(1))
+    service.get_items(node)
+    assert service.poll(node) == ()
+    server.pages["/feed"] = Page(atom(2, 1))
+    assert ids(service.get_items(node).items) == ["urn:1", "urn:2"]
+    assert ids(service.poll(node)) == ["urn:2"]
+    server.pages["/feed"] = Page(atom(4, 3, 2, 1))
+    service.get_items(node)
+    assert ids(service.receive(node, atom(3), "application/atom+xml")) == ["urn:3"]
+    assert service.receive(node, atom(3), "application/atom+xml") == ()
+    assert ids(service.poll(node)) == ["urn:4"]
+    assert service.poll(node) == ()
+
+
 @pytest.mark.parametrize(
     ("page", "error", "condition"),
     [
