@@ -39,7 +39,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 _NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "fec0::/10")))
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHUNK = 65536
-_GZIP = 16
+_GZIP_BITS = 16 + zlib.MAX_WBITS
 _GZIP_MEMBER = b"\x1f\x8b"
 _LONGEST_URL = 2048
 
@@ -353,11 +353,10 @@ class _Decoder:
 
     def __init__(self, encoding: str, url: str) -> None:
         self._name = encoding.strip().lower()
-        self._url = url
+        self._url = shown(url)
         if self._name not in ("", "identity", "gzip", "x-gzip"):
-            raise PubsubServiceError(f"{shown(url)} answers in the encoding {shown(encoding)}, which was not requested")
-        is_plain = self._name in ("", "identity")
-        self._inflate = None if is_plain else _inflater()
+            raise PubsubServiceError(f"{self._url} answers in the encoding {shown(encoding)}, which was not requested")
+        self._inflate = None if self._name in ("", "identity") else zlib.decompressobj(_GZIP_BITS)
 
     def decode(self, chunk: bytes, most: int) -> Iterator[bytes]:
         """Yield the parts of a chunk, which the caller stops to take after ``most`` bytes."""
@@ -368,24 +367,18 @@ class _Decoder:
             try:
                 part = self._inflate.decompress(chunk, min(_CHUNK, most))
             except zlib.error as error:
-                raise PubsubServiceError(
-                    f"{shown(self._url)} answers with damaged {self._name} data: {error}"
-                ) from None
+                raise PubsubServiceError(f"{self._url} answers with damaged {self._name} data: {error}") from None
             yield part
             chunk = self._inflate.unconsumed_tail
             rest = self._inflate.unused_data
             if rest.startswith(_GZIP_MEMBER):
                 # The body has another member (RFC 1952). Other bytes after the last member are ignored.
-                self._inflate, chunk = _inflater(), rest
+                self._inflate, chunk = zlib.decompressobj(_GZIP_BITS), rest
 
     def end(self) -> None:
         """Refuse a body that was cut. Only its compression shows this, if the server states no length."""
         if self._inflate is not None and not self._inflate.eof:
-            raise PubsubServiceError(f"{shown(self._url)} answers with incomplete {self._name} data")
-
-
-def _inflater() -> Any:
-    return zlib.decompressobj(wbits=_GZIP + zlib.MAX_WBITS)
+            raise PubsubServiceError(f"{self._url} answers with incomplete {self._name} data")
 
 
 def _remaining(ends: float) -> float:
