@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from xml.parsers import expat
 
@@ -47,10 +48,9 @@ def payload_text(item: ServiceItem) -> str:
         return _xml_text(payload)
     text = payload.decode("utf-8", "replace")
     if payload[:1] in (b"{", b"["):
-        try:
+        # A malformed document is searched as it is.
+        with suppress(ValueError, RecursionError):
             return _joined(strs_of(json.loads(text)))
-        except (ValueError, RecursionError):
-            pass
     return text[:MOST_TEXT]
 
 
