@@ -27,7 +27,7 @@ class SyncRun:
         until: the monotonic time at which it must have ended.
         deferred: the events that came during the synchronisation. They are applied in their order after the last page,
             so that no older page replaces the change of an event.
-        applied: the deferred events that were applied.
+        applied: the held and deferred events whose changes are stored.
         has_lost_events: whether more events came than ``deferred`` may hold.
         ended: set at the end.
     """

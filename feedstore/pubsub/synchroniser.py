@@ -143,7 +143,9 @@ class Synchroniser:
                 return False
             with watch.lock:
                 # The pages are read from now on, so they hold the changes of these events.
-                watch.held.clear()
+                run.applied, watch.held = watch.held, []
+                for event in run.applied:
+                    watch.note_event(event)
                 state.holding.discard(key)
             began = time.monotonic()
             watch.refresh_reason = None
@@ -328,7 +330,7 @@ class Synchroniser:
         run, key, ended = progress.run, progress.node.key, now()
         with watch.lock:
             self._updates.apply(key, run.deferred, watch)
-            run.applied, run.deferred = run.deferred, []
+            run.applied, run.deferred = run.applied + run.deferred, []
             is_done = self._documents.finish_sync(
                 key,
                 run.token,

@@ -78,6 +78,8 @@ class Updates:
             with watch.lock:
                 node = self._documents.get_node(key)
                 if node is not None and node.sync_state is SyncState.IN_PROGRESS:
+                    # It is synchronised again if its process has ended.
+                    self._refresh(key)
                     continue
                 # Requests go to the service until the events are applied.
                 self.apply(key, watch.held, watch)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +12,13 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError, UnsupportedError
-from feedstore.pubsub import EventsMissed, NodeSynchronised, PubsubCache, RsmRequest, ServiceEvent
+from feedstore.pubsub import EventsMissed, ItemsPublished, NodeSynchronised, PubsubCache, RsmRequest, ServiceEvent
 from feedstore.pubsub.memory_service import MemoryPubsubServer
 from feedstore.pubsub.web_feeds import HttpFeedService
 from feedstore.storage.documents import NodeKey, SyncState
 from feedstore.testing import OpenBackend, PubsubCacheContract
+from feedstore.testing.processes import ChildError, run_in_child
+from feedstore.testing.pubsub_setting import NODE, PubsubSetting, entry
 from polling import poll_until
 from pubsub.web_server import Page, WebServer, atom, ids
 
@@ -57,6 +62,41 @@ def test_refused_arguments(shared_backend: OpenBackend) -> None:
     with pytest.raises(PubsubClosedError):
         cache.get_items("blog")
     service.close()
+
+
+@pytest.mark.parametrize("backend_kind", ["sqlite"])
+def test_a_process_that_is_killed_during_a_synchronisation(shared_backend: OpenBackend) -> None:
+    """Another process synchronises the node again, although it holds an event until the end of the synchronisation."""
+    with ExitStack() as opened:
+        setting = PubsubSetting(shared_backend(), opened)
+        setting.publish(60)
+
+        def synchronise() -> None:
+            own = PubsubSetting(shared_backend(setting.backend.namespace), opened)
+            own.publish(60)
+
+            def kill(account: str, method: str, node: str) -> None:
+                # The second page; the request before the first one is that of the namespace.
+                if own.requests.count(("ann", "get_items", NODE)) == 3:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            own.hook = kill
+            own.cache().synchronise(NODE)
+
+        with pytest.raises(ChildError, match="status 9"):
+            run_in_child(synchronise)
+        ann = setting.service("ann")
+        cache, received = setting.cache(service=ann), list[ServiceEvent]()
+        assert setting.state() is SyncState.IN_PROGRESS
+        assert cache.documents.page(setting.key(), limit=0).count == 50
+        cache.add_listener(received.append)
+        ann.subscribe(NODE)
+        setting.owner.publish(NODE, entry("new"), item_id="new")
+        ann.wait_for_events()
+        page = setting.cached(cache, rsm=RsmRequest(max=100))
+        assert [item.id for item in page.items] == [f"i{one}" for one in range(1, 61)] + ["new"]
+        poll_until(lambda: len(received) == 2, 30, "the events")
+        assert [type(one) for one in received] == [ItemsPublished, NodeSynchronised]
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite"])
