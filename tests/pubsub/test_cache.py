@@ -112,6 +112,7 @@ def test_entries_that_have_left_a_web_feed(
         cache.synchronise(node)
         server.pages["/feed"] = Page(atom(3, 2))
         service.poll(node)
+        poll_until(lambda: cache.documents.page(key, limit=0).count == 3, 30, "the event")
         server.pages["/feed"] = Page(atom(4, 3))
         service._notify(EventsMissed(service.default_service, node))
         poll_until(lambda: len(synchronised) == 2, 30, "the second synchronisation")
