@@ -7,6 +7,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,12 +203,21 @@ def _checked(analyser: Analyser) -> Analyser:
 
 
 def completed(result: Any) -> Any:
-    """Return a result, or if it is awaitable, the result of running it to its end on this thread."""
+    """Return a result, or if it is awaitable, the result of running it to its end in an event loop of its own."""
     if not inspect.isawaitable(result):
         return result
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _run(result)
+    # A thread runs one event loop at a time.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_run, result).result()
 
+
+def _run(awaitable: Awaitable[Any]) -> Any:
     async def wait() -> Any:
-        return await result
+        return await awaitable
 
     try:
         return asyncio.run(wait())

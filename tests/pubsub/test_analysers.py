@@ -86,7 +86,7 @@ def test_the_namespace_is_requested_only_if_needed() -> None:
 
 
 def test_a_callback_changes_the_analysis() -> None:
-    """It may be a coroutine function, and sees no configuration that the service refuses."""
+    """It may be a coroutine function, also in a running event loop, and sees no configuration that is refused."""
     server = MemoryPubsubServer()
     ann, bob = server.service("ann"), server.service("bob")
     ann.create_node("blog:comments/1", configuration={"pubsub#title": "Comments"})
@@ -104,6 +104,13 @@ def test_a_callback_changes_the_analysis() -> None:
         assert (found.type, found.subtype, found.to_sync) == ("blog", "comment", True)
     assert seen[0] is not None
     assert (seen[0]["pubsub#title"], seen[1]) == ("Comments", None)
+
+    async def analyse() -> NodeAnalysis | None:
+        return analysers.analyse(ann, server.address, "blog:comments/1")
+
+    found = asyncio.run(analyse())
+    assert found is not None
+    assert found.subtype == "comment"
     server.fail(PubsubUnavailableError("gone"))
     with pytest.raises(PubsubUnavailableError):
         analysers.analyse(ann, server.address, "blog:comments/1")
