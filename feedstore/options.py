@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -178,6 +179,15 @@ def read_seconds(longest: float = DAY_SECONDS, zero: bool = False) -> Callable[[
         return float(seconds)
 
     return read
+
+
+def read_duration(name: str, value: object) -> timedelta:
+    """Return a duration greater than 0."""
+    if not isinstance(value, timedelta):
+        raise InvalidTypeError(f"{name} must be a timedelta, not {shown(value)} of type {type(value).__name__}")
+    if value <= timedelta(0):
+        raise InvalidValueError(f"{name} is {shown(value)}; pass a duration greater than 0")
+    return value
 
 
 def _number(name: str, value: object, kind: type[int] | type[float], expected: str) -> float:

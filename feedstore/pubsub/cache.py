@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubItemNotFound
-from feedstore.options import read_count, read_seconds
+from feedstore.errors import InvalidTypeError, PubsubItemNotFound
+from feedstore.options import read_count, read_duration, read_seconds
 from feedstore.pubsub.analysers import Analyser, Analysers, MatchCallback, Parser
 from feedstore.pubsub.cache_contents import CacheContents
 from feedstore.pubsub.cached_items import CachedItems
@@ -23,6 +23,7 @@ from feedstore.pubsub.values import (
     EventsMissed,
     ItemOrder,
     ItemsPage,
+    NodeSynchronised,
     RsmRequest,
     ServiceEvent,
 )
@@ -98,11 +99,11 @@ class PubsubCache(CacheContents, ServiceCalls):
         self.analysers = Analysers()
         limits = SyncLimits(
             read_count(1, 10_000_000)("max_items", max_items),
-            _duration("sync_deadline", sync_deadline),
-            _duration("dead_after", dead_after),
+            read_duration("sync_deadline", sync_deadline),
+            read_duration("dead_after", dead_after),
         )
-        self._refresh_after = _duration("refresh_after", refresh_after)
-        self._verify_after = _duration("verify_after", verify_after)
+        self._refresh_after = read_duration("refresh_after", refresh_after)
+        self._verify_after = read_duration("verify_after", verify_after)
         self._threads = read_count(1, 100)("threads", threads)
         self._trusts_stored = bool(trust_stored)
         runner = ParserRunner(read_seconds()("parser_seconds", parser_seconds))
@@ -323,7 +324,8 @@ class PubsubCache(CacheContents, ServiceCalls):
 
         The state of the result is COMPLETED if it succeeded; otherwise its reason describes the failure. Without
         ``resync``, nothing is done for a node that was synchronised before, with whichever result. While the node is
-        being synchronised, nothing is done.
+        being synchronised, nothing is done; if another process does it, the listeners receive
+        :class:`NodeSynchronised` after its end.
 
         Args:
             node: the name of the node.
@@ -338,6 +340,9 @@ class PubsubCache(CacheContents, ServiceCalls):
         is_running = found is not None and found.sync_state is SyncState.IN_PROGRESS
         if found is not None and is_running and not self._synchroniser.is_abandoned(found):
             _logger.warning("the node %s is being synchronised already", shown(node))
+            if watch.run is None:
+                # The event is held until the synchronisation by another process ends, and then reaches the listeners.
+                self._receive(NodeSynchronised(key.service, key.name))
             return found
         if found is not None and resync:
             self.documents.delete_node(key)
@@ -388,12 +393,3 @@ class PubsubCache(CacheContents, ServiceCalls):
     def _close(self) -> None:
         self.service.remove_listener(self._handle)
         self._process()[1].close()
-
-
-def _duration(name: str, value: Any) -> timedelta:
-    """Return a duration greater than 0, or raise an error that names the option."""
-    if not isinstance(value, timedelta):
-        raise InvalidTypeError(f"{name} must be a timedelta, not {shown(value)} of type {type(value).__name__}")
-    if value <= timedelta(0):
-        raise InvalidValueError(f"{name} is {shown(value)}; pass a duration greater than 0")
-    return value

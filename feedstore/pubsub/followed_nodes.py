@@ -91,7 +91,8 @@ class FollowedNodes:
     def follow(self, user_id: UserId, node: str, *, service: str | None = None) -> bool:
         """Let a user follow a node, and return whether the user did not follow it before.
 
-        The node is synchronised if it never was, and its items are published.
+        The node is synchronised if it never was, and its items are published. If another process synchronises it now,
+        the items that it still lacks are published after the end of that synchronisation.
         """
         producer, key = self.producer(node, service=service), self._key(node, service)
         if not self._followed.exists(producer):
@@ -155,7 +156,12 @@ class FollowedNodes:
                 self._publish(producer, document.item_id, self._activity(key, document))
         elif isinstance(event, ItemsRetracted):
             self._remove(producer, [one for one in event.item_ids if one])
-        elif isinstance(event, (NodePurged, NodeDeleted, NodeSynchronised)):
+        elif isinstance(event, NodeSynchronised):
+            node = self.cache.documents.get_node(key)
+            # A synchronisation by another process may have failed, which removes items and no activities.
+            if node is not None and node.sync_state is not SyncState.ERROR:
+                self.reconcile(event.node, service=event.service)
+        elif isinstance(event, (NodePurged, NodeDeleted)):
             self.reconcile(event.node, service=event.service)
 
     def _activity(self, key: NodeKey, document: Document) -> Activity | None:

@@ -146,7 +146,10 @@ class NodeConfigured(PubsubEvent):
 
 @dataclass(frozen=True, slots=True)
 class NodeSynchronised(PubsubEvent):
-    """The end of a node's synchronisation, which a cache sends to its listeners."""
+    """The end of a node's synchronisation, which a cache sends to its listeners.
+
+    It succeeded, unless it was one of another process.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -12,10 +13,19 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InvalidTypeError, InvalidValueError, PubsubClosedError, UnsupportedError
-from feedstore.pubsub import EventsMissed, ItemsPublished, NodeSynchronised, PubsubCache, RsmRequest, ServiceEvent
+from feedstore.fanout import FeedManager
+from feedstore.pubsub import (
+    EventsMissed,
+    FollowedNodes,
+    ItemsPublished,
+    NodeSynchronised,
+    PubsubCache,
+    RsmRequest,
+    ServiceEvent,
+)
 from feedstore.pubsub.memory_service import MemoryPubsubServer
 from feedstore.pubsub.web_feeds import HttpFeedService
-from feedstore.storage.documents import NodeKey, SyncState
+from feedstore.storage.documents import NewDocument, NodeKey, SyncState
 from feedstore.testing import OpenBackend, PubsubCacheContract
 from feedstore.testing.processes import ChildError, run_in_child
 from feedstore.testing.pubsub_setting import NODE, PubsubSetting, entry
@@ -97,6 +107,36 @@ def test_a_process_that_is_killed_during_a_synchronisation(shared_backend: OpenB
         assert [item.id for item in page.items] == [f"i{one}" for one in range(1, 61)] + ["new"]
         poll_until(lambda: len(received) == 2, 30, "the events")
         assert [type(one) for one in received] == [ItemsPublished, NodeSynchronised]
+
+
+@pytest.mark.parametrize(("state", "expected"), [(SyncState.COMPLETED, ["i3"]), (SyncState.ERROR, ["i1"])])
+@pytest.mark.parametrize("backend_kind", ["sqlite"])
+def test_a_node_that_is_followed_while_another_process_synchronises_it(
+    shared_backend: OpenBackend, state: SyncState, expected: list[str]
+) -> None:
+    """The items are published after the end of the synchronisation. If it fails, no activities are removed."""
+    with ExitStack() as opened:
+        setting = PubsubSetting(shared_backend(), opened)
+        cache, ended = setting.cache(analyser=False), threading.Event()
+        documents, key, token = cache.documents, setting.key(), f"other{cache._process()[0].new_token()}"
+        documents.add_node(key)
+        documents.claim_sync(key, token, states=[None])
+        documents.put_items(key, [NewDocument("i1", b"<one/>")], sync_token=token)
+        manager = FeedManager(setting.backend)
+        nodes = FollowedNodes(cache, manager)
+        cache.add_listener(lambda event: ended.set() if isinstance(event, NodeSynchronised) else None)
+        nodes.follow("bob", NODE)
+
+        def published() -> list[str]:
+            return [str(one.object) for one in manager.get_feeds("bob")["normal"][:9]]
+
+        assert (published(), ended.is_set()) == (["i1"], False)
+        documents.purge_node(key)
+        documents.put_items(key, [NewDocument("i3", b"<three/>")], sync_token=token)
+        documents.finish_sync(key, token, state)
+        assert ended.wait(30)
+        assert published() == expected
+        nodes.close()
 
 
 @pytest.mark.parametrize("backend_kind", ["sqlite"])
