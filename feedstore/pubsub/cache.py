@@ -340,9 +340,10 @@ class PubsubCache(CacheContents, ServiceCalls):
         is_running = found is not None and found.sync_state is SyncState.IN_PROGRESS
         if found is not None and is_running and not self._synchroniser.is_abandoned(found):
             _logger.warning("the node %s is being synchronised already", shown(node))
-            if watch.run is None:
-                # The event is held until the synchronisation by another process ends, and then reaches the listeners.
-                self._receive(NodeSynchronised(key.service, key.name))
+            event = NodeSynchronised(key.service, key.name)
+            if watch.run is None and event not in watch.held:
+                # It is held until the synchronisation by another process ends, and then reaches the listeners.
+                self._receive(event)
             return found
         if found is not None and resync:
             self.documents.delete_node(key)
