@@ -32,9 +32,10 @@ JSON can hold. It may be a coroutine function."""
 MatchCallback = Callable[[PubsubService, "NodeAnalysis"], object]
 """A function that may change an analysis. It may be a coroutine function."""
 
+NO_ANSWER = (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError)
+"""The errors of a service that did not answer. They say nothing of the node."""
+
 _logger = logging.getLogger(__name__)
-# These say that no answer came, so that they say nothing of the node.
-_NO_ANSWER = (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError)
 
 
 @dataclass
@@ -92,7 +93,7 @@ class NodeAnalysis:
     def _fetched(self, noun: str, fetch: Callable[[], Any]) -> Any:
         try:
             return fetch()
-        except _NO_ANSWER:
+        except NO_ANSWER:
             raise
         except PubsubError as error:
             _logger.info("the node %s is analysed without its %s: %s", self.node, noun, error)

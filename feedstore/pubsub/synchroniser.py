@@ -13,11 +13,10 @@ from feedstore.errors import (
     PubsubClosedError,
     PubsubError,
     PubsubItemNotFound,
-    PubsubTimeoutError,
-    PubsubUnavailableError,
     PubsubUnsupportedError,
     StorageError,
 )
+from feedstore.pubsub.analysers import NO_ANSWER
 from feedstore.pubsub.cached_items import CachedItems, ItemClock
 from feedstore.pubsub.node_watch import NodeWatch, ProcessState, SyncRun, now
 from feedstore.pubsub.service import PubsubService
@@ -34,7 +33,7 @@ _RENEW_SECONDS = 5.0
 _MOST_ATTEMPTS = 3
 _MOST_DROPPED = 100
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_PASSING = (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError, StorageError)
+_PASSING = (*NO_ANSWER, StorageError)
 
 
 class SyncFailed(FeedstoreError):
@@ -213,7 +212,7 @@ class Synchroniser:
         key = progress.node.key
         try:
             subscription = self._service.subscribe(key.name, service=key.service)
-        except (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError):
+        except NO_ANSWER:
             raise
         except PubsubError as error:
             progress.reason = f"the node cannot be kept up to date, because the subscription failed: {_reason(error)}"
@@ -286,7 +285,7 @@ class Synchroniser:
     def _has_pages(self, service: str) -> bool:
         try:
             return self._service.supports_rsm(service)
-        except (PubsubUnavailableError, PubsubTimeoutError, PubsubClosedError):
+        except NO_ANSWER:
             raise
         except PubsubError as error:
             # The service hides its features.
