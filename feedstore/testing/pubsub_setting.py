@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -53,6 +54,29 @@ class PubsubSetting:
     def _note(self, account: str, method: str, node: str) -> None:
         self.requests.append((account, method, node))
         self.hook(account, method, node)
+
+    def hold_subscriptions(self) -> tuple[threading.Event, threading.Event]:
+        """Let subscriptions wait, and return the events of the first one that came, and of their continuation."""
+        reached, resume = threading.Event(), threading.Event()
+
+        def hold(account: str, method: str, node: str) -> None:
+            if method == "subscribe":
+                reached.set()
+                resume.wait(20)
+
+        self.hook = hold
+        return reached, resume
+
+    def before_second_page(self, change: Callable[[], object]) -> None:
+        """Call a function once, when the synchronisation of a new cache of ann requests its second page."""
+
+        def call(account: str, method: str, node: str) -> None:
+            # The request before the first page is that of the namespace.
+            if (account, method) == ("ann", "get_items") and self._asked(account, NODE) == 3:
+                self.hook = lambda account, method, node: None
+                change()
+
+        self.hook = call
 
     def service(self, account: str) -> MemoryPubsubService:
         """Return the access of an account, which is closed at the end of the test."""

@@ -281,14 +281,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
     def test_explicit_synchronisation_waits_for_a_thread_of_the_cache(self, setting: PubsubSetting) -> None:
         """If a thread of the cache has begun the synchronisation, the call returns after its end."""
         setting.publish(3)
-        cache, reached, resume = setting.cache(), threading.Event(), threading.Event()
-
-        def hold(account: str, method: str, node: str) -> None:
-            if method == "subscribe":
-                reached.set()
-                resume.wait(20)
-
-        setting.hook = hold
+        cache, (reached, resume) = setting.cache(), setting.hold_subscriptions()
         node, _ = cache.documents.add_node(setting.key())
         thread = threading.Thread(target=cache._synchroniser.run, args=(node, [None]))
         thread.start()
@@ -305,14 +298,9 @@ class PubsubCacheSuite(PubsubSuiteBase):
     ) -> None:
         """The node is synchronised although a thread begins to refresh it before it is deleted."""
         setting.publish(2)
-        cache, reached, resume = setting.cache(), threading.Event(), threading.Event()
+        cache = setting.cache()
         setting.synchronised(cache)
-        delete = cache.documents.delete_node
-
-        def hold(account: str, method: str, node: str) -> None:
-            if method == "subscribe" and not reached.is_set():
-                reached.set()
-                resume.wait(20)
+        (reached, resume), delete = setting.hold_subscriptions(), cache.documents.delete_node
 
         def refresh_first(key: NodeKey) -> bool | None:
             cache._watch(key).refresh_reason = "a test"
@@ -322,7 +310,6 @@ class PubsubCacheSuite(PubsubSuiteBase):
             resume.set()
             return deleted
 
-        setting.hook = hold
         monkeypatch.setattr(cache.documents, "delete_node", refresh_first)
         node = cache.synchronise(NODE, resync=True)
         assert (node is not None, setting.state()) == (True, SyncState.COMPLETED)
@@ -367,14 +354,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
     def test_a_closed_cache_has_no_threads(self, setting: PubsubSetting) -> None:
         """A synchronisation that is interrupted by ``close`` leaves no state."""
         setting.publish(60)
-        cache, reached, resume = setting.cache(), threading.Event(), threading.Event()
-
-        def hold(account: str, method: str, node: str) -> None:
-            if method == "subscribe":
-                reached.set()
-                resume.wait(20)
-
-        setting.hook = hold
+        cache, (reached, resume) = setting.cache(), setting.hold_subscriptions()
         cache.get_items(NODE, max_items=1)
         assert reached.wait(20)
         threads = cache._process()[1].threads

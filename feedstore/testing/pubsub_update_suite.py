@@ -72,22 +72,17 @@ class PubsubUpdateSuite(PubsubSuiteBase):
     def test_changes_during_a_synchronisation_are_not_lost(self, setting: PubsubSetting) -> None:
         """No older page replaces the change of an event, and nothing that was retracted comes back."""
         setting.publish(70)
-        cache, changes = setting.cache(), list[str]()
+        cache = setting.cache()
 
-        def change(account: str, method: str, node: str) -> None:
-            # Between the first page, which holds i1 and i2, and the second, and again before the answer of the second.
-            pages = setting.requests.count(("ann", "get_items", NODE))
-            if (account, method) == ("ann", "get_items") and pages == 3 and not changes:
-                changes.append("done")
-                setting.owner.publish(NODE, entry("edited"), item_id="i1")
-                setting.owner.retract(NODE, ["i2", "i60"])
-                setting.owner.publish(NODE, entry("new"), item_id="new")
-                cache.service.wait_for_events()  # type: ignore[attr-defined]
+        def change() -> None:
+            setting.owner.publish(NODE, entry("edited"), item_id="i1")
+            setting.owner.retract(NODE, ["i2", "i60"])
+            setting.owner.publish(NODE, entry("new"), item_id="new")
+            cache.service.wait_for_events()  # type: ignore[attr-defined]
 
-        setting.hook = change
-        setting.synchronised(cache)
+        setting.before_second_page(change)
+        cache.synchronise(NODE)
         page = setting.cached(cache, rsm=RsmRequest(max=100))
-        assert changes == ["done"]
         assert ids(page) == [f"i{one}" for one in range(1, 71) if one not in (2, 60)] + ["new"]
         assert page.items[0].payload == entry("edited")
         assert ids(setting.cached(cache, max_items=2)) == ["i1", "new"]
@@ -95,18 +90,15 @@ class PubsubUpdateSuite(PubsubSuiteBase):
     def test_a_purge_during_a_synchronisation(self, setting: PubsubSetting) -> None:
         """The items of the pages before the purge are removed, and those after it stay."""
         setting.publish(70)
-        cache, changes = setting.cache(), list[str]()
+        cache = setting.cache()
 
-        def change(account: str, method: str, node: str) -> None:
-            pages = setting.requests.count(("ann", "get_items", NODE))
-            if (account, method) == ("ann", "get_items") and pages == 3 and not changes:
-                changes.append("done")
-                setting.owner.purge_node(NODE)
-                setting.owner.publish(NODE, entry("new"), item_id="new")
+        def change() -> None:
+            setting.owner.purge_node(NODE)
+            setting.owner.publish(NODE, entry("new"), item_id="new")
 
-        setting.hook = change
-        setting.synchronised(cache)
-        assert (changes, ids(setting.cached(cache, max_items=9))) == (["done"], ["new"])
+        setting.before_second_page(change)
+        cache.synchronise(NODE)
+        assert ids(setting.cached(cache, max_items=9)) == ["new"]
 
     def test_events_in_another_process_wait_for_the_synchronisation(
         self, setting: PubsubSetting, open_backend: OpenBackend

@@ -84,13 +84,7 @@ def test_a_process_that_is_killed_during_a_synchronisation(shared_backend: OpenB
         def synchronise() -> None:
             own = PubsubSetting(shared_backend(setting.backend.namespace), opened)
             own.publish(60)
-
-            def kill(account: str, method: str, node: str) -> None:
-                # The second page; the request before the first one is that of the namespace.
-                if own.requests.count(("ann", "get_items", NODE)) == 3:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            own.hook = kill
+            own.before_second_page(lambda: os.kill(os.getpid(), signal.SIGKILL))
             own.cache().synchronise(NODE)
 
         with pytest.raises(ChildError, match="status 9"):
