@@ -323,7 +323,7 @@ class PubsubCache(CacheContents, ServiceCalls):
         """Synchronise a node now, on this thread, with or without an analyser that matches it; return the node.
 
         The state of the result is COMPLETED if it succeeded; otherwise its reason describes the failure. Without
-        ``resync``, nothing is done for a node that was synchronised before, with whichever result. While the node is
+        ``resync``, nothing is done for a node that was synchronised before, or failed to be. While the node is
         being synchronised, nothing is done; if another process does it, the listeners receive
         :class:`NodeSynchronised` after its end.
 

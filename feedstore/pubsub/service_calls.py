@@ -19,7 +19,7 @@ _EVENT_SECONDS = 10.0
 
 
 class ServiceCalls(PubsubService):
-    """The methods of a :class:`PubsubCache` that change nodes at its service, or ask it."""
+    """The methods of a :class:`PubsubCache` that send a request to its service."""
 
     service: PubsubService
     documents: DocumentStorage

@@ -124,7 +124,7 @@ class Synchroniser:
     def run(self, node: DocumentNode, states: Iterable[SyncState | None], keep_items: bool = False) -> bool:
         """Synchronise a node in one of some states, or one that is in progress and abandoned.
 
-        Return whether this call did it, with whichever result.
+        Return whether this call did it, also if it failed.
         """
         state, key = self._state(), node.key
         keep_items = keep_items or not self._service.has_whole_nodes
@@ -205,7 +205,7 @@ class Synchroniser:
             self._complete(progress, watch, began)
         except _Superseded as error:
             _logger.info("the synchronisation of %s ended: %s", shown(progress.node.key.name), error)
-        except Exception as error:  # noqa: BLE001 whichever way it failed, the node must not stay in progress
+        except Exception as error:  # noqa: BLE001 after any failure, the node must not stay in progress
             self._fail(progress, watch, error)
 
     def _subscribe(self, progress: _Progress) -> None:

@@ -97,7 +97,7 @@ class Updates:
         """Apply an event unless another process synchronises the node. Return whether it was applied."""
         try:
             node = self._documents.get_node(key)
-        except Exception as error:  # noqa: BLE001 whichever way it failed, the cached items may differ now
+        except Exception as error:  # noqa: BLE001 after any failure, the cached items may differ now
             self._note_failure(key, watch, error)
             return True
         if node is not None and node.sync_state is SyncState.IN_PROGRESS:
@@ -116,7 +116,7 @@ class Updates:
                 node = self._documents.get_node(key)
                 if node is not None:
                     self._change(node, event, watch)
-            except Exception as error:  # noqa: BLE001 whichever way it failed, the cached items may differ now
+            except Exception as error:  # noqa: BLE001 after any failure, the cached items may differ now
                 self._note_failure(key, watch, error)
             watch.note_event(event)
 

@@ -219,7 +219,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert (node.sync_state, node.sync_reason) == (SyncState.ERROR, "the service returned the item 'i1' twice")
 
     def test_a_service_that_fails_after_half_of_the_items(self, setting: PubsubSetting) -> None:
-        """Nothing half-synchronised is served or kept; the failed state lasts until it is asked again."""
+        """Nothing half-synchronised is served or kept; the failed state lasts until a call with ``resync``."""
         setting.publish(60)
         cache = setting.cache()
         setting.server.fail(PubsubUnavailableError("gone"), operation="get_items", after=2, times=1)
@@ -315,7 +315,7 @@ class PubsubCacheSuite(PubsubSuiteBase):
         assert (node is not None, setting.state()) == (True, SyncState.COMPLETED)
 
     def test_nodes_that_are_not_wanted(self, setting: PubsubSetting) -> None:
-        """A node whose analyser does not synchronise it is never synchronised, whichever analyser comes later."""
+        """A node whose analyser does not synchronise it is not synchronised for an analyser that comes later."""
         setting.publish(1)
         cache = setting.cache(analyser=False)
         cache.register_analyser("any", "blog", node=NODE)

@@ -125,6 +125,10 @@ def test_a_node_that_is_followed_while_another_process_synchronises_it(
             return [str(one.object) for one in manager.get_feeds("bob")["normal"][:9]]
 
         assert (published(), ended.is_set()) == (["i1"], False)
+        workers, watch = cache._process()[1], cache._watch(key)
+        poll_until(lambda: bool(watch.held) and not workers.has_events_of(key), 30, "the event of the end")
+        cache.synchronise(NODE)
+        assert not workers.has_events_of(key)
         documents.purge_node(key)
         documents.put_items(key, [NewDocument("i3", b"<three/>")], sync_token=token)
         documents.finish_sync(key, token, state)
