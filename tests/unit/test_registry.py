@@ -157,11 +157,14 @@ def test_importing_opens_nothing_and_loads_no_backend() -> None:
     script = (
         "import sys, threading, feedstore\n"
         "assert not [name for name in sys.modules if name.startswith('feedstore.backends')], sys.modules\n"
+        "assert not [name for name in sys.modules if name.startswith('feedstore.storage.documents')], sys.modules\n"
         "assert threading.active_count() == 1\n"
         "feedstore.connect('memory://')\n"
         "assert 'feedstore.storage.documents' not in sys.modules\n"
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'sqlalchemy', 'sqlite3', 'psycopg', 'alembic', 'pytest', 'hypothesis'}, loaded\n"
+        "import feedstore.backends.sql\n"
+        "assert not {'sqlalchemy.dialects.postgresql', 'sqlalchemy.orm'} & set(sys.modules), sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 

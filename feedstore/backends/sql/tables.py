@@ -57,6 +57,7 @@ from feedstore.storage.documents.values import SubscriptionState, SyncState
 
 TABLE_PREFIX = "feedstore_"
 WORDS_TABLE = "feedstore_pubsub_words"
+WORDS_INDEX = "ix_feedstore_pubsub_item_words"
 PATH_INDEX_PREFIX = "feedstore_path_"
 NAMESPACE_LENGTH = 48
 
@@ -178,7 +179,6 @@ document_table = Table(
     UniqueConstraint("node_id", "item_id"),
     Index("ix_feedstore_pubsub_item_created", "node_id", "created", "id"),
     Index("ix_feedstore_pubsub_item_updated", "node_id", "updated", "id"),
-    Index("ix_feedstore_pubsub_item_words", "words", postgresql_using="gin").ddl_if(dialect="postgresql"),
     sqlite_autoincrement=True,
 )
 
@@ -223,11 +223,13 @@ FULL_TEXT_STATEMENTS = (
 """The statements that make the full-text index of a SQLite file, beside ``feedstore_pubsub_item``."""
 
 
-def _on_sqlite(statement: str) -> Any:
+def _listen(moment: str, dialect: str, statement: str) -> None:
     definition: Any = DDL(statement)  # type: ignore[no-untyped-call]
-    return definition.execute_if(dialect="sqlite")
+    event.listen(document_table, moment, definition.execute_if(dialect=dialect))
 
 
 for _statement in FULL_TEXT_STATEMENTS:
-    event.listen(document_table, "after_create", _on_sqlite(_statement))
-event.listen(document_table, "before_drop", _on_sqlite(f"DROP TABLE IF EXISTS {WORDS_TABLE}"))
+    _listen("after_create", "sqlite", _statement)
+_listen("before_drop", "sqlite", f"DROP TABLE IF EXISTS {WORDS_TABLE}")
+# An Index with the option postgresql_using loads the dialect of PostgreSQL, also in programs that open SQLite alone.
+_listen("after_create", "postgresql", f"CREATE INDEX {WORDS_INDEX} ON feedstore_pubsub_item USING gin (words)")

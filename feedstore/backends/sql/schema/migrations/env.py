@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 from feedstore.backends.sql.address import parse_address
 from feedstore.backends.sql.schema.administration import database_engine
 from feedstore.backends.sql.schema.migration import CONTEXT_OPTIONS, migration_transaction
-from feedstore.backends.sql.tables import PATH_INDEX_PREFIX, TABLE_PREFIX, WORDS_TABLE, metadata
+from feedstore.backends.sql.tables import PATH_INDEX_PREFIX, TABLE_PREFIX, WORDS_INDEX, WORDS_TABLE, metadata
 from feedstore.errors import FeedstoreError, InvalidValueError
 
 URL_VARIABLE = "FEEDSTORE_URL"
@@ -29,14 +29,12 @@ def database_url() -> str:
 
 
 def tables_on(dialect: str) -> MetaData:
-    """Return the tables in the form of a dialect: SQLite numbers its rows without an identity, and has no GIN index."""
+    """Return the tables in the form of a dialect: SQLite numbers its rows without an identity."""
     if dialect != "sqlite":
         return metadata
     copied = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.tables.values():
-        copy = table.to_metadata(copied)
-        copy.indexes -= {index for index in copy.indexes if index.dialect_kwargs.get("postgresql_using")}
-        for column in copy.columns:
+        for column in table.to_metadata(copied).columns:
             if column.identity is not None:
                 column.identity = column.server_default = None
     return copied
@@ -45,11 +43,12 @@ def tables_on(dialect: str) -> MetaData:
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Return whether autogenerate compares a name that it found in the database.
 
-    FTS5 makes tables of its own, and applications create indexes on paths.
+    FTS5 makes tables of its own, statements beside the metadata make the GIN index, and applications create indexes on
+    paths.
     """
     found = name or ""
     if kind == "index":
-        return not found.startswith(PATH_INDEX_PREFIX)
+        return found != WORDS_INDEX and not found.startswith(PATH_INDEX_PREFIX)
     return kind != "table" or (found.startswith(TABLE_PREFIX) and not found.startswith(WORDS_TABLE))
 
 
