@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from feedstore.backends.sql.column_types import to_microseconds
+from feedstore.backends.sql.compiler import in_parts
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.document_search import NODES, filter_parts
 from feedstore.backends.sql.document_sql import MARK, DocumentDialect, Sql, one_of
@@ -36,6 +37,7 @@ from feedstore.storage.documents.values import (
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _DIGEST_BYTES = 12
+_NODES_A_STATEMENT = 1000
 
 
 class SqlNodes(DocumentHooks):
@@ -161,18 +163,18 @@ class SqlNodes(DocumentHooks):
         return is_valid
 
     def _delete_nodes(self, where: DocumentFilter, transaction: Transaction = AUTOCOMMIT) -> Pending[int]:
-        """Lock the nodes in one order, and delete them and their rows, with four statements."""
+        """Lock the nodes in one order, and delete them and their rows, with three statements for each 1,000."""
         return self.session.write(transaction, self._delete, where)
 
     def _delete(self, connection: Connection, where: DocumentFilter) -> int:
         chosen = Sql.joined(" AND ", filter_parts(self.session.namespace, where))
         locked = chosen.wrapped(f"SELECT n.id FROM {NODES} WHERE ", f" ORDER BY n.id{self._sql.lock}")
-        ids = chosen.wrapped(f"(SELECT n.id FROM {NODES} WHERE ")
-        self._run(connection, locked).fetchall()
-        self._run(connection, ids.wrapped("DELETE FROM feedstore_pubsub_item WHERE node_id IN ", ""))
-        self._run(connection, ids.wrapped("DELETE FROM feedstore_pubsub_sub WHERE node_id IN ", ""))
-        deleted: int = self._run(connection, ids.wrapped("DELETE FROM feedstore_pubsub_node WHERE id IN ", "")).rowcount
-        return deleted
+        ids = [number for (number,) in self._run(connection, locked).fetchall()]
+        # By number: a node that another transaction adds between two statements would lose only some of its rows.
+        for part in in_parts(ids, _NODES_A_STATEMENT) if ids else ():
+            for table, column in (("item", "node_id"), ("sub", "node_id"), ("node", "id")):
+                self._run(connection, one_of(column, part).wrapped(f"DELETE FROM feedstore_pubsub_{table} WHERE ", ""))
+        return len(ids)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Delete all nodes of the namespace in one transaction."""
