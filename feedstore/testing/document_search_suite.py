@@ -105,6 +105,8 @@ class DocumentSearchSuite(DocumentFixtures):
             ("hello AND NOT world", ["b"]),
             ("hello NOT (world OR there)", []),
             ("title", []),
+            ("hello " + "-x " * 300, ["a", "b"]),
+            ("y OR NOT x hello NOT (" * 9 + "(y)" + ")" * 9, ["a", "b"]),
         ],
     )
     def test_full_text(self, documents: DocumentStorage, text: str, expected: list[str]) -> None:
@@ -245,6 +247,7 @@ BAD_DOCUMENTS: list[Any] = [
     NewDocument("", b""),
     NewDocument("\ud800", b""),
     NewDocument("x", TEXT),
+    NewDocument("x", b"", "é" * ((32 << 10) + 1)),
     NewDocument("x", b"x" * ((16 << 20) + 1)),
     NewDocument("x", b"", created=START.replace(tzinfo=None)),
     NewDocument("x", b"", updated=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
@@ -253,7 +256,7 @@ BAD_DOCUMENTS: list[Any] = [
 BAD_QUERIES = [
     *(
         DocumentQuery(text=text)
-        for text in ("", "-a", '"a', "(a", "a)", "a OR", "a NOT", "a NOT )", "!!", "(" * 30 + "a" + ")" * 30)
+        for text in ("", "-a", '"a', "(a", "a)", "a OR", "a NOT", "a NOT )", "!!", "(" * 11 + "a" + ")" * 11)
     ),
     *(DocumentQuery(conditions=[Condition(path, "eq", 1)]) for path in BAD_PATHS),
     *(
@@ -274,4 +277,5 @@ BAD_QUERIES = [
     DocumentQuery(limit=0),
     DocumentQuery(limit=10_001),
     DocumentQuery(accounts=[None]),  # type: ignore[list-item]
+    DocumentQuery(types=[[]]),  # type: ignore[list-item]
 ]

@@ -104,10 +104,11 @@ class DocumentSuite(DocumentFixtures):
     def test_documents_come_back_byte_for_byte(self, documents: DocumentStorage) -> None:
         """D2: an upsert keeps the creation, and replaces all else."""
         raw, parsed = bytes(range(256)) * 10, {"é'\"": [1, 2.5, 1e300, -(2**63), 1e20, None, {"": "ß"}]}
-        first = NewDocument("é'%\"", raw, "ann", parsed, "words", START, START)
+        publisher = "é" * (32 << 10)
+        first = NewDocument("é'%\"", raw, publisher, parsed, "words", START, START)
         assert documents.put_items(KEY, [NewDocument(first.item_id, b"lost"), first]) is True
         (stored,) = documents.get_items(KEY, ["unknown", first.item_id])
-        assert stored == Document(first.item_id, raw, "ann", stored.parsed_json, START, START)
+        assert stored == Document(first.item_id, raw, publisher, stored.parsed_json, START, START)
         assert stored.parsed == parsed
         later = START + timedelta(days=1)
         assert documents.put_items(KEY, [NewDocument(first.item_id, b"", created=later, updated=later)]) is True
@@ -188,7 +189,7 @@ class DocumentSuite(DocumentFixtures):
 
     def test_a_token_that_is_no_longer_valid_writes_nothing(self, seven: DocumentStorage) -> None:
         """D5: a stale synchronisation is taken over, and an error removes the documents."""
-        assert seven.claim_sync(KEY, "first", reason="first sight", keep_items=True) is True
+        assert seven.claim_sync(KEY, "first", reason="é" * (32 << 10), keep_items=True) is True
         assert seven.page(KEY, limit=1).count == 7
         assert seven.claim_sync(KEY, "second", stale_before=START) is False
         assert seven.renew_sync(KEY, "first") is True

@@ -7,7 +7,7 @@ Statements are built as text because each search has another form. Only this pac
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,9 @@ class DocumentDialect(ABC):
     new_content = f"parsed = {MARK}, words = {MARK}"
     new_extra = MARK
     """The value of a node's extra object."""
+    define_lower: Callable[[Any], None] | None = None
+    """The definition, on the driver's connection, of a function that :meth:`elements` and :meth:`matches_pattern` need
+    to ignore the case of letters. None if the database has one."""
 
     def __init__(self) -> None:
         self.statements: dict[tuple[str, str, bool], tuple[str, tuple[str, ...]]] = {}
@@ -78,15 +81,11 @@ class DocumentDialect(ABC):
         """Return the statement with the driver's own placeholders."""
 
     @abstractmethod
-    def prepare(self, connection: Any) -> None:
-        """Give the driver's connection the functions that :meth:`elements` and :meth:`matches_pattern` need."""
-
-    @abstractmethod
     def words(self, words: Sequence[str]) -> str:
         """Return the stored form of words."""
 
     @abstractmethod
-    def exists(self, path: Sequence[str | int], column: str = "i.parsed") -> str:
+    def exists(self, path: Sequence[str | int]) -> str:
         """Return the condition that there is a value other than null at a path."""
 
     @abstractmethod
@@ -125,21 +124,19 @@ class DocumentDialect(ABC):
     def full_text(self, query: TextQuery) -> tuple[str, Sql, Sql]:
         """Return a join, the condition that a document matches, and its rank, least for the best match."""
 
-    @abstractmethod
-    def text_query(self, query: TextQuery) -> str:
-        """Return a query in the database's own syntax."""
 
+def in_syntax(query: TextQuery, phrase: Callable[[Phrase], str], both: str, either: str, without: str) -> str:
+    """Return a query with the database's own operators; ``phrase`` writes a phrase.
 
-def in_syntax(query: TextQuery, phrase: Any, both: str, either: str, without: str) -> str:
-    """Return a query with the database's own operators; ``phrase`` writes a phrase."""
+    Excluded parts are alternatives of one exclusion, so that their number does not nest the result.
+    """
     if isinstance(query, Phrase):
-        written: str = phrase(query)
-        return written
+        return phrase(query)
     parts = [in_syntax(part, phrase, both, either, without) for part in query.parts]
     if isinstance(query, AnyOf):
         return f"({either.join(parts)})"
     assert isinstance(query, AllOf)
     found = f"({both.join(parts)})"
-    for part in query.without:
-        found = f"({found}{without}{in_syntax(part, phrase, both, either, without)})"
-    return found
+    if not query.without:
+        return found
+    return f"({found}{without}{in_syntax(AnyOf(query.without), phrase, both, either, without)})"

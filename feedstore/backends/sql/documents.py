@@ -204,9 +204,9 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         return self._fetched(statement)
 
     def _search(self, query: DocumentQuery) -> FoundPage:
-        """SearchSql with one statement for the rows, and one for each 500 documents."""
+        """Search with one statement for the rows, and one for each 500 documents."""
         search = SearchSql(self._sql, self.session.namespace, query)
-        rows = self.session.store.read(self._found_rows, search)
+        rows = self._found_rows(search)
         chosen = rows[: query.limit]
         documents: dict[int, Document] = {}
         for part in in_parts([row[0] for row in chosen], _ROWS_A_READ):
@@ -215,11 +215,17 @@ class SqlDocumentStorage(SqlNodes, DocumentStorage):
         results = [FoundDocument(NodeKey(*row[1:4]), documents[row[0]]) for row in chosen if row[0] in documents]
         return FoundPage(tuple(results), search.next_cursor(rows))
 
-    def _found_rows(self, connection: Connection, search: SearchSql) -> list[Any]:
-        if search.needs_lower:
-            self._sql.prepare(connection.raw)
-        rows: list[Any] = self._run(connection, search.statement()).fetchall()
-        return rows
+    def _found_rows(self, search: SearchSql) -> list[Any]:
+        define_lower = self._sql.define_lower
+        if define_lower is None or not search.needs_lower:
+            return self._fetched(search.statement())
+
+        def fetch(connection: Connection) -> list[Any]:
+            define_lower(connection.raw)
+            rows: list[Any] = self._run(connection, search.statement()).fetchall()
+            return rows
+
+        return self.session.store.read(fetch)
 
     def _walk(self, where: DocumentFilter) -> Iterator[FoundDocument]:
         """Read documents with one statement for each 500."""

@@ -35,7 +35,7 @@ MOST_STEPS = 16
 LONGEST_STEP = 255
 LONGEST_VALUE = 500
 MOST_TEXT_BYTES = 64 << 10
-"""The greatest length of a name, type, reason or token."""
+"""The greatest length of a publisher or reason."""
 _INTEGERS = 2**63
 _MOST_PARTS = 20
 _HARD_IN_PATHS = re.compile(r'["\\\x00-\x1f\x7f]')
@@ -44,13 +44,19 @@ _LISTS = {"in", "not_in", "overlap", "ioverlap", "disjoint", "idisjoint"}
 _PATTERNS = {"like", "ilike", "not_like", "not_ilike"}
 
 
-def check_text(value: Any, what: str, most: int = 1024) -> str:
-    """Return a str of 1 to ``most`` bytes in UTF-8, without NUL, or raise an error that names ``what``."""
-    if isinstance(value, str) and len(value) > 1024:
-        if len(value) > most:
-            raise InvalidValueError(f"the {what} has {len(value)} characters; pass at most {most}")
-        return _without_nul(value, what)
+def check_text(value: Any, what: str) -> str:
+    """Return a str of 1 to 1,024 bytes in UTF-8, without NUL, or raise an error that names ``what``."""
     return _without_nul(check_key(value, what), what)
+
+
+def check_long_text(value: Any, what: str) -> str:
+    """Return a str as :func:`check_text` does, of up to :data:`MOST_TEXT_BYTES`."""
+    if not isinstance(value, str) or not value:
+        return check_key(value, what)
+    size = len(_without_nul(value, what).encode())
+    if size > MOST_TEXT_BYTES:
+        raise InvalidValueError(f"the {what} has {size} bytes in UTF-8; pass at most {MOST_TEXT_BYTES}")
+    return value
 
 
 def _without_nul(value: str, what: str) -> str:
@@ -125,7 +131,7 @@ def check_node_fields(given: Mapping[str, Any], *, sets_state_time: bool = False
         elif name == "extra":
             checked[name] = json.loads(object_json(value, "the extra object of a node"))
         else:
-            check_text(value, name, MOST_TEXT_BYTES if name == "sync_reason" else 1024)
+            (check_long_text if name == "sync_reason" else check_text)(value, name)
     if sets_state_time or checked.get("sync_state") is not None:
         _set_state_time(checked)
     return cast(NodeFields, checked)
@@ -150,7 +156,7 @@ def check_new_document(document: Any) -> DocumentRow:
         raise InvalidValueError(
             f"the payload of {shown(item_id)} has {len(payload)} bytes; pass at most {MAX_PAYLOAD_BYTES}"
         )
-    publisher = None if document.publisher is None else check_text(document.publisher, "publisher", MOST_TEXT_BYTES)
+    publisher = None if document.publisher is None else check_long_text(document.publisher, "publisher")
     created = None if document.created is None else check_time(document.created, "created")
     updated = None if document.updated is None else check_time(document.updated, "updated")
     parsed, words = _content(item_id, document.parsed, document.text)
@@ -162,16 +168,15 @@ def check_parsed_document(document: Any) -> ParsedRow:
     if not isinstance(document, ParsedDocument):
         raise InvalidTypeError(f"new content must be a ParsedDocument, not {shown(document)}")
     item_id = check_item_id(document.item_id)
-    content = _content(item_id, document.parsed, document.text)
-    return ParsedRow(item_id, check_time(document.updated, "updated"), *content)
+    updated = check_time(document.updated, "updated")
+    return ParsedRow(item_id, updated, *_content(item_id, document.parsed, document.text))
 
 
 def _content(item_id: str, parsed: Any, text: Any) -> tuple[str | None, tuple[str, ...]]:
     if not isinstance(text, str):
         raise InvalidTypeError(f"the text of {shown(item_id)} must be a str, not {type(text).__name__}")
-    if parsed is None:
-        return None, words_of(text)
-    return object_json(parsed, f"the parsed content of {shown(item_id)}"), words_of(text)
+    written = None if parsed is None else object_json(parsed, f"the parsed content of {shown(item_id)}")
+    return written, words_of(text)
 
 
 def object_json(value: Any, what: str) -> str:
@@ -222,14 +227,11 @@ def check_rsm(order_by: Any, limit: Any, after: Any, before: Any, index: Any) ->
         raise InvalidValueError(f"order_by is {shown(order_by)}; pass {', '.join(ORDERS[:3])}")
     if sum(one is not None for one in (after, before, index)) > 1:
         raise InvalidValueError("after, before and index exclude each other; pass one of them")
-    most = check_position("limit", limit) and check_results("limit", limit)
-    if before is not None and before != "":
-        before = check_item_id(before)
     return RsmPage(
         order_by,
-        most,
+        check_position("limit", limit) and check_results("limit", limit),
         None if after is None else check_item_id(after),
-        before or None,
+        None if before is None or before == "" else check_item_id(before),
         0 if index is None else min(check_position("index", index), _INTEGERS - 1),
         before == "",
     )
@@ -290,13 +292,13 @@ def check_filter(where: Any, *, for_nodes: bool = False) -> DocumentFilter:
 
 
 def _names(values: Iterable[Any], what: str, may_be_none: bool = False) -> tuple[Any, ...]:
-    found = tuple(dict.fromkeys(checked_iterable(values)))
+    found = {
+        None if value is None and may_be_none else check_text(value, f"value in {what}"): None
+        for value in checked_iterable(values)
+    }
     if len(found) > MOST_VALUES:
         raise InvalidValueError(f"{what} has {len(found)} values; pass at most {MOST_VALUES}")
-    for value in found:
-        if value is not None or not may_be_none:
-            check_text(value, f"value in {what}")
-    return found
+    return tuple(found)
 
 
 def check_query(query: Any) -> DocumentQuery:

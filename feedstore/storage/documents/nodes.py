@@ -11,6 +11,7 @@ from feedstore.shown import shown
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.documents.checks import (
     check_filter,
+    check_long_text,
     check_node_fields,
     check_node_key,
     check_states,
@@ -124,7 +125,7 @@ class NodeCalls(DocumentHooks):
             check_text(token, "token"),
             check_states(states),
             None if stale_before is None else check_time(stale_before, "stale_before"),
-            None if reason is None else check_text(reason, "reason"),
+            None if reason is None else check_long_text(reason, "reason"),
             bool(keep_items),
         )
         return self._claim_sync(check_node_key(key), checked).result

@@ -19,7 +19,8 @@ LONGEST_WORD = 64
 _MOST_CHARACTERS = 400_000
 _MOST_BYTES = 500_000
 _MOST_QUERY_CHARACTERS = 1000
-_DEEPEST = 20
+_DEEPEST = 10
+"""The number of levels of parentheses. SQLite's parser of queries has room for 100 open operators and parentheses."""
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]+")
@@ -116,7 +117,7 @@ class _Parser:
 
     def parse(self) -> TextQuery:
         """Return the query. It raises for characters that do not belong to it."""
-        query = self._any_of(_DEEPEST)
+        query = self._any_of(_DEEPEST + 1)
         if self._place < len(self._tokens):
             raise self._error("a closing parenthesis has no opening one")
         return query

@@ -27,16 +27,13 @@ class PostgresqlDocuments(DocumentDialect):
         """Return the statement with ``%s``, and other percent signs doubled."""
         return sql.text.replace("%", "%%").replace(MARK, "%s"), sql.parameters
 
-    def prepare(self, connection: Any) -> None:
-        """Define nothing: the server has all functions."""
-
     def words(self, words: Sequence[str]) -> str:
         """Return the text of a tsvector."""
         return positions_of_words(words)
 
-    def exists(self, path: Sequence[str | int], column: str = "i.parsed") -> str:
+    def exists(self, path: Sequence[str | int]) -> str:
         """Compare the type, which is NULL for a path without a value."""
-        return f"jsonb_typeof({_value(path, column)}) <> 'null'"
+        return f"jsonb_typeof({_value(path, 'i.parsed')}) <> 'null'"
 
     def number(self, path: Sequence[str | int], column: str = "i.parsed") -> str:
         """Cast a value of the type number."""
@@ -82,13 +79,9 @@ class PostgresqlDocuments(DocumentDialect):
 
     def full_text(self, query: TextQuery) -> tuple[str, Sql, Sql]:
         """Compare the words with a tsquery, whose rank is greater for a better match."""
-        written = (self.text_query(query),)
+        written = (in_syntax(query, _phrase, " & ", " | ", " & !"),)
         rank = Sql(f"-ts_rank(i.words, CAST({MARK} AS tsquery))", written)
         return "", Sql(f"i.words @@ CAST({MARK} AS tsquery)", written), rank
-
-    def text_query(self, query: TextQuery) -> str:
-        """Return the query in the syntax of tsquery."""
-        return in_syntax(query, _phrase, " & ", " | ", " & !")
 
 
 def _phrase(phrase: Phrase) -> str:

@@ -14,24 +14,26 @@ LOWER = "feedstore_lower"
 _SPECIAL_IN_GLOB = "*?["
 
 
+def _define_lower(connection: Any) -> None:
+    connection.create_function(LOWER, 1, _lowered, deterministic=True)
+
+
 class SqliteDocuments(DocumentDialect):
     """The SQL on documents in SQLite. ``LIKE`` ignores the case of ASCII letters there, so patterns become globs."""
+
+    define_lower = staticmethod(_define_lower)
 
     def finished(self, sql: Sql) -> tuple[str, tuple[Any, ...]]:
         """Return the statement with question marks."""
         return sql.text.replace(MARK, "?"), sql.parameters
 
-    def prepare(self, connection: Any) -> None:
-        """Define the function that lowers strs."""
-        connection.create_function(LOWER, 1, _lowered, deterministic=True)
-
     def words(self, words: Sequence[str]) -> str:
         """Return the words with spaces in between."""
         return " ".join(words)
 
-    def exists(self, path: Sequence[str | int], column: str = "i.parsed") -> str:
+    def exists(self, path: Sequence[str | int]) -> str:
         """Compare the type, which is NULL for a path without a value."""
-        return f"json_type({column}, {_json_path(path)}) <> 'null'"
+        return f"json_type(i.parsed, {_json_path(path)}) <> 'null'"
 
     def number(self, path: Sequence[str | int], column: str = "i.parsed") -> str:
         """Extract a value of the types integer and real."""
@@ -77,12 +79,8 @@ class SqliteDocuments(DocumentDialect):
 
     def full_text(self, query: TextQuery) -> tuple[str, Sql, Sql]:
         """Join the index, in which bm25 is less for a better match."""
-        condition = Sql(f"{WORDS_TABLE} MATCH {MARK}", (self.text_query(query),))
+        condition = Sql(f"{WORDS_TABLE} MATCH {MARK}", (in_syntax(query, _phrase, " AND ", " OR ", " NOT "),))
         return f" JOIN {WORDS_TABLE} ON {WORDS_TABLE}.rowid = i.id", condition, Sql(f"bm25({WORDS_TABLE})")
-
-    def text_query(self, query: TextQuery) -> str:
-        """Return the query in the syntax of FTS5."""
-        return in_syntax(query, _phrase, " AND ", " OR ", " NOT ")
 
 
 def _lowered(value: Any) -> Any:
