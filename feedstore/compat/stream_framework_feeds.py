@@ -179,12 +179,6 @@ class Grouping:
             entries.update((entry.serialization_id, entry) for entry in own)
             for place, is_marked in enumerate(self._marks_of(group, marks)):
                 marked[place].extend(own if is_marked else ())
-        if marks is not None:
-            known = {group.mark for group, _ in groups}
-            self.findings.note(
-                "marks of aggregated activities that the feed does not hold",
-                number=sum(len(one - known) for one in marks),
-            )
         return ImportedFeed(key, list(entries.values()), True, *marked, len(groups))
 
     def _marks_of(self, group: OldGroup, marks: Sequence[set[str]] | None) -> tuple[bool, bool]:

@@ -38,12 +38,15 @@ _MOST_MEMBERS = 10_000
 _KEPT_ACTIVITIES = 20_000
 _KEPT_IDS = 200_000
 _MISSING = "entries whose activity the source does not hold, or is refused"
+_UNHELD_MARKS = "marks of aggregated activities that the feed does not hold"
 _OTHER_MEMBERS = "members of sorted sets in other formats"
 _FLAT_COLUMNS = ("feed_id", "activity_id", "actor", "verb", "object", "target", "time", "extra_context")
 _GROUP_COLUMNS = ("feed_id", "activity_id", "activities", "group", "updated_at")
 
 _Found = TypeVar("_Found")
 Members = list[tuple[bytes, float]]
+_Parts = list[tuple[bytes, Members]]
+_Row = Mapping[str, Any]
 
 
 class Step(NamedTuple):
@@ -165,16 +168,28 @@ class StreamRedis(StreamSource):
         size = 0
         for key, length in zip(chosen, self._redis.lengths(chosen), strict=True):
             if group and size + length > _MEMBERS_A_STEP:
-                yield self._step(list(zip(group, self._redis.first_members(group, _MOST_MEMBERS), strict=True)), begun)
+                yield from self._steps_of([self._whole(group)], begun)
                 group, size = [], 0
             if length > _MEMBERS_A_STEP:
-                for members in self._redis.members(key):
-                    yield self._step([(key, members)], begun)
+                yield from self._steps_of(([(key, members)] for members in self._redis.members(key)), begun)
             else:
                 group.append(key)
                 size += length
         if group:
-            yield self._step(list(zip(group, self._redis.first_members(group, _MOST_MEMBERS), strict=True)), begun)
+            yield from self._steps_of([self._whole(group)], begun)
+
+    def _whole(self, keys: Sequence[bytes]) -> _Parts:
+        return list(zip(keys, self._redis.first_members(keys, _MOST_MEMBERS), strict=True))
+
+    def _steps_of(self, some: Iterable[_Parts], begun: datetime) -> Iterator[Step]:
+        """Yield a step for each list of parts of feeds.
+
+        Marks of aggregated activities that no part holds count as lost.
+        """
+        unheld: dict[str, list[set[str]]] = {}
+        for parts in some:
+            yield self._step(parts, begun, unheld)
+        self.findings.note(_UNHELD_MARKS, number=sum(len(one) for both in unheld.values() for one in both))
 
     def _is_chosen(self, key: bytes) -> bool:
         try:
@@ -183,12 +198,13 @@ class StreamRedis(StreamSource):
             self.findings.note("sorted sets whose key is not UTF-8", InputError(f"the key {shown(key)} is not UTF-8"))
             return False
 
-    def _step(self, found: list[tuple[bytes, Members]], begun: datetime) -> Step:
+    def _step(self, found: _Parts, begun: datetime, unheld: dict[str, list[set[str]]]) -> Step:
         fresh: dict[int, Activity] = {}
         feeds: list[ImportedFeed] = []
         read = [one for one in (self._read(key, members) for key, members in found) if one is not None]
+        known = {FLAT: self._ids}
         looked_up = self._look_up(
-            old_id for feed in read for old_id in feed.old_ids if self._is_unknown(old_id, feed.kind)
+            old_id for feed in read for old_id in feed.old_ids if old_id not in known.get(feed.kind, self._known)
         )
         marks = self._marks([feed for feed in read if feed.kind == NOTIFICATION])
         for feed in read:
@@ -198,6 +214,9 @@ class StreamRedis(StreamSource):
                 members = [(group, [*group.activities, *self._members_of(group.ids)]) for group in feed.groups]
                 grouping = Grouping(feed.rule, feed.kind, self.findings)
                 feeds.append(grouping.feed(feed.target, members, marks.get(feed.key)))
+                if feed.key in marks:
+                    held = {group.mark for group in feed.groups}
+                    unheld[feed.key] = [one - held for one in unheld.get(feed.key, marks[feed.key])]
                 fresh.update((one.serialization_id, one) for group in feed.groups for one in group.activities)
         # The first phase has stored the others.
         fresh.update((one.serialization_id, one) for one in looked_up if one.time >= begun)
@@ -238,9 +257,6 @@ class StreamRedis(StreamSource):
         except FeedstoreError as error:
             self.findings.note(_OTHER_MEMBERS, error)
             return None
-
-    def _is_unknown(self, old_id: str, kind: str) -> bool:
-        return old_id not in (self._ids if kind == FLAT else self._known)
 
     def _look_up(self, old_ids: Iterable[str]) -> list[Activity]:
         """Read and remember the activities of ids, 1,000 in a round trip. Return those that are there."""
@@ -342,13 +358,7 @@ class StreamCassandra(StreamSource):
             yield Step(activities, feeds, {"table": table, "token": whole[-1]} if whole else None)
 
     def _feed(
-        self,
-        table: str,
-        feed_id: str,
-        kind: str,
-        is_alone: bool,
-        rows: Sequence[Mapping[str, Any]],
-        activities: list[Activity],
+        self, table: str, feed_id: str, kind: str, is_alone: bool, rows: Sequence[_Row], activities: list[Activity]
     ) -> ImportedFeed | None:
         found = self.rules.find(f"{table}/{feed_id}")
         if found is None:
@@ -365,7 +375,7 @@ class StreamCassandra(StreamSource):
         grouping = Grouping(rule, AGGREGATED if rule.kind == AUTO else rule.kind, self.findings)
         return grouping.feed(target, [(group, group.activities) for group in groups], None)
 
-    def _activity(self, row: Mapping[str, Any], activities: list[Activity]) -> Activity | None:
+    def _activity(self, row: _Row, activities: list[Activity]) -> Activity | None:
         # Every feed has a copy of its activities.
         old_id = str(row["activity_id"])
         if old_id not in self._known:
@@ -375,7 +385,7 @@ class StreamCassandra(StreamSource):
                 activities.append(activity)
         return self._known[old_id]
 
-    def _group_row(self, row: Mapping[str, Any]) -> OldGroup | None:
+    def _group_row(self, row: _Row) -> OldGroup | None:
         try:
             return self.converter.group_row(row)
         except FeedstoreError as error:

@@ -254,6 +254,25 @@ def test_deprecated_notification_feeds_keep_their_marks(written: tuple[Any, str]
     assert lost == {"times of seeing and reading": 1}
 
 
+def test_marks_of_long_notification_feeds(written: tuple[Any, str]) -> None:
+    """A feed of more than 1,000 groups is read in parts. A mark is lost only if no part holds its group."""
+    client, url = written
+    count, first = 1_100, 1372939200
+    members = {}
+    for n in range(count):
+        activity = f"13,3,{n},0,{first + n}.000000,"
+        members[f"v33-{n}-2013-07-04;;{first + n}.000000;;{first + n}.000000;;-1;;-1;;{activity};;0"] = first + n
+    client.zadd("notification_feed:1", members)
+    marks = [str((first + n) * 1000) for n in (0, count - 1, count)]
+    client.rpush("list:notification_feed:1:unseen", *marks)
+    client.rpush("list:notification_feed:1:unread", *marks[:2])
+    backend = connect("memory://")
+    rules = ["notification_feed:%(user_id)s=notification"]
+    report = import_stream_framework(backend, url, feeds=rules)
+    assert (report.groups, report.unseen, report.unread) == (count, 2, 2)
+    assert report.findings.lost == {"marks of aggregated activities that the feed does not hold": 1}
+
+
 def test_damaged_activities_in_groups(written: tuple[Any, str]) -> None:
     client, url = written
     member = b"v33-2013-2013-07-04;;1372939200.123456;;1372939200.123456;;-1;;-1;;13,3;" + STORED + b";;0"
