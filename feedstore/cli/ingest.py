@@ -19,7 +19,6 @@ from feedstore.errors import FeedstoreError, InvalidValueError
 from feedstore.fanout import FeedManager, HomeFeed
 from feedstore.ingest import (
     DEFAULT_MAX_FUTURE,
-    FollowCounts,
     InputFollowers,
     Loader,
     Problems,
@@ -139,9 +138,13 @@ def run(arguments: argparse.Namespace) -> int:
     _check(arguments)
     problems = Problems(arguments.on_error)
     with _rare_collections(), ExitStack() as opened:
-        manager, follows = _open_manager(arguments, problems, opened)
+        source = None if arguments.follows is None else Source(arguments.follows)
+        follows: ReadFollows | None
+        manager, follows = _open_manager(arguments, source, problems, opened)
         loader = _new_loader(arguments, manager, problems)
         try:
+            if source is not None and manager.graph is not None:
+                follows = import_follows(manager.graph, source, problems)
             _load(arguments, loader)
         except (FeedstoreError, OSError, KeyboardInterrupt) as error:
             report(arguments, loader, follows, error)
@@ -178,12 +181,14 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _open_manager(
-    arguments: argparse.Namespace, problems: Problems, opened: ExitStack
-) -> tuple[FeedManager, ReadFollows | None]:
-    """Return the manager of a run, and the follows that were read for it."""
-    source = None if arguments.follows is None else Source(arguments.follows)
+    arguments: argparse.Namespace, source: Source | None, problems: Problems, opened: ExitStack
+) -> tuple[FeedManager, InputFollowers | None]:
+    """Return the manager of a run, and the followers that were read for it if it has no stored graph."""
     if arguments.manager and not arguments.dry_run:
-        return _with_stored_follows(imported_manager(arguments.manager), source, problems)
+        manager = imported_manager(arguments.manager)
+        if source is not None and manager.graph is None:
+            raise InvalidValueError(f"{manager} has no follow graph that could store follows; leave out --follows")
+        return manager, None
     options: dict[str, Any] = {}
     if arguments.max_length is not None:
         options["feed_classes"] = {"normal": type("HomeFeed", (HomeFeed,), {"max_length": arguments.max_length})}
@@ -195,17 +200,7 @@ def _open_manager(
     if arguments.follows_in_memory and source is not None:
         followers = read_follows(source, problems)
         return FeedManager(backend, graph=followers, **options), followers
-    return _with_stored_follows(FeedManager(backend, **options), source, problems)
-
-
-def _with_stored_follows(
-    manager: FeedManager, source: Source | None, problems: Problems
-) -> tuple[FeedManager, FollowCounts | None]:
-    if source is None:
-        return manager, None
-    if manager.graph is None:
-        raise InvalidValueError(f"{manager} has no follow graph that could store follows; leave out --follows")
-    return manager, import_follows(manager.graph, source, problems)
+    return FeedManager(backend, **options), None
 
 
 def _new_loader(arguments: argparse.Namespace, manager: FeedManager, problems: Problems) -> Loader:

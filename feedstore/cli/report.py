@@ -25,7 +25,8 @@ def report(
         return
     _list_skipped(loader)
     if error is not None and not loader.summary.rows:
-        print("nothing was read" if arguments.dry_run else "nothing was stored")
+        nothing = "nothing" if arguments.follows is None else "no activity"
+        print(f"{nothing} was {'read' if arguments.dry_run else 'stored'}")
         return
     if error is not None:
         print("done before the error:")
