@@ -18,6 +18,7 @@ from feedstore.interchange.comparing import (
     in_lists,
     raise_floor,
 )
+from feedstore.privacy.scope import OWN_COLLECTIONS
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
 from feedstore.storage.backend import checked_backend
@@ -44,8 +45,7 @@ class CopyReport:
         caught_up: The differences that the second pass found and removed.
         differences: The differences that the comparison found at the end.
         queues: The queues, whose messages are not copied. None if the source cannot name them.
-        hidden_collections: Whether the source has collections that it cannot name, and that are not copied unless you
-            name them.
+        hidden_collections: Whether the source has collections that it cannot name, and that were not copied.
         is_resumed: Whether the run continued an interrupted one.
         seconds: The duration of the run.
     """
@@ -96,7 +96,7 @@ def copy_store(
         target: The namespace to write to. With None the parts of the source are counted, and nothing is written.
         passes: The passes to make, in their order. For instance, ``("catch-up", "compare")`` after the writers of the
             source have stopped.
-        collections: Names of collections in addition to those that the source can name.
+        collections: Names of collections in addition to those that the source can name, and to feedstore's own.
         resume: Whether to continue the interrupted first pass of a copy from the same source.
         overwrite: Whether the target may hold other data, of which the second pass deletes all that the source lacks.
         progress: Called after each step with the counts so far.
@@ -124,9 +124,10 @@ class _Parts:
         self.report = CopyReport()
         self._progress = progress
         self._started = time.monotonic()
-        names = source.names()
+        self.known = {*OWN_COLLECTIONS, *collections}
+        names = source.names(self.known)
         self.report.queues = names.queues
-        self.report.hidden_collections = not names.is_complete and not collections
+        self.report.hidden_collections = not names.is_complete
         self.collections = sorted({*names.collections, *collections})
         self.kv = [name for name in names.kv if name != COPY_STATE]
 
@@ -204,7 +205,7 @@ class _Copy:
         self._state.upsert("origin", _named(self._source))
 
     def _is_empty(self) -> bool:
-        names = self._target.names()
+        names = self._target.names(self._parts.known)
         if any(
             name != COPY_STATE and next(self._target.kv_storage(name).keys(), None) is not None for name in names.kv
         ):
@@ -298,7 +299,7 @@ class _Copy:
             self._report.caught_up = walk.found
         else:
             self._report.differences = walk.found
-        there = self._target.names()
+        there = self._target.names(self._parts.known)
         for collection in sorted({*self._parts.collections, *there.collections}):
             # In this order, no entry of the target refers to an activity that was stored during the walk.
             walk.timelines(collection)

@@ -23,6 +23,8 @@ from feedstore.storage.checks import DEFAULT_NAME, checked_iterable
 STATE = "erasure"
 """The name of the collection and of the key-value storage that hold the progress of erasures."""
 _MANAGER = "fanout"
+OWN_COLLECTIONS = (EVENTS, PLACES, STATE, "follow-graph", f"{_MANAGER}-routes", f"{_MANAGER}-objects")
+"""The collections of event stores and erasures, and those of follow graphs and feed managers with default names."""
 _OWN_KV = ("unique", "dead", "crashes", "progress", "visits", "producers")
 _FEEDS: tuple[FeedClass, ...] = (Feed, HomeFeed, UserFeed, AggregatedFeed, NotificationFeed)
 
@@ -56,7 +58,6 @@ class Scope:
     ) -> None:
         self.backend = checked_backend(backend)
         self.managers = [self._checked_manager(one) for one in checked_iterable(managers)]
-        self._names = backend.names()
         self.feeds = _distinct_feeds(self.managers, feeds)
         found = [FollowGraph(backend), *(one.graph for one in self.managers), *graphs]
         self.graphs = list({(one.name, one.kinds): one for one in found if one is not None}.values())
@@ -64,8 +65,12 @@ class Scope:
         self.publications = [Publications(backend, name, True) for name in self.manager_names]
         self.queues = _distinct_queues(self.managers, queues)
         self._activities = dict(activities or {})
+        self._objects = {one.objects_name for one in self.publications}
         # An application without an event store may give its own collection this name.
         self._has_events = backend.timeline_storage(name=EVENTS).count(DAYS) > 0
+        of_feeds = {name for one in self.feeds for name in (one.timeline_name, one.activity_name)}
+        known = {*OWN_COLLECTIONS, *self._special, *self._objects, *of_feeds, *self._activities}
+        self._names = backend.names(known)
 
     def _checked_manager(self, manager: Any) -> ManagerCore:
         if not isinstance(manager, ManagerCore):
@@ -86,13 +91,12 @@ class Scope:
         backend = self.backend
         return {
             name: self._activities.get(name) or backend.activity_storage(name=name)
-            for name in sorted(names - self._special - {one.objects_name for one in self.publications})
+            for name in sorted(names - self._special - self._objects)
         }
 
     def timeline_names(self) -> list[str]:
         """Return the names of the collections of timelines."""
-        objects = {one.objects_name for one in self.publications}
-        names = {DEFAULT_NAME, *self._names.collections, *objects, *(one.timeline_name for one in self.feeds)}
+        names = {DEFAULT_NAME, *self._names.collections, *self._objects, *(one.timeline_name for one in self.feeds)}
         return sorted(names - self._special)
 
     def activities_of(self, timelines: str) -> set[str]:

@@ -18,7 +18,7 @@ from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
-from feedstore.storage.checks import DEFAULT_NAME, check_key
+from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable, collection_name, collection_namespace
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
@@ -41,9 +41,9 @@ class StorageNames:
         collections: The collections of activities and timelines, ``default`` among them.
         kv: The key-value storages that hold an item.
         queues: The queues, or None if the store keeps only hashes of their names.
-        is_complete: Whether the first two are complete. A store keeps only a hash of a collection's name if the name is
-            long or holds other characters than a namespace, and a backend without this walk knows the default names
-            alone.
+        is_complete: Whether the first two are complete. A store keeps only a hash of a collection's name if the name
+            holds other characters than a namespace, or if both have more than 47 characters together. It finds the
+            name if the caller passes it. A backend without this walk does not know whether its names are complete.
     """
 
     collections: tuple[str, ...] = (DEFAULT_NAME,)
@@ -52,15 +52,30 @@ class StorageNames:
     is_complete: bool = False
 
     @classmethod
-    def found(cls, collections: Iterable[str | None], kv: Iterable[str], queues: Iterable[str] | None) -> StorageNames:
-        """Return the names of a walk, in which ``""`` is no collection of the namespace and None a hashed name."""
-        known = set(collections)
-        readable = {name for name in known if name} | {DEFAULT_NAME}
+    def found(
+        cls,
+        namespace: str,
+        known: Mapping[str, str],
+        collections: Iterable[str],
+        kv: Iterable[str],
+        queues: Iterable[str] | None,
+    ) -> StorageNames:
+        """Return the names of a walk.
+
+        Args:
+            namespace: The namespace.
+            known: Names of collections by the namespaces that hold these collections.
+            collections: The namespaces that hold collections, of this namespace or of others.
+            kv: The names of key-value storages.
+            queues: The names of queues, or None.
+        """
+        names = {known.get(one) or collection_name(namespace, one) for one in collections}
+        readable = {name for name in names if name} | {DEFAULT_NAME}
         return cls(
             tuple(sorted(readable)),
             tuple(sorted(set(kv))),
             None if queues is None else tuple(sorted(set(queues))),
-            None not in known,
+            None not in names,
         )
 
 
@@ -313,17 +328,25 @@ class Backend:
             )
         return logged_class(self.queue_storage_class)(backend=self.session, name=name, **options)
 
-    def names(self) -> StorageNames:
+    def names(self, known: Iterable[str] = ()) -> StorageNames:
         """Return the names of the storages of this namespace, by a walk whose cost the backend's documentation states.
 
         A name that is written for the first time during the walk may be left out.
+
+        Args:
+            known: Names that collections may have. If the store holds such a collection under a hash, its name is among
+                the result.
         """
         self.check_open()
-        return self._names()
+        names = (check_key(name, "name") for name in checked_iterable(known))
+        return self._names({collection_namespace(self.namespace, name): name for name in names})
 
-    def _names(self) -> StorageNames:
-        """Return :meth:`names`. The default knows the default names alone."""
-        return StorageNames()
+    def _names(self, known: Mapping[str, str]) -> StorageNames:
+        """Return :meth:`names`, given the known names by the namespaces that hold these collections.
+
+        The default returns the default names and the known ones.
+        """
+        return StorageNames(tuple(sorted({DEFAULT_NAME, *known.values()})))
 
     def notifier(self, name: str = DEFAULT_NAME) -> Notifier:
         """Return the :class:`~feedstore.storage.Notifier` of the timelines of a collection, without a round trip."""

@@ -18,7 +18,8 @@ DEFAULT_NAME = "default"
 _MOST_NAMESPACE_CHARACTERS = 48
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,48}", re.ASCII)
 _DIGEST_BYTES = 16
-_LONGEST_READABLE = 24
+LONGEST_READABLE = 24
+"""The characters of a namespace that stay readable in front of a hash."""
 
 
 class _CollectionNamespace(str):
@@ -123,7 +124,7 @@ def collection_namespace(namespace: str, name: str) -> str:
     if len(readable) <= _MOST_NAMESPACE_CHARACTERS and _NAMESPACE.fullmatch(name):
         return _CollectionNamespace(readable)
     digest = blake2b(readable.encode(), digest_size=_DIGEST_BYTES).digest()
-    return _CollectionNamespace(f"{namespace[:_LONGEST_READABLE]}~{urlsafe_b64encode(digest).decode().rstrip('=')}")
+    return _CollectionNamespace(f"{namespace[:LONGEST_READABLE]}~{urlsafe_b64encode(digest).decode().rstrip('=')}")
 
 
 def collection_name(namespace: str, collection: str) -> str | None:
@@ -137,7 +138,7 @@ def collection_name(namespace: str, collection: str) -> str | None:
     """
     if collection.startswith(f"{namespace}."):
         return collection[len(namespace) + 1 :]
-    return None if collection.startswith(f"{namespace[:_LONGEST_READABLE]}~") else ""
+    return None if collection.startswith(f"{namespace[:LONGEST_READABLE]}~") else ""
 
 
 def checked_iterable(values: Any) -> Iterable[Any]:

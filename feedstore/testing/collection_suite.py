@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,6 +125,17 @@ class CollectionSuite(Suite):
         assert found.is_complete
         backend.timeline_storage(name="a name").add("key", 1)
         assert not backend.names().is_complete
+        known = backend.names(["a name", "absent", "events"])
+        assert known == replace(found, collections=tuple(sorted((*found.collections, "a name"))))
+
+    def test_a_hashed_name_is_found_if_it_is_known(self, open_backend: OpenBackend) -> None:
+        """Factories: in a long namespace, the names of all collections are hashed."""
+        base = open_backend()
+        backend = base.with_namespace(base.namespace.ljust(48, "_"))
+        backend.timeline_storage(name="events").add("key", 1)
+        assert backend.names(["events", "default"]).collections == ("default", "events")
+        with pytest.raises((ValueError, TypeError), match="name"):
+            backend.names([""])
 
 
 class CollectionArgumentSuite(Suite):

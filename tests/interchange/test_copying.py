@@ -19,8 +19,12 @@ from feedstore import Activity, connect
 from feedstore.cli.main import main
 from feedstore.errors import InvalidValueError
 from feedstore.events import BackendEventStore, Event
+from feedstore.events.layout import EntrySerializer
+from feedstore.fanout import FeedManager
 from feedstore.feeds import NotificationFeed
 from feedstore.interchange.copying import CopyReport, copy_store
+from feedstore.privacy.progress import ErasureProgress
+from feedstore.privacy.scope import OWN_COLLECTIONS
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
 from feedstore.testing.samples import HARD_KEYS, make_activities, make_activity
@@ -295,6 +299,29 @@ def test_what_is_not_copied_is_said() -> None:
     named = copy_store(source, target, collections=["a name"])
     assert not named.hidden_collections
     assert target.timeline_storage(name="a name").contains("key", 1)
+
+
+def test_own_collections_of_a_long_namespace_are_copied() -> None:
+    """The store holds only hashes of the names of feedstore's own collections, which the copy knows."""
+    source, target = connect("memory://", namespace="n" * 48), connect("memory://")
+    manager = FeedManager(source, index_objects=True)
+    manager.follow_user("bob", "ann")
+    manager.add_user_activity("ann", Activity("ann", "like", "photo:7"), to=["user:cem"])
+    BackendEventStore(source).save(Event("1", "ann", 5.0))
+    erased = ErasureProgress(source, "eve", ("actor",))
+    erased.add("default", [1])
+    assert set(source.names(OWN_COLLECTIONS).collections) == {"default", *OWN_COLLECTIONS}
+    report = copy_store(source, target)
+    assert (report.hidden_collections, report.differences.total) == (False, 0)
+    assert set(target.names().collections) == {"default", *OWN_COLLECTIONS}
+    for name in OWN_COLLECTIONS:
+        here, there = (one.timeline_storage(EntrySerializer, name=name) for one in (source, target))
+        assert [(key, there.get_slice(key, 0, 9)) for key in here.keys()] == [  # noqa: SIM118
+            (key, here.get_slice(key, 0, 9))
+            for key in here.keys()  # noqa: SIM118
+        ]
+    source.timeline_storage(name="others").add("key", 1)
+    assert copy_store(source, target, collections=["posts"]).hidden_collections
 
 
 def test_events_are_copied_with_their_places() -> None:

@@ -28,6 +28,7 @@ from feedstore.privacy import progress as progress_module
 from feedstore.privacy import relations as relations_module
 from feedstore.privacy.progress import ErasureProgress
 from feedstore.privacy.relations import without_person
+from feedstore.privacy.scope import OWN_COLLECTIONS
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
 from stores import OpenBackend
@@ -94,7 +95,7 @@ def _job(operation: JobOperation = JobOperation.ADD, **fields: Any) -> dict[str,
 
 def texts_in(backend: Backend) -> Iterator[str]:
     """Yield everything that a namespace holds, as reprs. It shares no code with the erasure."""
-    names = backend.names()
+    names = backend.names([*OWN_COLLECTIONS, "others"])
     for name in names.collections:
         for one in backend.activity_storage(EntrySerializer, name=name).iterate():
             yield repr(one)
@@ -242,6 +243,21 @@ def test_data_that_is_written_during_an_erasure_is_reported_and_erased_by_the_ne
     assert (report.remaining["activities"], report.remaining["timelines"]) == (1, 1)
     assert erase_person(PERSON, backend, roles=ALL).is_verified
     assert list(backend.timeline_storage().keys()) == []
+
+
+def test_hashed_names_of_known_collections_are_covered() -> None:
+    """A store has only hashes of names in a long namespace. A scope knows feedstore's names and those of arguments."""
+    backend = connect("memory://", namespace="n" * 48)
+    fill(backend)
+    hidden = "collections that were not passed, of whose names the store keeps only hashes"
+    assert Scope(backend).not_covered == [hidden]
+    storages = {"others": backend.activity_storage(name="others")}
+    scope = Scope(backend, managers=[Manager(backend)], activities=storages)
+    report = erase_person(PERSON, scope, roles=ALL)
+    assert (report.is_verified, report.not_covered) == (True, [])
+    others = backend.timeline_storage(name="others")
+    assert [one.serialization_id for one in others.get_slice("list:1", 0, 9)] == [POST.id]
+    assert [one for one in texts_in(backend) if PERSON in one] == []
 
 
 def test_the_report_names_what_it_does_not_cover() -> None:

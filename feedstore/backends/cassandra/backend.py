@@ -13,7 +13,6 @@ from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage.backend import Backend, StorageNames
-from feedstore.storage.checks import collection_name
 
 
 class CassandraBackend(Backend):
@@ -66,7 +65,7 @@ class CassandraBackend(Backend):
             store, namespace = open_session(session, keyspace, options)
         super().__init__(CassandraSession(store, namespace, metrics))
 
-    def _names(self) -> StorageNames:
+    def _names(self, known: Mapping[str, str]) -> StorageNames:
         """Return the names by reading the marks of all namespaces, and the partition keys of all key-value items.
 
         The queues are absent, because only hashes of their names are stored.
@@ -74,7 +73,9 @@ class CassandraBackend(Backend):
         store, root = self.session.store_to_read(), self.session.root_namespace
         items = store.fetch(store.statements.select_names_of_items, [])
         return StorageNames.found(
-            [collection_name(root, other) for (other,) in store.fetch(store.statements.select_namespaces, [])],
+            root,
+            known,
+            [other for (other,) in store.fetch(store.statements.select_namespaces, [])],
             {name for namespace, name, _ in items if namespace == root},
             None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from feedstore.backends.memory.activity import InMemoryActivityStorage
@@ -13,7 +14,6 @@ from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
 from feedstore.shown import shown
 from feedstore.storage.backend import Backend, StorageNames
-from feedstore.storage.checks import collection_name
 from feedstore.storage.session import DEFAULT_NAMESPACE
 
 
@@ -48,14 +48,15 @@ class MemoryBackend(Backend):
             raise InvalidTypeError(f"unknown option {shown(unknown[0])}; memory:// takes namespace and metrics")
         return cls(**options)
 
-    def _names(self) -> StorageNames:
+    def _names(self, known: Mapping[str, str]) -> StorageNames:
         """Return the names by reading the names of all namespaces of the store."""
         session = self.session
-        root = session.root_namespace
         with session.lock:
             space = session.space
             return StorageNames.found(
-                [collection_name(root, other) for other in session.store.namespaces()],
+                session.root_namespace,
+                known,
+                session.store.namespaces(),
                 [name for name, items in space.items.items() if items.values],
                 [name for name, queue in space.queues.items() if queue.bodies],
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.enumeration import key_names_of
+from feedstore.backends.redis.keys import collection_of
 from feedstore.backends.redis.kv import RedisKvStorage
 from feedstore.backends.redis.opening import open_store
 from feedstore.backends.redis.queue import RedisQueueStorage
@@ -59,19 +61,16 @@ class RedisBackend(Backend):
         store, namespace = open_store(url, client, options)
         super().__init__(RedisSession(store, namespace, metrics))
 
-    def _names(self) -> StorageNames:
+    def _names(self, known: Mapping[str, str]) -> StorageNames:
         """Return the names by a scan of all keys of the server, on a Cluster by lists of the keys of all buckets."""
         keys = self.session.root().keys()
-        collections: set[str | None] = set()
-        kv, queues = set(), set()
+        collections, kv, queues = set(), set(), set()
         for part in key_names_of(self.session.store, keys):
             kind, _, name = part.partition(b":")
             if kind == b"i":
                 kv.add(name.decode())
             elif kind == b"q":
                 queues.add(name.decode())
-            elif kind.startswith(b"."):
-                collections.add(kind[1:].decode())
-            elif kind.startswith(b"~"):
-                collections.add(None)
-        return StorageNames.found(collections, kv, queues)
+            elif kind.startswith((b".", b"~")):
+                collections.add(collection_of(keys.namespace, kind.decode()))
+        return StorageNames.found(keys.namespace, known, collections, kv, queues)

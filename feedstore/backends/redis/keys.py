@@ -18,7 +18,7 @@ from feedstore.errors import StoredDataError
 from feedstore.forks import unlocked_property
 from feedstore.ids import ID_BYTES
 from feedstore.shown import shown
-from feedstore.storage.checks import first_part
+from feedstore.storage.checks import LONGEST_READABLE, first_part
 
 FORMAT = 3
 """The format in which this release writes a namespace."""
@@ -60,6 +60,15 @@ def collection_part(namespace: str, collection: str) -> str:
         return ""
     mark = "." if collection.startswith(f"{namespace}.") else "~"
     return f"{mark}{collection.rpartition(mark)[2]}{_SEPARATOR}"
+
+
+def collection_of(namespace: str, part: str) -> str:
+    """Return the namespace that stands for a collection, given :func:`collection_part` without its separator.
+
+    >>> collection_of("app", ".events"), collection_of("app", "~Zm9v")
+    ('app.events', 'app~Zm9v')
+    """
+    return f"{namespace[:LONGEST_READABLE] if part.startswith('~') else namespace}{part}"
 
 
 def shared_part(key: str) -> str:

@@ -20,7 +20,6 @@ from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
 from feedstore.storage.backend import Backend, StorageNames
 from feedstore.storage.batch import WriteBatch
-from feedstore.storage.checks import collection_name
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
@@ -114,14 +113,16 @@ class SqlBackend(Backend):
 
         return self.session.write(transaction, call_with_session, self.session.store, work)
 
-    def _names(self) -> StorageNames:
+    def _names(self, known: Mapping[str, str]) -> StorageNames:
         """Return the names, with one statement for each key-value storage, and one for each 1,000 queues.
 
         The names of the collections cost one statement, which reads the names of all namespaces.
         """
         session = self.session
         return StorageNames.found(
-            [collection_name(session.root_namespace, other) for other in session.store.namespaces.names()],
+            session.root_namespace,
+            known,
+            session.store.namespaces.names(),
             # One row a statement, because the index leads to the next name past all items of the one before.
             _all_names(session, session.statements.items.next_names, 1),
             _all_names(session, session.statements.queues.next_names, _NAMES_A_STATEMENT),
