@@ -147,4 +147,6 @@ def roles_of(person: str, activity: Activity, roles: Collection[str] = ROLES) ->
     fields = (activity.actor, activity.object, activity.target)
     if person not in fields and person not in map(str, fields):
         return ()
-    return tuple(role for role, name in zip(ROLES, fields, strict=True) if role in roles and str(name) == person)
+    named = zip(ROLES, fields, strict=True)
+    # A person may have the name "None".
+    return tuple(role for role, name in named if role in roles and name is not None and str(name) == person)

@@ -166,6 +166,7 @@ def test_roles_are_chosen() -> None:
         with pytest.raises(InvalidValueError, match="at least one of actor, object, target"):
             erase_person(PERSON, backend, roles=wrong)
     backend.activity_storage().add(Activity(7, "like", "7", time=NOON))
+    assert erase_person("None", backend, roles=ALL).counts == {}
     assert erase_person("7", backend, roles=["actor"]).counts == {"activities": 1}
 
 
