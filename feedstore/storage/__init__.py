@@ -3,10 +3,11 @@
 from feedstore.ids import ActivityLike, Identified
 from feedstore.storage.abilities import Abilities, AtomicScope
 from feedstore.storage.activity import ActivityStorage
-from feedstore.storage.backend import Backend, Batch, StorageNames
+from feedstore.storage.backend import Backend, Batch
 from feedstore.storage.base import Storage
 from feedstore.storage.bounds import Bounds, Filter
 from feedstore.storage.kv import KvStorage
+from feedstore.storage.names import StorageNames
 from feedstore.storage.notify.subscription import Notifier, Subscription
 from feedstore.storage.page import EntryColumns, Page
 from feedstore.storage.queue import QueueStorage

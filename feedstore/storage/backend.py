@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
@@ -18,8 +17,9 @@ from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.call_log import logged_class
-from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable, collection_name, collection_namespace
+from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable, collection_namespace
 from feedstore.storage.kv import KvStorage
+from feedstore.storage.names import StorageNames
 from feedstore.storage.notify.registry import Kind
 from feedstore.storage.notify.subscription import Notifier
 from feedstore.storage.queue import QueueStorage
@@ -31,52 +31,6 @@ if TYPE_CHECKING:
     from feedstore.storage.documents import DocumentStorage
 
 QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
-
-
-@dataclass(frozen=True)
-class StorageNames:
-    """The names under which a namespace has storages, for statistics, copies and erasure. Some may be empty.
-
-    Attributes:
-        collections: The collections of activities and timelines, ``default`` among them.
-        kv: The key-value storages that hold an item.
-        queues: The queues, or None if the store keeps only hashes of their names.
-        is_complete: Whether the first two are complete. A store keeps only a hash of a collection's name if the name
-            holds other characters than a namespace, or if both have more than 47 characters together. It finds the
-            name if the caller passes it. A backend without this walk does not know whether its names are complete.
-    """
-
-    collections: tuple[str, ...] = (DEFAULT_NAME,)
-    kv: tuple[str, ...] = (DEFAULT_NAME,)
-    queues: tuple[str, ...] | None = None
-    is_complete: bool = False
-
-    @classmethod
-    def found(
-        cls,
-        namespace: str,
-        known: Mapping[str, str],
-        collections: Iterable[str],
-        kv: Iterable[str],
-        queues: Iterable[str] | None,
-    ) -> StorageNames:
-        """Return the names of a walk.
-
-        Args:
-            namespace: The namespace.
-            known: Names of collections by the namespaces that hold these collections.
-            collections: The namespaces that hold collections, of this namespace or of others.
-            kv: The names of key-value storages.
-            queues: The names of queues, or None.
-        """
-        names = {known.get(one) or collection_name(namespace, one) for one in collections}
-        readable = {name for name in names if name} | {DEFAULT_NAME}
-        return cls(
-            tuple(sorted(readable)),
-            tuple(sorted(set(kv))),
-            None if queues is None else tuple(sorted(set(queues))),
-            None not in names,
-        )
 
 
 _Item = TypeVar("_Item")

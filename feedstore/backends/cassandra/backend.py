@@ -12,7 +12,8 @@ from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.timeline import CassandraTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.backend import Backend
+from feedstore.storage.names import StorageNames
 
 
 class CassandraBackend(Backend):

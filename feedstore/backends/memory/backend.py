@@ -13,7 +13,8 @@ from feedstore.backends.memory.timeline import InMemoryTimelineStorage
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.metrics import Metrics
 from feedstore.shown import shown
-from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.backend import Backend
+from feedstore.storage.names import StorageNames
 from feedstore.storage.session import DEFAULT_NAMESPACE
 
 

@@ -15,7 +15,8 @@ from feedstore.backends.redis.session import RedisSession
 from feedstore.backends.redis.timeline import RedisTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.backend import Backend
+from feedstore.storage.names import StorageNames
 
 
 class RedisBackend(Backend):

@@ -18,8 +18,9 @@ from feedstore.backends.sql.stored import read_text
 from feedstore.backends.sql.timeline import SqlTimelineStorage
 from feedstore.errors import InvalidTypeError
 from feedstore.metrics import Metrics
-from feedstore.storage.backend import Backend, StorageNames
+from feedstore.storage.backend import Backend
 from feedstore.storage.batch import WriteBatch
+from feedstore.storage.names import StorageNames
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 if TYPE_CHECKING:
