@@ -27,9 +27,10 @@ from feedstore.export import (
     write_records,
 )
 from feedstore.fanout import FeedManager
-from feedstore.ingest import Loader, Problems, Progress, Source, Summary
+from feedstore.ingest import Loader, Problems, Source
 from feedstore.interchange import to_as2, to_as2_collection
 from feedstore.storage import Backend
+from ingest.inputs import BreakingOff, BrokenOff
 from interchange.drawn import activities
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
@@ -202,19 +203,6 @@ def test_documents_of_other_systems_are_ingested() -> None:
             ingested(data, format="as2")
 
 
-class Dying(Progress):
-    """Ends a run after some chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self._left = chunks
-
-    def advance(self, source: Source, summary: Summary) -> None:
-        """Count the chunk."""
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("chunks", [1, 2, 3])
 @pytest.mark.parametrize("name", ["outbox.json", "a.ndjson", "a.csv"])
 def test_an_ingestion_of_an_export_resumes(name: str, chunks: int, tmp_path: Path) -> None:
@@ -223,8 +211,8 @@ def test_an_ingestion_of_an_export_resumes(name: str, chunks: int, tmp_path: Pat
         path.write_text(json.dumps(to_as2_collection(given, "https://social.example/outbox"), indent=1))
     else:
         export_activities(CollectionSource(filled(given)), path, format=name.partition(".")[2])
-    with pytest.raises(KeyboardInterrupt):
-        Loader(FeedManager(backend), chunk_rows=2, progress=Dying(chunks)).load(Source(path))
+    with pytest.raises(BrokenOff):
+        Loader(FeedManager(backend), chunk_rows=2, progress=BreakingOff(chunks)).load(Source(path))
     loader = Loader(FeedManager(backend))
     loader.load(Source(path), resume=True)
     # A document is read again until all of its activities are stored.

@@ -12,7 +12,7 @@ from typing import Any
 from feedstore import Activity, connect
 from feedstore.errors import InputError
 from feedstore.fanout import FeedManager, HomeFeed
-from feedstore.ingest import InputFollowers, Loader, Problems, Source
+from feedstore.ingest import InputFollowers, Loader, Problems, Progress, Source, Summary
 from feedstore.ingest.formats import read_table
 from feedstore.ingest.loader import DEFAULT_MAX_FUTURE
 from feedstore.ingest.rows import ACTIVITY_COLUMNS, ActivityReader
@@ -21,6 +21,22 @@ from feedstore.storage import Backend
 HEADER = "id,time,actor,verb,object,target,extra\n"
 FOLLOWS_HEADER = "follower,followee,time\n"
 GOOD_ROW = "1,2026-01-31T08:39:59Z,ann,like,photo:7,,\n"
+
+
+class BrokenOff(Exception):
+    """The exception that ends a run between two chunks."""
+
+
+class BreakingOff(Progress):
+    """Ends the run after a number of chunks."""
+
+    def __init__(self, chunks: int) -> None:
+        self._chunks = chunks
+
+    def advance(self, source: Source, summary: Summary) -> None:
+        self._chunks -= 1
+        if self._chunks == 0:
+            raise BrokenOff
 
 
 def source(data: str | bytes) -> Source:

@@ -9,33 +9,17 @@ import pytest
 
 from feedstore import connect
 from feedstore.errors import InputError, InvalidValueError, StoredDataError
-from feedstore.ingest import Checkpoint, Checkpoints, InputFollowers, Problems, Progress, Source, Summary
+from feedstore.ingest import Checkpoint, Checkpoints, InputFollowers, Problems, Source, Summary
 from feedstore.ingest.lines import InputPosition
 from feedstore.storage import Backend
 from ingest.deeds import activities_csv
-from ingest.inputs import HEADER, compressed, new_loader, source
+from ingest.inputs import HEADER, BreakingOff, BrokenOff, compressed, new_loader, source
 from ingest.stored import Stored, settle, stored_in
 
 FOLLOWS = InputFollowers((f"reader:{n % 7}", f"dev:{n}") for n in range(20))
 TEXT = activities_csv(100, actors=20, late=0.1)
 LINES = TEXT.splitlines(keepends=True)
 MAX_LENGTH = 8
-
-
-class BrokenOff(Exception):
-    """The exception that ends a run between two chunks."""
-
-
-class BreakingOff(Progress):
-    """Ends the run after a number of chunks."""
-
-    def __init__(self, chunks: int) -> None:
-        self._chunks = chunks
-
-    def advance(self, source: Source, summary: Summary) -> None:
-        self._chunks -= 1
-        if self._chunks == 0:
-            raise BrokenOff
 
 
 @pytest.fixture
