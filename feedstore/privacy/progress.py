@@ -23,7 +23,6 @@ class ErasureProgress:
     """The progress of the erasure of one person, which a later run continues. The store keeps no name in it.
 
     Attributes:
-        is_resumed: Whether an earlier run began the erasure.
         started: The time at which the first run began.
         runs: The number of runs.
         done: The names of the finished steps.
@@ -36,7 +35,6 @@ class ErasureProgress:
         self._timelines = backend.timeline_storage(name=STATE)
         self._token = _hash_of(person)
         found: dict[str, Any] | None = self._items.get(self._token)
-        self.is_resumed = found is not None
         state: dict[str, Any] = found or {"roles": list(roles), "started": datetime.now(timezone.utc)}
         if tuple(state["roles"]) != roles:
             raise InvalidValueError(

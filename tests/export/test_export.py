@@ -155,7 +155,7 @@ def test_a_killed_export_of_a_timeline_continues_after_its_last_part(tmp_path: P
         export_activities(CollectionSource(backend), path, resume=True)
 
 
-def test_files_are_not_replaced_unasked(tmp_path: Path) -> None:
+def test_files_are_replaced_only_with_overwrite(tmp_path: Path) -> None:
     backend, path = filled(posts(1)), tmp_path / "a.ndjson"
     path.write_text("mine")
     for resume in (False, True):
