@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import BinaryIO
 from urllib.parse import quote
 
-from feedstore.cli.managers import imported_manager
+from feedstore.cli.managers import check_no_store, imported_manager
 from feedstore.cli.options import add_common_options, at_least_one, open_existing_backend
 from feedstore.cli.output import counted, print_json, printable
 from feedstore.cli.streams import print_error
@@ -109,7 +109,11 @@ def scope_of(arguments: argparse.Namespace, opened: ExitStack) -> Scope:
     """Return the scope of ``--manager``, on the backend of the managers, or on that of ``--store`` without them.
 
     The end of ``opened`` closes the backend.
+
+    Raises:
+        InvalidValueError: The arguments name a manager and a store.
     """
+    check_no_store(arguments)
     managers = [imported_manager(one) for one in arguments.manager]
     backend = managers[0].backend if managers else open_existing_backend(arguments)
     return Scope(opened.enter_context(backend), managers=managers)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from feedstore.cli import progress
-from feedstore.cli.managers import imported_manager
+from feedstore.cli.managers import check_no_store, imported_manager
 from feedstore.cli.options import add_common_options, at_least_one, open_backend
 from feedstore.cli.report import ReadFollows, report
 from feedstore.errors import FeedstoreError, InvalidValueError
@@ -32,7 +32,6 @@ from feedstore.ingest.source import STANDARD_INPUT
 from feedstore.ingest.summary import ON_ERROR, STOP
 from feedstore.registry import connect
 from feedstore.shown import shown
-from feedstore.storage.session import DEFAULT_NAMESPACE
 
 NAME = "ingest"
 HELP = "store activities from files, and deliver them to the feeds of followers"
@@ -175,9 +174,9 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InvalidValueError("standard input, -, can be read once only; name files for the others")
     if arguments.follows_in_memory and (arguments.follows is None or arguments.from_follow or arguments.manager):
         raise InvalidValueError("--follows-in-memory needs --follows, and excludes --from-follow and --manager")
-    has_store = arguments.store is not None or arguments.namespace != DEFAULT_NAMESPACE
-    if arguments.manager and (has_store or arguments.max_length is not None):
-        raise InvalidValueError("--manager has a store and feeds; leave out --store, --namespace and --max-length")
+    check_no_store(arguments)
+    if arguments.manager and arguments.max_length is not None:
+        raise InvalidValueError("--manager has feeds of its own; leave out --max-length")
 
 
 def _open_manager(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from feedstore.errors import InvalidValueError
 from feedstore.fanout import FeedManager
 from feedstore.shown import shown
+from feedstore.storage.session import DEFAULT_NAMESPACE
 
 _Kind = TypeVar("_Kind")
 
@@ -23,6 +24,12 @@ def add_manager_argument(parser: argparse.ArgumentParser, nargs: str | None = No
         nargs=nargs,
         help="a feed manager of the application, or a function that returns it, as MODULE:NAME",
     )
+
+
+def check_no_store(arguments: argparse.Namespace) -> None:
+    """Raise :class:`InvalidValueError` if ``--manager``, which has a store, comes with another one."""
+    if arguments.manager and (arguments.store is not None or arguments.namespace != DEFAULT_NAMESPACE):
+        raise InvalidValueError("--manager has a store of its own; leave out --store and --namespace")
 
 
 def imported_manager(name: str) -> FeedManager:

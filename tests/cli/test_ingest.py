@@ -172,8 +172,8 @@ def test_a_manager_of_the_application_is_filled(folder: Path, feedstore: Command
     [
         (["--follows-in-memory"], "--follows-in-memory needs --follows"),
         (["--follows-in-memory", "--follows", "follows.csv", "--from-follow"], "and excludes --from-follow"),
-        (["--manager", "myapp:manager", "--max-length", "9"], "--manager has a store and feeds"),
-        (["--manager", "myapp:manager", "--namespace", "other"], "--manager has a store and feeds"),
+        (["--manager", "myapp:manager", "--max-length", "9"], "--manager has feeds of its own"),
+        (["--manager", "myapp:manager", "--namespace", "other"], "--manager has a store of its own"),
     ],
 )
 def test_options_that_exclude_each_other(feedstore: CommandLine, folder: Path, options: list[str], reason: str) -> None:

@@ -53,6 +53,7 @@ def test_formats_of_an_export(feedstore: CommandLine, filled: Path) -> None:
         (("--format", "atom"), "pass --timeline KEY"),
         (("--person", "ann", "--resume"), "write this one again"),
         (("--person", "ann", "--manager", "no.such:thing"), "cannot be imported"),
+        (("--person", "ann", "--manager", "a:b", "--store", "sqlite:///other.db"), "leave out --store"),
     ],
 )
 def test_options_of_an_export_that_do_not_fit(
