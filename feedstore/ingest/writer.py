@@ -15,8 +15,8 @@ from feedstore.storage import AtomicScope, Batch
 class Written(NamedTuple):
     """The numbers of activities and of deliveries that a chunk added to the store.
 
-    A delivery to several feeds of one reader counts once. They are all that the chunk holds if the backend has no exact
-    counts, or if the deliveries are jobs.
+    A delivery to several feeds of one reader counts once. If the backend has no exact counts, or if the deliveries are
+    jobs, the numbers are those of the chunk. If no feed class joins the batch, so is the number of deliveries.
     """
 
     activities: int
@@ -79,9 +79,11 @@ class ChunkWriter:
             manager.backend.metrics.on_activity_published()
         new_activities = batch.results[0]
         new_deliveries = batch.results[first_delivery:end_of_deliveries]
-        if new_activities is None or None in new_deliveries or not new_deliveries:
-            return Written(chunk.rows, chunk.deliveries)
-        return Written(new_activities, sum(new_deliveries) // len(inside))
+        has_counts = inside and None not in new_deliveries
+        return Written(
+            chunk.rows if new_activities is None else new_activities,
+            sum(new_deliveries) // len(inside) if has_counts else chunk.deliveries,
+        )
 
     def _deliver(self, fan_outs: FanOuts, feed: FeedClass, batch: Batch | None) -> None:
         """Add the activities of a chunk to the feeds of a class."""
