@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import threading
+import time
 from typing import Any
 
 import pytest
 
+import forking
 from feedstore import Activity
 from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
@@ -35,6 +38,29 @@ def fork_as_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
         return process
 
     monkeypatch.setattr("feedstore.testing.processes._fork", fork_as_uwsgi)
+
+
+def test_the_parent_forks_only_while_its_other_threads_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a child of these tests may wait forever for a thread of its parent."""
+    monkeypatch.setattr(forking, "_SECONDS", 0.2)
+    ended, parent = threading.Event(), os.getpid()
+
+    def run() -> None:
+        while not ended.is_set():
+            time.process_time()
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        with pytest.raises(TimeoutError, match="all threads sleep"):
+            fork_in_c()
+    finally:
+        ended.set()
+        running.join()
+    process = fork_in_c()
+    if process == 0:
+        os._exit(3 if os.getppid() == parent else 4)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 3
 
 
 @KINDS
