@@ -42,6 +42,7 @@ MOST_WORK = 4000
 KEYS_WITHOUT_PAYLOADS = 2
 """The number of keys of a write of one timeline that does not name the payloads: they would be the third key."""
 
+_ONE_TIMELINE = [1]
 _OF_TIMELINES = ("add", REMOVE, "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
@@ -164,6 +165,17 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
     return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, arguments)
 
 
+def _of_one_id(keys: Keys, write: Write, expiry: int) -> Command | None:
+    """Return the command that adds one id to one timeline, or None for another write."""
+    if write.kind != FAN_OUT or write.arguments[1] != _ONE_TIMELINE or write.items is None:
+        return None
+    ids, data = write.items[0] if isinstance(write.items, list) else write.items
+    if len(ids) != 1 or data is not None:
+        return None
+    arguments = ("", expiry, 0, int(not keys.is_spread), write.arguments[0], ids[0])
+    return keys.write_script(keys.tag(write.bucket), WRITE, write.keys, arguments)
+
+
 def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[Command], list[int]]:
     """Return the commands that carry out writes, and the positions of the writes in the order of their counts.
 
@@ -172,7 +184,8 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
     trip, the positions end before the first write that must not be carried out before that part.
     """
     if len(writes) == 1:
-        return [in_one_script(keys, writes, expiry, is_atomic=False)], [0]
+        command = _of_one_id(keys, writes[0], expiry) or in_one_script(keys, writes, expiry, is_atomic=False)
+        return [command], [0]
     groups: dict[int, list[int]] = {}
     for position, write in enumerate(writes):
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)

@@ -24,10 +24,12 @@ _SMALLER = (
     ("LEAST_IN_CHUNKS = 1024, 128, 1024", "LEAST_IN_CHUNKS = 10, 4, 12"),
     ("MOST_IN_BLOCK = 126, 32, 96, 128", "MOST_IN_BLOCK = 5, 2, 4, 3"),
     ("MOST_CHUNKS_DROPPED = 1000", "MOST_CHUNKS_DROPPED = 2"),
-    ("LEAST_SLACK, SMALL_STRING = 8, 512", "LEAST_SLACK, SMALL_STRING = 2, 100"),
+    ("LEAST_SLACK = 8", "LEAST_SLACK = 2"),
+    ("SMALL_STRING = 512", "SMALL_STRING = 100"),
     ("MOST_RANGES, MOST_KNOWN = 8, 64", "MOST_RANGES, MOST_KNOWN = 3, 6"),
     ("BLOCK = 32, '-528', 8", "BLOCK = 3, '-64', 2"),
-    ("WINDOW, late_by = 24, 256", "WINDOW, late_by = 2, 5"),
+    ("WINDOW, MOST_JOINED = 24, 96", "WINDOW, MOST_JOINED = 2, 4"),
+    ("MOST_TAIL, AROUND = 128, 4", "MOST_TAIL, AROUND = 6, 1"),
     ("MOST_FIELDS, WASTE, WINDOW = 4000, 4, 24", "MOST_FIELDS, WASTE, WINDOW = 4000, 4, 2"),
     ("MOST_ARGUMENTS = 4000", "MOST_ARGUMENTS = 6"),
 )
@@ -65,8 +67,8 @@ _PAYLOAD_MUTANTS = {
 }
 # Of adds of one late id to a timeline without chunks.
 _LATE_MUTANTS = {
-    "late add to a full timeline": ("first - 1, read_range(timeline, first", "first, read_range(timeline, first"),
-    "late add in front": ("local first = is_full and low or low - 1", "local first = low"),
+    "late add to a full timeline": ("front - 1, read_range(timeline, front", "front, read_range(timeline, front"),
+    "late add in front": ("local front = is_full and low or low - 1", "local front = low"),
     "late add at the end": ("write_at(timeline, position + 1, rest)", "write_at(timeline, position, rest)"),
     "place of a late add": ("low = last\n", "low = last + 1\n"),
 }

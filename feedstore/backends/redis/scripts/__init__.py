@@ -19,6 +19,8 @@ class Script:
 WRITE = Script(
     "marker",
     "records",
+    "late",
+    "quick",
     "endings",
     "writing",
     "index",

@@ -9,11 +9,11 @@
 -- which more entries are to be dropped than a script may.
 local function define_fan_out()
   local TOP_FROM = '-32'
-  -- Where the reading begins: at the newest id, until ids are late.
-  local from = TOP_FROM
+  -- Where the reading begins: at the newest id, until an id is late.
+  local from, is_settled = TOP_FROM, false
   local trailers, items_of, appends, ignored = {}, {}, {}, {}
-  local WINDOW, late_by = 24, 256
-  local add_late
+  -- The newest entries are read together with the trailer if a late id belongs among so many.
+  local MOST_TAIL, AROUND = 128, 4
 
   -- An item as a fan-out uses it: its ids, and the records of all.
   local function prepared_item(item)
@@ -46,7 +46,34 @@ local function define_fan_out()
 
   -- Returns whether ids are older than the newest one of a timeline. That one itself, added again, is not.
   local function is_late(newest, item)
-    return not is_less(newest, item.first) and (item.count > 1 or newest ~= item.first)
+    return not is_less(newest, item.first) and (item.count > 1 or sub(newest, 1, BYTES) ~= item.first)
+  end
+
+  -- Decides how much of each end the fan-out reads, given the first timeline for which an id is late. Returns the end of that.
+  local function settle(timeline, item)
+    is_settled, from = true, NEWEST_FROM
+    local newest = call('GETRANGE', timeline, from, '-1')
+    local known = #newest / BYTES - 1
+    local found = read_trailer(sub(newest, -BYTES))
+    if item.count > 1 or not found or found.older > 0 or found.in_string <= known then
+      return newest
+    end
+    local at, is_there = search(newest, item.first, 0, known)
+    if at > 0 or is_there then
+      late_by = known - at
+    else
+      place_of(timeline, item.first, found.held, found.held - found.in_string, found.held - known, newest)
+    end
+    from = TOP_FROM
+    if late_by and late_by + AROUND <= MOST_TAIL then
+      from = string.format('%d', -BYTES * (late_by + AROUND + 1))
+    end
+    return late_by and late_by > known and call('GETRANGE', timeline, from, '-1') or newest
+  end
+
+  -- Returns the part of an end that the slower writes take.
+  local function for_load(newest)
+    return sub(newest, #newest > NEWEST_READ * BYTES and NEWEST_FROM or TOP_FROM)
   end
 
   -- Remembers the end of a timeline. A key of another type refuses the write.
@@ -59,9 +86,8 @@ local function define_fan_out()
       refusal = refusal or newest.err
       return
     end
-    if from == TOP_FROM and #newest == 2 * BYTES and is_late(sub(newest, 1, BYTES), item) then
-      from = NEWEST_FROM
-      newest = call('GETRANGE', timeline, from, '-1')
+    if not is_settled and #newest == 2 * BYTES and is_late(newest, item) then
+      newest = settle(timeline, item)
     end
     newest_of[timeline] = newest
     return newest
@@ -71,7 +97,7 @@ local function define_fan_out()
   local function check_slowly(directory, timeline, side, newest, count)
     check_type(directory, 'hash')
     M.define_steps()
-    return M.needs_side(M.load({directory, timeline, side}, newest), count) and not side
+    return M.needs_side(M.load({directory, timeline, side}, for_load(newest)), count) and not side
   end
 
   -- Returns the side key of the only timeline of a fan-out, nothing if the fan-out did not declare it.
@@ -154,66 +180,6 @@ local function define_fan_out()
     return next
   end
 
-  -- Returns the position between two others at which an id lies, or belongs, and whether it is there. The timelines of a
-  -- fan-out resemble each other, so the search begins at the distance from the newest id at which the last one ended.
-  local function place_of(timeline, id, held, low, high)
-    local guess = held - late_by
-    while low < high do
-      local first = math.max(low, math.min(floor(guess) - floor(WINDOW / 2), high - WINDOW))
-      local last = math.min(first + WINDOW, high)
-      local records = read_range(timeline, first, last)
-      local at, is_there = search(records, id)
-      at = first + at
-      if is_there or (at > first and at < last) or (at == first and first == low) or (at == last and last == high) then
-        late_by = held - at
-        return at, is_there
-      end
-      if at == first then
-        high = first
-      else
-        low = last
-      end
-      guess = (low + high) / 2
-    end
-    return low, false
-  end
-
-  -- Adds an id that belongs between the oldest entry and the newest ones, from the position `high` on. Returns how many were
-  -- new, nothing if that cannot be. The older entries move to the front if they are fewer and there is room of trimmed ids.
-  function add_late(timeline, id, found, most, high)
-    local low, held = found.held - found.in_string, found.held
-    local is_full = most >= 0 and found.size >= most
-    if most >= 0 and found.size > most then
-      return
-    end
-    local position, is_there = place_of(timeline, id, held, low, high)
-    if is_there then
-      return 0
-    end
-    if position == low then
-      return
-    end
-    newest_of[timeline] = false
-    -- The floor moves too, unless the oldest entry becomes the floor.
-    local first = is_full and low or low - 1
-    if first > 0 and position - first < held - position then
-      write_at(timeline, first - 1, read_range(timeline, first, position) .. id)
-      if not is_full then
-        write_at(timeline, held, trailer_of(held, 0, found.size + 1, 0))
-      end
-      return 1
-    end
-    local next = next_trailer(found, 1, most)
-    if next.is_full then
-      return
-    end
-    local rest = read_range(timeline, position, held)
-    write_at(timeline, position + 1, rest)
-    write_at(timeline, position, id)
-    write_at(timeline, held + 1, next.trailer)
-    return 1
-  end
-
   -- Merges ids into the newest entries. Returns how many were new, nothing if they belong elsewhere.
   local function merge(timeline, newest, item, found, most)
     local known = #newest / BYTES - 1
@@ -228,7 +194,7 @@ local function define_fan_out()
     local count, start, text
     local at, is_there = search(newest, item.first, dead, known)
     if at == dead and not is_there then
-      return item.count == 1 and found.older == 0 and add_late(timeline, item.first, found, most, found.held - known)
+      return
     end
     if item.count == 1 then
       count, start = is_there and 0 or 1, at
@@ -255,7 +221,7 @@ local function define_fan_out()
     local keys = {directory, timeline, side}
     define_single()
     local newest = newest_of[timeline]
-    local t = M.load(keys, newest and newest ~= '' and newest)
+    local t = M.load(keys, newest and newest ~= '' and for_load(newest))
     if unfinished[timeline] or (not t.side and (M.has_side(t) or (not is_atomic and M.needs_side(t, item.count)))) then
       unfinished[timeline] = true
       return 0, AGAIN
@@ -278,6 +244,9 @@ local function define_fan_out()
       added = append(timeline, trailer, item, found, most)
     elseif item.count == 1 and top == item.first and (most < 0 or found.size <= most) then
       added = 0
+    elseif item.count == 1 and found.older == 0 then
+      added = add_late(timeline, item.first, found.held, found.size, most, newest, next_trailer(found, 1, most).trailer)
+      newest_of[timeline] = added == 0 and newest
     else
       added = merge(timeline, newest, item, found, most)
     end

@@ -16,18 +16,24 @@
 -- A directory is a hash: key of a timeline -> '0', '1' if the timeline has a side key, 'e' if it has a floor and no entries.
 local call, pcall = redis.call, redis.pcall
 local sub, floor, unpacked, packed = string.sub, math.floor, struct.unpack, struct.pack
-local ID, BYTES, TRAILER, MARK = '>I6I6I4', 16, '>I4I4I4I1', 'pkd'
+local ID, TIME, BYTES, TRAILER, MARK = '>I6I6I4', '>I6', 16, '>I4I4I4I1', 'pkd'
 local PAYLOADS, LATE, WASTE = 1, 2, 4
+local MOST_IN_STRING = 2048
 local NEWEST_READ, NEWEST_FROM, BLOCK = 32, '-528', 8
 -- The other functions: each file makes its own when a script needs the first of them. To make all of them takes longer than a
 -- short script runs.
 local M = {}
 
--- The server's locale decides how Lua compares strings. These functions compare ids byte by byte, as three numbers.
+-- The server's locale decides how Lua compares strings. These functions compare ids as numbers: their times, and all of their
+-- bytes if the times are the same, which takes three times as long.
 local function is_less(one, other)
-  local a, b, c = unpacked(ID, one)
-  local d, e, f = unpacked(ID, other)
-  return a < d or (a == d and (b < e or (b == e and c < f)))
+  local a, d = unpacked(TIME, one), unpacked(TIME, other)
+  if a ~= d then
+    return a < d
+  end
+  local _, b, c = unpacked(ID, one)
+  local _, e, f = unpacked(ID, other)
+  return b < e or (b == e and c < f)
 end
 
 -- Returns the record at a position of a string of records.
@@ -44,7 +50,10 @@ local function search(records, id, low, high)
   local last = high
   while low < high do
     local middle = floor((low + high) / 2)
-    local d, e, f = unpacked(ID, records, middle * BYTES + 1)
+    local d, e, f = (unpacked(TIME, records, middle * BYTES + 1))
+    if d == a then
+      d, e, f = unpacked(ID, records, middle * BYTES + 1)
+    end
     if d < a or (d == a and (e < b or (e == b and f < c))) then
       low = middle + 1
     else

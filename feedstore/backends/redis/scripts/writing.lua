@@ -1,10 +1,5 @@
 -- The writes of strings, which every fan-out needs.
-local MOST_IN_STRING = 2048
-local LEAST_SLACK, SMALL_STRING = 8, 512
-
-local function slack_of(length)
-  return math.max(LEAST_SLACK, floor(length / 4))
-end
+local SMALL_STRING = 512
 
 -- Writes the ids of a string that lie in ranges of positions, from a first one up to a last one, which is left out, and an
 -- ending. The server allocates room for a quarter more: a write that finds no room doubles the memory of a string. Memory
@@ -51,14 +46,6 @@ local function store(key, text)
   call('SET', key, sub(text, 1, half), 'KEEPTTL')
   call('APPEND', key, sub(text, half + 1, part))
   call('APPEND', key, sub(text, part + 1))
-end
-
-local function trailer_of(held, older, size, flags)
-  return packed(TRAILER, held, older, size, flags) .. MARK
-end
-
-local function write_at(key, position, text)
-  call('SETRANGE', key, string.format('%d', position * BYTES), text)
 end
 
 -- Merges the sorted ids from `first` to `last` into sorted records, from the position `low` up to `high`. Returns the
