@@ -47,8 +47,8 @@ local function place_of(timeline, id, held, low, high, newer)
 end
 
 -- Adds an id, given how many ids the string holds and how many entries the timeline has, the greatest length (negative for
--- none), and the end of the string: the newest records, and the trailer. `trailer` is the one that the timeline gets if it gets
--- the id and drops its oldest entry beyond the length. Returns how many were new, nothing if that cannot be written quickly.
+-- none), and the end of the string: the newest records, and the trailer. `trailer` is the one that the timeline gets if its string
+-- gets longer by the id. Returns how many ids were new, nothing if the id cannot be added here.
 local function add_late(timeline, id, held, size, most, newest, trailer)
   local low, known = held - size, #newest / BYTES - 1
   if most >= 0 and size > most then
@@ -82,7 +82,7 @@ local function add_late(timeline, id, held, size, most, newest, trailer)
   if front > 0 and position - front < held - position then
     write_at(timeline, front - 1, read_range(timeline, front, position) .. id)
     if not is_full then
-      write_at(timeline, held, trailer)
+      write_at(timeline, held, trailer_of(held, 0, size + 1, 0))
     end
     return 1
   end
