@@ -71,7 +71,7 @@ _LATE_MUTANTS = {
     "late add in front": ("local front = is_full and low or low - 1", "local front = low"),
     "late add of some": ("sub(newest, (position - first) * BYTES + 1", "sub(newest, (position - first) * BYTES + 17"),
     "late add at the end": ("timeline, position + 1, read", "timeline, position, read"),
-    "quick add": ("write_at(timeline, held, id .. trailer_of(held + 1,", "write_at(timeline, held, id .. trailer_of(held,"),
+    "quick add": ("id .. trailer_of(held + 1,", "id .. trailer_of(held,"),
     "quick trim": ("size >= most and most or", "size > most and most or"),
     "times": ("return a < d\n  end\n  local _, b", "return a <= d + 1\n  end\n  local _, b"),
     "place of a late add": ("low = last\n", "low = last + 1\n"),
