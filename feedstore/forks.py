@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cached_property  # noqa: TID251
 from typing import Any, TypeVar
 
@@ -20,9 +19,11 @@ class unlocked_property(cached_property[_Value]):  # noqa: N801 - it is used as 
     class wait for it, even if it makes a round trip, and a child that is forked in this time waits forever.
     """
 
-    def __init__(self, compute: Callable[[Any], _Value]) -> None:
-        super().__init__(compute)
-        self.lock: Any = nullcontext()
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        """Return the value, or the property itself if it is read on the class."""
+        if instance is None:
+            return self
+        return instance.__dict__.setdefault(self.attrname, self.func(instance))
 
 
 def follow_forks(

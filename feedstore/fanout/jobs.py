@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -14,6 +14,7 @@ from feedstore.ids import id_to_text, parse_id
 from feedstore.shown import shown
 from feedstore.storage.checks import check_key
 
+_ID_BYTES = 16
 JOB_VERSION = 1
 """The version of the form of jobs that this release writes. It runs jobs of this version and of older ones."""
 
@@ -45,7 +46,7 @@ class JobOperation(StrEnum):
 
 def new_job_id() -> str:
     """Return a random id of a job."""
-    return uuid4().hex
+    return token_hex(_ID_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -223,18 +223,19 @@ class ManagerCore(ABC):
         given = tuple(activities)
         ids = tuple(self.activities.activities_to_ids(given))
         loaded = given if all(isinstance(one, Activity) for one in given) else None
-        job = self._job(operation, activities=ids, loaded=loaded, **{"feeds": self.feeds.names, **fields})
+        parts: dict[str, Any] = {"activities": ids, "loaded": loaded, "feeds": self.feeds.names, **fields}
         if operation is JobOperation.ADD:
-            pushed = self._pushed_feeds(user_id, job.feeds)
-            if pushed != job.feeds:
-                if job.users:
-                    self._submit(job)
-                job = replace(job, id=new_job_id(), feeds=pushed, users=())
-        if not job.feeds:
+            pushed = self._pushed_feeds(user_id, parts["feeds"])
+            if pushed != parts["feeds"]:
+                if parts.get("users"):
+                    self._submit(self._job(operation, **parts))
+                parts |= {"feeds": pushed, "users": ()}
+        if not parts["feeds"]:
             return
         if self._reads_pages:
-            self._submit(replace(job, followers_of=user_text(user_id)))
+            self._submit(self._job(operation, followers_of=user_text(user_id), **parts))
             return
+        job = self._job(operation, **parts)
         waiting = job.users
         for priority, ids_of_group in self.get_user_follower_ids(user_id).items():
             for some in _chunks(chain(waiting, ids_of_group), self._page_size(job)):

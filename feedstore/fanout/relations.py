@@ -147,24 +147,31 @@ class Relations(ManagerCore):
         limit = max(copy_limit if one.max_length is None else min(copy_limit, one.max_length) for one in feeds)
         if not limit:
             return
-        source = self.feeds.user
-        timelines = source._timelines_of(self.backend)
         keys = [self.get_user_feed(one).key for one in targets]
         has_blocks = self._has_blocks(user)
         # Ids are enough for feeds of ids.
         needs_more = has_blocks or any(one.serializer_class is not None for one in feeds)
-        hydrates = source.serializer_class is None and needs_more
-        options: dict[str, Any] = {"hydrate_from": self.activities} if hydrates else {}
-        if len(keys) == 1:
-            entries = timelines.get_slice(keys[0], 0, limit, **options)
-        else:
-            slices = timelines.get_many_slices(keys, 0, limit, **options)
-            entries = [one for found in slices.values() for one in found]
+        entries = self._newest_entries(keys, limit, needs_more, any(map(_acts_on_updates, feeds)))
         if has_blocks:
             entries = self._without_blocked(entries, user)
         if entries:
             for feed in feeds:
                 feed.add_many(entries)
+
+    def _newest_entries(self, keys: list[str], limit: int, needs_more: bool, needs_objects: bool) -> list[Any]:
+        """Return the newest entries of user feeds: activities if the caller ``needs_more`` than ids; otherwise ids, as
+        objects if the caller needs those."""
+        source = self.feeds.user
+        timelines = source._timelines_of(self.backend)
+        hydrates = source.serializer_class is None and needs_more
+        options: dict[str, Any] = {"hydrate_from": self.activities} if hydrates else {}
+        if len(keys) > 1:
+            slices = timelines.get_many_slices(keys, 0, limit, **options)
+            return [one for found in slices.values() for one in found]
+        if needs_more or needs_objects:
+            return timelines.get_slice(keys[0], 0, limit, **options)
+        # The copy of an id takes 0.3 µs less without an object.
+        return list(timelines.get_columns(keys[0], limit).ids)
 
     def _has_blocks(self, user: str) -> bool:
         """Return whether a user may have blocked another one. One round trip."""
@@ -233,6 +240,10 @@ class Relations(ManagerCore):
                 found = [one.serialization_id for one in self.activities.get_many(ids) if str(one.actor) == actor]
                 if found:
                     feed.remove_many(found)
+
+
+def _acts_on_updates(feed: BaseFeed[Any]) -> bool:
+    return type(feed).on_update_feed is not BaseFeed.on_update_feed
 
 
 def _id_chunks(feed: BaseFeed[Any]) -> Iterable[list[int]]:

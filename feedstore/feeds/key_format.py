@@ -16,6 +16,7 @@ UserId = str | int | UUID
 
 _FIELD = "user_id"
 _BETWEEN = "\n"
+_ONLY_STRS = frozenset({str})
 _PERCENT = re.compile(r"%(?:\((\w*)\)s|(%)|)")
 _ADVICE = "write it as in 'home:{user_id}' or 'home:%(user_id)s'"
 
@@ -54,7 +55,7 @@ class KeyFormat:
 
     def key(self, user_id: UserId) -> str:
         """Return the key of a user's feed."""
-        return check_key(self.keys((user_id,))[0])
+        return check_key(self._quote(user_text(user_id)).join(self._literals))
 
     def keys(self, user_ids: Iterable[UserId]) -> list[str]:
         """Return the keys of the feeds of many users, in their order, without the check of their lengths.
@@ -81,11 +82,16 @@ class KeyFormat:
 
 def user_texts(user_ids: Iterable[UserId]) -> list[str]:
     """Return the ids of users as strs; see :func:`user_text`."""
-    return [one if one.__class__ is str and one else user_text(one) for one in user_ids]
+    given = list(user_ids)
+    if _ONLY_STRS.issuperset(map(type, given)) and all(given):
+        return given
+    return list(map(user_text, given))
 
 
 def user_text(user_id: UserId) -> str:
     """Return the id of a user as a str, or raise: it is a str of one character or more, an int or a UUID."""
+    if user_id.__class__ is str and user_id:
+        return user_id  # type: ignore[return-value]
     if isinstance(user_id, bool) or not isinstance(user_id, (str, int, UUID)):
         raise InvalidTypeError(f"user_id must be a str, an int or a UUID, not {shown(user_id)}")
     # The members of enumerations and other subclasses give the same str as their plain value.

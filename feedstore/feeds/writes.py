@@ -10,6 +10,7 @@ from feedstore.errors import InvalidValueError
 from feedstore.feeds.key_format import KeyFormat, UserId
 from feedstore.forks import unlocked_property
 from feedstore.ids import ActivityLike
+from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer
 from feedstore.storage import ActivityStorage, AtomicScope, Backend, Batch, TimelineStorage
 from feedstore.storage.backend import checked_backend
@@ -65,14 +66,11 @@ class FeedWrites:
     @unlocked_property
     def activities(self) -> ActivityStorage[Any]:
         """The storage of the activities that the feed's entries refer to."""
-        return self.backend.activity_storage(activity_class=self.activity_class, name=self.activity_name)
+        return self.backend.feed_activities(self.activity_class, self.activity_name)
 
     @classmethod
     def _timelines_of(cls, backend: Backend) -> TimelineStorage[Any]:
-        notifier = backend.notifier(cls.timeline_name) if cls.publishes else None
-        return backend.timeline_storage(
-            cls.serializer_class, cls.activity_class, name=cls.timeline_name, notifier=notifier
-        )
+        return backend.feed_timelines(cls.serializer_class, cls.activity_class, cls.timeline_name, cls.publishes)
 
     @classmethod
     def _entries_of(cls, activities: list[Any]) -> list[Any]:
@@ -120,7 +118,10 @@ class FeedWrites:
         )
 
         def report() -> None:
-            self.backend.metrics.on_feed_write(type(self), len(set(self.timelines.activities_to_ids(entries))))
+            metrics = self.backend.metrics
+            # Metrics of the base class count nothing.
+            if metrics.__class__ is not Metrics:
+                metrics.on_feed_write(type(self), len(set(self.timelines.activities_to_ids(entries))))
             self.on_update_feed(given, [])
 
         _call_after_commit(batch_interface, report)
@@ -152,10 +153,11 @@ class FeedWrites:
                 companions=cls.companions,
                 batch_interface=batch_interface,
             )
-        _call_after_commit(
-            batch_interface,
-            lambda: metrics.on_fanout(cls, "add_to_feeds", len({*timelines.activities_to_ids(entries)})),
-        )
+        if metrics.__class__ is not Metrics:
+            _call_after_commit(
+                batch_interface,
+                lambda: metrics.on_fanout(cls, "add_to_feeds", len({*timelines.activities_to_ids(entries)})),
+            )
         return added
 
     @classmethod
@@ -192,7 +194,8 @@ class FeedWrites:
             ids = set(timelines.activities_to_ids(one for some in entries.values() for one in some))
             metrics.on_fanout(cls, "add_to_each_feed", len(ids))
 
-        _call_after_commit(batch_interface, report)
+        if metrics.__class__ is not Metrics:
+            _call_after_commit(batch_interface, report)
         return added
 
     @classmethod

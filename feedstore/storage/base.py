@@ -258,13 +258,14 @@ class Storage(Writer, Generic[Item]):
         return entries
 
     def _ids_of(self, items: list[ActivityLike]) -> list[int]:
-        """Return the ids of activities and ids, all checked together if every item is an activity or a reference."""
+        """Return the ids of activities and ids, all checked together if all items are ids, or none is."""
         try:
-            ids: list[int] = list(map(_serialization_id, items))
+            ids: Any = items if items[0].__class__ is int else list(map(_serialization_id, items))
         except AttributeError:
             return list(map(self.activity_to_id, items))
         if _ONLY_INTS.issuperset(map(type, ids)) and min(ids) >= 0 and max(ids) <= MAX_ID:
-            return ids
+            checked: list[int] = ids
+            return checked
         return list(map(self.activity_to_id, items))
 
     def deserialize_activities(

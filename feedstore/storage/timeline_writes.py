@@ -11,7 +11,7 @@ from feedstore.ids import ActivityLike
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage.batch import WriteBatch
-from feedstore.storage.checks import check_key, check_position, distinct_keys
+from feedstore.storage.checks import check_key, check_keys, check_position, distinct_keys
 from feedstore.storage.notify.subscription import Notifier, checked_notifier
 from feedstore.storage.session import Pending
 from feedstore.storage.timeline_hooks import Limits, TimelineHooks, TimelineItem
@@ -109,7 +109,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         """
         if not isinstance(deliveries, Mapping):
             raise InvalidTypeError(f"deliveries must be a mapping such as {{key: activities}}, not {shown(deliveries)}")
-        keys = list(map(check_key, deliveries))
+        keys = check_keys(deliveries)
         serialized = dict(zip(keys, self.serialize_each(deliveries.values()), strict=True))
         filled = {key: each for key, each in serialized.items() if each}
         limits = Limits.checked(max_length, max_per_payload, companions, filled)
