@@ -6,7 +6,7 @@ import os
 import weakref
 from collections.abc import Callable
 from functools import cached_property  # noqa: TID251
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 _Owner = TypeVar("_Owner")
 _Value = TypeVar("_Value")
@@ -19,11 +19,18 @@ class unlocked_property(cached_property[_Value]):  # noqa: N801 - it is used as 
     class wait for it, even if it makes a round trip, and a child that is forked in this time waits forever.
     """
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> _Value: ...
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self | _Value:
         """Return the value, or the property itself if it is read on the class."""
         if instance is None:
             return self
-        return instance.__dict__.setdefault(self.attrname, self.func(instance))
+        value: _Value = instance.__dict__.setdefault(self.attrname or "", self.func(instance))
+        return value
 
 
 def follow_forks(

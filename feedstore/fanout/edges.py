@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds import UserId
 from feedstore.ids import derive_id, time_of_id
 from feedstore.serializers import Serializer
@@ -20,6 +21,8 @@ from feedstore.shown import decimal_digits, shown
 from feedstore.storage.checks import check_key
 
 FORMAT = 0x51
+FOLLOW, BLOCK, MUTE = "follow", "block", "mute"
+_KIND = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _PREFIX = bytes([FORMAT])
 _ARRAY, _ARRAY_MARK = struct.Struct(">BI"), 0xDD
 _NAME_TYPES = frozenset({str, int, UUID})
@@ -125,6 +128,15 @@ class Edge(NamedTuple):
         """The key of the timeline of the followers."""
         return followers_key(self.followed, self.kind)
 
+    @property
+    def guards(self) -> tuple[Edge, Edge]:
+        """The blocks of the two users, which prevent a follow."""
+        return self._replace(kind=BLOCK), self.reversed(BLOCK)
+
+    def reversed(self, kind: str) -> Edge:
+        """Return the edge of a kind in the other direction."""
+        return Edge(self.followed, self.follower, kind)
+
     def mark(self, since: datetime, nonce: int) -> int:
         """Return the id of a follow: it sorts by ``since``, and another ``nonce`` gives another id."""
         return derive_id(since, self.kind, str(self.follower), str(self.followed), nonce)
@@ -181,3 +193,19 @@ def timeline_entries(marks: Sequence[tuple[Edge, int]]) -> dict[str, list[Follow
         for key, entries in edge.entries(mark).items():
             found.setdefault(key, []).extend(entries)
     return found
+
+
+def with_edges(follows: Iterable[Follow], user: UserId, kind: str, is_following: bool) -> list[tuple[Edge, Follow]]:
+    """Return the entries of a user's list with their edges."""
+    if is_following:
+        return [(Edge(user, one.name, kind), one) for one in follows]
+    return [(Edge(one.name, user, kind), one) for one in follows]
+
+
+def checked_kind(kind: str) -> str:
+    """Return the name of a kind of follows, or raise if it is not valid."""
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise InvalidValueError(
+            f"the kind {shown(kind)} is not 1 to 32 characters of a-z, 0-9, _ and -, a letter first"
+        )
+    return kind

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any
 
 from feedstore.activity import Activity
 from feedstore.errors import AtomicityError, InvalidValueError
+from feedstore.fanout.bulk import LARGE_FAN_OUT, FanOut, divide_by_size
 from feedstore.fanout.editing import Editing, checked_activity
 from feedstore.fanout.feed_classes import Target
 from feedstore.fanout.jobs import FanoutPriority, JobOperation
 from feedstore.fanout.publications import USER_FEED, Route, claim_key, claim_key_of, claim_of
 from feedstore.feeds import UserId
-from feedstore.feeds.key_format import user_text
+from feedstore.feeds.key_format import user_text, user_texts
 from feedstore.ids import ActivityLike, id_to_text
 from feedstore.shown import shown
 from feedstore.storage.checks import check_limit, checked_iterable
 
 _REMOVED_AT_ONCE = 100
+_PUBLISHERS_AT_ONCE = 100
 
 
 class Publishing(Editing):
@@ -136,6 +138,72 @@ class Publishing(Editing):
                 if routes:
                     self.publications.add_routes(activity.serialization_id, routes, batch)
             self.get_user_feed(user_id).add_many(activities, batch_interface=self.batch_for(self.feeds.user, batch))
+
+    def add_user_activities(self, activities: Iterable[Activity], chunk_size: int = 500) -> int:
+        """Publish activities of many users, each as :meth:`add_user_activity` does for its actor, in few round trips.
+
+        The deliveries of all activities with few followers share their writes. For a replay of a history with follows
+        and unfollows in between, call it for the activities between two of them. ``on_update_feed`` of the users' own
+        feeds is not called. If the call is interrupted, repeat it with the same activities.
+
+        Args:
+            activities: any iterable; ``chunk_size`` activities are in memory.
+            chunk_size: the number of activities of each write.
+
+        Returns:
+            The number of activities.
+        """
+        check_limit("chunk_size", chunk_size)
+        count, rest = 0, map(checked_activity, checked_iterable(activities))
+        while some := list(islice(rest, chunk_size)):
+            by_user: dict[UserId, list[Activity]] = {}
+            for activity in some:
+                by_user.setdefault(str(activity.actor), []).append(activity)
+            self._publish_many(some, by_user)
+            count += len(some)
+        return count
+
+    def _publish_many(self, activities: Sequence[Activity], by_user: Mapping[UserId, list[Activity]]) -> None:
+        own = self.feeds.user
+        with self.backend.batch() as batch:
+            self.activities.add_many(activities, batch_interface=batch)
+            self.publications.index(activities, batch)
+            own.add_to_each_feed(self.backend, by_user, batch_interface=self.batch_for(own, batch))
+        delivered = self._deliver_in_place(by_user) if self.delivers_in_place else set()
+        for user, some in by_user.items():
+            if user not in delivered:
+                users = (str(user),) if self.include_actor else ()
+                self._fan_out(JobOperation.ADD, user, some, users=users)
+        for _ in activities:
+            self.backend.metrics.on_activity_published()
+
+    def _deliver_in_place(self, by_user: Mapping[UserId, list[Activity]]) -> set[UserId]:
+        """Deliver the activities of users with few followers, and return these users."""
+        fan_outs: dict[UserId, FanOut] = {}
+        rest = iter(by_user)
+        while users := list(islice(rest, _PUBLISHERS_AT_ONCE)):
+            for user, found in self._few_followers(users).items():
+                if found is not None:
+                    names = user_texts([*found, user] if self.include_actor else found)
+                    fan_outs[user] = list(dict.fromkeys(names)), by_user[user]
+        large, small = divide_by_size(fan_outs.values())
+        for feed in self.feeds.followers.values():
+            for readers, activities in large:
+                feed.add_to_feeds(self.backend, readers, activities)
+            if small:
+                feed.add_to_each_feed(self.backend, small)
+        return set(fan_outs)
+
+    def _few_followers(self, users: Sequence[UserId]) -> dict[UserId, list[UserId] | None]:
+        """Return the followers of users, or None for a user with many, whose fan-out gets calls of its own."""
+        if self._reads_pages:
+            return self._graph.few_followers(users, LARGE_FAN_OUT, kind=self._graph.kinds[0])
+        some: dict[UserId, list[UserId] | None] = {}
+        for user in users:
+            names = chain.from_iterable(self.get_user_follower_ids(user).values())
+            found = list(islice(names, LARGE_FAN_OUT + 1))
+            some[user] = None if len(found) > LARGE_FAN_OUT else found
+        return some
 
     def remove_user_activity(self, user_id: UserId, activity: ActivityLike) -> None:
         """Remove an activity everywhere: the activity itself, and its entries in all feeds that it was published to.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from string import Formatter
+from typing import Any
 from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -82,7 +83,7 @@ class KeyFormat:
 
 def user_texts(user_ids: Iterable[UserId]) -> list[str]:
     """Return the ids of users as strs; see :func:`user_text`."""
-    given = list(user_ids)
+    given: list[Any] = list(user_ids)
     if _ONLY_STRS.issuperset(map(type, given)) and all(given):
         return given
     return list(map(user_text, given))
@@ -91,7 +92,7 @@ def user_texts(user_ids: Iterable[UserId]) -> list[str]:
 def user_text(user_id: UserId) -> str:
     """Return the id of a user as a str, or raise: it is a str of one character or more, an int or a UUID."""
     if user_id.__class__ is str and user_id:
-        return user_id  # type: ignore[return-value]
+        return user_id
     if isinstance(user_id, bool) or not isinstance(user_id, (str, int, UUID)):
         raise InvalidTypeError(f"user_id must be a str, an int or a UUID, not {shown(user_id)}")
     # The members of enumerations and other subclasses give the same str as their plain value.

@@ -15,26 +15,21 @@ other writers about three times a second. The process used 115 to 160 MB.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from feedstore.activity import Activity
 from feedstore.errors import InvalidValueError
 from feedstore.fanout import FeedManager, FollowGraph
+from feedstore.fanout.bulk import FanOut, FanOuts, divide_by_size
 from feedstore.feeds import UserId
 from feedstore.ids import first_id_at
-
-FanOut = tuple[tuple[str, ...], list[Activity]]
-"""The names of readers, and the activities that their feeds receive."""
-FanOuts = tuple[list[FanOut], dict[UserId, list[Activity]]]
-"""Large fan-outs, and all other deliveries by reader."""
 
 DEFAULT_ROWS = 5000
 MAX_DELIVERIES = 250_000
 """The most deliveries of a chunk, unless one activity alone makes more. This bounds the memory of a chunk."""
 
 _FOLLOWERS_AT_ONCE = 1000
-LARGE_FAN_OUT = 400
-"""The deliveries with which a fan-out gets its own call. The smaller ones share one call."""
 
 
 class ActorFollowers(NamedTuple):
@@ -162,27 +157,10 @@ class Chunk:
 
         Activities with the same readers form one fan-out, so that few calls carry many activities each.
         """
-        large: list[FanOut] = []
-        small: dict[UserId, list[Activity]] = {}
-        merged: set[UserId] = set()
-        for readers, activities in self._fan_outs():
-            if len(readers) * len(activities) >= LARGE_FAN_OUT:
-                large.append((readers, activities))
-                continue
-            for reader in readers:
-                known = small.get(reader)
-                if known is None:
-                    # Feeds with the same activities share one list, which is then serialized once.
-                    small[reader] = activities
-                elif reader in merged:
-                    known += activities
-                else:
-                    small[reader] = known + activities
-                    merged.add(reader)
-        return large, small
+        return divide_by_size(self._fan_outs())
 
-    def _fan_outs(self) -> list[FanOut]:
-        groups: dict[tuple[int, int], FanOut] = {}
+    def _fan_outs(self) -> Iterator[FanOut]:
+        groups: dict[tuple[int, int], tuple[tuple[str, ...], list[Activity]]] = {}
         for followers, activities in self._by_actor.values():
             names = followers.names
             if followers.since is None:
@@ -191,4 +169,4 @@ class Chunk:
             for activity in activities:
                 readers = followers.receiving(activity)
                 groups.setdefault((id(names), len(readers)), (readers, []))[1].append(activity)
-        return [(readers, activities) for readers, activities in groups.values() if readers]
+        return ((readers, activities) for readers, activities in groups.values() if readers)

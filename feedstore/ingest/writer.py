@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from feedstore.errors import AtomicityError
 from feedstore.fanout import FeedManager
+from feedstore.fanout.bulk import FanOuts
 from feedstore.fanout.feed_classes import FeedClass
 from feedstore.ingest.checkpoint import Checkpoint, Checkpoints
-from feedstore.ingest.chunk import Chunk, FanOuts
+from feedstore.ingest.chunk import Chunk
 from feedstore.storage import AtomicScope, Batch
 
 
