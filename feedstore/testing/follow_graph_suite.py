@@ -129,6 +129,9 @@ class FollowGraphSuite(Suite):
         assert (len(followers), cursor is None) == (4, False)
         more, cursor = graph.follower_names("eve", 4, cursor)
         assert ([*followers, *more], cursor) == (names[::-1], None)
+        some = graph.few_followers(["eve", "photo:7", "nobody"], len(names))
+        assert some == {"eve": names[::-1], "photo:7": ["bob"], "nobody": []}
+        assert graph.few_followers(["eve", "photo:7"], len(names) - 1) == {"eve": None, "photo:7": ["bob"]}
         assert graph.following_among("bob", ["ann", "7", "eve", "{x}"]) == {"ann", "7", "{x}"}
 
     def test_kinds_lie_side_by_side(self, graph: FollowGraph) -> None:

@@ -262,6 +262,24 @@ class ManagerSuite(Suite):
         assert manager.activity_partial_update(post(7), set={"a": 1}) is None
         assert (manager.remove_object("photo:1"), manager.remove_object("photo:9")) == (0, 1)
 
+    def test_activities_of_many_users_reach_their_followers(self, manager: SocialManager) -> None:
+        """Manager: one call for many activities makes the feeds that a call for each makes; a repeated one too."""
+        manager._graph.import_follows([(follower, "eve", START) for follower in ("bob", "ann", "cem")])
+        deeds = [post(number, ("ann", "eve", "dan")[number % 3]) for number in range(9)]
+        assert manager.add_user_activities(iter(deeds), chunk_size=5) == 9
+        assert manager.add_user_activities(deeds) == 9
+        newest = deeds[::-1]
+        assert home(manager, "bob") == [one for one in newest if one.actor != "dan"]
+        assert (
+            home(manager, "user:2") == manager.get_user_feed("ann")[:9] == [one for one in newest if one.actor == "ann"]
+        )
+        assert home(manager, "ann") == home(manager, "cem") == [one for one in newest if one.actor == "eve"]
+        assert manager.get_user_feed("dan")[:9] == [one for one in newest if one.actor == "dan"]
+        assert manager.activities.get_many(deeds) == deeds
+        assert manager.remove_object("photo:4") == 1
+        assert home(manager, "cem") == [deeds[7], deeds[1]]
+        assert manager.add_user_activities([]) == 0
+
     def test_an_import_reaches_the_same_feeds(self, manager: SocialManager) -> None:
         """Manager: chunks of activities, with or without the fan-out."""
         deeds = [post(number) for number in range(7)]

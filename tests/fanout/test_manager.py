@@ -239,6 +239,49 @@ def test_a_call_that_finds_another_like_removes_no_published_one(backend: Backen
     assert {one.id for one in home(manager, "bob")} == {first.id, second.id}
 
 
+@pytest.mark.parametrize("kind", ["graph", "function", "jobs"])
+@pytest.mark.parametrize("include_actor", [False, True])
+def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
+    kind: str, include_actor: bool, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedstore.fanout.publishing.LARGE_FAN_OUT", 4)
+    monkeypatch.setattr("feedstore.fanout.bulk.LARGE_FAN_OUT", 4)
+    followers = {f"user:{number}": [f"reader:{one}" for one in range(number)] for number in range(7)}
+    deeds = [post(number, f"user:{number % 7}") for number in range(30)]
+    stored = []
+    for name in ("each", "many"):
+        other = backend.with_namespace(name)
+        graph = None if kind == "graph" else followers.__getitem__
+        manager = FeedManager(other, graph=graph, include_actor=include_actor)
+        if kind == "graph":
+            pairs = ((reader, user, None) for user, readers in followers.items() for reader in readers)
+            manager._graph.import_follows(pairs)
+        executor = Recorded()
+        if kind == "jobs":
+            manager = FeedManager(other, graph=graph, include_actor=include_actor, executor=executor)
+        if name == "each":
+            for deed in deeds:
+                manager.add_user_activity(deed.actor, deed)
+        else:
+            assert manager.add_user_activities(deeds, chunk_size=11) == 30
+        for job in executor.jobs:
+            assert job.priority == FanoutPriority.NORMAL
+            manager.run_job(job, executor.submit)
+        timelines = other.timeline_storage()
+        keys = [key for key in timelines.keys() if key.startswith(("home:", "user:"))]  # noqa: SIM118
+        stored.append(timelines.get_many_slices(keys, 0, None))
+    assert stored[0] == stored[1]
+    assert ("home:user%3A0" in stored[0]) is include_actor
+
+
+def test_a_single_activity_is_no_list_of_activities(backend: Backend) -> None:
+    manager = FeedManager(backend)
+    with pytest.raises(InvalidTypeError, match="pass a list or another iterable"):
+        manager.add_user_activities(post(1))  # type: ignore[arg-type]
+    with pytest.raises(InvalidTypeError, match="pass an Activity"):
+        manager.add_user_activities(["ann"])  # type: ignore[list-item]
+
+
 def interrupted(*arguments: Any) -> Any:
     raise KeyboardInterrupt
 

@@ -63,6 +63,8 @@ class Entries:
 
     def _insert(self, new: list[int]) -> None:
         """Add ids that are all new."""
+        if len(new) > 1 and self.ids.append_many(sorted(new)):
+            return
         if len(new) * _PART < len(self.ids) or len(new) == 1:
             for activity_id in new:
                 self.ids.add(activity_id)

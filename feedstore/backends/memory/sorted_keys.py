@@ -37,6 +37,16 @@ class SortedKeys(SortedList):  # type: ignore[misc]
         self.add(key)
         return True
 
+    def append_many(self, keys: list[Any]) -> bool:
+        """Add ascending keys above the greatest, and return True; return False if that takes more than one step."""
+        maxes = self._maxes
+        if not maxes or keys[0] < maxes[-1] or self._index or len(last := self._lists[-1]) + len(keys) > 2 * self._load:
+            return False
+        last += keys
+        maxes[-1] = keys[-1]
+        self._len += len(keys)
+        return True
+
     def first(self, number: int) -> list[Any]:
         """Return the ``number`` least keys."""
         least: list[Any] = self._lists[0]
