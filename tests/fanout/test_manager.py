@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -251,7 +252,7 @@ def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
     stored = []
     for name in ("each", "many"):
         other = backend.with_namespace(name)
-        graph = None if kind == "graph" else followers.__getitem__
+        graph: Any = None if kind == "graph" else followers.__getitem__
         manager = FeedManager(other, graph=graph, include_actor=include_actor)
         if kind == "graph":
             pairs = ((reader, user, None) for user, readers in followers.items() for reader in readers)
@@ -266,7 +267,7 @@ def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
             assert manager.add_user_activities(deeds, chunk_size=11) == 30
         for job in executor.jobs:
             assert job.priority == FanoutPriority.NORMAL
-            manager.run_job(job, executor.submit)
+            manager.run_job(job, partial(executor.submit, manager))
         timelines = other.timeline_storage()
         keys = [key for key in timelines.keys() if key.startswith(("home:", "user:"))]  # noqa: SIM118
         stored.append(timelines.get_many_slices(keys, 0, None))
