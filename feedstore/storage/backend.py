@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, overload
 
@@ -16,10 +15,9 @@ from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.activity import ActivityStorage
-from feedstore.storage.base import Storage
 from feedstore.storage.batch import WriteBatch
 from feedstore.storage.bounds import EVERYTHING
-from feedstore.storage.call_log import logged_class, logger
+from feedstore.storage.call_log import logged_class
 from feedstore.storage.checks import DEFAULT_NAME, check_key, checked_iterable, collection_namespace
 from feedstore.storage.kv import KvStorage
 from feedstore.storage.names import StorageNames
@@ -38,7 +36,6 @@ QUEUE_OPTIONS = ("visibility_timeout", "max_length", "when_full")
 
 _Item = TypeVar("_Item")
 _Activity = TypeVar("_Activity", bound=Activity)
-_Shared = TypeVar("_Shared", bound=Storage[Any])
 
 
 class Batch(WriteBatch):
@@ -259,38 +256,9 @@ class Backend:
         session = self.session.collection(name)
         return logged_class(self.timeline_storage_class)(serializer_class, activity_class, backend=session, **options)
 
-    def feed_timelines(
-        self, serializer_class: type[Serializer] | None, activity_class: type[Activity], name: str, publishes: bool
-    ) -> TimelineStorage[Any]:
-        """Return the timeline storage of a feed class: one for all of its feeds, because it takes 10 µs to make.
-
-        Args:
-            serializer_class, activity_class, name: as for :meth:`timeline_storage`.
-            publishes: whether the storage has the notifier of its collection.
-        """
-
-        def make() -> TimelineStorage[Any]:
-            notifier = self.notifier(name) if publishes else None
-            return self.timeline_storage(serializer_class, activity_class, name=name, notifier=notifier)
-
-        return self._shared(make, serializer_class, activity_class, name, publishes)
-
-    def feed_activities(self, activity_class: type[Activity], name: str) -> ActivityStorage[Any]:
-        """Return the storage of the activities of a feed class, as :meth:`feed_timelines` does."""
-        return self._shared(
-            lambda: self.activity_storage(activity_class=activity_class, name=name), activity_class, name
-        )
-
-    def _shared(self, make: Callable[[], _Shared], *arguments: object) -> _Shared:
-        """Return the storage that an earlier call made with the same arguments and metrics, or make it."""
-        made = self._shared_storages
-        found: _Shared | None = made.get(arguments)
-        if found is None or found.metrics is not self.metrics or logger.isEnabledFor(logging.DEBUG):
-            found = made[arguments] = make()
-        return found
-
     @unlocked_property
-    def _shared_storages(self) -> dict[tuple[object, ...], Any]:
+    def feed_storages(self) -> dict[tuple[object, ...], Any]:
+        """The storages that feed classes have made, by the arguments with which they made them."""
         return {}
 
     def kv_storage(self, name: str = DEFAULT_NAME) -> KvStorage:
@@ -356,7 +324,7 @@ class Backend:
         """
         other = copy.copy(self)
         other.session = self.session.with_namespace(namespace)
-        other._shared_storages = {}
+        other.feed_storages = {}
         return other
 
     def ping(self) -> None:

@@ -40,7 +40,9 @@ class Entries:
             ((activity_id, payload),) = serialized.items()
             return [activity_id] if self.add_one(journal, activity_id, payload) else []
         ids = self.ids
-        new = [activity_id for activity_id in serialized if ids.is_new(activity_id)]
+        new = [*serialized]
+        if new and not ids.ends_before(min(new)):
+            new = [activity_id for activity_id in new if ids.is_new(activity_id)]
         if new:
             journal.record((_take_back, self, *new))
             self._insert(new)

@@ -17,6 +17,11 @@ class SortedKeys(SortedList):  # type: ignore[misc]
     methods ``update``, ``clear`` and ``del keys[start:stop]`` of sortedcontainers are not: make new keys instead.
     """
 
+    def ends_before(self, key: Any) -> bool:
+        """Return whether all keys are less than ``key``. O(1)."""
+        maxes = self._maxes
+        return not maxes or key > maxes[-1]
+
     def is_new(self, key: Any) -> bool:
         """Return whether the key is absent. O(1) for a key above the greatest, else O(log n)."""
         maxes = self._maxes
