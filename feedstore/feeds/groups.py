@@ -169,6 +169,18 @@ class FeedEntries(NamedTuple):
         return self.payloads[places.start : places.stop]
 
 
+def places_beyond(payloads: Sequence[bytes], most: int) -> list[int]:
+    """Return the positions of the entries beyond the first ``most`` of those that share a payload."""
+    room = {payload: most for payload, count in Counter(payloads).items() if count > most}
+    beyond = []
+    for place in compress(range(len(payloads)), map(room.__contains__, payloads)) if room else ():
+        if room[payloads[place]]:
+            room[payloads[place]] -= 1
+        else:
+            beyond.append(place)
+    return beyond
+
+
 def check_hashes(ids: Sequence[int], payloads: Sequence[Any]) -> None:
     """Raise unless all payloads of entries are hashes of groups."""
     if not _are_hashes(payloads):

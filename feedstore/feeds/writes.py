@@ -89,6 +89,15 @@ class FeedWrites:
         """Return the entries that the timeline storage takes for activities."""
         return activities
 
+    @classmethod
+    def _limits(cls, trim: bool = True) -> dict[str, Any]:
+        """Return the limits of an add; ``trim`` says whether it applies that of the length."""
+        return {
+            "max_length": cls.max_length if trim else None,
+            "max_per_payload": cls.max_per_group,
+            "companions": cls.companions,
+        }
+
     def _companion_keys(self) -> list[str]:
         return [self.key + suffix for suffix in self.companions]
 
@@ -123,9 +132,7 @@ class FeedWrites:
         added = self.timelines.add_to_many(
             [self.key],
             entries,
-            max_length=self.max_length if trim else None,
-            max_per_payload=self.max_per_group,
-            companions=self.companions,
+            **self._limits(trim),
             batch_interface=batch_interface,
         )
 
@@ -160,9 +167,7 @@ class FeedWrites:
             added = timelines.add_to_many(
                 keys,
                 entries,
-                max_length=cls.max_length,
-                max_per_payload=cls.max_per_group,
-                companions=cls.companions,
+                **cls._limits(),
                 batch_interface=batch_interface,
             )
         if metrics.__class__ is not Metrics:
@@ -196,9 +201,7 @@ class FeedWrites:
         with metrics.fanout_timer(cls):
             added = timelines.add_to_each(
                 each,
-                max_length=cls.max_length,
-                max_per_payload=cls.max_per_group,
-                companions=cls.companions,
+                **cls._limits(),
                 batch_interface=batch_interface,
             )
 

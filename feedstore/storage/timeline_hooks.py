@@ -18,7 +18,7 @@ from feedstore.storage.abilities import AtomicScope
 from feedstore.storage.activity import ActivityStorage
 from feedstore.storage.base import Storage
 from feedstore.storage.bounds import EVERYTHING, Bounds, Filter, is_descending, parse_filter
-from feedstore.storage.checks import check_key, check_limit, checked_iterable
+from feedstore.storage.checks import check_key, check_limit, check_position, checked_iterable
 from feedstore.storage.page import EntryColumns
 from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
 
@@ -38,17 +38,29 @@ class Limits(NamedTuple):
       stay.
     - ``companions``: suffixes of keys. An entry that is new in a timeline is also added to each companion, and an entry
       that the delivery drops from the timeline is also dropped from each companion.
+    - ``slack``: the number of entries that a timeline may hold beyond ``max_length`` before a delivery applies the
+      limits, that by payload to all its payloads. A backend may apply them to each delivery instead.
     """
 
     max_length: int | None = None
     max_per_payload: int | None = None
     companions: tuple[str, ...] = ()
+    slack: int = 0
 
     @classmethod
     def checked(
-        cls, max_length: int | None, max_per_payload: int | None, companions: Iterable[str], keys: Iterable[str]
+        cls,
+        max_length: int | None,
+        max_per_payload: int | None,
+        companions: Iterable[str],
+        keys: Iterable[str],
+        slack: int = 0,
     ) -> Limits:
-        """Return the limits of a delivery to ``keys``, or raise if one is invalid."""
+        """Return the limits of a delivery to ``keys``, or raise if one is invalid.
+
+        The result has slack only if a backend may use it.
+        """
+        check_position("slack", slack)
         if max_length is not None:
             check_limit("max_length", max_length, "; trim(key, 0) and delete(key) empty a timeline")
         if max_per_payload is not None:
@@ -60,7 +72,8 @@ class Limits(NamedTuple):
                 raise InvalidValueError(
                     f"{shown(companion)} is both a timeline of this call and a companion of one; pass other companions"
                 )
-        return cls(max_length, max_per_payload, suffixes)
+        may_wait = max_length is not None and not suffixes
+        return cls(max_length, max_per_payload, suffixes, slack if may_wait else 0)
 
     def changed_keys(self, keys: Iterable[str]) -> list[str]:
         """Return ``keys``, and the keys of their companions."""

@@ -65,6 +65,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         max_length: int | None = None,
         max_per_payload: int | None = None,
         companions: Iterable[str] = (),
+        slack: int = 0,
         batch_interface: WriteBatch | None = None,
     ) -> int | None:
         """Add the same activities to many timelines and return the number of new deliveries before trimming (T1).
@@ -82,13 +83,15 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
                 ``feed:bob:unseen`` in the same step. An entry that ``feed:bob`` holds already is not added, also if it
                 was removed from the companion (T21). An entry that this call drops from a timeline is also dropped
                 from its companions.
+            slack: with ``max_length`` and without companions, the number of entries that a timeline may hold beyond
+                ``max_length`` before a delivery applies the limits (T20). A reader then applies them itself.
         """
         serialized = self.serialize_activities(activities)
         distinct = distinct_keys(keys)
-        limits = Limits.checked(max_length, max_per_payload, companions, distinct)
+        limits = Limits.checked(max_length, max_per_payload, companions, distinct, slack)
         hook: Callable[..., Pending[int | None]] = self._add_to_many
         arguments: tuple[Any, ...] = (distinct, serialized, max_length)
-        if limits.max_per_payload is not None or limits.companions:
+        if limits.max_per_payload is not None or limits.companions or limits.slack:
             hook, arguments = self._add_to_each, (dict.fromkeys(distinct, serialized), limits)
         changed = limits.changed_keys(distinct)
         return self._change(batch_interface, "add_to_many", len(serialized), changed, hook, arguments, creates=True)
@@ -100,6 +103,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         max_length: int | None = None,
         max_per_payload: int | None = None,
         companions: Iterable[str] = (),
+        slack: int = 0,
         batch_interface: WriteBatch | None = None,
     ) -> int | None:
         """Add to each timeline activities of its own, ``{key: activities}``; return the number of new deliveries.
@@ -112,7 +116,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         keys = check_keys(deliveries)
         serialized = dict(zip(keys, self.serialize_each(deliveries.values()), strict=True))
         filled = {key: each for key, each in serialized.items() if each}
-        limits = Limits.checked(max_length, max_per_payload, companions, filled)
+        limits = Limits.checked(max_length, max_per_payload, companions, filled, slack)
         return self._change(
             batch_interface,
             "add_to_each",

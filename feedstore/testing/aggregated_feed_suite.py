@@ -130,6 +130,23 @@ class AggregatedFeedSuite(Suite):
         (last,) = feed[:]
         assert (last.activity_count, last.activity_count_is_exact) == (1, False)
 
+    def test_aggregated_feed_is_exact_between_the_adds_that_apply_its_limits(self, backend: Backend) -> None:
+        """T20: groups, counts and the floor are those of a feed whose every add applied the limits."""
+        feed = SmallFeed("bob", backend)
+        given = likes([number // 3 % 2 if number % 4 else number for number in range(24)])
+        feed.insert_activities(given)
+        for number, activity in enumerate(given):
+            feed.add(activity)
+            page = feed.page(9)
+            shown = sorted((one.serialization_id for group in page for one in group.activities), reverse=True)
+            assert shown == [one.serialization_id for one in given[max(number - 1, 0) : number + 1][::-1]]
+            assert (feed.count(), page.complete) == (min(number + 1, 2), number < 2)
+            if number > 1 and backend.abilities.exact_fan_out_length:
+                assert page.floor == given[number - 2].serialization_id + 1
+            before = feed.filter(activity_id__lt=activity)
+            assert (before.count(), before.group_count()) == (min(number, 1), min(number, 1))
+        assert feed.trim() is None or feed.timelines.count(feed.key) == 2
+
     def test_aggregated_feed_says_which_counts_are_exact(self, backend: Backend) -> None:
         """T20: newer members that a filter or a walk leaves out make the count of a clipped group the least."""
         feed = PhotoFeed("bob", backend)

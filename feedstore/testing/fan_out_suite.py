@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from feedstore.storage import Backend, TimelineStorage
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from feedstore.testing.samples import (
     HARD_IDS,
     HARD_KEYS,
@@ -20,6 +21,15 @@ from feedstore.testing.samples import (
 from feedstore.testing.suite import Suite, counted
 
 MANY_KEYS = 1_200
+
+
+def retained(entries: list[tuple[int, str]], most: int, length: int) -> list[tuple[int, str]]:
+    """Return the entries, newest first, that limits by payload and by length retain."""
+    kept: list[tuple[int, str]] = []
+    for entry in entries:
+        if sum(payload == entry[1] for _, payload in kept) < most:
+            kept.append(entry)
+    return kept[:length]
 
 
 class FanOutSuite(Suite):
@@ -36,6 +46,29 @@ class FanOutSuite(Suite):
         """T1: an entry that ``max_length`` drops in the same call counts as delivered."""
         assert timelines.add_to_many(["a", "b"], range(5), max_length=2) == counted(backend, 10)
         assert timelines.add_to_many(["a", "b"], range(10), max_length=1) == counted(backend, 16)
+
+    def test_a_delivery_may_leave_slack(self, backend: Backend) -> None:
+        """T20: with slack, a timeline holds all that the limits retain, and no more than the slack beyond them."""
+        groups: TimelineStorage[Any] = backend.timeline_storage(serializer_class=GroupSerializer)
+        keys = ["{a}:one", "{a}:two"]
+        actors = ("ann", "ann", "ann", "bob", "eve", "ann", "cem")
+        given: dict[int, str] = {}
+        limits: dict[str, Any] = {"max_length": 5, "max_per_payload": 2, "slack": 4}
+        for number in range(1, 40):
+            # Each fifth entry is a late one, and each seventh is delivered with another one.
+            ids = [number * 2 - 9 if number % 5 == 0 else number * 2, *([number * 2 + 1] if number % 7 == 0 else [])]
+            some = [by(actors[activity_id % 7], activity_id)[0] for activity_id in ids]
+            given.update({one.serialization_id: str(one.actor) for one in some})
+            groups.add_to_many(keys, some, **limits)
+            groups.add_to_each({"{a}:alone": some}, **limits)
+            expected = retained(sorted(given.items(), reverse=True), 2, 5)
+            for key in (*keys, "{a}:alone"):
+                entries = groups.get_slice(key, 0, None)
+                assert retained(entries, 2, 5) == expected
+                assert groups.count(key) == len(entries) <= 9
+        counts = [groups.count(key) for key in keys]
+        groups.add_to_many(keys, by("cem", 100), max_length=5, slack=4)
+        assert [groups.count(key) in {5, count + 1} for key, count in zip(keys, counts, strict=True)] == [True, True]
 
     def test_a_key_that_comes_twice_counts_once(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: of duplicates in one call, keys count once and the last activity wins."""

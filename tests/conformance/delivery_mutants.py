@@ -32,6 +32,17 @@ class PayloadsAreNotLimited(InMemoryTimelineStorage):
         return super()._add_to_each(deliveries, limits._replace(max_per_payload=None), transaction)
 
 
+class SlackTrimsAlone(InMemoryTimelineStorage):
+    """Trims a timeline whose slack is used up before the limit by payload has made room."""
+
+    def _add_to_each(
+        self, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits, transaction: Transaction = AUTOCOMMIT
+    ) -> Pending[int | None]:
+        if limits.slack:
+            limits = limits._replace(max_per_payload=None)
+        return super()._add_to_each(deliveries, limits, transaction)
+
+
 class CompanionsGetEverything(InMemoryTimelineStorage):
     """Adds entries to companions that their timelines held already."""
 

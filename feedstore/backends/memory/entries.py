@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import chain, repeat
+from itertools import chain, filterfalse, repeat
 from typing import Any
 
 from feedstore.backends.memory.groups import Groups
@@ -88,8 +89,11 @@ class Entries:
         if present:
             payloads = self._payloads_of(present)
             journal.record((_put_back, self, present, payloads, self.newest_dropped))
-            for activity_id in present:
-                ids.discard(activity_id)
+            if len(present) * _PART < len(ids):
+                for activity_id in present:
+                    ids.discard(activity_id)
+            else:
+                self.ids = SortedKeys(filterfalse(set(present).__contains__, ids))
             self._forget_payloads(payloads)
         return len(present)
 
@@ -176,6 +180,21 @@ class Entries:
             groups.leave(activity_id, payload)
         elif surplus > 0:
             self.limit(journal, (payload,), most)
+
+    def limit_all(self, journal: Journal, most: int | None) -> None:
+        """Keep the newest ``most`` entries of each payload of bytes; None keeps all. O(n)."""
+        if most is None:
+            return
+        payloads = self.payloads
+        counts = Counter(payload for payload in payloads.values() if payload.__class__ is bytes)
+        rest = {payload: count - most for payload, count in counts.items() if count > most}
+        surplus = []
+        for activity_id in self.ids if rest else ():
+            payload = payloads.get(activity_id)
+            if payload.__class__ is bytes and rest.get(payload, 0):
+                rest[payload] -= 1
+                surplus.append(activity_id)
+        self.remove(journal, surplus)
 
     def _grouped(self) -> Groups:
         if self.groups is None:

@@ -68,15 +68,21 @@ class InMemoryTimelineStorage(TimelineStorage):
         serialized: Mapping[int, bytes],
         max_length: int | None,
         max_per_payload: int | None = None,
+        slack: int = 0,
     ) -> int:
         ((activity_id, payload),) = serialized.items()
         added, timelines = 0, self.session.space.timelines
+        longest = (max_length or 0) + slack
         for key in keys:
             entries = timelines.get(key)
             if entries is None:
                 entries = timelines[key] = Entries()
             added += entries.add_one(journal, activity_id, payload)
-            if max_per_payload is not None:
+            if slack:
+                if len(entries.ids) <= longest:
+                    continue
+                entries.limit_all(journal, max_per_payload)
+            elif max_per_payload is not None:
                 entries.limit_one(journal, payload, max_per_payload)
             if max_length is not None:
                 entries.trim(journal, max_length)
@@ -98,33 +104,39 @@ class InMemoryTimelineStorage(TimelineStorage):
     ) -> Pending[int | None]:
         """Add entries under one lock, with O(log n) work for each delivery.
 
-        The first delivery with ``max_per_payload`` to a timeline of n entries costs O(n).
+        With ``slack``, a delivery that applies the limits to a timeline of n entries costs O(n). Without it, the first
+        delivery with ``max_per_payload`` does.
         """
-        if limits.max_per_payload is not None:
+        if limits.max_per_payload is not None or limits.slack:
             different = list({id(each): each for each in deliveries.values()}.values())
             for serialized in different:
                 for payload in serialized.values():
-                    if payload.__class__ is not bytes:
+                    if payload.__class__ is not bytes and limits.max_per_payload is not None:
                         raise InvalidTypeError(
                             f"max_per_payload compares payloads of bytes, but the serializer returned {shown(payload)}"
                         )
             if len(different) == len(different[0]) == 1 and not limits.companions:
+                max_length, most, slack = limits.max_length, limits.max_per_payload, limits.slack
                 return self.session.write(
-                    self._add_one_to_many, list(deliveries), different[0], limits.max_length, limits.max_per_payload
+                    self._add_one_to_many, list(deliveries), different[0], max_length, most, slack
                 )
         return self.session.write(self._deliver_to_each, deliveries, limits)
 
     def _deliver_to_each(self, journal: Journal, deliveries: Mapping[str, Mapping[int, bytes]], limits: Limits) -> int:
-        max_length, max_per_payload, suffixes = limits
+        max_length, max_per_payload, suffixes, slack = limits
         added, timelines = 0, self.session.space.timelines
         for key, serialized in deliveries.items():
             entries = timelines.get(key)
             if entries is None:
                 entries = timelines[key] = Entries()
             new, dropped = entries.add(journal, serialized), _NONE
-            if max_per_payload is not None:
+            if slack:
+                if len(entries) > (max_length or 0) + slack:
+                    entries.limit_all(journal, max_per_payload)
+                    entries.trim(journal, max_length or 0)
+            elif max_per_payload is not None:
                 dropped = entries.limit(journal, serialized.values(), max_per_payload)
-            if max_length is not None:
+            if max_length is not None and not slack:
                 dropped = dropped + entries.trim(journal, max_length)
             added += len(new)
             if suffixes and (new or dropped):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple, TypeVar
 
 import msgpack
@@ -23,6 +24,9 @@ FORGET = "forget"
 
 FAN_OUT = "fan_out"
 """The write that adds ids to many timelines, without payloads, and trims each."""
+
+SHARE = "share"
+"""The write that adds one entry with a payload to many timelines, with limits and slack."""
 
 REMOVE = "remove"
 """The write that removes ids from a timeline."""
@@ -106,6 +110,11 @@ class Write(NamedTuple):
             for directory, size in zip(self.keys, sizes, strict=False):
                 yield from ((directory, timeline, side) for timeline in self.keys[position : position + size])
                 position += size
+        elif self.kind == SHARE:
+            sizes = self.arguments[-1]
+            directories = chain.from_iterable(map(repeat, self.keys, sizes))
+            middle = len(sizes) + sum(sizes)
+            yield from zip(directories, self.keys[len(sizes) : middle], self.keys[middle:], strict=True)
         elif self.is_of_timeline:
             for first in range(0, len(self.keys), _KEYS_OF_TIMELINE):
                 directory, timeline, *payloads = self.keys[first : first + _KEYS_OF_TIMELINE]
@@ -248,7 +257,7 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
     effects = {_effect_of(writes[position]) for part in parts for position in part}
     if len(effects) == 1 and None not in effects:
         return parts
-    unfinished: dict[int | str | None, set[str | bytes]] = {}
+    unfinished: dict[Hashable, set[str | bytes]] = {}
     for number, part in enumerate(parts):
         for place, position in enumerate(part):
             write = writes[position]
@@ -266,24 +275,31 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
     return parts
 
 
-def _effect_of(write: Write) -> int | str | None:
-    """Return the length to which a write only adds and trims, negative for none, or the kind of a removal.
+def _effect_of(write: Write) -> Hashable:
+    """Return the limits to which a write only adds and trims, negative for none, or the kind of a removal.
 
     None stands for other writes.
     """
     if write.kind == REMOVE:
         return REMOVE
+    if write.kind == SHARE:
+        return write.arguments[:-1]
     return write.arguments[0] if write.kind in _ADDING_AND_TRIMMING else None
 
 
 def _timelines_of(write: Write) -> tuple[str | bytes, ...]:
     if write.kind == FAN_OUT:
         return write.keys[len(write.arguments[1]) :]
+    if write.kind == SHARE:
+        sizes = write.arguments[-1]
+        return write.keys[len(sizes) : len(sizes) + sum(sizes)]
     return write.keys[1::_KEYS_OF_TIMELINE] if write.is_of_timeline else ()
 
 
 def _share(write: Write) -> int:
     """Return the work that counts for a write in a script that need not be atomic."""
+    if write.kind == SHARE:
+        return _SHARE_OF_A_FAN_OUT * len(_timelines_of(write))
     if write.kind != FAN_OUT:
         return _work(write)
     timelines, deliveries = _size_of_fan_out(write)
@@ -301,6 +317,8 @@ def _size_of_fan_out(write: Write) -> tuple[int, int]:
 def _work(write: Write) -> int:
     if write.kind == FORGET:
         return _WORK_OF_A_WRITE + 5 * len(write.keys)
+    if write.kind == SHARE:
+        return (2 * _WORK_OF_A_WRITE + 2) * len(_timelines_of(write))
     if write.kind == FAN_OUT:
         timelines, deliveries = _size_of_fan_out(write)
         return _WORK_OF_A_FAN_OUT * timelines + deliveries
@@ -318,8 +336,8 @@ def _work(write: Write) -> int:
 
 def _read_by(write: Write) -> int:
     """Return the estimated work of finding equal payloads in a delivery's timeline."""
-    most, length = write.arguments
-    if most < 0:
+    most, length, slack = write.arguments
+    if most < 0 or slack:
         return 0
     entries = _LIKELY_PAYLOADS if length < 0 else int(length)
     return entries // _SEARCHED_A_UNIT if entries <= _MOST_SEARCHED else min(entries, 10_000) // _PAYLOADS_A_UNIT

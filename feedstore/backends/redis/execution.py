@@ -14,6 +14,7 @@ from feedstore.backends.redis.batch import (
     FLUSH,
     FORGET,
     KEYS_WITHOUT_PAYLOADS,
+    SHARE,
     Write,
     in_one_script,
     in_scripts,
@@ -164,7 +165,7 @@ class Execution:
         """Return the writes of an atomic batch with all their keys, given which of them need payloads."""
         planned: list[_Placed] = []
         for place, write in enumerate(writes):
-            ones = [write]
+            ones = parts_of_fan_out(write) if write.kind == SHARE else [write]
             for _ in range(named[place]):
                 ones = [declaring for one in ones for declaring in _declaring(one)]
             planned += [(place, one) for one in ones]
@@ -220,7 +221,7 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
     named = {
         as_bytes(timeline)
         for _, write in pending
-        if write.kind != FAN_OUT
+        if write.kind not in (FAN_OUT, SHARE)
         for _, timeline, payloads in write.timelines()
         if payloads is not None
     }
@@ -228,7 +229,7 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
         return list(pending)
     result: list[_Placed] = []
     for place, write in pending:
-        if write.kind == FAN_OUT:
+        if write.kind in (FAN_OUT, SHARE):
             result += [(place, one) for one in without(write, named)]
         elif write.is_of_timeline and as_bytes(write.keys[1]) in named:
             result.append((place, with_payloads(write) if len(write.keys) == KEYS_WITHOUT_PAYLOADS else write))
@@ -239,6 +240,8 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
 
 def _declaring(write: Write) -> list[Write]:
     """Return the writes that have the effect of a write, with the payloads of all its timelines among their keys."""
+    if write.kind == SHARE:
+        return parts_of_fan_out(write)
     if write.kind == FAN_OUT:
         return [with_payloads(one) for one in parts_of_fan_out(write)]
     if write.kind == FORGET:

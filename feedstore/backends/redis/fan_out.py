@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from itertools import compress, islice
 from typing import cast
 
-from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, Items, Write, most_of_a_fan_out
+from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, SHARE, Items, Write, most_of_a_fan_out
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
 from feedstore.errors import InvalidValueError
 from feedstore.ids import id_to_bytes
@@ -129,21 +129,41 @@ def deliver_writes(names: Keys, key: str, parts: list[Items], limits: Limits) ->
                 "keys share in braces, such as {bob}:home and {bob}:home:unseen"
             )
         touched += names.of_timeline(other, key + suffix)
-    most = NO_LIMIT if limits.max_per_payload is None else min(limits.max_per_payload, MOST_NUMBER)
+    most = length_of(limits.max_per_payload)
     lengths = [*[NO_LIMIT] * (len(parts) - 1), length_of(limits.max_length)]
     return [
-        Write(DELIVER, bucket, tuple(touched), part, (most, length))
+        Write(DELIVER, bucket, tuple(touched), part, (most, length, limits.slack if length >= 0 else 0))
         for part, length in zip(parts, lengths, strict=True)
     ]
 
 
-def length_of(max_length: int | None) -> int:
-    """Return a greatest length as the script reads it."""
-    return NO_LIMIT if max_length is None else min(max_length, MOST_NUMBER)
+def share_writes(names: Keys, keys: Collection[str], items: Items, limits: Limits) -> list[Write]:
+    """Return the writes that add the same entry with a payload to timelines, with slack."""
+    writes = []
+    for groups in _grouped(names, keys, most_of_a_fan_out(1)):
+        sizes = [len(group) for group in groups.values()]
+        timelines = [timeline for group in groups.values() for timeline in group]
+        sides = [side for bucket, group in groups.items() for side in names.payloads_of_timelines(bucket, group)]
+        touched = (*(names.directories[bucket] for bucket in groups), *timelines, *sides)
+        arguments = (length_of(limits.max_per_payload), length_of(limits.max_length), limits.slack, sizes)
+        writes.append(Write(SHARE, next(iter(groups)), touched, items, arguments))
+    return writes
+
+
+def length_of(limit: int | None) -> int:
+    """Return a limit as the script reads it."""
+    return NO_LIMIT if limit is None else min(limit, MOST_NUMBER)
 
 
 def parts_of_fan_out(write: Write) -> list[Write]:
-    """Return the writes of one timeline each that a fan-out stands for."""
+    """Return the writes of one timeline each that a fan-out or a shared delivery stands for."""
+    if write.kind == SHARE:
+        return [
+            Write(
+                DELIVER, write.bucket, tuple(filter(None, touched)), write.items, write.arguments[:-1], may_replace=True
+            )
+            for touched in write.timelines()
+        ]
     length = write.arguments[0]
     singles = []
     for position, (directory, timeline, _) in enumerate(write.timelines()):
@@ -155,6 +175,8 @@ def parts_of_fan_out(write: Write) -> list[Write]:
 def without(write: Write, named: set[bytes]) -> list[Write]:
     """Return a fan-out without the named timelines, and writes of these alone, which name their payloads."""
     singles = parts_of_fan_out(write)
+    if write.kind == SHARE:
+        return [write] if named.isdisjoint(as_bytes(one.keys[1]) for one in singles) else singles
     apart = [with_payloads(one) for one in singles if as_bytes(one.keys[1]) in named]
     if not apart:
         return [write]
@@ -182,7 +204,8 @@ def with_payloads(write: Write) -> Write:
 def finishing(write: Write) -> Write:
     """Return the write that drops the entries that a write of one timeline could not drop."""
     kind = "trim" if write.kind == "trim" else FINISH
-    return write._replace(kind=kind, items=None, arguments=write.arguments[-1:])
+    length = write.arguments[1] if write.kind == DELIVER else write.arguments[-1]
+    return write._replace(kind=kind, items=None, arguments=(length,))
 
 
 def remaining(write: Write, position: int) -> Write:

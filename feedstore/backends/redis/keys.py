@@ -165,6 +165,11 @@ class Keys:
         """Return the keys of a write of one timeline: the directory, the timeline, its payloads."""
         return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
 
+    def payloads_of_timelines(self, bucket: int, timelines: Iterable[str]) -> list[str]:
+        """Return the keys of the payloads of a bucket's timelines, given the keys of their ids."""
+        prefix, start = f"{self._prefixes[bucket]}{_PAYLOADS}", len(self._timelines[bucket])
+        return [prefix + timeline[start:] for timeline in timelines]
+
     def of_items(self, bucket: int, name: str) -> tuple[str, str]:
         """Return the keys of a key-value storage in a bucket: the index of its keys, and the values."""
         return f"{self._prefixes[bucket]}i:{name}", f"{self._prefixes[bucket]}v:{name}"

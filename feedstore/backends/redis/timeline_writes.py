@@ -19,6 +19,7 @@ from feedstore.backends.redis.fan_out import (
     in_parts,
     is_plain,
     length_of,
+    share_writes,
 )
 from feedstore.backends.redis.session import RedisSession
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
@@ -85,17 +86,23 @@ class RedisTimelineWrites(TimelineHooks):
         plain: dict[str, Items] = {}
         writes: list[Write] = []
         parts_of: dict[int, list[Items]] = {}
+        shared: dict[int, list[str]] = {}
         for key, serialized in deliveries.items():
             # add_to_many hands in the same entries for all, which are sent once.
             parts = parts_of.get(id(serialized))
             if parts is None:
                 parts = parts_of[id(serialized)] = in_parts(serialized)
-            if limits.companions or (limits.max_per_payload is not None and parts[0][1] is not None):
+            if limits.slack and len(serialized) == 1 and parts[0][1] is not None:
+                shared.setdefault(id(parts), []).append(key)
+            elif limits.companions or limits.slack or (limits.max_per_payload is not None and parts[0][1] is not None):
                 writes += deliver_writes(names, key, parts, limits)
             elif is_plain(parts):
                 plain[key] = parts[0]
             else:
                 writes += add_writes(names, key, parts, length, self._reads_payloads)
+        for parts in parts_of.values():
+            if id(parts) in shared:
+                writes += share_writes(names, shared[id(parts)], parts[0], limits)
         if plain:
             writes += fan_out_each(names, plain, length)
         return self.session.write(transaction, writes, total)

@@ -186,6 +186,8 @@ class DeliveryWriter(ABC):
         self, connection: Connection, namespace: str, serialized: Mapping[str, Mapping[int, bytes]], limits: Limits
     ) -> int:
         """Add to each timeline its own entries within limits; return how many were new before any was dropped."""
+        if limits.slack and len(_distinct(serialized)) == 1:
+            return self._deliver_to_all(connection, namespace, serialized, limits)
         deliveries = _rows_of_each(serialized)
         keys = dict.fromkeys(key + suffix for key in deliveries for suffix in ("", *limits.companions))
         headers = self._timelines.keyed_headers_to_write(connection, namespace, list(keys))
@@ -193,6 +195,12 @@ class DeliveryWriter(ABC):
         held = self.add(connection, rows)
         lengths = dict(headers[key] for key in deliveries)
         grown = _grown(lengths, rows, held)
+        if limits.slack:
+            longer = {timeline: length for timeline, length in lengths.items() if not _is_due(grown[timeline], limits)}
+            self.resize(connection, sizes_of(longer, grown, None), False)
+            due = {timeline: length for timeline, length in lengths.items() if timeline not in longer}
+            self._apply_limits(connection, due, grown, limits)
+            return len(rows) - len(held)
         dropped = self._drop_beyond_payload_limit(connection, rows, grown, limits.max_per_payload)
         grown.subtract(timeline for timeline, _ in dropped)
         sizes = sizes_of(lengths, grown, limits.max_length)
@@ -200,6 +208,34 @@ class DeliveryWriter(ABC):
         if limits.companions:
             self._deliver_to_companions(connection, deliveries, headers, limits.companions, held, dropped)
         return len(rows) - len(held)
+
+    def _deliver_to_all(
+        self, connection: Connection, namespace: str, serialized: Mapping[str, Mapping[int, bytes]], limits: Limits
+    ) -> int:
+        """Add the same entries to all timelines, as a fan-out. Apply the limits where the slack is used up."""
+        timelines = self._timelines
+        entries = next(iter(_rows_of_each(serialized).values()))
+        headers = timelines.headers_to_write(connection, namespace, list(serialized))
+        numbers = [timeline for timeline, _ in headers]
+        held = timelines.insert(connection, numbers, timelines.array(numbers), entries)
+        due: dict[int, int] = {}
+        lengths: Counter[int] = Counter()
+        for (length, new), grown in _grouped(headers, held, len(entries)).items():
+            if _is_due(length + new, limits):
+                due.update(dict.fromkeys(grown, length))
+                lengths.update(dict.fromkeys(grown, length + new))
+            elif new:
+                timelines.lengthen(connection, new, timelines.array(grown))
+        self._apply_limits(connection, due, lengths, limits)
+        return len(headers) * len(entries) - sum(held.values())
+
+    def _apply_limits(
+        self, connection: Connection, lengths: Mapping[int, int], grown: Counter[int], limits: Limits
+    ) -> None:
+        """Apply the limits to timelines, given their lengths before the delivery and after it."""
+        if lengths and limits.max_per_payload is not None:
+            grown.subtract(self.drop_beyond(connection, list(lengths), min(limits.max_per_payload, FURTHEST)))
+        self.resize(connection, sizes_of(lengths, grown, limits.max_length), False)
 
     def _drop_beyond_payload_limit(
         self, connection: Connection, rows: list[PlacedEntry], grown: Mapping[int, int], limit: int | None
@@ -264,6 +300,13 @@ class DeliveryWriter(ABC):
         """Add entries, in order, and replace the payloads of stored entries; return the places of the stored ones."""
 
     @abstractmethod
+    def drop_beyond(self, connection: Connection, timelines: list[int], limit: int) -> Mapping[int, int]:
+        """Remove all but the newest ``limit`` entries of each payload of timelines; return how many each lost, if any.
+
+        The headers stay as they are.
+        """
+
+    @abstractmethod
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
         """Remove all but the newest ``limit`` of a timeline's entries with a payload; return the removed places.
 
@@ -314,6 +357,11 @@ def _grouped(headers: list[Header], held: dict[int, int], added: int) -> dict[tu
     for timeline, length in headers:
         groups[length, added - held[timeline] if timeline in held else added].append(timeline)
     return groups
+
+
+def _is_due(length: int, limits: Limits) -> bool:
+    """Return whether a timeline has used up the slack of its limits."""
+    return length > (limits.max_length or 0) + limits.slack
 
 
 def _grown(lengths: Mapping[int, int], rows: list[PlacedEntry], held: set[Place]) -> Counter[int]:

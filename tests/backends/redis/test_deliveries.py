@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
+import redis
 
+import soak
 from feedstore import Activity, connect
 from feedstore.backends.redis import RedisBackend, enumeration
 from feedstore.backends.redis.command import Command
-from feedstore.errors import AtomicityError, InvalidValueError
-from feedstore.storage import Backend
+from feedstore.errors import AtomicityError, InvalidValueError, StorageError
+from feedstore.storage import Backend, TimelineStorage
+from feedstore.storage.batch import WriteBatch
 from feedstore.testing.delivery_suite import GroupSerializer, by
 from feedstore.testing.processes import Child, run_in_threads
 from stores import fresh_namespace
 
 _KEYS = [f"{{r{number}}}:home" for number in range(120)]
 _IDS = range(1, 9)
+_SHARED = [f"{{r}}:{number}" for number in range(7)]
 
 
 @pytest.fixture(params=["redis_url", "redis_cluster_url"])
@@ -191,3 +197,83 @@ def test_names_are_read_in_several_parts(backend: Backend, monkeypatch: pytest.M
         backend.queue(name).push(1)
     found = backend.names()
     assert (list(found.kv), list(found.queues or ())) == (names, names)
+
+
+def _some_deliveries(draw: random.Random) -> Callable[[TimelineStorage, WriteBatch | None], Any]:
+    """Draw a write of groups to some of the keys, mostly an entry with a payload for all of them, with slack."""
+    keys = draw.sample(_SHARED, draw.randrange(1, len(_SHARED) + 1))
+    number = draw.choice([1, 1, 1, 3])
+    some = [by(draw.choice("ab"), activity_id)[0] for activity_id in draw.sample(range(draw.choice([40, 400])), number)]
+    limits: dict[str, Any] = {
+        "max_length": 6,
+        "max_per_payload": draw.choice([None, 4]),
+        "slack": draw.choice([5, 5, 5, 2]),
+    }
+    kind = draw.choice(["many"] * 12 + ["each", "plain", "remove", "delete", "trim"])
+    if kind == "plain":
+        return lambda groups, batch: groups.add_to_many(keys, [1, 500], slack=5, max_length=6, batch_interface=batch)
+    if kind == "remove":
+        return lambda groups, batch: groups.remove_from_many(keys, range(0, 40, 3), batch_interface=batch)
+    if kind == "delete":
+        return lambda groups, batch: groups.delete(keys[0], batch_interface=batch)
+    if kind == "trim":
+        return lambda groups, batch: groups.trim(keys[0], 4, batch_interface=batch)
+    if kind == "each":
+        return lambda groups, batch: groups.add_to_each(dict.fromkeys(keys, some), **limits, batch_interface=batch)
+    return lambda groups, batch: groups.add_to_many(keys, some, **limits, batch_interface=batch)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(soak.count(2, 60)))
+def test_deliveries_with_slack_are_those_of_a_store_in_memory(backend: Backend, seed: int) -> None:
+    """T20: alone and in batches, at the top and below it, the results, entries and floors are equal."""
+    draw = random.Random(seed)
+    with connect("memory://") as model:
+        stores = [one.timeline_storage(serializer_class=GroupSerializer) for one in (backend, model)]
+        for _ in range(60):
+            writes = [_some_deliveries(draw) for _ in range(draw.choice([1, 1, 1, 4]))]
+            results: list[list[Any]] = []
+            for groups in stores:
+                if len(writes) == 1:
+                    results.append([writes[0](groups, None)])
+                    continue
+                with groups.get_batch_interface() as batch:
+                    for write in writes:
+                        write(groups, batch)
+                results.append(batch.results)
+            assert results[0] == results[1]
+            pages = [groups.get_many_pages(_SHARED, 20) for groups in stores]
+            assert pages[0] == pages[1]
+
+
+def test_a_shared_delivery_to_lists_that_are_gone_or_foreign(redis_url: str) -> None:
+    """T14: without its list, a timeline is one without payloads; a key of another type refuses the delivery by name."""
+    with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
+        groups = backend.timeline_storage(serializer_class=GroupSerializer)
+        for activity_id in (1, 2):
+            groups.add_to_many(_SHARED, by("ann", activity_id), max_length=6, slack=3)
+        with redis.Redis.from_url(redis_url) as client:
+            client.delete(backend.session.keys().payloads(0, _SHARED[1]))
+            groups.add_to_many(_SHARED, by("bob", 3), max_length=6, slack=3)
+            assert groups.get_slice(_SHARED[1], 0, None) == [(3, "bob"), (2, ""), (1, "")]
+            assert groups.get_slice(_SHARED[2], 0, None) == [(3, "bob"), (2, "ann"), (1, "ann")]
+            wrong = backend.session.keys().payloads(0, _SHARED[3])
+            client.delete(wrong)
+            client.sadd(wrong, "x")
+            with pytest.raises(StorageError, match=f"WRONGTYPE.*{_SHARED[3]}"):
+                groups.add_to_many(_SHARED, by("bob", 4), max_length=6, slack=3)
+            assert [client.smembers(wrong), groups.get_slice(_SHARED[0], 0, 1)] == [{b"x"}, [(4, "bob")]]
+
+
+def test_a_shared_delivery_to_timelines_with_chunks(backend: Backend) -> None:
+    """T20: the limits are applied to a timeline whose older entries lie in chunks."""
+    groups = backend.timeline_storage(serializer_class=GroupSerializer)
+    keys = _SHARED[:3]
+    groups.add_to_many(keys, [*by("ann", *range(1000)), *by("bob", *range(1000, 3000))])
+    added = 0
+    while groups.count(keys[0]) > 2100:
+        groups.add_to_many(keys, by("cem", 5000 + added), max_length=3000, max_per_payload=900, slack=100)
+        added += 1
+    assert (added, [groups.count(key) for key in keys]) == (101, [1901] * 3)
+    ids = [one for one, _ in groups.get_slice(keys[1], 0, None)]
+    assert ids == [*range(5100, 4999, -1), *range(2999, 2099, -1), *range(999, 99, -1)]

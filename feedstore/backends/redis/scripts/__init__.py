@@ -31,6 +31,7 @@ WRITE = Script(
     "states",
     "single",
     "fan_out",
+    "share",
     "items",
     "write",
 )

@@ -34,6 +34,7 @@ function M.define_payloads()
     return call('LRANGE', t.side, string.format('%d', position), '-1')
   end
 
+
   -- Replaces the end of the list, from a position on.
   local function put_end(t, position, values)
     if position == 0 then
@@ -202,6 +203,34 @@ function M.define_payloads()
       M.remove_records(t, beyond)
     end
     return beyond
+  end
+
+  -- Keeps the newest `most` entries of each payload of a timeline without chunks.
+  function M.limit_list(t, most)
+    local values, counts, is_beyond = end_of(t, 0), {}, {}
+    for i = #values, 1, -1 do
+      local payload = values[i]
+      local count = (counts[payload] or 0) + 1
+      counts[payload] = count
+      if count > most and payload ~= '' then
+        is_beyond[i] = true
+      end
+    end
+    if not next(is_beyond) then
+      return
+    end
+    local kept, parts, records, from = {}, {M.floor_of(t)}, M.read(t, 0, t.size), 1
+    for i = 1, #values + 1 do
+      if is_beyond[i] or i > #values then
+        parts[#parts + 1] = sub(records, from * BYTES - BYTES + 1, i * BYTES - BYTES)
+        from = i + 1
+      else
+        kept[#kept + 1] = values[i]
+      end
+    end
+    put_list(t, kept)
+    t.size = #kept
+    M.put_string(t, table.concat(parts))
   end
 
   -- Moves the payloads from the list to the hash of a timeline that is to have chunks.

@@ -102,12 +102,19 @@ local function define_single()
     return most >= 0 and t and t.has_payloads and t.is_hashed and t.size > most and t.size or 0
   end
 
-  local function check_delivered(keys, item, most, length)
+  -- Returns how many payloads a delivery with slack reads: those of a timeline that may have used the slack up.
+  local function size_to_limit(keys, item, length, slack)
+    local t = states[keys[2]]
+    local size = t and t.has_payloads and t.size + #items[item][1] or 0
+    return size > length + slack and size or 0
+  end
+
+  local function check_delivered(keys, item, most, length, slack)
     local can_write = check_timeline(keys, length, #items[item][1])
     if refusal then
       return true
     end
-    local size = size_to_read(keys, most)
+    local size = slack == 0 and size_to_read(keys, most) or size_to_limit(keys, item, length, slack)
     reading = reading + size
     if size > MOST_READ_OF_ONE and not large then
       large = size .. ' ' .. keys[2]
@@ -152,7 +159,7 @@ local function define_single()
       end
     end
     if not t.is_hashed then
-      return M.remove_beyond(t, most, groups)
+      return next(groups) and M.remove_beyond(t, most, groups) or {}
     end
     local all = next(groups) and call('HGETALL', t.side) or {}
     for i = 1, #all, 2 do
@@ -176,9 +183,30 @@ local function define_single()
     return beyond
   end
 
-  local deliver = timeline_kind(check_delivered, function(keys, state, item, most, length)
+  -- Applies the limit by payload to all payloads of a timeline that has some.
+  local function limit_all(t, most)
+    if not t.is_hashed then
+      M.limit_list(t, most)
+      return
+    end
+    local all, payloads = call('HGETALL', t.side), {}
+    for i = 1, #all, 2 do
+      payloads[#payloads + 1] = #all[i] == BYTES and all[i + 1] or ''
+    end
+    remove_beyond(t, most, payloads)
+  end
+
+  local deliver = timeline_kind(check_delivered, function(keys, state, item, most, length, slack)
     local ids, data = items[item][1], items[item][2]
     local added, rest = add_with_companions(keys, state, ids, data)
+    if slack > 0 then
+      if state.size <= length + slack then
+        length = -1
+      elseif most >= 0 and state.has_payloads then
+        limit_all(state, most)
+      end
+      most = -1
+    end
     if data and most >= 0 and state.has_payloads and state.size > most then
       local beyond = remove_beyond(state, most, data)
       if #beyond > 0 then
@@ -196,14 +224,14 @@ local function define_single()
 
   -- A script reads so many payloads and no more: the deliveries after that are sent again.
   local already_read = 0
-  kinds.deliver = {deliver[1], function(keys, item, most, length)
-    local size = size_to_read(keys, most)
+  kinds.deliver = {deliver[1], function(keys, item, most, length, slack)
+    local size = slack == 0 and size_to_read(keys, most) or size_to_limit(keys, item, length, slack)
     if not is_atomic and already_read > 0 and already_read + size > MOST_READ then
       leave(keys)
       return {AGAIN, 0}
     end
     already_read = already_read + size
-    return deliver[2](keys, item, most, length)
+    return deliver[2](keys, item, most, length, slack)
   end}
 
   -- A timeline whose state is damaged can be deleted.

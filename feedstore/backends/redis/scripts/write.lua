@@ -4,7 +4,7 @@
 -- writes} is returned where keys are missing, and {'TOO_MANY', number, 'trim' or 'read'} where a script would have to drop or
 -- read more entries than it may, and {'UNMET', position of a write} whose condition does not hold; then nothing was written.
 local MOST_WORDS = 7
-local DEFINITIONS = {fan_out = define_fan_out, set = define_items, unset = define_items, clear = define_items,
+local DEFINITIONS = {fan_out = define_fan_out, share = define_share, set = define_items, unset = define_items, clear = define_items,
   upsert = define_items, discard = define_items, empty = define_items, compare = define_items}
 
 local function kind_of(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from feedstore.backends.sql.compiler import in_parts
@@ -36,6 +36,13 @@ class PostgresqlDeliveryWriter(DeliveryWriter):
             replaced = [row for row in rows if row[:2] in places]
             connection.execute(self._statements[replace], _arrays(replaced, has_data))
         return places
+
+    def drop_beyond(self, connection: Connection, timelines: list[int], limit: int) -> Mapping[int, int]:
+        """Use two statements, or four if a payload has more than ``limit`` entries."""
+        connection.execute(self._statements["no_compiler"])
+        parameters = {"timelines": timelines, "most": limit}
+        beyond = connection.execute(self._statements["payloads_beyond"], parameters).fetchall()
+        return Counter(timeline for timeline, _ in self.drop_same(connection, beyond, limit)) if beyond else {}
 
     def drop_same(self, connection: Connection, payloads: list[tuple[int, bytes]], limit: int) -> list[Place]:
         """Use two statements."""

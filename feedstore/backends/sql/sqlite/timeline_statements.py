@@ -131,8 +131,17 @@ class SqliteTimelineStatements:
         self.drop_oldest = text(dropped, "timeline", "same_timeline", "position")
         of_timeline = select(_entry.activity_id).where(in_timeline)
         self.oldest = text(limited(of_timeline.order_by(_entry.activity_id)), "timeline", "limit")
+        self.payloads = text(select(_entry.data).where(in_timeline, _entry.data.is_not(None)), "timeline")
         same = entry_table.alias("same")
         newest = select(same.c.activity_id).where(same.c.timeline_id == each.c.value, same.c.data == bindparam("same"))
+        of_one = select(same.c.activity_id).where(
+            same.c.timeline_id == bindparam("same_timeline"), same.c.data == bindparam("same")
+        )
+        first_of_one = row_at(of_one.order_by(same.c.activity_id.desc()), "newest").scalar_subquery()
+        some = delete(entry_table).where(
+            in_timeline, _entry.activity_id <= first_of_one, _entry.data == bindparam("data")
+        )
+        self.delete_beyond = text(some, "timeline", "same_timeline", "same", "newest", "data")
         first_beyond = row_at(newest.order_by(same.c.activity_id.desc()), "newest").scalar_subquery()
         beyond = (
             select(_entry.timeline_id, _entry.activity_id)

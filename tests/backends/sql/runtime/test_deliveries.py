@@ -41,7 +41,8 @@ def some_write(draw: random.Random) -> Callable[[TimelineStorage], Any]:
     limits = {
         "max_length": draw.choice([None, None, 3, 6]),
         "max_per_payload": draw.choice([None, 1, 2]),
-        "companions": draw.sample(SUFFIXES, draw.randrange(3)),
+        "companions": draw.sample(SUFFIXES, draw.randrange(3)) if draw.randrange(2) else [],
+        "slack": draw.choice([0, 1, 3]),
     }
     activities, each = some_activities(draw), {one: some_activities(draw) for one in keys}
     length = draw.randrange(6)

@@ -63,9 +63,18 @@ WITH gone AS (
 SELECT timeline_id, count(*) FROM gone GROUP BY timeline_id;
 
 -- name: no_compiler
--- Plan the rest of this transaction without the just-in-time compiler. "drop_same" reads whole timelines, which looks
+-- Plan the rest of this transaction without the just-in-time compiler. The next two read whole timelines, which looks
 -- expensive enough to the planner to compile it.
 SET LOCAL jit = off;
+
+-- name: payloads_beyond
+-- Return the payloads that more than a number of a timeline's entries have.
+SELECT these.id, counted.data FROM unnest(:timelines::bigint[]) AS these(id)
+CROSS JOIN LATERAL (
+    SELECT entry.data FROM feedstore_entry AS entry
+    WHERE entry.timeline_id = these.id AND entry.data IS NOT NULL
+    GROUP BY entry.data HAVING count(*) > :most::bigint
+) AS counted;
 
 -- name: drop_same
 -- Delete all entries of a timeline with a payload except the newest ones. Return the deleted entries.
