@@ -72,25 +72,31 @@ def newest_in(key: str, end: bytes, count: int) -> bytes | None:
     return end[-length_of_end(wanted) : -ID_BYTES]
 
 
-def newest_known(key: str, end: bytes) -> tuple[bytes, bool]:
-    """Return the newest records, as many as ``end`` has, and whether there are older entries.
+def first_known(key: str, end: bytes) -> tuple[int, bool]:
+    """Return where the records of a timeline's string begin in ``end``, and whether there are older entries.
 
-    ``end`` is read with :func:`length_of_end` of ``MOST_OF_A_STRING`` entries. Raises as :func:`newest_in`.
+    ``end`` is read with :func:`length_of_end` of ``MOST_OF_A_STRING`` entries. The trailer follows the records. Raises
+    :class:`StoredDataError` for a timeline that is damaged.
     """
-    newest_in(key, end, 0)
     if not end:
-        return b"", False
+        return 0, False
+    if len(end) % ID_BYTES or not end.endswith(_MARK):
+        raise _damaged(key)
     held, _, size, _, _ = _TRAILER.unpack_from(end, len(end) - ID_BYTES)
-    records = newest_in(key, end, min(held, size, MOST_OF_A_STRING)) or b""
-    return records, size * ID_BYTES > len(records)
+    known = min(held, size, MOST_OF_A_STRING)
+    first = len(end) - length_of_end(known)
+    if first < 0:
+        raise _damaged(key)
+    return first, size > known
 
 
-def place_in(records: bytes, id_: bytes) -> int | None:
-    """Return the place of an id among records, 0 for the oldest; None if it is not there."""
-    place = records.find(id_)
+def place_in(end: bytes, id_: bytes, first: int) -> int | None:
+    """Return the number of records that are newer than an id, given where the records begin; None if it is not there."""
+    last = len(end) - ID_BYTES
+    place = end.find(id_, first, last)
     while place % ID_BYTES and place >= 0:
-        place = records.find(id_, place + 1)
-    return None if place < 0 else place // ID_BYTES
+        place = end.find(id_, place + 1, last)
+    return None if place < 0 else (last - place) // ID_BYTES - 1
 
 
 def count_in(key: str, end: bytes) -> int:

@@ -16,10 +16,10 @@ from feedstore.backends.redis.records import (
     MOST_OF_A_STRING,
     check_whole,
     count_in,
+    first_known,
     ids_of,
     length_of_end,
     newest_in,
-    newest_known,
     place_in,
 )
 from feedstore.backends.redis.scripts import READ
@@ -265,12 +265,10 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         wanted = id_to_bytes(activity_id)
         if key in self._long:
             return self._index_by_script(key, wanted)
-        records, is_complete = self._string_of(key)
-        place = place_in(records, wanted)
-        if place is not None:
-            return len(records) // ID_BYTES - 1 - place
-        if is_complete or wanted > records[:ID_BYTES]:
-            return None
+        end, first, has_older = self._string_of(key)
+        place = place_in(end, wanted, first)
+        if place is not None or not has_older or wanted > end[first : first + ID_BYTES]:
+            return place
         return self._index_by_script(key, wanted)
 
     def _index_by_script(self, key: str, wanted: bytes) -> int | None:
@@ -279,17 +277,24 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     def _contains(self, key: str, activity_id: int) -> bool:
         """One round trip, two for the first id of a timeline that is older than those of its string; O(log n)."""
-        return bool(self._contains_many(key, [activity_id]))
+        wanted = id_to_bytes(activity_id)
+        if key not in self._long:
+            end, first, has_older = self._string_of(key)
+            if place_in(end, wanted, first) is not None:
+                return True
+            if not has_older or wanted > end[first : first + ID_BYTES]:
+                return False
+        return bool(self._found_by_script(key, [wanted]))
 
-    def _string_of(self, key: str) -> tuple[bytes, bool]:
-        """Return the ids in a timeline's string, read by a plain command, and whether they are all."""
+    def _string_of(self, key: str) -> tuple[bytes, int, bool]:
+        """Return the end of a timeline's string, where its records begin, and whether there are older ones."""
         end = self.session.store.ask(self._end_of(self.session.keys(), key, MOST_OF_A_STRING))
-        records, has_older = newest_known(key, end)
+        first, has_older = first_known(key, end)
         if has_older:
             if len(self._long) == _MOST_LONG:
                 self._long.clear()
             self._long.add(key)
-        return records, not has_older
+        return end, first, has_older
 
     @unlocked_property
     def _long(self) -> set[str]:
@@ -304,13 +309,13 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         wanted = {id_to_bytes(one): one for one in activity_ids}
         if key in self._long:
             return {wanted[one] for one in self._found_by_script(key, list(wanted))}
-        records, is_complete = self._string_of(key)
+        end, first, has_older = self._string_of(key)
         if len(wanted) <= _MOST_SOUGHT:
-            found = {one for one in wanted if place_in(records, one) is not None}
+            found = {one for one in wanted if place_in(end, one, first) is not None}
         else:
-            found = wanted.keys() & {one for (one,) in iter_unpack(f"{ID_BYTES}s", records)}
-        if not is_complete:
-            oldest = records[:ID_BYTES]
+            found = wanted.keys() & {one for (one,) in iter_unpack(f"{ID_BYTES}s", end[first:-ID_BYTES])}
+        if has_older:
+            oldest = end[first : first + ID_BYTES]
             found |= self._found_by_script(key, [one for one in wanted if one < oldest])
         return {wanted[one] for one in found}
 
