@@ -91,7 +91,7 @@ def first_known(key: str, end: bytes) -> tuple[int, bool]:
 
 
 def place_in(end: bytes, id_: bytes, first: int) -> int | None:
-    """Return the number of records that are newer than an id, given where the records begin; None if it is not there."""
+    """Return how many records are newer than an id, given where the records begin; None if it is not there."""
     last = len(end) - ID_BYTES
     place = end.find(id_, first, last)
     while place % ID_BYTES and place >= 0:
