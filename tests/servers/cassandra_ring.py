@@ -18,7 +18,7 @@ from servers.process import ServerError
 _NODES = 3
 _ATTEMPTS = 100
 _SECONDS = 90
-_OPTIONS = ("-Xms256m", "-Xmx384m", *SHORT_LIVED)
+_OPTIONS = ("-Xms128m", "-Xmx384m", *SHORT_LIVED)
 _SETTINGS = {
     # A node keeps its acknowledged writes when it is killed.
     "commitlog_sync": "batch",
