@@ -83,7 +83,7 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
         # The tests use no TLS. A node that prepares for it reads all certificates of the Java in another second.
         "cassandra.disable_tcactive_openssl": "true",
         "javax.net.ssl.trustStore": "NONE",
-        # The clock that expires requests runs every 20 milliseconds. The default, 2, is half of the work of an idle node.
+        # The clock that expires requests ticks every 20 milliseconds. The default, 2, is half of an idle node's work.
         "cassandra.approximate_time_precision_ms": 20,
         "logback.configurationFile": folder / "logback.xml",
         "java.io.tmpdir": temporary,
