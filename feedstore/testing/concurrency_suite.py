@@ -15,8 +15,8 @@ from feedstore.testing.samples import ids_of, make_activities, make_activity
 from feedstore.testing.suite import OpenBackend, Suite, counted
 
 THREADS = 8
-EACH = 40
-FORKS = 10
+EACH = 24
+FORKS = 6
 
 
 class ThreadSuite(Suite):

@@ -34,14 +34,14 @@ class TimelinePageSuite(Suite):
             assert timelines.get_page("key", 5, ordering_args=ordering) == Page([], None, True, None)
 
     @pytest.mark.parametrize("ordering", [None, NEWEST_FIRST, OLDEST_FIRST])
-    @pytest.mark.parametrize("limit", [1, 2, 3, 12, 13, 14, 1_000])
     def test_a_walk_returns_everything_once(
-        self, timelines: TimelineStorage, limit: int, ordering: tuple[str, ...] | None
+        self, timelines: TimelineStorage, ordering: tuple[str, ...] | None
     ) -> None:
         """T16: in either ordering, at every page size, ids 0 and 2**128 - 1 included."""
         timelines.add_many("key", HARD_IDS)
         expected = sorted(HARD_IDS, reverse=ordering != OLDEST_FIRST)
-        assert walk(timelines, "key", limit, ordering) == expected
+        for limit in (1, 2, 3, 12, 13, 14, 1_000):
+            assert walk(timelines, "key", limit, ordering) == expected, limit
 
     def test_pages_are_full_and_the_last_says_so(self, timelines: TimelineStorage) -> None:
         """T16: a cursor comes exactly where more follows; only the last page is complete."""
