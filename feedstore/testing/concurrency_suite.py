@@ -213,8 +213,9 @@ class ForkSuite(Suite):
 
     def test_a_fork_amid_a_scan_and_a_batch(self, backend: Backend, kv: KvStorage) -> None:
         """Decision 13: calls that run in the parent during the fork complete in the parent."""
-        for number in range(600):
-            kv.upsert(f"{number:04}", number)
+        with backend.batch() as batch:
+            for number in range(600):
+                kv.upsert(f"{number:04}", number, batch_interface=batch)
         scan = kv.fetch_all()
         assert next(scan) == 0
         with backend.batch() as batch:

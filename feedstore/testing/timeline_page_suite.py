@@ -34,9 +34,7 @@ class TimelinePageSuite(Suite):
             assert timelines.get_page("key", 5, ordering_args=ordering) == Page([], None, True, None)
 
     @pytest.mark.parametrize("ordering", [None, NEWEST_FIRST, OLDEST_FIRST])
-    def test_a_walk_returns_everything_once(
-        self, timelines: TimelineStorage, ordering: tuple[str, ...] | None
-    ) -> None:
+    def test_a_walk_returns_everything_once(self, timelines: TimelineStorage, ordering: tuple[str, ...] | None) -> None:
         """T16: in either ordering, at every page size, ids 0 and 2**128 - 1 included."""
         timelines.add_many("key", HARD_IDS)
         expected = sorted(HARD_IDS, reverse=ordering != OLDEST_FIRST)

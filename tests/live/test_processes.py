@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from feedstore import Activity, connect
 from feedstore.live import LiveTimelines
 from feedstore.storage import Backend
+from feedstore.testing.processes import Child
 from live.conftest import BOB
 from live.http import Stream, ask
 from live.site import SiteServer
@@ -24,18 +25,6 @@ from servers.process import ServerProcess
 from servers.redis import OwnRedisServer
 
 EACH = 25
-WRITER = """
-import sys
-from feedstore import Activity, connect
-
-url, namespace, first, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-with connect(url, namespace=namespace) as backend:
-    timelines = backend.timeline_storage(notifier=backend.notifier())
-    for number in range(first, first + count):
-        activity = Activity("ann", "like", number, id=number)
-        backend.activity_storage().add(activity)
-        timelines.add_to_many(["feed:bob", "feed:eve"], [activity], max_length=800)
-"""
 SITE = """
 import sys
 import uvicorn
@@ -82,9 +71,14 @@ SERVERS = {
 }
 
 
-def write(url: str, namespace: str, first: int, count: int) -> subprocess.Popen[bytes]:
-    """Start a process that adds entries."""
-    return subprocess.Popen([sys.executable, "-c", WRITER, url, namespace, str(first), str(count)])
+def write(url: str, namespace: str, first: int, count: int) -> None:
+    """Add entries; for a child process, which connects for itself."""
+    with connect(url, namespace=namespace) as backend:
+        timelines = backend.timeline_storage(notifier=backend.notifier())
+        for number in range(first, first + count):
+            activity = Activity("ann", "like", number, id=number)
+            backend.activity_storage().add(activity)
+            timelines.add_to_many(["feed:bob", "feed:eve"], [activity], max_length=800)
 
 
 @pytest.fixture
@@ -99,13 +93,11 @@ def test_what_other_processes_add_is_shown(
 ) -> None:
     with site_server.serving(live) as port, Stream(port, "/events", BOB) as stream:
         stream.read_until_event("ready")
-        writers = [write(store_url, backend.namespace, first, EACH) for first in (0, EACH, 2 * EACH)]
-        try:
-            events = stream.read_until_event("activity", 3 * EACH)
-            assert [writer.wait(60) for writer in writers] == [0, 0, 0]
-        finally:
-            for writer in writers:
-                writer.kill()
+        firsts = (0, EACH, 2 * EACH)
+        writers = [Child(partial(write, store_url, backend.namespace, first, EACH)) for first in firsts]
+        events = stream.read_until_event("activity", 3 * EACH)
+        for writer in writers:
+            writer.result(60)
         assert sorted(event.value["object"] for event in events) == list(range(3 * EACH))
         assert stream.named("gap") == []
 
@@ -117,7 +109,7 @@ def test_what_another_process_adds_is_found_where_nothing_is_pushed(
     """By the newest entry of each timeline: entries that several processes add below it wait for the next recheck."""
     with site_server.serving(live) as port, Stream(port, "/events", BOB) as stream:
         stream.read_until_event("ready")
-        assert write(store_url, backend.namespace, 0, EACH).wait(60) == 0
+        Child(partial(write, store_url, backend.namespace, 0, EACH)).result(60)
         events = stream.read_until_event("activity", EACH)
         assert sorted(event.value["object"] for event in events) == list(range(EACH))
         assert stream.named("gap") == []
@@ -132,11 +124,11 @@ def test_a_server_of_the_store_that_is_killed_and_comes_back(
         Stream(port, "/events", BOB) as stream,
     ):
         stream.read_until_event("ready")
-        assert write(own_redis_server.url, "default", 0, 5).wait(60) == 0
+        Child(partial(write, own_redis_server.url, "default", 0, 5)).result(60)
         stream.read_until_event("activity", 5)
         own_redis_server.kill()
         own_redis_server.start()
-        assert write(own_redis_server.url, "default", 5, 5).wait(60) == 0
+        Child(partial(write, own_redis_server.url, "default", 5, 5)).result(60)
         events = stream.read_until_event("activity", 10)
         assert [event.value["object"] for event in events] == list(range(10))
         assert stream.named("gap") == []
