@@ -102,27 +102,26 @@ class BackendSuite(Suite):
         counts = [ids_of(space.timeline_storage().get_slice("key", 0, None)) for space in spaces]
         assert counts == [[number] for number in range(100)]
 
-    @pytest.mark.parametrize("namespace", ["a", "A", "0", "_", "-", "x" * 48, "--__--", "DROP", "null"])
-    def test_namespaces_that_are_allowed(self, backend: Backend, namespace: str) -> None:
+    def test_namespaces_that_are_allowed(self, backend: Backend) -> None:
         """Decision 14: 1 to 48 of letters, digits, _ and -."""
-        other = backend.with_namespace(namespace)
-        assert other.namespace == namespace
-        timelines, key = other.timeline_storage(), backend.namespace
-        timelines.add(key, 1)
-        assert timelines.count(key) == 1
-        timelines.delete(key)
+        for namespace in ("a", "A", "0", "_", "-", "x" * 48, "--__--", "DROP", "null"):
+            other = backend.with_namespace(namespace)
+            assert other.namespace == namespace
+            timelines, key = other.timeline_storage(), backend.namespace
+            timelines.add(key, 1)
+            assert timelines.count(key) == 1
+            timelines.delete(key)
 
-    @pytest.mark.parametrize(
-        ("refused", "error"),
-        [
-            *[(name, ValueError) for name in ("", "x" * 49, "a b", "a.b", "a:b", "ä", "a\n", "\0", "a/b", "%", "'")],
-            *[(name, TypeError) for name in (None, 7, b"bytes")],
-        ],
-    )
-    def test_namespaces_that_are_refused(self, backend: Backend, refused: Any, error: type[Exception]) -> None:
+    def test_namespaces_that_are_refused(self, backend: Backend) -> None:
         """Decision 14: anything else is refused by name."""
-        with pytest.raises(error, match="namespace"):
-            backend.with_namespace(refused)
+        refused: dict[type[Exception], tuple[Any, ...]] = {
+            ValueError: ("", "x" * 49, "a b", "a.b", "a:b", "ä", "a\n", "\0", "a/b", "%", "'"),
+            TypeError: (None, 7, b"bytes"),
+        }
+        for error, names in refused.items():
+            for name in names:
+                with pytest.raises(error, match="namespace"):
+                    backend.with_namespace(name)
 
     def test_ping(self, backend: Backend) -> None:
         """Ping: a store that answers gives None."""

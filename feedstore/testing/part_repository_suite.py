@@ -71,17 +71,15 @@ class PartRepositorySuite(RepositorySuite):
         listeners.delete("one")
         assert type(queues.load("one")) is type(connection.queue)
 
-    @pytest.mark.parametrize(("refused", "error"), REFUSED)
-    def test_what_is_no_id_is_refused(
-        self, channels: ChannelRepositoryInterface, refused: Any, error: type[Exception]
-    ) -> None:
+    def test_what_is_no_id_is_refused(self, channels: ChannelRepositoryInterface) -> None:
         """Parts: an id follows the rules of keys."""
         connection = new_connection(channels)
         repository = channels.connections_repository
-        with pytest.raises(error):
-            repository.listeners_repository.persist(refused, connection.listener)
-        with pytest.raises(error):
-            repository.queues_repository.persist(refused, connection.queue)
+        for refused, error in REFUSED:
+            with pytest.raises(error):
+                repository.listeners_repository.persist(refused, connection.listener)
+            with pytest.raises(error):
+                repository.queues_repository.persist(refused, connection.queue)
 
 
 def seen_listeners(made: dict[str, Connection]) -> dict[str, str]:

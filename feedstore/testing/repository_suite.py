@@ -18,7 +18,12 @@ HARD_IDS = (*HARD_KEYS, "~", "~0", "~1", "a~1b", ":", "a:", ":a", "a:b:c", "ab",
 """Ids that differ: prefixes of each other, with separators in them, as long as a key may be."""
 MORE_THAN_ONE_SCAN = 260
 """More rows than a shipped backend scans in one call."""
-REFUSED = (("x" * 1025, ValueError), ("", ValueError), (7, TypeError), (None, TypeError))
+REFUSED: tuple[tuple[Any, type[Exception]], ...] = (
+    ("x" * 1025, ValueError),
+    ("", ValueError),
+    (7, TypeError),
+    (None, TypeError),
+)
 
 
 class OpenChannels(Protocol):

@@ -86,22 +86,24 @@ class SerializerSuite(Suite):
         assert timelines.get_slice("key", 0, 1) == [with_id(6)]
         assert timelines.contains("key", 5) is True
 
-    @pytest.mark.parametrize("damaged", DAMAGED, ids=lambda data: data[:4].hex() or "empty")
-    def test_damaged_bytes_are_refused(self, backend: Backend, damaged: bytes) -> None:
+    def test_damaged_bytes_are_refused(self, backend: Backend) -> None:
         """T14: for every kind of damage, the error names the id; removing and replacing still work."""
+        damaged = dict(enumerate(DAMAGED, 5))
         for serializer_class in (MsgpackSerializer, JsonSerializer, PickleSerializer):
             activities = backend.activity_storage(serializer_class=serializer_class)
             timelines = backend.timeline_storage(serializer_class=serializer_class)
-            activities.add_to_storage({5: damaged})
-            timelines.add_to_storage("key", {5: damaged})
-            with pytest.raises(StoredDataError, match=id_to_text(5)):
-                activities.get(5)
-            with pytest.raises(StoredDataError, match=id_to_text(5)):
-                timelines.get_slice("key", 0, 5)
-            activities.add(with_id(5))
-            timelines.remove("key", 5)
-            assert activities.get(5) == with_id(5)
-            assert timelines.get_slice("key", 0, 5) == []
+            activities.add_to_storage(damaged)
+            timelines.add_to_storage("key", damaged)
+            for position, activity_id in enumerate(sorted(damaged, reverse=True)):
+                with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
+                    activities.get(activity_id)
+                with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
+                    timelines.get_slice("key", position, position + 1)
+            sound = [with_id(activity_id) for activity_id in damaged]
+            activities.add_many(sound)
+            timelines.remove_many("key", sound)
+            assert activities.get_many(sound) == sound
+            assert timelines.get_slice("key", 0, None) == []
 
     def test_a_serializer_of_one_s_own(self, backend: Backend) -> None:
         """T13, T14: its errors on writing come out and nothing is written; on reading they name the id."""
