@@ -57,8 +57,10 @@ def _rows(backend: Backend, lags: Lags, followers: int, large: int, rounds: int)
 def _fan_outs(backend: Backend, names: Sequence[str], rounds: int) -> Iterator[tuple[str, str]]:
     graph = FeedManager(backend)
     graph._graph.import_follows((name, "ann", _START) for name in names)
-    own = FeedManager(backend, graph=lambda user: names, name="own")
-    timelines, keys = backend.timeline_storage(), [HomeFeed(name, backend).key for name in names]
+    # All sides visit the timelines in one order. Memory that is read in another order is slower by a half.
+    readers = list(graph._graph.all_followers("ann"))
+    own = FeedManager(backend, graph=lambda user: readers, name="own")
+    timelines, keys = backend.timeline_storage(), [HomeFeed(one, backend).key for one in readers]
     timelines.add_to_many(keys, [_post(number) for number in range(_KEPT)], max_length=_KEPT)
 
     def storages(post: Activity) -> None:

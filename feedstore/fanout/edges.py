@@ -13,7 +13,7 @@ from uuid import UUID
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.feeds import UserId
-from feedstore.ids import derive_id, time_of_id
+from feedstore.ids import derive_id, microseconds_of, time_of_id
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import wrong_format
 from feedstore.serializers.values import pack_value, unpack_value
@@ -209,3 +209,10 @@ def checked_kind(kind: str) -> str:
             f"the kind {shown(kind)} is not 1 to 32 characters of a-z, 0-9, _ and -, a letter first"
         )
     return kind
+
+
+def checked_time(since: datetime | None) -> datetime | None:
+    """Return the time of a follow, or raise unless it is None or has a time zone."""
+    if since is not None:
+        microseconds_of(since)
+    return since

@@ -16,6 +16,7 @@ from feedstore.fanout.edges import (
     Edge,
     Follow,
     checked_kind,
+    checked_time,
     checked_user,
     followers_key,
     following_key,
@@ -24,7 +25,6 @@ from feedstore.fanout.edges import (
 )
 from feedstore.feeds import UserId
 from feedstore.feeds.reads import filter_within
-from feedstore.ids import microseconds_of
 from feedstore.shown import shown
 from feedstore.storage import Backend, Page
 from feedstore.storage.backend import checked_backend
@@ -86,7 +86,7 @@ class FollowGraph:
             BlockedError: One of the two has blocked the other.
         """
         edge = self._edge(follower, followed, kind)
-        return bool(self._edges.add([edge], _checked_time(since), edge.guards))
+        return bool(self._edges.add([edge], checked_time(since), edge.guards))
 
     def follow_many(
         self, follower: UserId, followed: Iterable[UserId], *, kind: str = FOLLOW, since: datetime | None = None
@@ -97,7 +97,7 @@ class FollowGraph:
         follows before those 50 stay.
         """
         edges = self._distinct(follower, followed, kind)
-        time, new = _checked_time(since), 0
+        time, new = checked_time(since), 0
         while some := list(islice(edges, _FOLLOWED_AT_ONCE)):
             new += self._edges.add(some, time, [guard for edge in some for guard in edge.guards])
         return new
@@ -219,6 +219,10 @@ class FollowGraph:
         """Return a page of the users that a user has blocked, newest first."""
         return self._page(user, BLOCK, True, limit, cursor)
 
+    def may_have_blocked(self, user: UserId) -> bool:
+        """Return False if a user has blocked no one. One round trip, the cheapest of such questions."""
+        return bool(self._edges.timelines.count(following_key(checked_user(user, "user"), BLOCK)))
+
     def mute(self, user: UserId, muted: UserId) -> bool:
         """Let a user mute another, and return whether it is new. Follows stay. The application decides which
         activities a mute hides."""
@@ -269,7 +273,7 @@ class FollowGraph:
             kind: the kind of the follows.
             since: the time of the pairs that have none; by default now.
         """
-        default, new = _checked_time(since) or datetime.now(timezone.utc), 0
+        default, new = checked_time(since) or datetime.now(timezone.utc), 0
         rest = iter(checked_iterable(pairs))
         while some := list(islice(rest, _AT_ONCE)):
             new += self._edges.load([self._imported(pair, kind, default) for pair in some])
@@ -336,7 +340,7 @@ class FollowGraph:
     def _imported(self, pair: Any, kind: str, default: datetime) -> tuple[Edge, datetime]:
         if not isinstance(pair, (tuple, list)) or len(pair) not in (2, 3):
             raise InvalidTypeError(f"a pair is (follower, followed) or (follower, followed, since), not {shown(pair)}")
-        since = _checked_time(pair[2]) if len(pair) == 3 else None
+        since = checked_time(pair[2]) if len(pair) == 3 else None
         return self._edge(pair[0], pair[1], kind), since or default
 
     def _exists(self, edge: Edge) -> bool:
@@ -392,9 +396,3 @@ class FollowGraph:
             yield from names
             if cursor is None:
                 return
-
-
-def _checked_time(since: datetime | None) -> datetime | None:
-    if since is not None:
-        microseconds_of(since)
-    return since
