@@ -324,8 +324,11 @@ def _shared(backend: Backend, make: Callable[[], _Storage], *arguments: object) 
 
     A feed lives for one call of an application, and a storage takes 10 µs to make.
     """
+    if logger.isEnabledFor(logging.DEBUG):
+        # A storage that logs its calls costs more, and must not stay after the logger was disabled.
+        return make()
     found: _Storage | None = backend.feed_storages.get(arguments)
-    if found is None or found.metrics is not backend.metrics or logger.isEnabledFor(logging.DEBUG):
+    if found is None or found.metrics is not backend.metrics:
         found = backend.feed_storages[arguments] = make()
     return found
 

@@ -13,6 +13,7 @@ import pytest
 from feedstore import Activity, connect
 from feedstore.errors import InvalidTypeError, ItemNotFound
 from feedstore.events import BackendEventStore, Event
+from feedstore.fanout import HomeFeed
 from feedstore.storage import Backend
 from feedstore.storage.call_log import LOGGED
 from feedstore.testing.calls import ACTIVITY_CALLS, KV_CALLS, TIMELINE_CALLS, call
@@ -140,3 +141,16 @@ def test_a_backend_cannot_be_pickled_and_says_what_to_do(backend: Backend) -> No
             with pytest.raises(InvalidTypeError, match=r"MemoryBackend.*cannot be pickled.*connect\(url\)"):
                 refuse(refused)
     assert copy.copy(backend).namespace == backend.namespace
+
+
+def test_feeds_share_a_storage_that_the_logger_has_not_changed(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = HomeFeed("bob", backend)
+    feed.add(LIKE)
+    assert HomeFeed("eve", backend).timelines is feed.timelines
+    assert HomeFeed("bob", backend.with_namespace("other")).count() == 0
+    with caplog.at_level(logging.DEBUG, "feedstore.calls"):
+        assert HomeFeed("bob", backend).count() == 1
+    assert [line.partition(" ")[0] for line in caplog.messages] == ["InMemoryTimelineStorage.count"]
+    assert HomeFeed("eve", backend).timelines is feed.timelines
