@@ -200,8 +200,8 @@ class SqlTimelineStorage(TimelineStorage):
         return position
 
     def _contains(self, key: str, activity_id: int) -> bool:
-        found = self._one_value(self.session.statements.timelines.contains, key, id_to_bytes(activity_id))
-        return found is not None
+        session = self.session
+        return bool(session.fetch(session.statements.timelines.contains, key.encode(), id_to_bytes(activity_id)))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """Read ids, with one statement for each 5,000 and O(log n) work for each id."""
