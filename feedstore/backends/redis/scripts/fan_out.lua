@@ -12,6 +12,16 @@ local function define_fan_out()
   -- Where the reading begins: at the newest id, until an id is late.
   local from, is_settled = TOP_FROM, false
   local trailers, items_of, appends, ignored = {}, {}, {}, {}
+  -- The trailers of the timelines that get ids at the top, by their positions. It is kept if no other write of the script reaches
+  -- timelines.
+  local tops, fan_outs = {}, 0
+  for i = 1, #writes do
+    local kind = writes[i][1]
+    fan_outs = fan_outs + (kind == 'fan_out' and 1 or kind == 'set' and 0 or 2)
+  end
+  if fan_outs > 1 then
+    tops = nil
+  end
   -- The newest entries are read together with the trailer if a late id belongs among so many.
   local MOST_TAIL, AROUND = 128, 4
 
@@ -21,6 +31,7 @@ local function define_fan_out()
     if not found then
       local ids = items[item][1]
       found = {item = item, ids = ids, first = ids[1], count = #ids, records = table.concat(ids)}
+      found.time = unpacked(TIME, found.first)
       items_of[item] = found
     end
     return found
@@ -76,9 +87,8 @@ local function define_fan_out()
     return sub(newest, #newest > NEWEST_READ * BYTES and NEWEST_FROM or TOP_FROM)
   end
 
-  -- Remembers the end of a timeline. A key of another type refuses the write.
-  local function read_end(timeline, item)
-    local newest = pcall('GETRANGE', timeline, from, '-1')
+  -- Remembers the end of a timeline, which was read. A key of another type refuses the write.
+  local function remember_end(timeline, item, newest)
     if type(newest) ~= 'string' then
       if newest.err and string.find(newest.err, 'WRONGTYPE', 1, true) then
         check_type(timeline, 'string')
@@ -112,13 +122,19 @@ local function define_fan_out()
       for i = position + 1, position + sizes[group] do
         local timeline = keys[i]
         local item = same or prepared_item(given[i - #sizes])
-        local newest = read_end(timeline, item)
-        if refusal then
-          return true
-        end
+        local newest = pcall('GETRANGE', timeline, from, '-1')
         local found = #newest >= 2 * BYTES and read_trailer(sub(newest, -BYTES))
-        if not found or found.in_string + item.count > MOST_IN_STRING then
-          need_sides = check_slowly(keys[group], timeline, side_of(keys, sizes), newest, item.count) or need_sides
+        local is_quick = found and found.in_string + item.count <= MOST_IN_STRING
+        if tops and is_quick and #newest == 2 * BYTES and unpacked(TIME, newest) < item.time then
+          tops[i] = found
+        else
+          newest = remember_end(timeline, item, newest)
+          if refusal then
+            return true
+          end
+          if not is_quick then
+            need_sides = check_slowly(keys[group], timeline, side_of(keys, sizes), newest, item.count) or need_sides
+          end
         end
       end
       position = position + sizes[group]
@@ -143,13 +159,13 @@ local function define_fan_out()
     return made
   end
 
-  local function append(timeline, trailer, item, found, most)
+  local function append(timeline, item, found, most)
     local made_for = appends[item] or {}
     appends[item] = made_for
-    local made = made_for[trailer]
+    local made = made_for[found]
     if not made or made.most ~= most then
       made = append_of(item, found, most)
-      made.most, made_for[trailer] = most, made
+      made.most, made_for[found] = most, made
     end
     if not made.kept then
       call('SETRANGE', timeline, made.offset, made.text)
@@ -158,7 +174,12 @@ local function define_fan_out()
     else
       store(timeline, sub(made.text, 1 - made.kept * BYTES))
     end
-    newest_of[timeline] = made.newest
+    if not tops then
+      newest_of[timeline] = made.newest
+    end
+    if expiry > 0 then
+      call('PEXPIRE', timeline, expiry)
+    end
     return item.count
   end
 
@@ -241,7 +262,7 @@ local function define_fan_out()
     end
     local top, added = sub(newest, -2 * BYTES, -BYTES - 1), nil
     if is_less(top, item.first) then
-      added = append(timeline, trailer, item, found, most)
+      return append(timeline, item, found, most)
     elseif item.count == 1 and top == item.first and (most < 0 or found.size <= most) then
       added = 0
     elseif item.count == 1 and found.older == 0 then
@@ -263,7 +284,12 @@ local function define_fan_out()
     for group = 1, #sizes do
       for i = position + 1, position + sizes[group] do
         local timeline, item = keys[i], same or prepared_item(given[i - #sizes])
-        local added = not states[timeline] and not unfinished[timeline] and add_quickly(timeline, item, most)
+        local added
+        if tops and tops[i] then
+          added = append(timeline, item, tops[i], most)
+        elseif not states[timeline] and not unfinished[timeline] then
+          added = add_quickly(timeline, item, most)
+        end
         if not added then
           local rest
           added, rest = add_slowly(keys[group], timeline, side_of(keys, sizes), item, most)
