@@ -221,6 +221,17 @@ class RedisLaboratory(Laboratory):
         self._processor.release()
 
 
+class RedisStringsLaboratory(RedisLaboratory):
+    """As :class:`RedisLaboratory`; the raw side has a string for each timeline instead of a sorted set."""
+
+    has_ancestor = False
+
+    def open_raw(self) -> Side:
+        from benchmarks.raw.redis_strings import RawRedisStringsSide
+
+        return RawRedisStringsSide(str(self._server.socket), next(self._databases))
+
+
 class CassandraLaboratory(Laboratory):
     """Keyspaces on one node, which shares all processors of the machine with this process."""
 
@@ -273,5 +284,6 @@ LABORATORIES: Mapping[str, type[Laboratory]] = {
     "sqlite": SqliteLaboratory,
     "postgresql": PostgresqlLaboratory,
     "redis": RedisLaboratory,
+    "redis_strings": RedisStringsLaboratory,
     "cassandra": CassandraLaboratory,
 }
