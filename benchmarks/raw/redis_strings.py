@@ -107,7 +107,7 @@ class RawRedisStringsSide(RawRedisSide):
         )
 
     def index_of(self, key: str, activity_id: int) -> int:
-        text = self._ask("GETRANGE", key, 0, -1)
+        text: bytes = self._ask("GETRANGE", key, 0, -1)
         return (len(text) - text.find(activity_id.to_bytes(ID_BYTES, "big"))) // ID_BYTES - 1
 
     def contains(self, key: str, activity_id: int) -> bool:
