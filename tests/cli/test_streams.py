@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,14 +36,6 @@ USUAL = {
 }
 
 
-def third_of_commands(number: int) -> pytest.MarkDecorator:
-    """Parametrize a test with every third command, and with all of them under ``make soak``.
-
-    All commands reach their streams in one way, so each command meets one of three defective streams in the suite.
-    """
-    return pytest.mark.parametrize("command", COMMANDS if soak.SOAK else COMMANDS[number::3])
-
-
 def run(redirections: str, *arguments: str) -> Result:
     """Run ``feedstore`` with a shell's redirections."""
     line = f'exec "$0" -m feedstore "$@" {redirections}'
@@ -51,33 +44,79 @@ def run(redirections: str, *arguments: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.mark.soak
-@third_of_commands(0)
-def test_a_closed_output_is_as_the_null_device(filled: Path, command: str) -> None:
-    assert run(">&-", command, *USUAL[command]) == Result(0, "", "")
+FORKS = """
+import gc, json, os, runpy, sys
+from feedstore.backends.sql import backend, schema
+from feedstore.cli.main import new_parser
+
+new_parser([])
+gc.freeze()
 
 
-@pytest.mark.soak
-@third_of_commands(1)
-def test_without_any_standard_stream_a_command_still_does_its_work(filled: Path, command: str) -> None:
-    assert run("<&- >&- 2>&-", command, *USUAL[command]) == Result(0, "", "")
+def write_into(name, descriptor):
+    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(opened, descriptor)
+    if opened != descriptor:
+        os.close(opened)
 
 
-@pytest.mark.soak
-@third_of_commands(2)
-def test_an_output_that_is_full_is_one_error(filled: Path, command: str) -> None:
-    result = run(">/dev/full", command, *USUAL[command])
-    assert result == Result(1, "", "feedstore: error: standard output cannot be written to: No space left on device\n")
+captured, commands = json.loads(sys.argv[1])
+statuses = []
+for number, command in enumerate(commands):
+    process = os.fork()
+    if process == 0:
+        for descriptor in captured:
+            write_into(f"{number}-{descriptor}", descriptor)
+        sys.argv[1:] = command
+        runpy.run_module("feedstore", run_name="__main__", alter_sys=True)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+with open("statuses", "w") as file:
+    json.dump(statuses, file)
+"""
+
+
+def run_all(redirections: str, *commands: Sequence[str], captured: Sequence[int] = ()) -> list[Result]:
+    """Run each command in a process of its own with a shell's redirections.
+
+    The processes are forks of one that has imported the modules of all commands: that takes longer than most commands
+    do. Its interpreter began with the redirected streams, and each fork ends as an interpreter does. The results hold
+    the output on the ``captured`` descriptors.
+    """
+    line = f'exec "$0" -c "$@" {redirections}'
+    given = json.dumps([captured, commands])
+    subprocess.run(["sh", "-c", line, sys.executable, FORKS, given], check=True, timeout=120)
+
+    def printed(number: int, descriptor: int) -> str:
+        return Path(f"{number}-{descriptor}").read_text() if descriptor in captured else ""
+
+    statuses = json.loads(Path("statuses").read_text())
+    return [Result(status, printed(number, 1), printed(number, 2)) for number, status in enumerate(statuses)]
+
+
+def run_usual(redirections: str, captured: Sequence[int] = ()) -> dict[str, Result]:
+    """Run each command as it is usually called."""
+    results = run_all(redirections, *([name, *USUAL[name]] for name in COMMANDS), captured=captured)
+    return dict(zip(COMMANDS, results, strict=True))
+
+
+def test_a_closed_output_is_as_the_null_device(filled: Path) -> None:
+    assert run_usual(">&-", captured=[2]) == dict.fromkeys(COMMANDS, Result(0, "", ""))
+
+
+def test_without_any_standard_stream_a_command_still_does_its_work(filled: Path) -> None:
+    assert run_usual("<&- >&- 2>&-") == dict.fromkeys(COMMANDS, Result(0, "", ""))
+
+
+def test_an_output_that_is_full_is_one_error(filled: Path) -> None:
+    error = "feedstore: error: standard output cannot be written to: No space left on device\n"
+    assert run_usual(">/dev/full", captured=[2]) == dict.fromkeys(COMMANDS, Result(1, "", error))
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
-@pytest.mark.parametrize(
-    ("arguments", "status"), [(["timeline", "home:zoe"], 3), (["unknown"], 2), (["ingest", "missing.csv"], 1)]
-)
-def test_an_error_that_cannot_be_printed_keeps_its_status(
-    filled: Path, redirection: str, arguments: list[str], status: int
-) -> None:
-    assert run(redirection, *arguments).status == status
+def test_an_error_that_cannot_be_printed_keeps_its_status(filled: Path, redirection: str) -> None:
+    commands = (["timeline", "home:zoe"], ["unknown"], ["ingest", "missing.csv"])
+    results = run_all(redirection, *commands, captured=[1])
+    assert [result.status for result in results] == [3, 2, 1]
 
 
 def test_a_closed_input_is_called_closed(filled: Path) -> None:
