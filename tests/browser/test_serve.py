@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from browser.conftest import poll_while, wait_until_live
 from cli.running import start
 from feedstore import Activity, connect
+from feedstore.cli.main import main
 from feedstore.events import Event, connect_events
 from feedstore.feeds import NotificationFeed
 from feedstore.serve import new_viewer
@@ -25,36 +26,58 @@ from live.site import SiteServer
 NAMES = ["feed:bob", "feed:<b>eve</b>", "user:ann"]
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A store with some timelines."""
-    url = f"sqlite:///{tmp_path / 'feeds.db'}"
-    with connect(url) as backend:
+def fill(url: str) -> None:
+    """Let a store hold some timelines, and no events."""
+    with connect(url) as backend, connect_events(url) as events:
+        backend.timeline_storage().flush()
+        backend.activity_storage().flush()
+        events.remove_source("app")
         like = Activity("ann", "like", "photo:7")
         backend.activity_storage().add(like)
         backend.timeline_storage().add_to_many(NAMES, [like])
+
+
+@pytest.fixture(scope="module")
+def shared_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of the store."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('served') / 'feeds.db'}"
+    fill(url)
     return url
 
 
 @pytest.fixture
-def served(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The command, and the address that it printed."""
+def url(shared_url: str) -> str:
+    """The URL of the store, as no test has changed it."""
+    fill(shared_url)
+    return shared_url
+
+
+@contextmanager
+def serving(url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the command, and return its process and the address that it printed."""
     process = start("serve", "--store", url, "--port", "0")
-    assert process.stdout is not None
-    printed = [process.stdout.readline() for _ in range(3)]
-    assert printed[0] == f"serving {url}, namespace default\n"
-    address = re.fullmatch(r"open (http://127\.0\.0\.1:\d+/\?token=[\w-]{32})\n", printed[1])
-    assert address is not None
-    yield process, address[1]
-    process.kill()
-    process.communicate()
+    try:
+        assert process.stdout is not None
+        printed = [process.stdout.readline() for _ in range(3)]
+        assert printed[0] == f"serving {url}, namespace default\n"
+        address = re.fullmatch(r"open (http://127\.0\.0\.1:\d+/\?token=[\w-]{32})\n", printed[1])
+        assert address is not None
+        yield process, address[1]
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def test_who_has_the_address_sees_the_store(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
-) -> None:
+@pytest.fixture(scope="module")
+def served(shared_url: str) -> Iterator[str]:
+    """The address that the command printed. Its start takes longer than most tests."""
+    with serving(shared_url) as (_, address):
+        yield address
+
+
+def test_who_has_the_address_sees_the_store(served: str, context: BrowserContext, url: str) -> None:
     page = context.new_page()
-    page.goto(served[1])
+    page.goto(served)
     assert "token" not in page.url
     assert page.locator(".keys a").all_inner_texts() == sorted(NAMES)
     page.get_by_role("link", name=NAMES[1]).click()
@@ -68,17 +91,15 @@ def test_who_has_the_address_sees_the_store(
     page.locator(".entry", has_text="photo:8").wait_for()
 
 
-def page_of_events(context: BrowserContext, served: tuple[subprocess.Popen[str], str]) -> Page:
+def page_of_events(context: BrowserContext, served: str) -> Page:
     """Return a new page that shows the events of the served store."""
     page = context.new_page()
-    page.goto(served[1])
+    page.goto(served)
     page.get_by_role("link", name="Events").click()
     return page
 
 
-def test_events_are_searched_and_followed(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
-) -> None:
+def test_events_are_searched_and_followed(served: str, context: BrowserContext, url: str) -> None:
     with connect_events(url) as events:
         events.save_many(Event(str(number), "app", number, ["t"], f"<b>line {number}</b>") for number in range(30))
         events.save(Event("other", "app", 50, ["u"], "line"))
@@ -112,7 +133,7 @@ def test_events_are_searched_and_followed(
 
 
 def test_an_older_event_that_is_saved_while_its_page_is_loaded_is_shown(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
+    served: str, context: BrowserContext, url: str
 ) -> None:
     held: list[Route] = []
     context.route("**/log/search?*cursor=*", lambda route: held.append(route))
@@ -135,9 +156,7 @@ def test_an_older_event_that_is_saved_while_its_page_is_loaded_is_shown(
         assert page.locator(".entry .text").all_inner_texts() == expected
 
 
-def test_a_long_page_of_events_drops_the_oldest_and_says_so(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
-) -> None:
+def test_a_long_page_of_events_drops_the_oldest_and_says_so(served: str, context: BrowserContext, url: str) -> None:
     context.route("**/log.js", serve_shortened_page)
     with connect_events(url) as events:
         events.save_many(Event(str(number), "app", number, (), f"line {number}") for number in range(30))
@@ -157,8 +176,8 @@ def serve_shortened_page(route: Route) -> None:
     route.fulfill(response=answer, body=answer.text().replace("MOST_SHOWN = 2000", "MOST_SHOWN = 28"))
 
 
-def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], context: BrowserContext) -> None:
-    root = served[1].partition("?")[0]
+def test_who_has_not_sees_nothing(served: str, context: BrowserContext) -> None:
+    root = served.partition("?")[0]
     for path in (
         "",
         "?key=feed:bob",
@@ -177,16 +196,14 @@ def test_who_has_not_sees_nothing(served: tuple[subprocess.Popen[str], str], con
             assert hidden not in answer.text()
 
 
-def test_a_notification_feed_has_groups_and_a_live_badge(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
-) -> None:
+def test_a_notification_feed_has_groups_and_a_live_badge(served: str, context: BrowserContext, url: str) -> None:
     likes = [Activity(actor, "like", "photo:<7>") for actor in ("ann", "cem")]
     with connect(url) as backend:
         bell = NotificationFeed("bob", backend)
         bell.insert_activities(likes)
         bell.add(likes[0])
         page = context.new_page()
-        page.goto(f"{served[1]}&key={quote(bell.key)}")
+        page.goto(f"{served}&key={quote(bell.key)}")
         wait_until_live(page)
         page.locator(".groups li b", has_text="ann like photo:<7>").wait_for()
         assert page.locator(".groups .count").inner_text() == "1 unseen, 1 unread"
@@ -197,19 +214,17 @@ def test_a_notification_feed_has_groups_and_a_live_badge(
         page.locator(".groups .count", has_text="0 unseen, 0 unread").wait_for()
         page.locator(".groups li span", has_text="cem and ann like photo:<7> (2)").wait_for()
         assert page.title().startswith("notification:{bob}")
-    page.goto(f"{served[1].partition('?')[0]}?key=feed:bob")
+    page.goto(f"{served.partition('?')[0]}?key=feed:bob")
     wait_until_live(page)
     assert page.locator(".groups").is_hidden()
 
 
-def test_the_index_shows_how_much_it_shows_and_is_searched(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, url: str
-) -> None:
+def test_the_index_shows_how_much_it_shows_and_is_searched(served: str, context: BrowserContext, url: str) -> None:
     keys = sorted(f"many:{number:04}" for number in range(450))
     with connect(url) as backend:
         backend.timeline_storage().add_to_many(keys, [1])
     page = context.new_page()
-    page.goto(served[1])
+    page.goto(served)
     everything = sorted([*NAMES, *keys])
     shown = []
     for expected in ("1 to 200 of 453 timelines", "201 to 400 of 453 timelines", "401 to 453 of 453 timelines"):
@@ -286,33 +301,25 @@ def test_a_proxy_may_strip_the_path(context: BrowserContext, url: str, root_path
 
 
 @pytest.mark.parametrize("path", ["feeds", "/a b", "/a?b", "http://host/feeds"])
-def test_a_root_path_that_cannot_be_is_refused(path: str) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "feedstore", "serve", "--store", "memory://", "--root-path", path],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert result.returncode == 2
-    assert "it is a path such as /feeds" in result.stderr
+def test_a_root_path_that_cannot_be_is_refused(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--store", "memory://", "--root-path", path])
+    assert "it is a path such as /feeds" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 0)])
-def test_it_leaves_when_it_is_told_to(
-    served: tuple[subprocess.Popen[str], str], context: BrowserContext, number: signal.Signals, status: int
-) -> None:
-    process, address = served
+def test_it_leaves_when_it_is_told_to(url: str, context: BrowserContext, number: signal.Signals, status: int) -> None:
     page = context.new_page()
-    page.goto(f"{address}&key=feed:bob")
-    wait_until_live(page)
-    process.send_signal(number)
-    _, complaints = process.communicate(timeout=20)
+    with serving(url) as (process, address):
+        page.goto(f"{address}&key=feed:bob")
+        wait_until_live(page)
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=20)
     assert (process.returncode, complaints) == (status, "")
 
 
-def test_a_port_that_is_taken_is_said_so(served: tuple[subprocess.Popen[str], str], url: str) -> None:
-    taken = re.search(r":(\d+)/", served[1])
+def test_a_port_that_is_taken_is_said_so(served: str, url: str) -> None:
+    taken = re.search(r":(\d+)/", served)
     assert taken is not None
     result = subprocess.run(
         [sys.executable, "-m", "feedstore", "serve", "--store", url, "--port", taken[1]],

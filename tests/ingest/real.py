@@ -13,7 +13,7 @@ FOLLOWS = ROOT / "examples" / "data" / "dev-review-feed" / "follows.csv.gz"
 
 
 @cache
-def first_rows(count: int) -> str:
+def first_rows(count: int, path: Path = ACTIVITIES) -> str:
     """The header and the first rows."""
-    with gzip.open(ACTIVITIES, "rt", encoding="utf-8", newline="") as lines:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
         return "".join(islice(lines, count + 1))
