@@ -9,7 +9,7 @@ from typing import NoReturn
 from feedstore.cli.main import main
 
 
-def run() -> NoReturn:
+def run_and_exit() -> NoReturn:
     """Run the command line, and end the process with its exit status."""
     try:
         sys.exit(main())
@@ -19,4 +19,4 @@ def run() -> NoReturn:
 
 
 if __name__ == "__main__":
-    run()
+    run_and_exit()

@@ -111,7 +111,7 @@ def site(started_site: LivePageSite) -> LivePageSite:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A window of its own, with no cookies."""
-    context = browser.new_context(viewport={"width": 900, "height": 800})
+    context = browser.new_context(viewport={"width": 900, "height": 800}, reduced_motion="reduce")
     context.set_default_timeout(MILLISECONDS)
     yield context
     context.close()

@@ -61,7 +61,7 @@ def sign_in(browser: Browser, site_server: SiteServer, network: Network, complai
     with site_server.serving_site(new_application(network, "secret")) as port:
 
         def sign_in(name: str, **options: Any) -> Page:
-            context = browser.new_context(viewport={"width": 900, "height": 800}, **options)
+            context = browser.new_context(viewport={"width": 900, "height": 800}, reduced_motion="reduce", **options)
             opened.append(context)
             context.set_default_timeout(MILLISECONDS)
             page = new_page(context, complaints)

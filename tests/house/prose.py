@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from house import tree
@@ -21,11 +21,11 @@ _LEAST_WORDS = 3
 def of_python(path: Path, messages: bool = True) -> Iterator[tuple[int, str]]:
     """(line, text) of each docstring, comment and message of a Python file, without quoted code."""
     source = path.read_text(encoding="utf-8")
-    module = ast.parse(source, str(path))
-    docstrings = {id(node) for node in _docstrings(module)}
-    for node in _docstrings(module):
+    nodes = tree.walk(ast.parse(source, str(path)))
+    docstrings = list(_docstrings(nodes))
+    for node in docstrings:
         yield node.lineno, unquoted(_without_examples(str(node.value)))
-    for line, text in _messages(module, docstrings) if messages else ():
+    for line, text in _messages(nodes, set(map(id, docstrings))) if messages else ():
         if len(text.split()) >= _LEAST_WORDS:
             yield line, unquoted(text)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -53,7 +53,7 @@ def of_markdown(path: Path) -> Iterator[tuple[int, str]]:
 def first_words() -> Iterator[tuple[Path, int, str]]:
     """(path, line, first word) of each docstring of the package."""
     for path in sorted((tree.ROOT / "feedstore").rglob("*.py")):
-        for node in _docstrings(tree.parse(path)):
+        for node in _docstrings(tree.walk(tree.parse(path))):
             words = str(node.value).split()
             if words:
                 yield path, node.lineno, words[0]
@@ -64,17 +64,17 @@ def unquoted(text: str) -> str:
     return _QUOTED.sub("", text)
 
 
-def _docstrings(module: ast.Module) -> Iterator[ast.Constant]:
+def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[ast.Constant]:
     """Yield the string expressions of a module: docstrings, and those below attributes and constants."""
-    for node in ast.walk(module):
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.value
 
 
-def _messages(module: ast.Module, docstrings: set[int]) -> Iterator[tuple[int, str]]:
+def _messages(nodes: Iterable[ast.AST], docstrings: set[int]) -> Iterator[tuple[int, str]]:
     """(line, text) of each str that is no docstring. Fields of an f-string are ``{}``."""
     parts: set[int] = set()
-    for node in ast.walk(module):
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             constants = [part for part in node.values if isinstance(part, ast.Constant)]
             parts.update(map(id, constants))

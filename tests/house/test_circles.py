@@ -108,9 +108,9 @@ def inner_imports(path: Path) -> Iterator[tuple[int, str]]:
     known = modules()
     lines = {
         inner.lineno
-        for function in ast.walk(tree.parse(path))
+        for function in tree.walk(tree.parse(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(function)
+        for inner in tree.walk(function)
         if isinstance(inner, ast.Import | ast.ImportFrom)
     }
     seen = set()
@@ -125,7 +125,7 @@ def imports_for_type_checkers(path: Path) -> Iterator[int]:
     """Yield the line of each import of the package's own modules under ``if TYPE_CHECKING``."""
     known = modules()
     lines = {line for line, name in tree.imported_names(path) if module_of(name, known) is not None}
-    for block in ast.walk(tree.parse(path)):
+    for block in tree.walk(tree.parse(path)):
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             yield from (inner.lineno for inner in block.body if inner.lineno in lines)
 

@@ -19,13 +19,13 @@ def reprs_in(source: str) -> list[int]:
     module = ast.parse(source)
     allowed = {
         id(inner)
-        for node in ast.walk(module)
+        for node in tree.walk(module)
         if isinstance(node, ast.FunctionDef) and node.name == "__repr__"
-        for inner in ast.walk(node)
+        for inner in tree.walk(node)
     }
     return [
         node.lineno
-        for node in ast.walk(module)
+        for node in tree.walk(module)
         if id(node) not in allowed
         and (
             (isinstance(node, ast.FormattedValue) and node.conversion == ord("r"))

@@ -14,7 +14,7 @@ def test_no_test_sleeps() -> None:
     found: list[str] = []
     for path in tree.python_files():
         if path != POLLING and any(folder in path.parents for folder in FOLDERS):
-            calls = (node for node in ast.walk(tree.parse(path)) if isinstance(node, ast.Call))
+            calls = (node for node in tree.walk(tree.parse(path)) if isinstance(node, ast.Call))
             found.extend(f"{path.relative_to(tree.ROOT)}:{call.lineno}" for call in calls if _sleeps(call))
     assert found == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from feedstore import connect
@@ -34,6 +35,8 @@ def main(url: str, namespace: str, activities: str, follows: str) -> None:
         manager = FeedManager(backend, graph=graph, feed_classes={"normal": Home})
         loader = Loader(manager, chunk_rows=CHUNK_ROWS, progress=Telling())
         loader.load(Source(activities), resume=True)
+    # The last collections of the interpreter take a fifth of the process's time.
+    gc.freeze()
 
 
 if __name__ == "__main__":
