@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from inspect import getattr_static
 from itertools import compress
 from typing import Any, ClassVar
@@ -20,7 +20,8 @@ from feedstore.feeds.groups import (
     FeedEntries,
     GroupEntry,
     GroupSerializer,
-    check_hashes,
+    IdsAt,
+    counted_hashes,
     decode_group_cursor,
     encode_group_cursor,
     first_place,
@@ -123,8 +124,9 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         ``max_per_group``.
         """
         if self._slack() and self.max_per_group is not None:
-            columns = self._columns(EVERYTHING, _MOST_ENTRIES)
-            self.timelines.remove_many(self.key, [columns.ids[place] for place in self._hidden_places(columns)])
+            columns, counts = self._columns(EVERYTHING, _MOST_ENTRIES)
+            hidden = places_beyond(columns.payloads, counts, self.max_per_group)
+            self.timelines.remove_many(self.key, [columns.ids[place] for place in hidden])
         return super().trim(length)
 
     def page(self, limit: int, cursor: str | None = None) -> Page[AggregatedActivity]:
@@ -213,46 +215,44 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         slack = self._slack()
         if within.is_empty or within.highest >= MAX_ID or self.max_per_group is None:
-            columns, is_full = self._columns_within_limits(within, most + slack + 1)
-            return self._entries_at(columns, is_full, within, range(min(len(columns), most)), range(0))
-        columns, is_full = self._columns_within_limits(Bounds(within.lowest), _MOST_ENTRIES)
+            columns, is_full, hashes = self._columns_within_limits(within, most + slack + 1)
+            entries = self._entries_at(columns, is_full, within, range(min(len(columns), most)), range(0))
+            return entries if len(columns) > most else entries._replace(known_hashes=hashes)
+        columns, is_full, _ = self._columns_within_limits(Bounds(within.lowest), _MOST_ENTRIES)
         start = first_place(columns.ids, within.highest)
         places = range(start, min(len(columns), start + most))
         newer = range(first_place(columns.ids, self._bounds.highest), start)
         return self._entries_at(columns, is_full, within, places, newer)
 
-    def _columns(self, within: Bounds, limit: int) -> EntryColumns:
+    def _columns(self, within: Bounds, limit: int) -> tuple[EntryColumns, Counter[bytes]]:
         if within.is_empty:
-            return EntryColumns((), (), self.timelines.get_page(self.key, 1).floor)
+            return EntryColumns((), (), self.timelines.get_page(self.key, 1).floor), Counter()
         columns = self.timelines.get_columns(self.key, limit, filter_within(within))
-        check_hashes(columns.ids, columns.payloads)
-        return columns
+        return columns, counted_hashes(columns.ids, columns.payloads)
 
-    def _columns_within_limits(self, within: Bounds, limit: int) -> tuple[EntryColumns, bool]:
-        """Return the entries within bounds that reach up to the newest one, and whether the read may lack older ones.
+    def _columns_within_limits(self, within: Bounds, limit: int) -> tuple[EntryColumns, bool, list[bytes] | None]:
+        """Return the entries within bounds that reach up to the newest one, whether the read may lack older ones, and
+        the hashes of their groups if all entries that were read are among them.
 
         The entries that adds with slack have left beyond the limits are absent, as if each add had applied the limits.
         """
-        columns, slack = self._columns(within, limit), self._slack()
+        (columns, counts), slack = self._columns(within, limit), self._slack()
         is_full, ids, payloads, floor = len(columns) == limit, columns.ids, columns.payloads, columns.floor
-        if not slack or not ids:
-            return columns, is_full
-        hidden = self._hidden_places(columns)
+        hidden = places_beyond(payloads, counts, self.max_per_group) if slack and self.max_per_group else []
+        most = self.max_length or limit
+        has_surplus = slack > 0 and most < len(ids) - len(hidden) and len(columns) <= most + slack
+        if not hidden and not has_surplus:
+            return columns, is_full, list(counts)
         if hidden:
             is_shown = [True] * len(ids)
             for place in hidden:
                 is_shown[place] = False
-            ids, payloads = list(compress(ids, is_shown)), list(compress(payloads, is_shown))
-        most = self.max_length or limit
-        if most < len(ids) and len(columns) <= most + slack:
+            ids = IdsAt(ids, list(compress(range(len(ids)), is_shown)))
+            payloads = list(compress(payloads, is_shown))
+        if has_surplus:
             floor = max(floor or 0, ids[most] + 1)
-            ids, payloads = ids[:most], payloads[:most]
-        return EntryColumns(ids, payloads, floor), is_full
-
-    def _hidden_places(self, columns: EntryColumns) -> list[int]:
-        """Return the positions of the entries beyond the newest ``max_per_group`` of their groups."""
-        most = self.max_per_group
-        return [] if most is None or len(columns) <= most else places_beyond(columns.payloads, most)
+            ids, payloads = IdsAt(ids, range(most)), payloads[:most]
+        return EntryColumns(ids, payloads, floor), is_full, None
 
     def _entries_at(
         self, columns: EntryColumns, is_full: bool, within: Bounds, places: range, newer: range
@@ -282,22 +282,26 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     def _hydrated(self, groups: list[EntryGroup], known_from: int) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
-        wanted = [activity_id for group in groups for activity_id in self._shown_ids(group)]
-        found = {one.serialization_id: one for one in self.activities.get_many(dict.fromkeys(wanted))}
-        items = (self._aggregated(group, found, known_from) for group in groups)
+        number = self.shown_per_group
+        # The newest members, and the oldest one, whose time is that of the group.
+        shown = [([*group.ids[:number]], group.ids[-1]) for group in groups]
+        wanted = dict.fromkeys(activity_id for newest, oldest in shown for activity_id in (*newest, oldest))
+        found = {one.serialization_id: one for one in self.activities.get_many(wanted)}
+        items = (
+            self._aggregated(group, newest, found.get(oldest), found, known_from)
+            for group, (newest, oldest) in zip(groups, shown, strict=True)
+        )
         return [one for one in items if one is not None]
 
-    def _shown_ids(self, group: EntryGroup) -> list[int]:
-        """Return the ids of the newest members, and that of the oldest, whose time is that of the group."""
-        newest = group.ids[: self.shown_per_group]
-        return [*newest, group.ids[-1]] if len(group.ids) > len(newest) else [*newest]
-
-    def _aggregated(self, group: EntryGroup, found: dict[int, Activity], known_from: int) -> AggregatedActivity | None:
-        ids = group.ids[: self.shown_per_group]
-        activities = tuple(found[activity_id] for activity_id in ids if activity_id in found)
+    def _aggregated(
+        self, group: EntryGroup, ids: list[int], oldest: Activity | None, found: dict[int, Activity], known_from: int
+    ) -> AggregatedActivity | None:
+        activities = tuple([found[activity_id] for activity_id in ids if activity_id in found])
         if not activities:
             return None
-        name, begin = self._name_and_begin(group.hash, activities)
+        name, first = self._name_and_first(group.hash, activities)
+        # The begin of the group's window matters only to a feed that has lost entries.
+        begin = self._aggregator.begin_of(first) if first is not None and known_from else None
         has_all = known_from <= (0 if begin is None else first_id_at(begin))
         return AggregatedActivity(
             id=self._id_of(group.hash),
@@ -305,13 +309,13 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             activities=activities,
             activity_count=group.activity_count,
             activity_count_is_exact=has_all and not group.is_clipped,
-            created_at=found.get(group.ids[-1], activities[-1]).time,
+            created_at=(oldest or activities[-1]).time,
             updated_at=activities[0].time,
-            newest_id=group.ids[0],
+            newest_id=ids[0],
         )
 
-    def _name_and_begin(self, group_hash: bytes, activities: Sequence[Activity]) -> tuple[str, datetime | None]:
-        """Return the name of a group and the begin of its window; the hash if the aggregator does not name it so.
+    def _name_and_first(self, group_hash: bytes, activities: Sequence[Activity]) -> tuple[str, Activity | None]:
+        """Return the name of a group and the first activity with that name; the hash if the aggregator names none so.
 
         An edit of an activity, or of the aggregator, must not make the feed unreadable.
         """
@@ -321,5 +325,5 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             except FeedstoreError:
                 continue
             if hash_of(name) == group_hash:
-                return name, self._aggregator.begin_of(activity)
+                return name, activity
         return group_hash.hex(), None

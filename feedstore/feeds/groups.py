@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from itertools import compress
 from operator import itemgetter, neg
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, time_of_id
@@ -104,6 +104,38 @@ def hash_of(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=GROUP_BYTES).digest()
 
 
+class IdsAt(Sequence[int]):
+    """The ids at some positions. A page shows few of them, so each is decoded when it is read."""
+
+    __slots__ = ("_ids", "_places")
+
+    def __init__(self, ids: Sequence[int], places: Sequence[int]) -> None:
+        self._ids = ids
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, position: int) -> int: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[int]: ...
+
+    def __getitem__(self, position: int | slice) -> int | list[int]:
+        """Return the id at a position, or a list of those of a slice."""
+        ids = self._ids
+        if isinstance(position, slice):
+            return [ids[place] for place in self._places[position]]
+        return ids[self._places[position]]
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self._ids.__getitem__, self._places)
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
 class FeedEntries(NamedTuple):
     """The entries of one read of an aggregated feed, newest first.
 
@@ -113,6 +145,8 @@ class FeedEntries(NamedTuple):
             or above ``known_from``.
         newer: The positions of the entries within the filters of the feed that are newer than the walk.
         most: The ``max_per_group`` of the feed.
+        known_hashes: The hashes of the groups, that of the newest entry first, if ``places`` are all positions and the
+            read has counted the groups, else None.
     """
 
     ids: Sequence[int]
@@ -123,6 +157,7 @@ class FeedEntries(NamedTuple):
     is_whole: bool
     floor: int | None
     most: int | None
+    known_hashes: list[bytes] | None = None
 
     def hashes(self) -> list[bytes]:
         """Return the hashes of the groups, that of the newest entry first.
@@ -130,6 +165,8 @@ class FeedEntries(NamedTuple):
         A group whose entries within the bounds are gone is among them if newer entries have displaced them: if the feed
         holds ``most`` of its entries, and they are all newer than the walk.
         """
+        if self.known_hashes is not None:
+            return self.known_hashes
         within = dict.fromkeys(self._payloads_at(self.places))
         if not self.newer or self.most is None:
             return list(within)
@@ -150,7 +187,7 @@ class FeedEntries(NamedTuple):
         return [
             EntryGroup(
                 one,
-                [ids[place] for place in members[:most]],
+                IdsAt(ids, members[:most]),
                 most is not None and (len(members) if totals is None else totals[one]) >= most,
             )
             for one, members in found.items()
@@ -169,9 +206,9 @@ class FeedEntries(NamedTuple):
         return self.payloads[places.start : places.stop]
 
 
-def places_beyond(payloads: Sequence[bytes], most: int) -> list[int]:
+def places_beyond(payloads: Sequence[bytes], counts: Mapping[bytes, int], most: int) -> list[int]:
     """Return the positions of the entries beyond the first ``most`` of those that share a payload."""
-    room = {payload: most for payload, count in Counter(payloads).items() if count > most}
+    room = {payload: most for payload, count in counts.items() if count > most}
     beyond = []
     for place in compress(range(len(payloads)), map(room.__contains__, payloads)) if room else ():
         if room[payloads[place]]:
@@ -181,15 +218,25 @@ def places_beyond(payloads: Sequence[bytes], most: int) -> list[int]:
     return beyond
 
 
-def check_hashes(ids: Sequence[int], payloads: Sequence[Any]) -> None:
-    """Raise unless all payloads of entries are hashes of groups."""
-    if not _are_hashes(payloads):
+def counted_hashes(ids: Sequence[int], payloads: Sequence[Any]) -> Counter[bytes]:
+    """Return the number of entries of each group, in the order of their first entries.
+
+    Raises:
+        StoredDataError: A payload is no hash of a group.
+    """
+    try:
+        counts = Counter(payloads)
+    except TypeError:
+        counts = Counter()
+    # Most entries share their payloads with others.
+    if not _are_hashes(counts) or (payloads and not counts):
         loads = GroupSerializer().loads
         for activity_id, payload in zip(ids, payloads, strict=True):
             loads(payload, activity_id)
+    return counts
 
 
-def _are_hashes(payloads: Sequence[Any]) -> bool:
+def _are_hashes(payloads: Collection[Any]) -> bool:
     return _TYPES.issuperset(map(type, payloads)) and _LENGTHS.issuperset(map(len, payloads))
 
 

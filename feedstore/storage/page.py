@@ -87,10 +87,12 @@ class PackedIds(Sequence[int]):
 
     def __getitem__(self, position: int | slice) -> int | Sequence[int]:
         """Return the id at a position, or the ids of a slice."""
-        places = range(self._last, -1, -1)[position]
-        if isinstance(places, range):
-            return [self[self._last - place] for place in places]
-        start = places * self._distance
+        if isinstance(position, slice):
+            return list(map(self.__getitem__, range(len(self))[position]))
+        place = self._last - position if position >= 0 else -1 - position
+        if not 0 <= place <= self._last:
+            raise IndexError(position)
+        start = place * self._distance
         return int.from_bytes(self._run[start : start + ID_BYTES], "big")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hiredis import pack_command
 from redis.exceptions import ResponseError, TimeoutError
 
 from feedstore.backends.redis.connections import Connections
@@ -95,11 +96,24 @@ class Node:
 
 def _send(connection: Any, commands: Sequence[tuple[Any, ...]]) -> None:
     if sum(map(len, commands)) < _MANY_WORDS:
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        connection.send_packed_command(_packed(connection, commands), check_health=False)
         return
     # The server runs the first command while this process packs the next one.
     for words in commands:
         connection.send_packed_command(connection.pack_command(*words), check_health=False)
+
+
+def _packed(connection: Any, commands: Sequence[tuple[Any, ...]]) -> Any:
+    """Return short commands as the bytes of a request.
+
+    The driver's own function inspects each argument first. For the 30 commands of a page of an aggregated feed it takes
+    five times as long.
+    """
+    try:
+        return [b"".join(map(pack_command, commands))]
+    except TypeError:
+        # The driver converts other arguments, such as bytearrays, or names them in its error.
+        return connection.pack_commands(commands)
 
 
 def _answer(connection: Any) -> Any:
