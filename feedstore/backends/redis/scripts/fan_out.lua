@@ -1,6 +1,6 @@
 -- The kind of write that adds ids to many timelines and trims each. Most are newer than all of their timeline, or than one of its
--- newest 32 entries, and take two calls: one reads the end of the string before the first write, and one writes it. The other
--- timelines are written one by one.
+-- newest entries, and take two calls: one reads the end of the string before the first write, and one writes it. A single older
+-- id takes a few calls more. The other timelines are written one by one.
 --
 -- The keys of a fan-out are the directories, then the timelines of each, and the side key if there is one timeline and the caller
 -- names it. Its arguments are the item of all timelines or a list with one for each, whose ids are sorted, oldest first; the
@@ -12,8 +12,8 @@ local function define_fan_out()
   -- Where the reading begins: at the newest id, until an id is late.
   local from, is_settled = TOP_FROM, false
   local trailers, items_of, appends, ignored = {}, {}, {}, {}
-  -- The trailers of the timelines that get ids at the top, by their positions. It is kept if no other write of the script reaches
-  -- timelines.
+  -- The trailers of the timelines that get ids at the top, by the positions of their keys. It is nothing if another write of the
+  -- script may change timelines between the check of this write and the write.
   local tops, fan_outs = {}, 0
   for i = 1, #writes do
     local kind = writes[i][1]

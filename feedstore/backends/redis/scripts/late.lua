@@ -23,7 +23,8 @@ local function place_of(timeline, id, held, low, high, newer)
   if late_by then
     guess = held - late_by
   elseif low < high then
-    local from, to, time = unpacked(TIME, read_range(timeline, low, low + 1)), unpacked(TIME, newer), unpacked(TIME, id)
+    local oldest = read_range(timeline, low, low + 1)
+    local from, to, time = unpacked(TIME, oldest), unpacked(TIME, newer), unpacked(TIME, id)
     guess = from < to and low + (high - low) * (time - from) / (to - from) or high
   end
   while low < high do
@@ -97,7 +98,8 @@ local function add_late(timeline, id, held, size, most, newest, trailer)
     write_at(timeline, held + 1, trailer)
     return 1
   end
-  local rest = position < first and read_range(timeline, position, held) or sub(newest, (position - first) * BYTES + 1, -BYTES - 1)
+  local is_known = position >= first
+  local rest = is_known and sub(newest, (position - first) * BYTES + 1, -BYTES - 1) or read_range(timeline, position, held)
   write_at(timeline, position, id .. rest .. trailer)
   return 1
 end
