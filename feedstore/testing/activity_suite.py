@@ -217,7 +217,7 @@ class ActivityIterationSuite(Suite):
 
     def test_iterate_while_all_is_removed(self, activities: ActivityStorage) -> None:
         """K3 for activities: removing returned activities works, and the others are returned exactly once."""
-        given = make_activities(1_200)
+        given = make_activities(600)
         activities.add_many(given)
         seen = []
         for activity in activities.iterate():
