@@ -39,10 +39,10 @@ class PostgreSQLServer:
         """Return the URL of ``database`` on this server."""
         return f"{self._address}/{database}{self._query}"
 
-    def create_database(self) -> str:
-        """Create an empty database and return its name."""
+    def create_database(self, template: str = "template1") -> str:
+        """Create a copy of ``template``, to which no client is connected, and return its name. The default is empty."""
         name = f"feedstore_test_{uuid.uuid4().hex}"
-        self._administer(f"CREATE DATABASE {name}")
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def drop_database(self, name: str) -> None:

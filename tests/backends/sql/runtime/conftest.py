@@ -1,18 +1,51 @@
-"""A backend on an empty database of each kind, closed at the end."""
+"""A backend on a database of each kind, closed at the end.
+
+The PostgreSQL database is a copy that has feedstore's tables already: their creation would take most of a quick test.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from backends.sql.runtime.faulty import Fault, install
 from backends.sql.runtime.writes import fill
-from backends.sql.schema.conftest import database_kind, database_url
+from backends.sql.schema.conftest import database_kind
+from backends.sql.schema.conftest import database_url as empty_database_url
 from feedstore import connect
 from feedstore.backends.sql import SqlBackend
+from servers.postgresql import PostgreSQLServer
 
-__all__ = ["database_kind", "database_url"]
+__all__ = ["database_kind", "empty_database_url"]
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql_server: PostgreSQLServer) -> Iterator[str]:
+    """The name of a PostgreSQL database that has feedstore's tables and no rows."""
+    name = postgresql_server.create_database()
+    with connect(postgresql_server.url(name)) as backend:
+        backend.ping()
+    yield name
+    postgresql_server.drop_database(name)
+
+
+@pytest.fixture
+def migrated_database(postgresql_server: PostgreSQLServer, migrated_template: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database of the test's own that has feedstore's tables and no rows."""
+    name = postgresql_server.create_database(migrated_template)
+    yield postgresql_server.url(name)
+    postgresql_server.drop_database(name)
+
+
+@pytest.fixture
+def database_url(database_kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """The URL of a database of the test's own without rows: a new file, or a database that has the tables."""
+    if database_kind == "sqlite":
+        return f"sqlite:///{tmp_path / 'feeds.db'}"
+    url: str = request.getfixturevalue("migrated_database")
+    return url
 
 
 @pytest.fixture

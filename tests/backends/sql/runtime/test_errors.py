@@ -137,8 +137,8 @@ def test_a_file_that_may_only_be_read(tmp_path: Path) -> None:
         assert backend.kv_storage().fetch_one("key") == 1
 
 
-def test_no_tables(database_url: str) -> None:
-    with connect(database_url, schema="ignore") as backend:
+def test_no_tables(empty_database_url: str) -> None:
+    with connect(empty_database_url, schema="ignore") as backend:
         for call in (lambda: backend.timeline_storage().count("key"), lambda: backend.kv_storage().upsert("key", 1)):
             with pytest.raises(MissingSchemaError):
                 call()

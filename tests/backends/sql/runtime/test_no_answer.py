@@ -24,17 +24,17 @@ _OPTIONS: dict[str, Any] = {"statement_timeout": 0.3, "connect_timeout": 1, "poo
 
 
 @pytest.fixture
-def proxy(postgresql_database: str) -> Iterator[SwallowingProxy]:
-    parameters = psycopg.conninfo.conninfo_to_dict(postgresql_database)
+def proxy(migrated_database: str) -> Iterator[SwallowingProxy]:
+    parameters = psycopg.conninfo.conninfo_to_dict(migrated_database)
     proxy = SwallowingProxy(str(parameters["host"]), int(str(parameters.get("port", 5432))))
     yield proxy
     proxy.close()
 
 
 @pytest.fixture
-def url(proxy: SwallowingProxy, postgresql_database: str) -> str:
+def url(proxy: SwallowingProxy, migrated_database: str) -> str:
     """The URL of the test's database through the proxy."""
-    parameters = psycopg.conninfo.conninfo_to_dict(postgresql_database)
+    parameters = psycopg.conninfo.conninfo_to_dict(migrated_database)
     password = f":{parameters['password']}" if "password" in parameters else ""
     return f"postgresql://{parameters['user']}{password}@127.0.0.1:{proxy.port}/{parameters['dbname']}"
 
@@ -78,9 +78,9 @@ def test_connecting_ends(proxy: SwallowingProxy, url: str) -> None:
         backend.ping()
 
 
-def test_a_server_that_is_stopped(postgresql_database: str) -> None:
+def test_a_server_that_is_stopped(migrated_database: str) -> None:
     """The server's processes are stopped, and the operating system goes on to accept and to acknowledge for them."""
-    with SqlBackend(postgresql_database, **_OPTIONS) as backend:
+    with SqlBackend(migrated_database, **_OPTIONS) as backend:
         ((server,),) = backend.session.store.fetch("SELECT pg_backend_pid()", ())
         os.kill(server, signal.SIGSTOP)
         try:
@@ -92,13 +92,13 @@ def test_a_server_that_is_stopped(postgresql_database: str) -> None:
 
 
 def test_a_listening_connection_that_is_swallowed_is_noticed(
-    proxy: SwallowingProxy, url: str, postgresql_database: str, monkeypatch: pytest.MonkeyPatch
+    proxy: SwallowingProxy, url: str, migrated_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "_CHECK_SECONDS", 0.0)
     received = threading.Event()
     with (
         connect(url, **_OPTIONS) as backend,
-        connect(postgresql_database) as writer,
+        connect(migrated_database) as writer,
         backend.notifier().subscribe(lambda keys: received.set(), recheck_seconds=0.5) as subscription,
     ):
         subscription.add(["key"])
@@ -120,16 +120,16 @@ def test_a_listening_connection_that_is_swallowed_is_noticed(
         ("{user}@127.0.0.1:1/{database}", "cannot be reached"),
     ],
 )
-def test_a_refusal_is_not_called_unreachable(postgresql_database: str, url: str, meaning: str) -> None:
-    parameters = psycopg.conninfo.conninfo_to_dict(postgresql_database)
+def test_a_refusal_is_not_called_unreachable(migrated_database: str, url: str, meaning: str) -> None:
+    parameters = psycopg.conninfo.conninfo_to_dict(migrated_database)
     place = f"{parameters['host']}:{parameters['port']}"
     address = url.format(user=parameters["user"], place=place, database=parameters["dbname"])
     with connect(f"postgresql://{address}") as backend, pytest.raises(StorageUnavailableError, match=meaning):
         backend.ping()
 
 
-def test_each_host_has_its_port(postgresql_database: str) -> None:
-    parameters = psycopg.conninfo.conninfo_to_dict(postgresql_database)
+def test_each_host_has_its_port(migrated_database: str) -> None:
+    parameters = psycopg.conninfo.conninfo_to_dict(migrated_database)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = unused.getsockname()[1]

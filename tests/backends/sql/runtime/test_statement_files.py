@@ -35,10 +35,10 @@ def test_each_statement_has_a_comment_and_is_used(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", _FILES)
-def test_each_statement_is_explained_as_it_stands(file: str, postgresql_database: str) -> None:
+def test_each_statement_is_explained_as_it_stands(file: str, migrated_database: str) -> None:
     with (
-        SqlBackend(postgresql_database) as backend,
-        psycopg.connect(postgresql_database, autocommit=True) as connection,
+        SqlBackend(migrated_database) as backend,
+        psycopg.connect(migrated_database, autocommit=True) as connection,
     ):
         backend.ping()
         for name, body in _bodies(file).items():
