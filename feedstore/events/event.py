@@ -63,16 +63,23 @@ class Event:
             raise InvalidEventError("the id of an event is empty; pass a str of one character or more")
 
     @classmethod
-    def restore(cls, id: str, source: str, timestamp: float, tags: tuple[str, ...], content: str) -> Event:
-        """Return the event of checked fields, which a store has read."""
-        draft = _Draft()
-        draft.id = id
-        draft.source = source
-        draft.timestamp = timestamp
-        draft.tags = tags
-        draft.content = content
-        draft.__class__ = cls  # type: ignore[assignment]
-        return cast("Event", draft)
+    def restore_many(cls, stored: Iterable[tuple[str, int, str, str, float, tuple[str, ...]]]) -> list[Event]:
+        """Return the events of fields that a store has read and that need no checks.
+
+        Args:
+            stored: For each event the content, the number of the save, the id, the source, the time and the tags.
+        """
+        drafts = []
+        for content, _, own_id, source, timestamp, tags in stored:
+            draft = _Draft()
+            draft.id = own_id
+            draft.source = source
+            draft.timestamp = timestamp
+            draft.tags = tags
+            draft.content = content
+            draft.__class__ = cls  # type: ignore[assignment]
+            drafts.append(draft)
+        return cast("list[Event]", drafts)
 
     def match(
         self,

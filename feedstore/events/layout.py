@@ -28,7 +28,9 @@ import math
 import struct
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -54,7 +56,7 @@ _FORMAT = 0x96
 _PLACE_FORMAT = 0x71
 _PLACE_PREFIX = bytes([_PLACE_FORMAT])
 _SHORT_TEXT, _TEXT_8, _TEXT_16, _TEXT_32 = 0xA0, 0xD9, 0xDA, 0xDB
-_MOST_SHORT_BYTES = 31
+_LONGEST_SHORT_TEXT = 0xBF
 _PREFIX = bytes([_FORMAT])
 _EPOCH = date(1970, 1, 1).toordinal()
 TIME_SHIFT = 64
@@ -67,6 +69,7 @@ _HASH_OF_LINE, _AFTER_COLON, _NEAR = -17, -16, -22
 """Positions in the id of a log line: of the colon in front of the hash, after it, and of the last five digits."""
 _OWN_BITS = 96
 _OWN: int = 2**_OWN_BITS - 1
+_first, _second = itemgetter(0), itemgetter(1)
 _double = struct.Struct(">d")
 _integer = struct.Struct(">Q")
 
@@ -82,6 +85,10 @@ class StoredEvent(NamedTuple):
     def serialization_id(self) -> int:
         """The id of the body."""
         return self.entry
+
+
+_new_stored_event = partial(tuple.__new__, StoredEvent)
+"""Makes a stored event of a tuple, without a call of Python."""
 
 
 class Place(NamedTuple):
@@ -123,21 +130,20 @@ class EventSerializer(Serializer[StoredEvent]):
         if not isinstance(data, bytes) or data[:1] != _PREFIX:
             raise wrong_format(data, _FORMAT, activity_id)
         try:
-            content, save, own_id, source, timestamp, tags = msgpack.unpackb(data, use_list=False)
+            fields = msgpack.unpackb(data, use_list=False)
+            (event,) = Event.restore_many([fields])
         except (ValueError, TypeError) as error:
             raise undecodable(activity_id, f"its msgpack is damaged ({error})") from error
-        return StoredEvent(activity_id, save, Event.restore(own_id, source, timestamp, tags, content))
+        return StoredEvent(activity_id, fields[1], event)
 
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[StoredEvent]:
         """Return the stored events of ``(id, data)`` pairs. Searches call it, so it does without a call for each."""
         pairs = list(entries)
-        unpack, restore = msgpack.unpackb, Event.restore
+        unpack = msgpack.unpackb
         try:
             fields = [unpack(data, use_list=False) for _, data in pairs]
-            return [
-                StoredEvent(entry, save, restore(own_id, source, timestamp, tags, content))
-                for (entry, _), (content, save, own_id, source, timestamp, tags) in zip(pairs, fields, strict=True)
-            ]
+            columns = map(_first, pairs), map(_second, fields), Event.restore_many(fields)
+            return list(map(_new_stored_event, zip(*columns, strict=True)))
         except (ValueError, TypeError):
             # One of them is damaged; this names it.
             return [self.loads(data, entry) for entry, data in pairs]
@@ -180,25 +186,27 @@ class EntrySerializer(Serializer[IndexEntry]):
         return list(itertools.starmap(IndexEntry, entries))
 
 
-def content_of(data: bytes) -> bytes:
-    """Return the content of a body in UTF-8, without decoding the other fields.
+def contents_of(bodies: Iterable[bytes]) -> list[bytes]:
+    """Return the contents of bodies in UTF-8, without decoding the other fields.
 
     Raises:
-        ValueError: The bytes have another format.
+        ValueError: The bytes of a body have another format.
     """
-    if data[0] == _FORMAT:
+    contents = []
+    for data in bodies:
         kind = data[1]
         if kind == _TEXT_8:
             start, end = 3, 3 + data[2]
-        elif _SHORT_TEXT <= kind <= _SHORT_TEXT + _MOST_SHORT_BYTES:
+        elif _SHORT_TEXT <= kind <= _LONGEST_SHORT_TEXT:
             start, end = 2, 2 + kind - _SHORT_TEXT
         else:
             start = {_TEXT_16: 4, _TEXT_32: 6}.get(kind, len(data))
             end = start + int.from_bytes(data[2:start], "big")
         # Other fields follow the content.
-        if end < len(data):
-            return data[start:end]
-    raise ValueError("the bytes have another format")
+        if data[0] != _FORMAT or end >= len(data):
+            raise ValueError("the bytes have another format")
+        contents.append(data[start:end])
+    return contents
 
 
 def order_of(seconds: float) -> int:

@@ -61,6 +61,8 @@ def _compiled(pattern: str, form: Callable[[str], str | bytes]) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _MOST_BYTES
+    # Only whether a pattern matches counts, and the search for the groups of a match takes longer than that of a match.
+    options.never_capture = True
     try:
         return re2.compile(form(pattern), options)
     except (re2.error, UnicodeEncodeError) as error:

@@ -36,12 +36,20 @@ class EventReader:
         self.times = backend.timeline_storage(name=COLLECTION)
         self.is_atomic = abilities.atomic_scope == AtomicScope.BACKEND
         self.is_conditional = self.is_atomic and abilities.conditional_batches
+        self.reads_bodies_alone = self.is_conditional and self.bodies.is_ordered
 
-    def read_slice(self, key: str, count: int, bounds: Bounds, descending: bool) -> list[tuple[int, bytes | None]]:
+    def read_slice(
+        self, key: str | None, count: int, bounds: Bounds, descending: bool
+    ) -> Sequence[tuple[int, bytes | None]]:
         """Return the first entries of a timeline within bounds, each with its body, None if there is none.
+
+        Without a key it returns all bodies within the bounds, from a store that keeps them in order. There an entry of
+        all events has a body and a body has such an entry, and reading the bodies alone takes half of the time.
 
         One round trip, and two where a store cannot hydrate in one.
         """
+        if key is None:
+            return self.bodies.get_bodies(count, bounds, descending)
         return self.times.get_bodies(key, count, bounds, descending, self.bodies)
 
     def load(self, bodies: Iterable[Body]) -> list[StoredEvent]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from operator import itemgetter
 
 from feedstore.errors import FeedstoreError
@@ -17,7 +17,8 @@ from feedstore.events.layout import (
     TIME_SHIFT,
     StoredEvent,
     all_key,
-    content_of,
+    bounds_of_day,
+    contents_of,
     day_of,
     first_entry,
     flag_days_key,
@@ -34,6 +35,7 @@ of them again for each so many that it returns."""
 _SMALL_CHUNK = 64
 _MOST_DAYS_WITHOUT_DIRECTORY = 3
 _DAYS_AT_A_TIME = 1000
+_body: Callable[[Body], bytes] = itemgetter(1)
 _event: Callable[[StoredEvent], Event] = itemgetter(2)
 
 
@@ -128,10 +130,16 @@ class Search(Iterator[Event]):
             return
         bounds = Bounds(first_entry(start), last_entry(end))
         for day in self._days(day_of(start), day_of(end)):
-            key = self._choose(day)
-            if key is not None:
-                self.statistics.days += 1
-                yield from self._of_day(key, bounds)
+            flag = self._rarest_flag(day)
+            if flag is None and self._query.flags:
+                continue
+            self.statistics.days += 1
+            self.statistics.flags[flag] = self.statistics.flags.get(flag, 0) + 1
+            if flag is None and self._reader.reads_bodies_alone:
+                first, last = bounds_of_day(day)
+                yield from self._of_day(None, bounds.intersection(Bounds(first_entry(first), last_entry(last))))
+            else:
+                yield from self._of_day(all_key(day) if flag is None else flag_key(flag, day), bounds)
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Yield the days that may hold events, in the order of the search."""
@@ -153,20 +161,17 @@ class Search(Iterator[Event]):
         found = self._reader.times.get_slice(directory, 0, _DAYS_AT_A_TIME, within, ordering)
         return [entry.serialization_id for entry in found]
 
-    def _choose(self, day: int) -> str | None:
-        """Return the key of the timeline of the rarest flag on a day; None if a flag has no events on it."""
+    def _rarest_flag(self, day: int) -> str | None:
+        """Return the flag of the search that is the rarest on a day; None without flags, or if one has no events."""
         flags = self._query.flags
-        chosen = flags[0] if flags else None
-        if len(flags) > 1:
-            counts = {flag: self._reader.times.count(flag_key(flag, day)) for flag in flags}
-            chosen = min(flags, key=counts.__getitem__)
-            if not counts[chosen]:
-                return None
-        self.statistics.flags[chosen] = self.statistics.flags.get(chosen, 0) + 1
-        return all_key(day) if chosen is None else flag_key(chosen, day)
+        if len(flags) < 2:
+            return flags[0] if flags else None
+        counts = {flag: self._reader.times.count(flag_key(flag, day)) for flag in flags}
+        rarest = min(flags, key=counts.__getitem__)
+        return rarest if counts[rarest] else None
 
-    def _of_day(self, key: str, bounds: Bounds) -> Iterator[list[StoredEvent]]:
-        """Yield lists of the events of a day within the bounds, ordered by time and id."""
+    def _of_day(self, key: str | None, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+        """Yield lists of the events of a timeline, or of all, within the bounds, ordered by time and id."""
         descending = self._query.descending
         group: list[StoredEvent] = []
         while entries := self._entries(key, bounds):
@@ -193,7 +198,7 @@ class Search(Iterator[Event]):
                 bounds = bounds.after(whole.lowest if descending else whole.highest, descending)
         yield self._sorted(group)
 
-    def _of_one_time(self, key: str, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+    def _of_one_time(self, key: str | None, bounds: Bounds) -> Iterator[list[StoredEvent]]:
         """Yield lists of any number of events of one time, ordered by id, and keep a bounded number in memory."""
         descending = self._query.descending
         choose = heapq.nlargest if descending else heapq.nsmallest
@@ -210,7 +215,7 @@ class Search(Iterator[Event]):
                 return
             last = chosen[-1].event.id
 
-    def _unordered(self, key: str, bounds: Bounds) -> Iterator[StoredEvent]:
+    def _unordered(self, key: str | None, bounds: Bounds) -> Iterator[StoredEvent]:
         """Yield the events within bounds in the order of their entries."""
         while entries := self._entries(key, bounds):
             yield from self._stored(entries)
@@ -222,13 +227,13 @@ class Search(Iterator[Event]):
             stored.sort(key=_place, reverse=self._query.descending)
         return stored
 
-    def _entries(self, key: str, bounds: Bounds) -> list[tuple[int, bytes | None]]:
+    def _entries(self, key: str | None, bounds: Bounds) -> Sequence[tuple[int, bytes | None]]:
         """Return the first entries of a timeline within bounds with their bodies, in the order of the search."""
         if bounds.is_empty:
             return []
         return self._reader.read_slice(key, self._size, bounds, self._query.descending)
 
-    def _stored(self, entries: list[tuple[int, bytes | None]]) -> list[StoredEvent]:
+    def _stored(self, entries: Sequence[tuple[int, bytes | None]]) -> list[StoredEvent]:
         """Return the events of entries that meet all conditions of the search.
 
         The body decides about the flags: an event that was saved again may have lost them since its entry was read.
@@ -249,7 +254,7 @@ class Search(Iterator[Event]):
 
     def _matching(self, bodies: list[Body], search: Callable[[bytes], object]) -> list[Body]:
         try:
-            return [body for body in bodies if search(content_of(body[1])) is not None]
+            return list(compress(bodies, map(search, contents_of(map(_body, bodies)))))
         except (ValueError, TypeError, IndexError):
             # One of them is damaged; this names it.
             self._reader.load(bodies)

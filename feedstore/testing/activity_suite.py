@@ -9,7 +9,7 @@ import pytest
 
 from feedstore.activity import Activity
 from feedstore.ids import MAX_ID
-from feedstore.storage import ActivityStorage, Backend
+from feedstore.storage import ActivityStorage, Backend, Bounds
 from feedstore.testing.samples import (
     HARD_IDS,
     REFUSED_IDS,
@@ -214,6 +214,17 @@ class ActivityIterationSuite(Suite):
         activities.add_many(given)
         assert list(activities.iterate(reverse=True)) == given[::-1]
         assert list(activities.iterate(given[10], given[1_200], reverse=True)) == given[11:1_200][::-1]
+
+    def test_bodies_within_bounds_in_both_directions(self, activities: ActivityStorage) -> None:
+        """T3 for bytes: `get_bodies` returns the first activities within inclusive bounds, and reads again."""
+        given = [with_id(activity_id) for activity_id in HARD_IDS]
+        activities.add_many(given)
+        first, last = HARD_IDS[1], HARD_IDS[-1]
+        bodies = activities.get_bodies(len(given), Bounds(first, last), False)
+        assert activities.deserialize_activities(bodies) == given[1:]
+        assert activities.get_bodies(2, Bounds(first, last), True) == bodies[::-1][:2]
+        assert activities.get_bodies(2, Bounds(first, last).after(first, False), False) == bodies[1:3]
+        assert activities.get_bodies(2, Bounds(last, first), False) == []
 
     def test_iterate_while_all_is_removed(self, activities: ActivityStorage) -> None:
         """K3 for activities: removing returned activities works, and the others are returned exactly once."""

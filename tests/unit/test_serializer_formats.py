@@ -16,7 +16,7 @@ from feedstore import Activity, ActivityRef
 from feedstore.aggregated import AggregatedActivity
 from feedstore.errors import StoredDataError
 from feedstore.events import Event
-from feedstore.events.layout import EventSerializer, Place, PlaceSerializer, StoredEvent, content_of
+from feedstore.events.layout import EventSerializer, Place, PlaceSerializer, StoredEvent, contents_of
 from feedstore.fanout.edges import Follow, FollowSerializer
 from feedstore.feeds import GroupEntry, GroupSerializer
 from feedstore.ids import id_to_text
@@ -175,11 +175,11 @@ def test_entries_of_feeds_graphs_and_events(serializer: Serializer[Any], item: A
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 255, 256, 65_535, 65_536])
 def test_the_content_of_an_event_is_found_in_its_bytes(length: int) -> None:
     stored = EventSerializer().dumps(StoredEvent(5, 7, Event("n", "app", 1, ["e"], "x" * length)))
-    assert content_of(stored) == b"x" * length
+    assert contents_of([stored, stored]) == [b"x" * length] * 2
     other_fields = len(bytes.fromhex("07a16ea3617070cb3ff000000000000091a165"))
-    for cut in (stored[:1], stored[:-other_fields]):
+    for cut in (b"", stored[:1], stored[:-other_fields], b"\x95" + stored[1:]):
         with pytest.raises((ValueError, IndexError)):
-            content_of(cut)
+            contents_of([stored, cut])
 
 
 def test_each_format_has_a_byte_of_its_own() -> None:

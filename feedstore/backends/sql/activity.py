@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from feedstore.backends.sql.compiler import next_after
@@ -26,6 +27,7 @@ class SqlActivityStorage(ActivityStorage):
     """
 
     session: SqlSession
+    is_ordered = True
 
     @property
     def _activity_rows(self) -> ActivityRows:
@@ -63,19 +65,19 @@ class SqlActivityStorage(ActivityStorage):
 
     def _iterate(self, bounds: Bounds, descending: bool) -> Iterator[tuple[int, bytes]]:
         """Yield activities in chunks of 500 in either direction, without a transaction between two chunks."""
+        while entries := self._get_range(_ROWS_A_CHUNK, bounds, descending):
+            yield from entries
+            if len(entries) < _ROWS_A_CHUNK:
+                return
+            bounds = bounds.after(entries[-1][0], descending)
+
+    def _get_range(self, count: int, bounds: Bounds, descending: bool) -> list[tuple[int, bytes]]:
+        """Read adjacent rows, with one statement."""
         if bounds.is_empty:
-            return
+            return []
         statement = self.session.statements.activities.between[descending]
         first, end = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
-        while True:
-            rows = self.session.fetch(statement, first, end, _ROWS_A_CHUNK)
-            yield from _pairs(rows)
-            if len(rows) < _ROWS_A_CHUNK:
-                return
-            if descending:
-                end = rows[-1][0]
-            else:
-                first = next_after(rows[-1][0])
+        return list(_pairs(self.session.fetch(statement, first, end, count)))
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Delete all activities, in transactions of 10,000 rows, or in the transaction of a batch."""
@@ -97,4 +99,4 @@ class SqlActivityStorage(ActivityStorage):
 def _pairs(rows: list[tuple[Any, Any]]) -> Iterator[tuple[int, Any]]:
     """Return ids and data. The serializer checks the data."""
     ids = read_ids([activity_id for activity_id, _ in rows], "the table of activities")
-    return zip(ids, (data for _, data in rows), strict=True)
+    return zip(ids, map(itemgetter(1), rows), strict=True)

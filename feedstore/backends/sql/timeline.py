@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from secrets import token_bytes
 from struct import iter_unpack
 from typing import Any
@@ -190,7 +191,7 @@ class SqlTimelineStorage(TimelineStorage):
         statement = self.session.statements.timelines.hydrated_slice(shape)
         rows = activities.session.fetch(statement, self.session.written_namespace(), key.encode(), *parameters)
         ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
-        return list(zip(ids, (data for _, data in rows), strict=True))
+        return list(zip(ids, map(itemgetter(1), rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """Count the newer entries, with one statement and O(position) work."""
