@@ -17,7 +17,7 @@ from feedstore.events.layout import (
     flag_days_key,
     flag_key,
     last_entry,
-    place_id_of,
+    named,
     sources_key,
 )
 from feedstore.events.query import Query
@@ -58,12 +58,12 @@ class Inventory:
 
     def days_of(self, source: str) -> list[int]:
         """Return the days on which a source had events. One round trip for each day that holds events."""
-        entry = place_id_of(source)
+        entry = named(source).serialization_id
         return [day for day in self._days(None) if self._index.contains(sources_key(day), entry)]
 
     def drop_source(self, source: str, day: int) -> None:
         """Remove a source from those of a day."""
-        self._index.remove(sources_key(day), place_id_of(source))
+        self._index.remove(sources_key(day), named(source).serialization_id)
 
     def _is_held(self, day: int) -> bool:
         """Return whether a day holds entries. Days without entries are removed where preconditions allow it."""

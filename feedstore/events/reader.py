@@ -12,6 +12,7 @@ from feedstore.events.layout import (
     PlaceSerializer,
     StoredEvent,
     place_id_of,
+    place_ids_of,
 )
 from feedstore.storage import AtomicScope, Backend, Bounds
 
@@ -79,7 +80,7 @@ class EventReader:
 
     def placed(self, stored: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Return those of stored events whose place holds their entry. One round trip."""
-        ids = [place_id_of(each.event.id) for each in stored]
+        ids = place_ids_of([each.event.id for each in stored])
         entries = self.entries_at(ids) if ids else {}
         return [each for place_id, each in zip(ids, stored, strict=True) if entries.get(place_id) == each.entry]
 

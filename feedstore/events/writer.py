@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import time
 from collections import defaultdict
@@ -20,7 +19,6 @@ from feedstore.events.layout import (
     SECONDS_A_DAY,
     VERSIONS,
     IndexEntry,
-    Place,
     StoredEvent,
     all_key,
     day_of,
@@ -28,7 +26,10 @@ from feedstore.events.layout import (
     flag_days_key,
     flag_key,
     named,
+    new_place,
+    new_stored_event,
     place_id_of,
+    place_ids_of,
     sources_key,
 )
 from feedstore.events.reader import EventReader
@@ -133,15 +134,16 @@ class EventWriter(EventReader):
 
     def _try_to_save(self, events: Sequence[Event]) -> bool:
         """Save events; return False if another process changed an event that this one replaces."""
-        ids = [place_id_of(event.id) for event in events]
-        entries = self.entries_at(ids)
+        ids = place_ids_of([event.id for event in events])
+        # A store finds ids in their order beside each other.
+        entries = self.entries_at(sorted(ids))
         versions = self._read_versions(entries)
         if entries and self.is_conditional:
             entries = self.entries_at(list(entries))
         replaced = self.bodies.get_many(entries.values()) if entries else []
         entries_now = entries_of_times([event.timestamp for event in events], ids)
         numbers = self._save_numbers.take(len(events))
-        stored = list(map(StoredEvent, entries_now, numbers, events))
+        stored = list(map(new_stored_event, zip(entries_now, numbers, events, strict=True)))
         save = _Save(stored, ids, replaced, versions)
         try:
             if not self.is_atomic:
@@ -189,7 +191,7 @@ class EventWriter(EventReader):
     def _place(self, save: _Save, batch: Batch) -> None:
         # In the order of their ids, which a store finds beside each other.
         places = sorted(zip(save.place_ids, [each.entry for each in save.stored], strict=True))
-        self.places.add_many(itertools.starmap(Place, places), batch_interface=batch)
+        self.places.add_many(map(new_place, places), batch_interface=batch)
 
     def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, stored: Iterable[StoredEvent] = ()) -> None:
         """Remove the bodies and the index entries of replaced events, except those that belong to a stored one too."""

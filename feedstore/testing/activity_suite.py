@@ -215,6 +215,13 @@ class ActivityIterationSuite(Suite):
         assert list(activities.iterate(reverse=True)) == given[::-1]
         assert list(activities.iterate(given[10], given[1_200], reverse=True)) == given[11:1_200][::-1]
 
+    def test_bytes_of_any_length_in_one_write(self, activities: ActivityStorage) -> None:
+        """T13: none, some and many bytes, all of them or together with others, are stored as they are."""
+        for first, lengths in enumerate(((0, 0), (0, 3, 0, 17), (5, 0), (1 << 20, 1, 0))):
+            given = {first * 10 + number + 1: b"\0x" * length for number, length in enumerate(lengths)}
+            assert activities.add_to_storage(given).result in (len(given), None)
+            assert activities.get_from_storage(list(given)) == given
+
     def test_bodies_within_bounds_in_both_directions(self, activities: ActivityStorage) -> None:
         """T3 for bytes: `get_bodies` returns the first activities within inclusive bounds, and reads again."""
         given = [with_id(activity_id) for activity_id in HARD_IDS]

@@ -12,7 +12,7 @@ from conformance.modest_backend import ModestBackend
 from feedstore import connect
 from feedstore.events import BackendEventStore, Event, connect_events, inventory
 from feedstore.events import writer as event_writer
-from feedstore.events.layout import COLLECTION, SAVES, day_of
+from feedstore.events.layout import COLLECTION, LOWEST, SAVES, day_of, place_id_of, place_ids_of
 from feedstore.testing import OpenBackend
 from patched_calls import act_before_next, list_round_trips
 
@@ -197,3 +197,20 @@ def test_the_round_trips_of_a_deletion_and_a_read(is_atomic: bool, monkeypatch: 
     store.delete("1")
     assert made == (["fetch_many", *reads, "transact"] if is_atomic else [*reads, "transact", "transact"])
     assert store.count() == 0
+
+
+def test_a_source_that_ends_with_a_number_is_found_and_removed() -> None:
+    """The name of a source is under its hash, whereas the place of such an id is in the order of the number."""
+    with connect_events("memory://") as store:
+        store.save_many(Event(str(number), f"host-{number}", 1) for number in (1001, 1002))
+        assert [event.id for event in store.events_of("host-1001")] == ["1001"]
+        assert store.remove_source("host-1001") == 1
+        assert store.sources() == ["host-1002"]
+
+
+def test_ids_that_differ_in_a_number_have_places_in_its_order() -> None:
+    ids = [f"n{number}" for number in range(31_000, 33_000)]
+    places = place_ids_of(ids)
+    assert sorted(places) == places
+    assert len({place & LOWEST for place in places}) == len(places)
+    assert [place_id_of(one) for one in (ids[0], "n", "١٢٣٤", "")] == place_ids_of([ids[0], "n", "١٢٣٤", ""])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -149,7 +149,7 @@ def test_an_event_that_is_saved_again_between_two_reads_is_found_by_several_flag
         found = store.search(0, flags=["a", "b"])
         entries = found._entries
 
-        def save_after(key: str, bounds: Bounds) -> list[tuple[int, bytes | None]]:
+        def save_after(key: str | None, bounds: Bounds) -> Sequence[tuple[int, bytes | None]]:
             read = entries(key, bounds)
             store.save(Event("1", "s", 1, ["a", "b"], "again"))
             return read

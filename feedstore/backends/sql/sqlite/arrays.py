@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import (
@@ -43,6 +44,14 @@ _id_bytes: Any = literal_column(str(ID_BYTES))
 each_id: Any = func.substr(bindparam("ids", type_=LargeBinary), each.c.key * _id_bytes + _one, _id_bytes)
 """Each id of the run ``ids``, cut out at the position of an element."""
 
+_LENGTH_BITS = 32
+each_data: Any = func.substr(
+    bindparam("run", type_=LargeBinary),
+    each.c.value.op(">>")(literal_column(str(_LENGTH_BITS))),
+    each.c.value.op("&")(literal_column(str(2**_LENGTH_BITS - 1))),
+)
+"""Each part of the run ``run``, cut out at its place of :func:`places_in_run`."""
+
 
 class _CrossJoin(Join):
     """A join that reads the left table first: SQLite's planner keeps the order of a CROSS JOIN."""
@@ -72,6 +81,13 @@ def numbers(values: Sequence[int]) -> str:
 def texts(values: Sequence[str]) -> str:
     """Return the JSON array of strings without NUL, at which SQLite would end a string."""
     return json.dumps(values, ensure_ascii=False)
+
+
+def places_in_run(lengths: Sequence[int]) -> str:
+    """Return the JSON array of the places of parts that follow each other in a run of bytes, for ``each_data``."""
+    # SQLite counts from 1.
+    starts = accumulate(lengths[:-1], initial=1)
+    return numbers([start << _LENGTH_BITS | length for start, length in zip(starts, lengths, strict=True)])
 
 
 def positions(length: int) -> str:
