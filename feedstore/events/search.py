@@ -47,7 +47,7 @@ class SearchStatistics:
         days: The number of days whose index was read.
         flags: The number of days for each flag whose index was read, the rarest of the search's flags on that day. None
             stands for the index of all events.
-        entries_read: The number of index entries that were read.
+        entries_read: The number of index entries that were read, or of bodies where those are the index.
         bodies_read: The number of events that were read.
         events_returned: The number of events that were returned.
     """
