@@ -64,7 +64,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     key_format = "aggregated:{user_id}"
     max_per_group: ClassVar[int | None] = 100
-    """The number of newest entries of a group that each write leaves."""
+    """The number of newest entries of a group that the feed keeps."""
     shown_per_group: ClassVar[int] = 5
     """The number of newest members that an aggregated activity holds."""
     aggregator: ClassVar[AggregatorLike] = RecentVerbAggregator()
@@ -106,7 +106,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def _slack(cls) -> int:
         """Return the number of entries beyond ``max_length`` that adds may leave in the timeline.
 
-        To apply the limits takes a read of the timeline. With slack, one add in 160 of a feed of 800 does it for all.
+        To apply the limits takes a read of the timeline. With slack, one add in 160 to a feed of 800 applies them.
         The marks of a notification feed must not outlive their entries, so each of its adds applies the limits.
         """
         if cls.max_length is None or cls.companions:

@@ -246,6 +246,18 @@ def test_deliveries_with_slack_are_those_of_a_store_in_memory(backend: Backend, 
             assert pages[0] == pages[1]
 
 
+def test_shared_deliveries_of_one_script_have_their_own_slack(redis_url: str) -> None:
+    """T20: two timelines that end alike use up the slack of their own deliveries."""
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        groups = backend.timeline_storage(serializer_class=GroupSerializer)
+        groups.add_to_many(_SHARED[:2], by("ann", *range(7)))
+        with backend.batch() as batch:
+            for key, slack in zip(_SHARED, (2, 1), strict=False):
+                same = backend.timeline_storage(serializer_class=GroupSerializer)
+                same.add_to_many([key], by("ann", 9), max_length=6, slack=slack, batch_interface=batch)
+        assert [groups.count(key) for key in _SHARED[:2]] == [8, 6]
+
+
 def test_a_shared_delivery_to_lists_that_are_gone_or_foreign(redis_url: str) -> None:
     """T14: without its list, a timeline is one without payloads; a key of another type refuses the delivery by name."""
     with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:

@@ -11,14 +11,13 @@ local function define_share()
   local trailers = {}
 
   -- Returns where an entry at the top is written in a timeline with a trailer, and the trailer then; false if that takes more.
-  local function next_of(trailer, most_entries)
+  local function next_of(trailer)
     local found = trailers[trailer]
     if found == nil then
       found = false
       if sub(trailer, -3) == MARK then
         local held, older, size, flags = unpacked(TRAILER, trailer)
-        local has_room = held < MOST_IN_STRING and size < most_entries
-        if flags % 2 == PAYLOADS and older == 0 and size > 0 and held >= size and has_room then
+        if flags % 2 == PAYLOADS and older == 0 and size > 0 and held >= size and held < MOST_IN_STRING then
           found = {size = size + 1, offset = string.format('%d', held * BYTES)}
           found.trailer = trailer_of(held + 1, 0, size + 1, flags)
         end
@@ -45,9 +44,10 @@ local function define_share()
     return newest
   end
 
+  -- Returns the same for an entry in a timeline that ends with `newest`, false also if the slack does not hold it.
   local function next_at_top(newest, id, most_entries)
-    local next = #newest == 2 * BYTES and next_of(sub(newest, -BYTES), most_entries)
-    return next and is_less(sub(newest, 1, BYTES), id) and next
+    local next = #newest == 2 * BYTES and next_of(sub(newest, -BYTES))
+    return next and next.size <= most_entries and is_less(sub(newest, 1, BYTES), id) and next
   end
 
   -- Calls `use` with the keys of each timeline and its position.
@@ -80,7 +80,7 @@ local function define_share()
   end
 
   -- Adds at the top. Returns whether that was done: a list that the server has evicted leaves a timeline without payloads.
-  local function add_at_top(timeline, side, newest, item, next)
+  local function add_at_top(timeline, side, item, next)
     local count = pcall('RPUSH', side, item[2][1])
     if type(count) ~= 'number' then
       check_type(side, 'list')
@@ -108,11 +108,11 @@ local function define_share()
         return
       end
       local newest = ends[timeline]
-      if newest and not states[timeline] and not unfinished[timeline] and not newest_of[timeline] then
-        if add_at_top(timeline, side, newest, item, next_at_top(newest, item[1][1], length + slack)) then
-          total = total + 1
-          return
-        end
+      local is_known = newest and not states[timeline] and not unfinished[timeline] and not newest_of[timeline]
+      local next = is_known and next_at_top(newest, item[1][1], length + slack)
+      if next and add_at_top(timeline, side, item, next) then
+        total = total + 1
+        return
       end
       local count = refused[timeline] and {AGAIN, 0} or delivery()[2]({directory, timeline, side}, place, most, length, slack)
       if type(count) == 'table' then
