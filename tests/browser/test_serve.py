@@ -47,7 +47,7 @@ def shared_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def url(shared_url: str) -> str:
-    """The URL of the store, as no test has changed it."""
+    """The URL of the store, filled again."""
     fill(shared_url)
     return shared_url
 

@@ -50,6 +50,7 @@ from feedstore.backends.sql import backend, schema
 from feedstore.cli.main import new_parser
 
 new_parser([])
+# Otherwise each fork would copy all that is imported in the last collections of its interpreter.
 gc.freeze()
 
 
