@@ -132,6 +132,9 @@ class IdsAt(Sequence[int]):
     def __iter__(self) -> Iterator[int]:
         return map(self._ids.__getitem__, self._places)
 
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
     def __repr__(self) -> str:
         return repr(list(self))
 
