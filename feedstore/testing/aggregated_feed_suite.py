@@ -143,8 +143,8 @@ class AggregatedFeedSuite(Suite):
             assert (feed.count(), page.complete) == (min(number + 1, 2), number < 2)
             if number > 1 and backend.abilities.exact_fan_out_length:
                 assert page.floor == given[number - 2].serialization_id + 1
-            before = feed.filter(activity_id__lt=activity)
-            assert (before.count(), before.group_count()) == (min(number, 1), min(number, 1))
+                before = feed.filter(activity_id__lt=activity)
+                assert (before.count(), before.group_count()) == (1, 1)
         assert feed.trim() is None or feed.timelines.count(feed.key) == 2
 
     def test_aggregated_feed_says_which_counts_are_exact(self, backend: Backend) -> None:
