@@ -69,8 +69,7 @@ _NEAR = -4
 """The position in an id of the digits that order places."""
 _HASH_OF_LINE, _AFTER_COLON, _NEAR_LINE = -17, -16, -22
 """Positions in the id of a log line: of the colon in front of the hash, after it, and of the last five digits."""
-_NEAR_BITS, _OWN_BITS = 16, 96
-_NEAREST: int = 2**32 - 2**_NEAR_BITS
+_NEAR_BITS, _OWN_BITS = 16, 80
 _OWN: int = 2**_OWN_BITS - 1
 _first, _second = itemgetter(0), itemgetter(1)
 _double = struct.Struct(">d")
@@ -254,12 +253,13 @@ def place_id_of(own_id: str) -> int:
 
 
 def place_ids_of(own_ids: Iterable[str]) -> list[int]:
-    """Return the ids of the places of the events with these own ids: 32 bits that order them, and 96 bits of a hash.
+    """Return the ids of the places of the events with these own ids: 48 bits that order them, and 80 bits of a hash.
 
     Ids that differ only in a number have places next to each other, in the order of the numbers, so that a chunk of
     them changes few pages of a database. Those are the ids of log lines, which end with the line's position, a colon
-    and a hash of 16 digits, and ids that end with four digits. A hash of the part in front of the number is the first
-    16 bits. The places of all other ids are in the order of the hash.
+    and a hash of 16 digits, and ids that end with four digits. The first 32 bits are a hash of the part in front of the
+    number, because Cassandra keeps ids with the same first 27 bits together. The places of all other ids are in the
+    order of the hash.
     """
     places = []
     prefix, near = None, 0
@@ -273,7 +273,7 @@ def place_ids_of(own_ids: Iterable[str]) -> list[int]:
             places.append(place)
             continue
         if front != prefix:
-            prefix, near = front, crc32(front.encode()) << _NEAR_BITS & _NEAREST
+            prefix, near = front, crc32(front.encode()) << _NEAR_BITS
         places.append((near | number) << _OWN_BITS | place & _OWN)
     return places
 

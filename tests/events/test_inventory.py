@@ -213,4 +213,5 @@ def test_ids_that_differ_in_a_number_have_places_in_its_order() -> None:
     places = place_ids_of(ids)
     assert sorted(places) == places
     assert len({place & LOWEST for place in places}) == len(places)
+    assert len({place >> 96 for place in places}) == 1
     assert [place_id_of(one) for one in (ids[0], "n", "١٢٣٤", "")] == place_ids_of([ids[0], "n", "١٢٣٤", ""])

@@ -40,8 +40,8 @@ def test_lines_near_each_other_in_a_file_have_places_near_each_other(store: Back
     import_logs(store, [str(tmp_path / name) for name in "ab"], LogOptions())
     ids = [event.id for event in store.search(0)]
     places = [place_id_of(own_id) for own_id in ids]
-    assert len({place >> 112 for place in places}) == 2
-    assert len({place >> 96 for place in places}) == len(set(places)) == 6
+    assert len({place >> 96 for place in places}) == 2
+    assert len({place >> 80 for place in places}) == len(set(places)) == 6
 
 
 def test_lines_of_two_files_of_one_path_are_different_events(store: BackendEventStore, tmp_path: Path) -> None:
