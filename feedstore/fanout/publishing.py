@@ -158,7 +158,7 @@ class Publishing(Editing):
         while some := list(islice(rest, chunk_size)):
             by_user: dict[UserId, list[Activity]] = {}
             for activity in some:
-                by_user.setdefault(str(activity.actor), []).append(activity)
+                by_user.setdefault(activity.actor, []).append(activity)
             self._publish_many(some, by_user)
             count += len(some)
         return count

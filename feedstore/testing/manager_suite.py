@@ -70,7 +70,7 @@ class RepeatingExecutor(Executor):
             self.submit(manager, one)
 
 
-def post(number: int, actor: str = "ann", **fields: Any) -> Activity:
+def post(number: int, actor: str | int = "ann", **fields: Any) -> Activity:
     """Return an activity; a higher number is newer."""
     return Activity(
         actor, fields.pop("verb", "post"), f"photo:{number}", time=START + timedelta(minutes=number), **fields
