@@ -186,7 +186,7 @@ class Search(Iterator[Event]):
             end = len(found)
             while end and found[end - 1].entry >> TIME_SHIFT == time:
                 end -= 1
-            if end:
+            if end or (group and group[-1].entry >> TIME_SHIFT != time):
                 yield self._sorted(group + found[:end])
                 group.clear()
             group += found[end:]

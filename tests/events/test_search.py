@@ -34,6 +34,20 @@ def test_more_events_of_one_time_than_a_search_keeps(order: str, monkeypatch: py
         assert found == (expected if order == "asc" else expected[::-1])
 
 
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_the_event_that_ends_a_chunk_is_returned_before_many_of_one_time(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_OF_ONE_TIME", 5)
+    monkeypatch.setattr(search, "CHUNK", 2)
+    ids = ["a", "b", *(f"n{number}" for number in range(8)), "y", "z"]
+    with connect_events("memory://") as store:
+        store.save_many(Event(own_id, "s", 50 if own_id[0] == "n" else ord(own_id)) for own_id in ids[2:])
+        store.save_many(Event(own_id, "s", number) for number, own_id in enumerate(ids[:2]))
+        found = [event.id for event in store.search(0, order=order)]
+        assert found == (ids if order == "asc" else ids[::-1])
+
+
 def test_a_live_search_that_is_too_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_writer, "MOST_SAVES", 3)
     with connect_events("memory://") as store:
