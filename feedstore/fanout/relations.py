@@ -151,7 +151,7 @@ class Relations(ManagerCore):
         has_blocks = self.graph is not None and self.graph.may_have_blocked(user)
         # Ids are enough for feeds of ids.
         needs_more = has_blocks or any(one.serializer_class is not None for one in feeds)
-        entries = self._newest_entries(keys, limit, needs_more, any(map(_acts_on_updates, feeds)))
+        entries = self._newest_entries(keys, limit, needs_more, any(map(_takes_objects, feeds)))
         if has_blocks:
             entries = self._without_blocked(entries, user)
         if entries:
@@ -235,8 +235,10 @@ class Relations(ManagerCore):
                     feed.remove_many(found)
 
 
-def _acts_on_updates(feed: BaseFeed[Any]) -> bool:
-    return type(feed).on_update_feed is not BaseFeed.on_update_feed
+def _takes_objects(feed: BaseFeed[Any]) -> bool:
+    """Return whether the class of a feed sees the added entries, so that they must be objects."""
+    kind = type(feed)
+    return kind.on_update_feed is not BaseFeed.on_update_feed or kind.add_many is not BaseFeed.add_many
 
 
 def _id_chunks(feed: BaseFeed[Any]) -> Iterable[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -248,8 +248,9 @@ def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
     monkeypatch.setattr("feedstore.fanout.publishing.LARGE_FAN_OUT", 4)
     monkeypatch.setattr("feedstore.fanout.bulk.LARGE_FAN_OUT", 4)
     # A function of the application receives the actors as they are, of which some are ints.
-    followers = {number if number % 2 else f"{number}": [f"reader:{one}" for one in range(number)] for number in range(7)}
-    deeds = [post(number, list(followers)[number % 7]) for number in range(30)]
+    users = [number if number % 2 else str(number) for number in range(7)]
+    followers = {user: [f"reader:{one}" for one in range(number)] for number, user in enumerate(users)}
+    deeds = [post(number, users[number % 7]) for number in range(30)]
     stored = []
     for name in ("each", "many"):
         other = backend.with_namespace(name)
@@ -274,6 +275,21 @@ def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
         stored.append(timelines.get_many_slices(keys, 0, None))
     assert stored[0] == stored[1]
     assert ("home:0" in stored[0]) is include_actor
+
+
+@pytest.mark.parametrize("method", ["on_update_feed", "add_many"])
+def test_a_feed_class_that_sees_its_adds_receives_objects_from_a_follow(method: str, backend: Backend) -> None:
+    seen: list[int] = []
+
+    def see(feed: HomeFeed, entries: Iterable[Any], *arguments: Any, **options: Any) -> Any:
+        seen.extend(one.serialization_id for one in entries)
+        return getattr(HomeFeed, method)(feed, entries, *arguments, **options)
+
+    manager = FeedManager(backend, feed_classes={"normal": type("SeeingFeed", (HomeFeed,), {method: see})})
+    manager.add_user_activity("ann", post(1))
+    manager.follow_user("bob", "ann")
+    assert seen == [post(1).serialization_id]
+    assert home(manager, "bob") == [post(1)]
 
 
 def test_a_single_activity_is_no_list_of_activities(backend: Backend) -> None:
