@@ -152,6 +152,9 @@ class Publishing(Editing):
 
         Returns:
             The number of activities.
+
+        Raises:
+            InvalidTypeError: An item is no activity. The chunks before it stay.
         """
         check_limit("chunk_size", chunk_size)
         count, rest = 0, map(checked_activity, checked_iterable(activities))
