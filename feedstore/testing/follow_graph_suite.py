@@ -162,7 +162,9 @@ class FollowGraphSuite(Suite):
             graph.follow_many("bob", ["eve", "ann"])
         assert (graph.is_blocked("ann", "bob"), graph.is_blocked("bob", "ann")) == (True, False)
         assert [one.name for one in (*graph.blocked("ann"), *graph.muted("ann"))] == ["bob", "bob"]
+        assert (graph.may_have_blocked("ann"), graph.may_have_blocked("bob")) == (True, False)
         assert graph.unblock("ann", "bob") is True
+        assert graph.may_have_blocked("ann") is False
         assert graph.unmute("ann", "bob") is True
         assert graph.follow("bob", "ann") is True
 
