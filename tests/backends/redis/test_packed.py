@@ -287,6 +287,19 @@ def _rewrite(monkeypatch: pytest.MonkeyPatch, changes: list[tuple[str, str]]) ->
         monkeypatch.setitem(SCRIPTS, script.sha, script)
 
 
+@pytest.mark.parametrize("keys", [["k"], ["j", "k"]])
+def test_the_newest_id_again_trims_a_timeline_that_has_become_too_long(
+    timelines: TimelineStorage, keys: list[str]
+) -> None:
+    timelines.add_to_many(keys, [1, 2, 3, 4, 5])
+    for length, floor in [(5, None), (3, 3), (1, 5)]:
+        assert timelines.add_to_many(keys, [5], max_length=length) == 0
+        for key in keys:
+            page = timelines.get_page(key, 9)
+            assert [one.serialization_id for one in page] == [5, 4, 3, 2, 1][:length]
+            assert page.floor == floor
+
+
 @pytest.mark.soak
 def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> None:
     _take(timelines, _LARGE, soak.count(40, 3000), 4)
