@@ -81,30 +81,25 @@ class RawRedisStringsSide(RawRedisSide):
         self._lengths.update(dict.fromkeys(keys, max_length))
         super().publish(activity, keys, max_length)
 
-    def _ids_of(self, key: str, last: int, limit: int) -> list[int]:
-        """Return up to ``limit`` ids of a string, newest first, after as many as ``last``."""
-        limit = min(limit, self.count(key) - last)
-        if limit <= 0:
-            return []
-        return ids_in(self._ask("GETRANGE", key, -ID_BYTES * (last + limit), -ID_BYTES * last - 1))[::-1]
-
     def newest(self, key: str, limit: int) -> list[ActivityRef]:
         if key not in self._lengths:
             return super().newest(key, limit)
-        return references_to(ids_in(self._ask("GETRANGE", key, -ID_BYTES * limit, -1) if limit else b"")[::-1])
+        return references_to(_ids_in(self._ask("GETRANGE", key, -ID_BYTES * limit, -1) if limit else b"")[::-1])
 
     def newest_hydrated(self, key: str, limit: int) -> list[Activity]:
         if key not in self._lengths:
             return super().newest_hydrated(key, limit)
         loads = self._serializer.loads
         text, activities = self._ask("EVALSHA", self._hydrated_strings, 2, key, "activities", limit)
-        pairs: Any = zip(ids_in(text), activities, strict=True)
+        pairs: Any = zip(_ids_in(text), activities, strict=True)
         return [loads(data, activity_id) for activity_id, data in pairs if data is not None][::-1]
 
     def walk(self, key: str, limit: int) -> list[ActivityRef]:
-        return references_to(
-            [one for last in range(0, self.count(key), limit) for one in self._ids_of(key, last, limit)]
-        )
+        count, ids = self.count(key), list[int]()
+        for last in range(0, count, limit):
+            first = min(last + limit, count)
+            ids += _ids_in(self._ask("GETRANGE", key, -ID_BYTES * first, -ID_BYTES * last - 1))[::-1]
+        return references_to(ids)
 
     def index_of(self, key: str, activity_id: int) -> int:
         text: bytes = self._ask("GETRANGE", key, 0, -1)
@@ -120,7 +115,7 @@ class RawRedisStringsSide(RawRedisSide):
         return min(held, self._lengths[key])
 
 
-def ids_in(text: bytes) -> list[int]:
+def _ids_in(text: bytes) -> list[int]:
     """Return the ids in a string of records."""
     from_bytes = int.from_bytes
     return [from_bytes(text[first : first + ID_BYTES], "big") for first in range(0, len(text), ID_BYTES)]
