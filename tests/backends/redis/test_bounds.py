@@ -13,6 +13,7 @@ from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
 from feedstore.fanout import FeedManager
+from feedstore.ids import ID_BYTES
 from feedstore.ingest import InputFollowers, Loader, Source
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch, TimelineStorage
@@ -143,6 +144,23 @@ def test_fan_outs_to_a_timeline_that_had_chunks_write_one_short_string(own_redis
         assert client.strlen(timeline) < 2000 * 16
         assert not client.exists(timeline.replace(b"t:long", b"p:long"))
         assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (1500, 6500)
+
+
+@pytest.mark.parametrize("newer", [0, 5, 35])
+@pytest.mark.parametrize("keys", [["k"], ["j", "k"]])
+def test_trimmed_ids_stay_in_front_until_they_are_a_quarter(
+    own_redis_server: OwnRedisServer, keys: list[str], newer: int
+) -> None:
+    with RedisBackend(own_redis_server.url, buckets=1) as backend, own_redis_server.client() as client:
+        timelines = backend.timeline_storage()
+        timelines.add_to_many(keys, range(0, 40_000, 1000))
+        longest = 0
+        for step in range(60):
+            timelines.add_to_many(keys, [(39 - newer) * 1000 + step + 1], max_length=40)
+            longest = max(longest, *(client.strlen(key) for key in client.scan_iter("*t:[jk]")))
+        assert timelines.count("k") == 40
+        # They are 10 ids then. One is the floor, and the trailer takes the room of an id.
+        assert longest <= (40 + 10 + 2) * ID_BYTES
 
 
 def test_late_adds_and_removals_in_many_chunks_are_several_scripts(own_redis_server: OwnRedisServer) -> None:
