@@ -267,7 +267,7 @@ local function define_fan_out()
       added = 0
     elseif item.count == 1 and found.older == 0 then
       added = add_late(timeline, item.first, found.held, found.size, most, newest, next_trailer(found, 1, most).trailer)
-      newest_of[timeline] = added == 0 and newest
+      newest_of[timeline] = added ~= 1 and newest
     else
       added = merge(timeline, newest, item, found, most)
     end
