@@ -146,6 +146,25 @@ def test_fan_outs_to_a_timeline_that_had_chunks_write_one_short_string(own_redis
         assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (1500, 6500)
 
 
+def test_adds_of_one_id_make_and_delete_chunks(own_redis_server: OwnRedisServer) -> None:
+    with RedisBackend(own_redis_server.url, buckets=1) as backend, own_redis_server.client() as client:
+        timelines = backend.timeline_storage()
+        timelines.add_many("long", range(0, 4096, 2))
+        (timeline,) = client.scan_iter("*t:long")
+        side = timeline.replace(b"t:long", b"p:long")
+        assert not client.exists(side)
+        for number in (4096, 4087, 3):
+            assert timelines.add("long", number) == 1
+            assert client.exists(side)
+        expected = sorted({*range(0, 4097, 2), 4087, 3}, reverse=True)
+        assert [one.serialization_id for one in timelines.get_slice("long", 0, None)] == expected
+        # The first add leaves chunks without entries, which the second one deletes.
+        for number in (4098, 4100):
+            assert timelines.add_to_many(["long"], [number], max_length=500) == 1
+        assert not client.exists(side)
+        assert (timelines.count("long"), timelines.get_page("long", 1).floor) == (500, 3103)
+
+
 @pytest.mark.parametrize("newer", [0, 5, 35])
 @pytest.mark.parametrize("keys", [["k"], ["j", "k"]])
 def test_trimmed_ids_stay_in_front_until_they_are_a_quarter(

@@ -300,6 +300,28 @@ def test_the_newest_id_again_trims_a_timeline_that_has_become_too_long(
             assert page.floor == floor
 
 
+@pytest.mark.parametrize("keys", [["k"], ["j", "k"]])
+def test_a_late_id_trims_a_timeline_that_has_become_too_long(timelines: TimelineStorage, keys: list[str]) -> None:
+    timelines.add_to_many(keys, range(0, 480, 10))
+    for key in keys:
+        timelines.trim(key, 40)
+    # The id would take the room of a trimmed one in front of the entries.
+    assert timelines.add_to_many(keys, [101], max_length=20) == len(keys)
+    for key in keys:
+        page = timelines.get_page(key, 99)
+        assert [one.serialization_id for one in page] == list(range(470, 270, -10))
+        assert page.floor == 271
+
+
+def test_one_id_to_a_timeline_that_a_trim_has_emptied(timelines: TimelineStorage) -> None:
+    timelines.add_many("k", [1, 2])
+    timelines.trim("k", 0)
+    assert timelines.add("k", 5) == 1
+    assert list(timelines.keys()) == ["k"]
+    page = timelines.get_page("k", 9)
+    assert ([one.serialization_id for one in page], page.floor) == ([5], 3)
+
+
 @pytest.mark.soak
 def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> None:
     _take(timelines, _LARGE, soak.count(40, 3000), 4)
