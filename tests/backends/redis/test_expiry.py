@@ -75,6 +75,7 @@ def test_every_write_renews_a_timeline_and_its_payloads(url: str, lasting: Redis
     timelines.add_to_many(["r"], [1, 2, 3])
     for write in (
         lambda: timelines.add_to_many(["p", "r"], [4], max_length=9),
+        lambda: timelines.add_to_many(["p", "r"], [9], max_length=9),
         lambda: timelines.remove_from_many(["p", "r"], [1]),
         lambda: [timelines.trim(key, 2) for key in "pr"],
     ):
@@ -82,9 +83,21 @@ def test_every_write_renews_a_timeline_and_its_payloads(url: str, lasting: Redis
             _payloads(shorter).add("p", with_id(8, "new"))
             shorter.timeline_storage().add("r", 8)
             assert 0 < min(_milliseconds_left(shorter, "p")) <= 60_000
+            assert 0 < _milliseconds_left(shorter, "r")[0] <= 60_000
         write()
         assert min(_milliseconds_left(lasting, "p")) > 60_000
         assert _milliseconds_left(lasting, "r")[0] > 60_000
+
+
+def test_a_new_id_renews_a_timeline_and_its_chunks(url: str, lasting: RedisBackend) -> None:
+    timelines = lasting.timeline_storage()
+    timelines.add_to_many(["a", "b"], range(2100))
+    for newest, keys in [(3000, ["a"]), (4000, ["a", "b"])]:
+        with RedisBackend(url, namespace=lasting.namespace, idle_expiry=60) as shorter:
+            shorter.timeline_storage().add_to_many(keys, [newest])
+            assert 0 < max(_milliseconds_left(shorter, "a")) <= 60_000
+        timelines.add_to_many(keys, [newest + 1])
+        assert min(_milliseconds_left(lasting, "a")) > 60_000
 
 
 def test_no_payload_outlives_its_timeline(url: str, namespace: str) -> None:
