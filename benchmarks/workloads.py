@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from itertools import count, islice
 
 from feedstore import Activity
 from feedstore.ids import first_id_at
@@ -25,19 +26,27 @@ def new_activities(amount: int, seed: int = 1) -> tuple[Activity, ...]:
 
     Half of them have an extra context.
     """
+    return tuple(islice(_endless_activities(seed), amount))
+
+
+def all_activities(amount: int) -> tuple[Activity, ...]:
+    """Return :func:`new_activities` that are made once and kept."""
+    made, further = _made_activities()
+    made.extend(islice(further, max(0, amount - len(made))))
+    return tuple(made[:amount])
+
+
+@lru_cache(maxsize=1)
+def _made_activities() -> tuple[list[Activity], Iterator[Activity]]:
+    return [], _endless_activities(1)
+
+
+def _endless_activities(seed: int) -> Iterator[Activity]:
     choose = random.Random(seed)
     time = _START
-    activities = []
-    for number in range(amount):
+    for number in count():
         time += timedelta(microseconds=choose.randrange(1, 5000))
-        activities.append(_activity(number, time, choose))
-    return tuple(activities)
-
-
-@lru_cache(maxsize=8)
-def all_activities(amount: int) -> tuple[Activity, ...]:
-    """Return activities that are made once and kept."""
-    return new_activities(amount)
+        yield _activity(number, time, choose)
 
 
 def _activity(number: int, time: datetime, choose: random.Random) -> Activity:
