@@ -34,7 +34,7 @@ from feedstore.serializers import Serializer
 from feedstore.shown import shown
 from feedstore.storage import Bounds, Page
 from feedstore.storage.bounds import EVERYTHING
-from feedstore.storage.checks import check_limit
+from feedstore.storage.checks import check_limit, check_position
 from feedstore.storage.page import EntryColumns, cursor_bounds, encode_cursor
 
 GroupLike = AggregatedActivity | int | UUID | str
@@ -97,10 +97,13 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     @classmethod
     def _limits(cls, trim: bool = True) -> dict[str, Any]:
         limits = super()._limits(trim)
-        if trim and cls.max_length is not None and (cls.max_per_group or 0) >= cls.max_length:
-            # The length is the narrower limit.
-            limits["max_per_payload"] = None
-        return limits | {"slack": cls._slack()} if trim else limits
+        return limits | {"max_per_payload": cls._most_of_group(), "slack": cls._slack()} if trim else limits
+
+    @classmethod
+    def _most_of_group(cls) -> int | None:
+        """Return ``max_per_group``, or None if ``max_length`` is the narrower limit."""
+        most = cls.max_per_group
+        return None if most is None or (cls.max_length is not None and most >= cls.max_length) else most
 
     @classmethod
     def _slack(cls) -> int:
@@ -120,12 +123,15 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def trim(self, length: int | None = None) -> int | None:
         """Keep the newest ``length`` entries, by default ``max_length``, and return the number of removed entries.
 
-        Three round trips, of which the first one reads the entries and the second one removes those beyond
-        ``max_per_group``.
+        Entries beyond ``max_per_group``, which the feed did not show, do not count. Three round trips, of which the
+        first one reads the entries and the second one removes those beyond ``max_per_group``.
         """
-        if self._slack() and self.max_per_group is not None:
+        if length is not None:
+            check_position("length", length)
+        most = self._most_of_group()
+        if self._slack() and most is not None:
             columns, counts = self._columns(EVERYTHING, _MOST_ENTRIES)
-            hidden = places_beyond(columns.payloads, counts, self.max_per_group)
+            hidden = places_beyond(columns.payloads, counts, most)
             self.timelines.remove_many(self.key, [columns.ids[place] for place in hidden])
         return super().trim(length)
 
@@ -205,8 +211,8 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
     def _entries(self, newest: int | None = None) -> FeedEntries:
         """Return the newest entries within the filters. One round trip.
 
-        With ``max_per_group``, entries above the bounds are read, too, because a group that they fill has lost members
-        below them.
+        Entries above the bounds are read, too, if they may have displaced others below them: by ``max_per_group``, or
+        by ``max_length`` if adds may leave slack.
 
         Args:
             newest: The newest id of the walk that the read continues, or None.
@@ -214,14 +220,14 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         most = self.max_length or _MOST_ENTRIES
         within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         slack = self._slack()
-        if within.is_empty or within.highest >= MAX_ID or self.max_per_group is None:
+        if within.is_empty or within.highest >= MAX_ID or not (slack or self.max_per_group):
             columns, is_full, hashes = self._columns_within_limits(within, most + slack + 1)
             entries = self._entries_at(columns, is_full, within, range(min(len(columns), most)), range(0))
             return entries if len(columns) > most else entries._replace(known_hashes=hashes)
         columns, is_full, _ = self._columns_within_limits(Bounds(within.lowest), _MOST_ENTRIES)
         start = first_place(columns.ids, within.highest)
         places = range(start, min(len(columns), start + most))
-        newer = range(first_place(columns.ids, self._bounds.highest), start)
+        newer = range(first_place(columns.ids, self._bounds.highest), start) if self.max_per_group else range(0)
         return self._entries_at(columns, is_full, within, places, newer)
 
     def _columns(self, within: Bounds, limit: int) -> tuple[EntryColumns, Counter[bytes]]:
@@ -236,10 +242,13 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
         The entries that adds with slack have left beyond the limits are absent, as if each add had applied the limits.
         """
-        (columns, counts), slack = self._columns(within, limit), self._slack()
+        (columns, counts), slack, most_of_group = self._columns(within, limit), self._slack(), self._most_of_group()
         is_full, ids, payloads, floor = len(columns) == limit, columns.ids, columns.payloads, columns.floor
-        hidden = places_beyond(payloads, counts, self.max_per_group) if slack and self.max_per_group else []
+        hidden = places_beyond(payloads, counts, most_of_group) if slack and most_of_group else []
         most = self.max_length or limit
+        if hidden and is_full and len(ids) - len(hidden) < most and limit < _MOST_ENTRIES:
+            # Other adds, such as those of a class with a greater max_length, left more entries than the slack.
+            return self._columns_within_limits(within, _MOST_ENTRIES)
         has_surplus = slack > 0 and most < len(ids) - len(hidden) and len(columns) <= most + slack
         if not hidden and not has_surplus:
             return columns, is_full, list(counts)
