@@ -69,6 +69,7 @@ class FanOutSuite(Suite):
         counts = [groups.count(key) for key in keys]
         groups.add_to_many(keys, by("cem", 100), max_length=5, slack=4)
         assert [groups.count(key) in {5, count + 1} for key, count in zip(keys, counts, strict=True)] == [True, True]
+        assert groups.add_to_many(["{a}:all"], by("cem", 1), max_length=2**70, slack=2**70) == counted(backend, 1)
 
     def test_a_key_that_comes_twice_counts_once(self, backend: Backend, timelines: TimelineStorage) -> None:
         """T1: of duplicates in one call, keys count once and the last activity wins."""

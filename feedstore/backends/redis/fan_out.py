@@ -132,7 +132,7 @@ def deliver_writes(names: Keys, key: str, parts: list[Items], limits: Limits) ->
     most = length_of(limits.max_per_payload)
     lengths = [*[NO_LIMIT] * (len(parts) - 1), length_of(limits.max_length)]
     return [
-        Write(DELIVER, bucket, tuple(touched), part, (most, length, limits.slack if length >= 0 else 0))
+        Write(DELIVER, bucket, tuple(touched), part, (most, length, length_of(limits.slack) if length >= 0 else 0))
         for part, length in zip(parts, lengths, strict=True)
     ]
 
@@ -145,7 +145,7 @@ def share_writes(names: Keys, keys: Collection[str], items: Items, limits: Limit
         timelines = [timeline for group in groups.values() for timeline in group]
         sides = [side for bucket, group in groups.items() for side in names.payloads_of_timelines(bucket, group)]
         touched = (*(names.directories[bucket] for bucket in groups), *timelines, *sides)
-        arguments = (length_of(limits.max_per_payload), length_of(limits.max_length), limits.slack, sizes)
+        arguments = (length_of(limits.max_per_payload), length_of(limits.max_length), length_of(limits.slack), sizes)
         writes.append(Write(SHARE, next(iter(groups)), touched, items, arguments))
     return writes
 

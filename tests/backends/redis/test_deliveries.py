@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -137,8 +138,35 @@ def test_a_timeline_of_too_many_payloads_is_refused_by_name(redis_url: str) -> N
         groups.add_many("long", [Activity("ann", "like", "x", id=number) for number in range(41_000)])
         with pytest.raises(AtomicityError, match="41000"):
             groups.add_to_many(["long"], by("ann", 50_000), max_per_payload=2)
+        # A limit of the length alone reads no payloads.
+        assert groups.add_to_many(["long"], by("ann", 50_000), max_length=40_500, slack=5) == 1
+        assert groups.count("long") == 40_500
         groups.add_to_many(["short", "other"], by("ann", 1, 2, 3), max_per_payload=2)
         assert groups.count("short") == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "length", "limits", "expected", "later"),
+    [
+        (50, 900, {"max_length": 800, "max_per_payload": 700}, {702: 44, 902: 6}, {703}),
+        (12, 2500, {"max_length": 2100}, {2100: 9, 2502: 3}, {2100, 2101}),
+    ],
+)
+def test_an_atomic_batch_may_leave_limits_to_later_deliveries(
+    redis_url: str, number: int, length: int, limits: dict[str, Any], expected: dict[int, int], later: set[int]
+) -> None:
+    """T20: with slack, it reads 40,000 payloads and drops 4,000 entries of chunks, and adds to all timelines."""
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        groups, keys = backend.timeline_storage(serializer_class=GroupSerializer), list(map(str, range(number)))
+        groups.add_to_many(keys, by("ann", *range(length)))
+        for position, slack in enumerate((1000, 10)):
+            with backend.batch(atomic=True) as batch:
+                some = by("bob", length + position)
+                groups.add_to_many(keys, some, **limits, slack=slack, batch_interface=batch)
+            assert batch.results == [number]
+        assert Counter(map(groups.count, keys)) == expected
+        groups.add_to_many(keys, by("bob", length + 2), **limits, slack=10)
+        assert set(map(groups.count, keys)) == later
 
 
 def test_a_conditional_write_whose_answer_was_lost(url: str) -> None:

@@ -34,7 +34,6 @@ function M.define_payloads()
     return call('LRANGE', t.side, string.format('%d', position), '-1')
   end
 
-
   -- Replaces the end of the list, from a position on.
   local function put_end(t, position, values)
     if position == 0 then

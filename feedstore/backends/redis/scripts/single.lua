@@ -102,20 +102,30 @@ local function define_single()
     return most >= 0 and t and t.has_payloads and t.is_hashed and t.size > most and t.size or 0
   end
 
-  -- Returns how many payloads a delivery with slack reads: those of a timeline that may have used the slack up.
-  local function size_to_limit(keys, item, length, slack)
+  -- Returns how many payloads a delivery reads, and how many entries with a payload in a hash a delivery with slack drops.
+  local function cost_of(keys, item, most, length, slack)
+    if slack == 0 then
+      return size_to_read(keys, most), 0
+    end
     local t = states[keys[2]]
     local size = t and t.has_payloads and t.size + #items[item][1] or 0
-    return size > length + slack and size or 0
+    if size <= length + slack then
+      return 0, 0
+    end
+    return most >= 0 and size or 0, t.is_hashed and size - length or 0
   end
 
   local function check_delivered(keys, item, most, length, slack)
-    local can_write = check_timeline(keys, length, #items[item][1])
+    local can_write = check_timeline(keys, slack == 0 and length, #items[item][1])
     if refusal then
       return true
     end
-    local size = slack == 0 and size_to_read(keys, most) or size_to_limit(keys, item, length, slack)
-    reading = reading + size
+    local size, surplus = cost_of(keys, item, most, length, slack)
+    if slack == 0 then
+      reading = reading + size
+    elseif surplus > MOST_DROPPED_ATOMICALLY then
+      dropping = dropping + surplus
+    end
     if size > MOST_READ_OF_ONE and not large then
       large = size .. ' ' .. keys[2]
     end
@@ -222,15 +232,20 @@ local function define_single()
     return added, is_unfinished, rest
   end)
 
-  -- A script reads so many payloads and no more: the deliveries after that are sent again.
-  local already_read = 0
+  -- A script reads so many payloads and no more: the deliveries after that are sent again. Those of an atomic batch that have
+  -- slack leave the limits to a later delivery.
+  local already_read, already_dropped = 0, 0
   kinds.deliver = {deliver[1], function(keys, item, most, length, slack)
-    local size = slack == 0 and size_to_read(keys, most) or size_to_limit(keys, item, length, slack)
-    if not is_atomic and already_read > 0 and already_read + size > MOST_READ then
+    local size, surplus = cost_of(keys, item, most, length, slack)
+    local read, dropped = already_read + size, already_dropped + surplus
+    if is_atomic and slack > 0 and (read > MOST_READ_ATOMICALLY or dropped > MOST_DROPPED_ATOMICALLY) then
+      return deliver[2](keys, item, most, length, NO_BOUND)
+    end
+    if not is_atomic and already_read > 0 and read > MOST_READ then
       leave(keys)
       return {AGAIN, 0}
     end
-    already_read = already_read + size
+    already_read, already_dropped = read, dropped
     return deliver[2](keys, item, most, length, slack)
   end}
 
