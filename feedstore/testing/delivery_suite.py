@@ -378,6 +378,8 @@ class DeliveryArgumentSuite(Suite):
             {"max_per_payload": 0},
             {"max_per_payload": -1},
             {"max_per_payload": "2"},
+            {"slack": -1},
+            {"max_length": 1, "slack": "2"},
             {"companions": [""]},
             {"companions": "unseen"},
             {"companions": [7]},

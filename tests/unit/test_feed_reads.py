@@ -113,10 +113,10 @@ def test_a_page_is_not_complete_beyond_the_most_entries(backend: Backend, monkey
 
 
 def test_later_pages_of_a_feed_without_clipping(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
-    """Entries above the start of a walk are read only if they may have displaced members of a group."""
+    """Entries above the start of a walk are read only if they may have displaced others."""
 
     class Whole(Groups):
-        max_per_group = None
+        max_length = max_per_group = None
 
     for kind, read in ((Whole, 9), (Groups, 10)):
         feed = kind("bob", backend)

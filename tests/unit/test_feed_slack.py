@@ -51,7 +51,8 @@ def shown_by(feed: AggregatedFeed, cursor: str | None = None) -> tuple[Any, ...]
     """Return the groups, the bounds and the counts that a feed shows."""
     page = feed.page(2, cursor)
     groups = [(one.group, one.activities, one.activity_count, one.activity_count_is_exact) for one in page.items]
-    return groups, page.complete, page.floor, feed.count(), feed.group_count(), feed.members(feed.group_id("like-photo:0"), 9)
+    members = feed.members(feed.group_id("like-photo:0"), 9)
+    return groups, page.complete, page.floor, feed.count(), feed.group_count(), members
 
 
 @pytest.mark.soak

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, repeat
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgpack
 
@@ -254,14 +254,14 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
     """
     if len(parts) == 1:
         return parts
-    effects = {_effect_of(writes[position]) for part in parts for position in part}
-    if len(effects) == 1 and None not in effects:
+    effects = _effects_of([(position, writes[position]) for part in parts for position in part])
+    different = set(effects.values())
+    if len(different) == 1 and None not in different:
         return parts
     unfinished: dict[Hashable, set[str | bytes]] = {}
     for number, part in enumerate(parts):
         for place, position in enumerate(part):
-            write = writes[position]
-            effect, timelines = _effect_of(write), _timelines_of(write)
+            effect, timelines = effects[position], _timelines_of(writes[position])
             for other, left in unfinished.items():
                 if (other is None or other != effect) and not left.isdisjoint(timelines):
                     return [*parts[:number], part[:place]] if place else parts[:number]
@@ -271,8 +271,25 @@ def _up_to_conflict(writes: Sequence[Write], parts: list[list[int]]) -> list[lis
             # A script finishes a deletion that names the payloads, unless an earlier write of it is unfinished.
             is_deletion = write.kind == "delete" and len(write.keys) > KEYS_WITHOUT_PAYLOADS
             if not is_deletion or any(not left.isdisjoint(timelines) for left in unfinished.values()):
-                unfinished.setdefault(_effect_of(write), set()).update(timelines)
+                unfinished.setdefault(effects[position], set()).update(timelines)
     return parts
+
+
+def _effects_of(placed: Iterable[tuple[int, Write]]) -> dict[int, Hashable]:
+    """Return the effect of the write at each position, None if its order matters.
+
+    If the same id is shared with several payloads, the last one must win.
+    """
+    effects: dict[int, Hashable] = {}
+    payloads: dict[bytes, set[bytes]] = {}
+    shared: dict[int, set[bytes]] = {}
+    for position, write in placed:
+        effects[position] = _effect_of(write)
+        if write.kind == SHARE:
+            (activity_id,), (payload,) = cast("tuple[list[bytes], list[bytes]]", write.items)
+            shared[position] = payloads.setdefault(activity_id, set())
+            shared[position].add(payload)
+    return effects | {position: None for position, different in shared.items() if len(different) > 1}
 
 
 def _effect_of(write: Write) -> Hashable:

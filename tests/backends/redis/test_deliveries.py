@@ -274,6 +274,18 @@ def test_deliveries_with_slack_are_those_of_a_store_in_memory(backend: Backend, 
             assert pages[0] == pages[1]
 
 
+def test_the_last_payload_of_an_id_wins_in_a_batch_of_several_scripts(redis_url: str) -> None:
+    """T1: a script that reads 10,000 payloads leaves some of its timelines for a later round trip."""
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        groups, keys = backend.timeline_storage(serializer_class=GroupSerializer), list(map(str, range(300)))
+        groups.add_to_many(keys, by("ann", *range(60)))
+        with backend.batch() as batch:
+            for actor in ("bob", "eve"):
+                some = by(actor, 60)
+                groups.add_to_many(keys, some, max_length=50, max_per_payload=40, slack=10, batch_interface=batch)
+        assert (batch.results, {groups.get_slice(key, 0, 1)[0] for key in keys}) == ([300, 0], {(60, "eve")})
+
+
 def test_shared_deliveries_of_one_script_have_their_own_slack(redis_url: str) -> None:
     """T20: two timelines that end alike use up the slack of their own deliveries."""
     with connect(redis_url, namespace=fresh_namespace()) as backend:
