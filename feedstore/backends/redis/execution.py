@@ -229,7 +229,7 @@ def _with_same_payloads(pending: Sequence[_Placed]) -> list[_Placed]:
         return list(pending)
     result: list[_Placed] = []
     for place, write in pending:
-        if write.kind in (FAN_OUT, SHARE):
+        if write.kind == FAN_OUT:
             result += [(place, one) for one in without(write, named)]
         elif write.is_of_timeline and as_bytes(write.keys[1]) in named:
             result.append((place, with_payloads(write) if len(write.keys) == KEYS_WITHOUT_PAYLOADS else write))

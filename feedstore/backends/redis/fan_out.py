@@ -175,8 +175,6 @@ def parts_of_fan_out(write: Write) -> list[Write]:
 def without(write: Write, named: set[bytes]) -> list[Write]:
     """Return a fan-out without the named timelines, and writes of these alone, which name their payloads."""
     singles = parts_of_fan_out(write)
-    if write.kind == SHARE:
-        return [write] if named.isdisjoint(as_bytes(one.keys[1]) for one in singles) else singles
     apart = [with_payloads(one) for one in singles if as_bytes(one.keys[1]) in named]
     if not apart:
         return [write]

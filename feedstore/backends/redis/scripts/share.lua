@@ -44,7 +44,7 @@ local function define_share()
     return newest
   end
 
-  -- Returns the same for an entry in a timeline that ends with `newest`, false also if the slack does not hold it.
+  -- Returns the result of next_of for an entry in a timeline that ends with `newest`; false, too, if the slack has no room for it.
   local function next_at_top(newest, id, most_entries)
     local next = #newest == 2 * BYTES and next_of(sub(newest, -BYTES))
     return next and next.size <= most_entries and is_less(sub(newest, 1, BYTES), id) and next
