@@ -25,6 +25,28 @@ MORE = {
     "retain": ["keep 1 days of activities", "--force"],
     "erase-person": ["bob", "--role", "actor", "--force"],
 }
+APPLICATION = """
+from typing import Optional
+from feedstore import connect
+from feedstore.fanout import FeedManager, HomeFeed, QueueExecutor
+
+log = open("calls.log", "w")
+
+
+class Home(HomeFeed):
+    def close(self):
+        log.close()
+
+
+# The module typing keeps the class.
+Known = Optional[Home]
+
+
+def manager():
+    log.write("called\\n")
+    backend = connect("memory://")
+    return FeedManager(backend, executor=QueueExecutor(backend))
+"""
 THAT_CREATE = ("ingest", "import", "db", "jobs", "worker")
 
 
@@ -58,6 +80,13 @@ def modules_of_the_parser(*arguments: str) -> set[str]:
     """Return the modules that a new process has imported once it has the parser of a command line."""
     check = f"import sys; from feedstore.cli.main import new_parser; new_parser({arguments!r}); print(*sys.modules)"
     return set(run_process("--version", setup=check).out.split())
+
+
+def test_the_files_that_an_application_left_open_are_written(folder: Path) -> None:
+    """By the last garbage collections of the interpreter: the command line excludes no objects from them."""
+    (folder / "application.py").write_text(APPLICATION)
+    assert run_process("jobs", "application:manager", "counts").status == 0
+    assert (folder / "calls.log").read_text() == "called\n"
 
 
 def test_the_version(feedstore: CommandLine) -> None:

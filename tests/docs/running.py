@@ -21,7 +21,7 @@ OUTPUT = "output"
 # The reader's PostgreSQL database in the pages.
 DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
 _TIME_LIMIT = 120
-_ENTRY = "from feedstore.__main__ import run_and_exit; run_and_exit()"
+_ENTRY = "import sys; from feedstore.cli.main import main; sys.exit(main())"
 
 
 class Reader:
