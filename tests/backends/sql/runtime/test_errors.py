@@ -198,13 +198,14 @@ def test_an_own_error_of_the_server(backend: SqlBackend) -> None:
 
 
 @only_postgresql
-def test_the_databases_default_isolation_does_not_matter(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+def test_the_databases_default_isolation_does_not_matter(empty_database_url: str) -> None:
+    """For the creation of the tables, too."""
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
         name = connection.info.dbname
         connection.cursor().execute(
             text(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'").text.encode()
         )
-    with connect(database_url) as backend:
+    with connect(empty_database_url) as backend:
         timelines = backend.timeline_storage()
         errors: list[BaseException] = []
 
