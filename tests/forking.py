@@ -57,7 +57,7 @@ def fork_in_c() -> int:
 def _fork_if_threads_sleep() -> int | None:
     """Fork and return as ``os.fork`` does, or return None if another thread ran since just before the fork."""
     permission, permit = os.pipe()
-    before = states_of_other_threads()
+    before = _states_of_other_threads()
     process: int = ctypes.PyDLL(None).fork()
     if process == 0:
         os.close(permit)
@@ -65,7 +65,7 @@ def _fork_if_threads_sleep() -> int | None:
             os._exit(1)
         os.close(permission)
         return 0
-    have_slept = before == states_of_other_threads() and all("sleeping" in state for state in before.values())
+    have_slept = before == _states_of_other_threads() and all("sleeping" in state for state in before.values())
     if have_slept:
         os.write(permit, _GO)
     else:
@@ -76,7 +76,7 @@ def _fork_if_threads_sleep() -> int | None:
     return process if have_slept else None
 
 
-def states_of_other_threads() -> dict[str, str]:
+def _states_of_other_threads() -> dict[str, str]:
     """Return the state of each other thread of this process, with the number of times that it stopped to run."""
     own, found = str(threading.get_native_id()), {}
     for task in Path("/proc/self/task").iterdir():
@@ -85,7 +85,5 @@ def states_of_other_threads() -> dict[str, str]:
         # A thread that ends in this moment has no status any more.
         with suppress(FileNotFoundError, ProcessLookupError):
             lines = (task / "status").read_text().splitlines()
-            found[task.name] = " ".join(
-                line for line in lines if line.startswith(("State", "voluntary", "nonvoluntary"))
-            )
+            found[task.name] = " ".join(line for line in lines if line.startswith(_STATES))
     return found

@@ -42,25 +42,29 @@ def fork_as_uwsgi(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_parent_forks_only_while_its_other_threads_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a child of these tests may wait forever for a thread of its parent."""
-    monkeypatch.setattr(forking, "_SECONDS", 0.2)
     ended, parent = threading.Event(), os.getpid()
 
     def run() -> None:
         while not ended.is_set():
             time.process_time()
 
+    def fork_and_end() -> int:
+        process = fork_in_c()
+        if process == 0:
+            os._exit(3 if os.getppid() == parent else 4)
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
     running = threading.Thread(target=run)
     running.start()
     try:
-        with pytest.raises(TimeoutError, match="all threads sleep"):
-            fork_in_c()
+        with monkeypatch.context() as patch:
+            patch.setattr(forking, "_SECONDS", 0.2)
+            with pytest.raises(TimeoutError, match="all threads sleep"):
+                fork_and_end()
     finally:
         ended.set()
         running.join()
-    process = fork_in_c()
-    if process == 0:
-        os._exit(3 if os.getppid() == parent else 4)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 3
+    assert fork_and_end() == 3
 
 
 @KINDS
