@@ -46,7 +46,7 @@ def backend(cassandra_ring: OwnCassandraRing, cassandra_ring_url: str) -> Iterat
 def test_several_processes_open_an_empty_keyspace_at_once(
     cassandra_ring: OwnCassandraRing, cassandra_ring_url: str
 ) -> None:
-    """The first keyspace is that of the other tests, which use namespaces of their own."""
+    """The first keyspace is that of the other tests, which come later and use namespaces of their own."""
     more = [cassandra_ring.url(cassandra_ring.create_keyspace(replicas=3)) for _ in range(1, KEYSPACES)]
     for url in [cassandra_ring_url, *more]:
         children = [Child(partial(open_and_add, url, one)) for one in range(PROCESSES)]
