@@ -11,7 +11,7 @@ from feedstore.errors import BackendClosedError, FeedstoreError
 from feedstore.storage import Abilities, ActivityStorage, AtomicScope, Backend, KvStorage, TimelineStorage
 from feedstore.testing.calls import ACTIVITY_CALLS, BACKEND_CALLS, KV_CALLS, TIMELINE_CALLS, call
 from feedstore.testing.samples import ids_of, make_activities, make_activity
-from feedstore.testing.suite import OpenBackend, Suite
+from feedstore.testing.suite import OpenBackend, Suite, naming
 
 
 class BackendSuite(Suite):
@@ -105,12 +105,13 @@ class BackendSuite(Suite):
     def test_namespaces_that_are_allowed(self, backend: Backend) -> None:
         """Decision 14: 1 to 48 of letters, digits, _ and -."""
         for namespace in ("a", "A", "0", "_", "-", "x" * 48, "--__--", "DROP", "null"):
-            other = backend.with_namespace(namespace)
-            assert other.namespace == namespace
-            timelines, key = other.timeline_storage(), backend.namespace
-            timelines.add(key, 1)
-            assert timelines.count(key) == 1
-            timelines.delete(key)
+            with naming(namespace):
+                other = backend.with_namespace(namespace)
+                assert other.namespace == namespace
+                timelines, key = other.timeline_storage(), backend.namespace
+                timelines.add(key, 1)
+                assert timelines.count(key) == 1
+                timelines.delete(key)
 
     def test_namespaces_that_are_refused(self, backend: Backend) -> None:
         """Decision 14: anything else is refused by name."""
@@ -120,7 +121,7 @@ class BackendSuite(Suite):
         }
         for error, names in refused.items():
             for name in names:
-                with pytest.raises(error, match="namespace"):
+                with naming(name), pytest.raises(error, match="namespace"):
                     backend.with_namespace(name)
 
     def test_ping(self, backend: Backend) -> None:

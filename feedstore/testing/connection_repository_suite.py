@@ -15,6 +15,7 @@ from feedstore.testing.repository_suite import (
     new_connection,
     seen,
 )
+from feedstore.testing.suite import naming
 
 
 class ConnectionRepositorySuite(RepositorySuite):
@@ -119,7 +120,7 @@ class ConnectionRepositorySuite(RepositorySuite):
         """Connections: an id follows the rules of keys, and nothing is left of a connection that was refused."""
         connection = new_connection(channels, "one")
         for refused, error in REFUSED:
-            with pytest.raises(error):
+            with naming(refused), pytest.raises(error):
                 channels.connections_repository.persist(refused, connection)
-            with pytest.raises(ItemNotFound):
+            with naming(refused), pytest.raises(ItemNotFound):
                 channels.connections_repository.listeners_repository.load("one")

@@ -97,8 +97,10 @@ class FanOutSuite(Suite):
                 timelines.add_many(key, ids)
             for activity_id in (7, 200, 3):
                 timelines.add_to_many(list(model), [activity_id], max_length=length)
-            for key, found in timelines.get_many_slices(list(model), 0, None).items():
-                expected = sorted(model[key] | {7, 200, 3}, reverse=True)[:length]
+            slices = timelines.get_many_slices(list(model), 0, None)
+            for key, ids in model.items():
+                found = slices[key]
+                expected = sorted(ids | {7, 200, 3}, reverse=True)[:length]
                 assert ids_of(found)[: len(expected)] == expected, key
                 assert len(found) <= len(expected) + backend.abilities.fan_out_excess, key
 

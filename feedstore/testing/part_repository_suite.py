@@ -8,6 +8,7 @@ import pytest
 
 from feedstore.channels import ChannelRepositoryInterface, Connection, ItemNotFound
 from feedstore.testing.repository_suite import HARD_IDS, REFUSED, OpenChannels, RepositorySuite, new_connection
+from feedstore.testing.suite import naming
 
 
 class PartRepositorySuite(RepositorySuite):
@@ -76,9 +77,9 @@ class PartRepositorySuite(RepositorySuite):
         connection = new_connection(channels)
         repository = channels.connections_repository
         for refused, error in REFUSED:
-            with pytest.raises(error):
+            with naming(refused), pytest.raises(error):
                 repository.listeners_repository.persist(refused, connection.listener)
-            with pytest.raises(error):
+            with naming(refused), pytest.raises(error):
                 repository.queues_repository.persist(refused, connection.queue)
 
 

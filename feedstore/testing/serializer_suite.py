@@ -13,7 +13,7 @@ from feedstore.serializers import DummySerializer, JsonSerializer, MsgpackSerial
 from feedstore.serializers.pickle import PickleSerializer
 from feedstore.storage import Backend, KvStorage
 from feedstore.testing.samples import START, make_activities, make_activity, with_id
-from feedstore.testing.suite import Suite
+from feedstore.testing.suite import Suite, naming
 
 GOLDEN_MSGPACK = bytes.fromhex("1195a3616e6ea46c696b65a770686f746f3a37c0cf0006474846204000")
 GOLDEN_JSON = b'!{"actor":"ann","verb":"like","object":"photo:7","time":1767225600000000}'
@@ -95,10 +95,11 @@ class SerializerSuite(Suite):
             activities.add_to_storage(damaged)
             timelines.add_to_storage("key", damaged)
             for position, activity_id in enumerate(sorted(damaged, reverse=True)):
-                with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
-                    activities.get(activity_id)
-                with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
-                    timelines.get_slice("key", position, position + 1)
+                with naming(serializer_class, damaged[activity_id]):
+                    with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
+                        activities.get(activity_id)
+                    with pytest.raises(StoredDataError, match=id_to_text(activity_id)):
+                        timelines.get_slice("key", position, position + 1)
             sound = [with_id(activity_id) for activity_id in damaged]
             activities.add_many(sound)
             timelines.remove_many("key", sound)

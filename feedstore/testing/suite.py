@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import pytest
 
 from feedstore.serializers import MsgpackSerializer
+from feedstore.shown import shown
 from feedstore.storage import ActivityStorage, Backend, KvStorage, Notifier, QueueStorage, TimelineStorage
 
 
@@ -54,6 +57,16 @@ class Suite:
     def notifier(self, backend: Backend) -> Notifier:
         """The backend's notifier."""
         return backend.notifier()
+
+
+@contextmanager
+def naming(*values: object) -> Iterator[None]:
+    """Add the values that one pass of a loop tries to the report of its failure."""
+    try:
+        yield
+    except BaseException as error:
+        error.add_note(f"with {', '.join(map(shown, values))}")
+        raise
 
 
 def counted(backend: Backend, number: int) -> int | None:
