@@ -66,6 +66,16 @@ def paused(silent: list[OwnRedisServer]) -> Iterator[Callable[[], None]]:
     yield pause
     for server in silent:
         server.resume()
+    # The nodes of a Cluster that hung for longer than its timeout first find each other again.
+    poll_until(lambda: all(map(_serves, silent)), SECONDS, "the service of all slots")
+
+
+def _serves(server: OwnRedisServer) -> bool:
+    client: Any = server.client()
+    try:
+        return not client.info("cluster")["cluster_enabled"] or client.cluster("INFO")["cluster_state"] == "ok"
+    finally:
+        client.close()
 
 
 def ended(call: Callable[[], Any]) -> Any:
