@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 from typing import Any
 
 from docutils import nodes
@@ -11,6 +12,9 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 import feedstore
+
+# The theme's package makes the root logger print every line of level INFO.
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 project = "feedstore"
 author = "feedstore contributors"
