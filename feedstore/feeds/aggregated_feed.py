@@ -41,6 +41,8 @@ GroupLike = AggregatedActivity | int | UUID | str
 """A name of a group in a feed: the aggregated activity, its id as an int or a UUID, or the str of that UUID."""
 
 _MOST_ENTRIES = 1_000_000
+# A script on Redis applies limits to 40,000 entries at most.
+_MOST_SLACK = 1_000
 
 
 class AggregatedFeed(BaseFeed[AggregatedActivity]):
@@ -114,7 +116,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         """
         if cls.max_length is None or cls.companions:
             return 0
-        return max(cls.max_length // 5, min(cls.max_length, 50))
+        return min(max(cls.max_length // 5, min(cls.max_length, 50)), _MOST_SLACK)
 
     def count(self) -> int:
         """Return the number of entries within the feed's filters. One round trip, which reads the entries."""

@@ -16,6 +16,8 @@ from feedstore import Activity, connect
 from feedstore.backends.redis import RedisBackend, enumeration
 from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError, StorageError
+from feedstore.feeds import AggregatedFeed
+from feedstore.feeds.groups import GroupEntry, hash_of
 from feedstore.storage import Backend, TimelineStorage
 from feedstore.storage.batch import WriteBatch
 from feedstore.testing.delivery_suite import GroupSerializer, by
@@ -329,3 +331,18 @@ def test_a_shared_delivery_to_timelines_with_chunks(backend: Backend) -> None:
     assert (added, [groups.count(key) for key in keys]) == (101, [1901] * 3)
     ids = [one for one, _ in groups.get_slice(keys[1], 0, None)]
     assert ids == [*range(5100, 4999, -1), *range(2999, 2099, -1), *range(999, 99, -1)]
+
+
+class _LongFeed(AggregatedFeed):
+    """A feed whose limits one script can still apply; a fifth of its length more would be too much."""
+
+    max_length = 38_900
+
+
+def test_a_long_aggregated_feed_keeps_its_limits(redis_url: str) -> None:
+    """A script applies limits to 40,000 entries at most, and the slack of a feed stays below that."""
+    with connect(redis_url, namespace=fresh_namespace()) as backend:
+        feed = _LongFeed("bob", backend)
+        feed.timelines.add_many(feed.key, [GroupEntry(number, hash_of(str(number))) for number in range(39_900)])
+        feed.add(Activity("ann", "like", "photo:7"))
+        assert (feed.timelines.count(feed.key), feed.count()) == (38_900, 38_900)
