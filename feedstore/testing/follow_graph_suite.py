@@ -129,8 +129,8 @@ class FollowGraphSuite(Suite):
         assert (len(followers), cursor is None) == (4, False)
         more, cursor = graph.follower_names("eve", 4, cursor)
         assert ([*followers, *more], cursor) == (names[::-1], None)
-        some = graph.few_followers(["eve", "photo:7", "nobody"], len(names))
-        assert some == {"eve": names[::-1], "photo:7": ["bob"], "nobody": []}
+        some = graph.few_followers(["eve", "photo:7", "zoe"], len(names))
+        assert some == {"eve": names[::-1], "photo:7": ["bob"], "zoe": []}
         assert graph.few_followers(["eve", "photo:7"], len(names) - 1) == {"eve": None, "photo:7": ["bob"]}
         assert graph.following_among("bob", ["ann", "7", "eve", "{x}"]) == {"ann", "7", "{x}"}
 
