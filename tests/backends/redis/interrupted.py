@@ -11,12 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 
-# The driver parses answers in Python if it finds no hiredis at its import. The backend packs commands with hiredis.
 sys.modules["hiredis"] = None  # type: ignore[assignment]
-
-import redis  # noqa: E402, F401
-
-del sys.modules["hiredis"]
 
 from feedstore import connect  # noqa: E402
 from feedstore.storage import Backend, TimelineStorage  # noqa: E402
