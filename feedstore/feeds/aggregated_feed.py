@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from inspect import getattr_static
 from itertools import compress
@@ -21,14 +20,15 @@ from feedstore.feeds.groups import (
     GroupEntry,
     GroupSerializer,
     IdsAt,
-    counted_hashes,
     decode_group_cursor,
     encode_group_cursor,
     first_place,
     hash_of,
+    members_by_hash,
     places_beyond,
 )
 from feedstore.feeds.reads import filter_within
+from feedstore.forks import unlocked_property
 from feedstore.ids import MAX_ID, first_id_at, id_from_bytes, id_to_bytes, id_to_text, parse_id
 from feedstore.serializers import Serializer
 from feedstore.shown import shown
@@ -132,9 +132,9 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
             check_position("length", length)
         most = self._most_of_group()
         if self._slack() and most is not None:
-            columns, counts = self._columns(EVERYTHING, _MOST_ENTRIES)
-            hidden = places_beyond(columns.payloads, counts, most)
-            self.timelines.remove_many(self.key, [columns.ids[place] for place in hidden])
+            columns, members = self._columns(EVERYTHING, _MOST_ENTRIES)
+            hidden = [columns.ids[place] for place in places_beyond(members, most)]
+            self.timelines.remove_many(self.key, hidden)
         return super().trim(length)
 
     def page(self, limit: int, cursor: str | None = None) -> Page[AggregatedActivity]:
@@ -199,14 +199,18 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         """Return the id that the aggregated activity of a group has in this feed, given the group's name."""
         return self._id_of(hash_of(group))
 
+    @unlocked_property
+    def _key_hash(self) -> bytes:
+        return hash_of(self.key)
+
     def _id_of(self, group_hash: bytes) -> int:
-        return id_from_bytes(hash_of(self.key) + group_hash)
+        return id_from_bytes(self._key_hash + group_hash)
 
     def _hash_of(self, group: GroupLike) -> bytes:
         """Return the hash of a group, or raise if its id is that of another feed."""
         group_id = parse_id(getattr(group, "id", group))
         data = id_to_bytes(group_id)
-        if data[:GROUP_BYTES] != hash_of(self.key):
+        if data[:GROUP_BYTES] != self._key_hash:
             raise InvalidValueError(f"the group {id_to_text(group_id)} is not one of the feed {shown(self.key)}")
         return data[GROUP_BYTES:]
 
@@ -223,37 +227,39 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         within = self._bounds if newest is None else self._bounds.intersection(Bounds(highest=newest))
         slack = self._slack()
         if within.is_empty or within.highest >= MAX_ID or not (slack or self.max_per_group):
-            columns, is_full, hashes = self._columns_within_limits(within, most + slack + 1)
+            columns, is_full, members = self._columns_within_limits(within, most + slack + 1)
             entries = self._entries_at(columns, is_full, within, range(min(len(columns), most)), range(0))
-            return entries if len(columns) > most else entries._replace(known_hashes=hashes)
+            return entries if len(columns) > most else entries._replace(known=members)
         columns, is_full, _ = self._columns_within_limits(Bounds(within.lowest), _MOST_ENTRIES)
         start = first_place(columns.ids, within.highest)
         places = range(start, min(len(columns), start + most))
         newer = range(first_place(columns.ids, self._bounds.highest), start) if self.max_per_group else range(0)
         return self._entries_at(columns, is_full, within, places, newer)
 
-    def _columns(self, within: Bounds, limit: int) -> tuple[EntryColumns, Counter[bytes]]:
+    def _columns(self, within: Bounds, limit: int) -> tuple[EntryColumns, dict[bytes, list[int]]]:
         if within.is_empty:
-            return EntryColumns((), (), self.timelines.get_page(self.key, 1).floor), Counter()
+            return EntryColumns((), (), self.timelines.get_page(self.key, 1).floor), {}
         columns = self.timelines.get_columns(self.key, limit, filter_within(within))
-        return columns, counted_hashes(columns.ids, columns.payloads)
+        return columns, members_by_hash(columns.ids, columns.payloads)
 
-    def _columns_within_limits(self, within: Bounds, limit: int) -> tuple[EntryColumns, bool, list[bytes] | None]:
+    def _columns_within_limits(
+        self, within: Bounds, limit: int
+    ) -> tuple[EntryColumns, bool, dict[bytes, list[int]] | None]:
         """Return the entries within bounds that reach up to the newest one, whether the read may lack older ones, and
-        the hashes of their groups if all entries that were read are among them.
+        the members of their groups if all entries that were read are among them.
 
         The entries that adds with slack have left beyond the limits are absent, as if each add had applied the limits.
         """
-        (columns, counts), slack, most_of_group = self._columns(within, limit), self._slack(), self._most_of_group()
+        (columns, members), slack, most_of_group = self._columns(within, limit), self._slack(), self._most_of_group()
         is_full, ids, payloads, floor = len(columns) == limit, columns.ids, columns.payloads, columns.floor
-        hidden = places_beyond(payloads, counts, most_of_group) if slack and most_of_group else []
+        hidden = places_beyond(members, most_of_group) if slack and most_of_group else []
         most = self.max_length or limit
         if hidden and is_full and len(ids) - len(hidden) < most and limit < _MOST_ENTRIES:
             # Other adds, such as those of a class with a greater max_length, left more entries than the slack.
             return self._columns_within_limits(within, _MOST_ENTRIES)
         has_surplus = slack > 0 and most < len(ids) - len(hidden) and len(columns) <= most + slack
         if not hidden and not has_surplus:
-            return columns, is_full, list(counts)
+            return columns, is_full, members
         if hidden:
             is_shown = [True] * len(ids)
             for place in hidden:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -148,8 +148,8 @@ class FeedEntries(NamedTuple):
             or above ``known_from``.
         newer: The positions of the entries within the filters of the feed that are newer than the walk.
         most: The ``max_per_group`` of the feed.
-        known_hashes: The hashes of the groups, that of the newest entry first, if ``places`` are all positions and the
-            read has counted the groups, else None.
+        known: The positions of the members of each group, if ``places`` are all positions and the read has grouped
+            them, else None.
     """
 
     ids: Sequence[int]
@@ -160,7 +160,7 @@ class FeedEntries(NamedTuple):
     is_whole: bool
     floor: int | None
     most: int | None
-    known_hashes: list[bytes] | None = None
+    known: Mapping[bytes, list[int]] | None = None
 
     def hashes(self) -> list[bytes]:
         """Return the hashes of the groups, that of the newest entry first.
@@ -168,8 +168,8 @@ class FeedEntries(NamedTuple):
         A group whose entries within the bounds are gone is among them if newer entries have displaced them: if the feed
         holds ``most`` of its entries, and they are all newer than the walk.
         """
-        if self.known_hashes is not None:
-            return self.known_hashes
+        if self.known is not None:
+            return list(self.known)
         within = dict.fromkeys(self._payloads_at(self.places))
         if not self.newer or self.most is None:
             return list(within)
@@ -178,11 +178,11 @@ class FeedEntries(NamedTuple):
         return [*(one for one in newer if one not in within and totals[one] >= most), *within]
 
     def groups(self, hashes: Iterable[bytes]) -> list[EntryGroup]:
-        """Return the groups of some hashes, each with its newest ``most`` members.
-
-        The loop runs over the members of these groups only, because most pages show few of the groups.
-        """
-        found = self._members(hashes, self.places)
+        """Return the groups of some hashes, each with its newest ``most`` members."""
+        if self.known is None:
+            found = self._members(hashes, self.places)
+        else:
+            found = {one: self.known.get(one, []) for one in hashes}
         lost = [one for one, members in found.items() if not members] if self.newer else []
         found.update(self._members(lost, self.newer))
         totals = Counter(self.payloads) if self.places.start else None
@@ -197,7 +197,10 @@ class FeedEntries(NamedTuple):
         ]
 
     def _members(self, hashes: Iterable[bytes], places: range) -> dict[bytes, list[int]]:
-        """Return the positions of the entries of each hash, of those at ``places``."""
+        """Return the positions of the entries of each hash, of those at ``places``.
+
+        The loop runs over the members of these groups only, because most pages show few of the groups.
+        """
         members: dict[bytes, list[int]] = {one: [] for one in hashes}
         if members:
             payloads = self.payloads
@@ -209,34 +212,31 @@ class FeedEntries(NamedTuple):
         return self.payloads[places.start : places.stop]
 
 
-def places_beyond(payloads: Sequence[bytes], counts: Mapping[bytes, int], most: int) -> list[int]:
-    """Return the positions of the entries beyond the first ``most`` of those that share a payload."""
-    room = {payload: most for payload, count in counts.items() if count > most}
-    beyond = []
-    for place in compress(range(len(payloads)), map(room.__contains__, payloads)) if room else ():
-        if room[payloads[place]]:
-            room[payloads[place]] -= 1
-        else:
-            beyond.append(place)
-    return beyond
+def places_beyond(members: Mapping[bytes, list[int]], most: int) -> list[int]:
+    """Return the positions of the entries beyond the first ``most`` of each group, in any order."""
+    return [place for places in members.values() if len(places) > most for place in places[most:]]
 
 
-def counted_hashes(ids: Sequence[int], payloads: Sequence[Any]) -> Counter[bytes]:
-    """Return the number of entries of each group, in the order of their first entries.
+def members_by_hash(ids: Sequence[int], payloads: Sequence[Any]) -> dict[bytes, list[int]]:
+    """Return the positions of the entries of each group, in the order of the groups' first entries.
+
+    One loop over 800 entries takes 70 µs, where a count and a loop over the members of ten groups take 115.
 
     Raises:
         StoredDataError: A payload is no hash of a group.
     """
+    members: defaultdict[bytes, list[int]] = defaultdict(list)
     try:
-        counts = Counter(payloads)
+        for place, payload in enumerate(payloads):
+            members[payload].append(place)
     except TypeError:
-        counts = Counter()
+        members.clear()
     # Most entries share their payloads with others.
-    if not _are_hashes(counts) or (payloads and not counts):
+    if not _are_hashes(members) or (payloads and not members):
         loads = GroupSerializer().loads
         for activity_id, payload in zip(ids, payloads, strict=True):
             loads(payload, activity_id)
-    return counts
+    return dict(members)
 
 
 def _are_hashes(payloads: Collection[Any]) -> bool:

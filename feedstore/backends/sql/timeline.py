@@ -132,8 +132,8 @@ class SqlTimelineStorage(TimelineStorage):
         if statement is None:
             return None
         parameters = (self.session.written_namespace(), key.encode(), min(limit, FURTHEST) - 1)
-        ((newest_dropped, width, count, odd, run),) = self.session.store.fetch(statement, parameters)
-        if odd or run is None or len(run) != count * (ID_BYTES + width):
+        ((newest_dropped, width, count, run),) = self.session.store.fetch(statement, parameters)
+        if run is None or len(run) != count * (ID_BYTES + width):
             return None
         payloads = list(chain.from_iterable(iter_unpack(f"{ID_BYTES}x{width}s", run)))
         payloads.reverse()

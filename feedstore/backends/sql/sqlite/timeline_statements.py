@@ -32,13 +32,14 @@ oldest AS MATERIALIZED (
     ), x'') AS activity_id
 )
 SELECT (SELECT newest_dropped FROM header), (SELECT width FROM newest), count(*),
-    total(length(data) IS NOT (SELECT width FROM newest) OR length(activity_id) <> 16),
-    CAST(group_concat(activity_id || data, '') AS BLOB)
+    CAST(group_concat(
+        CASE WHEN length(data) = (SELECT width FROM newest) AND length(activity_id) = 16 THEN activity_id || data END, ''
+    ) AS BLOB)
 FROM feedstore_entry
 WHERE timeline_id = (SELECT id FROM header) AND activity_id >= (SELECT activity_id FROM oldest)
 """
-"""The newest id that a trim dropped, the length of the newest payload, the number of entries, the number of those whose
-payload has another length or whose id is damaged, and the entries, oldest first, in one run of bytes.
+"""The newest id that a trim dropped, the length of the newest payload, the number of entries, and the entries, oldest
+first, in one run of bytes, without those whose payload has another length or whose id is damaged.
 
 The last parameter is the number of entries less one. For 800 entries the statement takes 0.27 ms, where rows take 0.45.
 An inner statement with a LIMIT adds 0.12 ms, because SQLite passes each row on to the outer one.
