@@ -41,8 +41,9 @@ GroupLike = AggregatedActivity | int | UUID | str
 """A name of a group in a feed: the aggregated activity, its id as an int or a UUID, or the str of that UUID."""
 
 _MOST_ENTRIES = 1_000_000
-# A script on Redis applies limits to 40,000 entries at most.
 _MOST_SLACK = 1_000
+# A script on Redis applies limits to 40,000 entries at most, of which the add brings up to 2,000.
+_MOST_WITH_SLACK = 38_000
 
 
 class AggregatedFeed(BaseFeed[AggregatedActivity]):
@@ -116,7 +117,8 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         """
         if cls.max_length is None or cls.companions:
             return 0
-        return min(max(cls.max_length // 5, min(cls.max_length, 50)), _MOST_SLACK)
+        most = min(_MOST_SLACK, max(_MOST_WITH_SLACK - cls.max_length, 0))
+        return min(max(cls.max_length // 5, min(cls.max_length, 50)), most)
 
     def count(self) -> int:
         """Return the number of entries within the feed's filters. One round trip, which reads the entries."""

@@ -333,16 +333,13 @@ def test_a_shared_delivery_to_timelines_with_chunks(backend: Backend) -> None:
     assert ids == [*range(5100, 4999, -1), *range(2999, 2099, -1), *range(999, 99, -1)]
 
 
-class _LongFeed(AggregatedFeed):
-    """A feed whose limits one script can still apply; a fifth of its length more would be too much."""
-
-    max_length = 38_900
-
-
 def test_a_long_aggregated_feed_keeps_its_limits(redis_url: str) -> None:
-    """A script applies limits to 40,000 entries at most, and the slack of a feed stays below that."""
+    """A script applies limits to 40,000 entries at most, and the entries of a feed with its slack stay below that."""
+    given = [GroupEntry(number, hash_of(str(number))) for number in range(40_000)]
     with connect(redis_url, namespace=fresh_namespace()) as backend:
-        feed = _LongFeed("bob", backend)
-        feed.timelines.add_many(feed.key, [GroupEntry(number, hash_of(str(number))) for number in range(39_900)])
-        feed.add(Activity("ann", "like", "photo:7"))
-        assert (feed.timelines.count(feed.key), feed.count()) == (38_900, 38_900)
+        for length, slack in ((37_200, 800), (40_000, 0)):
+            kind: type[AggregatedFeed] = type("LongFeed", (AggregatedFeed,), {"max_length": length})
+            feed = kind(length, backend)
+            feed.timelines.add_many(feed.key, given[: length + slack])
+            feed.add_many([Activity("ann", "like", f"photo:{number}") for number in range(1_500)])
+            assert (feed.timelines.count(feed.key), feed.count()) == (length, length)

@@ -33,7 +33,8 @@ oldest AS MATERIALIZED (
 )
 SELECT (SELECT newest_dropped FROM header), (SELECT width FROM newest), count(*),
     CAST(group_concat(
-        CASE WHEN length(data) = (SELECT width FROM newest) AND length(activity_id) = 16 THEN activity_id || data END, ''
+        CASE WHEN length(data) = (SELECT width FROM newest) AND length(activity_id) = 16 THEN activity_id || data END,
+        ''
     ) AS BLOB)
 FROM feedstore_entry
 WHERE timeline_id = (SELECT id FROM header) AND activity_id >= (SELECT activity_id FROM oldest)
