@@ -14,7 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import WhiteListRoundRobinPolicy
 
 import cassandra_programs
-from servers.cassandra_configuration import FAST, SHORT_LIVED, Place, command, write_configuration
+from servers.cassandra_configuration import FAST, SHORT_LIVED, TIMER_SLACK_SECONDS, Place, command, write_configuration
 from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
 from servers.process import OwnServer, ServerError, ServerProcess
@@ -147,7 +147,9 @@ class OwnCassandraServer(OwnServer, CassandraServer):
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
         java = command(self.java, self.jars, self.folder, self._options)
         # The data is removed after the end of the node, so the node need not write its memory to files.
-        self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL)
+        # A measured node keeps the usual timers.
+        slack = TIMER_SLACK_SECONDS if set(SHORT_LIVED) <= set(self._options) else None
+        self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL, timer_slack=slack)
 
 
 def require_programs() -> tuple[Path, Path]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from polling import poll_until
 
 _LOG_TAIL_CHARACTERS = 4000
+_SET_TIMER_SLACK, _GET_TIMER_SLACK = 29, 30
 
 
 class ServerError(Exception):
@@ -23,6 +27,8 @@ class ServerProcess:
 
     The process has its own session, so that Ctrl-C in the terminal reaches the tests alone, which then stop the
     process. It ends by itself if the tests are killed, or if the thread that started it ends.
+
+    Linux may let each timer of the process run up to ``timer_slack`` seconds late. The default is that of this thread.
     """
 
     def __init__(
@@ -31,12 +37,13 @@ class ServerProcess:
         folder: Path,
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        timer_slack: float | None = None,
     ) -> None:
         self.name = Path(command[0]).name
         self.log = folder / f"{self.name}.log"
         self._stop_signal = stop_signal
         self._owner = os.getpid()
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _timer_slack(timer_slack):
             self._process = subprocess.Popen(
                 [*_ends_with_parent(stop_signal), *command],
                 cwd=folder,
@@ -122,6 +129,21 @@ class OwnServer:
         """End the server and remove its data."""
         self._process.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def _timer_slack(seconds: float | None) -> Iterator[None]:
+    """Give the processes that this thread starts inside the context a timer slack."""
+    if seconds is None or sys.platform != "linux":
+        yield
+        return
+    prctl = ctypes.CDLL(None).prctl
+    before = prctl(_GET_TIMER_SLACK)
+    prctl(_SET_TIMER_SLACK, ctypes.c_ulong(round(seconds * 10**9)))
+    try:
+        yield
+    finally:
+        prctl(_SET_TIMER_SLACK, ctypes.c_ulong(before))
 
 
 def as_user(user: str | None) -> dict[str, object]:

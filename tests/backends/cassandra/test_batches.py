@@ -172,7 +172,7 @@ def test_a_limit_may_be_set(backend: Backend, store_url: str, monkeypatch: pytes
 @pytest.mark.parametrize("atomic", [False, True])
 def test_the_later_of_two_writes_wins(backend: Backend, atomic: bool) -> None:
     timelines, activities, items = backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()
-    for _ in range(50):
+    for _ in range(10):
         with backend.batch(atomic) as batch:
             timelines.remove("key", 1, batch_interface=batch)
             timelines.add("key", 1, batch_interface=batch)

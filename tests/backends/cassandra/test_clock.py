@@ -69,7 +69,7 @@ def test_what_one_backend_trims_another_adds_again_at_once(open_backend: OpenBac
     first = open_backend()
     second = open_backend(first.namespace)
     timelines, others = first.timeline_storage(), second.timeline_storage()
-    for number in range(100):
+    for number in range(20):
         timelines.add_many("key", [1, 2])
         others.trim("key", 0)
         timelines.add("key", 1)

@@ -12,7 +12,7 @@ from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.directory import Directory
 from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.namespaces import FORMAT
-from feedstore.backends.cassandra.tables import SLICE_SHIFT, TABLES
+from feedstore.backends.cassandra.tables import SCHEMA, SLICE_SHIFT, TIMELINES
 from feedstore.errors import MissingSchemaError, StorageError
 from feedstore.storage import Backend
 from feedstore.testing.processes import Child
@@ -202,12 +202,13 @@ WAYS: dict[str, Callable[[Backend, list[str]], object]] = {
 @pytest.mark.parametrize("backend_kind", ["cassandra"])
 def test_what_is_written_after_the_tables_were_emptied_is_listed(open_backend: OpenBackend) -> None:
     """A process holds leases on names that are no longer there, for every kind of write."""
-    backend = open_backend()
-    keys = [f"key{number}" for number in range(50)]
-    backend.timeline_storage().add_to_many(keys, [1])
-    backend.activity_storage().add(make_activity())
-    for way in WAYS.values():
-        empty(backend, "timelines", "directory", "activities", "namespaces")
+    keys = [f"key{number}" for number in range(20)]
+    backends = [open_backend() for _ in WAYS]
+    for backend in backends:
+        backend.timeline_storage().add_to_many(keys, [1])
+        backend.activity_storage().add(make_activity())
+    empty(backends[0], "timelines", "directory", "activities", "namespaces")
+    for way, backend in zip(WAYS.values(), backends, strict=True):
         way(backend, keys)
         backend.activity_storage().add(make_activity(1))
         other = open_backend(backend.namespace)
@@ -251,12 +252,15 @@ def test_the_mark_of_a_namespace_is_written_again_within_ten_minutes(
 
 
 def test_tables_that_were_dropped_and_made_again_are_used(cassandra_keyspace: str) -> None:
-    """The statements that a process has prepared are prepared again where the servers have forgotten them."""
+    """The statements that a process has prepared are prepared again where the servers have forgotten them.
+
+    A backend makes the tables that are missing, as after a process that died while it made them.
+    """
     with CassandraBackend(cassandra_keyspace) as backend:
         backend.timeline_storage().add("key", 1)
-        session = backend.session.store.session().driver_session
-        for table in TABLES:
-            session.execute(f'DROP TABLE "{backend.session.store.keyspace}".{table.name}')
+        session, keyspace = backend.session.store.session().driver_session, backend.session.store.keyspace
+        session.execute(f'DROP TABLE "{keyspace}".{TIMELINES}')
+        session.execute(f"DELETE FROM \"{keyspace}\".{SCHEMA} WHERE name = 'tables'")
         with pytest.raises(MissingSchemaError, match="missing"):
             backend.timeline_storage().add("key", 2)
         with CassandraBackend(cassandra_keyspace) as other:

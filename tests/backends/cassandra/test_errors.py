@@ -44,7 +44,7 @@ from servers.cassandra import OwnCassandraServer
 from servers.cassandra_configuration import FAST, SHORT_LIVED
 from servers.ports import free_port
 
-MANY = [f"key{number}" for number in range(3_000)]
+MANY = [f"key{number}" for number in range(300)]
 SECONDS = 60
 LABEL = "cassandra://host:9042/feeds"
 UNAVAILABLE = Unavailable("Cannot achieve consistency", ConsistencyLevel.QUORUM, 2, 1)

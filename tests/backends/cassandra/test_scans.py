@@ -86,24 +86,25 @@ def test_few_timelines_are_three_requests(backend: Backend, sent: list[Any]) -> 
     assert len(sent) == 3
 
 
-@pytest.mark.parametrize("page", [1, 2, 7, 19])
+@pytest.mark.parametrize("page", [1, 7, 19])
 def test_items_of_several_pages(backend: Backend, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     monkeypatch.setattr(kv, "_FIRST_PAGE", page)
     monkeypatch.setattr(kv, "_FURTHER_PAGE", page + 1)
     items = backend.kv_storage()
+    keys = KEYS[:120]
     with backend.batch() as batch:
-        for key in KEYS:
+        for key in keys:
             items.upsert(key, key, batch_interface=batch)
-    assert list(items.items()) == [(key, key) for key in KEYS]
-    assert list(items.fetch_by_prefix("key1")) == KEYS[100:200]
+    assert list(items.items()) == [(key, key) for key in keys]
+    assert list(items.fetch_by_prefix("key1")) == keys[100:]
 
 
-@pytest.mark.parametrize("page", [1, 2, 9, 300])
+@pytest.mark.parametrize("page", [1, 9, 60])
 def test_names_of_several_pages(backend: Backend, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     monkeypatch.setattr(directory, "_MOST_A_TRIP", page)
     timelines, activities = backend.timeline_storage(), backend.activity_storage()
-    timelines.add_to_many(KEYS, [1])
-    assert sorted(timelines.keys()) == KEYS
+    timelines.add_to_many(KEYS[:60], [1])
+    assert sorted(timelines.keys()) == KEYS[:60]
     ids = [number << SLICE_SHIFT for number in range(40)]
     activities.add_many([make_activity(id=one) for one in ids])
     assert ids_of(activities.iterate()) == ids

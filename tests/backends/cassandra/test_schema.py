@@ -11,9 +11,9 @@ from feedstore import connect
 from feedstore.backends.cassandra.namespaces import FORMAT
 from feedstore.backends.cassandra.tables import SCHEMA, TABLES, TIMELINES
 from feedstore.errors import FeedstoreError, MissingSchemaError, NewerSchemaError, OutdatedSchemaError, SchemaError
-from feedstore.storage import Backend
 from feedstore.testing.processes import Child
 from servers.cassandra import CassandraServer
+from stores import fresh_namespace
 
 PROCESSES = 3
 
@@ -36,29 +36,25 @@ def execute(server: CassandraServer, statement: str) -> None:
         session.execute(statement)
 
 
-@pytest.mark.parametrize("mode", [None, "migrate"])
-def test_an_empty_keyspace_gets_its_tables(
-    cassandra_server: CassandraServer, cassandra_keyspace: str, mode: str | None
+def test_an_empty_keyspace_gets_its_tables_in_one_mode_alone(
+    cassandra_server: CassandraServer, cassandra_keyspace: str
 ) -> None:
-    with connect(cassandra_keyspace, schema=mode) as backend:
-        backend.ping()
-    assert tables(cassandra_server, name_of(cassandra_keyspace)) == {table.name for table in TABLES}
-    with connect(cassandra_keyspace, schema="check") as backend:
-        backend.kv_storage().upsert("key", 1)
+    """The mode "migrate" makes them, "check" makes none, and "ignore" does not check for them either.
 
-
-def test_a_check_makes_nothing(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
+    Without a mode, a backend makes them, as the session's keyspace and those of the other tests show.
+    """
     with connect(cassandra_keyspace, schema="check") as backend, pytest.raises(MissingSchemaError, match="migrate"):
         backend.ping()
-    assert tables(cassandra_server, name_of(cassandra_keyspace)) == set()
-
-
-def test_schemas_may_be_ignored(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
     with connect(cassandra_keyspace, schema="ignore") as backend:
         backend.ping()
         with pytest.raises(MissingSchemaError, match="are missing"):
             backend.kv_storage().upsert("key", 1)
     assert tables(cassandra_server, name_of(cassandra_keyspace)) == set()
+    with connect(cassandra_keyspace, schema="migrate") as backend:
+        backend.ping()
+    assert tables(cassandra_server, name_of(cassandra_keyspace)) == {table.name for table in TABLES}
+    with connect(cassandra_keyspace, schema="check") as backend:
+        backend.kv_storage().upsert("key", 1)
 
 
 def test_a_keyspace_is_made_only_where_its_replication_is_known(cassandra_server: CassandraServer) -> None:
@@ -96,35 +92,19 @@ def test_processes_that_open_at_once_do_not_collide(cassandra_server: CassandraS
         cassandra_server.drop_keyspace(name)
 
 
-def test_what_a_process_left_half_made_is_made_whole(
-    cassandra_server: CassandraServer, cassandra_keyspace: str
-) -> None:
+def test_another_version_is_refused(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
     with connect(cassandra_keyspace) as backend:
         backend.ping()
-    name = name_of(cassandra_keyspace)
-    execute(cassandra_server, f"DROP TABLE {name}.{TIMELINES}")
-    execute(cassandra_server, f"DELETE FROM {name}.{SCHEMA} WHERE name = 'tables'")
-    with connect(cassandra_keyspace) as backend:
-        backend.timeline_storage().add("key", 1)
-
-
-@pytest.mark.parametrize(
-    ("version", "error", "words"), [(2, NewerSchemaError, "version 2.*upgrade"), (0, SchemaError, "version 0")]
-)
-def test_another_version_is_refused(
-    cassandra_server: CassandraServer,
-    cassandra_keyspace: str,
-    version: int,
-    error: type[FeedstoreError],
-    words: str,
-) -> None:
-    with connect(cassandra_keyspace) as backend:
-        backend.ping()
-    update = f"UPDATE {name_of(cassandra_keyspace)}.{SCHEMA} SET version = {version} WHERE name = 'tables'"
-    execute(cassandra_server, update)
-    for mode in (None, "migrate", "check"):
-        with connect(cassandra_keyspace, schema=mode) as backend, pytest.raises(error, match=words):
-            backend.ping()
+    refusals: list[tuple[int, type[FeedstoreError], str]] = [
+        (2, NewerSchemaError, "version 2.*upgrade"),
+        (0, SchemaError, "version 0"),
+    ]
+    for version, error, words in refusals:
+        update = f"UPDATE {name_of(cassandra_keyspace)}.{SCHEMA} SET version = {version} WHERE name = 'tables'"
+        execute(cassandra_server, update)
+        for mode in (None, "migrate", "check"):
+            with connect(cassandra_keyspace, schema=mode) as backend, pytest.raises(error, match=words):
+                backend.ping()
 
 
 def test_tables_of_somebody_else_are_refused(cassandra_server: CassandraServer, cassandra_keyspace: str) -> None:
@@ -155,24 +135,20 @@ def test_a_keyspace_dropped_under_the_backend_is_one_clear_error(
                 use()
 
 
-@pytest.mark.parametrize(
-    ("written", "error", "advice"),
-    [(FORMAT - 1, OutdatedSchemaError, "another namespace"), (FORMAT + 1, NewerSchemaError, "upgrade")],
-)
-def test_a_namespace_of_another_format_is_refused(
-    cassandra_server: CassandraServer, cassandra_keyspace: str, written: int, error: type[SchemaError], advice: str
-) -> None:
-    table = f"{name_of(cassandra_keyspace)}.feedstore_namespaces"
-    with connect(cassandra_keyspace, namespace="app") as backend:
+def test_a_namespace_of_another_format_is_refused(cassandra_server: CassandraServer, cassandra_url: str) -> None:
+    table, namespace = f"{name_of(cassandra_url)}.feedstore_namespaces", fresh_namespace()
+    with connect(cassandra_url, namespace=namespace) as backend:
         backend.kv_storage().upsert("key", 1)
-    execute(cassandra_server, f"UPDATE {table} SET format = {written} WHERE namespace = 'app'")
-
-    def refused(backend: Backend) -> None:
-        with pytest.raises(error, match=rf"'app'.*format {written}.*{advice}"):
-            backend.kv_storage().upsert("key", 1)
-        with pytest.raises(error, match=rf"'app'.*format {written}.*{advice}"):
-            backend.timeline_storage().count("key")
-
-    with connect(cassandra_keyspace, namespace="app") as backend:
-        refused(backend)
-        assert backend.with_namespace("other").timeline_storage().count("key") == 0
+    refusals: list[tuple[int, type[SchemaError], str]] = [
+        (FORMAT - 1, OutdatedSchemaError, "another namespace"),
+        (FORMAT + 1, NewerSchemaError, "upgrade"),
+    ]
+    for written, error, advice in refusals:
+        execute(cassandra_server, f"UPDATE {table} SET format = {written} WHERE namespace = '{namespace}'")
+        words = rf"'{namespace}'.*format {written}.*{advice}"
+        with connect(cassandra_url, namespace=namespace) as backend:
+            with pytest.raises(error, match=words):
+                backend.kv_storage().upsert("key", 1)
+            with pytest.raises(error, match=words):
+                backend.timeline_storage().count("key")
+            assert backend.with_namespace(f"{namespace}-other").timeline_storage().count("key") == 0
