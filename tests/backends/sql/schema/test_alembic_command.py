@@ -93,35 +93,38 @@ def test_autogenerate_finds_no_difference_beside_another_application(database_ur
     assert "No new upgrade operations detected" in alembic(database_url, "check")
 
 
-@pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        ("ALTER TABLE feedstore_item ADD COLUMN extra integer", "remove_column"),
-        ("ALTER TABLE feedstore_entry DROP COLUMN data", "add_column"),
-        ("CREATE TABLE feedstore_extra (number integer)", "remove_table"),
-        ("CREATE INDEX extra ON feedstore_item (value)", "remove_index"),
-    ],
-)
-def test_autogenerate_finds_what_differs(database_url: str, engine: Engine, change: str, found: str) -> None:
+def test_autogenerate_finds_what_differs(database_url: str, engine: Engine) -> None:
     databases.upgrade(engine)
-    databases.execute(engine, change)
-    assert found in alembic(database_url, "check", status=255)
+    for change in (
+        "ALTER TABLE feedstore_item ADD COLUMN extra integer",
+        "ALTER TABLE feedstore_entry DROP COLUMN data",
+        "CREATE TABLE feedstore_extra (number integer)",
+        "CREATE INDEX extra ON feedstore_item (value)",
+    ):
+        databases.execute(engine, change)
+    printed = alembic(database_url, "check", status=255)
+    for found in ("remove_column", "add_column", "remove_table", "remove_index"):
+        assert found in printed
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
-@pytest.mark.parametrize(
-    ("change", "found"),
-    [
-        ("ALTER TABLE feedstore_timeline ALTER COLUMN length SET DEFAULT 1", "modify_default"),
-        ("ALTER TABLE feedstore_timeline ALTER COLUMN id DROP IDENTITY", "modify_default"),
-        ("ALTER TABLE feedstore_entry ALTER COLUMN timeline_id TYPE integer", "modify_type"),
-        ("ALTER TABLE feedstore_entry ALTER COLUMN data SET NOT NULL", "modify_nullable"),
-    ],
-)
-def test_types_and_defaults_are_compared(database_url: str, engine: Engine, change: str, found: str) -> None:
+def test_types_and_defaults_are_compared(database_url: str, engine: Engine) -> None:
     databases.upgrade(engine)
-    databases.execute(engine, change)
-    assert found in alembic(database_url, "check", status=255)
+    for change in (
+        "ALTER TABLE feedstore_timeline ALTER COLUMN length SET DEFAULT 1",
+        "ALTER TABLE feedstore_timeline ALTER COLUMN id DROP IDENTITY",
+        "ALTER TABLE feedstore_entry ALTER COLUMN timeline_id TYPE integer",
+        "ALTER TABLE feedstore_entry ALTER COLUMN data SET NOT NULL",
+    ):
+        databases.execute(engine, change)
+    printed = alembic(database_url, "check", status=255)
+    found = re.findall(r"\('(modify_\w+)', None, '(\w+)', '(\w+)'", printed)
+    assert set(found) == {
+        ("modify_default", "feedstore_timeline", "id"),
+        ("modify_default", "feedstore_timeline", "length"),
+        ("modify_nullable", "feedstore_entry", "data"),
+        ("modify_type", "feedstore_entry", "timeline_id"),
+    }
 
 
 def test_the_history_lists_every_revision() -> None:

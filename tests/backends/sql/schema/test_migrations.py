@@ -26,6 +26,12 @@ DOCUMENTS = (
     ),
     "INSERT INTO feedstore_pubsub_sub (node_id, subscriber, state) VALUES (1, 'bob', 'pending')",
 )
+# The tables that the downgrade to a revision would drop, in the order in which it checks them.
+GUARDED = {
+    "0004": ("feedstore_pubsub_item", "feedstore_pubsub_sub", "feedstore_pubsub_node"),
+    "0002": ("feedstore_message",),
+    "base": ("feedstore_item", "feedstore_entry", "feedstore_timeline", "feedstore_activity"),
+}
 HEADER_AT_0001 = ["id", "namespace_id", "key"]
 
 
@@ -33,11 +39,13 @@ def test_the_known_revisions_are_those_that_are_shipped() -> None:
     assert tuple(revision_titles()) == REVISIONS
 
 
-def test_an_upgrade_counts_the_entries_and_keeps_every_row(engine: Engine) -> None:
+def test_the_revisions_keep_every_row_in_both_directions(engine: Engine) -> None:
+    """An upgrade counts the entries of each timeline, and one after a downgrade counts them again."""
     databases.make_older(engine)
     before = databases.contents(engine)
     databases.upgrade(engine)
-    after = databases.contents(engine)
+    upgraded = databases.contents(engine)
+    after = dict(upgraded)
     lengths = {1: 2, 2: 0, 3: 1}
     expected = [{**row, "length": lengths[row["id"]], "newest_dropped": None} for row in before["feedstore_timeline"]]
     assert after.pop("feedstore_timeline") == sorted(expected, key=str)
@@ -47,15 +55,11 @@ def test_an_upgrade_counts_the_entries_and_keeps_every_row(engine: Engine) -> No
         name: rows for name, rows in after.items() if not name.startswith("feedstore_pubsub")
     }.items() <= before.items()
     assert [after[f"feedstore_pubsub_{name}"] for name in ("node", "item", "sub", "path")] == [[], [], [], []]
-
-
-def test_a_downgrade_keeps_every_row(engine: Engine) -> None:
-    databases.make_older(engine)
-    before = databases.contents(engine)
-    databases.upgrade(engine)
     databases.downgrade(engine, "0001")
     assert databases.columns(engine, "feedstore_timeline") == HEADER_AT_0001
     assert databases.contents(engine) == before
+    databases.upgrade(engine)
+    assert databases.contents(engine) == upgraded
 
 
 def test_the_revisions_of_the_folder_are_those_that_run() -> None:
@@ -82,15 +86,6 @@ def test_a_zip_archive_of_feedstore_makes_the_tables(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
-def test_an_upgrade_after_a_downgrade_counts_again(engine: Engine) -> None:
-    databases.make_older(engine)
-    databases.upgrade(engine)
-    upgraded = databases.contents(engine)
-    databases.downgrade(engine, "0001")
-    databases.upgrade(engine)
-    assert databases.contents(engine) == upgraded
-
-
 def test_going_down_to_base_leaves_only_the_version_table(engine: Engine) -> None:
     databases.make_others_table(engine)
     before = databases.contents(engine)
@@ -99,49 +94,25 @@ def test_going_down_to_base_leaves_only_the_version_table(engine: Engine) -> Non
     assert databases.contents(engine) == {**before, "feedstore_alembic_version": []}
 
 
-@pytest.mark.parametrize("kept", ["feedstore_activity", "feedstore_timeline", "feedstore_entry", "feedstore_item"])
-def test_tables_that_hold_data_are_never_dropped(engine: Engine, kept: str) -> None:
+def test_tables_that_hold_data_are_never_dropped(engine: Engine) -> None:
+    """Each downgrade names the first table that still has rows, and changes nothing."""
     databases.make_older(engine)
-    for table in ("feedstore_activity", "feedstore_timeline", "feedstore_entry", "feedstore_item"):
-        if table != kept:
-            databases.execute(engine, f"DELETE FROM {table}")
     databases.upgrade(engine)
-    before = databases.contents(engine)
-    with pytest.raises(InvalidValueError, match=f"{kept} holds rows.*flush"):
-        databases.downgrade(engine, "base")
-    assert databases.contents(engine) == before
-    databases.execute(engine, f"DELETE FROM {kept}")
-    databases.downgrade(engine, "base")
-
-
-def test_messages_are_never_dropped(engine: Engine) -> None:
-    databases.upgrade(engine)
+    tables = databases.contents(engine).keys()
     databases.execute(engine, "INSERT INTO feedstore_message VALUES (1, 1, 0, 0, '1')")
-    with pytest.raises(InvalidValueError, match=r"feedstore_message holds rows.*flush"):
-        databases.downgrade(engine, "0002")
-    databases.execute(engine, "DELETE FROM feedstore_message")
-    databases.downgrade(engine, "0002")
-    assert "feedstore_queue" not in databases.contents(engine)
-    databases.upgrade(engine)
-    assert databases.contents(engine)["feedstore_message"] == []
-
-
-@pytest.mark.parametrize("kept", ["feedstore_pubsub_item", "feedstore_pubsub_sub", "feedstore_pubsub_node"])
-def test_documents_are_never_dropped(engine: Engine, kept: str) -> None:
-    databases.upgrade(engine)
-    before = databases.contents(engine)
     for statement in DOCUMENTS:
         databases.execute(engine, statement)
-    for table in ("feedstore_pubsub_item", "feedstore_pubsub_sub", "feedstore_pubsub_node"):
-        if table != kept:
-            databases.execute(engine, f"DELETE FROM {table}")
-    with pytest.raises(InvalidValueError, match=f"{kept} holds rows.*flush"):
-        databases.downgrade(engine, "0004")
-    databases.execute(engine, f"DELETE FROM {kept}")
-    databases.downgrade(engine, "0004")
-    assert [name for name in databases.contents(engine) if "pubsub" in name] == []
+    for revision, guarded in GUARDED.items():
+        for kept in guarded:
+            before = databases.contents(engine)
+            with pytest.raises(InvalidValueError, match=f"{kept} holds rows.*flush"):
+                databases.downgrade(engine, revision)
+            assert databases.contents(engine) == before
+            databases.execute(engine, f"DELETE FROM {kept}")
+        databases.downgrade(engine, revision)
+    assert set(databases.contents(engine)) == {"feedstore_alembic_version"}
     databases.upgrade(engine)
-    assert databases.contents(engine).keys() == before.keys()
+    assert databases.contents(engine).keys() == tables
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
