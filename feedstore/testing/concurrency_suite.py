@@ -15,8 +15,8 @@ from feedstore.testing.samples import ids_of, make_activities, make_activity
 from feedstore.testing.suite import OpenBackend, Suite, counted
 
 THREADS = 8
-EACH = 24
-FORKS = 6
+EACH = 12
+FORKS = 3
 
 
 class ThreadSuite(Suite):
@@ -76,7 +76,7 @@ class ThreadSuite(Suite):
                 timelines.add_many("key", [activity_id, activity_id + 1_000])
                 timelines.remove("key", activity_id)
                 if number % 10 == 0:
-                    timelines.trim("key", 100)
+                    timelines.trim("key", 60)
 
         run_in_threads([partial(churn, thread) for thread in range(THREADS)])
         timelines.trim("key", 50)

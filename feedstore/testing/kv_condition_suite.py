@@ -192,7 +192,7 @@ class KvRangeSuite(Suite):
             seen += page
         assert seen == expected
 
-    def test_a_reverse_scan_while_all_is_deleted(self, kv: KvStorage) -> None:
+    def test_a_reverse_scan_while_items_are_deleted(self, kv: KvStorage) -> None:
         """K3: in reverse too."""
         with backend_of(kv.session).batch() as batch:
             for number in range(600):
@@ -200,6 +200,7 @@ class KvRangeSuite(Suite):
         seen = []
         for key in kv.keys(reverse=True):
             seen.append(key)
-            kv.delete(key)
+            if len(seen) % 4 == 0:
+                kv.delete(key)
         assert seen == [f"{number:03}" for number in reversed(range(600))]
-        assert list(kv.keys()) == []
+        assert list(kv.keys()) == sorted(set(seen) - set(seen[3::4]))

@@ -85,9 +85,9 @@ class QueueConsumersSuite(Suite):
         if not backend.abilities.exclusive_claims:
             pytest.skip("two that receive in the same instant may get the same message")
         queue = backend.queue()
-        queue.push_many(range(80))
+        queue.push_many(range(40))
         found = run_in_threads([partial(drained, queue)] * 4)
-        assert sorted(chain.from_iterable(found)) == list(range(80))
+        assert sorted(chain.from_iterable(found)) == list(range(40))
         assert all(part == sorted(part) for part in found)
         assert queue.count() == 0
 
@@ -96,27 +96,27 @@ class QueueConsumersSuite(Suite):
         queue = backend.queue()
 
         def push(thread: int) -> None:
-            for number in range(15):
+            for number in range(8):
                 queue.push([thread, number])
 
         run_in_threads([partial(push, thread) for thread in range(4)])
         found = drained(queue)
-        assert len(found) == 60
+        assert len(found) == 32
         for thread in range(4):
-            assert [number for who, number in found if who == thread] == list(range(15))
+            assert [number for who, number in found if who == thread] == list(range(8))
 
     def test_processes_get_each_message_once(self, open_backend: OpenBackend, backend: Backend) -> None:
         """Q2: between processes, too."""
         if not (backend.abilities.shared_between_processes and backend.abilities.exclusive_claims):
             pytest.skip("the store belongs to one process, or has no exclusive claims")
-        backend.queue().push_many(range(100))
+        backend.queue().push_many(range(40))
 
         def drain() -> list[Any]:
             return drained(open_backend(backend.namespace).queue())
 
         children = [Child(drain) for _ in range(2)]
         found = [child.result() for child in children]
-        assert sorted(chain.from_iterable(found)) == list(range(100))
+        assert sorted(chain.from_iterable(found)) == list(range(40))
 
     def test_a_consumer_that_is_killed_loses_nothing(self, open_backend: OpenBackend, backend: Backend) -> None:
         """Q1: the messages that a dead consumer had received are redelivered to others."""
