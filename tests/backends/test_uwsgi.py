@@ -13,7 +13,7 @@ from live.http import ask
 from servers.uwsgi import THREADS, WORKERS, UwsgiServer
 from stores import fresh_namespace
 
-REQUESTS = 160
+REQUESTS = 64
 REQUESTS_AT_A_TIME = WORKERS * THREADS
 # Cassandra is polled, and a poll rests three times as long as it took: on a busy machine a wait takes many seconds.
 SECONDS = 60.0

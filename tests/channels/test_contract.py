@@ -38,9 +38,9 @@ class TestOneStorage(RepositoryContract):
         return lambda: SSEChannelRepository.on_backend(open_in_turn())
 
 
-@pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "redis_cluster", "cassandra"])
+@pytest.mark.parametrize("backend_kind", ["sqlite", "redis_cluster"])
 class TestFourStorages(RepositoryContract):
-    """A key-value storage of its own for each of the four, on one backend of each family."""
+    """A key-value storage of its own for each of the four, on a backend with atomic batches of all, and one of a slot."""
 
     @pytest.fixture
     def open_channels(self, open_in_turn: OpenInTurn) -> OpenChannels:

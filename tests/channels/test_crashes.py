@@ -28,7 +28,7 @@ from feedstore.testing.processes import run_in_threads
 from feedstore.testing.repository_suite import new_channel, new_connection, seen
 from stores import OpenBackend, fresh_namespace
 
-ROUNDS = 4
+ROUNDS = 2
 CONNECTIONS = 4
 # Saves one channel again and again, each time with other connections, which all carry the number of the round.
 SAVER = """

@@ -18,15 +18,15 @@ from live.http import ask
 from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import ServerError, ServerProcess
 
-WORKERS = 4
-THREADS = 4
+WORKERS = 3
+THREADS = 3
 _RUN = "import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])"
 
 
 class UwsgiServer:
     """Serves the WSGI application ``application`` of ``source`` from several workers; a context manager.
 
-    The source runs in the master, before the fork. ``environment`` is added to the environment. Each worker has four
+    The source runs in the master, before the fork. ``environment`` is added to the environment. Each worker has several
     threads, and Python's threads run while a worker waits for requests, which watchers need.
     """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from feedstore.backends.sql import SqlBackend
@@ -106,10 +107,15 @@ def end_connections(url: str) -> None:
         poll_until(lambda: not execute(f"SELECT 1 {_CONNECTIONS}").fetchall(), 30, "the end of every connection")
 
 
+@cache
+def _engine_at(url: URL) -> Engine:
+    """Return an engine that keeps no connections. A new one would query the server's version and settings first."""
+    return create_engine(url, poolclass=NullPool)
+
+
 def dump(backend: SqlBackend) -> Tables:
     """Return every row of every table, and check each header against its rows."""
-    engine = create_engine(backend.session._store.engine.url, poolclass=NullPool)
-    with engine.connect() as connection:
+    with _engine_at(backend.session._store.engine.url).connect() as connection:
         tables: Tables = {
             name: connection.exec_driver_sql(f"SELECT * FROM feedstore_{name} ORDER BY 1, 2, 3").all()
             for name in ("activity", "timeline", "entry", "item")

@@ -67,7 +67,7 @@ def state_of(timelines: TimelineStorage) -> dict[str, Any]:
 
 @pytest.mark.soak
 def test_deliveries_do_what_they_do_in_memory(backend: SqlBackend) -> None:
-    for seed in range(soak.count(2, 100)):
+    for seed in range(soak.count(1, 100)):
         with connect("memory://") as model_backend:
             model, timelines = groups_of(model_backend), groups_of(backend)
             for step in range(40):
@@ -146,11 +146,11 @@ def check_delivered(backend: SqlBackend, last: int, engine: Engine) -> None:
 
 def test_threads_and_processes_leave_what_one_thread_leaves(backend: SqlBackend, database_url: str) -> None:
     """Four threads and two processes deliver overlapping entries, in every order of the timelines."""
-    last = 32
+    last = 16
     command = [sys.executable, "-c", PROGRAM, database_url]
-    processes = [subprocess.Popen([*command, str(first), str(last)]) for first in (0, 16)]
+    processes = [subprocess.Popen([*command, str(first), str(last)]) for first in (0, 8)]
     try:
-        run_in_threads([partial(deliver_all, groups_of(backend), first, last) for first in (0, 8, 16, 24)])
+        run_in_threads([partial(deliver_all, groups_of(backend), first, last) for first in (0, 4, 8, 12)])
         assert [process.wait(60) for process in processes] == [0, 0]
     finally:
         for process in processes:

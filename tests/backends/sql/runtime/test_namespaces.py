@@ -8,7 +8,7 @@ from sqlalchemy.pool import NullPool
 
 from backends.sql.runtime.faulty import dump
 from feedstore import connect
-from feedstore.backends.sql import SqlBackend
+from feedstore.backends.sql import SqlBackend, activity, kv
 from feedstore.errors import NewerSchemaError
 from feedstore.testing.samples import make_activities
 
@@ -72,14 +72,16 @@ def test_flushing_many_timelines(backend: SqlBackend, count: int) -> None:
     assert len(tables["entry"]) == 2 * count
 
 
-def test_flushing_many_rows(backend: SqlBackend) -> None:
+def test_flushing_more_rows_than_one_statement_deletes(backend: SqlBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (activity, kv):
+        monkeypatch.setattr(module, "_ROWS_A_FLUSH", 100)
     neighbour = backend.with_namespace("neighbour")
     neighbour.activity_storage().add_many(make_activities(3))
     neighbour.kv_storage().upsert("key", 1)
     backend.kv_storage("other").upsert("key", 1)
-    backend.activity_storage().add_many(make_activities(10_001))
+    backend.activity_storage().add_many(make_activities(201))
     with backend.batch() as batch:
-        for number in range(10_001):
+        for number in range(201):
             backend.kv_storage().upsert(f"{number}", number, batch_interface=batch)
     backend.activity_storage().flush()
     backend.kv_storage().flush()

@@ -27,12 +27,12 @@ MakePooler = Callable[..., PgBouncer]
 
 
 @pytest.fixture
-def make_pooler(postgresql_database: str) -> Iterator[MakePooler]:
+def make_pooler(migrated_database: str) -> Iterator[MakePooler]:
     """Start poolers in front of the test's database."""
     with ExitStack() as stack:
 
         def make(mode: str, size: int = 3, more: str = "") -> PgBouncer:
-            pooler = PgBouncer(postgresql_database, mode, size, more)
+            pooler = PgBouncer(migrated_database, mode, size, more)
             stack.callback(pooler.stop)
             return pooler
 
@@ -57,7 +57,7 @@ def _assert_right_answers(url: str, **options: Any) -> None:
                 (lambda: timelines.add(f"own:{seed}", 1) and timelines.remove(f"own:{seed}", 1), 1),
                 (partial(_kept, kv, f"own:{seed}", seed), seed),
             ]
-            for _ in range(40):
+            for _ in range(20):
                 call, expected = chance.choice(calls)
                 wrong += call() != expected
         return wrong
@@ -70,8 +70,7 @@ def _kept(kv: KvStorage, key: str, value: int) -> object:
     return kv.fetch_one(key)
 
 
-@pytest.mark.parametrize("more", ["", _IGNORING])
-@pytest.mark.parametrize("options", [{}, {"pooler": "transaction"}])
+@pytest.mark.parametrize(("more", "options"), [("", {}), (_IGNORING, {}), ("", {"pooler": "transaction"})])
 def test_transaction_mode(make_pooler: MakePooler, more: str, options: dict[str, str]) -> None:
     _assert_right_answers(make_pooler("transaction", more=more).url, **options)
 
@@ -107,8 +106,8 @@ def _answers(backend: SqlBackend) -> bool:
     return True
 
 
-def test_a_server_without_a_pooler_is_not_taken_for_one(postgresql_database: str) -> None:
-    with SqlBackend(postgresql_database) as backend:
+def test_a_server_without_a_pooler_is_not_taken_for_one(migrated_database: str) -> None:
+    with SqlBackend(migrated_database) as backend:
         for _ in range(10):
             backend.ping()
         assert backend.session.store.fetch("SELECT count(*) > 0 FROM pg_prepared_statements", ()) == [(True,)]
@@ -140,17 +139,17 @@ def _watched(url: str, direct_url: str, **options: Any) -> None:
 
 
 def test_changes_are_polled_through_a_pooler(
-    make_pooler: MakePooler, postgresql_database: str, caplog: pytest.LogCaptureFixture
+    make_pooler: MakePooler, migrated_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "feedstore.backends.sql"):
-        _watched(make_pooler("transaction").url, postgresql_database)
+        _watched(make_pooler("transaction").url, migrated_database)
     assert [record.message for record in caplog.records if "listen_url" in record.message]
 
 
-def test_pushes_are_polled_through_a_pooler(make_pooler: MakePooler, postgresql_database: str) -> None:
+def test_pushes_are_polled_through_a_pooler(make_pooler: MakePooler, migrated_database: str) -> None:
     received = threading.Event()
     with (
-        connect(postgresql_database) as producer,
+        connect(migrated_database) as producer,
         connect(make_pooler("transaction").url) as backend,
         backend.notifier().subscribe_kind(Kind.QUEUE, lambda keys: received.set()) as subscription,
     ):
@@ -163,12 +162,12 @@ def test_pushes_are_polled_through_a_pooler(make_pooler: MakePooler, postgresql_
 
 @pytest.mark.parametrize("listens_at", ["server", "session"])
 def test_changes_are_received_past_a_pooler(
-    make_pooler: MakePooler, postgresql_database: str, listens_at: str, caplog: pytest.LogCaptureFixture
+    make_pooler: MakePooler, migrated_database: str, listens_at: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if listens_at == "server":
-        _watched(make_pooler("transaction").url, postgresql_database, listen_url=postgresql_database)
+        _watched(make_pooler("transaction").url, migrated_database, listen_url=migrated_database)
     else:
-        _watched(make_pooler("session", size=10).url, postgresql_database, pooler="session")
+        _watched(make_pooler("session", size=10).url, migrated_database, pooler="session")
     assert not caplog.records
 
 
@@ -176,7 +175,7 @@ def test_an_engine_through_a_pooler(make_pooler: MakePooler) -> None:
     url = make_pooler("transaction", size=1).url.replace("postgresql:", "postgresql+psycopg:")
     engines = [create_engine(url, pool_size=1) for _ in range(3)]
     backends = [SqlBackend(engine=engine) for engine in engines]
-    for _ in range(20):
+    for _ in range(5):
         for backend in backends:
             backend.timeline_storage().add("key", 1)
             assert backend.timeline_storage().contains("key", 1) is True

@@ -41,7 +41,7 @@ def test_trimming_fan_outs(database_url: str, backend: SqlBackend) -> None:
     def fan_out(backend: SqlBackend, process: int) -> None:
         chance = random.Random(process)
         timelines = backend.timeline_storage()
-        for number in range(soak.count(25, 250)):
+        for number in range(soak.count(12, 250)):
             keys = chance.sample(KEYS, 8)
             timelines.add_to_many(keys, [chance.randrange(2**64), number], max_length=5)
 
@@ -72,7 +72,7 @@ def test_everything_at_once(database_url: str, backend: SqlBackend) -> None:
     def work(backend: SqlBackend, process: int) -> None:
         chance = random.Random(process)
         timelines, kv = backend.timeline_storage(), backend.kv_storage()
-        for number in range(soak.count(25, 250)):
+        for number in range(soak.count(12, 250)):
             keys = chance.sample(KEYS, 6)
             timelines.add_to_many(keys, [chance.randrange(2**64)], max_length=6)
             timelines.remove_from_many(keys[:2], timelines.get_slice(keys[0], 0, 2))
