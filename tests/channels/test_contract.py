@@ -40,7 +40,7 @@ class TestOneStorage(RepositoryContract):
 
 @pytest.mark.parametrize("backend_kind", ["sqlite", "redis_cluster"])
 class TestFourStorages(RepositoryContract):
-    """A key-value storage of its own for each of the four, on a backend with atomic batches of all, and one of a slot."""
+    """A key-value storage of its own for each of the four, on a backend with a table, and on one with hash slots."""
 
     @pytest.fixture
     def open_channels(self, open_in_turn: OpenInTurn) -> OpenChannels:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import socket
+from functools import partial
 
 from cassandra import ConsistencyLevel, RequestExecutionException
-from cassandra.cluster import NoHostAvailable
+from cassandra.cluster import NoHostAvailable, Session
 from cassandra.query import SimpleStatement
 
 from polling import poll_until
@@ -76,7 +77,10 @@ class OwnCassandraRing(CassandraServer):
     def make_whole(self) -> None:
         """Start the nodes that were ended again, and return once every node can reach all others."""
         self.restart(*self._dead)
-        poll_until(self._is_whole, _SECONDS, "the meeting of all nodes")
+        for node in self.nodes:
+            # To connect costs far more than to ask.
+            with node.session() as session:
+                poll_until(partial(_reaches_all, session), _SECONDS, "the meeting of all nodes")
 
     def restart(self, *dead: OwnCassandraServer) -> None:
         """Start nodes that were ended again, and return once each of them answers."""
@@ -86,9 +90,6 @@ class OwnCassandraRing(CassandraServer):
             node.begin()
         for node in dead:
             node.wait_until_ready()
-
-    def _is_whole(self) -> bool:
-        return all(_sees_all(node) for node in self.nodes)
 
     def stop(self) -> None:
         """End the nodes and remove their data."""
@@ -120,11 +121,10 @@ def _is_free(address: str, port: int) -> bool:
     return True
 
 
-def _sees_all(node: OwnCassandraServer) -> bool:
-    """Return whether a node reaches all three nodes: it reads a table that is on all of them."""
+def _reaches_all(session: Session) -> bool:
+    """Return whether the node of a session reaches all three nodes: it reads a table that is on all of them."""
     try:
-        with node.session() as session:
-            session.execute(SimpleStatement(_ASK_ALL, consistency_level=ConsistencyLevel.ALL))
+        session.execute(SimpleStatement(_ASK_ALL, consistency_level=ConsistencyLevel.ALL))
     except (NoHostAvailable, RequestExecutionException):
         return False
     return True
