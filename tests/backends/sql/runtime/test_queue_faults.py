@@ -60,7 +60,7 @@ def test_waits_and_watches_live_through_a_restart(own_postgresql_server: OwnPost
 
 
 def check_that_waits_and_watches_live_through(disturb: Callable[[], None], url: str, backend: Backend) -> None:
-    """Disturb a receive that waits, and a subscription: both continue, and what was received stays received."""
+    """Disturb a receive that waits, and a subscription: both continue, and the received message stays received."""
     queue = backend.queue(visibility_timeout=10 * SECONDS)
     queue.push("before")
     receipt, _ = queue.receive()
