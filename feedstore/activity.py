@@ -20,7 +20,7 @@ from feedstore.errors import InvalidTypeError
 from feedstore.ids import derive_id, id_to_text, parse_id
 from feedstore.plain_values import plain_value
 from feedstore.read_only import frozen
-from feedstore.shown import shown
+from feedstore.shown import expression_of, shown
 from feedstore.verbs import Verb
 
 _EXACT_IN_JAVASCRIPT = 2**53 - 1
@@ -316,7 +316,7 @@ class Activity(_Frozen):
         words.append(f"time={self.time!r}, id={id_to_text(self.serialization_id)!r}")
         if self.stored_context:
             try:
-                words.append(f"extra_context={self.stored_context!r}")
+                words.append(f"extra_context={expression_of(self.stored_context)}")
             # An int of more than 4,300 digits, for example, has no repr.
             except (ValueError, RecursionError):
                 words.append(f"extra_context={shown(self.stored_context)}")

@@ -43,6 +43,18 @@ def shown(value: object, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
+def expression_of(value: object) -> str:
+    """Return an expression of a plain value: its ``repr``, with ``float('nan')`` for a float that has no literal."""
+    text = repr(value)
+    if "nan" not in text and "inf" not in text:
+        return text
+    if type(value) is dict:
+        return f"{{{', '.join(f'{expression_of(key)}: {expression_of(one)}' for key, one in value.items())}}}"
+    if type(value) is list:
+        return f"[{', '.join(map(expression_of, value))}]"
+    return f"float({text!r})" if type(value) is float else text
+
+
 def decimal_digits(value: int) -> str:
     """Return an int of any size in decimal digits, even if ``str`` refuses it because of its length."""
     if value.bit_length() <= _MOST_BITS:

@@ -269,6 +269,9 @@ def test_a_repr_is_an_expression_of_an_equal_activity() -> None:
     names = {"Activity": Activity, "Decimal": Decimal, "UUID": UUID, "datetime": datetime_module}
     for activity in (like(), like(object=None), like(target=7, foreign_id="x", id=5, extra_context=context)):
         assert eval(repr(activity), names) == activity
+    floats = {"at": [float("nan"), {-float("inf"): "banana", "x": float("inf")}]}
+    text = repr(like(extra_context=floats))
+    assert repr(eval(text, names)) == text
 
 
 def test_an_activity_needs_no_object() -> None:
