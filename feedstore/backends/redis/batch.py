@@ -46,7 +46,6 @@ MOST_WORK = 4000
 KEYS_WITHOUT_PAYLOADS = 2
 """The number of keys of a write of one timeline that does not name the payloads: they would be the third key."""
 
-_ONE_TIMELINE = [1]
 _OF_TIMELINES = ("add", REMOVE, "trim", "delete", DELIVER, FINISH)
 _ADDING_AND_TRIMMING = (FAN_OUT, "add", "trim", FINISH)
 _REMOVING_ITEMS = ("unset", "clear", "discard", "empty")
@@ -174,14 +173,17 @@ def in_one_script(keys: Keys, writes: Sequence[Write], expiry: int, is_atomic: b
     return keys.write_script(keys.tag(writes[0].bucket), WRITE, touched, arguments)
 
 
-def _of_one_id(keys: Keys, write: Write, expiry: int) -> Command | None:
-    """Return the command that adds one id to one timeline, or None for another write."""
-    if write.kind != FAN_OUT or write.arguments[1] != _ONE_TIMELINE or write.items is None:
+def _of_ids_alone(keys: Keys, write: Write, expiry: int) -> Command | None:
+    """Return the command that adds the same ids to timelines, or None for another write."""
+    if write.kind != FAN_OUT or write.items is None:
+        return None
+    if isinstance(write.items, list) and len(write.items) > 1:
         return None
     ids, data = write.items[0] if isinstance(write.items, list) else write.items
-    if len(ids) != 1 or data is not None:
+    if data is not None:
         return None
-    arguments = ("", expiry, 0, int(not keys.is_spread), write.arguments[0], ids[0])
+    length, sizes = write.arguments
+    arguments = ("", expiry, 0, int(not keys.is_spread), length, len(sizes), sum(sizes), msgpack.packb(sizes), *ids)
     return keys.write_script(keys.tag(write.bucket), WRITE, write.keys, arguments)
 
 
@@ -193,17 +195,22 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
     trip, the positions end before the first write that must not be carried out before that part.
     """
     if len(writes) == 1:
-        command = _of_one_id(keys, writes[0], expiry) or in_one_script(keys, writes, expiry, is_atomic=False)
-        return [command], [0]
+        return [_in_short_script(keys, writes, expiry)], [0]
     groups: dict[int, list[int]] = {}
     for position, write in enumerate(writes):
         groups.setdefault(write.bucket if keys.is_spread else 0, []).append(position)
     commands, positions = [], []
     for group in groups.values():
         for part in _up_to_conflict(writes, _parts(writes, group)):
-            commands.append(in_one_script(keys, [writes[position] for position in part], expiry, is_atomic=False))
+            commands.append(_in_short_script(keys, [writes[position] for position in part], expiry))
             positions.extend(part)
     return commands, positions
+
+
+def _in_short_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:
+    """Return the command that carries out writes, of which some may remain to be done."""
+    command = _of_ids_alone(keys, writes[0], expiry) if len(writes) == 1 else None
+    return command or in_one_script(keys, writes, expiry, is_atomic=False)
 
 
 def _may_touch_an_emptied_key(writes: Sequence[Write]) -> bool:

@@ -38,7 +38,7 @@ _MUTANTS = {
     "search": ("e == b and f < c))) then\n      low", "e == b and f <= c))) then\n      low"),
     "search of the string": ("return low + position, is_there\n  end", "return low + position + 1, is_there\n  end"),
     "search of the blocks": ("local low, dead = M.first_alive(t.root, trimmed(t))", "local low, dead = 0, trimmed(t)"),
-    "trim of a fan-out": ("size > most then\n      size = most\n", "size > most then\n      size = most + 1\n"),
+    "trim of a fan-out": ("size > most then\n    size = most\n", "size > most then\n    size = most + 1\n"),
     "floor after a trim": ("t.held - t.size or math.max(t.held - t.size - 1, 0)", "t.held - t.size or t.held - t.size"),
     "floor in a chunk": ("if dead <= count then", "if dead < count then"),
     "late floor": ("t.is_late = t.is_late or (before ~= ''", "t.is_late = t.is_late and (before ~= ''"),

@@ -8,10 +8,9 @@
 -- count if something remains to be done: AGAIN holds the positions of the timelines that need their side key, TRIM those from
 -- which more entries are to be dropped than a script may.
 local function define_fan_out()
-  local TOP_FROM = '-32'
   -- Where the reading begins: at the newest id, until an id is late.
   local from, is_settled = TOP_FROM, false
-  local trailers, items_of, appends, ignored = {}, {}, {}, {}
+  local items_of, ignored = {}, {}
   -- The trailers of the timelines that get ids at the top, by the positions of their keys. It is nothing if another write of the
   -- script may change timelines between the check of this write and the write.
   local tops, fan_outs = {}, 0
@@ -29,28 +28,9 @@ local function define_fan_out()
   local function prepared_item(item)
     local found = items_of[item]
     if not found then
-      local ids = items[item][1]
-      found = {item = item, ids = ids, first = ids[1], count = #ids, records = table.concat(ids)}
-      found.time = unpacked(TIME, found.first)
+      found = prepared(items[item][1])
+      found.item = item
       items_of[item] = found
-    end
-    return found
-  end
-
-  -- Returns the numbers of a trailer, false if a timeline with it is not written in two calls.
-  local function read_trailer(trailer)
-    local found = trailers[trailer]
-    if found == nil then
-      found = false
-      if sub(trailer, -3) == MARK then
-        local held, older, size, flags = unpacked(TRAILER, trailer)
-        -- Entries that all lie in the string leave the chunks to a slower write, which deletes them.
-        local may_skip_chunks = older == 0 or (held < size and expiry == 0 and not is_atomic)
-        if flags == 0 and size > 0 and held + older >= size and may_skip_chunks then
-          found = {held = held, older = older, size = size, in_string = math.min(held, size)}
-        end
-      end
-      trailers[trailer] = found
     end
     return found
   end
@@ -122,10 +102,11 @@ local function define_fan_out()
       for i = position + 1, position + sizes[group] do
         local timeline = keys[i]
         local item = same or prepared_item(given[i - #sizes])
-        local newest = pcall('GETRANGE', timeline, from, '-1')
-        local found = #newest >= 2 * BYTES and read_trailer(sub(newest, -BYTES))
+        local known = first_tops[i + 1]
+        local newest = known or pcall('GETRANGE', timeline, from, '-1')
+        local found = known or (#newest >= 2 * BYTES and read_trailer(sub(newest, -BYTES)))
         local is_quick = found and found.in_string + item.count <= MOST_IN_STRING
-        if tops and is_quick and #newest == 2 * BYTES and unpacked(TIME, newest) < item.time then
+        if known or (tops and is_quick and #newest == 2 * BYTES and unpacked(TIME, newest) < item.time) then
           tops[i] = found
         else
           newest = remember_end(timeline, item, newest)
@@ -142,43 +123,10 @@ local function define_fan_out()
     return not (is_atomic and need_sides)
   end
 
-  -- Returns the text that an add at the top writes to each timeline with a trailer, and where.
-  local function append_of(item, found, most)
-    local held, size = found.held + item.count, found.size + item.count
-    if most >= 0 and size > most then
-      size = most
-    end
-    local made = {offset = string.format('%d', found.held * BYTES)}
-    local surplus = found.older == 0 and held - size - 1 or 0
-    if surplus > slack_of(size) then
-      made.kept, made.surplus = found.held - surplus, surplus
-      held = held - surplus
-    end
-    local trailer = trailer_of(held, found.older, size, 0)
-    made.text, made.newest = item.records .. trailer, item.ids[item.count] .. trailer
-    return made
-  end
-
-  local function append(timeline, item, found, most)
-    local made_for = appends[item] or {}
-    appends[item] = made_for
-    local made = made_for[found]
-    if not made or made.most ~= most then
-      made = append_of(item, found, most)
-      made.most, made_for[found] = most, made
-    end
-    if not made.kept then
-      call('SETRANGE', timeline, made.offset, made.text)
-    elseif made.kept > 0 then
-      rewrite(timeline, {made.surplus, found.held}, made.text)
-    else
-      store(timeline, sub(made.text, 1 - made.kept * BYTES))
-    end
+  local function add_at_top(timeline, item, found, most)
+    local newest = append(timeline, item, found, most)
     if not tops then
-      newest_of[timeline] = made.newest
-    end
-    if expiry > 0 then
-      call('PEXPIRE', timeline, expiry)
+      newest_of[timeline] = newest
     end
     return item.count
   end
@@ -262,7 +210,7 @@ local function define_fan_out()
     end
     local top, added = sub(newest, -2 * BYTES, -BYTES - 1), nil
     if is_less(top, item.first) then
-      return append(timeline, item, found, most)
+      return add_at_top(timeline, item, found, most)
     elseif item.count == 1 and top == item.first and (most < 0 or found.size <= most) then
       added = 0
     elseif item.count == 1 and found.older == 0 then
@@ -286,7 +234,7 @@ local function define_fan_out()
         local timeline, item = keys[i], same or prepared_item(given[i - #sizes])
         local added
         if tops and tops[i] then
-          added = append(timeline, item, tops[i], most)
+          added = add_at_top(timeline, item, tops[i], most)
         elseif not states[timeline] and not unfinished[timeline] then
           added = add_quickly(timeline, item, most)
         end

@@ -1,11 +1,13 @@
--- Adds one id to one timeline, the most frequent write, before the script makes the functions of other writes.
+-- Adds the same ids to timelines, the most frequent write, before the script makes the functions of other writes.
 --
--- KEYS: the marker, the directory, the timeline, maybe its side key. ARGV: as in states.lua, with '' for the program; the greatest
--- length (-1: none); the id. If the write is not a quick one, the script goes on with a fan-out to the timeline.
+-- KEYS: the marker, the directories, the timelines of each, maybe the side key of the only timeline. ARGV: as in states.lua, with ''
+-- for the program; the greatest length (-1: none); how many directories and how many timelines there are; msgpack of how many
+-- timelines each directory has; the sorted ids. If one of the timelines does not get the ids at its top, the script goes on with
+-- a fan-out.
 
 -- Returns how many ids were new, nothing if the id cannot be added here.
 local function add_one(timeline, id, most)
-  local newest = pcall('GETRANGE', timeline, '-32', '-1')
+  local newest = pcall('GETRANGE', timeline, TOP_FROM, '-1')
   if type(newest) ~= 'string' or #newest ~= 2 * BYTES or sub(newest, -3) ~= MARK then
     return
   end
@@ -14,7 +16,7 @@ local function add_one(timeline, id, most)
     return
   end
   local is_last = sub(newest, 1, BYTES) == id
-  if older > 0 and (held >= size or ARGV[4] ~= '0') then
+  if older > 0 and (held >= size or expiry > 0) then
     return
   end
   local next_size = most >= 0 and size >= most and most or size + 1
@@ -33,12 +35,39 @@ local function add_one(timeline, id, most)
   end
 end
 
-if ARGV[3] == '' then
-  local added = add_one(KEYS[3], ARGV[8], tonumber(ARGV[7]))
-  if added then
-    if ARGV[4] ~= '0' then
-      call('PEXPIRE', KEYS[3], ARGV[4])
+-- The trailers of the timelines that get the ids at the top, by the positions of their keys, up to the first other timeline.
+local first_tops = {}
+
+-- Returns how many ids were new, nothing if a timeline does not get them at the top; then nothing was written.
+local function add_to_all(ids, most, first, last)
+  local item = prepared(ids)
+  local most_held, time = MOST_IN_STRING - item.count, item.time
+  for i = first, last do
+    local newest = pcall('GETRANGE', KEYS[i], TOP_FROM, '-1')
+    local found = #newest == 2 * BYTES and unpacked(TIME, newest) < time and read_trailer(sub(newest, -BYTES))
+    if not found or found.in_string > most_held then
+      return
     end
+    first_tops[i] = found
+  end
+  for i = first, last do
+    append(KEYS[i], item, first_tops[i], most)
+  end
+  return item.count * (last - first + 1)
+end
+
+if ARGV[3] == '' then
+  local first, most = 2 + ARGV[8], tonumber(ARGV[7])
+  local last, added = first + ARGV[9] - 1, nil
+  if first == last and not ARGV[12] then
+    added = add_one(KEYS[first], ARGV[11], most)
+    if added and expiry > 0 then
+      call('PEXPIRE', KEYS[first], ARGV[4])
+    end
+  else
+    added = add_to_all({unpack(ARGV, 11)}, most, first, last)
+  end
+  if added then
     return {added}
   end
 end

@@ -7,12 +7,11 @@
 -- stands in place of the count if something remains to be done: AGAIN holds the positions of the timelines that are to be written
 -- again, TRIM those from which more entries are to be dropped than a script may.
 local function define_share()
-  local TOP_FROM = '-32'
-  local trailers = {}
+  local next_ends = {}
 
   -- Returns where an entry at the top is written in a timeline with a trailer, and the trailer then; false if that takes more.
   local function next_of(trailer)
-    local found = trailers[trailer]
+    local found = next_ends[trailer]
     if found == nil then
       found = false
       if sub(trailer, -3) == MARK then
@@ -22,7 +21,7 @@ local function define_share()
           found.trailer = trailer_of(held + 1, 0, size + 1, flags)
         end
       end
-      trailers[trailer] = found
+      next_ends[trailer] = found
     end
     return found
   end

@@ -2,12 +2,12 @@
 --
 -- KEYS: the marker, then the keys of each write. ARGV: the format, the number of buckets; msgpack of {items, writes}; the
 -- milliseconds after which a timeline without writes expires (0: never); '1' if all writes happen or none; '1' if a side key
--- may become one of another type. For one id of one timeline, the program is '', as quick.lua says. An item is {sorted ids,
+-- may become one of another type. For a fan-out of the same ids alone, the program is '', as quick.lua says. An item is {sorted ids,
 -- payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}. The keys of a write
 -- of one timeline are its directory, the timeline and maybe its side key; those of its companions follow, three for each.
 local program = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3])
-  or {{{{ARGV[8]}}}, {{'fan_out', #KEYS - 1, 1, tonumber(ARGV[7]), {1}}}}
-local items, writes, expiry, is_atomic = program[1], program[2], tonumber(ARGV[4]), ARGV[5] == '1'
+  or {{{{unpack(ARGV, 11)}}}, {{'fan_out', #KEYS - 1, 1, tonumber(ARGV[7]), cmsgpack.unpack(ARGV[10])}}}
+local items, writes = program[1], program[2]
 M.may_replace = ARGV[6] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
 -- The work of changing chunks, in units of 50 microseconds, that a script does if it need not be atomic.
