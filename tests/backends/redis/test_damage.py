@@ -78,6 +78,11 @@ def _string(text: bytes) -> Callable[[RedisBackend, Any], None]:
     return damage
 
 
+def _cut(backend: RedisBackend, client: Any) -> None:
+    timeline = backend.session.keys().timeline(0, "k")
+    client.set(timeline, client.getrange(timeline, 16, -1))
+
+
 def _activity(backend: RedisBackend, client: Any) -> None:
     client.hset(backend.session.keys().activities[0], _LONG, b"x")
 
@@ -137,6 +142,12 @@ _READS: list[tuple[Callable[[RedisBackend, Any], None], Callable[[RedisBackend],
     (_string(b"0" * 64), lambda b: b.timeline_storage().add("k", 9), "k' is damaged"),
     (_string(_TRAILER_ALONE), lambda b: b.timeline_storage().add_to_many(["k"], [9], max_length=1), "k' is damaged"),
     (_string(b"short"), lambda b: b.timeline_storage().trim("k", 0), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().add("k", 9), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().add("k", 2), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().add_many("k", [8, 9]), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().add_many("k", [2, 9]), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().remove("k", 2), "k' is damaged"),
+    (_cut, lambda b: b.timeline_storage().trim("k", 1), "k' is damaged"),
     (_activity, lambda b: list(b.activity_storage().iterate()), "}a"),
     (_index, lambda b: list(b.kv_storage("s").items()), "storage 's'"),
     (_lost_value, lambda b: list(b.kv_storage("s").fetch_all()), "has lost its value"),

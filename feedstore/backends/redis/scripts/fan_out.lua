@@ -95,6 +95,14 @@ local function define_fan_out()
     return sizes[1] == 1 and not sizes[2] and keys[3] or nil
   end
 
+  -- Checks that the string of the only timeline of a fan-out is as long as its trailer says.
+  local function check_length(timeline, top)
+    local found = top or (newest_of[timeline] and read_trailer(sub(newest_of[timeline], -BYTES)))
+    if found and is_cut(timeline, found.held) then
+      damage = timeline
+    end
+  end
+
   local function check_fan_out(keys, given, _, sizes)
     local position, need_sides = #sizes, false
     local same = type(given) == 'number' and prepared_item(given)
@@ -119,6 +127,9 @@ local function define_fan_out()
         end
       end
       position = position + sizes[group]
+    end
+    if sizes[1] == 1 and not sizes[2] then
+      check_length(keys[2], tops and tops[2])
     end
     return not (is_atomic and need_sides)
   end

@@ -31,6 +31,7 @@ function M.define_timelines()
     t.has_payloads, t.is_late, t.is_waste = flags % 2 == PAYLOADS, flags % WASTE >= LATE, flags >= WASTE
     t.trailer, t.base, t.tail = sub(newest, -BYTES), t.held - known, sub(newest, 1, -BYTES - 1)
     t.is_damaged = t.base < 0 or (t.base > 0 and known ~= 1 and known ~= NEWEST_READ) or t.held + t.older < t.size
+      or call('STRLEN', key) ~= (t.held + 1) * BYTES
     if t.older > 0 then
       M.define_index()
     end

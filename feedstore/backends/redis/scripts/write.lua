@@ -19,7 +19,7 @@ local function failure()
   if refusal then
     return redis.error_reply(refusal)
   end
-  return damage and 'DAMAGED ' .. damage
+  return damage and DAMAGED .. damage
 end
 
 local position, keys_of, again, is_refused = 1, {}, {}, {}
