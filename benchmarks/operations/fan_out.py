@@ -12,6 +12,9 @@ from benchmarks.workloads import all_activities, keys
 from feedstore import Activity
 
 
+_BLOCK, _LATE_BY = 20, 10
+
+
 class FanOut(Operation):
     """New activities to full timelines, each trimmed to its length again."""
 
@@ -40,6 +43,29 @@ class FanOut(Operation):
 
     def outcome(self, side: Side, calls: int) -> dict[str, list[int]]:
         return side.kept(self._timelines[::10], self._max_length)
+
+
+class FewFanOut(FanOut):
+    """As :class:`FanOut`, to few timelines: the fixed cost of a call counts."""
+
+    def __init__(self, timelines: Sequence[str], max_length: int, at_once: int, calls: int, first: int) -> None:
+        super().__init__(timelines, max_length, at_once, calls, first)
+        self.name = f"few_fan_out_{at_once}_to_{max_length}"
+
+
+class LateFanOut(FanOut):
+    """As :class:`FanOut` of one activity. One activity in twenty is older than the ten that were delivered before it."""
+
+    def __init__(self, timelines: Sequence[str], max_length: int, calls: int, first: int) -> None:
+        super().__init__(timelines, max_length, 1, max(calls // _BLOCK, 1) * _BLOCK, first)
+        self.name = f"late_fan_out_1_to_{max_length}"
+        self.title = f"{self.title}, 5 % late"
+
+    def arguments(self, number: int) -> Sequence[Activity]:
+        block, place = divmod(number, _BLOCK)
+        if place <= _LATE_BY:
+            place = (place + 1) % (_LATE_BY + 1)
+        return super().arguments(block * _BLOCK + place)
 
 
 class Publish(Operation):
@@ -122,8 +148,24 @@ class FanOutScenario(Scenario):
         self._timelines = keys(timelines)
         one = FanOut(self._timelines, max_length, 1, calls, max_length)
         several = FanOut(self._timelines, max_length, 25, calls, max_length + calls)
-        batched = Publish(self._timelines, max_length, calls, max_length + calls + 25 * calls)
-        self.operations = [one, several, batched]
+        used = max_length + calls + 25 * calls
+        batched = Publish(self._timelines, max_length, calls, used)
+        late = LateFanOut(self._timelines, max_length, calls, used + calls)
+        self.operations = [one, several, batched, late]
+
+    def fill(self, side: Side) -> None:
+        side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)
+
+
+class FewFanOutScenario(Scenario):
+    """A hundred timelines that are full."""
+
+    def __init__(self, max_length: int, calls: int) -> None:
+        self._max_length = max_length
+        self._timelines = keys(100)
+        one = FewFanOut(self._timelines, max_length, 1, calls, max_length)
+        several = FewFanOut(self._timelines, max_length, 25, calls, max_length + calls)
+        self.operations = [one, several]
 
     def fill(self, side: Side) -> None:
         side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)
