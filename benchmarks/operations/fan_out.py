@@ -11,7 +11,6 @@ from benchmarks.side import Side
 from benchmarks.workloads import all_activities, keys
 from feedstore import Activity
 
-
 _BLOCK, _LATE_BY = 20, 10
 
 
@@ -54,7 +53,7 @@ class FewFanOut(FanOut):
 
 
 class LateFanOut(FanOut):
-    """As :class:`FanOut` of one activity. One activity in twenty is older than the ten that were delivered before it."""
+    """As :class:`FanOut` of one activity. One in twenty is older than the ten before it."""
 
     def __init__(self, timelines: Sequence[str], max_length: int, calls: int, first: int) -> None:
         super().__init__(timelines, max_length, 1, max(calls // _BLOCK, 1) * _BLOCK, first)
