@@ -39,6 +39,8 @@ def run(
     backend: str, laboratory: Laboratory, scale: Scale, effort: Effort, wanted: Collection[str] | None
 ) -> Iterator[Row]:
     """Yield a row for each of the ``wanted`` operations (None: all), as soon as it is measured."""
+    # `gc.unfreeze` would also return the objects that the caller has frozen to the collector.
+    frozen_by_caller = gc.get_freeze_count() > 0
     for make in SCENARIOS:
         scenario = make(scale)
         chosen = [operation for operation in scenario.operations if wanted is None or operation.name in wanted]
@@ -51,7 +53,8 @@ def run(
                 comparison = _measure(operation, product, raw, effort)
                 aim = laboratory.aims.get(operation.name)
                 yield Row(backend, operation.name, operation.title, operation.unit, laboratory.driver, aim, comparison)
-        gc.unfreeze()
+        if not frozen_by_caller:
+            gc.unfreeze()
 
 
 def _fill(scenario: Scenario, product: Side, raw: Side) -> None:
