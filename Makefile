@@ -25,7 +25,7 @@ demo: ## Ingest real data into a SQLite file, show timelines, and name the comma
 
 test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers
 	@scripts/bootstrap --extras cli docs test $(tools) $(frameworks) $(servers)
-	@$(MAKE) lint types docs
+	@$(MAKE) -j 3 lint types docs
 	@$(pytest) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts

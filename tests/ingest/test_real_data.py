@@ -75,7 +75,7 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path) -> None:
     # With all follows, most of the time would go into deliveries.
     some_follows = first_rows(1000, FOLLOWS)
     peaks = []
-    for rows in (soak.count(4000, 8000), soak.count(8000, 16_000)):
+    for rows in (soak.count(500, 8000), soak.count(3000, 16_000)):
         text = first_rows(rows).encode()
         with connect(f"sqlite:///{tmp_path / str(rows)}.db") as backend:
             follows = read_follows(source(some_follows), Problems())
