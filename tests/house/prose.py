@@ -53,7 +53,7 @@ def of_markdown(path: Path) -> Iterator[tuple[int, str]]:
 def first_words() -> Iterator[tuple[Path, int, str]]:
     """(path, line, first word) of each docstring of the package."""
     for path in sorted((tree.ROOT / "feedstore").rglob("*.py")):
-        for node in _docstrings(tree.walk(tree.parse(path))):
+        for node in _docstrings(tree.statements(tree.parse(path))):
             words = str(node.value).split()
             if words:
                 yield path, node.lineno, words[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,8 @@ INSIDE_FUNCTIONS = {
 FOR_TYPE_CHECKERS = {
     "feedstore.storage.backend": "the SQL backends alone have documents, which would take a seventh of the import",
 }
+
+INDENTED_IMPORT = re.compile(r"^\s.*\bimport\b", re.MULTILINE)
 
 
 def test_no_module_stands_in_a_circle() -> None:
@@ -105,10 +108,13 @@ def module_of(name: str, known: dict[str, Path]) -> str | None:
 
 def inner_imports(path: Path) -> Iterator[tuple[int, str]]:
     """Yield ``(line, module)`` of each import of the package's own modules inside a function."""
+    # Most modules need no parser.
+    if not INDENTED_IMPORT.search(path.read_text(encoding="utf-8")):
+        return
     known = modules()
     lines = {
         inner.lineno
-        for function in tree.walk(tree.parse(path))
+        for function in tree.statements(tree.parse(path))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in tree.walk(function)
         if isinstance(inner, ast.Import | ast.ImportFrom)
@@ -123,9 +129,11 @@ def inner_imports(path: Path) -> Iterator[tuple[int, str]]:
 
 def imports_for_type_checkers(path: Path) -> Iterator[int]:
     """Yield the line of each import of the package's own modules under ``if TYPE_CHECKING``."""
+    if "TYPE_CHECKING" not in path.read_text(encoding="utf-8"):
+        return
     known = modules()
     lines = {line for line, name in tree.imported_names(path) if module_of(name, known) is not None}
-    for block in tree.walk(tree.parse(path)):
+    for block in tree.statements(tree.parse(path)):
         if isinstance(block, ast.If) and isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
             yield from (inner.lineno for inner in block.body if inner.lineno in lines)
 

@@ -44,11 +44,22 @@ def walk(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def statements(module: ast.Module) -> list[ast.stmt]:
+    """Return the statements of a module at any depth, without a walk through their expressions."""
+    found: list[ast.stmt] = list(module.body)
+    for each in found:
+        parts = (each, *getattr(each, "handlers", ()), *getattr(each, "cases", ()))
+        found.extend(
+            inner for part in parts for name in ("body", "orelse", "finalbody") for inner in getattr(part, name, ())
+        )
+    return found
+
+
 @cache
 def imported_names(path: Path) -> Sequence[tuple[int, str]]:
     """(line, dotted name) of every import of a file, in functions too. ``from a import b`` gives ``a.b``."""
     found: list[tuple[int, str]] = []
-    for node in walk(parse(path)):
+    for node in statements(parse(path)):
         if isinstance(node, ast.Import):
             found.extend((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
