@@ -21,18 +21,21 @@ OUTPUT = "output"
 # The reader's PostgreSQL database in the pages.
 DOCUMENTED_DATABASE = "postgresql://app:secret@db.example/feeds"
 _TIME_LIMIT = 120
-_ENTRY = "import sys; from feedstore.cli.main import main; sys.exit(main())"
 
 
 class Reader:
-    """A reader of one page: the names that Python knows by now, and the shell's variables."""
+    """A reader of one page: the names that Python knows by now, and the shell's variables.
 
-    def __init__(self, page: Path, folder: Path, replacements: dict[str, str]) -> None:
+    ``feedstore`` is the file that the shell runs as the command of that name.
+    """
+
+    def __init__(self, page: Path, folder: Path, replacements: dict[str, str], feedstore: Path) -> None:
         self.page = name_of(page)
         self.folder = folder
         self.replacements = replacements
         self.names: dict[str, Any] = {"__name__": "__main__"}
-        self.variables = {**os.environ, "COLUMNS": "120", "PATH": f"{_command_folder(folder)}:{os.environ['PATH']}"}
+        path = f"{_command_folder(folder, feedstore)}:{os.environ['PATH']}"
+        self.variables = {**os.environ, "COLUMNS": "120", "PATH": path}
         self.status = 0
         self.printed = ""
 
@@ -112,12 +115,12 @@ def shell_commands(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _command_folder(folder: Path) -> Path:
-    """A folder with the commands ``python`` and ``feedstore`` of the Python that runs the tests."""
+def _command_folder(folder: Path, feedstore: Path) -> Path:
+    """A folder with the commands ``python``, of the Python that runs the tests, and ``feedstore``."""
     commands = folder.parent / f"{folder.name}-commands"
     commands.mkdir()
-    for name, arguments in (("python", ""), ("feedstore", f"-c '{_ENTRY}' ")):
-        script = commands / name
-        script.write_text(f"#!/bin/sh\nexec '{sys.executable}' {arguments}\"$@\"\n", encoding="utf-8")
-        script.chmod(0o755)
+    python = commands / "python"
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n", encoding="utf-8")
+    python.chmod(0o755)
+    (commands / "feedstore").symlink_to(feedstore)
     return commands

@@ -5,10 +5,12 @@ from __future__ import annotations
 import configparser
 import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from docs import command_server
 from docs.pages import DOCS, ROOT, blocks, name_of, pages
 from docs.running import DOCUMENTED_DATABASE, Reader, shell_commands
 from feedstore import errors
@@ -21,9 +23,20 @@ API = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.joinpat
 HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def feedstore_command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An executable file that runs a command in a fork of one process."""
+    with command_server.serving(tmp_path_factory.mktemp("command")) as command:
+        yield command
+
+
 @pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_the_examples_of_a_page_run(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    feedstore_command: Path,
 ) -> None:
     to_run = list(blocks(page))
     folder = tmp_path / "reader"
@@ -32,7 +45,7 @@ def test_the_examples_of_a_page_run(
     replacements = {}
     if any(DOCUMENTED_DATABASE in block.text for block in to_run):
         replacements[DOCUMENTED_DATABASE] = request.getfixturevalue("postgresql_database")
-    reader = Reader(page, folder, replacements)
+    reader = Reader(page, folder, replacements, feedstore_command)
     for block in to_run:
         reader.follow(block)
 
@@ -101,7 +114,7 @@ def test_the_api_pages_have_every_public_name() -> None:
 
 def test_a_wrong_output_is_seen(tmp_path: Path) -> None:
     page = DOCS / "wrong.md"
-    reader = Reader(page, tmp_path, {})
+    reader = Reader(page, tmp_path, {}, tmp_path / "feedstore")
     with pytest.raises(AssertionError, match="Expected"):
         reader._talk_to_python(">>> 1 + 1\n3\n", 1)
     with pytest.raises(AssertionError, match="expected"):
