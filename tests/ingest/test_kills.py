@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -15,16 +12,15 @@ import pytest
 
 import soak
 from feedstore import connect
-from ingest import loading
 from ingest.deeds import activities_csv, follows_csv
+from ingest.loading import MAX_LENGTH, LoaderProcess
 from ingest.stored import Stored, settle, stored_in
 from stores import fresh_namespace
 
 ROWS = soak.count(300, 700)
 MOST_CHUNKS_BEFORE_A_KILL = 12
-START_UP_SECONDS = 0.5
+START_UP_SECONDS = 0.1
 CHUNK_SECONDS = 0.01
-DEADLINE_SECONDS = 60
 
 
 class Ingestion:
@@ -35,17 +31,16 @@ class Ingestion:
         self._url = url
         self._namespace = fresh_namespace()
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self) -> LoaderProcess:
         """Begin or resume in a new process."""
-        command = [sys.executable, loading.__file__, self._url, self._namespace, *self._inputs]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return LoaderProcess(self._url, self._namespace, self._inputs)
 
     def finish(self, loaders: int = 1) -> Stored:
         """Begin or resume a run in so many processes, ingest to the end, and return the stored data."""
         for process in [self.start() for _ in range(loaders)]:
-            _finish(process)
+            process.finish()
         with connect(self._url, namespace=self._namespace) as backend:
-            settle(backend, loading.MAX_LENGTH)
+            settle(backend, MAX_LENGTH)
             return stored_in(backend)
 
 
@@ -93,37 +88,20 @@ def _kill(kills: int, ingestions: Iterator[Ingestion], undisturbed: Stored, load
         assert ingestion.finish(loaders) == undisturbed
 
 
-def _kill_at_a_random_moment(process: subprocess.Popen[str], chance: random.Random) -> bool:
+def _kill_at_a_random_moment(process: LoaderProcess, chance: random.Random) -> bool:
     """Kill a process while it starts or after a number of chunks. Return False if it had ended."""
-    assert process.stdout is not None
     if chance.random() < 0.25:
-        _wait_at_most(process, chance.uniform(0, START_UP_SECONDS))
+        _spin(chance.uniform(0, START_UP_SECONDS))
     else:
-        for _ in range(chance.randint(1, MOST_CHUNKS_BEFORE_A_KILL)):
-            process.stdout.readline()
+        process.wait_for_chunks(chance.randint(1, MOST_CHUNKS_BEFORE_A_KILL))
         _spin(chance.uniform(0, CHUNK_SECONDS))
-    process.kill()
-    _, errors = process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    return process.returncode != 0
-
-
-def _wait_at_most(process: subprocess.Popen[str], seconds: float) -> None:
-    try:
-        process.wait(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return
+    return process.kill()
 
 
 def _spin(seconds: float) -> None:
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         pass
-
-
-def _finish(process: subprocess.Popen[str]) -> None:
-    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
-    assert process.returncode == 0, errors
 
 
 @pytest.mark.soak
