@@ -53,7 +53,7 @@ def pytest_configure() -> None:
     sys.path.append(str(Path(__file__).resolve().parents[1]))
     # No machine is too slow; the suite draws the same examples each time, and `make soak` searches on.
     slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    examples = soak.count(100, 2000)
+    examples = soak.count(50, 2000)
     hypothesis.settings.register_profile(
         "feedstore",
         deadline=None,

@@ -113,7 +113,7 @@ def shallow_first_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "FEW_ENTRIES", 2)
 
 
-@settings(max_examples=soak.count(100, 10_000))
+@settings(max_examples=soak.count(50, 10_000))
 @given(st.lists(steps, min_size=4, max_size=25))
 def test_a_client_ends_with_everything_or_was_told_of_a_gap(history: list[tuple[str, Any]]) -> None:
     async def play() -> None:

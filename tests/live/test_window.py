@@ -13,7 +13,7 @@ from feedstore.live.window import Window, compare_windows
 MOST = 5
 ids = st.sampled_from([0, 1, *range(100, 112), MAX_ID - 1, MAX_ID])
 timelines = st.sets(ids, max_size=14)
-examples = settings(max_examples=soak.count(150, 50_000))
+examples = settings(max_examples=soak.count(75, 50_000))
 
 
 def newest(timeline: set[int], depth: int) -> Window:
