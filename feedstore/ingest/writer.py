@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 from feedstore.errors import AtomicityError
@@ -30,7 +31,8 @@ class ChunkWriter:
     If the manager delivers in place, a chunk is a few bulk writes, which are one atomic batch with the checkpoint, so
     that a kill leaves whole chunks only. If no atomic batch reaches the whole backend or one of the feeds, or if the
     chunk exceeds the limit of an atomic batch, the checkpoint follows its chunk. A kill between the two leaves a chunk,
-    or a part of one. The resumed run writes it again, which changes nothing.
+    or a part of one. The resumed run writes it again, which changes nothing. After a chunk that was refused as an
+    atomic batch, no chunk of that size or a greater one is tried as an atomic batch.
 
     If the manager has a policy, or an executor that runs jobs elsewhere, each actor's activities of the chunk are one
     :meth:`~feedstore.fanout.FeedManager.batch_import`.
@@ -40,6 +42,7 @@ class ChunkWriter:
         self.checkpoints = Checkpoints(manager.backend)
         self._manager = manager
         self._is_atomic = manager.backend.abilities.atomic_scope is AtomicScope.BACKEND
+        self._refused_size: float = inf
 
     def write(self, chunk: Chunk, checkpoint: Checkpoint) -> Written:
         """Write a chunk and its checkpoint."""
@@ -48,12 +51,14 @@ class ChunkWriter:
                 self._manager.batch_import(actor, activities)
             self.checkpoints.save(checkpoint)
             return Written(chunk.rows, chunk.deliveries)
-        if not self._is_atomic:
-            return self._write(chunk, checkpoint, is_atomic=False)
-        try:
-            return self._write(chunk, checkpoint, is_atomic=True)
-        except AtomicityError:
-            return self._write(chunk, checkpoint, is_atomic=False)
+        size = chunk.rows + chunk.deliveries
+        if self._is_atomic and size < self._refused_size:
+            try:
+                return self._write(chunk, checkpoint, is_atomic=True)
+            except AtomicityError:
+                # A refused batch costs as much of the process as a sent one, so the next ones are not tried.
+                self._refused_size = size
+        return self._write(chunk, checkpoint, is_atomic=False)
 
     def _write(self, chunk: Chunk, checkpoint: Checkpoint, is_atomic: bool) -> Written:
         manager, activities, feeds = self._manager, chunk.activities, self._manager.feeds.followers.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -12,16 +13,20 @@ from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
 from feedstore.backends.redis.command import Command
 from feedstore.errors import AtomicityError, InvalidValueError, QueueFull
-from feedstore.fanout import FeedManager
+from feedstore.fanout import FeedManager, HomeFeed
 from feedstore.ids import ID_BYTES
 from feedstore.ingest import InputFollowers, Loader, Source
+from feedstore.metrics import Metrics
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Batch, TimelineStorage
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
 
-_ROW = b"id,time,actor,verb,object\n1,2026-05-01T12:00:00Z,star,post,p:1\n"
-_FOLLOWERS = 3000
+_ROWS = (
+    b"id,time,actor,verb,object\n1,2026-05-01T12:00:00Z,star,post,p:1\n2,2026-05-01T12:00:01Z,star,post,p:2\n"
+    b"3,2026-05-01T12:00:02Z,moon,post,p:3\n"
+)
+_FOLLOWERS = 5000
 _LATE = range(1, 200_000, 100)
 
 
@@ -36,14 +41,32 @@ def _activities(count: int) -> list[Activity]:
     return [Activity("ann", "like", "photo:7", id=number) for number in range(count)]
 
 
-def test_an_activity_to_more_followers_than_an_atomic_batch_holds_is_ingested(backend: RedisBackend) -> None:
-    graph = InputFollowers((f"r{number}", "star") for number in range(_FOLLOWERS))
-    summary = Loader(FeedManager(backend, graph=graph)).load(Source("-", io.BytesIO(_ROW)))
-    assert summary.deliveries == _FOLLOWERS
-    timelines = backend.timeline_storage()
-    found = timelines.get_many_slices([f"home:r{number}" for number in range(_FOLLOWERS)], 0, 9)
-    assert {len(entries) for entries in found.values()} == {1}
-    assert timelines.count("user:star") == 1
+class _FanOuts(Metrics):
+    """Metrics that count the fan-outs to home feeds, also those of batches that were refused."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def fanout_timer(self, feed_class: type) -> AbstractContextManager[Any]:
+        """Count one."""
+        self.count += feed_class is HomeFeed
+        return super().fanout_timer(feed_class)
+
+
+def test_chunks_with_more_deliveries_than_an_atomic_batch_holds_are_ingested(redis_url: str) -> None:
+    followers = [f"r{number}" for number in range(_FOLLOWERS)]
+    graph = InputFollowers([*((name, "star") for name in followers), *((name, "moon") for name in followers[:500])])
+    metrics = _FanOuts()
+    with RedisBackend(redis_url, namespace=fresh_namespace(), metrics=metrics) as backend:
+        summary = Loader(FeedManager(backend, graph=graph), chunk_rows=1).load(Source("-", io.BytesIO(_ROWS)))
+        assert summary.deliveries == 2 * _FOLLOWERS + 500
+        timelines = backend.timeline_storage()
+        found = timelines.get_many_slices([f"home:{name}" for name in followers], 0, 9)
+        assert [len(found[f"home:{name}"]) for name in followers] == [3] * 500 + [2] * (_FOLLOWERS - 500)
+        assert timelines.count("user:star") == 2
+    # Each chunk makes one large fan-out, and one of its small deliveries; the fourth chunk is empty. Only the first chunk
+    # was tried as an atomic batch and refused.
+    assert metrics.count == 9
 
 
 _TOO_MUCH: list[tuple[Callable[[RedisBackend, Batch], Any], str]] = [
