@@ -38,6 +38,7 @@ class Connection:
         in_transaction: The thread that holds the connection is inside a transaction, which further writes join.
         shared: Several writes have the transaction together.
         lock: A call holds it for as long as it uses the connection.
+        poll: The poll object that watches the socket of a server's connection.
         changed: The driver's connection must be reset before it goes back to an engine's pool.
     """
 
@@ -50,6 +51,7 @@ class Connection:
         "executemany",
         "in_transaction",
         "lock",
+        "poll",
         "pooled",
         "raw",
         "shared",
@@ -63,6 +65,7 @@ class Connection:
         self.in_transaction = self.shared = self.changed = self.closed = False
         self.pooled: Any = None
         self.cursor: Any = None
+        self.poll: Any = None
         self.raw: Any = None
 
     def open(self, pooled: Any) -> None:
@@ -130,7 +133,7 @@ class Driver(ABC):
         """Undo the changes of :meth:`take` before a pool gets the connection back; return whether it still works."""
 
     @abstractmethod
-    def is_stale(self, raw: Any) -> bool:
+    def is_stale(self, connection: Connection) -> bool:
         """Return whether the server has closed an idle connection. Ask the server only if something seems wrong."""
 
     def guard(self, connection: Connection) -> AbstractContextManager[Any]:
@@ -377,7 +380,7 @@ class EngineConnections(CallConnections):
         connection.open(self._opener.open())
         # Before the server may be asked: outside autocommit a question begins a transaction.
         self._driver.take(connection)
-        return not self._driver.is_stale(connection.raw)
+        return not self._driver.is_stale(connection)
 
     def _put_back(self, process: Process, hand: list[Connection], usable: bool) -> None:
         """Give the connection to the engine's pool in the state in which it came."""

@@ -55,7 +55,7 @@ class LifoPool(CallConnections):
             if hand[0].raw is None:
                 self._open(hand[0])
                 return
-            if not self._driver.is_stale(hand[0].raw):
+            if not self._driver.is_stale(hand[0]):
                 return
             hand.pop().close(invalid=True)
 

@@ -64,8 +64,8 @@ def test_chunks_with_more_deliveries_than_an_atomic_batch_holds_are_ingested(red
         found = timelines.get_many_slices([f"home:{name}" for name in followers], 0, 9)
         assert [len(found[f"home:{name}"]) for name in followers] == [3] * 500 + [2] * (_FOLLOWERS - 500)
         assert timelines.count("user:star") == 2
-    # Each chunk makes one large fan-out, and one of its small deliveries; the fourth chunk is empty. Only the first chunk
-    # was tried as an atomic batch and refused.
+    # Each chunk makes one large fan-out, and one call for its small deliveries; the fourth chunk is empty. Only the
+    # first chunk was tried as an atomic batch and refused.
     assert metrics.count == 9
 
 

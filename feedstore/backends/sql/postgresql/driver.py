@@ -64,12 +64,15 @@ class PostgresqlDriver(Driver):
     def take(self, connection: Connection) -> None:
         """Put a connection of an engine that was handed in into autocommit for the call, and open a cursor.
 
-        One cursor serves all statements: a new cursor for each took 4 of the 43 µs of reading 25 entries.
+        One cursor serves all statements: a new cursor for each took 4 of the 43 µs of reading 25 entries. One poll
+        object serves all checks of the socket: a new one for each takes 0.3 to 0.6 µs.
         """
         if not connection.raw.autocommit:
             connection.raw.autocommit = connection.changed = True
         if connection.pooled is not None and not isinstance(connection.raw, Client):
             _prepare_nothing_through_a_pooler(connection.pooled.info, connection.raw)
+        connection.poll = select.poll()
+        connection.poll.register(connection.raw.fileno(), select.POLLIN)
         self._open_cursor(connection)
 
     def _open_cursor(self, connection: Connection) -> None:
@@ -89,14 +92,12 @@ class PostgresqlDriver(Driver):
             self._open_cursor(connection)
         return True
 
-    def is_stale(self, raw: Any) -> bool:
+    def is_stale(self, connection: Connection) -> bool:
         """Return whether the server closed the connection. Until then, an idle server sends nothing."""
-        poll = select.poll()
-        poll.register(raw.fileno(), select.POLLIN)
-        if not poll.poll(0):
+        if not connection.poll.poll(0):
             return False
         try:
-            raw.execute("SELECT 1")
+            connection.raw.execute("SELECT 1")
         except psycopg.Error:
             return True
         return False

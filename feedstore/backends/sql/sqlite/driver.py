@@ -53,7 +53,7 @@ class SqliteDriver(Driver):
         """Undo nothing, because :meth:`take` changes nothing."""
         return True
 
-    def is_stale(self, raw: Any) -> bool:
+    def is_stale(self, connection: Connection) -> bool:
         """Return False: no server can close the connection."""
         return False
 
