@@ -39,7 +39,7 @@ class FeedReads(ABC, Generic[Shown]):
             **filters: ``activity_id__lt``, ``activity_id__lte``, ``activity_id__gt``, ``activity_id__gte``.
         """
         known: Any = filters
-        bounds = self._bounds.intersection(parse_filter(known, id_of))
+        bounds = self._bounds.intersection(parse_filter(known, id_of, ("since", "until")))
         if since is not None:
             bounds = bounds.intersection(Bounds(lowest=first_id_at(since)))
         if until is not None:

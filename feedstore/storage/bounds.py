@@ -55,12 +55,13 @@ class Filter(TypedDict, total=False):
     activity_id__gte: ActivityLike
 
 
-def parse_filter(filter_kwargs: Filter | None, to_id: Callable[[object], int]) -> Bounds:
+def parse_filter(filter_kwargs: Filter | None, to_id: Callable[[object], int], others: Sequence[str] = ()) -> Bounds:
     """Return the range of a filter such as ``{"activity_id__lt": id}``.
 
     Args:
         filter_kwargs: The filter. All its bounds are honoured. None is every id.
         to_id: Converts a value of the filter to an id.
+        others: Further names that the caller takes, for the error of an unknown name.
 
     Raises:
         InvalidValueError: The filter has an unknown name.
@@ -75,7 +76,8 @@ def parse_filter(filter_kwargs: Filter | None, to_id: Callable[[object], int]) -
     lowest, highest = EVERYTHING
     for name, value in filter_kwargs.items():
         if name not in _FILTERS:
-            raise InvalidValueError(f"unknown filter {shown(name)}; the filters are {', '.join(_FILTERS)}")
+            names = ", ".join((*_FILTERS, *others))
+            raise InvalidValueError(f"unknown filter {shown(name)}; the filters are {names}")
         activity_id = to_id(value)
         if name == "activity_id__gte":
             lowest = max(lowest, activity_id)

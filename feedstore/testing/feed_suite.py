@@ -250,7 +250,7 @@ class FeedArgumentSuite(Suite):
     def test_feed_refuses_unknown_filters_and_orders(self, backend: Backend) -> None:
         """T5: a filter or an ordering that a feed does not know is refused."""
         home = HomeFeed("bob", backend)
-        with pytest.raises(ValueError, match="unknown filter 'actor'"):
+        with pytest.raises(ValueError, match=r"unknown filter 'actor'; .* since, until"):
             home.filter(actor="ann")
         with pytest.raises(ValueError, match="cannot order by"):
             home.order_by("actor")
