@@ -386,7 +386,7 @@ class FollowGraph:
         key = following_key(user, kind) if is_following else followers_key(user, kind)
         columns = self._edges.timelines.get_columns(key, limit + 1, filter_within(bounds))
         following = encode_cursor(columns.ids[limit - 1], True) if len(columns) > limit else None
-        return names_of(columns.ids[:limit], columns.payloads[:limit]), following
+        return names_of(columns, limit), following
 
     def _names(self, user: UserId, kind: str, is_following: bool) -> Iterator[UserId]:
         checked = checked_user(user, "user")

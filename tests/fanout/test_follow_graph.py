@@ -17,7 +17,7 @@ from feedstore import connect
 from feedstore.errors import BlockedError, InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.fanout import Counts, Follow, FollowGraph
 from feedstore.fanout.edges import Edge, FollowSerializer, names_of, token_of
-from feedstore.storage import Backend
+from feedstore.storage import Backend, EntryColumns
 from feedstore.testing.follow_graph_suite import Interrupted, assert_consistent, before_write, end_of_process
 from patched_calls import list_round_trips
 
@@ -241,7 +241,7 @@ def test_the_stored_form_stays() -> None:
         serializer.dumps("bob")
     for damaged in (b"\x11", b"", b"\x51", b"\x51\xc0\x51\x01", b"\x51\xa9bob"):
         with pytest.raises(StoredDataError):
-            names_of([7, 6], [b"\x51\x05", damaged])
+            names_of(EntryColumns([7, 6], [b"\x51\x05", damaged], None), 2)
 
 
 def test_a_follow_has_a_form_for_json(backend: Backend) -> None:

@@ -7,6 +7,8 @@ from itertools import chain, repeat
 from struct import iter_unpack
 from typing import Any
 
+from msgpack import unpackb
+
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
@@ -35,6 +37,7 @@ _MOST_POSITION = 2**53
 _MOST_KEYS_A_TRIP = 1000
 _MOST_A_SCRIPT = 8000
 _MOST_PAYLOADS_A_SCRIPT = 1000
+_MOST_IN_COLUMNS = 2000
 _MOST_ASKED = 100
 _MOST_SOUGHT = 30
 _MOST_LONG = 1000
@@ -111,9 +114,9 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             start, left = 0, left - len(part)
             bounds = bounds.after(part[-1][0], descending)
 
-    def _records_of(self, key: str, words: tuple[Any, ...]) -> tuple[bytes, list[bytes | None]]:
+    def _records_of(self, key: str, words: tuple[Any, ...]) -> tuple[bytes, bytes]:
         answer = self._ask_about(key, "payloads" if self._reads_payloads else "slice", *words)
-        return (answer, []) if isinstance(answer, bytes) else (answer[0], answer[1])
+        return (answer, b"") if isinstance(answer, bytes) else (answer[0], answer[1])
 
     def _ask_about(self, key: str, *words: Any) -> Any:
         """Return the answer of the reading script. Call it again with the side key of the timeline if it needs that."""
@@ -158,7 +161,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         kind = "payloads" if self._reads_payloads else "slice"
         slices: dict[str, list[Entry]] = {}
         for key, answer in self._ask_about_many(keys, (kind, *words)):
-            records, payloads = (answer, []) if isinstance(answer, bytes) else (answer[0], answer[1])
+            records, payloads = (answer, b"") if isinstance(answer, bytes) else (answer[0], answer[1])
             slices[key] = entries_of(key, records, payloads, descending)
         return slices
 
@@ -191,14 +194,14 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
         """One round trip, and as :meth:`_get_page` if there are more entries than one script reads."""
-        most = min(limit, self._most_a_script)
+        most = min(limit, _MOST_IN_COLUMNS)
         words = range_words(0, most, bounds, True) or _NOTHING
         records, payloads, floor = self._ask_about(key, self._page_kind, *words)
         check_whole(key, records)
         ids = PackedIds(records, ID_BYTES)
         if len(ids) == most < limit:
             return super()._get_columns(key, limit, bounds)
-        filled = [payload or b"" for payload in payloads] or [b""] * len(ids)
+        filled = payloads_in(payloads) or [b""] * len(ids)
         filled.reverse()
         return EntryColumns(ids, filled, id_from_bytes(floor) + 1 if floor else None)
 
@@ -377,12 +380,19 @@ def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) 
     return start, count, lowest, highest, int(descending)
 
 
-def entries_of(key: str, records: bytes, payloads: list[bytes | None], descending: bool) -> list[Entry]:
+def payloads_in(packed: bytes) -> list[bytes]:
+    """Return the payloads in the answer of a script, ``b""`` for an entry without one. It is empty if none has one."""
+    if not packed:
+        return []
+    found: list[bytes] = unpackb(packed, raw=True)
+    # The script packs false for a field that a hash does not have.
+    return found if all(found) else [payload or b"" for payload in found]
+
+
+def entries_of(key: str, records: bytes, payloads: bytes, descending: bool) -> list[Entry]:
     """Return the entries of records in the order asked for, with the payloads of those that have one."""
     ids = ids_of(key, records)
-    entries = [
-        (one, b"" if payload is None else payload) for one, payload in zip(ids, payloads or repeat(None), strict=False)
-    ]
+    entries = list(zip(ids, payloads_in(payloads) or repeat(b""), strict=False))
     if descending:
         entries.reverse()
     return entries

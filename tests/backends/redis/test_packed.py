@@ -260,6 +260,10 @@ def _take_with_payloads(backend: RedisBackend, steps: int, seed: int) -> None:
             chance.choice([groups, plain]).trim("k", length)
             model.trim(length)
         newest = sorted(model.entries.items(), reverse=True)
+        bound, limit = chance.randrange(top + count), chance.choice([3, 40])
+        columns = groups.get_columns("k", limit, {"activity_id__lt": bound})
+        below = [one for one in newest if one[0] < bound][:limit]
+        assert (list(zip(columns.ids, columns.payloads, strict=True)), columns.floor) == (below, model.floor)
         assert groups.get_slice("k", 0, None) == newest
         start = chance.randrange(len(newest) + 1)
         assert groups.get_slice("k", start, start + 7, None, ["activity_id"]) == newest[::-1][start : start + 7]
@@ -320,6 +324,16 @@ def test_one_id_to_a_timeline_that_a_trim_has_emptied(timelines: TimelineStorage
     assert list(timelines.keys()) == ["k"]
     page = timelines.get_page("k", 9)
     assert ([one.serialization_id for one in page], page.floor) == ([5], 3)
+
+
+def test_columns_of_more_payloads_than_one_script_reads(redis_url: str) -> None:
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        groups = backend.timeline_storage(serializer_class=_Groups)
+        given = [Activity("ann", "like", _PAYLOADS[number % 5], id=number) for number in range(2_060)]
+        groups.add_many("k", given)
+        columns = groups.get_columns("k", 2_050)
+        assert list(zip(columns.ids, columns.payloads, strict=True)) == groups.get_slice("k", 0, 2_050)
+        assert (columns.ids[0], columns.payloads[-1]) == (2_059, b"")
 
 
 @pytest.mark.soak

@@ -67,9 +67,18 @@ local function place_of(id, low, high)
   return low, false
 end
 
+-- Returns the payloads of the entries from one position of the list up to another one, which is left out, as one msgpack array;
+-- nothing if their number is wrong.
+local function payloads_at(first, last)
+  local payloads = redis.call('LRANGE', KEYS[2], string.format('%d', first), string.format('%d', last - 1))
+  if #payloads == last - first then
+    return cmsgpack.pack(payloads)
+  end
+end
+
 -- Returns the answer of a reader of reading.lua, nothing if that one must answer.
 local function quick_answer(kind)
-  local is_page = kind == 'page' or kind == 'hydrate'
+  local is_page = kind == 'page' or kind == 'hydrate' or kind == 'payloads'
   local count = is_page and tonumber(ARGV[4]) or 0
   if is_page and (ARGV[3] ~= '0' or ARGV[5] ~= '' or ARGV[7] ~= '1' or count <= 0 or count > MOST_FIELDS) then
     return
@@ -96,7 +105,10 @@ local function quick_answer(kind)
     end
     return kind == 'contains' and found or {found[1]}
   end
-  local records
+  local records, last = nil, held
+  if kind == 'payloads' and (older > 0 or dead < 0 or flags % 2 == 0 or ARGV[1] ~= '1') then
+    return
+  end
   if highest == '' then
     local wanted = math.min(count, size)
     if known > held or wanted > known or (older > 0 and dead <= 0 and (kind == 'page' or wanted > held)) then
@@ -106,21 +118,29 @@ local function quick_answer(kind)
   elseif older > 0 or dead < 0 then
     return
   else
-    local last, is_there = place_of(highest, dead, held)
-    if not last then
+    local position, is_there = place_of(highest, dead, held)
+    if not position then
       return
     end
-    last = is_there and last + 1 or last
+    last = is_there and position + 1 or position
     records = last > dead and records_at(math.max(dead, last - count), last) or ''
   end
   if kind == 'hydrate' then
     return hydrated(records, ARGV[1] == '1' and 3 or 2)
   end
+  local payloads = ''
+  if kind == 'payloads' and records ~= '' then
+    payloads = payloads_at(last - dead - #records / 16, last - dead)
+    if not payloads then
+      return
+    end
+  end
   -- With the flag, the ids in front are no floor.
-  return {records, {}, dead > 0 and flags < WASTE and records_at(dead - 1, dead) or ''}
+  return {records, payloads, dead > 0 and flags < WASTE and records_at(dead - 1, dead) or ''}
 end
 
-if ARGV[2] == 'page' or ARGV[2] == 'hydrate' or ARGV[2] == 'index' or ARGV[2] == 'contains' then
+local QUICK = {page = true, payloads = true, hydrate = true, index = true, contains = true}
+if QUICK[ARGV[2]] then
   local answer = quick_answer(ARGV[2])
   if answer then
     return answer
