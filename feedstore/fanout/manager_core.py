@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any, ClassVar
@@ -193,6 +193,11 @@ class ManagerCore(ABC):
         is_plain = feed.max_per_group is None and not feed.companions
         return batch if is_plain or self.backend.abilities.atomic_deliveries else None
 
+    def add_to_own_feeds(self, by_user: Mapping[UserId, Sequence[Activity]], batch: Batch) -> None:
+        """Add activities to the feeds of the users who published them, in a batch if the store can."""
+        own = self.feeds.user
+        own.add_to_each_feed(self.backend, by_user, is_fan_out=False, batch_interface=self.batch_for(own, batch))
+
     def _job(self, operation: JobOperation, **fields: Any) -> Job:
         return Job(operation=operation, manager=self.name, created_at=time.time(), **fields)
 
@@ -217,9 +222,17 @@ class ManagerCore(ABC):
         return True
 
     def _fan_out(
-        self, operation: JobOperation, user_id: UserId, activities: Iterable[Activity | int], **fields: Any
+        self,
+        operation: JobOperation,
+        user_id: UserId,
+        activities: Iterable[Activity | int],
+        followers: Followers | None = None,
+        **fields: Any,
     ) -> None:
-        """Submit the jobs that change the feeds of the followers of a user, and of the ``users`` in the fields."""
+        """Submit the jobs that change the feeds of the followers of a user, and of the ``users`` in the fields.
+
+        ``followers`` are those of the application's function, if the caller has called it.
+        """
         given = tuple(activities)
         ids = tuple(self.activities.activities_to_ids(given))
         loaded = given if all(isinstance(one, Activity) for one in given) else None
@@ -237,7 +250,8 @@ class ManagerCore(ABC):
             return
         job = self._job(operation, **parts)
         waiting = job.users
-        for priority, ids_of_group in self.get_user_follower_ids(user_id).items():
+        groups = self.get_user_follower_ids(user_id) if followers is None else followers
+        for priority, ids_of_group in groups.items():
             for some in _chunks(chain(waiting, ids_of_group), self._page_size(job)):
                 users = tuple(user_texts(some))
                 self._submit(replace(job, id=new_job_id(), users=users, priority=as_priority(priority)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
 
@@ -12,6 +12,7 @@ from feedstore.fanout.bulk import LARGE_FAN_OUT, FanOut, divide_by_size
 from feedstore.fanout.editing import Editing, checked_activity
 from feedstore.fanout.feed_classes import Target
 from feedstore.fanout.jobs import FanoutPriority, JobOperation
+from feedstore.fanout.manager_core import Followers
 from feedstore.fanout.publications import USER_FEED, Route, claim_key, claim_key_of, claim_of
 from feedstore.feeds import UserId
 from feedstore.feeds.key_format import user_text, user_texts
@@ -167,46 +168,59 @@ class Publishing(Editing):
         return count
 
     def _publish_many(self, activities: Sequence[Activity], by_user: Mapping[UserId, list[Activity]]) -> None:
-        own = self.feeds.user
         with self.backend.batch() as batch:
             self.activities.add_many(activities, batch_interface=batch)
             self.publications.index(activities, batch)
-            own.add_to_each_feed(self.backend, by_user, batch_interface=self.batch_for(own, batch))
-        delivered = self._deliver_in_place(by_user) if self.delivers_in_place else set()
-        for user, some in by_user.items():
-            if user not in delivered:
-                users = (str(user),) if self.include_actor else ()
-                self._fan_out(JobOperation.ADD, user, some, users=users)
+            self.add_to_own_feeds(by_user, batch)
+        if self.delivers_in_place:
+            self._deliver_in_place(by_user)
+        else:
+            for user, some in by_user.items():
+                self._deliver_apart(user, some)
         for _ in activities:
             self.backend.metrics.on_activity_published()
 
-    def _deliver_in_place(self, by_user: Mapping[UserId, list[Activity]]) -> set[UserId]:
-        """Deliver the activities of users with few followers, and return these users."""
-        fan_outs: dict[UserId, FanOut] = {}
+    def _deliver_apart(self, user: UserId, activities: Sequence[Activity], followers: Followers | None = None) -> None:
+        """Deliver the activities of a user by a fan-out of their own."""
+        users = (str(user),) if self.include_actor else ()
+        self._fan_out(JobOperation.ADD, user, activities, followers, users=users)
+
+    def _deliver_in_place(self, by_user: Mapping[UserId, list[Activity]]) -> None:
+        """Deliver activities; those of users with few followers share their calls."""
+        fan_outs: list[FanOut] = []
         rest = iter(by_user)
         while users := list(islice(rest, _PUBLISHERS_AT_ONCE)):
-            for user, found in self._few_followers(users).items():
-                if found is not None:
-                    names = user_texts([*found, user] if self.include_actor else found)
-                    fan_outs[user] = list(dict.fromkeys(names)), by_user[user]
-        large, small = divide_by_size(fan_outs.values())
+            for user, found, groups in self._few_followers(users):
+                if found is None:
+                    self._deliver_apart(user, by_user[user], groups)
+                    continue
+                names = user_texts([*found, user] if self.include_actor else found)
+                fan_outs.append((list(dict.fromkeys(names)), by_user[user]))
+        large, small = divide_by_size(fan_outs)
         for feed in self.feeds.followers.values():
             for readers, activities in large:
                 feed.add_to_feeds(self.backend, readers, activities)
             if small:
                 feed.add_to_each_feed(self.backend, small)
-        return set(fan_outs)
 
-    def _few_followers(self, users: Sequence[UserId]) -> dict[UserId, list[UserId] | None]:
-        """Return the followers of users, or None for a user with many, whose fan-out gets calls of its own."""
+    def _few_followers(self, users: Sequence[UserId]) -> Iterator[tuple[UserId, list[UserId] | None, Followers | None]]:
+        """Yield each user with the followers; with None if they are many, and all of them if a function has them."""
         if self._reads_pages:
-            return self._graph.few_followers(users, LARGE_FAN_OUT, kind=self._graph.kinds[0])
-        some: dict[UserId, list[UserId] | None] = {}
+            few = self._graph.few_followers(users, LARGE_FAN_OUT, kind=self._graph.kinds[0])
+            yield from ((user, found, None) for user, found in few.items())
+            return
         for user in users:
-            names = chain.from_iterable(self.get_user_follower_ids(user).values())
-            found = list(islice(names, LARGE_FAN_OUT + 1))
-            some[user] = None if len(found) > LARGE_FAN_OUT else found
-        return some
+            rests = {priority: iter(some) for priority, some in self.get_user_follower_ids(user).items()}
+            taken: dict[FanoutPriority | None, list[UserId]] = {}
+            room = LARGE_FAN_OUT + 1
+            for priority, rest in rests.items():
+                taken[priority] = list(islice(rest, room))
+                room -= len(taken[priority])
+            if room:
+                yield user, list(chain.from_iterable(taken.values())), None
+            else:
+                # The function is called once, because it may ask another service.
+                yield user, None, {priority: chain(taken[priority], rest) for priority, rest in rests.items()}
 
     def remove_user_activity(self, user_id: UserId, activity: ActivityLike) -> None:
         """Remove an activity everywhere: the activity itself, and its entries in all feeds that it was published to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -183,12 +184,14 @@ class FeedWrites:
         backend: Backend,
         deliveries: Mapping[UserId, Iterable[Any]],
         *,
+        is_fan_out: bool = True,
         batch_interface: Batch | None = None,
     ) -> int | None:
         """Add to the feed of each user activities of its own, and return the number of new entries.
 
         The number of round trips is bounded, however many the users. ``on_update_feed`` is not called. If several users
-        receive the same list, it is serialized once.
+        receive the same list, it is serialized once. With ``is_fan_out=False``, for writes to the users' own feeds, the
+        metrics receive one ``on_feed_write`` for each feed, as from :meth:`add_many`.
         """
         metrics = checked_backend(backend).metrics
         timelines = cls._timelines_of(backend)
@@ -198,7 +201,7 @@ class FeedWrites:
         for key, one in zip(cls._keys.keys(deliveries), deliveries.values(), strict=True):
             # An int and the str of its digits are the same user.
             each[key] = each[key] + entries[id(one)] if key in each else entries[id(one)]
-        with metrics.fanout_timer(cls):
+        with metrics.fanout_timer(cls) if is_fan_out else nullcontext():
             added = timelines.add_to_each(
                 each,
                 **cls._limits(),
@@ -206,8 +209,12 @@ class FeedWrites:
             )
 
         def report() -> None:
-            ids = set(timelines.activities_to_ids(one for some in entries.values() for one in some))
-            metrics.on_fanout(cls, "add_to_each_feed", len(ids))
+            if is_fan_out:
+                ids = set(timelines.activities_to_ids(one for some in entries.values() for one in some))
+                metrics.on_fanout(cls, "add_to_each_feed", len(ids))
+                return
+            for some in each.values():
+                metrics.on_feed_write(cls, len(set(timelines.activities_to_ids(some))))
 
         if metrics.__class__ is not Metrics:
             _call_after_commit(batch_interface, report)

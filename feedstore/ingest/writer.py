@@ -66,8 +66,7 @@ class ChunkWriter:
         with manager.backend.batch(atomic=is_atomic) as batch:
             manager.activities.add_many(activities, batch_interface=batch)
             manager.publications.index(activities, batch)
-            user = manager.feeds.user
-            user.add_to_each_feed(manager.backend, chunk.by_actor(), batch_interface=manager.batch_for(user, batch))
+            manager.add_to_own_feeds(chunk.by_actor(), batch)
             first_delivery = len(batch)
             inside = [feed for feed in feeds if manager.batch_for(feed, batch) is batch]
             for feed in inside:

@@ -130,18 +130,22 @@ class Model:
 
 
 def replay(events: Iterable[Event], manager: FeedManager) -> None:
-    """Apply events through a manager; the activities of one actor in a row are one import."""
-    for key, some in groupby(events, _kind_of):
-        if isinstance(key, str):
-            manager.batch_import(key, [one for one in some if isinstance(one, Activity)])
+    """Apply events through a manager; activities in a row are one call, those of one actor an import."""
+    for is_plain, some in groupby(events, _goes_to_followers_alone):
+        if not is_plain:
+            for event in some:
+                _apply(event, manager)
             continue
-        for event in some:
-            _apply(event, manager)
+        activities = [one for one in some if isinstance(one, Activity)]
+        actors = {str(one.actor) for one in activities}
+        if len(actors) == 1:
+            manager.batch_import(actors.pop(), activities)
+        else:
+            manager.add_user_activities(activities)
 
 
-def _kind_of(event: Event) -> str | None:
-    """Return the actor of an activity that goes to the actor's followers alone, else None."""
-    return str(event.actor) if isinstance(event, Activity) and other_target(event) is None else None
+def _goes_to_followers_alone(event: Event) -> bool:
+    return isinstance(event, Activity) and other_target(event) is None
 
 
 def _apply(event: Event, manager: FeedManager) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -275,6 +276,26 @@ def test_one_call_for_many_activities_makes_the_feeds_of_a_call_for_each(
         stored.append(timelines.get_many_slices(keys, 0, None))
     assert stored[0] == stored[1]
     assert ("home:0" in stored[0]) is include_actor
+
+
+def test_one_call_for_many_activities_reports_own_feeds_and_asks_for_followers_once(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedstore.fanout.publishing.LARGE_FAN_OUT", 4)
+    asked: list[UserId] = []
+
+    def followers(user: UserId) -> Followers:
+        asked.append(user)
+        readers = (f"{user}{number}" for number in range({"few": 4, "many": 9}[str(user)]))
+        return {FanoutPriority.HIGH: islice(readers, 3), FanoutPriority.LOW: readers}
+
+    backend.session.metrics = metrics = RecordingMetrics()
+    FeedManager(backend, graph=followers).add_user_activities([post(1, "few"), post(2, "many"), post(3, "many")])
+    assert asked == ["few", "many"]
+    own = [("feed", "write", UserFeed, 1), ("feed", "write", UserFeed, 2)]
+    assert [one for one in metrics.calls if UserFeed in one] == own
+    keys = [f"home:few{number}" for number in range(4)] + [f"home:many{number}" for number in range(9)]
+    assert [backend.timeline_storage().count(key) for key in keys] == [1] * 4 + [2] * 9
 
 
 @pytest.mark.parametrize("method", ["on_update_feed", "add_many"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any
 
+from msgpack import unpackb
+
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.shown import WHOLE_KEY, shown
@@ -47,6 +49,15 @@ def ids_of(key: str, records: bytes) -> list[int]:
     """Return the ids in a string of records. Raises :class:`StoredDataError` for a timeline that is damaged."""
     check_whole(key, records)
     return [high << _HALF_BITS | low for high, low in _HALVES.iter_unpack(records)]
+
+
+def payloads_in(packed: bytes) -> list[bytes]:
+    """Return the payloads in the answer of a script, ``b""`` for an entry without one. It is empty if none has one."""
+    if not packed:
+        return []
+    found: list[bytes] = unpackb(packed, raw=True)
+    # The script packs false for a field that a hash does not have.
+    return found if all(found) else [payload or b"" for payload in found]
 
 
 def length_of_end(count: int) -> int:

@@ -7,8 +7,6 @@ from itertools import chain, repeat
 from struct import iter_unpack
 from typing import Any
 
-from msgpack import unpackb
-
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
@@ -22,6 +20,7 @@ from feedstore.backends.redis.records import (
     ids_of,
     length_of_end,
     newest_in,
+    payloads_in,
     place_in,
 )
 from feedstore.backends.redis.scripts import READ
@@ -378,15 +377,6 @@ def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) 
     lowest = b"" if bounds.lowest <= EVERYTHING.lowest else id_to_bytes(bounds.lowest)
     highest = b"" if bounds.highest >= EVERYTHING.highest else id_to_bytes(bounds.highest)
     return start, count, lowest, highest, int(descending)
-
-
-def payloads_in(packed: bytes) -> list[bytes]:
-    """Return the payloads in the answer of a script, ``b""`` for an entry without one. It is empty if none has one."""
-    if not packed:
-        return []
-    found: list[bytes] = unpackb(packed, raw=True)
-    # The script packs false for a field that a hash does not have.
-    return found if all(found) else [payload or b"" for payload in found]
 
 
 def entries_of(key: str, records: bytes, payloads: bytes, descending: bool) -> list[Entry]:
