@@ -210,7 +210,7 @@ class TimelineBulkReads(TimelineWrites[TimelineItem]):
         if hydrate_from is not None:
             slices = checked_activity_storage(hydrate_from)._hydrated(slices)
         loads_many = (hydrate_from or self).serializer.loads_many
-        return {key: loads_many(slices.get(key, ())) for key in distinct}
+        return {key: loads_many(found) if (found := slices.get(key)) else [] for key in distinct}
 
 
 def _first_distinct(entries: Iterable[Entry], limit: int) -> list[Entry]:

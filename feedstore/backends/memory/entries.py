@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain, filterfalse, repeat
 from typing import Any
 
@@ -82,10 +82,16 @@ class Entries:
             self.groups.leave(activity_id, before)
             self.groups.join(activity_id, payload)
 
-    def remove(self, journal: Journal, activity_ids: Iterable[int]) -> int:
-        """Remove ids, and return the number that existed. O(log n) for each."""
+    def present(self, activity_ids: Collection[int]) -> list[int]:
+        """Return those of some ids that are there. O(log n) for each, O(n) together if they are many."""
         ids = self.ids
-        present = [activity_id for activity_id in activity_ids if activity_id in ids]
+        held = ids if len(activity_ids) * _PART < len(ids) else set(ids)
+        return [activity_id for activity_id in activity_ids if activity_id in held]
+
+    def remove(self, journal: Journal, activity_ids: Collection[int]) -> int:
+        """Remove ids, and return the number that existed. O(log n) for each, O(n) together if they are many."""
+        ids = self.ids
+        present = self.present(activity_ids)
         if present:
             payloads = self._payloads_of(present)
             journal.record((_put_back, self, present, payloads, self.newest_dropped))

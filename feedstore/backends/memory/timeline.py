@@ -170,7 +170,8 @@ class InMemoryTimelineStorage(TimelineStorage):
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[tuple[int, bytes]]]:
         with self.session.lock:
-            return {key: self._entries(key).slice(start, stop, bounds, descending) for key in keys}
+            timelines = self.session.space.timelines
+            return {key: timelines[key].slice(start, stop, bounds, descending) for key in keys if key in timelines}
 
     def _get_many_pages(
         self, keys: list[str], limit: int, bounds: Bounds, descending: bool
@@ -193,10 +194,9 @@ class InMemoryTimelineStorage(TimelineStorage):
             return activity_id in self._entries(key).ids
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
-        """Return the ids that a timeline holds, with O(log n) work for each."""
+        """Return the ids that a timeline holds, with O(log n) work for each, or O(n) together if they are many."""
         with self.session.lock:
-            ids = self._entries(key).ids
-            return {activity_id for activity_id in activity_ids if activity_id in ids}
+            return set(self._entries(key).present(activity_ids))
 
     def _count(self, key: str) -> int:
         with self.session.lock:
