@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.places import PLACES, new_parser
@@ -41,17 +44,28 @@ def main() -> None:
     for name in options.backend or _NAMES:
         lags = Lags()
         with PLACES[name]() as url, connect(url, metrics=lags) as backend:
-            for title, text in _rows(backend, lags, options.followers, options.large, options.rounds):
+            for title, text in _rows(backend, lags, url, options):
                 print(f"{name:<12}{title:<62}{text:>24}", flush=True)
 
 
-def _rows(backend: Backend, lags: Lags, followers: int, large: int, rounds: int) -> Iterator[tuple[str, str]]:
-    names = [f"user:{number}" for number in range(followers)]
-    yield from _fan_outs(backend, names, rounds)
-    yield _backfill(backend, rounds)
-    idle = _small_posts(backend, lags, 0)
-    busy = _small_posts(backend, lags, large)
-    yield "p99 of a small post · while a large one runs", f"{idle * 1000:.1f} · {busy * 1000:.1f} ms"
+def _rows(backend: Backend, lags: Lags, url: str, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    names = [f"user:{number}" for number in range(options.followers)]
+    yield from _fan_outs(backend, names, options.rounds)
+    yield _backfill(backend, options.rounds)
+    seconds, peaks = {}, {}
+    for large in (0, options.large // 100, options.large):
+        seconds[large] = _small_posts(backend, lags, large)
+        peaks[large] = 0.0 if url == "memory://" else _worker_peak(url, large)
+    some = options.large // 100
+    yield (
+        f"p99 of a small post: alone · beside one to {options.large:,}",
+        f"{seconds[0] * 1000:.1f} · {seconds[options.large] * 1000:.1f} ms",
+    )
+    if peaks[some]:
+        yield (
+            f"memory of a worker: idle · {some:,} · {options.large:,} followers",
+            f"{peaks[0]:.1f} · {peaks[some]:.1f} · {peaks[options.large]:.1f} MiB",
+        )
 
 
 def _fan_outs(backend: Backend, names: Sequence[str], rounds: int) -> Iterator[tuple[str, str]]:
@@ -122,6 +136,27 @@ def _small_posts(backend: Backend, lags: Lags, large: int, count: int = 200) -> 
     worker.stop()
     thread.join()
     return found
+
+
+def _worker_peak(url: str, large: int) -> float:
+    """Return the peak memory in MiB of a process whose worker ends the large fan-out."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_work_off, (url, large))
+
+
+def _work_off(url: str, large: int) -> float:
+    with connect(url) as backend:
+        executor = QueueExecutor(backend, name=f"queue-{large}")
+        worker = Worker(FeedManager(backend, executor=executor, name=f"posts-{large}"), concurrency=2)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        while any(executor.counts().values()):
+            time.sleep(_WAIT_SECONDS)
+        worker.stop()
+        thread.join()
+    # ru_maxrss would contain the memory of the process that started this one.
+    (peak,) = (line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if "VmHWM" in line)
+    return int(peak.split()[1]) / 1024
 
 
 def _post(number: int, actor: str = "ann") -> Activity:

@@ -82,7 +82,7 @@ def _follows_and_unfollows() -> dict[str, list[Event]]:
     readers = range(10**6, 10**6 + _FOLLOWS)
     start = 1_700_000_000_000_000
     return {
-        "posts to nobody": [["p", _STAR, "post", 10**6 + one, start + one] for one in range(_COPIED)],
+        "posts without followers": [["p", _STAR, "post", 10**6 + one, start + one] for one in range(_COPIED)],
         f"follows that copy {_COPIED}": [["f", reader, _STAR] for reader in readers],
         f"unfollows that remove {_COPIED}": [["u", reader, _STAR] for reader in readers],
     }

@@ -137,6 +137,21 @@ def deliver_writes(names: Keys, key: str, parts: list[Items], limits: Limits) ->
     ]
 
 
+def entry_of_all(deliveries: Mapping[str, Mapping[int, bytes]]) -> Items | None:
+    """Return the items of the one entry with a payload that all timelines receive, or None if they receive others.
+
+    A fan-out to aggregated feeds is such a delivery. To sort its timelines one by one takes 0.7 µs for each.
+    """
+    given = {id(one): one for one in deliveries.values()}
+    if len(given) != 1:
+        return None
+    (serialized,) = given.values()
+    if len(serialized) != 1:
+        return None
+    (items,) = in_parts(serialized)
+    return None if items[1] is None else items
+
+
 def share_writes(names: Keys, keys: Collection[str], items: Items, limits: Limits) -> list[Write]:
     """Return the writes that add the same entry with a payload to timelines, with slack."""
     writes = []

@@ -14,6 +14,7 @@ from feedstore.backends.redis.fan_out import (
     add_plain,
     add_writes,
     deliver_writes,
+    entry_of_all,
     fan_out_each,
     fan_out_writes,
     in_parts,
@@ -83,6 +84,9 @@ class RedisTimelineWrites(TimelineHooks):
         timelines hold payloads or many more entries than ``max_length``. A limit by payload reads the timeline's.
         """
         names, length = self.session.keys_to_write(), length_of(limits.max_length)
+        entry = entry_of_all(deliveries) if limits.slack else None
+        if entry is not None:
+            return self.session.write(transaction, share_writes(names, deliveries, entry, limits), total)
         plain: dict[str, Items] = {}
         writes: list[Write] = []
         parts_of: dict[int, list[Items]] = {}

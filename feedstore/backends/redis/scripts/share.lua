@@ -46,7 +46,7 @@ local function define_share()
   -- Returns the result of next_of for an entry in a timeline that ends with `newest`; false, too, if the slack has no room for it.
   local function next_at_top(newest, id, most_entries)
     local next = #newest == 2 * BYTES and next_of(sub(newest, -BYTES))
-    return next and next.size <= most_entries and is_less(sub(newest, 1, BYTES), id) and next
+    return next and next.size <= most_entries and is_less(newest, id) and next
   end
 
   -- Calls `use` with the keys of each timeline and its position.
@@ -60,17 +60,19 @@ local function define_share()
     end
   end
 
-  local refused, ends = {}, {}
+  -- The results of next_at_top by item and timeline, and the timelines that an earlier write of the script has changed.
+  local refused, nexts, changed = {}, {}, {}
 
   local function check_share(keys, item, most, length, slack, sizes)
-    local id = items[item][1][1]
+    local id, found = items[item][1][1], {}
+    nexts[item] = found
     each_timeline(keys, sizes, function(directory, timeline, side)
       if refusal or damage then
         return
       end
-      local newest = read_end(timeline)
-      if next_at_top(newest, id, length + slack) then
-        ends[timeline] = newest
+      local next = next_at_top(read_end(timeline), id, length + slack)
+      if next then
+        found[timeline] = next
       elseif not refusal and not delivery()[1]({directory, timeline, side}, item, most, length, slack) then
         refused[timeline] = true
       end
@@ -79,8 +81,8 @@ local function define_share()
   end
 
   -- Adds at the top. Returns whether that was done: a list that the server has evicted leaves a timeline without payloads.
-  local function add_at_top(timeline, side, item, next)
-    local count = pcall('RPUSH', side, item[2][1])
+  local function add_at_top(timeline, side, id, payload, next)
+    local count = pcall('RPUSH', side, payload)
     if type(count) ~= 'number' then
       check_type(side, 'list')
       refusal = refusal or count.err
@@ -90,8 +92,11 @@ local function define_share()
       call('RPOP', side)
       return false
     end
-    call('SETRANGE', timeline, next.offset, item[1][1] .. next.trailer)
-    ends[timeline], newest_of[timeline] = false, nil
+    if next.id ~= id then
+      next.id, next.text = id, id .. next.trailer
+    end
+    call('SETRANGE', timeline, next.offset, next.text)
+    changed[timeline], newest_of[timeline] = true, nil
     if expiry > 0 then
       call('PEXPIRE', timeline, expiry)
       call('PEXPIRE', side, expiry)
@@ -101,15 +106,15 @@ local function define_share()
 
   kinds.share = {check_share, function(keys, place, most, length, slack, sizes)
     local total, is_left = 0, false
-    local left, item = {[AGAIN] = {}, [TRIM] = {}}, items[place]
+    local left, found = {[AGAIN] = {}, [TRIM] = {}}, nexts[place]
+    local id, payload = items[place][1][1], items[place][2][1]
     each_timeline(keys, sizes, function(directory, timeline, side, position)
       if refusal or damage then
         return
       end
-      local newest = ends[timeline]
-      local is_known = newest and not states[timeline] and not unfinished[timeline] and not newest_of[timeline]
-      local next = is_known and next_at_top(newest, item[1][1], length + slack)
-      if next and add_at_top(timeline, side, item, next) then
+      local next = found[timeline]
+      local is_known = not (changed[timeline] or states[timeline] or unfinished[timeline] or newest_of[timeline])
+      if next and is_known and add_at_top(timeline, side, id, payload, next) then
         total = total + 1
         return
       end
