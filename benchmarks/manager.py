@@ -118,7 +118,9 @@ def _small_posts(backend: Backend, lags: Lags, large: int, count: int = 200) -> 
     manager = FeedManager(backend, executor=executor, name=f"posts-{large}")
     manager._graph.follow("bob", "eve")
     if large:
-        manager._graph.import_follows((f"reader:{number}", "star", _START) for number in range(large))
+        # Follows of one moment would be an import in random order.
+        times = (_START + timedelta(seconds=number) for number in range(large))
+        manager._graph.import_follows((f"reader:{number}", "star", time) for number, time in enumerate(times))
     worker = Worker(manager, concurrency=2)
     thread = threading.Thread(target=worker.run)
     thread.start()
