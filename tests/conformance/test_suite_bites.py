@@ -30,7 +30,7 @@ from feedstore.testing.concurrency_suite import ThreadSuite
 from feedstore.testing.hydrate_suite import HydrateArgumentSuite
 from feedstore.testing.key_suite import KeySuite
 from feedstore.testing.serializer_suite import SerializerSuite
-from feedstore.testing.storage_suite import MetricsSuite
+from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
 from feedstore.testing.waiting import patience
 
 # Where to look first: a part of the contract is run sooner than all of it.
@@ -42,7 +42,8 @@ FIRST: dict[type[Any], type[Suite]] = {
     **dict.fromkeys(BACKENDS, BackendSuite),
     **dict.fromkeys((mutants.SendsAtOnce, mutants.SendsByStorage, mutants.SendsAfterAnException), BatchSuite),
     mutants.KeepsWhatAFailedBatchWrote: KvContract,
-    **dict.fromkeys((mutants.HandsOutWhatItStores, mutants.DamageReadsAsAbsent), SerializerSuite),
+    mutants.HandsOutWhatItStores: StorageSuite,
+    mutants.DamageReadsAsAbsent: SerializerSuite,
     mutants.CountsReadsTwice: MetricsSuite,
     mutants.TakesAnyBatch: BatchArgumentSuite,
     KeysAreCut: KeySuite,

@@ -26,9 +26,9 @@ FILLED = [f"full:{number}" for number in range(20)]
 TOGETHER = [f"together:{number}" for number in range(3)]
 LENGTH = 10
 CHUNK = 20
-ROUNDS = 16
+ROUNDS = 8
 SECONDS = 120
-PROCESSES = 3
+PROCESSES = soak.count(2, 3)
 KEYSPACES = soak.count(1, 10)
 
 

@@ -12,13 +12,13 @@ import pytest
 
 from backends.sql.runtime.faulty import Fault, install
 from backends.sql.runtime.writes import fill
-from backends.sql.schema.conftest import database_kind
+from backends.sql.schema.conftest import database_kind, engine
 from backends.sql.schema.conftest import database_url as empty_database_url
 from feedstore import connect
 from feedstore.backends.sql import SqlBackend
 from servers.postgresql import PostgreSQLServer
 
-__all__ = ["database_kind", "empty_database_url"]
+__all__ = ["database_kind", "empty_database_url", "engine"]
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from feedstore.backends.sql.schema import HEAD, Schema, SchemaState, detect_sche
 from feedstore.backends.sql.schema.migration import migration_transaction
 from feedstore.testing.processes import Child
 
-PROCESSES = 4
+PROCESSES = 3
 SECONDS = 60
 FORK = multiprocessing.get_context("fork")
 

@@ -23,7 +23,7 @@ STRATEGIES = [lazyload, selectinload, joinedload, subqueryload]
 
 @pytest.fixture
 def backend(database_url: str) -> Iterator[Backend]:
-    """A backend on the empty database."""
+    """A backend on a database without rows."""
     with connect(database_url, namespace="app") as backend:
         yield backend
 
