@@ -69,9 +69,10 @@ _NEAR = -4
 """The position in an id of the digits that order places."""
 _HASH_OF_LINE, _AFTER_COLON, _NEAR_LINE = -17, -16, -22
 """Positions in the id of a log line: of the colon in front of the hash, after it, and of the last five digits."""
-_NEAR_BITS, _OWN_BITS = 16, 80
-_OWN: int = 2**_OWN_BITS - 1
+_NEAR_BITS, _OWN_BYTES = 16, 10
+_OWN_BITS = 8 * _OWN_BYTES
 _first, _second = itemgetter(0), itemgetter(1)
+_copy_hash = blake2b(digest_size=ID_BYTES).copy
 _double = struct.Struct(">d")
 _integer = struct.Struct(">Q")
 
@@ -125,11 +126,8 @@ class EventSerializer(Serializer[StoredEvent]):
 
     def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
         """Return the bytes of stored events."""
-        pack = msgpack.packb
-        return [
-            pack((event.content, save, event.id, event.source, event.timestamp, event.tags))
-            for _, save, event in activities
-        ]
+        stored = list(activities)
+        return bodies_of([event for _, _, event in stored], [save for _, save, _ in stored])
 
     def loads(self, data: bytes, activity_id: int) -> StoredEvent:
         """Return the stored event of the bytes."""
@@ -164,7 +162,7 @@ class PlaceSerializer(Serializer[Place]):
 
     def dumps_many(self, activities: Iterable[Any]) -> list[bytes]:
         """Return the bytes of places."""
-        return [_PLACE_PREFIX + entry.to_bytes(ID_BYTES, "big") for _, entry in activities]
+        return places_of([entry for _, entry in activities])
 
     def loads(self, data: bytes, activity_id: int) -> Place:
         """Return the place of the bytes."""
@@ -190,6 +188,21 @@ class EntrySerializer(Serializer[IndexEntry]):
     def loads_many(self, entries: Iterable[tuple[int, bytes]]) -> list[IndexEntry]:
         """Return the entries of payloads."""
         return list(itertools.starmap(IndexEntry, entries))
+
+
+def bodies_of(events: Iterable[Event], saves: Iterable[int]) -> list[bytes]:
+    """Return the bytes of events that were saved with these numbers; see :class:`EventSerializer`."""
+    # A packer serves one thread. Making one for each event takes as long as packing the event.
+    pack = msgpack.Packer().pack
+    return [
+        pack((event.content, save, event.id, event.source, event.timestamp, event.tags))
+        for event, save in zip(events, saves, strict=True)
+    ]
+
+
+def places_of(entries: Iterable[int]) -> list[bytes]:
+    """Return the bytes of the places that hold entries; see :class:`PlaceSerializer`."""
+    return [_PLACE_PREFIX + entry.to_bytes(ID_BYTES, "big") for entry in entries]
 
 
 def contents_of(bodies: Iterable[bytes]) -> list[bytes]:
@@ -244,7 +257,15 @@ def entries_of_times(times: list[float], place_ids: list[int]) -> list[int]:
 
 def _hashed(text: str) -> int:
     """Return 128 bits of the hash of a str."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=ID_BYTES).digest(), "big")
+    return int.from_bytes(_digest(text), "big")
+
+
+def _digest(text: str) -> bytes:
+    """Return 16 bytes of the hash of a str."""
+    # A copy takes less time than a new hash with its arguments.
+    hashing = _copy_hash()
+    hashing.update(text.encode())
+    return hashing.digest()
 
 
 def place_id_of(own_id: str) -> int:
@@ -264,17 +285,17 @@ def place_ids_of(own_ids: Iterable[str]) -> list[int]:
     places = []
     prefix, near = None, 0
     for own_id in own_ids:
-        place = int.from_bytes(blake2b(own_id.encode(), digest_size=ID_BYTES).digest(), "big")
+        digest = _digest(own_id)
         if own_id[_HASH_OF_LINE:_AFTER_COLON] == ":" and (digits := own_id[_NEAR_LINE:_HASH_OF_LINE]).isdecimal():
             front, number = own_id[:_NEAR_LINE], int(digits) >> 1
         elif (digits := own_id[_NEAR:]).isdecimal():
             front, number = own_id[:_NEAR], int(digits)
         else:
-            places.append(place)
+            places.append(int.from_bytes(digest, "big"))
             continue
         if front != prefix:
             prefix, near = front, crc32(front.encode()) << _NEAR_BITS
-        places.append((near | number) << _OWN_BITS | place & _OWN)
+        places.append((near | number) << _OWN_BITS | int.from_bytes(digest[-_OWN_BYTES:], "big"))
     return places
 
 

@@ -37,6 +37,7 @@ class EventReader:
         self.times = backend.timeline_storage(name=COLLECTION)
         self.is_atomic = abilities.atomic_scope == AtomicScope.BACKEND
         self.is_conditional = self.is_atomic and abilities.conditional_batches
+        self.can_require_new = self.is_conditional and self.places.can_require_new
         self.reads_bodies_alone = self.is_conditional and self.bodies.is_ordered
 
     def read_slice(

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import secrets
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 from feedstore.errors import AtomicityError, ConditionFailedError, StorageTimeoutError
+from feedstore.events.entries import Alike, alike, days_over, index_entries, left_over
 from feedstore.events.event import Event
 from feedstore.events.layout import (
     COLLECTION,
-    DAYS,
-    FLAGS,
     LOWEST,
     SAVES,
-    SECONDS_A_DAY,
     VERSIONS,
-    IndexEntry,
     StoredEvent,
-    all_key,
-    day_of,
+    bodies_of,
     entries_of_times,
-    flag_days_key,
-    flag_key,
-    named,
-    new_place,
-    new_stored_event,
     place_id_of,
     place_ids_of,
-    sources_key,
+    places_of,
 )
 from feedstore.events.reader import EventReader
 from feedstore.events.saves import SaveClock, SaveNumbers, save_records, saved_entries
@@ -53,12 +43,17 @@ _Part = TypeVar("_Part")
 
 
 class _Save(NamedTuple):
-    """One save: the events with the ids of their places, the events that they replace, and the versions of those."""
+    """One save: the events, their entries, those grouped, the ids of their places, those ids that are stored already,
+    the events that they replace, and the versions of those.
+    """
 
-    stored: list[StoredEvent]
+    events: Sequence[Event]
+    entries: list[int]
+    alike: Alike
     place_ids: list[int]
-    replaced: list[StoredEvent]
-    versions: dict[str, bytes | None]
+    held: Collection[int] = ()
+    replaced: Sequence[StoredEvent] = ()
+    versions: Mapping[str, bytes | None] = MappingProxyType({})
 
 
 class EventWriter(EventReader):
@@ -71,8 +66,9 @@ class EventWriter(EventReader):
     Replacing and removing depend on an earlier read. Where atomic batches may have preconditions, a stripe of ids has
     a version in a key-value storage, which these batches require, and every save changes. There, a save of an event of
     a day that is over changes the version of that day too, so that a day is removed from an index only if no save adds
-    to it. Two first saves of one id, which exclude each other in no way, are found by the number of new places: the
-    later one removes the entries of the earlier one.
+    to it. Where a batch may require that ids are new, the place of a new id is such a precondition, and a chunk expects
+    that all of its ids are new: only if one is not, it reads the places. Elsewhere two first saves of one id are found
+    by the number of new places: the later one removes the entries of the earlier one.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -81,6 +77,7 @@ class EventWriter(EventReader):
         self._versions = backend.kv_storage(VERSIONS)
         self._save_numbers = SaveNumbers()
         self._save_clock = SaveClock(self._newest_save)
+        self._expects_new = self.can_require_new
 
     def save(self, events: Sequence[Event]) -> None:
         """Save up to a chunk of events that have different ids."""
@@ -135,16 +132,22 @@ class EventWriter(EventReader):
     def _try_to_save(self, events: Sequence[Event]) -> bool:
         """Save events; return False if another process changed an event that this one replaces."""
         ids = place_ids_of([event.id for event in events])
+        entries = entries_of_times([event.timestamp for event in events], ids)
+        save = _Save(events, entries, alike(entries, events), ids)
+        if self._expects_new and len(events) > 1:
+            try:
+                self._save_together(save)
+                return True
+            except ConditionFailedError:
+                self._expects_new = False
         # A store finds ids in their order beside each other.
-        entries = self.entries_at(sorted(ids))
-        versions = self._read_versions(entries)
-        if entries and self.is_conditional:
-            entries = self.entries_at(list(entries))
-        replaced = self.bodies.get_many(entries.values()) if entries else []
-        entries_now = entries_of_times([event.timestamp for event in events], ids)
-        numbers = self._save_numbers.take(len(events))
-        stored = list(map(new_stored_event, zip(entries_now, numbers, events, strict=True)))
-        save = _Save(stored, ids, replaced, versions)
+        found = self.entries_at(sorted(ids))
+        self._expects_new = self.can_require_new and not found
+        versions = self._read_versions(found)
+        if found and self.is_conditional:
+            found = self.entries_at(list(found))
+        replaced = self.bodies.get_many(found.values()) if found else []
+        save = save._replace(held=found, replaced=replaced, versions=versions)
         try:
             if not self.is_atomic:
                 self._save_in_order(save)
@@ -152,58 +155,67 @@ class EventWriter(EventReader):
             added = self._save_together(save)
         except ConditionFailedError:
             return False
-        if self.is_conditional and added is not None and added != len(stored) - len(entries):
+        if self.is_conditional and added is not None and added != len(events) - len(found):
             self._remove_doubles(ids)
         return True
 
     def _save_together(self, save: _Save) -> int | None:
         """Save in one atomic batch, and return the number of new places."""
-        changed = _stripes(save.place_ids) | self._day_keys(save.stored) if self.is_conditional else set()
+        changed: set[str] = set()
+        if self.is_conditional:
+            changed = _stripes(save.place_ids).union(map(_day_key, days_over(save.alike)))
         with self.backend.batch(atomic=True) as batch:
             self._change_versions(save.versions, batch, changed)
-            self._add(save.stored, batch)
             position = len(batch)
             self._place(save, batch)
-            self._clean(save.replaced, batch, save.stored)
-            self._record(save.stored, batch)
+            self._add(save, batch)
+            self._clean(save.replaced, batch, save)
+            self._record(save.entries, batch)
         added: int | None = batch.results[position]
         return added
 
     def _save_in_order(self, save: _Save) -> None:
         """Save in the order that keeps every reader consistent, each step in a batch of its own."""
         with self.backend.batch() as batch:
-            self._add(save.stored, batch)
+            self._add(save, batch)
         with self.backend.batch() as batch:
             self._place(save, batch)
         # Another process may have saved an event at its earlier time again.
-        renewed = {each.entry for each in self.placed(save.replaced)} - {each.entry for each in save.stored}
+        renewed = {each.entry for each in self.placed(save.replaced)}.difference(save.entries)
         with self.backend.batch() as batch:
-            self._clean([each for each in save.replaced if each.entry not in renewed], batch, save.stored)
+            self._clean([each for each in save.replaced if each.entry not in renewed], batch, save)
             # Its time is that of the last step, so that a live search finds the record of a slow save.
-            self._record(save.stored, batch)
+            self._record(save.entries, batch)
 
-    def _add(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
-        times, names = _index_entries(stored)
+    def _add(self, save: _Save, batch: Batch) -> None:
+        times, names = index_entries(save.alike)
         self.times.add_to_each(times, batch_interface=batch)
         self.index.add_to_each(names, batch_interface=batch)
-        self.bodies.add_many(stored, batch_interface=batch)
+        bodies = bodies_of(save.events, self._save_numbers.take(len(save.events)))
+        self.bodies.add_bodies(dict(zip(save.entries, bodies, strict=True)), batch_interface=batch)
 
     def _place(self, save: _Save, batch: Batch) -> None:
         # In the order of their ids, which a store finds beside each other.
-        places = sorted(zip(save.place_ids, [each.entry for each in save.stored], strict=True))
-        self.places.add_many(map(new_place, places), batch_interface=batch)
+        places = dict(sorted(zip(save.place_ids, places_of(save.entries), strict=True)))
+        held = {one: places.pop(one) for one in save.held} if self.can_require_new else {}
+        self.places.add_bodies(places, only_new=self.can_require_new, batch_interface=batch)
+        if held:
+            self.places.add_bodies(held, batch_interface=batch)
 
-    def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, stored: Iterable[StoredEvent] = ()) -> None:
-        """Remove the bodies and the index entries of replaced events, except those that belong to a stored one too."""
-        keys, entries = _left_over(replaced, stored)
+    def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, save: _Save | None = None) -> None:
+        """Remove the bodies and the index entries of replaced events, except those that belong to a saved one too."""
+        if not replaced:
+            return
+        kept = {} if save is None else dict(zip(save.entries, save.events, strict=True))
+        keys, entries = left_over(replaced, kept)
         for key, ids in keys.items():
             self.times.remove_many(key, ids, batch_interface=batch)
         if entries:
             self.bodies.remove_many(entries, batch_interface=batch)
 
-    def _record(self, stored: Sequence[StoredEvent], batch: Batch) -> None:
-        most = MOST_SAVES if len(stored) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
-        records = save_records(self._save_clock.now(), [each.entry for each in stored])
+    def _record(self, entries: list[int], batch: Batch) -> None:
+        most = MOST_SAVES if len(entries) <= _LARGE_SAVE else min(MOST_SAVES, _MOST_LARGE_SAVES)
+        records = save_records(self._save_clock.now(), entries)
         self.index.add_to_many([SAVES], records, max_length=most, batch_interface=batch)
 
     def _newest_save(self) -> int:
@@ -250,12 +262,6 @@ class EventWriter(EventReader):
                 self._clean(stored, rest)
         removed: int | None = batch.results[position]
         return removed
-
-    def _day_keys(self, stored: Iterable[StoredEvent]) -> set[str]:
-        """Return the keys of the versions of the days of events that are over."""
-        today = time.time() - SECONDS_A_DAY
-        days = {each[2].timestamp // SECONDS_A_DAY for each in stored}
-        return {_day_key(day_of(day * SECONDS_A_DAY)) for day in days if day * SECONDS_A_DAY < today}
 
     def day_version(self, day: int) -> bytes | None:
         """Return the version of a day: saves change it once the day is over. One round trip."""
@@ -309,49 +315,6 @@ class EventWriter(EventReader):
         keys = sorted(_stripes(place_ids))
         found = self._versions.fetch_many(keys) if keys else {}
         return {key: found.get(key) for key in keys}
-
-
-def _index_entries(stored: Iterable[StoredEvent]) -> tuple[dict[str, list[int]], dict[str, list[IndexEntry]]]:
-    """Return the entries of the indexes of times for stored events, and those of all others, by timeline."""
-    # By day, and by day and flag, because making a key costs more than keeping an entry.
-    of_days: dict[float, list[int]] = defaultdict(list)
-    of_flags: dict[tuple[float, str], list[int]] = defaultdict(list)
-    sources: set[tuple[float, str]] = set()
-    for entry, _, event in stored:
-        number = event.timestamp // SECONDS_A_DAY
-        of_days[number].append(entry)
-        sources.add((number, event.source))
-        for flag in event.tags:
-            of_flags[number, flag].append(entry)
-    days = {number: day_of(number * SECONDS_A_DAY) for number in of_days}
-    times = {all_key(days[number]): entries for number, entries in of_days.items()}
-    times.update((flag_key(flag, days[number]), entries) for (number, flag), entries in of_flags.items())
-    names: dict[str, list[IndexEntry]] = defaultdict(list)
-    names[DAYS] = [IndexEntry(day, b"") for day in days.values()]
-    for number, flag in of_flags:
-        names[flag_days_key(flag)].append(IndexEntry(days[number], b""))
-    names[FLAGS] = [named(flag) for flag in dict.fromkeys(flag for _, flag in of_flags)]
-    for number, source in sources:
-        names[sources_key(days[number])].append(named(source))
-    return times, {key: entries for key, entries in names.items() if entries}
-
-
-def _left_over(
-    replaced: Iterable[StoredEvent], stored: Iterable[StoredEvent]
-) -> tuple[dict[str, list[int]], list[int]]:
-    """Return the index entries of replaced events by timeline, and their bodies, without those of stored events."""
-    tags = {each.entry: each.event.tags for each in stored}
-    keys: dict[str, list[int]] = defaultdict(list)
-    bodies: list[int] = []
-    for entry, _, event in replaced:
-        day, kept = day_of(event.timestamp), tags.get(entry)
-        if kept is None:
-            keys[all_key(day)].append(entry)
-            bodies.append(entry)
-        for flag in event.tags:
-            if kept is None or flag not in kept:
-                keys[flag_key(flag, day)].append(entry)
-    return keys, bodies
 
 
 def _day_key(day: int) -> str:

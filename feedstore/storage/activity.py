@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, ClassVar
 
 from typing_extensions import TypeVar
 
 from feedstore.activity import Activity
-from feedstore.errors import InvalidTypeError
+from feedstore.errors import AtomicityError, ConditionFailedError, InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID, ActivityLike, Identified
 from feedstore.metrics import Metrics
 from feedstore.serializers import MsgpackSerializer, Serializer
@@ -46,6 +46,8 @@ class ActivityStorage(Storage[Stored]):
     default_serializer_class: type[Serializer] = MsgpackSerializer
     is_ordered: ClassVar[bool] = False
     """Whether the store keeps activities in the order of their ids, so that :meth:`get_bodies` costs O(result)."""
+    can_require_new: ClassVar[bool] = False
+    """Whether :meth:`add_bodies` takes ``only_new``: an atomic batch knows the number of new ids before it commits."""
 
     def add(self, activity: Identified, *, batch_interface: WriteBatch | None = None) -> int | None:
         """Store one activity; see :meth:`add_many`. One round trip."""
@@ -65,6 +67,44 @@ class ActivityStorage(Storage[Stored]):
             self.add_to_storage,
             (serialized,),
         )
+
+    def add_bodies(
+        self, bodies: Mapping[int, bytes], *, only_new: bool = False, batch_interface: WriteBatch | None = None
+    ) -> int | None:
+        """Store activities that are serialized already, ``{id: bytes}``, as :meth:`add_many` does, without checks.
+
+        Args:
+            bodies: The ids, which are ints, with the bytes of this storage's serializer.
+            only_new: Whether all ids must be new. It needs an atomic batch, and :attr:`can_require_new`.
+            batch_interface: The batch to join.
+
+        Raises:
+            AtomicityError: The storage cannot require new ids.
+            ConditionFailedError: At the end of the batch, if ``only_new`` is True and an id exists. The batch writes
+                nothing.
+        """
+        hook: Callable[..., Pending[int | None]] = self.add_to_storage
+        if only_new:
+            self._check_can_require_new(batch_interface)
+            hook = self._add_only_new
+        return self._write_measured(batch_interface, "write", len(bodies), hook, (bodies,))
+
+    def _check_can_require_new(self, batch_interface: WriteBatch | None) -> None:
+        batch = self._batch_to_join(batch_interface)
+        if not self.can_require_new:
+            raise AtomicityError(f"{type(self).__name__} cannot require that ids are new; pass only_new=False")
+        if batch is None:
+            raise InvalidTypeError("only_new needs an atomic batch; pass batch_interface=batch")
+        if not batch.atomic:
+            raise InvalidValueError("only_new joins only atomic batches; use backend.batch(atomic=True)")
+
+    def _add_only_new(self, bodies: Mapping[int, bytes], transaction: Transaction) -> Pending[int | None]:
+        pending = self.add_to_storage(bodies, transaction)
+        if pending.result != len(bodies):
+            raise ConditionFailedError(
+                "some of the activities that must be new are stored already; read them again. The batch wrote nothing"
+            )
+        return pending
 
     def get(self, activity_id: ActivityLike) -> Stored | None:
         """Return one activity, or None if the id is unknown (T12). One round trip."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from feedstore.activity import Activity
+from feedstore.errors import ConditionFailedError, InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID
 from feedstore.storage import ActivityStorage, Backend, Bounds
 from feedstore.testing.samples import (
@@ -232,6 +233,28 @@ class ActivityIterationSuite(Suite):
         assert activities.get_bodies(2, Bounds(first, last), True) == bodies[::-1][:2]
         assert activities.get_bodies(2, Bounds(first, last).after(first, False), False) == bodies[1:3]
         assert activities.get_bodies(2, Bounds(last, first), False) == []
+
+    def test_bodies_are_stored_as_they_are(self, backend: Backend, activities: ActivityStorage) -> None:
+        """T1, T13: `add_bodies` replaces existing ids; in an atomic batch it may require that all ids are new."""
+        given = make_activities(5)
+        bodies = {each.serialization_id: activities.serialize_activity(each) for each in given}
+        assert activities.add_bodies(bodies) in (5, None)
+        assert activities.add_bodies({MAX_ID: bodies[given[0].serialization_id], **bodies}) in (1, None)
+        assert activities.get_many(given) == given
+        if not activities.can_require_new:
+            return
+        with backend.batch(atomic=True) as batch:
+            activities.add_bodies({1: b"1", 2: b"2"}, only_new=True, batch_interface=batch)
+        assert batch.results == [2]
+        batch = backend.batch(atomic=True)
+        with pytest.raises(ConditionFailedError, match="stored already"), batch:
+            activities.bound_to(batch).add_bodies({2: b"other", 3: b"3"}, only_new=True)
+        assert activities.get_from_storage([1, 2, 3]) == {1: b"1", 2: b"2"}
+        with pytest.raises(InvalidTypeError, match="atomic batch"):
+            activities.add_bodies({5: b"5"}, only_new=True)
+        with pytest.raises(InvalidValueError, match="atomic"), backend.batch() as plain:
+            activities.add_bodies({5: b"5"}, only_new=True, batch_interface=plain)
+        assert activities.get_from_storage([5]) == {}
 
     def test_iterate_while_all_is_removed(self, activities: ActivityStorage) -> None:
         """K3 for activities: removing returned activities works, and the others are returned exactly once."""

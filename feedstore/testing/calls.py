@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from feedstore.serializers import MsgpackSerializer
 from feedstore.testing.samples import make_activity
 
 Calls = dict[str, tuple[Any, ...]]
@@ -14,6 +15,7 @@ _ACTIVITY = make_activity()
 ACTIVITY_CALLS: Calls = {
     "add": (_ACTIVITY,),
     "add_many": ([_ACTIVITY],),
+    "add_bodies": ({_ACTIVITY.serialization_id: MsgpackSerializer().dumps(_ACTIVITY)},),
     "get": (_ACTIVITY,),
     "get_many": ([_ACTIVITY],),
     "remove": (_ACTIVITY,),
@@ -69,6 +71,7 @@ BACKEND_CALLS: Calls = {"ping": (), "with_namespace": ("other",)}
 WRITES = {
     "add",
     "add_many",
+    "add_bodies",
     "add_to_many",
     "add_to_each",
     "remove",

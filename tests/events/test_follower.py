@@ -143,7 +143,7 @@ def test_a_save_in_slow_steps_is_returned(monkeypatch: pytest.MonkeyPatch) -> No
             other.save(Event("fast", "s", 1))
             assert next(live).id == "fast"
 
-        act_before_next(events._writer.bodies, "add_many", save_another)
+        act_before_next(events._writer.bodies, "add_bodies", save_another)
         events.save(Event("slow", "s", 1))
         assert next(live).id == "slow"
         timer.cancel()

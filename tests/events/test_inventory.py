@@ -93,7 +93,7 @@ def test_pruning_during_a_save_without_atomic_batches_loses_nothing() -> None:
         store = BackendEventStore(backend)
         pruned: list[int] = []
         act_before_next(
-            store._writer.bodies, "add_many", lambda: pruned.append(BackendEventStore(backend).prune(20 * DAY))
+            store._writer.bodies, "add_bodies", lambda: pruned.append(BackendEventStore(backend).prune(20 * DAY))
         )
         store.save(Event("1", "s", 10 * DAY, ["t"]))
         assert pruned == [0]
@@ -147,10 +147,35 @@ def test_of_two_first_saves_at_different_times_the_later_one_stays(open_backend:
         return found
 
     store._writer.entries_at = read_and_save  # type: ignore[method-assign]
+    # A chunk whose ids are expected to be new reads no places.
+    store._writer._expects_new = False
     store.save_many([Event("1", "s", 1, ["b"]), Event("3", "s", 3)])
     assert [event.id for event in store.search(-1)] == ["1", "2", "3"]
     assert [store.count(), store.count(flags=["a"]), store.count(flags=["b"])] == [3, 0, 1]
     assert store.get("1").timestamp == 1
+
+
+@pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "postgresql"])
+def test_a_chunk_reads_places_only_if_an_id_is_stored(
+    open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = BackendEventStore(open_backend())
+    writer = store._writer
+    made = list_round_trips(monkeypatch, writer.backend, ((writer.places, ("get_many",)),))
+    chunks = [[Event(str(number), "s", number, ["a"]) for number in some] for some in ((1, 2), (3, 4), (2, 5), (6, 7))]
+    for chunk in chunks[:2]:
+        store.save_many(chunk)
+    assert made == ["transact", "transact"]
+    for chunk in chunks[2:]:
+        made.clear()
+        store.save_many(chunk)
+    # The chunk after one that replaced an event reads the places first.
+    assert made == ["get_many", "transact"]
+    made.clear()
+    store.save_many([Event("8", "s", 8), Event("7", "moved", 20, ["b"])])
+    assert made == ["transact", "get_many", "get_many", "transact"]
+    assert [event.id for event in store.search(0)] == ["1", "2", "3", "4", "5", "6", "8", "7"]
+    assert [store.count(), store.count(flags=["a"]), store.count(flags=["b"])] == [8, 6, 1]
 
 
 @pytest.mark.parametrize("backend_kind", ["memory", "sqlite", "postgresql", "redis"])
@@ -159,7 +184,13 @@ def test_a_first_save_that_meets_a_deletion_leaves_no_part_of_an_event(open_back
     store, other = BackendEventStore(backend), BackendEventStore(backend)
     store.save(Event("1", "s", 1, ["a"]))
     read_versions: Any = store._writer._read_versions
-    other._writer.entries_at = lambda place_ids: {}  # type: ignore[method-assign]
+    read_places: Any = other._writer.entries_at
+
+    def find_none(place_ids: Iterable[int]) -> dict[int, int]:
+        other._writer.entries_at = read_places  # type: ignore[method-assign]
+        return {}
+
+    other._writer.entries_at = find_none  # type: ignore[method-assign]
 
     def read_and_save(place_ids: Iterable[int]) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = read_versions(place_ids)
@@ -180,7 +211,7 @@ def test_a_first_save_that_meets_a_deletion_leaves_no_part_of_an_event(open_back
 def test_the_round_trips_of_a_deletion_and_a_read(is_atomic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     store = connect_events("memory://")
     writer = store._writer
-    writer.is_atomic = writer.is_conditional = is_atomic
+    writer.is_atomic = writer.is_conditional = writer.can_require_new = is_atomic
     calls = (
         (writer.bodies, ("get_many", "remove_many")),
         (writer.places, ("get_many", "remove_many")),

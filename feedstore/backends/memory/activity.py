@@ -18,6 +18,7 @@ class InMemoryActivityStorage(ActivityStorage):
     """
 
     session: MemorySession
+    can_require_new = True
 
     def _private_session(self) -> MemorySession:
         return MemorySession()

@@ -43,7 +43,11 @@ class Journal:
 
     def update(self, table: dict[Any, Any], items: Any) -> None:
         """Set items of a dictionary."""
-        self.record((_restore_items, table, {key: table.get(key, _ABSENT) for key in items}))
+        if table.keys().isdisjoint(items):
+            before = dict.fromkeys(items, _ABSENT)
+        else:
+            before = {key: table.get(key, _ABSENT) for key in items}
+        self.record((_restore_items, table, before))
         table.update(items)
 
     def remove_items(self, table: dict[Any, Any], keys: Iterable[Any]) -> int:

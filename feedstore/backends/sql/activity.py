@@ -28,6 +28,7 @@ class SqlActivityStorage(ActivityStorage):
 
     session: SqlSession
     is_ordered = True
+    can_require_new = True
 
     @property
     def _activity_rows(self) -> ActivityRows:
