@@ -77,7 +77,11 @@ class BackendEventStore(EventStore):
         self._save([_checked_event(event)])
 
     def save_many(self, events: Iterable[Event]) -> int:
-        """Save events and return their number. Costs the round trips of :meth:`save` for each 2,000."""
+        """Save events and return their number. Costs the round trips of :meth:`save` for each 2,000.
+
+        On memory, SQLite and PostgreSQL a chunk expects that all of its ids are new, and does not read their places
+        first; the chunk after one that replaced an event reads them.
+        """
         if isinstance(events, (str, bytes, Event)) or not isinstance(events, Iterable):
             raise InvalidTypeError(f"events must be an iterable of events, not {shown(events)}")
         count = 0
@@ -167,7 +171,8 @@ class BackendEventStore(EventStore):
 
         The iterator is a :class:`Search`, with the attributes ``cursor`` and ``statistics``. It makes one round trip
         for each 500 index entries of a day that it reads. With several flags it reads the index of the flag that is
-        the rarest on that day, whose size costs one round trip for each flag.
+        the rarest on that day, whose size costs one round trip for each flag. On SQLite and PostgreSQL a search without
+        flags makes one round trip for each 500 events, on any number of days.
 
         Args:
             follow: Wait for events that are saved later, and return them as well, in the order of their saves: the
@@ -206,8 +211,9 @@ class BackendEventStore(EventStore):
         """Return the number of events that a search with these arguments finds.
 
         With one flag at most and without ``match`` it counts the entries of the indexes, two round trips for each day.
-        Then it may count an entry that a save left over: two first saves of one id in the same moment leave one, and so
-        does a process that dies during a save on Redis Cluster or Cassandra. Otherwise it costs as much as the search.
+        Then it may count an entry that a save left over: on Redis two first saves of one id in the same moment leave
+        one, and so does a process that dies during a save on Redis Cluster or Cassandra. Otherwise it costs as much as
+        the search.
         """
         self._check_open(EventReadException)
         query = checked_query(ts_start, ts_end, flags, match, "asc", None, None)

@@ -17,7 +17,6 @@ from feedstore.events.layout import (
     TIME_SHIFT,
     StoredEvent,
     all_key,
-    bounds_of_day,
     contents_of,
     day_of,
     first_entry,
@@ -44,9 +43,9 @@ class SearchStatistics:
     """The work of a search until now.
 
     Attributes:
-        days: The number of days whose index was read.
+        days: The number of days whose index was read; 0 where the bodies are the index.
         flags: The number of days for each flag whose index was read, the rarest of the search's flags on that day. None
-            stands for the index of all events.
+            stands for the index of all events. Empty where the bodies are the index.
         entries_read: The number of index entries that were read, or of bodies where those are the index.
         bodies_read: The number of events that were read.
         events_returned: The number of events that were returned.
@@ -129,17 +128,17 @@ class Search(Iterator[Event]):
         if start > end:
             return
         bounds = Bounds(first_entry(start), last_entry(end))
+        if not query.flags and self._reader.reads_bodies_alone:
+            # They are in the order of all times, so no day costs a read of its own.
+            yield from self._of_key(None, bounds)
+            return
         for day in self._days(day_of(start), day_of(end)):
             flag = self._rarest_flag(day)
             if flag is None and self._query.flags:
                 continue
             self.statistics.days += 1
             self.statistics.flags[flag] = self.statistics.flags.get(flag, 0) + 1
-            if flag is None and self._reader.reads_bodies_alone:
-                first, last = bounds_of_day(day)
-                yield from self._of_day(None, bounds.intersection(Bounds(first_entry(first), last_entry(last))))
-            else:
-                yield from self._of_day(all_key(day) if flag is None else flag_key(flag, day), bounds)
+            yield from self._of_key(all_key(day) if flag is None else flag_key(flag, day), bounds)
 
     def _days(self, first: int, last: int) -> Iterator[int]:
         """Yield the days that may hold events, in the order of the search."""
@@ -170,7 +169,7 @@ class Search(Iterator[Event]):
         rarest = min(flags, key=counts.__getitem__)
         return rarest if counts[rarest] else None
 
-    def _of_day(self, key: str | None, bounds: Bounds) -> Iterator[list[StoredEvent]]:
+    def _of_key(self, key: str | None, bounds: Bounds) -> Iterator[list[StoredEvent]]:
         """Yield lists of the events of a timeline, or of all, within the bounds, ordered by time and id."""
         descending = self._query.descending
         group: list[StoredEvent] = []

@@ -18,6 +18,7 @@ from feedstore.events.backend_store import flushing_options
 from feedstore.events.layout import COLLECTION, EventSerializer
 from feedstore.storage import Bounds
 from feedstore.testing import OpenBackend
+from patched_calls import list_round_trips
 from servers.ports import LOOPBACK, free_port
 from servers.redis import OwnRedisServer
 
@@ -155,6 +156,19 @@ def test_a_search_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _unavailable(*arguments: object, **options: object) -> NoReturn:
     raise StorageUnavailableError("the store does not answer")
+
+
+def test_days_cost_no_reads_where_the_bodies_are_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect_events(f"sqlite:///{tmp_path / 'days.db'}") as store:
+        store.save_many(Event(str(day), "s", day * 86_400) for day in range(100))
+        reader = store._writer
+        reads = ((reader.bodies, ("get_bodies",)), (reader.times, ("get_slice", "get_bodies")))
+        made = list_round_trips(monkeypatch, store.backend, reads)
+        assert [event.id for event in store.search(-1)] == [str(day) for day in range(100)]
+        newest = store.search(-1, order="desc", limit=25)
+        assert [event.id for event in newest] == [str(day) for day in range(99, 74, -1)]
+        assert made == ["get_bodies", "get_bodies"]
+        assert (newest.statistics.days, newest.statistics.entries_read) == (0, 64)
 
 
 def test_an_event_that_is_saved_again_between_two_reads_is_found_by_several_flags() -> None:
