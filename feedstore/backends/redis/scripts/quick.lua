@@ -82,7 +82,7 @@ if ARGV[3] == '' then
   local last, added = first + ARGV[9] - 1, nil
   if first == last and not ARGV[12] then
     added = add_one(KEYS[first], ARGV[11], most)
-    if added and expiry > 0 then
+    if type(added) == 'number' and expiry > 0 then
       call('PEXPIRE', KEYS[first], ARGV[4])
     end
   else
