@@ -31,7 +31,7 @@ BANNED = {
     r"meanwhile": "write 'during' and name the action",
 }
 ANY_BANNED = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
-# The end of a str and the begin of the next, which Python joins.
+# The end of a str and the beginning of the next one, which Python joins.
 SEAM = re.compile(r"""["']\s+f?["']""")
 CODE = ("benchmarks", "docs", "examples", "feedstore", "scripts", "tests")
 RIDDLES = {"What", "Where", "Who", "Whose", "How", "Which"}
