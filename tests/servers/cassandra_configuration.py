@@ -13,7 +13,7 @@ FAST = ("-Dcassandra.unsafesystem=true", "-Xms512m", "-Xmx512m")
 # a third less processor time, even if it is busy. A measured node must have the second compiler. With the other two,
 # Java does not verify the bytecode of the published classes, which would take most of a second of each start.
 SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote")
-# After each request, threads of Cassandra look for the next one every 10 microseconds. With the usual timer slack of 50
+# After each request, threads of Cassandra poll for the next one every 10 microseconds. With the usual timer slack of 50
 # microseconds, this takes two thirds of the processor time of a node that receives one request after the other.
 TIMER_SLACK_SECONDS = 0.001
 

@@ -78,7 +78,7 @@ class OwnCassandraRing(CassandraServer):
         """Start the nodes that were ended again, and return once every node can reach all others."""
         self.restart(*self._dead)
         for node in self.nodes:
-            # To connect costs far more than to ask.
+            # A connection costs far more than the query, so each node gets one.
             with node.session() as session:
                 poll_until(partial(_reaches_all, session), _SECONDS, "the meeting of all nodes")
 

@@ -65,7 +65,7 @@ def is_there(backend: Backend, number: int) -> list[bool]:
 
 @pytest.fixture
 def backend(store_url: str) -> Iterator[Backend]:
-    """A backend with a limit so low that few writes go by the journal."""
+    """A backend whose atomic batches of more than 2,000 bytes go through the journal."""
     with CassandraBackend(store_url, namespace=fresh_namespace(), batch_limit=LIMIT) as backend:
         yield backend
 

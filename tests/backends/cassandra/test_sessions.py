@@ -238,7 +238,7 @@ url, namespace, folder = sys.argv[1:]
 sys.path.append(folder)
 from forking import fork_in_c
 
-# A batch of so many bytes goes by the journal.
+# An atomic batch of more bytes goes through the journal.
 backend = connect(url, namespace=namespace, batch_limit=2_000)
 timelines = backend.timeline_storage()
 timelines.add_to_many([f"key{number}" for number in range(20)], [0])

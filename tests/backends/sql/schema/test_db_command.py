@@ -23,7 +23,7 @@ from feedstore.errors import (
 )
 
 BELOW = "at 0001, below 0005: use `feedstore db upgrade`"
-# Words of the command on a database of the newest revision, and the beginning of the error.
+# Words of the command on a database of the newest revision, and a pattern of the error.
 BEYOND = {
     "upgrade --revision 0009": "no revision '0009'; there are base, 0001, 0002, 0003, 0004, 0005, head",
     "upgrade --revision 0001": "at 0005, above 0001: use `feedstore db downgrade 0001`",
