@@ -101,10 +101,6 @@ class Place(NamedTuple):
     entry: int
 
 
-new_place = partial(tuple.__new__, Place)
-"""Makes a place of a tuple, without a call of Python."""
-
-
 class IndexEntry(NamedTuple):
     """An entry of an index: its id, and the payload that it carries."""
 

@@ -202,7 +202,7 @@ class EventWriter(EventReader):
         if held:
             self.places.add_bodies(held, batch_interface=batch)
 
-    def _clean(self, replaced: Iterable[StoredEvent], batch: Batch, save: _Save | None = None) -> None:
+    def _clean(self, replaced: Sequence[StoredEvent], batch: Batch, save: _Save | None = None) -> None:
         """Remove the bodies and the index entries of replaced events, except those that belong to a saved one too."""
         if not replaced:
             return

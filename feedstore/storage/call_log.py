@@ -17,19 +17,8 @@ from feedstore.shown import shown
 logger = logging.getLogger("feedstore.calls")
 # Methods that only call another logged method are absent, such as ``add``.
 LOGGED = (
-    *(
-        "add_many",
-        "add_bodies",
-        "get_many",
-        "remove_many",
-        "iterate",
-        "flush",
-        "add_to_many",
-        "remove_from_many",
-        "trim",
-        "delete",
-    ),
-    *("add_to_each", "get_slice", "get_page", "get_many_slices", "get_many_pages", "get_merged_page"),
+    *("add_many", "get_many", "remove_many", "iterate", "flush", "add_to_many", "remove_from_many", "trim", "delete"),
+    *("add_bodies", "add_to_each", "get_slice", "get_page", "get_many_slices", "get_many_pages", "get_merged_page"),
     *("get_columns", "get_bodies", "index_of", "contains", "contains_many", "count", "keys"),
     *("upsert", "get", "exists", "fetch_one", "fetch_many", "fetch_by_prefix", "fetch_all", "items"),
     *("insert", "replace", "require", "require_absent", "delete_by_prefix"),
