@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
         description="Measure feedstore against the raw drivers, which do the same work in the same run.",
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="smaller workloads and fewer pairs: under a minute")
+    add("--quick", action="store_true", help="smaller workloads and fewer pairs: a few minutes")
     add(
         "--backend",
         type=_names(list(LABORATORIES)),
