@@ -18,9 +18,10 @@ from typing import Any
 
 from redis import Redis
 
+from benchmarks import redis_server
 from benchmarks.ancestor import environment
 from benchmarks.ingestion import ACTIVITIES, DATA, FOLLOWS
-from benchmarks.places import PLACES, new_parser
+from benchmarks.places import new_parser
 from benchmarks.postgresql_server import import_of_tests
 from feedstore import Activity, connect
 from feedstore.fanout import FeedManager
@@ -91,7 +92,7 @@ def _follows_and_unfollows() -> dict[str, list[Event]]:
 def _measured(
     name: str, side: str, follows: Sequence[tuple[int, int]], phases: dict[str, list[Event]]
 ) -> Iterator[tuple[str, float]]:
-    with PLACES[name]() as url:
+    with _place(name) as url:
         server = Redis.from_url(url) if name == "redis" else None
         with _SIDES[side](url, follows) as work:
             for title, events in phases.items():
@@ -100,6 +101,19 @@ def _measured(
                 yield title, seconds + _seconds_of(server) - before
         if server is not None:
             server.close()
+
+
+@contextmanager
+def _place(name: str) -> Iterator[str]:
+    if name == "memory":
+        yield "memory://"
+        return
+    # Both sides use the socket.
+    server = redis_server.start()
+    try:
+        yield server.socket_url
+    finally:
+        server.stop()
 
 
 def _seconds_of(server: Redis | None) -> float:

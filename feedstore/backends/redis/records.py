@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from struct import Struct
 from typing import Any
 
@@ -10,6 +11,7 @@ from msgpack import unpackb
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.shown import WHOLE_KEY, shown
+from feedstore.storage.timeline_hooks import Entry
 
 AGAIN = b"AGAIN"
 """The answer of a script that needs the side key, which was not among its keys."""
@@ -115,3 +117,17 @@ def count_in(key: str, end: bytes) -> int:
     newest_in(key, end, 0)
     count: int = _TRAILER.unpack(end)[2] if end else 0
     return count
+
+
+def entries_of(key: str, records: bytes, payloads: bytes, descending: bool) -> list[Entry]:
+    """Return the entries of records in the order asked for, with the payloads of those that have one."""
+    ids = ids_of(key, records)
+    entries = list(zip(ids, payloads_in(payloads) or repeat(b""), strict=False))
+    if descending:
+        entries.reverse()
+    return entries
+
+
+def columns_of(answer: Any) -> tuple[bytes, bytes]:
+    """Return the records and the packed payloads of a slice that a script has read."""
+    return (answer, b"") if isinstance(answer, bytes) else (answer[0], answer[1])
