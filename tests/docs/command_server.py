@@ -33,6 +33,8 @@ while True:
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        # The server's own streams may know files, in which they could seek.
+        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))
         folder, environment, sys.argv[1:] = json.loads(given)
         os.chdir(folder)
         os.environ.clear()
