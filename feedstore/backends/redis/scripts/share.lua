@@ -64,7 +64,8 @@ local function define_share()
   local refused, nexts, changed = {}, {}, {}
 
   local function check_share(keys, item, most, length, slack, sizes)
-    local id, found = items[item][1][1], {}
+    -- Several writes of a script may hand out one item.
+    local id, found = items[item][1][1], nexts[item] or {}
     nexts[item] = found
     each_timeline(keys, sizes, function(directory, timeline, side)
       if refusal or damage then
@@ -114,7 +115,7 @@ local function define_share()
       end
       local next = found[timeline]
       local is_known = not (changed[timeline] or states[timeline] or unfinished[timeline] or newest_of[timeline])
-      if next and is_known and add_at_top(timeline, side, id, payload, next) then
+      if next and is_known and next.size <= length + slack and add_at_top(timeline, side, id, payload, next) then
         total = total + 1
         return
       end
