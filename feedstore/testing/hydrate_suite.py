@@ -136,7 +136,7 @@ class HydrateSuite(Suite):
         timelines.add("key", make_activity())
         for read in readers(timelines):
             (found,) = read(hydrate_from=activities)
-            assert found.extra_context == {"list": [1]}
+            assert found.stored_context == {"list": [1]}
             found.stored_context["list"].append(2)
 
     def test_many_timelines_that_share_activities(

@@ -8,16 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
-from feedstore.backends.memory import (
-    InMemoryActivityStorage,
-    InMemoryKvStorage,
-    MemoryBackend,
-)
+from feedstore.backends.memory import InMemoryActivityStorage, InMemoryKvStorage, MemoryBackend
 from feedstore.backends.memory.session import MemorySession
 from feedstore.backends.memory.store import Space
 from feedstore.errors import StoredDataError
 from feedstore.ids import MAX_ID
-from feedstore.serializers import MsgpackSerializer
+from feedstore.serializers import MsgpackSerializer, Serializer
 from feedstore.storage import Batch, Bounds
 from feedstore.storage.base import Writer
 from feedstore.storage.batch import WriteBatch
@@ -101,6 +97,9 @@ class DamageReadsAsAbsent(InMemoryActivityStorage):
 
 
 class _SharingSerializer(MsgpackSerializer):
+    # Those of MsgpackSerializer do not call the two methods below.
+    dumps_many, loads_many = Serializer.dumps_many, Serializer.loads_many
+
     def dumps(self, activity: Any) -> Any:
         super().dumps(activity)
         return activity
@@ -112,7 +111,9 @@ class _SharingSerializer(MsgpackSerializer):
 class HandsOutWhatItStores(InMemoryActivityStorage):
     """Keeps the very object that was put in."""
 
-    default_serializer_class = _SharingSerializer
+    def _make_serializer(self) -> Serializer[Any]:
+        made: Serializer[Any] = super()._make_serializer()
+        return _SharingSerializer(self.activity_class) if type(made) is MsgpackSerializer else made
 
 
 class CountsReadsTwice(InMemoryActivityStorage):

@@ -23,14 +23,15 @@ from feedstore.testing import (
     Suite,
     TimelineContract,
 )
+from feedstore.testing.activity_suite import ActivitySuite
 from feedstore.testing.backend_suite import BackendSuite
 from feedstore.testing.batch_suite import BatchArgumentSuite, BatchSuite
 from feedstore.testing.collection_suite import CollectionArgumentSuite
 from feedstore.testing.concurrency_suite import ThreadSuite
-from feedstore.testing.hydrate_suite import HydrateArgumentSuite
+from feedstore.testing.hydrate_suite import HydrateArgumentSuite, HydrateSuite
 from feedstore.testing.key_suite import KeySuite
 from feedstore.testing.serializer_suite import SerializerSuite
-from feedstore.testing.storage_suite import MetricsSuite, StorageSuite
+from feedstore.testing.storage_suite import MetricsSuite
 from feedstore.testing.waiting import patience
 
 # Where to look first: a part of the contract is run sooner than all of it.
@@ -42,7 +43,6 @@ FIRST: dict[type[Any], type[Suite]] = {
     **dict.fromkeys(BACKENDS, BackendSuite),
     **dict.fromkeys((mutants.SendsAtOnce, mutants.SendsByStorage, mutants.SendsAfterAnException), BatchSuite),
     mutants.KeepsWhatAFailedBatchWrote: KvContract,
-    mutants.HandsOutWhatItStores: StorageSuite,
     mutants.DamageReadsAsAbsent: SerializerSuite,
     mutants.CountsReadsTwice: MetricsSuite,
     mutants.TakesAnyBatch: BatchArgumentSuite,
@@ -82,6 +82,12 @@ def test_a_broken_storage_fails(mutant: type[Any]) -> None:
 @pytest.mark.parametrize("mutant", [*BACKENDS, *NOTIFIERS], ids=lambda mutant: mutant.__name__)
 def test_a_broken_backend_fails(mutant: type[Broken]) -> None:
     assert first_failure(FIRST.get(mutant, BackendContract), mutant) or first_failure(BackendContract, mutant)
+
+
+def test_a_shared_object_is_noticed_by_its_changes() -> None:
+    backend = backend_with(mutants.HandsOutWhatItStores)
+    assert first_failure(ActivitySuite, backend) == "test_activity_what_comes_back_is_not_what_is_stored"
+    assert first_failure(HydrateSuite, backend) == "test_hydrated_what_comes_back_is_not_what_is_stored"
 
 
 def test_every_test_of_the_contract_is_run() -> None:
