@@ -136,7 +136,7 @@ class QueueConsumersSuite(Suite):
             child.result()
         os.close(reader)
         os.close(writer)
-        queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
+        queue = backend.queue()
         assert sorted([queue.receive(patience.seconds)[1], queue.receive(patience.seconds)[1]]) == [1, 2]
 
     def test_a_child_goes_on_with_the_queue(self, backend: Backend) -> None:

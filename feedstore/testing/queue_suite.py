@@ -15,8 +15,8 @@ from feedstore.testing.samples import HARD_KEYS, REFUSED_KEYS, make_activity
 from feedstore.testing.suite import OpenBackend, Suite
 from feedstore.testing.waiting import patience
 
-HIDDEN_SECONDS = 0.3
-"""A visibility timeout that a test waits for."""
+HIDDEN_SECONDS = 0.1
+"""A visibility timeout that a test waits for, and within which nothing has to happen: a call may take longer."""
 
 
 def drained(queue: QueueStorage) -> list[Any]:
@@ -26,6 +26,15 @@ def drained(queue: QueueStorage) -> list[Any]:
         while True:
             found.append(queue.pop())
     return found
+
+
+def wait_until_visible(backend: Backend) -> None:
+    """Return once messages that were received before this call, with :data:`HIDDEN_SECONDS`, are visible again."""
+    marker = backend.queue("marker", visibility_timeout=HIDDEN_SECONDS)
+    marker.push("visible later")
+    marker.receive()
+    receipt, _ = marker.receive(patience.seconds)
+    marker.ack(receipt)
 
 
 class QueueSuite(Suite):
@@ -70,21 +79,20 @@ class QueueSuite(Suite):
 
     def test_without_an_ack_it_is_given_again(self, backend: Backend) -> None:
         """Q1: when the visibility timeout is over, in its old place and under another receipt."""
-        queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
+        queue = backend.queue()
         queue.push_many(["first", "second"])
-        lost, _ = queue.receive()
-        kept, message = queue.receive()
-        assert message == "second"
-        assert queue.ack(kept) is True
-        queue.push("third")
-        assert queue.pop() == "third"
-        again, message = queue.receive(patience.seconds)
+        lost, message = backend.queue(visibility_timeout=HIDDEN_SECONDS).receive()
+        assert message == "first"
+        wait_until_visible(backend)
+        again, message = queue.receive()
         assert message == "first"
         assert again != lost
+        kept, message = queue.receive()
+        assert message == "second"
         assert [queue.delivery_count(one) for one in (lost, kept, again, "x")] == [1, 1, 2, 0]
         assert queue.ack(lost) is False
-        assert queue.count() == 1
-        assert queue.ack(again) is True
+        assert queue.count() == 2
+        assert queue.ack(kept) is queue.ack(again) is True
         assert queue.count() == 0
 
     def test_many_deliveries_keep_their_order(self, backend: Backend) -> None:
@@ -93,12 +101,10 @@ class QueueSuite(Suite):
         queue.push_many([1, 2, 3])
         receipts: set[str] = set()
         for _ in range(3):
-            found = queue.receive_many(3, patience.seconds)
-            # Those that fall due a moment later come a moment later.
-            while len(found) < 3:
-                found += queue.receive_many(3 - len(found), patience.seconds)
+            found = queue.receive_many(3)
             assert [message for _, message in found] == [1, 2, 3]
             receipts.update(receipt for receipt, _ in found)
+            wait_until_visible(backend)
         assert len(receipts) == 9
 
     def test_an_ack_counts_once(self, queue: QueueStorage) -> None:
@@ -118,10 +124,7 @@ class QueueSuite(Suite):
         queue = backend.queue(visibility_timeout=HIDDEN_SECONDS)
         queue.push(1)
         receipt, _ = queue.receive()
-        marker = backend.queue("marker", visibility_timeout=HIDDEN_SECONDS)
-        marker.push("due later")
-        marker.receive()
-        marker.receive(patience.seconds)
+        wait_until_visible(backend)
         assert queue.ack(receipt) is True
         assert queue.count() == 0
 

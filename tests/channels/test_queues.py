@@ -97,9 +97,7 @@ def test_a_durable_queue_outlives_its_consumer(open_backend: OpenBackend) -> Non
     first.push(MESSAGES[1])
     receipt, message = first.receive()
     assert message == MESSAGES[1]
-    with pytest.raises(NoMessagesException):
-        first.receive()
-    again = DurableQueue(open_backend(namespace).queue("queue", visibility_timeout=0.2))
+    again = DurableQueue(open_backend(namespace).queue("queue"))
     later, message = again.receive(timeout=30)
     assert message == MESSAGES[1]
     assert first.ack(receipt) is False
