@@ -91,7 +91,7 @@ def test_session_mode_prepares_and_bounds_statements(make_pooler: MakePooler) ->
 
 def test_the_client_bounds_statements_where_the_server_does_not(make_pooler: MakePooler) -> None:
     with SqlBackend(make_pooler("transaction", size=1).url, statement_timeout=0.2) as backend:
-        backend.ping()
+        poll_until(lambda: _answers(backend), 20, "the first answer")
         with pytest.raises(StorageTimeoutError, match="did not answer"):
             backend.session.store.fetch("SELECT pg_sleep(30)", ())
         # The pooler's only connection to the server is free again.
@@ -175,7 +175,8 @@ def test_an_engine_through_a_pooler(make_pooler: MakePooler) -> None:
     url = make_pooler("transaction", size=1).url.replace("postgresql:", "postgresql+psycopg:")
     engines = [create_engine(url, pool_size=1) for _ in range(3)]
     backends = [SqlBackend(engine=engine) for engine in engines]
-    for _ in range(5):
+    # psycopg prepares a statement when it is executed for the sixth time.
+    for _ in range(7):
         for backend in backends:
             backend.timeline_storage().add("key", 1)
             assert backend.timeline_storage().contains("key", 1) is True
