@@ -31,9 +31,13 @@ _ENGINE_FILES = ("sql/connection.py", "sql/database.py")
 def test_an_interrupt_amid_a_statement(database_url: str) -> None:
     with _alarm(), SqlBackend(database_url, pool_size=1, pool_timeout=0.1) as backend:
         backend.timeline_storage().add("key", 0)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        with pytest.raises(HardInterrupt):
+
+        def sleep_until_the_alarm() -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
             backend.session.store.fetch("SELECT pg_sleep(30)", ())
+
+        with pytest.raises(HardInterrupt):
+            sleep_until_the_alarm()
         assert backend.timeline_storage().add("key", 1) == 1
 
 
