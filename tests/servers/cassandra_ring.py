@@ -78,9 +78,7 @@ class OwnCassandraRing(CassandraServer):
         """Start the nodes that were ended again, and return once every node can reach all others."""
         self.restart(*self._dead)
         for node in self.nodes:
-            # A connection costs far more than the query, so each node gets one.
-            with node.session() as session:
-                poll_until(partial(_reaches_all, session), _SECONDS, "the meeting of all nodes")
+            poll_until(partial(_reaches_all, node), _SECONDS, "a connection to a node of the ring")
 
     def restart(self, *dead: OwnCassandraServer) -> None:
         """Start nodes that were ended again, and return once each of them answers."""
@@ -121,8 +119,19 @@ def _is_free(address: str, port: int) -> bool:
     return True
 
 
-def _reaches_all(session: Session) -> bool:
-    """Return whether the node of a session reaches all three nodes: it reads a table that is on all of them."""
+def _reaches_all(node: OwnCassandraServer) -> bool:
+    """Return True once a node reaches all three nodes, or False if it accepts no connection yet."""
+    try:
+        # A connection costs far more than the query, so the queries share one.
+        with node.session() as session:
+            poll_until(partial(_reads_from_all, session), _SECONDS, "the meeting of all nodes")
+    except NoHostAvailable:
+        return False
+    return True
+
+
+def _reads_from_all(session: Session) -> bool:
+    """Return whether the node of a session reads a table that is on all three nodes."""
     try:
         session.execute(SimpleStatement(_ASK_ALL, consistency_level=ConsistencyLevel.ALL))
     except (NoHostAvailable, RequestExecutionException):
