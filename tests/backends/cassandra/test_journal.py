@@ -112,8 +112,10 @@ def test_another_process_finishes_what_one_that_died_has_begun(
 def test_a_process_that_runs_already_finishes_it_within_its_time(
     backend: Backend, open_backend: OpenBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The record has several parts."""
     other = open_backend(backend.namespace)
     other.kv_storage().upsert("other", 1)
+    monkeypatch.setattr(journal_module, "_PART_BYTES", 500)
     die_amid(backend, 30, monkeypatch)
     assert True in is_there(other, 1)
     assert False in is_there(other, 1)
