@@ -207,16 +207,16 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             bounds = bounds.after(found[-1][0], descending)
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
-        """One round trip, and as :meth:`_get_page` if there are more entries than one script reads."""
-        most = min(limit, _MOST_IN_COLUMNS)
+        """One round trip for 8,000 entries, with payloads for 2,000; :meth:`_get_page` reads those after them."""
+        most = min(limit, _MOST_IN_COLUMNS if self._reads_payloads else _MOST_A_SCRIPT)
         words = range_words(0, most, bounds, True) or _NOTHING
         records, payloads, floor = self._ask_about(key, self._page_kind, *words)
         check_whole(key, records)
         ids = PackedIds(records, ID_BYTES)
+        filled = (payloads_in(payloads) or [b""] * len(ids))[::-1]
         if len(ids) == most < limit:
-            return super()._get_columns(key, limit, bounds)
-        filled = payloads_in(payloads) or [b""] * len(ids)
-        filled.reverse()
+            older = super()._get_columns(key, limit - most, bounds.after(ids[-1], True))
+            return EntryColumns([*ids, *older.ids], [*filled, *older.payloads], older.floor)
         return EntryColumns(ids, filled, id_from_bytes(floor) + 1 if floor else None)
 
     @property

@@ -12,9 +12,7 @@ import pytest
 import soak
 from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
-from feedstore.backends.redis.command import Command
 from feedstore.backends.redis.scripts import READ, SCRIPTS, WRITE
-from feedstore.backends.redis.store import Store
 from feedstore.errors import FeedstoreError
 from feedstore.serializers import Serializer
 from feedstore.storage import TimelineStorage
@@ -327,33 +325,6 @@ def test_one_id_to_a_timeline_that_a_trim_has_emptied(timelines: TimelineStorage
     assert list(timelines.keys()) == ["k"]
     page = timelines.get_page("k", 9)
     assert ([one.serialization_id for one in page], page.floor) == ([5], 3)
-
-
-def test_columns_of_more_payloads_than_one_script_reads(redis_url: str) -> None:
-    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
-        groups = backend.timeline_storage(serializer_class=_Groups)
-        given = [Activity("ann", "like", _PAYLOADS[number % 5], id=number) for number in range(2_060)]
-        groups.add_many("k", given)
-        columns = groups.get_columns("k", 2_050)
-        assert list(zip(columns.ids, columns.payloads, strict=True)) == groups.get_slice("k", 0, 2_050)
-
-
-@pytest.mark.parametrize("stop", [None, 2])
-def test_slices_of_absent_timelines(redis_url: str, monkeypatch: pytest.MonkeyPatch, stop: int | None) -> None:
-    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
-        groups, keys = backend.timeline_storage(serializer_class=_Groups), [f"k{number}" for number in range(120)]
-        groups.add_to_many(keys[::50], [Activity("ann", "like", _PAYLOADS[one], id=one) for one in range(3)])
-        expected = {key: groups.get_slice(key, 0, stop) for key in keys}
-        send, requests = Store.send, list[int]()
-
-        def counted(store: Store, commands: list[Command]) -> list[object]:
-            requests.append(len(commands))
-            return send(store, commands)
-
-        monkeypatch.setattr(Store, "send", counted)
-        monkeypatch.setattr(Store, "ask", lambda store, command: counted(store, [command])[0])
-        assert groups.get_many_slices(keys, 0, stop) == expected
-        assert requests == ([120, 3] if stop else [120, 1, 1, 1])
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""Large values, large calls, and many commands in one of them."""
+"""Large values, large calls, and many commands in one of them; long reads, and reads of many timelines."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from feedstore import Activity, connect
+from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.store import Store
 from feedstore.errors import StorageError
 from feedstore.serializers import MsgpackSerializer
 from feedstore.storage import Backend
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
 
@@ -97,3 +101,49 @@ def test_a_value_that_the_server_does_not_take_is_one_clear_error() -> None:
             assert backend.activity_storage().add(activity_of(1)) == 1
     finally:
         server.stop()
+
+
+def _requests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the number of commands of each round trip."""
+    send, requests = Store.send, list[int]()
+
+    def counted(store: Store, commands: list[Command]) -> list[object]:
+        requests.append(len(commands))
+        return send(store, commands)
+
+    monkeypatch.setattr(Store, "send", counted)
+    monkeypatch.setattr(Store, "ask", lambda store, command: counted(store, [command])[0])
+    return requests
+
+
+def test_columns_of_more_entries_than_one_script_reads(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T23: no entry is read twice, and ids without payloads take one script."""
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        groups = backend.timeline_storage(serializer_class=GroupSerializer)
+        groups.add_many("k", [*by("ann", *range(1, 2_060, 2)), *by("bob", *range(0, 2_060, 2))])
+        expected = groups.get_slice("k", 0, 2_050)
+        requests = _requests(monkeypatch)
+        columns = groups.get_columns("k", 2_050)
+        found = zip(columns.ids, columns.payloads, strict=True)
+        assert [(one, payload.decode()) for one, payload in found] == expected
+        assert requests == [1, 1]
+        groups.trim("k", 2_005)
+        requests.clear()
+        columns = groups.get_columns("k", 3_000)
+        assert (list(columns.ids), columns.floor) == ([*range(2_059, 54, -1)], 55)
+        assert requests == [1, 1]
+        requests.clear()
+        assert len(backend.timeline_storage().get_columns("k", 3_000)) == 2_005
+        assert requests == [1]
+
+
+@pytest.mark.parametrize("stop", [None, 2])
+def test_slices_of_absent_timelines(redis_url: str, monkeypatch: pytest.MonkeyPatch, stop: int | None) -> None:
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        groups = backend.timeline_storage(serializer_class=GroupSerializer)
+        keys = [f"k{number}" for number in range(120)]
+        groups.add_to_many(keys[::50], [*by("ann", 0, 2), *by("bob", 1)])
+        expected = {key: groups.get_slice(key, 0, stop) for key in keys}
+        requests = _requests(monkeypatch)
+        assert groups.get_many_slices(keys, 0, stop) == expected
+        assert requests == ([120, 3] if stop else [120, 1, 1, 1])
