@@ -9,6 +9,8 @@ unexport PYTHONPATH
 # Without bytecode, every process of the tests would compile the modules that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
+# With -j, make already shares its jobs with the makes that it starts, and warns if one of them has a -j of its own.
+three_jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j 3)
 
 tools := --tools ruff mypy
 # What the documentation's examples are run with.
@@ -25,7 +27,7 @@ demo: ## Ingest real data into a SQLite file, show timelines, and name the comma
 
 test: ## Lint, check types, build the documentation, and run the suite against the built wheel and real servers
 	@scripts/bootstrap --extras cli docs test $(tools) $(frameworks) $(servers)
-	@$(MAKE) -j 3 lint types docs
+	@$(MAKE) $(three_jobs) lint types docs
 	@$(pytest) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGUMENTS)
 
 soak: ## The suite's sweeps with large counts
