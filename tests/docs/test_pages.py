@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ RUN = {"python", "pycon", "console", "sql"}
 SHOWN = {"sh", "text", "toml"}
 LINK = re.compile(r"\]\((?!https?://)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 API = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.joinpath("api").glob("*.md")))
+MORE_THAN_A_PIPE_HOLDS = 1 << 17
 HEADING = re.compile(r"^(#{1,3}) (?P<text>.*)$", re.MULTILINE)
 
 
@@ -122,6 +124,21 @@ def test_a_wrong_output_is_seen(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="wrong"):
         reader._type("exit 3", "", 1)
     reader._type("echo $?", "3\n", 1)
+
+
+def test_a_command_runs_while_another_one_waits_for_input(tmp_path: Path, feedstore_command: Path) -> None:
+    command, store = str(feedstore_command), f"sqlite:///{tmp_path / 'feeds.db'}"
+    reading = [command, "ingest", "-", "--store", store, "--progress", "none"]
+    with subprocess.Popen(reading, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader:
+        assert reader.stdin is not None
+        reader.stdin.write(b"id,time,actor,verb,object\n")
+        # The pipe does not hold all of them, so the command reads when the call returns.
+        reader.stdin.write(b"\n" * MORE_THAN_A_PIPE_HOLDS)
+        reader.stdin.flush()
+        subprocess.run([command, "--version"], check=True, timeout=60, stdout=subprocess.DEVNULL)
+        assert reader.poll() is None
+        reader.stdin.close()
+        assert reader.wait(60) == 0
 
 
 def test_console_blocks_are_read_line_by_line() -> None:
