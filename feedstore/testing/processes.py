@@ -36,14 +36,28 @@ class Child:
 
     def result(self, seconds: float = CHILD_SECONDS) -> Any:
         """Wait for the end and return the result; raise :class:`ChildError` if it failed or takes too long."""
-        data = self._read(seconds)
-        _, status = os.waitpid(self._process, 0)
-        os.close(self._reader)
+        data, status = self._end(seconds)
         if data is None:
             raise ChildError(f"a child process did not end within {seconds:g} seconds")
         if status or not data:
-            raise ChildError(f"a child process ended with status {status}:\n{data[1:].decode(errors='replace')}")
+            raise _failed(status, data)
         return pickle.loads(data[1:])  # noqa: S301 - it comes from the child that was just forked
+
+    def kill(self) -> bool:
+        """Kill the process; return False if the function had returned, raise :class:`ChildError` if it had failed."""
+        os.kill(self._process, signal.SIGKILL)
+        output, status = self._end(CHILD_SECONDS)
+        data = output or b""
+        if status not in (0, signal.SIGKILL) or data.startswith(b"-"):
+            raise _failed(status, data)
+        return not data
+
+    def _end(self, seconds: float) -> tuple[bytes | None, int]:
+        """Return the output, None if the process took too long and was killed, and the exit status."""
+        data = self._read(seconds)
+        _, status = os.waitpid(self._process, 0)
+        os.close(self._reader)
+        return data, status
 
     def _read(self, seconds: float) -> bytes | None:
         chunks: list[bytes] = []
@@ -56,6 +70,10 @@ class Child:
                 chunks.append(chunk)
         os.kill(self._process, signal.SIGKILL)
         return None
+
+
+def _failed(status: int, data: bytes) -> ChildError:
+    return ChildError(f"a child process ended with status {status}:\n{data[1:].decode(errors='replace')}")
 
 
 def _fork() -> int:

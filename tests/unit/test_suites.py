@@ -143,6 +143,7 @@ def test_a_child_that_does_not_end_is_ended() -> None:
     child = Child(lambda: os.read(reader, 1))
     with pytest.raises(ChildError, match="did not end"):
         child.result(seconds=0.2)
+    assert Child(lambda: os.read(reader, 1)).kill() is True
     os.close(reader)
     os.close(writer)
 
