@@ -24,6 +24,7 @@ from feedstore.feeds.groups import (
     encode_group_cursor,
     first_place,
     hash_of,
+    members_before,
     members_by_hash,
     places_beyond,
 )
@@ -248,7 +249,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         self, within: Bounds, limit: int
     ) -> tuple[EntryColumns, bool, dict[bytes, list[int]] | None]:
         """Return the entries within bounds that reach up to the newest one, whether the read may lack older ones, and
-        the members of their groups if all entries that were read are among them.
+        the positions of the members of their groups, or None if entries between them are absent.
 
         The entries that adds with slack have left beyond the limits are absent, as if each add had applied the limits.
         """
@@ -271,7 +272,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         if has_surplus:
             floor = max(floor or 0, ids[most] + 1)
             ids, payloads = IdsAt(ids, range(most)), payloads[:most]
-        return EntryColumns(ids, payloads, floor), is_full, None
+        return EntryColumns(ids, payloads, floor), is_full, None if hidden else members_before(members, most)
 
     def _entries_at(
         self, columns: EntryColumns, is_full: bool, within: Bounds, places: range, newer: range

@@ -217,6 +217,15 @@ def places_beyond(members: Mapping[bytes, list[int]], most: int) -> list[int]:
     return [place for places in members.values() if len(places) > most for place in places[most:]]
 
 
+def members_before(members: Mapping[bytes, list[int]], stop: int) -> dict[bytes, list[int]]:
+    """Return those positions of the members of groups that are below ``stop``, without the groups that have none."""
+    return {
+        one: places if places[-1] < stop else places[: bisect_left(places, stop)]
+        for one, places in members.items()
+        if places[0] < stop
+    }
+
+
 def members_by_hash(ids: Sequence[int], payloads: Sequence[Any]) -> dict[bytes, list[int]]:
     """Return the positions of the entries of each group, in the order of the groups' first entries.
 
