@@ -55,6 +55,24 @@ def shown_by(feed: AggregatedFeed, cursor: str | None = None) -> tuple[Any, ...]
     return groups, page.complete, page.floor, feed.count(), feed.group_count(), members
 
 
+@pytest.mark.parametrize(
+    ("length", "slack"),
+    [
+        (1, 1),
+        (40, 40),
+        (240, 50),
+        (800, 160),
+        (10_000, 1_000),
+        (37_000, 1_000),
+        (37_200, 800),
+        (38_000, 0),
+        (50_000, 0),
+    ],
+)
+def test_the_slack_of_a_length(backend: Backend, length: int, slack: int) -> None:
+    assert type(feed_with(backend, "bob", max_length=length))._slack() == slack
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(soak.count(3, 200)))
 def test_a_feed_with_slack_shows_what_one_without_slack_shows(backend: Backend, seed: int) -> None:
