@@ -341,5 +341,5 @@ def test_a_long_aggregated_feed_keeps_its_limits(redis_url: str) -> None:
             kind: type[AggregatedFeed] = type("LongFeed", (AggregatedFeed,), {"max_length": length})
             feed = kind(length, backend)
             feed.timelines.add_many(feed.key, given[: length + slack])
-            feed.add_many([Activity("ann", "like", f"photo:{number}") for number in range(1_500)])
+            feed.add_many([Activity("ann", "like", f"photo:{number}") for number in range(2_000)])
             assert (feed.timelines.count(feed.key), feed.count()) == (length, length)
