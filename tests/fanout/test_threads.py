@@ -15,6 +15,7 @@ from feedstore.errors import InvalidValueError, StorageUnavailableError
 from feedstore.fanout import FeedManager, Retries, ThreadExecutor
 from feedstore.storage import Backend
 from feedstore.testing.manager_suite import CopyFeed, home, post
+from feedstore.testing.processes import Child
 from polling import poll_until
 
 
@@ -96,13 +97,14 @@ def test_threads_run_in_a_forked_process(backend: Backend) -> None:
         import_followers(manager, 3)
         manager.add_user_activity("ann", post(0))
         executor.wait()
-        child = os.fork()
-        if child == 0:
+
+        def add() -> int:
             manager.add_user_activity("ann", post(1))
             executor.wait()
-            # Memory is not shared, so the child compares its own feeds.
-            os._exit(0 if len(home(manager, "user:2")) == 2 else 1)
-        assert os.waitpid(child, 0)[1] == 0
+            # Memory is not shared, so the child reads its own feeds.
+            return len(home(manager, "user:2"))
+
+        assert Child(add).result() == 2
 
 
 def test_threads_of_a_forked_process_share_its_jobs(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
