@@ -16,14 +16,13 @@ from feedstore.errors import (
     EventWriteException,
     InvalidSearchError,
     InvalidTypeError,
-    InvalidValueError,
 )
-from feedstore.events.event import EARLIEST, Event, TimeLike, checked_tags, seconds_of
+from feedstore.events.event import EARLIEST, Event, TimeLike
 from feedstore.events.failures import reading, writing
 from feedstore.events.follower import Follower
 from feedstore.events.inventory import Inventory
 from feedstore.events.layout import CHUNK, StoredEvent, bounds_of_day, day_of
-from feedstore.events.query import Query, checked_query
+from feedstore.events.query import Query, checked_flags, checked_query, checked_seconds
 from feedstore.events.search import Search
 from feedstore.events.store import EventStore
 from feedstore.events.writer import EventWriter, chunks_of
@@ -79,8 +78,8 @@ class BackendEventStore(EventStore):
     def save_many(self, events: Iterable[Event]) -> int:
         """Save events and return their number. Costs the round trips of :meth:`save` for each 2,000.
 
-        On memory, SQLite and PostgreSQL a chunk expects that all of its ids are new, and does not read their places
-        first; the chunk after one that replaced an event reads them.
+        On memory, SQLite and PostgreSQL a chunk of several events expects that all of its ids are new, and does not
+        read their places first; the chunk after one that replaced an event reads them.
         """
         if isinstance(events, (str, bytes, Event)) or not isinstance(events, Iterable):
             raise InvalidTypeError(f"events must be an iterable of events, not {shown(events)}")
@@ -262,8 +261,8 @@ class BackendEventStore(EventStore):
         (7, 3)
         """
         self._check_open(EventWriteException)
-        end = math.nextafter(_time("before", before), -math.inf)
-        kept = set(checked_tags(() if keep_flags is None else keep_flags))
+        end = math.nextafter(checked_seconds("before", before), -math.inf)
+        kept = set(checked_flags("keep_flags", keep_flags))
         if end < EARLIEST:
             return 0
         query = checked_query(EARLIEST, end, flags, None, "asc", None, None)
@@ -370,10 +369,3 @@ def _checked_event(event: Event) -> Event:
     if not isinstance(event, Event):
         raise InvalidTypeError(f"an event store saves events, not {shown(event)} of type {type(event).__name__}")
     return event
-
-
-def _time(name: str, value: TimeLike) -> float:
-    try:
-        return seconds_of(value)
-    except InvalidValueError as error:
-        raise InvalidSearchError(f"{name}: {error}") from None

@@ -65,7 +65,7 @@ def checked_query(
     return Query(
         start=_bound("ts_start", ts_start),
         end=LATEST if ts_end is None else _bound("ts_end", ts_end),
-        flags=_checked_flags(flags),
+        flags=checked_flags("flags", flags),
         pattern=None if match is None else compile_content_pattern(match),
         descending=order == "desc",
         limit=limit,
@@ -77,17 +77,23 @@ def _bound(name: str, value: TimeLike) -> float:
     """Return a bound in seconds. A number beyond the times that events can have is moved to the nearest of them."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = min(max(value, EARLIEST), LATEST)
+    return checked_seconds(name, value)
+
+
+def checked_seconds(name: str, value: TimeLike) -> float:
+    """Return the time in an argument in seconds, or raise :class:`InvalidSearchError`."""
     try:
         return seconds_of(value)
     except (InvalidEventError, InvalidTypeError) as error:
         raise InvalidSearchError(f"{name}: {error}") from None
 
 
-def _checked_flags(flags: Iterable[str] | None) -> tuple[str, ...]:
+def checked_flags(name: str, flags: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the flags in an argument, or raise :class:`InvalidSearchError`. None is no flags."""
     try:
         return () if flags is None else checked_tags(flags)
     except (InvalidEventError, InvalidTypeError) as error:
-        raise InvalidSearchError(f"flags: {error}") from None
+        raise InvalidSearchError(f"{name}: {error}") from None
 
 
 def search_cursor(event: Event, descending: bool) -> str:

@@ -47,7 +47,7 @@ class EventArgumentSuite(Suite):
             events.save(None)  # type: ignore[arg-type]
         assert events.count() == 0
 
-    def test_searches_refuse_wrong_arguments(self, events: BackendEventStore) -> None:
+    def test_searches_and_prunings_refuse_wrong_arguments(self, events: BackendEventStore) -> None:
         """Each is a ValueError and an EventStoreException, raised by the call and not by the iteration."""
         search: Any = events.search
         wrong: list[dict[str, Any]] = [
@@ -78,6 +78,10 @@ class EventArgumentSuite(Suite):
                 search(**{"ts_start": 0, **arguments})
             assert isinstance(raised.value, ValueError)
             assert isinstance(raised.value, EventStoreException)
+        prune: Any = events.prune
+        for name, value in (("before", "yesterday"), ("before", None), ("flags", [""]), ("keep_flags", "a")):
+            with pytest.raises(InvalidSearchError, match=f"^{name}: "):
+                prune(**{"before": 0, name: value})
 
     def test_a_refused_pattern_names_its_construct(self, events: BackendEventStore) -> None:
         """Constructs of Python's ``re`` that RE2 does not have are refused by name."""
