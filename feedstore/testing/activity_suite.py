@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feedstore.activity import Activity
-from feedstore.errors import ConditionFailedError, InvalidTypeError, InvalidValueError
+from feedstore.errors import AtomicityError, ConditionFailedError, InvalidTypeError, InvalidValueError
 from feedstore.ids import MAX_ID
 from feedstore.storage import ActivityStorage, Backend, Bounds
 from feedstore.testing.samples import (
@@ -243,6 +243,8 @@ class ActivityIterationSuite(Suite):
         assert activities.add_bodies(more) == counted(backend, 1)
         assert activities.get_many(given) == given
         if not activities.can_require_new:
+            with pytest.raises(AtomicityError, match="only_new=False"):
+                activities.add_bodies({5: b"5"}, only_new=True)
             return
         with backend.batch(atomic=True) as batch:
             activities.add_bodies({1: b"1", 2: b"2"}, only_new=True, batch_interface=batch)
