@@ -120,8 +120,10 @@ class EventWriter(EventReader):
             same = [each for each in stored if current.get(each.entry) == each.save]
             if not same:
                 return []
+            # The place of a body that a dead process left may hold a later event of the same id.
+            placed = self.placed(same) if self.is_conditional else same
             try:
-                self._remove([ids[each.entry] for each in same], same, versions)
+                self._remove([ids[each.entry] for each in placed], same, versions)
             except ConditionFailedError:
                 continue
             return same

@@ -102,6 +102,17 @@ def test_pruning_during_a_save_without_atomic_batches_loses_nothing() -> None:
         assert (store.flags(), store.sources()) == (["t"], ["s"])
 
 
+def test_pruning_a_body_without_a_place_keeps_the_event_of_its_id() -> None:
+    """A process that died during a save on Redis left such a body, or a copy has brought it."""
+    with connect_events("memory://") as store:
+        store.save(Event("1", "s", 1, ["left"]))
+        store._writer.places.remove(place_id_of("1"))
+        store.save(Event("1", "s", 100))
+        assert store.prune(50) == 1
+        assert list(store.search(-1)) == [store.get("1")] == [Event("1", "s", 100)]
+        assert (store.count(), store.flags()) == (1, [])
+
+
 def test_large_saves_leave_a_bounded_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_writer, "_MOST_LARGE_SAVES", 2)
     with connect_events("memory://") as store:
