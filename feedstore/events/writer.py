@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
@@ -43,15 +43,23 @@ _Part = TypeVar("_Part")
 
 
 class _Save(NamedTuple):
-    """One save: the events, their entries, those grouped, the ids of their places, those ids that are stored already,
-    the events that they replace, and the versions of those.
+    """One save.
+
+    Attributes:
+        events: The events, which have different ids.
+        entries: Their entries.
+        alike: The entries by day, source and tags.
+        place_ids: The ids of their places.
+        held: Those ids of places that are stored already, with the entries that the places hold.
+        replaced: The stored events that the save replaces.
+        versions: The versions that the batch requires.
     """
 
     events: Sequence[Event]
     entries: list[int]
     alike: Alike
     place_ids: list[int]
-    held: Collection[int] = ()
+    held: Mapping[int, int] = MappingProxyType({})
     replaced: Sequence[StoredEvent] = ()
     versions: Mapping[str, bytes | None] = MappingProxyType({})
 
@@ -61,7 +69,8 @@ class EventWriter(EventReader):
 
     On a backend whose atomic batches hold any writes, each chunk is one atomic batch. Elsewhere the place of an event
     is its point of commit: the index entries and the body are written before it, and those of the replaced event are
-    removed after it. Readers ignore the entries that belong to no place, so no reader sees a part of a save.
+    removed after it. The body of an event that keeps its time is such a point too. Readers ignore the entries that
+    belong to no place, and the flags that the body does not have, so no reader sees a part of a save.
 
     Replacing and removing depend on an earlier read. Where atomic batches may have preconditions, a stripe of ids has
     a version in a key-value storage, which these batches require, and every save changes. There, a save of an event of
@@ -170,7 +179,8 @@ class EventWriter(EventReader):
             self._change_versions(save.versions, batch, changed)
             position = len(batch)
             self._place(save, batch)
-            self._add(save, batch)
+            self._add_entries(save, batch)
+            self.bodies.add_bodies(self._bodies_of(save), batch_interface=batch)
             self._clean(save.replaced, batch, save)
             self._record(save.entries, batch)
         added: int | None = batch.results[position]
@@ -178,10 +188,15 @@ class EventWriter(EventReader):
 
     def _save_in_order(self, save: _Save) -> None:
         """Save in the order that keeps every reader consistent, each step in a batch of its own."""
+        bodies = self._bodies_of(save)
+        # The body of an event that keeps its time is its point of commit, so it follows the index entries too.
+        committing = {entry: bodies.pop(entry) for entry in save.held.values() if entry in bodies}
         with self.backend.batch() as batch:
-            self._add(save, batch)
+            self._add_entries(save, batch)
+            self.bodies.add_bodies(bodies, batch_interface=batch)
         with self.backend.batch() as batch:
             self._place(save, batch)
+            self.bodies.add_bodies(committing, batch_interface=batch)
         # Another process may have saved an event at its earlier time again.
         renewed = {each.entry for each in self.placed(save.replaced)}.difference(save.entries)
         with self.backend.batch() as batch:
@@ -189,12 +204,14 @@ class EventWriter(EventReader):
             # Its time is that of the last step, so that a live search finds the record of a slow save.
             self._record(save.entries, batch)
 
-    def _add(self, save: _Save, batch: Batch) -> None:
+    def _add_entries(self, save: _Save, batch: Batch) -> None:
         times, names = index_entries(save.alike)
         self.times.add_to_each(times, batch_interface=batch)
         self.index.add_to_each(names, batch_interface=batch)
+
+    def _bodies_of(self, save: _Save) -> dict[int, bytes]:
         bodies = bodies_of(save.events, self._save_numbers.take(len(save.events)))
-        self.bodies.add_bodies(dict(zip(save.entries, bodies, strict=True)), batch_interface=batch)
+        return dict(zip(save.entries, bodies, strict=True))
 
     def _place(self, save: _Save, batch: Batch) -> None:
         # In the order of their ids, which a store finds beside each other.

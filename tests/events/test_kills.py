@@ -1,19 +1,27 @@
-"""Killing a process at any moment of its saves: no event is torn, and no save that has returned is lost."""
+"""Killing a process at any moment of its saves, and reading during a save of another process.
+
+No event is torn, and no save that has returned is lost.
+"""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import soak
+from feedstore.errors import EventNotFound
 from feedstore.events import BackendEventStore, Event
-from feedstore.storage import AtomicScope
+from feedstore.storage import AtomicScope, Batch
+from feedstore.storage.session import Pending
 from feedstore.testing import OpenBackend
+from feedstore.testing.processes import Child
+from patched_calls import act_before_next
 
 STEPS = 400
 IDS = 5
@@ -25,11 +33,14 @@ State = dict[str, Event]
 
 
 def step(number: int) -> list[Event]:
-    """The events that one step saves together; an empty list deletes the oldest of the ids."""
+    """The events that one step saves together; an empty list deletes the oldest of the ids.
+
+    An event that is saved again five steps later keeps its time or gets another one.
+    """
     if number % 6 == 5:
         return []
     return [
-        Event(f"id{(number + k) % IDS}", f"step {number}", number + k * DAY, [f"v{number}", "all"], str(number))
+        Event(f"id{(number + k) % IDS}", f"step {number}", number // 10 + k * DAY, [f"v{number}", "all"], str(number))
         for k in range(1 + number % 3)
     ]
 
@@ -58,6 +69,68 @@ def save_until_killed(store: BackendEventStore, pipe: int) -> None:
             store.delete(min(held))
             held.discard(min(held))
         os.write(pipe, b".")
+
+
+@pytest.mark.parametrize("backend_kind", KINDS)
+def test_reads_during_a_save_of_another_process_return_the_state_before_it(open_backend: OpenBackend) -> None:
+    store = BackendEventStore(open_backend())
+    before = [Event("same time", "s", 1, ["old"], "a"), Event("moved", "s", 2, ["old"], "b")]
+    after = [
+        Event("same time", "s", 1, ["new"], "c"),
+        Event("moved", "s", 3 * DAY, ["new"]),
+        Event("new", "s", 5 * DAY),
+    ]
+    store.save_many(before)
+    ours, theirs = socket.socketpair()
+
+    def hold() -> None:
+        theirs.sendall(b".")
+        theirs.recv(1)
+
+    def save() -> None:
+        ours.close()
+        other = BackendEventStore(open_backend(store.backend.namespace))
+        hold_saves(other, hold)
+        other.save_many(after)
+
+    child = Child(save)
+    theirs.close()
+    try:
+        # Closing this socket lets the save go on.
+        with ours:
+            assert ours.recv(1) == b"."
+            check_reads(store, before, absent=["new"])
+    finally:
+        child.result()
+    check_reads(store, after, absent=[])
+    assert store.count(flags=["old"]) == 0
+
+
+def hold_saves(store: BackendEventStore, hold: Callable[[], object]) -> None:
+    """Call a function during each save, before the end of its atomic batch, or before it writes its places."""
+    writer = store._writer
+    record = writer._record
+
+    def record_and_hold(entries: list[int], batch: Batch) -> None:
+        record(entries, batch)
+        batch.enqueue(store.backend.session, lambda transaction: Pending(hold()))
+
+    if writer.is_atomic:
+        writer._record = record_and_hold  # type: ignore[method-assign]
+    else:
+        act_before_next(writer, "_place", hold)
+
+
+def check_reads(store: BackendEventStore, events: list[Event], absent: list[str]) -> None:
+    """Check that every read finds these events alone."""
+    assert list(store.search(-1)) == sorted(events, key=lambda one: one.timestamp)
+    for tag in ("old", "new"):
+        assert list(store.search(-1, flags=[tag])) == [event for event in events if tag in event.tags]
+    for event in events:
+        assert store.get(event.id) == event
+    for own_id in absent:
+        with pytest.raises(EventNotFound):
+            store.get(own_id)
 
 
 @pytest.mark.soak
