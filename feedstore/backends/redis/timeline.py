@@ -107,8 +107,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             words = range_words(start, start + min(left, most), bounds, descending)
             if words is None:
                 return
-            records, payloads = self._records_of(key, words)
-            part = entries_of(key, records, payloads, descending)
+            part = entries_of(key, *self._records_of(key, words), descending)
             yield part
             if len(part) < most:
                 return
@@ -150,24 +149,26 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
     ) -> dict[str, list[Entry]]:
-        """One round trip for each 1,000 keys, two of more than 100 with payloads; of longer slices one for each part of
-        each timeline that exists.
+        """One round trip for each 1,000 keys, two if more than 100 keys have payloads or long slices; and one for each
+        further 8,000 entries of a timeline, with payloads for each further 1,000.
         """
-        is_long = stop is None or stop - start > self._most_a_script
-        if is_long or (self._reads_payloads and len(keys) > _MOST_ASKED):
+        if self._are_newest(start, stop, bounds, descending):
+            return self._newest_of_many(keys, start, stop or 0)
+        most = self._most_a_script
+        is_long = stop is None or stop - start > most
+        words = range_words(start, start + most if is_long else stop, bounds, descending)
+        if words is None:
+            return {}
+        if len(keys) > _MOST_ASKED and (is_long or self._reads_payloads):
             # A script for each absent key takes five times as long. The routes of most activities are absent.
             keys = self._present(keys)
-        if stop is None or is_long:
-            return {key: list(chain.from_iterable(self._parts(key, start, stop, bounds, descending))) for key in keys}
-        if self._are_newest(start, stop, bounds, descending):
-            return self._newest_of_many(keys, start, stop)
-        words = range_words(start, stop, bounds, descending)
-        if words is None:
-            return {key: [] for key in keys}
-        kind = "payloads" if self._reads_payloads else "slice"
         slices: dict[str, list[Entry]] = {}
-        for key, answer in self._ask_about_many(keys, (kind, *words)):
-            slices[key] = entries_of(key, *columns_of(answer), descending)
+        for key, answer in self._ask_about_many(keys, ("payloads" if self._reads_payloads else "slice", *words)):
+            found = slices[key] = entries_of(key, *columns_of(answer), descending)
+            if is_long and len(found) == most:
+                rest = None if stop is None else stop - start - most
+                after = bounds.after(found[-1][0], descending)
+                found += chain.from_iterable(self._parts(key, 0, rest, after, descending))
         return slices
 
     def _present(self, keys: list[str]) -> list[str]:
@@ -211,7 +212,6 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         most = min(limit, _MOST_IN_COLUMNS if self._reads_payloads else _MOST_A_SCRIPT)
         words = range_words(0, most, bounds, True) or _NOTHING
         records, payloads, floor = self._ask_about(key, self._page_kind, *words)
-        check_whole(key, records)
         ids = PackedIds(records, ID_BYTES)
         filled = (payloads_in(payloads) or [b""] * len(ids))[::-1]
         if len(ids) == most < limit:
