@@ -78,9 +78,19 @@ def _string(text: bytes) -> Callable[[RedisBackend, Any], None]:
     return damage
 
 
-def _cut(backend: RedisBackend, client: Any) -> None:
-    timeline = backend.session.keys().timeline(0, "k")
+def _cut(backend: RedisBackend, client: Any, key: str = "k") -> None:
+    timeline = backend.session.keys().timeline(0, key)
     client.set(timeline, client.getrange(timeline, 16, -1))
+
+
+def _cut_payload_timeline(backend: RedisBackend, client: Any) -> None:
+    _deliver(backend, 6)
+    _cut(backend, client, "p")
+
+
+def _deliver(backend: RedisBackend, number: int) -> None:
+    payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+    payloads.add_to_many(["p"], [Activity("a", "v", "o", id=number)], max_length=5, slack=2)
 
 
 def _activity(backend: RedisBackend, client: Any) -> None:
@@ -148,6 +158,7 @@ _READS: list[tuple[Callable[[RedisBackend, Any], None], Callable[[RedisBackend],
     (_cut, lambda b: b.timeline_storage().add_many("k", [2, 9]), "k' is damaged"),
     (_cut, lambda b: b.timeline_storage().remove("k", 2), "k' is damaged"),
     (_cut, lambda b: b.timeline_storage().trim("k", 1), "k' is damaged"),
+    (_cut_payload_timeline, lambda b: _deliver(b, 9), "p' is damaged"),
     (_activity, lambda b: list(b.activity_storage().iterate()), "}a"),
     (_index, lambda b: list(b.kv_storage("s").items()), "storage 's'"),
     (_lost_value, lambda b: list(b.kv_storage("s").fetch_all()), "has lost its value"),

@@ -17,7 +17,7 @@ local function define_share()
       if sub(trailer, -3) == MARK then
         local held, older, size, flags = unpacked(TRAILER, trailer)
         if flags % 2 == PAYLOADS and older == 0 and size > 0 and held >= size and held < MOST_IN_STRING then
-          found = {size = size + 1, offset = string.format('%d', held * BYTES)}
+          found = {held = held, size = size + 1, offset = string.format('%d', held * BYTES)}
           found.trailer = trailer_of(held + 1, 0, size + 1, flags)
         end
       end
@@ -67,12 +67,15 @@ local function define_share()
     -- Several writes of a script may hand out one item.
     local id, found = items[item][1][1], nexts[item] or {}
     nexts[item] = found
+    local is_single = sizes[1] == 1 and not sizes[2]
     each_timeline(keys, sizes, function(directory, timeline, side)
       if refusal or damage then
         return
       end
       local next = next_at_top(read_end(timeline), id, length + slack)
-      if next then
+      if next and is_single and is_cut(timeline, next.held) then
+        damage = timeline
+      elseif next then
         found[timeline] = next
       elseif not refusal and not delivery()[1]({directory, timeline, side}, item, most, length, slack) then
         refused[timeline] = true
