@@ -49,10 +49,11 @@ def _ingest(backend: str, url: str, data: Path, most_rows: int | None) -> Ingest
         graph = FollowGraph(store)
         import_follows(graph, Source(data / FOLLOWS), Problems())
         summary = Loader(FeedManager(store, graph=graph)).load(_source(data / ACTIVITIES, most_rows))
-    return Ingestion(backend, summary.activities, summary.deliveries, summary.seconds, _peak_bytes())
+    return Ingestion(backend, summary.activities, summary.deliveries, summary.seconds, peak_bytes())
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """Return the peak memory of this process."""
     # getrusage would return the parent's peak if that was higher, because a new process inherits it on Linux.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)

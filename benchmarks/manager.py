@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from multiprocessing import get_context
-from pathlib import Path
 from statistics import median, quantiles
 
+from benchmarks.ingestion import peak_bytes
 from benchmarks.places import PLACES, new_parser
 from feedstore import Activity, connect
 from feedstore.fanout import FeedManager, HomeFeed, QueueExecutor, Worker
@@ -52,20 +52,17 @@ def _rows(backend: Backend, lags: Lags, url: str, options: argparse.Namespace) -
     names = [f"user:{number}" for number in range(options.followers)]
     yield from _fan_outs(backend, names, options.rounds)
     yield _backfill(backend, options.rounds)
-    seconds, peaks = {}, {}
-    for large in (0, options.large // 100, options.large):
-        seconds[large] = _small_posts(backend, lags, large)
-        peaks[large] = 0.0 if url == "memory://" else _worker_peak(url, large)
-    some = options.large // 100
-    yield (
-        f"p99 of a small post: alone · beside one to {options.large:,}",
-        f"{seconds[0] * 1000:.1f} · {seconds[options.large] * 1000:.1f} ms",
-    )
-    if peaks[some]:
-        yield (
-            f"memory of a worker: idle · {some:,} · {options.large:,} followers",
-            f"{peaks[0]:.1f} · {peaks[some]:.1f} · {peaks[options.large]:.1f} MiB",
-        )
+    few, many = options.large // 100, options.large
+    for large in (few, many):
+        # Follows of one moment would be an import in random order.
+        times = (_START + timedelta(seconds=number) for number in range(large))
+        graph = FeedManager(backend)._graph
+        graph.import_follows((f"reader:{number}", _star(large), time) for number, time in enumerate(times))
+    idle, busy = _small_posts(backend, lags, 0), _small_posts(backend, lags, many)
+    yield f"p99 of a small post: alone · beside one to {many:,}", f"{idle * 1000:.1f} · {busy * 1000:.1f} ms"
+    if url != "memory://":
+        title = f"memory of a worker: idle · {few:,} · {many:,} followers"
+        yield title, " · ".join(f"{_worker_peak(backend, url, large):.1f}" for large in (0, few, many)) + " MiB"
 
 
 def _fan_outs(backend: Backend, names: Sequence[str], rounds: int) -> Iterator[tuple[str, str]]:
@@ -112,23 +109,29 @@ def _backfill(backend: Backend, rounds: int) -> tuple[str, str]:
     return f"a follow that copies {_BACKFILL}, by slice and add", f"{median(follows) / median(parts):.2f} times"
 
 
+def _star(large: int) -> str:
+    """Return the name of the user with so many followers."""
+    return f"star:{large}"
+
+
+def _queue_manager(backend: Backend, name: str) -> FeedManager:
+    return FeedManager(backend, executor=QueueExecutor(backend, name=name), name=name)
+
+
 def _small_posts(backend: Backend, lags: Lags, large: int, count: int = 200) -> float:
     """Return the 99th percentile of the seconds from a publisher's call to the delivery of a small fan-out."""
-    executor = QueueExecutor(backend, name=f"queue-{large}")
-    manager = FeedManager(backend, executor=executor, name=f"posts-{large}")
+    manager = _queue_manager(backend, f"posts-{large}")
     manager._graph.follow("bob", "eve")
-    if large:
-        # Follows of one moment would be an import in random order.
-        times = (_START + timedelta(seconds=number) for number in range(large))
-        manager._graph.import_follows((f"reader:{number}", "star", time) for number, time in enumerate(times))
     worker = Worker(manager, concurrency=2)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    if large:
-        manager.add_user_activity("star", _post(10**6, "star"))
-        while not lags.seconds or not any(executor.counts().values()):
-            time.sleep(_WAIT_SECONDS)
     lags.seconds.clear()
+    if large:
+        manager.add_user_activity(_star(large), _post(10**6, _star(large)))
+        # The first page of the large fan-out has normal priority.
+        while not lags.seconds:
+            time.sleep(_WAIT_SECONDS)
+        lags.seconds.clear()
     for number in range(count):
         manager.add_user_activity("eve", _post(2 * 10**6 + number, "eve"))
         time.sleep(_WAIT_SECONDS)
@@ -140,25 +143,19 @@ def _small_posts(backend: Backend, lags: Lags, large: int, count: int = 200) -> 
     return found
 
 
-def _worker_peak(url: str, large: int) -> float:
-    """Return the peak memory in MiB of a process whose worker ends the large fan-out."""
+def _worker_peak(backend: Backend, url: str, large: int) -> float:
+    """Return the peak memory in MiB of a process whose worker makes a whole large fan-out."""
+    name = f"peak-{large}"
+    if large:
+        _queue_manager(backend, name).add_user_activity(_star(large), _post(3 * 10**6 + large, _star(large)))
     with get_context("spawn").Pool(1) as pool:
-        return pool.apply(_work_off, (url, large))
+        return pool.apply(_work_off, (url, name))
 
 
-def _work_off(url: str, large: int) -> float:
+def _work_off(url: str, name: str) -> float:
     with connect(url) as backend:
-        executor = QueueExecutor(backend, name=f"queue-{large}")
-        worker = Worker(FeedManager(backend, executor=executor, name=f"posts-{large}"), concurrency=2)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        while any(executor.counts().values()):
-            time.sleep(_WAIT_SECONDS)
-        worker.stop()
-        thread.join()
-    # ru_maxrss would contain the memory of the process that started this one.
-    (peak,) = (line for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines() if "VmHWM" in line)
-    return int(peak.split()[1]) / 1024
+        Worker(_queue_manager(backend, name), concurrency=2).run(until_empty=True)
+    return peak_bytes() / 2**20
 
 
 def _post(number: int, actor: str = "ann") -> Activity:
