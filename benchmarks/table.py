@@ -21,6 +21,7 @@ from feedstore import connect
 
 _BULK = ("timeline_add_many", "timeline_add_many_shuffled")
 _FAN_OUT = ("fan_out_1_to_100", "fan_out_1_to_800", "fan_out_25_to_100", "fan_out_25_to_800")
+_FEW_FAN_OUT = tuple(f"few_{name}" for name in _FAN_OUT)
 _READS = ("newest_25", "newest_25_hydrated")
 
 _MOST_DATABASES = 1000
@@ -182,7 +183,7 @@ class RedisLaboratory(Laboratory):
     has_ancestor = True
     aims: ClassVar = {
         **dict.fromkeys([*_BULK, "newest_25_hydrated"], 0.7),
-        **dict.fromkeys([*_FAN_OUT, "newest_25"], 0.8),
+        **dict.fromkeys([*_FAN_OUT, *_FEW_FAN_OUT, "newest_25"], 0.8),
         "activities_add_many": 0.6,
     }
 

@@ -12,6 +12,7 @@ from benchmarks.workloads import all_activities, keys
 from feedstore import Activity
 
 _BLOCK, _LATE_BY = 20, 10
+_FEW = 100
 
 
 class FanOut(Operation):
@@ -156,15 +157,11 @@ class FanOutScenario(Scenario):
         side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)
 
 
-class FewFanOutScenario(Scenario):
-    """A hundred timelines that are full."""
+class FewFanOutScenario(FanOutScenario):
+    """A hundred timelines at most that are full."""
 
-    def __init__(self, max_length: int, calls: int) -> None:
-        self._max_length = max_length
-        self._timelines = keys(100)
+    def __init__(self, timelines: int, max_length: int, calls: int) -> None:
+        super().__init__(min(timelines, _FEW), max_length, calls)
         one = FewFanOut(self._timelines, max_length, 1, calls, max_length)
         several = FewFanOut(self._timelines, max_length, 25, calls, max_length + calls)
         self.operations = [one, several]
-
-    def fill(self, side: Side) -> None:
-        side.add_to_many(self._timelines, all_activities(self._max_length), self._max_length)
