@@ -29,6 +29,23 @@ def test_a_backfill_of_late_and_of_present_entries_leaves_the_floor(timelines: T
     assert timelines.get_page("k", 9).floor == 15
 
 
+def test_fan_outs_at_the_top_of_full_timelines(timelines: TimelineStorage) -> None:
+    """T1, T17: one script counts all deliveries, and rewrites the strings that have too many trimmed ids in front."""
+    ids, keys = [number << 80 for number in range(200)], ["a", "b", "c", "d"]
+    for start, key in enumerate(keys[1:]):
+        timelines.add_many(key, ids[start:9])
+    # Two timelines end alike.
+    timelines.add_many("a", ids[:9])
+    first, count = 9, 1
+    while first + count < len(ids):
+        assert timelines.add_to_many(keys, ids[first : first + count], max_length=12) == count * len(keys)
+        first, count = first + count, count % 3 + 1
+        for key, start in zip(keys, (0, 0, 1, 2), strict=True):
+            page, oldest = timelines.get_page(key, 20, None, ["activity_id"]), max(start, first - 12)
+            assert [one.serialization_id for one in page] == ids[oldest:first]
+            assert page.floor == (ids[oldest - 1] + 1 if oldest > start else None)
+
+
 class _Model:
     """The entries of a timeline, and its floor: one more than the newest entry that was dropped."""
 
