@@ -89,6 +89,22 @@ def test_every_write_renews_a_timeline_and_its_payloads(url: str, lasting: Redis
         assert _milliseconds_left(lasting, "r")[0] > 60_000
 
 
+def test_a_fan_out_at_the_top_renews_each_timeline(url: str, lasting: RedisBackend) -> None:
+    plain, shared = [f"{{r}}:{number}" for number in range(3)], [f"{{p}}:{number}" for number in range(3)]
+
+    def fan_out(backend: RedisBackend, number: int) -> None:
+        backend.timeline_storage().add_to_many(plain, [number << 80])
+        _payloads(backend).add_to_many(shared, [with_id(number << 80, "new")], max_length=9, slack=3)
+
+    fan_out(lasting, 1)
+    with RedisBackend(url, namespace=lasting.namespace, idle_expiry=60) as shorter:
+        fan_out(shorter, 2)
+        assert 0 < max(_milliseconds_left(shorter, key)[0] for key in plain + shared) <= 60_000
+    fan_out(lasting, 3)
+    assert min(_milliseconds_left(lasting, key)[0] for key in plain + shared) > 60_000
+    assert min(_milliseconds_left(lasting, key)[1] for key in shared) > 60_000
+
+
 def test_a_new_id_renews_a_timeline_and_its_chunks(url: str, lasting: RedisBackend) -> None:
     timelines = lasting.timeline_storage()
     timelines.add_to_many(["a", "b"], range(2100))
