@@ -9,8 +9,16 @@ from pathlib import Path
 from benchmarks.postgresql_server import import_of_tests
 
 VERSION = "1.4.0"
-# The versions that it was written for. With a newer redis or hiredis, its Redis backend fails at the first call.
-_PACKAGES = (f"stream_framework=={VERSION}", "redis==2.10.6", "hiredis<3", "cassandra-driver==3.30.1")
+# The versions that it was written for. With a newer redis or hiredis, its Redis backend fails at the first call. These
+# versions of hiredis have no wheels for Python 3.13, where redis parses in Python. redis imports distutils, which
+# setuptools brings to Python 3.12 and newer.
+_PACKAGES = (
+    f"stream_framework=={VERSION}",
+    "redis==2.10.6",
+    'hiredis<3; python_version < "3.13"',
+    'setuptools; python_version >= "3.12"',
+    "cassandra-driver==3.30.1",
+)
 
 
 class AncestorUnavailable(Exception):
