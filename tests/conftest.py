@@ -46,11 +46,14 @@ from servers.shared import SharedServers, Stoppable, shared_address
 from stores import STORES, OpenBackend, Store, fresh_namespace
 
 
+# benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
+# `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested. A
+# conftest.py of a folder that pytest was called with imports benchmarks before pytest is configured.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+
 def pytest_configure() -> None:
-    """Set up the path and hypothesis before the collection."""
-    # benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
-    # `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested.
-    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    """Set up hypothesis before the collection."""
     # No machine is too slow; the suite draws the same examples each time, and `make soak` searches on.
     slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     examples = soak.count(50, 2000)
