@@ -64,10 +64,9 @@ class RowBatch:
         write: Callable[[Transaction], Pending[Any]],
         report: Callable[[], None] | None = None,
         keys: Sequence[str] = (),
-        creates: bool = False,
     ) -> None:
         """Collect a write of a backend's storage, as :meth:`feedstore.storage.batch.WriteBatch.enqueue` does."""
-        self._writes.append(Operation(session, write, report, keys, creates))
+        self._writes.append(Operation(session, write, report, keys))
 
     def commit_in_batch(self, session: Session[Any], atomic: bool) -> None:
         """Commit the writes as one batch of their backend."""

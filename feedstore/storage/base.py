@@ -164,7 +164,6 @@ class Storage(Writer, Generic[Item]):
         hook: Callable[..., Pending[int | None]],
         arguments: tuple[Any, ...],
         keys: Sequence[str] = (),
-        creates: bool = False,
     ) -> int | None:
         """Write as :meth:`_write` does, and report the operation and its number of activities to the metrics.
 
@@ -177,14 +176,13 @@ class Storage(Writer, Generic[Item]):
             hook: A hook, whose last argument is the transaction.
             arguments: The other arguments of the hook, which are checked.
             keys: The timelines that the write changes.
-            creates: Whether the write creates missing timelines.
         """
         if not activities_count:
             hook, keys = self._write_nothing, ()
         batch = self._batch if batch_interface is None else self._batch_to_join(batch_interface)
         if batch is not None:
             report = partial(self._report, operation, activities_count)
-            batch.enqueue(self.session, lambda transaction: hook(*arguments, transaction), report, keys, creates)
+            batch.enqueue(self.session, lambda transaction: hook(*arguments, transaction), report, keys)
             return None
         # Metrics of the base class count nothing, and their calls take time in every single write.
         if self.metrics.__class__ is Metrics:

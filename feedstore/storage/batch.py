@@ -33,7 +33,6 @@ class WriteBatch:
         write: Callable[[Transaction], Pending[Any]],
         report: Callable[[], None] | None = None,
         keys: Sequence[str] = (),
-        creates: bool = False,
     ) -> None:
         """Collect a write of a storage on ``session``. :class:`Operation` describes the other arguments.
 
@@ -47,7 +46,7 @@ class WriteBatch:
                 "the batch belongs to another backend or namespace than this storage; use backend.batch() of the "
                 "storage's backend"
             )
-        self._operations.append(Operation(session, write, report, keys, creates))
+        self._operations.append(Operation(session, write, report, keys))
 
     def publish_later(self, notifier: Notifier, keys: Iterable[str]) -> None:
         """Publish changes of timelines after the batch was committed, in one call for each notifier."""

@@ -292,8 +292,6 @@ class Operation(NamedTuple):
     """Called after the batch was committed."""
     keys: Sequence[str] = ()
     """The timelines that the write changes."""
-    creates: bool = False
-    """Whether the write creates missing timelines."""
 
 
 def checked_session(backend: Any) -> Session[Any]:

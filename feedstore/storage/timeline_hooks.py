@@ -256,7 +256,7 @@ class TimelineHooks(Storage[TimelineItem]):
             )
         if not (is_alone and abilities.atomic_deliveries and abilities.atomic_scope == AtomicScope.BACKEND):
             return deliver_each(transaction)
-        operation = Operation(self.session, deliver_each, None, limits.changed_keys(deliveries), True)
+        operation = Operation(self.session, deliver_each, None, limits.changed_keys(deliveries))
         return Pending(self.session.transact([operation], True)[0].result)
 
     def _add_if_absent(self, key: str, activity_id: int, data: bytes) -> bool:

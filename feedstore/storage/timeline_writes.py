@@ -141,7 +141,7 @@ class TimelineWrites(TimelineHooks[TimelineItem]):
         write is known to have removed nothing.
         """
         chosen = hook if keys else self._write_nothing
-        result = self._write_measured(batch_interface, operation, activities_count, chosen, arguments, keys, creates)
+        result = self._write_measured(batch_interface, operation, activities_count, chosen, arguments, keys)
         if self.notifier is not None and activities_count and (creates or result != 0):
             self._publish(keys, batch_interface)
         return result

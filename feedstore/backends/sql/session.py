@@ -100,9 +100,12 @@ class SqlSession(Session[Database]):
     def _write_together(
         self, connection: Connection, collections: Mapping[str, list[Operation]], operations: Sequence[Operation]
     ) -> list[Pending[Any]]:
-        # All headers are locked in one order before the first write, so that two batches cannot deadlock.
-        for namespace in sorted(collections):
-            self.dialect.timelines.lock(connection, namespace, collections[namespace])
+        # All headers are locked in one order before the first write, so that two batches cannot deadlock. To make
+        # headers in one namespace ends the locks of those before it.
+        lock = self.dialect.timelines.lock
+        while any(lock(connection, each, collections[each]) for each in sorted(collections)):
+            if len(collections) == 1:
+                break
         connection.shared = True
         transaction = SqlTransaction(connection)
         return [operation.write(transaction) for operation in operations]

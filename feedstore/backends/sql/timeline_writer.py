@@ -112,10 +112,13 @@ class TimelineWriter(ABC):
         """Return the statement, with its parameters, that reads the ids that a timeline holds, of the ids given."""
 
     @abstractmethod
-    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> bool:
         """Lock the headers of all timelines that a batch will write in a namespace, before its first write.
 
-        Make the missing headers of the operations that create timelines.
+        Missing headers are made, also for removals: the timelines of a batch may not appear between two of its steps.
+
+        Returns:
+            Whether headers were made, which ends the locks of other namespaces.
         """
 
     @abstractmethod

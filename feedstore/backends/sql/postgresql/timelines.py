@@ -65,19 +65,14 @@ class PostgresqlTimelineWriter(TimelineWriter):
         """The list itself."""
         return timelines
 
-    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> bool:
         """One statement; three more where headers are missing."""
-        keys = dict.fromkeys(chain.from_iterable(operation.keys for operation in operations))
-        if keys:
-            new_keys = dict.fromkeys(chain.from_iterable(each.keys for each in operations if each.creates))
-            encoded, required = _encoded(list(keys)), set(new_keys)
-            while required.difference(self._lock(connection, namespace, encoded)):
-                self._create_unlocked(connection, namespace, list(new_keys))
-
-    def _lock(self, connection: Connection, namespace: str, keys: list[bytes]) -> list[str]:
-        """Lock the headers that are there, and return their keys."""
-        rows = connection.execute(self._statements["keyed_headers"], _wanted(keys, namespace)).fetchall()
-        return [key.decode() for key, _, _ in rows]
+        keys = list(dict.fromkeys(chain.from_iterable(operation.keys for operation in operations)))
+        made = False
+        while keys and len(self.headers(connection, namespace, keys)) < len(keys):
+            self._create_unlocked(connection, namespace, keys)
+            made = True
+        return made
 
     def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """One statement."""

@@ -65,8 +65,9 @@ class SqliteTimelineWriter(TimelineWriter):
         """A JSON array."""
         return numbers(timelines)
 
-    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> None:
+    def lock(self, connection: Connection, namespace: str, operations: Sequence[Operation]) -> bool:
         """Nothing to do: the database is locked."""
+        return False
 
     def headers(self, connection: Connection, namespace: str, keys: list[str]) -> list[Header]:
         """One statement, or one for each key that holds NUL."""
