@@ -45,7 +45,6 @@ from servers.redis_cluster import OwnRedisCluster
 from servers.shared import SharedServers, Stoppable, shared_address
 from stores import STORES, OpenBackend, Store, fresh_namespace
 
-
 # benchmarks/ lies in the checkout and not in the wheel, and a process that a test starts finds the test's module as
 # `tests.…`. The root comes last: before the installed packages, its feedstore would hide the one that is tested. A
 # conftest.py of a folder that pytest was called with imports benchmarks before pytest is configured.
