@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, configure_mappers, joinedload, lazyload, selectinload, subqueryload
 
-from feedstore import Activity, ActivityRef, connect
+from feedstore import Activity, ActivityRef
 from feedstore.backends.sql.mapping import ActivityRow, EntryRow, ItemRow, NamespaceRow, Row, TimelineRow
 from feedstore.backends.sql.tables import metadata
 from feedstore.storage import Backend
@@ -22,10 +22,9 @@ STRATEGIES = [lazyload, selectinload, joinedload, subqueryload]
 
 
 @pytest.fixture
-def backend(database_url: str) -> Iterator[Backend]:
-    """A backend on a database without rows."""
-    with connect(database_url, namespace="app") as backend:
-        yield backend
+def backend(backend: Backend) -> Backend:
+    """The backend in a namespace that the tests name in their queries."""
+    return backend.with_namespace("app")
 
 
 @pytest.fixture

@@ -38,6 +38,14 @@ def alembic(
     return str(output)
 
 
+def check_after(url: str, engine: Engine, *changes: str) -> str:
+    """Return the differences that the command finds in a migrated database after statements have changed it."""
+    databases.upgrade(engine)
+    for change in changes:
+        databases.execute(engine, change)
+    return alembic(url, "check", status=255)
+
+
 def _run(configuration: str, arguments: Sequence[str], variable: str | None) -> tuple[int, str]:
     """Return the exit status and the output of Alembic's command; for a child process."""
     os.environ.pop("FEEDSTORE_URL", None)
@@ -94,30 +102,28 @@ def test_autogenerate_finds_no_difference_beside_another_application(database_ur
 
 
 def test_autogenerate_finds_what_differs(database_url: str, engine: Engine) -> None:
-    databases.upgrade(engine)
-    for change in (
+    printed = check_after(
+        database_url,
+        engine,
         "ALTER TABLE feedstore_item ADD COLUMN extra integer",
         "ALTER TABLE feedstore_entry DROP COLUMN data",
         "CREATE TABLE feedstore_extra (number integer)",
         "CREATE INDEX extra ON feedstore_item (value)",
-    ):
-        databases.execute(engine, change)
-    printed = alembic(database_url, "check", status=255)
+    )
     for found in ("remove_column", "add_column", "remove_table", "remove_index"):
         assert found in printed
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"])
 def test_types_and_defaults_are_compared(database_url: str, engine: Engine) -> None:
-    databases.upgrade(engine)
-    for change in (
+    printed = check_after(
+        database_url,
+        engine,
         "ALTER TABLE feedstore_timeline ALTER COLUMN length SET DEFAULT 1",
         "ALTER TABLE feedstore_timeline ALTER COLUMN id DROP IDENTITY",
         "ALTER TABLE feedstore_entry ALTER COLUMN timeline_id TYPE integer",
         "ALTER TABLE feedstore_entry ALTER COLUMN data SET NOT NULL",
-    ):
-        databases.execute(engine, change)
-    printed = alembic(database_url, "check", status=255)
+    )
     found = re.findall(r"\('(modify_\w+)', None, '(\w+)', '(\w+)'", printed)
     assert set(found) == {
         ("modify_default", "feedstore_timeline", "id"),
