@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from docs.pages import DOCS
-from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS
-from feedstore.backends.cassandra.lengths import LIMIT
+from feedstore.backends.cassandra.memory import FAN_OUT_EXCESS, LIMIT
 from feedstore.backends.cassandra.options import OPTIONS
 from feedstore.backends.cassandra.tables import TABLES
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.ranges import KeyRange, following
+from feedstore.backends.cassandra.directory import Directory, KeyRange, following
 from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_entries, stored_slices

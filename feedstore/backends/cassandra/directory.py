@@ -11,17 +11,40 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from zlib import crc32
 
 from feedstore.backends.cassandra.batches import NAME_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
-from feedstore.backends.cassandra.ranges import KeyRange
+from feedstore.backends.cassandra.memory import LEASE_SECONDS, Leases
 from feedstore.backends.cassandra.store import Request, Store
 from feedstore.backends.cassandra.tables import DIRECTORY_BUCKETS
 from feedstore.backends.cassandra.transaction import CassandraTransaction
 from feedstore.backends.cassandra.values import bigint_value, int_value, list_value
 from feedstore.storage.session import Transaction
+
+
+class KeyRange(NamedTuple):
+    """The keys from ``first`` to before ``end``, in the order of their bytes."""
+
+    first: bytes
+    end: bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the range contains no key."""
+        return self.first >= self.end
+
+    def after(self, key: bytes, descending: bool) -> KeyRange:
+        """Return the part of the range that a scan in this direction reads after ``key``."""
+        if descending:
+            return self._replace(end=min(self.end, key))
+        return self._replace(first=max(self.first, following(key)))
+
+
+def following(key: bytes) -> bytes:
+    """Return the first key after ``key``."""
+    return key + b"\x00"
+
 
 # A row more in a request costs less than a read beside it.
 _FEW = 4

@@ -30,12 +30,10 @@ from cassandra.protocol import PrepareMessage
 from cassandra.query import BoundStatement, PreparedStatement, tuple_factory
 
 from feedstore.backends.cassandra.address import Address
-from feedstore.backends.cassandra.answers import Answer
+from feedstore.backends.cassandra.adjustments import Answer, IdempotentRetries, hide_expected_warnings
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.executor import BackgroundExecutor
 from feedstore.backends.cassandra.options import Settings
-from feedstore.backends.cassandra.retries import IdempotentRetries
-from feedstore.backends.cassandra.server_warnings import hide_expected_warnings
 from feedstore.backends.cassandra.values import routing_key
 from feedstore.errors import InvalidTypeError, InvalidValueError
 from feedstore.forks import unlocked_property

@@ -12,7 +12,7 @@ from zlib import crc32
 from cassandra import ConsistencyLevel
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.ranges import KeyRange
+from feedstore.backends.cassandra.directory import KeyRange
 from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Request
 from feedstore.backends.cassandra.stored import stored_key, stored_value

@@ -9,7 +9,7 @@ from typing import Any
 from cassandra import InvalidRequest
 from cassandra.query import SimpleStatement
 
-from feedstore.backends.cassandra.answers import Answer
+from feedstore.backends.cassandra.adjustments import Answer
 from feedstore.backends.cassandra.driver import DriverSession
 from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP

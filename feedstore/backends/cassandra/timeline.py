@@ -28,7 +28,7 @@ class CassandraTimelineStorage(CassandraTimelineWrites, TimelineStorage):
     ``count`` and ``index_of`` read the counted entries: O(n) and O(position). :meth:`keys` reads the directory, and 25
     timelines a request.
 
-    A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.lengths.LIMIT`.
+    A timeline should hold a million entries at most: see :data:`~feedstore.backends.cassandra.memory.LIMIT`.
     """
 
     def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from feedstore.backends.cassandra.batches import ROW_BYTES, TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.changes import Added, Deleted, Removed
 from feedstore.backends.cassandra.deliveries import Group, Plan, groups_of, planned
 from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.lengths import warn_if_long
+from feedstore.backends.cassandra.memory import warn_if_long
 from feedstore.backends.cassandra.session import CassandraSession
 from feedstore.backends.cassandra.store import Store
-from feedstore.backends.cassandra.transaction import CassandraTransaction
+from feedstore.backends.cassandra.transaction import Added, CassandraTransaction, Deleted, Removed
 from feedstore.backends.cassandra.trims import deletion, trims, trims_in_batch, trims_with_companions
 from feedstore.backends.cassandra.values import bigint_value
 from feedstore.errors import AtomicityError

@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from feedstore.backends.cassandra.batches import TOMBSTONE_BYTES, Write
-from feedstore.backends.cassandra.changes import Dropped, applied, most_removed
 from feedstore.backends.cassandra.deliveries import KEYS_A_REQUEST
 from feedstore.backends.cassandra.floor import FLOOR_TIMESTAMP, Floor, floor_from_bytes, floor_to_bytes
 from feedstore.backends.cassandra.store import Store
 from feedstore.backends.cassandra.stored import stored_id
-from feedstore.backends.cassandra.transaction import CassandraTransaction
+from feedstore.backends.cassandra.transaction import CassandraTransaction, Dropped, applied, most_removed
 from feedstore.backends.cassandra.values import Rows, bigint_value, int_value, list_values
 from feedstore.ids import ID_BYTES, MAX_ID, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown

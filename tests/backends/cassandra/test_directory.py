@@ -10,8 +10,8 @@ import pytest
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.batches import Write
 from feedstore.backends.cassandra.directory import Directory
-from feedstore.backends.cassandra.leases import LEASE_SECONDS, Leases
-from feedstore.backends.cassandra.namespaces import FORMAT
+from feedstore.backends.cassandra.memory import LEASE_SECONDS, Leases
+from feedstore.backends.cassandra.session import FORMAT
 from feedstore.backends.cassandra.tables import SCHEMA, SLICE_SHIFT, TIMELINES
 from feedstore.errors import MissingSchemaError, StorageError
 from feedstore.storage import Backend

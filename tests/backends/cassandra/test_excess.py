@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from feedstore.backends.cassandra import CassandraBackend
-from feedstore.backends.cassandra import excess as excess_module
+from feedstore.backends.cassandra import CassandraBackend, memory
 from feedstore.backends.cassandra.batches import Write
-from feedstore.backends.cassandra.excess import FAN_OUT_EXCESS, Excess
+from feedstore.backends.cassandra.memory import FAN_OUT_EXCESS, Excess
 from feedstore.errors import StorageError
 from feedstore.storage import Backend
 from feedstore.testing.samples import ids_of
@@ -43,7 +42,7 @@ def test_what_makes_a_timeline_due_at_once() -> None:
 
 
 def test_very_many_timelines_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(excess_module, "_MOST_TIMELINES", 1_000)
+    monkeypatch.setattr(memory, "_MOST_EXCESSES", 1_000)
     excess = Excess()
     keys = [str(number) for number in range(1_100)]
     assert excess.deliver(NAMESPACE, keys, 1, 100) == keys

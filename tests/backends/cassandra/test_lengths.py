@@ -7,8 +7,8 @@ from functools import partial
 
 import pytest
 
-from feedstore.backends.cassandra import lengths
-from feedstore.backends.cassandra.lengths import LIMIT, Lengths, warn_if_long
+from feedstore.backends.cassandra import memory
+from feedstore.backends.cassandra.memory import LIMIT, Lengths, warn_if_long
 from feedstore.errors import StorageTimeoutError
 from feedstore.storage import Backend
 
@@ -52,8 +52,8 @@ def test_one_that_cannot_be_counted_is_a_warning(caplog: pytest.LogCaptureFixtur
 def test_what_is_added_is_warned_of_once(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(lengths, "_COUNT_EACH", 10)
-    monkeypatch.setattr(lengths, "_NEAR", 15)
+    monkeypatch.setattr(memory, "_COUNT_EACH", 10)
+    monkeypatch.setattr(memory, "_NEAR", 15)
     timelines = backend.timeline_storage()
     add = partial(timelines.add_many, "key")
     with caplog.at_level(logging.WARNING, LOGGER):

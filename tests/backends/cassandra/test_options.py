@@ -10,8 +10,7 @@ from cassandra import ConsistencyLevel
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend
 from feedstore.backends.cassandra.address import parse_address
-from feedstore.backends.cassandra.options import read_options, settings_of
-from feedstore.backends.cassandra.replication import read_replication
+from feedstore.backends.cassandra.options import read_options, read_replication, settings_of
 from feedstore.errors import InvalidValueError
 
 

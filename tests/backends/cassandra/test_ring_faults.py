@@ -12,7 +12,7 @@ import pytest
 import soak
 from feedstore import Activity, connect
 from feedstore.backends.cassandra import CassandraBackend
-from feedstore.backends.cassandra.excess import Excess
+from feedstore.backends.cassandra.memory import Excess
 from feedstore.errors import StorageTimeoutError, StorageUnavailableError
 from feedstore.testing.processes import Child, run_in_threads
 from feedstore.testing.samples import ids_of

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from feedstore import connect
-from feedstore.backends.cassandra.namespaces import FORMAT
+from feedstore.backends.cassandra.session import FORMAT
 from feedstore.backends.cassandra.tables import SCHEMA, TABLES, TIMELINES
 from feedstore.errors import FeedstoreError, MissingSchemaError, NewerSchemaError, OutdatedSchemaError, SchemaError
 from feedstore.testing.processes import Child
