@@ -8,10 +8,8 @@ if find_spec("uvicorn") is None or find_spec("itsdangerous") is None:
     raise MissingDriverError("feedstore.serve needs uvicorn and itsdangerous: pip install 'feedstore[sse]'")
 
 from feedstore.live import LiveTimelines, TimelineEndpoints
-from feedstore.serve.headers import SecurityHeaders
-from feedstore.serve.markup import Markup, fill
-from feedstore.serve.page import asset_route, render_page
-from feedstore.serve.server import LiveServer
+from feedstore.serve.page import Markup, asset_route, fill, render_page
+from feedstore.serve.server import LiveServer, SecurityHeaders
 from feedstore.serve.viewer import new_viewer
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlencode
 
-from feedstore.serve.markup import NO_MARKUP, Markup, fill
+from feedstore.serve.page import NO_MARKUP, Markup, fill
 
 _KEYS_ON_A_PAGE = 200
 # A namespace may hold millions: a page must not read them all.

@@ -1,14 +1,38 @@
-"""The page that shows a timeline, and its asset files."""
+"""The pages of a timeline and of the events of a store, their escaped templates, and their asset files."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from html import escape
 from pathlib import Path
+from string import Template
+from urllib.parse import urlencode
 
+from starlette.datastructures import QueryParams
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from feedstore.serve.markup import NO_MARKUP, Markup, fill
+
+class Markup(str):
+    """A str that is HTML already and is not escaped again."""
+
+    __slots__ = ()
+
+
+NO_MARKUP = Markup()
+
+
+def fill(template: str, **parts: str) -> Markup:
+    """Return ``template`` with each ``$name`` replaced by its part, escaped unless it is :class:`Markup`.
+
+    Raises ``KeyError`` for a name without a part.
+
+    >>> fill("<b>$who</b>", who="<script>")
+    '<b>&lt;script&gt;</b>'
+    """
+    escaped = {name: part if isinstance(part, Markup) else escape(part) for name, part in parts.items()}
+    return Markup(Template(template).substitute(escaped))
+
 
 ASSETS = "/assets"
 _FOLDER = Path(__file__).parent / "assets"
@@ -60,3 +84,19 @@ def render_framed(
 def template(name: str) -> str:
     """Return the text of an asset file."""
     return (_FOLDER / name).read_text(encoding="utf-8")
+
+
+def render_log(parameters: QueryParams, about: str, root: str) -> str:
+    """Return the page as HTML, for the tags and the pattern in a query."""
+    tags = [tag for part in parameters.get("tags", "").split(",") if (tag := part.strip())]
+    match = parameters.get("match", "")
+    query = urlencode([*(("tag", tag) for tag in tags), *([("match", match)] if match else [])])
+    content = fill(
+        template("log.html"),
+        tags=", ".join(tags),
+        match=match,
+        search_url=f"log/search?{query}",
+        tail_url=f"log/tail?{query}",
+        assets=root + ASSETS,
+    )
+    return render_framed("Events", about, Markup(content), root, bar=STATUS_BAR)

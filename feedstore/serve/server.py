@@ -1,4 +1,4 @@
-"""A server for an application with streams, which ends promptly."""
+"""A server for an application with streams, which ends promptly, and middleware for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import socket
 import sys
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _STREAMS_MAY_TAKE_SECONDS = 5
 
@@ -42,3 +44,53 @@ class LiveServer:
             return
         finally:
             self._socket.close()
+
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class SecurityHeaders:
+    """Middleware that lets a page load only its own files, and no other site embed it or read its answers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the headers to its answer."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class RootPath:
+    """Middleware for an application that is served under ``path``, whether a proxy strips the path or passes it on."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with the root path at the start of its path, as ASGI requires."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path == self._path:
+                query = scope["query_string"].decode("latin-1")
+                await RedirectResponse(f"{path}/" + (f"?{query}" if query else ""))(scope, receive, send)
+                return
+            whole = path if path.startswith(f"{self._path}/") else self._path + path
+            scope = {**scope, "root_path": self._path, "path": whole}
+        await self._app(scope, receive, send)

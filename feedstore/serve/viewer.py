@@ -22,12 +22,9 @@ from feedstore.feeds.notification_feed import UNSEEN
 from feedstore.live import EventEndpoints, LiveEvents, LiveTimelines, TimelineEndpoints
 from feedstore.live.response import TRY_AGAIN
 from feedstore.serve.groups import groups_document
-from feedstore.serve.headers import SecurityHeaders
 from feedstore.serve.index import IndexQuery, render_index
-from feedstore.serve.log import render_log
-from feedstore.serve.markup import Markup, fill
-from feedstore.serve.page import ASSETS, asset_route, render_page, render_plain_page
-from feedstore.serve.root_path import RootPath
+from feedstore.serve.page import ASSETS, Markup, asset_route, fill, render_log, render_page, render_plain_page
+from feedstore.serve.server import RootPath, SecurityHeaders
 from feedstore.storage import Backend
 
 _MAY_LOOK = "may_look"

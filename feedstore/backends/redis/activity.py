@@ -5,9 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 
-from feedstore.backends.redis.batch import Write
+from feedstore.backends.redis.batch import Write, nothing, total
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.counts import nothing, total
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
 from feedstore.backends.redis.records import check_ids
 from feedstore.backends.redis.session import RedisSession

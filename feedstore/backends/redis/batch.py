@@ -365,3 +365,12 @@ def _read_by(write: Write) -> int:
         return 0
     entries = _LIKELY_PAYLOADS if length < 0 else int(length)
     return entries // _SEARCHED_A_UNIT if entries <= _MOST_SEARCHED else min(entries, 10_000) // _PAYLOADS_A_UNIT
+
+
+def total(counts: list[Any]) -> int | None:
+    """Return the sum of the counts."""
+    return int(sum(counts))
+
+
+def nothing(counts: list[Any]) -> None:
+    """Return None, the result of a call without a count."""

@@ -6,9 +6,8 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from feedstore.backends.redis.batch import COMPARE, Write
+from feedstore.backends.redis.batch import COMPARE, Write, nothing
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.counts import nothing
 from feedstore.backends.redis.item_scan import ItemScan
 from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.queue import AGAIN_SECONDS, MILLISECONDS

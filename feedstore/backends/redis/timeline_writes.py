@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 
-from feedstore.backends.redis.batch import FLUSH, Items, Write
-from feedstore.backends.redis.counts import nothing, total
+from feedstore.backends.redis.batch import FLUSH, Items, Write, nothing, total
 from feedstore.backends.redis.enumeration import lengths_of
 from feedstore.backends.redis.fan_out import (
     MOST_NUMBER,
