@@ -65,12 +65,12 @@ class BadgeFeed(NotificationFeed):
     max_length = 800
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure each backend that the arguments name, by default all but Cassandra."""
     parser = new_parser("Aggregated feeds, measured.", PLACES, rounds=9)
     parser.add_argument("--feeds", type=int, default=_FEEDS, help=f"of a fan-out ({_FEEDS:,})")
     parser.add_argument("--calls", type=int, default=50, help="reads in one round (50)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     for name in options.backend or [name for name in PLACES if name != "cassandra"]:
         with PLACES[name]() as url, connect(url) as backend:
             rows = (

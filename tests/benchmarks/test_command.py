@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import feeds
 from benchmarks.__main__ import main
 from benchmarks.ingestion import ACTIVITIES, FOLLOWS, ingest, why_unavailable
 from benchmarks.memory_usage import footprints
@@ -117,3 +118,11 @@ def test_a_rate_keeps_three_digits() -> None:
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert aligned([("a", "b"), ("long", "1")], left=1) == "a     b\nlong  1"
+
+
+def test_the_feeds_are_measured_on_each_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    feeds.main(["--backend", "memory", "--backend", "sqlite", "--rounds", "1", "--feeds", "2", "--calls", "1"])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == ["memory"] * 6 + ["sqlite"] * 6
+    assert [row.split("  ")[-1].strip().endswith("times") for row in rows] == [True, *[False] * 5] * 2
+    assert all(float(row.removesuffix(" times").split()[-1]) > 0 for row in rows)
