@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -218,3 +218,14 @@ def checked_time(since: datetime | None) -> datetime | None:
     if since is not None:
         microseconds_of(since)
     return since
+
+
+def moments() -> Iterator[datetime]:
+    """Yield the current time without end, each time later than the one before.
+
+    So an import adds each edge at the top of its timelines. Edges of one time would come in the order of their hashes.
+    """
+    last = datetime.min.replace(tzinfo=timezone.utc)
+    while True:
+        last = max(last + timedelta.resolution, datetime.now(timezone.utc))
+        yield last

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timezone
-from itertools import islice
+from datetime import datetime
+from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 from feedstore.errors import InvalidTypeError, InvalidValueError
@@ -20,6 +20,7 @@ from feedstore.fanout.edges import (
     checked_user,
     followers_key,
     following_key,
+    moments,
     names_of,
     with_edges,
 )
@@ -271,12 +272,12 @@ class FollowGraph:
         Args:
             pairs: ``(follower, followed)`` or ``(follower, followed, since)``.
             kind: the kind of the follows.
-            since: the time of the pairs that have none; by default now.
+            since: the time of the pairs that have none; by default the current time, later for each pair.
         """
-        default, new = checked_time(since) or datetime.now(timezone.utc), 0
-        rest = iter(checked_iterable(pairs))
+        given, rest, new = checked_time(since), iter(checked_iterable(pairs)), 0
+        times = moments() if given is None else repeat(given)
         while some := list(islice(rest, _AT_ONCE)):
-            new += self._edges.load([self._imported(pair, kind, default) for pair in some])
+            new += self._edges.load([self._imported(*one, kind) for one in zip(some, times, strict=False)])
         return new
 
     def repair(self, user: UserId) -> int:
@@ -337,7 +338,7 @@ class FollowGraph:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.backend!r}, kinds={self.kinds!r})"
 
-    def _imported(self, pair: Any, kind: str, default: datetime) -> tuple[Edge, datetime]:
+    def _imported(self, pair: Any, default: datetime, kind: str) -> tuple[Edge, datetime]:
         if not isinstance(pair, (tuple, list)) or len(pair) not in (2, 3):
             raise InvalidTypeError(f"a pair is (follower, followed) or (follower, followed, since), not {shown(pair)}")
         since = checked_time(pair[2]) if len(pair) == 3 else None

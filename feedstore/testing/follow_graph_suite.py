@@ -180,6 +180,11 @@ class FollowGraphSuite(Suite):
         assert len(set(names)) == 600
         assert assert_consistent(graph, "user:599", "ann")
 
+    def test_an_import_without_times_keeps_the_order_of_its_pairs(self, graph: FollowGraph) -> None:
+        """Graph: later pairs of an import are newer follows."""
+        graph.import_follows((f"user:{number}", "ann") for number in range(520))
+        assert list(graph.all_followers("ann")) == [f"user:{number}" for number in reversed(range(520))]
+
     @pytest.mark.parametrize("operation", ["follow", "unfollow", "block", "import_follows"])
     def test_directions_agree_after_an_interruption(self, backend: Backend, operation: str) -> None:
         """Graph: wherever a process dies, both lists and the item agree; the call can be repeated."""

@@ -10,6 +10,7 @@ import pytest
 from benchmarks import cassandra_server, redis_server
 from benchmarks.measure import Effort
 from benchmarks.operations import SCENARIOS, Scale
+from benchmarks.operations.fan_out import LateFanOut
 from benchmarks.raw.memory import RawMemorySide
 from benchmarks.run import Disagreement, operation_names, run
 from benchmarks.side import Side
@@ -98,6 +99,18 @@ def test_a_fan_out_keeps_the_newest_and_no_more_than_it_may(sides: list[Side], l
             "short": newest_first([*activities[:2], *activities[50:55], *activities[88:]]),
             "new": newest_first([*activities[:2], *activities[88:]]),
         }
+
+
+def test_one_of_twenty_fan_outs_is_late(sides: list[Side]) -> None:
+    late = LateFanOut(["full"], 50, 20, 50)
+    assert [late.arguments(number)[0] for number in range(20)] == [
+        all_activities(70)[50 + place] for place in (*range(1, 11), 0, *range(11, 20))
+    ]
+    for side in sides:
+        side.add_to_many(["full"], all_activities(50), 50)
+        for number in range(20):
+            late.perform(side, late.arguments(number))
+        assert late.outcome(side, 20) == {"full": newest_first(all_activities(70)[20:])}
 
 
 def test_publishing_stores_the_activity_and_delivers_it(sides: list[Side]) -> None:

@@ -65,6 +65,22 @@ def test_loading_a_channel(channels: SSEChannelRepository, counted: Counted, cou
     assert counted.take() == ["_items", "_fetch_many", "_fetch_many"]
 
 
+def test_loading_many_connections_reads_a_bounded_number_at_once(
+    channels: SSEChannelRepository, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C1: one scan, and for each part of the connections one read of the listeners and one of the queues."""
+    monkeypatch.setattr("feedstore.channels.connection_repository._CONNECTIONS_IN_ONE_READ", 2)
+    channel = channels.create({"channel_id": "news"})
+    for _ in range(5):
+        channel.add_listener()
+    channels.persist(channel)
+    counted.take()
+    loaded = channels.connections_repository.load_all("news")
+    assert {one.id for one in loaded} == {one.id for one in channel.get_connections()}
+    assert counted.take() == ["_items"] + ["_fetch_many"] * 6
+
+
+
 @pytest.mark.parametrize("backend_kind", ["sqlite", "postgresql", "redis"])
 @pytest.mark.parametrize("count", [1, 250])
 def test_what_loading_a_channel_asks_the_server(
