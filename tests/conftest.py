@@ -32,6 +32,7 @@ from hypothesis import HealthCheck
 import cassandra_programs
 import redis_programs
 import soak
+from brief_reports import BriefReports
 from feedstore import connect
 from feedstore.storage import Backend
 from postgresql_programs import URL_VARIABLE
@@ -51,8 +52,10 @@ from stores import STORES, OpenBackend, Store, fresh_namespace
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
-def pytest_configure() -> None:
-    """Set up hypothesis before the collection."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Set up hypothesis before the collection, and let a worker of pytest-xdist send fewer reports."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(BriefReports())
     # No machine is too slow; the suite draws the same examples each time, and `make soak` searches on.
     slow_is_no_error = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     examples = soak.count(50, 2000)

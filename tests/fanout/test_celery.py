@@ -39,7 +39,13 @@ from feedstore.fanout.celery_executor import CeleryExecutor
 
 DIES_AT = int(os.environ.get("DIES_AT", "-1"))
 app = Celery("application", broker=os.environ["BROKER"])
-app.conf.broker_transport_options = {{"visibility_timeout": 2, "global_keyprefix": os.environ["NAMESPACE"]}}
+app.conf.broker_transport_options = {{
+    "global_keyprefix": os.environ["NAMESPACE"],
+    "visibility_timeout": 2,
+    # By default a worker delivers the messages of a dead one again after up to 100 seconds.
+    "unacked_restore_interval": 0.5,
+    "unacked_restore_throttle": 1,
+}}
 
 
 class Mortal(FeedManager):
