@@ -141,7 +141,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _start_postgresql() -> tuple[Stoppable, str]:
-    server = OwnPostgreSQLServer()
+    server = OwnPostgreSQLServer(in_memory=True)
     return server, server.url("postgres")
 
 
@@ -152,6 +152,7 @@ def _start_redis() -> tuple[Stoppable, str]:
 
 def _start_redis_cluster() -> tuple[Stoppable, str]:
     cluster = OwnRedisCluster()
+    cluster.settle()
     return cluster, cluster.url
 
 
@@ -240,7 +241,7 @@ def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 def postgresql_server(pytestconfig: pytest.Config) -> Iterator[PostgreSQLServer]:
     """The session's PostgreSQL server: one of its own, or the one that FEEDSTORE_TEST_POSTGRESQL names."""
     url = _given(pytestconfig, "postgresql", URL_VARIABLE)
-    server = PostgreSQLServer(url) if url else OwnPostgreSQLServer()
+    server = PostgreSQLServer(url) if url else OwnPostgreSQLServer(in_memory=True)
     yield server
     server.stop()
 
@@ -291,6 +292,7 @@ def redis_cluster_url(pytestconfig: pytest.Config) -> Iterator[str]:
         yield url
         return
     cluster = OwnRedisCluster()
+    cluster.settle()
     yield cluster.url
     cluster.stop()
 

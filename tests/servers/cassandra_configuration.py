@@ -86,8 +86,8 @@ def command(java: Path, jars: Path, folder: Path, options: Sequence[str]) -> lis
         # The tests use no TLS. A node that prepares for it reads all certificates of the Java in another second.
         "cassandra.disable_tcactive_openssl": "true",
         "javax.net.ssl.trustStore": "NONE",
-        # The clock that expires requests ticks every 20 milliseconds. The default, 2, is half of an idle node's work.
-        "cassandra.approximate_time_precision_ms": 20,
+        # The clock that expires requests ticks every 100 milliseconds. The default, 2, is most of an idle node's work.
+        "cassandra.approximate_time_precision_ms": 100,
         "logback.configurationFile": folder / "logback.xml",
         "java.io.tmpdir": temporary,
         "jdk.attach.allowAttachSelf": "true",

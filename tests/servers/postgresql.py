@@ -16,13 +16,15 @@ import psycopg
 
 from polling import poll_until
 from postgresql_programs import INSTALLED, URL_VARIABLE, find_programs
+from servers.disks import folder_in_memory
 from servers.ports import LOOPBACK, start_on_a_free_port
 from servers.process import OwnServer, ServerError, ServerProcess, as_user
 
 _URL = re.compile(r"(postgres(?:ql)?://[^/?]*)(?:/[^?]*)?(\?.*)?")
 _RESTART_SECONDS = 30
+_PREFIX = "feedstore-"
 # The data need not survive the session, so the server need not sync it to the disk.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=128MB")
 
 
 class PostgreSQLServer:
@@ -61,15 +63,16 @@ class OwnPostgreSQLServer(OwnServer, PostgreSQLServer):
     """A server that the test suite creates and starts, on a free loopback port, in its own temporary folder.
 
     ``settings`` are its ``-c`` options. By default the server is fast, and loses its data in a crash of the machine.
+    With ``in_memory`` its files are in the memory of the machine, if there is enough.
     """
 
-    def __init__(self, settings: tuple[str, ...] = _FAST) -> None:
+    def __init__(self, settings: tuple[str, ...] = _FAST, in_memory: bool = False) -> None:
         self._programs = require_programs()
         self._settings = settings
         self._user = "postgres" if os.geteuid() == 0 else None
         # The path is short, because a socket's path has 107 bytes at most. It is outside pytest's own folders, because
         # another user must have access.
-        self.folder = Path(tempfile.mkdtemp(prefix="feedstore-"))
+        self.folder = folder_in_memory(_PREFIX) if in_memory else Path(tempfile.mkdtemp(prefix=_PREFIX))
         try:
             self._initialize()
             self._port, self._process = start_on_a_free_port(self._start)

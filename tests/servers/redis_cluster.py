@@ -19,6 +19,7 @@ _BUS_OFFSET = 10_000
 _LAST_PORT = 65_535
 _ATTEMPTS = 100
 _SECONDS = 60
+_SETTLED = {"cluster-node-timeout": 60_000, "hz": 1}
 _SETTINGS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--repl-diskless-sync-delay", "0")
 
 
@@ -40,6 +41,16 @@ class OwnRedisCluster(RedisServer):
     def is_whole(self) -> bool:
         """Return whether every slot is served and every replica has its copy. A replica without one is not promoted."""
         return all(_is_whole(server) for server in self.servers)
+
+    def settle(self) -> None:
+        """Let the servers rest between requests, once no test will kill one of them.
+
+        Each server otherwise wakes up ten times a second and sends messages to all others twice a second, which takes
+        as long as half of the session's requests.
+        """
+        for server in self.servers:
+            for setting, value in _SETTLED.items():
+                asked(server, "CONFIG", "SET", setting, value)
 
     def primaries(self) -> list[OwnRedisServer]:
         """Return the servers that are primaries now."""
