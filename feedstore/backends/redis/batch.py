@@ -43,6 +43,9 @@ COMPARE = "compare"
 MOST_WORK = 4000
 """The most work, in microseconds of the server, of a script that need not be atomic."""
 
+MOST_READ = 10_000
+"""The most payloads that a script reads, unless it is an atomic batch or reads those of one timeline."""
+
 KEYS_WITHOUT_PAYLOADS = 2
 """The number of keys of a write of one timeline that does not name the payloads: they would be the third key."""
 
@@ -83,6 +86,7 @@ class Write(NamedTuple):
         may_replace: Whether a key of the write may become one of another type. On a Cluster, its script waits for a
             slot that moves.
         reaches_chunks: Whether an earlier script has found that its ids belong in chunks, and left them.
+        reads_payloads: Whether an earlier script has found that its timelines have used up their slack, and left them.
     """
 
     kind: str
@@ -93,6 +97,7 @@ class Write(NamedTuple):
     unmet: FeedstoreError | None = None
     may_replace: bool = False
     reaches_chunks: bool = False
+    reads_payloads: bool = False
 
     @property
     def is_of_timeline(self) -> bool:
@@ -187,6 +192,17 @@ def _of_ids_alone(keys: Keys, write: Write, expiry: int) -> Command | None:
     return keys.write_script(keys.tag(write.bucket), WRITE, write.keys, arguments)
 
 
+def _of_one_share(keys: Keys, write: Write, expiry: int) -> Command | None:
+    """Return the command that adds one entry with a payload to timelines, or None for another write."""
+    if write.kind != SHARE:
+        return None
+    (activity_id,), (payload,) = cast("tuple[list[bytes], list[bytes]]", write.items)
+    most, length, slack, sizes = write.arguments
+    packed = (length, len(sizes), sum(sizes), msgpack.packb(sizes))
+    arguments = (SHARE, expiry, 0, int(not keys.is_spread), *packed, activity_id, payload, most, slack)
+    return keys.write_script(keys.tag(write.bucket), WRITE, write.keys, arguments)
+
+
 def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[Command], list[int]]:
     """Return the commands that carry out writes, and the positions of the writes in the order of their counts.
 
@@ -209,7 +225,9 @@ def in_scripts(keys: Keys, writes: Sequence[Write], expiry: int) -> tuple[list[C
 
 def _in_short_script(keys: Keys, writes: Sequence[Write], expiry: int) -> Command:
     """Return the command that carries out writes, of which some may remain to be done."""
-    command = _of_ids_alone(keys, writes[0], expiry) if len(writes) == 1 else None
+    command = None
+    if len(writes) == 1:
+        command = _of_ids_alone(keys, writes[0], expiry) or _of_one_share(keys, writes[0], expiry)
     return command or in_one_script(keys, writes, expiry, is_atomic=False)
 
 
@@ -323,7 +341,9 @@ def _timelines_of(write: Write) -> tuple[str | bytes, ...]:
 def _share(write: Write) -> int:
     """Return the work that counts for a write in a script that need not be atomic."""
     if write.kind == SHARE:
-        return _SHARE_OF_A_FAN_OUT * len(_timelines_of(write))
+        _, length, slack, _ = write.arguments
+        read = (length + slack) // _PAYLOADS_A_UNIT if write.reads_payloads else 0
+        return int((_SHARE_OF_A_FAN_OUT + read) * len(_timelines_of(write)))
     if write.kind != FAN_OUT:
         return _work(write)
     timelines, deliveries = _size_of_fan_out(write)
@@ -364,7 +384,7 @@ def _read_by(write: Write) -> int:
     if most < 0 or slack:
         return 0
     entries = _LIKELY_PAYLOADS if length < 0 else int(length)
-    return entries // _SEARCHED_A_UNIT if entries <= _MOST_SEARCHED else min(entries, 10_000) // _PAYLOADS_A_UNIT
+    return entries // _SEARCHED_A_UNIT if entries <= _MOST_SEARCHED else min(entries, MOST_READ) // _PAYLOADS_A_UNIT
 
 
 def total(counts: list[Any]) -> int | None:

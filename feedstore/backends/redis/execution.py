@@ -21,7 +21,14 @@ from feedstore.backends.redis.batch import (
     work_of,
 )
 from feedstore.backends.redis.command import Command
-from feedstore.backends.redis.fan_out import finishing, parts_of_fan_out, remaining, with_payloads, without
+from feedstore.backends.redis.fan_out import (
+    finishing,
+    parts_of_fan_out,
+    reading_shares,
+    remaining,
+    with_payloads,
+    without,
+)
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of, timelines_begin
 from feedstore.errors import AtomicityError, FeedstoreError, StorageUnavailableError
 
@@ -38,6 +45,7 @@ _REASONS = {
     b"read": "it would read {} payloads to find those that are equal, and 40,000 is the bound",
 }
 _ATTEMPTS = 20
+_PARTS = 4
 _Placed = tuple[int, Write]
 _States = dict["str | bytes", dict[bytes, bytes]]
 
@@ -266,6 +274,7 @@ def _rest(write: Write, answer: list[Any]) -> list[Write]:
     return [
         *(with_payloads(singles[position]) for position in answer[2]),
         *(finishing(singles[position]) for position in answer[3]),
+        *(reading_shares(write, answer[4]) if len(answer) > _PARTS else ()),
     ]
 
 

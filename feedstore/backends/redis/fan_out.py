@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from itertools import compress, islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import compress, groupby, islice, repeat
+from operator import is_
 from typing import cast
 
-from feedstore.backends.redis.batch import DELIVER, FAN_OUT, FINISH, SHARE, Items, Write, most_of_a_fan_out
+from feedstore.backends.redis.batch import (
+    DELIVER,
+    FAN_OUT,
+    FINISH,
+    MOST_READ,
+    SHARE,
+    Items,
+    Write,
+    most_of_a_fan_out,
+)
 from feedstore.backends.redis.keys import Keys, as_bytes, payloads_of
 from feedstore.errors import InvalidValueError
 from feedstore.ids import id_to_bytes
@@ -57,23 +67,21 @@ def fan_out_writes(names: Keys, keys: Collection[str], items: Items, length: int
 
 def fan_out_each(names: Keys, plain: Mapping[str, Items], length: int) -> list[Write]:
     """Return the writes that add to each timeline ids of its own and trim it."""
-    by_timeline = {names.timeline(names.bucket_of(key), key): items for key, items in plain.items()}
-    most = most_of_a_fan_out(max(len(ids) for ids, _ in by_timeline.values()))
+    most = most_of_a_fan_out(max(len(ids) for ids, _ in plain.values()))
     writes = []
     for groups in _grouped(names, plain, most):
-        each: list[Items] = [by_timeline[timeline] for group in groups.values() for timeline in group]
+        each: list[Items] = [plain[key] for group in groups.values() for key in group]
         writes.append(_fan_out(names, groups, each, length))
     return writes
 
 
 def _fan_out(names: Keys, groups: dict[int, list[str]], items: Items | list[Items], length: int) -> Write:
-    timelines = [timeline for group in groups.values() for timeline in group]
-    touched = (*(names.directories[bucket] for bucket in groups), *timelines)
+    touched = (*(names.directories[bucket] for bucket in groups), *names.timelines_of(groups))
     return Write(FAN_OUT, next(iter(groups)), touched, items, (length, [len(group) for group in groups.values()]))
 
 
 def _grouped(names: Keys, keys: Collection[str], most: int) -> list[dict[int, list[str]]]:
-    """Return the timelines of one write each, by bucket."""
+    """Return the keys of the timelines of one write each, by bucket."""
     grouped = names.grouped(keys)
     if len(keys) <= most and not names.is_spread:
         return [grouped]
@@ -142,11 +150,8 @@ def entry_of_all(deliveries: Mapping[str, Mapping[int, bytes]]) -> Items | None:
 
     A fan-out to aggregated feeds is such a delivery. To sort its timelines one by one takes 0.7 µs for each.
     """
-    given = {id(one): one for one in deliveries.values()}
-    if len(given) != 1:
-        return None
-    (serialized,) = given.values()
-    if len(serialized) != 1:
+    serialized = next(iter(deliveries.values()))
+    if len(serialized) != 1 or not all(map(is_, deliveries.values(), repeat(serialized))):
         return None
     (items,) = in_parts(serialized)
     return None if items[1] is None else items
@@ -157,12 +162,24 @@ def share_writes(names: Keys, keys: Collection[str], items: Items, limits: Limit
     writes = []
     for groups in _grouped(names, keys, most_of_a_fan_out(1)):
         sizes = [len(group) for group in groups.values()]
-        timelines = [timeline for group in groups.values() for timeline in group]
-        sides = [side for bucket, group in groups.items() for side in names.payloads_of_timelines(bucket, group)]
-        touched = (*(names.directories[bucket] for bucket in groups), *timelines, *sides)
+        directories = (names.directories[bucket] for bucket in groups)
+        touched = (*directories, *names.timelines_of(groups), *names.payloads_of(groups))
         arguments = (length_of(limits.max_per_payload), length_of(limits.max_length), length_of(limits.slack), sizes)
         writes.append(Write(SHARE, next(iter(groups)), touched, items, arguments))
     return writes
+
+
+def reading_shares(write: Write, positions: Sequence[int]) -> Iterator[Write]:
+    """Yield the shares of those timelines of a share whose payloads are to be read, of as many as a script may read."""
+    every = list(write.timelines())
+    _, length, slack, _ = write.arguments
+    most = max(1, MOST_READ // (length + slack + 1))
+    for first in range(0, len(positions), most):
+        part = [every[position] for position in positions[first : first + most]]
+        sizes = [len(list(group)) for _, group in groupby(directory for directory, _, _ in part)]
+        directories, timelines, sides = zip(*part, strict=True)
+        touched = (*dict.fromkeys(directories), *timelines, *sides)
+        yield write._replace(keys=touched, arguments=(*write.arguments[:-1], sizes), reads_payloads=True)
 
 
 def length_of(limit: int | None) -> int:

@@ -8,7 +8,7 @@ hash, the activity's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -98,6 +98,7 @@ class Keys:
         self.all_buckets = range(buckets)
         self._prefixes = [f"feedstore{{{namespace}:{bucket}}}{part}" for bucket in self.all_buckets]
         self._timelines = [prefix + _TIMELINE for prefix in self._prefixes]
+        self._lists = [prefix + _PAYLOADS for prefix in self._prefixes]
         self._mark = f"}}{part}{_TIMELINE}"
         self._collections: dict[str, Keys] = {"": self}
 
@@ -159,16 +160,11 @@ class Keys:
 
     def payloads(self, bucket: int, key: str) -> str:
         """Return the key of a timeline's list of payloads, or hash of payloads and chunks."""
-        return f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
+        return self._lists[bucket] + key
 
     def of_timeline(self, bucket: int, key: str) -> tuple[str, str, str]:
         """Return the keys of a write of one timeline: the directory, the timeline, its payloads."""
-        return self.directories[bucket], self._timelines[bucket] + key, f"{self._prefixes[bucket]}{_PAYLOADS}{key}"
-
-    def payloads_of_timelines(self, bucket: int, timelines: Iterable[str]) -> list[str]:
-        """Return the keys of the payloads of a bucket's timelines, given the keys of their ids."""
-        prefix, start = f"{self._prefixes[bucket]}{_PAYLOADS}", len(self._timelines[bucket])
-        return [prefix + timeline[start:] for timeline in timelines]
+        return self.directories[bucket], self._timelines[bucket] + key, self._lists[bucket] + key
 
     def of_items(self, bucket: int, name: str) -> tuple[str, str]:
         """Return the keys of a key-value storage in a bucket: the index of its keys, and the values."""
@@ -186,17 +182,27 @@ class Keys:
         return f"{prefix}q:{name}", f"{prefix}w:{name}", f"{prefix}k:{name}"
 
     def grouped(self, keys: Iterable[str]) -> dict[int, list[str]]:
-        """Return the keys of timelines, by bucket."""
-        buckets, prefixes = self.buckets, self._timelines
+        """Return timelines' keys, by bucket."""
+        buckets = self.buckets
         groups: dict[int, list[str]] = {}
         for key in keys:
             bucket = crc32((shared_part(key) if "{" in key else key).encode()) % buckets
             group = groups.get(bucket)
             if group is None:
-                groups[bucket] = [prefixes[bucket] + key]
+                groups[bucket] = [key]
             else:
-                group.append(prefixes[bucket] + key)
+                group.append(key)
         return groups
+
+    def timelines_of(self, groups: Mapping[int, Iterable[str]]) -> list[str]:
+        """Return the keys of the ids of timelines, given by bucket."""
+        prefixes = self._timelines
+        return [prefixes[bucket] + key for bucket, group in groups.items() for key in group]
+
+    def payloads_of(self, groups: Mapping[int, Iterable[str]]) -> list[str]:
+        """Return the keys of the payloads of timelines, given by bucket."""
+        prefixes = self._lists
+        return [prefixes[bucket] + key for bucket, group in groups.items() for key in group]
 
     def grouped_ids(self, ids: Iterable[bytes]) -> dict[int, list[bytes]]:
         """Return the ids of activities, by bucket."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from hashlib import sha1
 from typing import NamedTuple
 
 import pytest
@@ -12,10 +11,11 @@ import pytest
 import soak
 from feedstore import Activity
 from feedstore.backends.redis import RedisBackend
-from feedstore.backends.redis.scripts import READ, SCRIPTS, WRITE
+from feedstore.backends.redis.scripts import READ, WRITE
 from feedstore.errors import FeedstoreError
 from feedstore.serializers import Serializer
 from feedstore.storage import TimelineStorage
+from rewriting import rewrite
 from stores import fresh_namespace
 
 # Timelines of 20 entries have chunks of 5 then.
@@ -265,6 +265,8 @@ def _take_with_payloads(backend: RedisBackend, steps: int, seed: int) -> None:
         assert (
             list(zip(columns.ids, columns.payloads, strict=True)) == [one for one in newest if one[0] < bound][:limit]
         )
+        columns = groups.get_columns("k", limit)
+        assert (list(zip(columns.ids, columns.payloads, strict=True)), columns.floor) == (newest[:limit], model.floor)
         assert groups.get_slice("k", 0, None) == newest
         start = chance.randrange(len(newest) + 1)
         assert groups.get_slice("k", start, start + 7, None, ["activity_id"]) == newest[::-1][start : start + 7]
@@ -279,17 +281,6 @@ def timelines(redis_url: str) -> Iterator[TimelineStorage]:
     """Timelines in a fresh namespace."""
     with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
         yield backend.timeline_storage()
-
-
-def _rewrite(monkeypatch: pytest.MonkeyPatch, changes: list[tuple[str, str]]) -> None:
-    """Change the text of the scripts."""
-    for script in (WRITE, READ):
-        source = script.source
-        for before, after in changes:
-            source = source.replace(before, after)
-        monkeypatch.setattr(script, "source", source)
-        monkeypatch.setattr(script, "sha", sha1(source.encode(), usedforsecurity=False).hexdigest())
-        monkeypatch.setitem(SCRIPTS, script.sha, script)
 
 
 @pytest.mark.parametrize("keys", [["k"], ["j", "k"]])
@@ -335,7 +326,7 @@ def test_a_timeline_that_gets_and_loses_chunks(timelines: TimelineStorage) -> No
 @pytest.mark.soak
 def test_a_timeline_with_small_chunks(timelines: TimelineStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(before in WRITE.source + READ.source for before, _ in [*_SMALLER, _FEWER_CHANGES])
-    _rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES])
+    rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES])
     _take(timelines, _SMALL, soak.count(200, 60_000), 1)
     timelines.flush()
     _take(timelines, _SHORT, soak.count(150, 40_000), 1)
@@ -343,7 +334,7 @@ def test_a_timeline_with_small_chunks(timelines: TimelineStorage, monkeypatch: p
 
 @pytest.mark.soak
 def test_payloads_with_small_chunks(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _rewrite(monkeypatch, list(_SMALLER))
+    rewrite(monkeypatch, list(_SMALLER))
     with RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1) as backend:
         _take_with_payloads(backend, soak.count(200, 20_000), 1)
 
@@ -354,7 +345,7 @@ def test_the_comparison_finds_a_mutant(
 ) -> None:
     change = _MUTANTS.get(mutant) or _LATE_MUTANTS[mutant]
     assert change[0] in WRITE.source
-    _rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES, change])
+    rewrite(monkeypatch, [*_SMALLER, _FEWER_CHANGES, change])
     with pytest.raises((AssertionError, FeedstoreError)):
         _take(timelines, _SMALL if mutant in _MUTANTS else _SHORT, 600, 6)
 
@@ -365,7 +356,7 @@ def test_the_comparison_finds_a_mutant_of_payloads(
 ) -> None:
     change = _PAYLOAD_MUTANTS[mutant]
     assert change[0] in WRITE.source
-    _rewrite(monkeypatch, [*_SMALLER, change])
+    rewrite(monkeypatch, [*_SMALLER, change])
     backend = RedisBackend(redis_url, namespace=fresh_namespace(), buckets=1)
     with backend, pytest.raises((AssertionError, FeedstoreError)):
         _take_with_payloads(backend, 300, 2)

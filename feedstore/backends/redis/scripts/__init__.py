@@ -24,6 +24,7 @@ WRITE = Script(
     "writing",
     "tops",
     "quick",
+    "sharing",
     "index",
     "timelines",
     "strings",

@@ -1,136 +1,98 @@
--- The kind of write that adds one entry with a payload to many timelines, with slack. Most timelines are older than the entry, and
--- have slack left: such an add takes three calls, of which the last two write. The others are written one by one, as deliveries.
--- A fourth call would check the type of each list before the first write. The script finds a foreign key when it writes the list.
+-- The kind of write that adds one entry with a payload to many timelines, with slack, as sharing.lua says.
 --
 -- The keys are the directories, then the timelines of each, then the side keys of all. The arguments are the item, the limit by
--- payload and the greatest length (-1: none), the slack, and how many timelines each directory has. {'PART', count, AGAIN, TRIM}
--- stands in place of the count if something remains to be done: AGAIN holds the positions of the timelines that are to be written
--- again, TRIM those from which more entries are to be dropped than a script may.
+-- payload and the greatest length (-1: none), the slack, and how many timelines each directory has. {'PART', count, AGAIN, TRIM,
+-- LATER} stands in place of the count if something remains to be done: AGAIN holds the positions of the timelines that are to be
+-- written again, TRIM those from which more entries are to be dropped than a script may, LATER those whose payloads are to be read.
 local function define_share()
-  local next_ends = {}
-
-  -- Returns where an entry at the top is written in a timeline with a trailer, and the trailer then; false if that takes more.
-  local function next_of(trailer)
-    local found = next_ends[trailer]
-    if found == nil then
-      found = false
-      if sub(trailer, -3) == MARK then
-        local held, older, size, flags = unpacked(TRAILER, trailer)
-        if flags % 2 == PAYLOADS and older == 0 and size > 0 and held >= size and held < MOST_IN_STRING then
-          found = {held = held, size = size + 1, offset = string.format('%d', held * BYTES)}
-          found.trailer = trailer_of(held + 1, 0, size + 1, flags)
-        end
-      end
-      next_ends[trailer] = found
-    end
-    return found
-  end
-
   local function delivery()
     define_single()
     return kinds.deliver
   end
 
-  local function read_end(timeline)
-    local newest = pcall('GETRANGE', timeline, TOP_FROM, '-1')
-    if type(newest) ~= 'string' then
-      if newest.err and string.find(newest.err, 'WRONGTYPE', 1, true) then
-        check_type(timeline, 'string')
-      end
-      refusal = refusal or newest.err
-      return ''
-    end
-    return newest
-  end
-
-  -- Returns the result of next_of for an entry in a timeline that ends with `newest`; false, too, if the slack has no room for it.
-  local function next_at_top(newest, id, most_entries)
-    local next = #newest == 2 * BYTES and next_of(sub(newest, -BYTES))
-    return next and next.size <= most_entries and is_less(newest, id) and next
-  end
-
-  -- Calls `use` with the keys of each timeline and its position.
-  local function each_timeline(keys, sizes, use)
-    local position, sides = #sizes, (#keys - #sizes) / 2
+  -- Calls `use` with the keys of each timeline of a share that is not written yet, and its position.
+  local function each_left(share, directories, sizes, use)
+    local done = 0
     for group = 1, #sizes do
-      for i = position + 1, position + sizes[group] do
-        use(keys[group], keys[i], keys[i + sides], i - #sizes - 1)
+      for i = done + 1, done + sizes[group] do
+        if share.nexts[i] ~= DONE then
+          use(directories[group], share.keys[share.before + i], share.keys[share.before + share.count + i], i)
+        end
       end
-      position = position + sizes[group]
+      done = done + sizes[group]
     end
   end
 
-  -- The results of next_at_top by item and timeline, and the timelines that an earlier write of the script has changed.
-  local refused, nexts, changed = {}, {}, {}
+  -- The shares by the keys of their writes, what stands in place of a write that needs other keys, and the timelines that a share
+  -- of the script has changed.
+  local shares, REFUSED, changed = {}, {}, {}
 
-  local function check_share(keys, item, most, length, slack, sizes)
-    -- Several writes of a script may hand out one item.
-    local id, found = items[item][1][1], nexts[item] or {}
-    nexts[item] = found
-    local is_single = sizes[1] == 1 and not sizes[2]
-    each_timeline(keys, sizes, function(directory, timeline, side)
-      if refusal or damage then
-        return
-      end
-      local next = next_at_top(read_end(timeline), id, length + slack)
-      if next and is_single and is_cut(timeline, next.held) then
-        damage = timeline
-      elseif next then
-        found[timeline] = next
-      elseif not refusal and not delivery()[1]({directory, timeline, side}, item, most, length, slack) then
-        refused[timeline] = true
+  -- Checks the timelines that need a delivery of their own.
+  local function check_left(share, keys, item, most, length, slack, sizes)
+    each_left(share, keys, sizes, function(directory, timeline, side, i)
+      local is_open = not (share.nexts[i] or refusal or damage)
+      if is_open and not delivery()[1]({directory, timeline, side}, item, most, length, slack) then
+        share.nexts[i] = REFUSED
       end
     end)
+  end
+
+  local function check_share(keys, item, most, length, slack, sizes)
+    local share = first_share
+    if not share then
+      local count = (#keys - #sizes) / 2
+      share = share_of(keys, #sizes, count, items[item][1][1], items[item][2][1], most, length, slack)
+      read_share(share)
+    end
+    shares[keys] = share
+    check_left(share, keys, item, most, length, slack, sizes)
     return true
   end
 
-  -- Adds at the top. Returns whether that was done: a list that the server has evicted leaves a timeline without payloads.
-  local function add_at_top(timeline, side, id, payload, next)
-    local count = pcall('RPUSH', side, payload)
-    if type(count) ~= 'number' then
-      check_type(side, 'list')
-      refusal = refusal or count.err
-      return true
+  -- Forgets what was read of timelines that an earlier write of the script may have changed.
+  local function forget_changed(share)
+    for i = 1, share.count do
+      local timeline, next = share.keys[share.before + i], share.nexts[i]
+      local may_differ = changed[timeline] or states[timeline] or unfinished[timeline] or newest_of[timeline]
+      if may_differ and next and next.held then
+        share.nexts[i] = false
+      end
     end
-    if count ~= next.size then
-      call('RPOP', side)
-      return false
+  end
+
+  local function note_changed(share)
+    for i = 1, share.count do
+      if share.nexts[i] == DONE then
+        local timeline = share.keys[share.before + i]
+        changed[timeline], newest_of[timeline] = true, nil
+      end
     end
-    if next.id ~= id then
-      next.id, next.text = id, id .. next.trailer
-    end
-    call('SETRANGE', timeline, next.offset, next.text)
-    changed[timeline], newest_of[timeline] = true, nil
-    if expiry > 0 then
-      call('PEXPIRE', timeline, expiry)
-      call('PEXPIRE', side, expiry)
-    end
-    return true
   end
 
   kinds.share = {check_share, function(keys, place, most, length, slack, sizes)
-    local total, is_left = 0, false
-    local left, found = {[AGAIN] = {}, [TRIM] = {}}, nexts[place]
-    local id, payload = items[place][1][1], items[place][2][1]
-    each_timeline(keys, sizes, function(directory, timeline, side, position)
-      if refusal or damage then
-        return
-      end
-      local next = found[timeline]
-      local is_known = not (changed[timeline] or states[timeline] or unfinished[timeline] or newest_of[timeline])
-      if next and is_known and next.size <= length + slack and add_at_top(timeline, side, id, payload, next) then
-        total = total + 1
-        return
-      end
-      local count = refused[timeline] and {AGAIN, 0} or delivery()[2]({directory, timeline, side}, place, most, length, slack)
-      if type(count) == 'table' then
-        is_left = true
+    local share, again, trim = shares[keys], {}, {}
+    if not first_share then
+      forget_changed(share)
+    end
+    if not write_share(share) then
+      check_left(share, keys, place, most, length, slack, sizes)
+    end
+    note_changed(share)
+    each_left(share, keys, sizes, function(directory, timeline, side, i)
+      local next = share.nexts[i]
+      if next == LATER then
         unfinished[timeline] = true
-        table.insert(left[count[1] == TRIM and TRIM or AGAIN], position)
-        count = count[2]
+      elseif not (refusal or damage) then
+        local count = next == REFUSED and {AGAIN, 0} or delivery()[2]({directory, timeline, side}, place, most, length, slack)
+        if type(count) == 'table' then
+          unfinished[timeline] = true
+          table.insert(count[1] == TRIM and trim or again, i - 1)
+          count = count[2]
+        end
+        share.total = share.total + count
       end
-      total = total + count
     end)
-    return is_left and {PART, total, left[AGAIN], left[TRIM]} or total
+    local is_left = #again + #trim + #share.later > 0
+    return is_left and {PART, share.total, again, trim, share.later} or share.total
   end}
 end

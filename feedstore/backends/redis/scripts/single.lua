@@ -234,18 +234,18 @@ local function define_single()
 
   -- A script reads so many payloads and no more: the deliveries after that are sent again. Those of an atomic batch that have
   -- slack leave the limits to a later delivery.
-  local already_read, already_dropped = 0, 0
+  local already_dropped = 0
   kinds.deliver = {deliver[1], function(keys, item, most, length, slack)
     local size, surplus = cost_of(keys, item, most, length, slack)
-    local read, dropped = already_read + size, already_dropped + surplus
+    local read, dropped = M.payloads_read + size, already_dropped + surplus
     if is_atomic and slack > 0 and (read > MOST_READ_ATOMICALLY or dropped > MOST_DROPPED_ATOMICALLY) then
       return deliver[2](keys, item, most, length, NO_BOUND)
     end
-    if not is_atomic and already_read > 0 and read > MOST_READ then
+    if not is_atomic and M.payloads_read > 0 and read > MOST_READ then
       leave(keys)
       return {AGAIN, 0}
     end
-    already_read, already_dropped = read, dropped
+    M.payloads_read, already_dropped = read, dropped
     return deliver[2](keys, item, most, length, slack)
   end}
 

@@ -2,19 +2,26 @@
 --
 -- KEYS: the marker, then the keys of each write. ARGV: the format, the number of buckets; msgpack of {items, writes}; the
 -- milliseconds after which a timeline without writes expires (0: never); '1' if all writes happen or none; '1' if a side key
--- may become one of another type. For a fan-out of the same ids alone, the program is '', as quick.lua says. An item is {sorted ids,
+-- may become one of another type. For a fan-out of the same ids alone, the program is '', as quick.lua says, and for a share alone,
+-- 'share', as sharing.lua says. An item is {sorted ids,
 -- payloads or nothing}, which writes name by its position. A write is {name, number of keys, arguments...}. The keys of a write
 -- of one timeline are its directory, the timeline and maybe its side key; those of its companions follow, three for each.
-local program = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3])
-  or {{{{unpack(ARGV, 11)}}}, {{'fan_out', #KEYS - 1, 1, tonumber(ARGV[7]), cmsgpack.unpack(ARGV[10])}}}
-local items, writes = program[1], program[2]
+local items, writes
+if ARGV[3] == '' then
+  items, writes = {{{unpack(ARGV, 11)}}}, {{'fan_out', #KEYS - 1, 1, tonumber(ARGV[7]), cmsgpack.unpack(ARGV[10])}}
+elseif first_share then
+  items = {{{first_share.id}, {first_share.payload}}}
+  writes = {{'share', #KEYS - 1, 1, first_share.most, first_share.length, tonumber(ARGV[14]), cmsgpack.unpack(ARGV[10])}}
+else
+  items, writes = unpack(cmsgpack.unpack(ARGV[3]))
+end
 M.may_replace = ARGV[6] == '1'
 local MOST_DROPPED, MOST_DROPPED_ATOMICALLY = 2000, 4000
 -- The work of changing chunks, in units of 50 microseconds, that a script does if it need not be atomic.
 local MOST_CHUNK_WORK = 60
 -- The companions of a timeline change in the same step as the timeline at any amount of work. It counts for later writes.
 local NO_BOUND = 1000000000
-local MOST_READ, MOST_READ_OF_ONE, MOST_READ_ATOMICALLY = 10000, 40000, 40000
+local MOST_READ_OF_ONE, MOST_READ_ATOMICALLY = 40000, 40000
 local AGAIN, TRIM, PART, REST = 'AGAIN', 'TRIM', 'PART', 'REST'
 local KEYS_OF_TIMELINE = 3
 
