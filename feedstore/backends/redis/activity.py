@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from feedstore.backends.redis.batch import Write, nothing, total
-from feedstore.backends.redis.command import Command
+from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of, lengths_of
 from feedstore.backends.redis.records import check_ids
+from feedstore.backends.redis.scripts import FETCH
 from feedstore.backends.redis.session import RedisSession
 from feedstore.ids import MAX_ID, id_from_bytes, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 
 _MOST_A_TRIP = 500
+_LEAST_OF_A_SCRIPT, _MOST_OF_A_SCRIPT = 8, 128
 _MOST_A_PASS = 2**17
 _MOST_PASSES = 8
 
@@ -44,21 +47,21 @@ class RedisActivityStorage(ActivityStorage):
         found: dict[int, bytes] = {}
         for first in range(0, len(activity_ids), _MOST_A_TRIP):
             part = activity_ids[first : first + _MOST_A_TRIP]
-            found.update((id_from_bytes(one), data) for one, data in self._fetch(map(id_to_bytes, part)))
+            found.update((one, data) for one, data in self._fetch(part) if data is not None)
         return found
 
-    def _fetch(self, ids: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-        keys = self.session.keys()
+    def _fetch(self, activity_ids: list[int]) -> Iterable[tuple[int, bytes | None]]:
+        keys, ids = self.session.keys(), list(map(id_to_bytes, activity_ids))
+        if not keys.is_spread and _LEAST_OF_A_SCRIPT <= len(ids) <= _MOST_OF_A_SCRIPT and keys.buckets <= 2 * len(ids):
+            # To send a command for each of some 40 buckets, and to read the answers, takes longer than the script does.
+            answer = self.session.store.ask(call_script(keys.tag(0), FETCH, keys.activities, ids))
+            return zip(activity_ids, answer, strict=True)
         groups = keys.grouped_ids(ids)
         commands = [
             Command(keys.tag(bucket), ("HMGET", keys.activities[bucket], *group)) for bucket, group in groups.items()
         ]
-        return [
-            (activity_id, data)
-            for group, answer in zip(groups.values(), self.session.store.send(commands), strict=True)
-            for activity_id, data in zip(group, answer, strict=True)
-            if data is not None
-        ]
+        answers = self.session.store.send(commands)
+        return zip(map(id_from_bytes, chain.from_iterable(groups.values())), chain.from_iterable(answers), strict=True)
 
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT

@@ -9,9 +9,13 @@ from typing import Any
 from msgpack import unpackb
 
 from feedstore.errors import StoredDataError
-from feedstore.ids import ID_BYTES
+from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
 from feedstore.shown import WHOLE_KEY, shown
+from feedstore.storage.bounds import EVERYTHING, Bounds
 from feedstore.storage.timeline_hooks import Entry
+
+MOST_POSITION = 2**53
+"""The greatest position that the scripts' numbers hold exactly."""
 
 AGAIN = b"AGAIN"
 """The answer of a script that needs the side key, which was not among its keys."""
@@ -22,6 +26,7 @@ MOST_OF_A_STRING = 2048
 _DAMAGED = b"DAMAGED"
 _TRAILER = Struct(">IIIB3s")
 _MARK = b"pkd"
+_PAYLOADS, _WASTE = 1, 4
 _HALVES = Struct(">QQ")
 _HALF_BITS = 64
 _LENGTHS = {ID_BYTES}
@@ -112,6 +117,38 @@ def place_in(end: bytes, id_: bytes, first: int) -> int | None:
     return None if place < 0 else (last - place) // ID_BYTES - 1
 
 
+def newest_columns(end: Any, payloads: Any, count: int) -> tuple[bytes, list[bytes], bytes] | None:
+    """Return the newest ``count`` records, oldest first, their payloads, newest first, and the floor, b"" for none.
+
+    Returns None for a timeline that a script must read: it has chunks or no payloads, is damaged, or its floor is not
+    in ``end``, which is read with :func:`length_of_end` of ``count + 1``. Each may be the error of its command.
+    """
+    if isinstance(end, Exception) or isinstance(payloads, Exception):
+        return None
+    if not end:
+        return b"", [], b""
+    known = len(end) // ID_BYTES - 1
+    if len(end) % ID_BYTES or not end.endswith(_MARK):
+        return None
+    held, older, size, flags, _ = _TRAILER.unpack_from(end, known * ID_BYTES)
+    wanted, trimmed = min(count, size), held - size
+    is_plain = flags & _PAYLOADS and not older and trimmed >= 0 and known == min(held, count + 1)
+    if not is_plain or len(payloads) != wanted:
+        return None
+    floor = b""
+    if trimmed and flags < _WASTE:
+        if known <= size:
+            return None
+        at = (known - size - 1) * ID_BYTES
+        floor = end[at : at + ID_BYTES]
+    return end[(known - wanted) * ID_BYTES : known * ID_BYTES], payloads[::-1], floor
+
+
+def has_chunks(end: Any) -> bool:
+    """Return whether the end of a timeline's string says that the timeline has chunks."""
+    return isinstance(end, bytes) and len(end) >= ID_BYTES and _TRAILER.unpack_from(end, len(end) - ID_BYTES)[1] > 0
+
+
 def count_in(key: str, end: bytes) -> int:
     """Return the number of entries of a timeline, given its trailer. Raises as :func:`newest_in`."""
     newest_in(key, end, 0)
@@ -131,3 +168,26 @@ def entries_of(key: str, records: bytes, payloads: bytes, descending: bool) -> l
 def columns_of(answer: Any) -> tuple[bytes, bytes]:
     """Return the records and the packed payloads of a slice that a script has read."""
     return (answer, b"") if isinstance(answer, bytes) else (answer[0], answer[1])
+
+
+def in_columns(answer: Any) -> tuple[bytes, list[bytes], bytes]:
+    """Return the records of a script's page, oldest first, their payloads, newest first, and the floor."""
+    records, packed, floor = answer
+    return records, (payloads_in(packed) or [b""] * (len(records) // ID_BYTES))[::-1], floor
+
+
+def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
+    """Return a slice as the arguments of the script that reads it; None where nothing can be found."""
+    start = min(start, MOST_POSITION)
+    count = -1 if stop is None else min(stop, MOST_POSITION) - start
+    if bounds.is_empty or count == 0:
+        return None
+    lowest = b"" if bounds.lowest <= EVERYTHING.lowest else id_to_bytes(bounds.lowest)
+    highest = b"" if bounds.highest >= EVERYTHING.highest else id_to_bytes(bounds.highest)
+    return start, count, lowest, highest, int(descending)
+
+
+def page_of(key: str, answer: Any, descending: bool) -> tuple[list[Entry], int | None]:
+    """Return the entries and the floor of a page that a script has read."""
+    records, payloads, floor = answer
+    return entries_of(key, records, payloads, descending), id_from_bytes(floor) + 1 if floor else None

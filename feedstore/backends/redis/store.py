@@ -64,6 +64,10 @@ class Store:
         """Return the answer to one command."""
         return self._transport().ask(command)
 
+    def ask_together(self, commands: Sequence[Command], otherwise: Command) -> tuple[list[Any] | None, Any]:
+        """Return the answers to commands at one moment, or None and the answer to another command."""
+        return self._transport().ask_together(commands, otherwise)
+
     def new_connection(self) -> Any:
         """Return an unconnected connection of redis-py that only the caller uses, and closes."""
         return self._transport().new_connection()

@@ -10,22 +10,26 @@ from typing import Any
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
 from feedstore.backends.redis.enumeration import fields_of
-from feedstore.backends.redis.keys import Keys
 from feedstore.backends.redis.records import (
     AGAIN,
     MOST_OF_A_STRING,
+    MOST_POSITION,
     check_whole,
     columns_of,
     count_in,
     entries_of,
     first_known,
+    has_chunks,
     ids_of,
-    length_of_end,
+    in_columns,
+    newest_columns,
     newest_in,
-    payloads_in,
+    page_of,
     place_in,
+    range_words,
 )
 from feedstore.backends.redis.scripts import READ
+from feedstore.backends.redis.timeline_questions import MOST_KEYS_A_TRIP, RedisTimelineQuestions
 from feedstore.backends.redis.timeline_writes import RedisTimelineWrites
 from feedstore.forks import unlocked_property
 from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes
@@ -34,8 +38,6 @@ from feedstore.storage.bounds import EVERYTHING
 from feedstore.storage.page import EntryColumns, PackedIds
 from feedstore.storage.timeline_hooks import Entry
 
-_MOST_POSITION = 2**53
-_MOST_KEYS_A_TRIP = 1000
 _MOST_A_SCRIPT = 8000
 _MOST_PAYLOADS_A_SCRIPT = 1000
 _MOST_IN_COLUMNS = 2000
@@ -47,7 +49,7 @@ _NOTHING = (0, 0, b"", b"", 0)
 _EMPTIED = b"e"
 
 
-class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
+class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, TimelineStorage):
     """Timelines as strings of sorted 16-byte ids; of more than 2,048 entries, the older ones lie in chunks of 126.
 
     Payloads lie in a list beside each timeline. Chunks, and the payloads of a timeline that has chunks, lie in a hash.
@@ -81,11 +83,6 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             and not self._reads_payloads
         )
 
-    def _end_of(self, names: Keys, key: str, count: int) -> Command:
-        """Return the command that reads the newest entries and the trailer."""
-        bucket = names.bucket_of(key)
-        return Command(names.tag(bucket), ("GETRANGE", names.timeline(bucket, key), -length_of_end(count), -1))
-
     def _newest_of(self, key: str, end: bytes, start: int, stop: int) -> list[Entry] | None:
         """Return the entries of a slice of the newest; None if some of them lie in chunks."""
         records = newest_in(key, end, stop)
@@ -101,7 +98,7 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     def _parts(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> Iterator[list[Entry]]:
         """Yield a slice in parts, each of one round trip and one script."""
-        left = _MOST_POSITION if stop is None else stop - start
+        left = MOST_POSITION if stop is None else stop - start
         most = self._most_a_script
         while True:
             words = range_words(start, start + min(left, most), bounds, descending)
@@ -116,35 +113,6 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
 
     def _records_of(self, key: str, words: tuple[Any, ...]) -> tuple[bytes, bytes]:
         return columns_of(self._ask_about(key, "payloads" if self._reads_payloads else "slice", *words))
-
-    def _ask_about(self, key: str, *words: Any) -> Any:
-        """Return the answer of the reading script. Call it again with the side key of the timeline if it needs that."""
-        names = self.session.keys()
-        answer = self.session.store.ask(self._question(names, key, words))
-        return self._answered(names, key, words, answer)
-
-    def _answered(self, names: Keys, key: str, words: tuple[Any, ...], answer: Any) -> Any:
-        if answer == AGAIN:
-            answer = self.session.store.ask(self._question(names, key, words, with_side=True))
-        check_whole(key, answer)
-        return answer
-
-    def _question(self, names: Keys, key: str, words: tuple[Any, ...], with_side: bool = False) -> Command:
-        bucket = names.bucket_of(key)
-        # On a Cluster, a script waits for a slot that moves if one of its keys does not exist.
-        if with_side or self._reads_payloads or not names.is_spread:
-            touched = names.of_timeline(bucket, key)[1:]
-            return call_script(names.tag(bucket), READ, touched, (1, *words))
-        return call_script(names.tag(bucket), READ, (names.timeline(bucket, key),), (0, *words))
-
-    def _ask_about_many(self, keys: Sequence[str], words: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-        """Yield each key and the script's answer for its timeline. One round trip for each 1,000 keys."""
-        names = self.session.keys()
-        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
-            part = keys[first : first + _MOST_KEYS_A_TRIP]
-            answers = self.session.store.send([self._question(names, key, words) for key in part])
-            for key, answer in zip(part, answers, strict=True):
-                yield key, self._answered(names, key, words, answer)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -171,20 +139,11 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
                 found += chain.from_iterable(self._parts(key, 0, rest, after, descending))
         return slices
 
-    def _present(self, keys: list[str]) -> list[str]:
-        """Return the keys of the timelines that exist. One round trip for each 1,000."""
-        names, present = self.session.keys(), []
-        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
-            part = keys[first : first + _MOST_KEYS_A_TRIP]
-            ends = self.session.store.send([self._end_of(names, key, 0) for key in part])
-            present += [key for key, end in zip(part, ends, strict=True) if end]
-        return present
-
     def _newest_of_many(self, keys: list[str], start: int, stop: int) -> dict[str, list[Entry]]:
         names = self.session.keys()
         slices: dict[str, list[Entry]] = {}
-        for first in range(0, len(keys), _MOST_KEYS_A_TRIP):
-            part = keys[first : first + _MOST_KEYS_A_TRIP]
+        for first in range(0, len(keys), MOST_KEYS_A_TRIP):
+            part = keys[first : first + MOST_KEYS_A_TRIP]
             ends = self.session.store.send([self._end_of(names, key, stop) for key in part])
             for key, end in zip(part, ends, strict=True):
                 found = self._newest_of(key, end, start, stop)
@@ -208,16 +167,40 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
             bounds = bounds.after(found[-1][0], descending)
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
-        """One round trip for 8,000 entries, with payloads for 2,000; :meth:`_get_page` reads those after them."""
+        """One round trip for 8,000 entries, with payloads for 2,000; :meth:`_get_page` reads those after them.
+
+        With payloads, a second one for a timeline that has none, and the first time that it has chunks.
+        """
         most = min(limit, _MOST_IN_COLUMNS if self._reads_payloads else _MOST_A_SCRIPT)
         words = range_words(0, most, bounds, True) or _NOTHING
-        records, payloads, floor = self._ask_about(key, self._page_kind, *words)
+        if self._reads_payloads and bounds == EVERYTHING and key not in self._long:
+            records, filled, floor = self._newest_columns(key, words, most)
+        else:
+            records, filled, floor = in_columns(self._ask_about(key, self._page_kind, *words))
         ids = PackedIds(records, ID_BYTES)
-        filled = (payloads_in(payloads) or [b""] * len(ids))[::-1]
         if len(ids) == most < limit:
             older = super()._get_columns(key, limit - most, bounds.after(ids[-1], True))
             return EntryColumns([*ids, *older.ids], [*filled, *older.payloads], older.floor)
         return EntryColumns(ids, filled, id_from_bytes(floor) + 1 if floor else None)
+
+    def _newest_columns(self, key: str, words: tuple[Any, ...], most: int) -> tuple[bytes, list[bytes], bytes]:
+        """Return the newest records, their payloads and the floor.
+
+        Two commands in a transaction take half of the time of a script, in which Lua hashes every string.
+        """
+        names = self.session.keys()
+        side, words = names.of_timeline(names.bucket_of(key), key)[2], (self._page_kind, *words)
+        end = self._end_of(names, key, most + 1)
+        both = (end, Command(end.tag, ("LRANGE", side, -most, -1)))
+        found, answer = self.session.store.ask_together(both, self._question(names, key, words))
+        if found is not None:
+            columns = newest_columns(found[0], found[1], most)
+            if columns is not None:
+                return columns
+            if has_chunks(found[0]):
+                self._remember_long(key)
+            answer = self.session.store.ask(self._question(names, key, words))
+        return in_columns(self._answered(names, key, words, answer))
 
     @property
     def _page_kind(self) -> str:
@@ -308,10 +291,13 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
         end = self.session.store.ask(self._end_of(self.session.keys(), key, MOST_OF_A_STRING))
         first, has_older = first_known(key, end)
         if has_older:
-            if len(self._long) == _MOST_LONG:
-                self._long.clear()
-            self._long.add(key)
+            self._remember_long(key)
         return end, first, has_older
+
+    def _remember_long(self, key: str) -> None:
+        if len(self._long) == _MOST_LONG:
+            self._long.clear()
+        self._long.add(key)
 
     @unlocked_property
     def _long(self) -> set[str]:
@@ -368,8 +354,8 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
                     if not names.is_timeline(bucket, field):
                         raise names.damaged_field(bucket, field)
                 known += [
-                    (bucket, timelines[first : first + _MOST_KEYS_A_TRIP])
-                    for first in range(0, len(timelines), _MOST_KEYS_A_TRIP)
+                    (bucket, timelines[first : first + MOST_KEYS_A_TRIP])
+                    for first in range(0, len(timelines), MOST_KEYS_A_TRIP)
                 ]
             counts = self.session.store.send(
                 [Command(names.tag(bucket), ("EXISTS", *timelines)) for bucket, timelines in known]
@@ -381,20 +367,3 @@ class RedisTimelineStorage(RedisTimelineWrites, TimelineStorage):
     def _those_present(self, tag: str, timelines: list[bytes]) -> list[bytes]:
         answers = self.session.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
         return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
-
-
-def range_words(start: int, stop: int | None, bounds: Bounds, descending: bool) -> tuple[Any, ...] | None:
-    """Return a slice as the arguments of the script that reads it; None where nothing can be found."""
-    start = min(start, _MOST_POSITION)
-    count = -1 if stop is None else min(stop, _MOST_POSITION) - start
-    if bounds.is_empty or count == 0:
-        return None
-    lowest = b"" if bounds.lowest <= EVERYTHING.lowest else id_to_bytes(bounds.lowest)
-    highest = b"" if bounds.highest >= EVERYTHING.highest else id_to_bytes(bounds.highest)
-    return start, count, lowest, highest, int(descending)
-
-
-def page_of(key: str, answer: Any, descending: bool) -> tuple[list[Entry], int | None]:
-    """Return the entries and the floor of a page that a script has read."""
-    records, payloads, floor = answer
-    return entries_of(key, records, payloads, descending), id_from_bytes(floor) + 1 if floor else None

@@ -33,6 +33,7 @@ class Transport(ABC):
         self.settings = settings
         self.label = label
         self.is_closed = False
+        self._lacks_transactions = False
 
     def ask(self, command: Command) -> Any:
         """Return the answer to one command, in one round trip.
@@ -47,6 +48,27 @@ class Transport(ABC):
             except exceptions.RedisError as error:
                 self._prepare_retry(error)
         return self._sent((command,), begun)[0]
+
+    def ask_together(self, commands: Sequence[Command], otherwise: Command) -> tuple[list[Any] | None, Any]:
+        """Return the answers to reading commands of one slot, which a transaction carries out at one moment, and None.
+
+        The answer to a refused command is an exception. If the transaction itself fails, return None and the answer to
+        another command, which has the retries.
+        """
+        node = None if self._lacks_transactions else self._node_for(otherwise)
+        if node is None:
+            return None, self.ask(otherwise)
+        begun = time.monotonic()
+        try:
+            *queued, found = node.request([("MULTI",), *(command.words for command in commands), ("EXEC",)])
+        except exceptions.RedisError as error:
+            self._prepare_retry(error)
+            return None, self._sent((otherwise,), begun)[0]
+        if isinstance(found, list):
+            return found, None
+        # An ACL may lack the category of transactions, which no other call needs.
+        self._lacks_transactions = isinstance(queued[0], exceptions.NoPermissionError)
+        return None, self.ask(otherwise)
 
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Return the answers to commands, in one round trip to each node. It raises feedstore's errors.

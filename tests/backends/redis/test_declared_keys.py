@@ -104,6 +104,7 @@ def _use_the_rest(backend: RedisBackend) -> None:
     payloads.get_columns("payloads", 9)
     for number in (20, 30, 40):
         payloads.add_to_many(_MANY[:9], [Activity("ann", "like", id=number)], max_length=1, max_per_payload=2, slack=1)
+    assert backend.activity_storage().get_many(range(20)) == []
     # These learn from the script that the timelines have payloads.
     timelines.add_to_many(_MANY, [10], max_length=2)
     timelines.remove(_MANY[1], 9)

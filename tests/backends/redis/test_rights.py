@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +11,9 @@ import pytest
 
 from everything import use_everything, use_queue_and_notifier, use_storages
 from feedstore import connect
+from feedstore.backends.redis.node import Node
 from feedstore.errors import StorageError, StorageUnavailableError
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from servers.redis import OwnRedisServer
 from stores import fresh_namespace
 
@@ -42,6 +44,28 @@ def test_the_documented_rights_are_enough(server: OwnRedisServer) -> None:
         for storage in (backend.timeline_storage(), backend.activity_storage(), backend.kv_storage()):
             storage.flush()
         assert list(backend.timeline_storage().keys()) == []
+
+
+def test_columns_are_read_without_the_right_to_transactions(
+    server: OwnRedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first read learns that the right is missing; with the right, a transaction reads."""
+    request, sent = Node.request, list[str]()
+
+    def noted(node: Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        sent.extend(words[0] for words in commands)
+        return request(node, commands)
+
+    for extra, expected in ((("+@transaction",), 3), ((), 1)):
+        with connect(url_of(server, "all", *_DOCUMENTED, *extra), namespace=fresh_namespace()) as backend:
+            groups = backend.timeline_storage(serializer_class=GroupSerializer)
+            groups.add_many("k", by("ann", *range(5)))
+            monkeypatch.setattr(Node, "request", noted)
+            for _ in range(3):
+                assert groups.get_columns("k", 9).payloads == [b"ann"] * 5
+            monkeypatch.undo()
+        assert sent.count("MULTI") == expected
+        sent.clear()
 
 
 def test_those_for_queues_are_enough_and_needed(server: OwnRedisServer) -> None:

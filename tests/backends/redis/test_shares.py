@@ -48,7 +48,7 @@ _MUTANTS = {
         "trim or again, i - 1)",
         "trim or again, i % share.count)",
     ),
-    "what an earlier write is to write is not read": (
+    "the state that an earlier write has is not read": (
         "changed[timeline] or states[timeline] or",
         "changed[timeline] or",
     ),

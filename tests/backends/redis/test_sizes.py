@@ -105,14 +105,22 @@ def test_a_value_that_the_server_does_not_take_is_one_clear_error() -> None:
 
 def _requests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of commands of each round trip."""
-    send, requests = Store.send, list[int]()
+    send, together, requests = Store.send, Store.ask_together, list[int]()
 
     def counted(store: Store, commands: list[Command]) -> list[object]:
         requests.append(len(commands))
         return send(store, commands)
 
     monkeypatch.setattr(Store, "send", counted)
+
+    def counted_together(
+        store: Store, commands: list[Command], otherwise: Command
+    ) -> tuple[list[object] | None, object]:
+        requests.append(len(commands))
+        return together(store, commands, otherwise)
+
     monkeypatch.setattr(Store, "ask", lambda store, command: counted(store, [command])[0])
+    monkeypatch.setattr(Store, "ask_together", counted_together)
     return requests
 
 
@@ -126,6 +134,10 @@ def test_columns_of_more_entries_than_one_script_reads(redis_url: str, monkeypat
         columns = groups.get_columns("k", 2_050)
         found = zip(columns.ids, columns.payloads, strict=True)
         assert [(one, payload.decode()) for one, payload in found] == expected
+        # A transaction finds chunks, and scripts read the timeline.
+        assert requests == [2, 1, 1]
+        requests.clear()
+        assert list(groups.get_columns("k", 2_050).ids) == list(columns.ids)
         assert requests == [1, 1]
         groups.trim("k", 2_005)
         requests.clear()

@@ -38,10 +38,11 @@ WRITE = Script(
     "write",
 )
 READ = Script("newest", "records", "index", "timelines", "reading")
+FETCH = Script("fetch")
 SCAN = Script("scan")
 NAMESPACE = Script("namespace")
 PUSH = Script("marker", "push")
 RECEIVE = Script("receive")
 ACK = Script("ack")
-_ALL = (WRITE, READ, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
+_ALL = (WRITE, READ, FETCH, SCAN, NAMESPACE, PUSH, RECEIVE, ACK)
 SCRIPTS = {script.sha: script for script in _ALL}

@@ -23,7 +23,7 @@ local function define_share()
     end
   end
 
-  -- The shares by the keys of their writes, what stands in place of a write that needs other keys, and the timelines that a share
+  -- The shares by the keys of their writes, the mark of a timeline whose delivery needs other keys, and the timelines that a share
   -- of the script has changed.
   local shares, REFUSED, changed = {}, {}, {}
 
@@ -49,7 +49,7 @@ local function define_share()
     return true
   end
 
-  -- Forgets what was read of timelines that an earlier write of the script may have changed.
+  -- Forgets the ends of timelines that an earlier write of the script may have changed.
   local function forget_changed(share)
     for i = 1, share.count do
       local timeline, next = share.keys[share.before + i], share.nexts[i]

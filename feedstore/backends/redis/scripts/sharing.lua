@@ -13,17 +13,17 @@
 local MOST_READ = 10000
 M.payloads_read = 0
 
--- What stands in place of the write of a timeline: it is done, or left to another script.
+-- The marks that stand in place of the write of a timeline: it is done, or left to another script.
 local DONE, LATER = {}, {}
 
--- Returns a share, given how many keys come before the first timeline, and how many timelines there are. `nexts` holds what is to
--- be written to each timeline, false if a delivery of its own must do it.
+-- Returns a share, given how many keys come before the first timeline, and how many timelines there are. `nexts` holds the
+-- write of each timeline, false if a delivery of its own must do it.
 local function share_of(keys, before, count, id, payload, most, length, slack)
   return {keys = keys, before = before, count = count, id = id, payload = payload, most = most, length = length,
     most_entries = length + slack, nexts = {}, ends = {}, limited = {}, later = {}, total = 0}
 end
 
--- Returns what an add at the top writes to a timeline with a trailer, and where; false if that takes more.
+-- Returns the write of an add at the top of a timeline with a trailer: its place and its text. Returns false if that takes more.
 local function next_of(share, trailer)
   local found = false
   if sub(trailer, -3) == MARK then
@@ -55,7 +55,7 @@ local function is_within(side, size, payload, most)
   return true
 end
 
--- Returns what is written to a timeline that gets the entry at its top, and has used up its slack.
+-- Returns the write of a timeline that gets the entry at its top, and has used up its slack.
 local function with_limits(share, i, next)
   local timeline, length, most = share.keys[share.before + i], share.length, share.most
   if next.flags ~= PAYLOADS or length < 1 or is_cut(timeline, next.held) then
