@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,7 +19,7 @@ from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, time_of_id
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable
 from feedstore.shown import shown
-from feedstore.storage.page import altered_cursor, decode_checked, encode_checked
+from feedstore.storage.page import PackedPayloads, altered_cursor, decode_checked, encode_checked, ids_at, places_of
 
 GROUP_BYTES = 8
 _CURSOR_VERSION = 0x47
@@ -126,8 +127,13 @@ class IdsAt(Sequence[int]):
         """Return the id at a position, or a list of those of a slice."""
         ids = self._ids
         if isinstance(position, slice):
-            return [ids[place] for place in self._places[position]]
+            return ids_at(ids, self._places[position])
         return ids[self._places[position]]
+
+    def ends(self, number: int) -> list[int]:
+        """Return the first ``number`` ids, and the last one if it is not among them."""
+        places = self._places
+        return ids_at(self._ids, places if len(places) <= number + 1 else [*places[:number], places[-1]])
 
     def __iter__(self) -> Iterator[int]:
         return map(self._ids.__getitem__, self._places)
@@ -137,6 +143,11 @@ class IdsAt(Sequence[int]):
 
     def __repr__(self) -> str:
         return repr(list(self))
+
+
+def ends_of(ids: Sequence[int], number: int) -> list[int]:
+    """Return the first ``number`` ids of a group, and its last one if that is not among them."""
+    return ids.ends(number) if isinstance(ids, IdsAt) else [*ids[:number], *ids[number:][-1:]]
 
 
 class FeedEntries(NamedTuple):
@@ -183,14 +194,14 @@ class FeedEntries(NamedTuple):
             found = self._members(hashes, self.places)
         else:
             found = {one: self.known.get(one, []) for one in hashes}
-        lost = [one for one, members in found.items() if not members] if self.newer else []
-        found.update(self._members(lost, self.newer))
+        if self.newer:
+            found.update(self._members([one for one, members in found.items() if not members], self.newer))
         totals = Counter(self.payloads) if self.places.start else None
         ids, most = self.ids, self.most
         return [
             EntryGroup(
                 one,
-                IdsAt(ids, members[:most]),
+                IdsAt(ids, members if most is None or len(members) <= most else members[:most]),
                 most is not None and (len(members) if totals is None else totals[one]) >= most,
             )
             for one, members in found.items()
@@ -229,23 +240,20 @@ def members_before(members: Mapping[bytes, list[int]], stop: int) -> dict[bytes,
 def members_by_hash(ids: Sequence[int], payloads: Sequence[Any]) -> dict[bytes, list[int]]:
     """Return the positions of the entries of each group, in the order of the groups' first entries.
 
-    One loop over 800 entries takes 70 µs, where a count and a loop over the members of ten groups take 115.
+    One loop over 800 entries takes 50 µs, where a count and a loop over the members of ten groups take 70.
 
     Raises:
         StoredDataError: A payload is no hash of a group.
     """
-    members: defaultdict[bytes, list[int]] = defaultdict(list)
-    try:
-        for place, payload in enumerate(payloads):
-            members[payload].append(place)
-    except TypeError:
-        members.clear()
+    members: dict[bytes, list[int]] = {}
+    with suppress(TypeError):
+        members = payloads.places() if isinstance(payloads, PackedPayloads) else places_of(payloads)
     # Most entries share their payloads with others.
     if not _are_hashes(members) or (payloads and not members):
         loads = GroupSerializer().loads
         for activity_id, payload in zip(ids, payloads, strict=True):
             loads(payload, activity_id)
-    return dict(members)
+    return members
 
 
 def _are_hashes(payloads: Collection[Any]) -> bool:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
+from struct import Struct
+from sys import byteorder
 from typing import Any, Generic, TypeVar, overload
 
 from feedstore.errors import InvalidCursorError, InvalidTypeError
@@ -15,9 +20,13 @@ from feedstore.shown import shown
 from feedstore.storage.bounds import EVERYTHING, Bounds
 
 Made = TypeVar("Made")
+Value = TypeVar("Value")
 _FIELDS = {"items", "next_cursor", "complete", "floor"}
 _ABOVE_EVERY_ID = "1" + id_to_text(0)
 _URL_SAFE, _STANDARD = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
+_PAYLOADS_AT_ONCE = 64
+_WORD_BYTES = 8
+_WORDS_OF_ID = ID_BYTES // _WORD_BYTES
 _CURSOR_VERSION = 1
 _HEADER_BYTES = 2
 _CHECKSUM_BYTES = 6
@@ -67,14 +76,17 @@ class StoredIds(Sequence[int]):
 
 
 class PackedIds(Sequence[int]):
-    """A sequence of ids, newest first, over one run of bytes that holds them oldest first, each at a fixed distance."""
+    """A sequence of ids, newest first, over one run of bytes that holds them oldest first, each at a fixed distance.
+
+    The bytes between two ids are not read. None have to follow the last id.
+    """
 
     __slots__ = ("_distance", "_last", "_run")
 
     def __init__(self, run: bytes, distance: int) -> None:
         self._run = run
         self._distance = distance
-        self._last = len(run) // distance - 1
+        self._last = (len(run) + distance - ID_BYTES) // distance - 1
 
     def __len__(self) -> int:
         return self._last + 1
@@ -88,12 +100,92 @@ class PackedIds(Sequence[int]):
     def __getitem__(self, position: int | slice) -> int | Sequence[int]:
         """Return the id at a position, or the ids of a slice."""
         if isinstance(position, slice):
-            return list(map(self.__getitem__, range(len(self))[position]))
+            return self.at(range(len(self))[position])
         place = self._last - position if position >= 0 else -1 - position
         if not 0 <= place <= self._last:
             raise IndexError(position)
         start = place * self._distance
         return int.from_bytes(self._run[start : start + ID_BYTES], "big")
+
+    def at(self, positions: Iterable[int]) -> list[int]:
+        """Return the ids at positions of the sequence, which are not negative."""
+        run, distance, from_bytes = self._run, self._distance, int.from_bytes
+        end = self._last * distance + ID_BYTES
+        ends = [end - position * distance for position in positions]
+        return [from_bytes(run[end - ID_BYTES : end], "big") for end in ends]
+
+
+def ids_at(ids: Sequence[int], positions: Sequence[int]) -> list[int]:
+    """Return the ids at positions of a sequence of ids, which are not negative."""
+    return ids.at(positions) if ids.__class__ is PackedIds else [ids[position] for position in positions]
+
+
+class PackedPayloads(Sequence[bytes]):
+    """A sequence of payloads of one length, newest first, over the run of bytes of :class:`PackedIds`.
+
+    The payload of the oldest entry is not in the run. Each other one is before the id of its entry.
+    """
+
+    __slots__ = ("_cut", "_oldest", "_run")
+
+    def __init__(self, oldest: bytes, run: bytes) -> None:
+        self._oldest = oldest
+        self._run = run
+        self._cut: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self._run) // (ID_BYTES + len(self._oldest)) + 1
+
+    @overload
+    def __getitem__(self, position: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> list[bytes]: ...
+
+    def __getitem__(self, position: int | slice) -> bytes | list[bytes]:
+        """Return the payload at a position, or the payloads of a slice."""
+        return self._all()[position]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._all())
+
+    def _all(self) -> list[bytes]:
+        """Return all payloads. Many are cut out at once: 800 take 10 µs, one after the other 45."""
+        if self._cut is None:
+            run, length = self._run, len(self._oldest)
+            blocks, rest = divmod(len(self) - 1, _PAYLOADS_AT_ONCE)
+            block = _cutter(length, _PAYLOADS_AT_ONCE)
+            end = blocks * block.size
+            payloads = list(chain.from_iterable(block.iter_unpack(memoryview(run)[:end])))
+            payloads += _cutter(length, rest).unpack_from(run, end)
+            payloads.reverse()
+            self._cut = [*payloads, self._oldest]
+        return self._cut
+
+    def places(self) -> dict[bytes, list[int]]:
+        """Return the positions of each payload, in the order of their first positions.
+
+        Payloads of 8 bytes are read as numbers: 800 take 55 µs, and 70 if an object of bytes is made for each.
+        """
+        if len(self._oldest) != _WORD_BYTES:
+            return places_of(self._all())
+        # The numbers are not kept in a list: each makes room for the next one.
+        words = memoryview(self._run).cast("Q")[_WORDS_OF_ID :: _WORDS_OF_ID + 1][::-1]
+        numbers = chain(words, (int.from_bytes(self._oldest, byteorder),))
+        return {number.to_bytes(_WORD_BYTES, byteorder): places for number, places in places_of(numbers).items()}
+
+
+def places_of(values: Iterable[Value]) -> dict[Value, list[int]]:
+    """Return the positions of each value, in the order of their first positions. 800 take 50 µs."""
+    places: defaultdict[Value, list[int]] = defaultdict(list)
+    for place, value in enumerate(values):
+        places[value].append(place)
+    return dict(places)
+
+
+@lru_cache(maxsize=4 * _PAYLOADS_AT_ONCE)
+def _cutter(length: int, count: int) -> Struct:
+    return Struct(f"{ID_BYTES}x{length}s" * count)
 
 
 @dataclass(frozen=True)

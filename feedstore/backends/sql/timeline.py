@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import repeat
 from operator import itemgetter
 from secrets import token_bytes
-from struct import iter_unpack
 from typing import Any
 
 from feedstore.backends.sql.activity import SqlActivityStorage
@@ -17,7 +16,7 @@ from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
 from feedstore.storage.bounds import EVERYTHING
-from feedstore.storage.page import EntryColumns, PackedIds, StoredIds
+from feedstore.storage.page import EntryColumns, PackedIds, PackedPayloads, StoredIds
 from feedstore.storage.session import AUTOCOMMIT, Pending, Transaction
 from feedstore.storage.timeline_hooks import Entry, Limits
 
@@ -131,13 +130,17 @@ class SqlTimelineStorage(TimelineStorage):
         statement = self._writer.packed_entries
         if statement is None:
             return None
-        parameters = (self.session.written_namespace(), key.encode(), min(limit, FURTHEST) - 1)
-        ((newest_dropped, width, count, run),) = self.session.store.fetch(statement, parameters)
-        if run is None or len(run) != count * (ID_BYTES + width):
+        parameters = (self.session.written_namespace(), key.encode(), min(limit, FURTHEST))
+        ((newest_dropped, length, oldest, run),) = self.session.store.fetch(statement, parameters)
+        if length is None:
+            return EntryColumns((), (), None)
+        if run is None or oldest.__class__ is not bytes or length.__class__ is not int:
             return None
-        payloads = list(chain.from_iterable(iter_unpack(f"{ID_BYTES}x{width}s", run)))
-        payloads.reverse()
-        return EntryColumns(PackedIds(run, ID_BYTES + width), payloads, _floor_above(key, newest_dropped))
+        width = len(oldest)
+        if len(run) != min(length, limit) * (ID_BYTES + width) - width:
+            return None
+        ids, payloads = PackedIds(run, ID_BYTES + width), PackedPayloads(oldest, run)
+        return EntryColumns(ids, payloads, _floor_above(key, newest_dropped))
 
     def _joined_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
         shape, parameters = shape_of(bounds, 0, limit, descending=True, payloads=True)
@@ -276,7 +279,7 @@ def _entries(key: str, rows: Sequence[tuple[Any, ...]], payloads: bool, column: 
     ids = read_ids([row[column] for row in rows], "the timeline", key)
     if payloads:
         return [(activity_id, row[-1] or b"") for activity_id, row in zip(ids, rows, strict=True)]
-    return [(activity_id, b"") for activity_id in ids]
+    return list(zip(ids, repeat(b"")))
 
 
 def _floor_above(key: str, newest_dropped: bytes | None) -> int | None:

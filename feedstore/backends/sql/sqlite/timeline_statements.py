@@ -18,32 +18,31 @@ _of_these_timelines = select(each.c.value)
 
 PACKED_ENTRIES = """
 WITH header AS MATERIALIZED (
-    SELECT id, newest_dropped FROM feedstore_timeline
-    WHERE namespace_id = (SELECT id FROM feedstore_namespace WHERE name = ?) AND key = ?
-),
-newest AS MATERIALIZED (
-    SELECT length(data) AS width FROM feedstore_entry
-    WHERE timeline_id = (SELECT id FROM header) ORDER BY activity_id DESC LIMIT 1
+    SELECT id, length, newest_dropped FROM feedstore_timeline
+    WHERE namespace_id = (SELECT id FROM feedstore_namespace WHERE name = ?1) AND key = ?2
 ),
 oldest AS MATERIALIZED (
-    SELECT coalesce((
-        SELECT activity_id FROM feedstore_entry
-        WHERE timeline_id = (SELECT id FROM header) ORDER BY activity_id DESC LIMIT 1 OFFSET ?
-    ), x'') AS activity_id
+    SELECT activity_id, data, length(data) AS width FROM feedstore_entry
+    WHERE timeline_id = (SELECT id FROM header) AND activity_id >= CASE
+        WHEN (SELECT length FROM header) <= ?3 THEN x'' ELSE (
+            SELECT activity_id FROM feedstore_entry
+            WHERE timeline_id = (SELECT id FROM header) ORDER BY activity_id DESC LIMIT 1 OFFSET ?3 - 1
+        ) END
+    ORDER BY activity_id LIMIT 1
 )
-SELECT (SELECT newest_dropped FROM header), (SELECT width FROM newest), count(*),
-    CAST(group_concat(
-        CASE WHEN length(data) = (SELECT width FROM newest) AND length(activity_id) = 16 THEN activity_id || data END,
-        ''
-    ) AS BLOB)
+SELECT (SELECT newest_dropped FROM header), (SELECT length FROM header), (SELECT data FROM oldest),
+    CAST(group_concat(activity_id, data) AS BLOB)
 FROM feedstore_entry
 WHERE timeline_id = (SELECT id FROM header) AND activity_id >= (SELECT activity_id FROM oldest)
+    AND length(data) = (SELECT width FROM oldest) AND length(activity_id) = 16
 """
-"""The newest id that a trim dropped, the length of the newest payload, the number of entries, and the entries, oldest
-first, in one run of bytes, without those whose payload has another length or whose id is damaged.
+"""The newest id that a trim dropped, the length of the timeline, the payload of the oldest entry that is read, and one
+run of bytes: the id of that entry, then the payload and the id of each later one. An entry is left out of the run if
+its payload has another length or its id is damaged, so that the run is too short.
 
-The last parameter is the number of entries less one. For 800 entries the statement takes 0.27 ms, where rows take 0.45.
-An inner statement with a LIMIT adds 0.12 ms, because SQLite passes each row on to the outer one.
+The third parameter is the number of entries. A payload is the separator before its id: 800 entries take 0.14 ms. To
+join the two with ``||`` and ``CASE`` takes 0.19, rows take 0.45. An inner statement with a LIMIT adds 0.12 ms, because
+SQLite passes each row on to the outer one.
 """
 
 
