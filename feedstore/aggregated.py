@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
@@ -106,7 +106,7 @@ class AggregatedActivity:
             render: Returns the sentence of the group, such as :meth:`feedstore.rendering.SentenceRenderer.render`; its
                 result becomes the field ``sentence``.
         """
-        fields: dict[str, Any] = {
+        values: dict[str, Any] = {
             "id": id_to_text(self.id),
             "group": self.group,
             "verb": self.verb,
@@ -125,10 +125,44 @@ class AggregatedActivity:
             "activities": [activity.to_dict() for activity in self.activities],
         }
         if render is not None:
-            fields["sentence"] = render(self)
-        return fields
+            values["sentence"] = render(self)
+        return values
 
     @property
     def actor_count_is_exact(self) -> bool:
         """Whether ``activities`` are all members, so that :attr:`actor_count` counts each actor once."""
         return self.activity_count_is_exact and self.other_activity_count == 0
+
+
+_SETTERS: tuple[Callable[[AggregatedActivity, Any], None], ...] = tuple(
+    AggregatedActivity.__dict__[one.name].__set__ for one in fields(AggregatedActivity)
+)
+_set_id, _set_group, _set_activities, _set_count, _set_is_exact = _SETTERS[:5]
+_set_created_at, _set_updated_at, _set_is_seen, _set_is_read, _set_newest_id = _SETTERS[5:]
+
+
+def new_group(
+    group_id: int,
+    group: str,
+    activities: tuple[Activity, ...],
+    activity_count: int,
+    activity_count_is_exact: bool,
+    created_at: datetime,
+    updated_at: datetime,
+    is_seen: bool | None,
+    is_read: bool | None,
+    newest_id: int,
+) -> AggregatedActivity:
+    """Return an aggregated activity in half of the time that the constructor of a frozen dataclass takes."""
+    made = object.__new__(AggregatedActivity)
+    _set_id(made, group_id)
+    _set_group(made, group)
+    _set_activities(made, activities)
+    _set_count(made, activity_count)
+    _set_is_exact(made, activity_count_is_exact)
+    _set_created_at(made, created_at)
+    _set_updated_at(made, updated_at)
+    _set_is_seen(made, is_seen)
+    _set_is_read(made, is_read)
+    _set_newest_id(made, newest_id)
+    return made

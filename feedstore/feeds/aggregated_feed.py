@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from inspect import getattr_static
-from itertools import compress
+from itertools import chain, compress, repeat
 from typing import Any, ClassVar
 from uuid import UUID
 
 from feedstore.activity import Activity
-from feedstore.aggregated import AggregatedActivity
+from feedstore.aggregated import AggregatedActivity, new_group
 from feedstore.errors import FeedstoreError, InvalidTypeError, InvalidValueError
 from feedstore.feeds.aggregators import Aggregator, AggregatorLike, RecentVerbAggregator, as_aggregator
 from feedstore.feeds.base import BaseFeed
@@ -22,6 +22,7 @@ from feedstore.feeds.groups import (
     IdsAt,
     decode_group_cursor,
     encode_group_cursor,
+    ends_of,
     first_place,
     hash_of,
     members_before,
@@ -231,8 +232,9 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         slack = self._slack()
         if within.is_empty or within.highest >= MAX_ID or not (slack or self.max_per_group):
             columns, is_full, members = self._columns_within_limits(within, most + slack + 1)
-            entries = self._entries_at(columns, is_full, within, range(min(len(columns), most)), range(0))
-            return entries if len(columns) > most else entries._replace(known=members)
+            places = range(min(len(columns), most))
+            known = None if len(columns) > most else members
+            return self._entries_at(columns, is_full, within, places, range(0), known)
         columns, is_full, _ = self._columns_within_limits(Bounds(within.lowest), _MOST_ENTRIES)
         start = first_place(columns.ids, within.highest)
         places = range(start, min(len(columns), start + most))
@@ -275,7 +277,13 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         return EntryColumns(ids, payloads, floor), is_full, None if hidden else members_before(members, most)
 
     def _entries_at(
-        self, columns: EntryColumns, is_full: bool, within: Bounds, places: range, newer: range
+        self,
+        columns: EntryColumns,
+        is_full: bool,
+        within: Bounds,
+        places: range,
+        newer: range,
+        known: dict[bytes, list[int]] | None = None,
     ) -> FeedEntries:
         ids, floor = columns.ids, columns.floor
         known_from, is_cut = floor or 0, places.stop < len(ids) or is_full
@@ -284,7 +292,7 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
         if known_from <= within.lowest:
             known_from = 0
         is_whole = not is_cut and self._is_whole(floor)
-        return FeedEntries(ids, columns.payloads, places, newer, known_from, is_whole, floor, self.max_per_group)
+        return FeedEntries(ids, columns.payloads, places, newer, known_from, is_whole, floor, self.max_per_group, known)
 
     def _ranked(self, entries: FeedEntries) -> list[bytes]:
         """Return the hashes of the groups in the order in which the feed shows them."""
@@ -302,36 +310,44 @@ class AggregatedFeed(BaseFeed[AggregatedActivity]):
 
     def _hydrated(self, groups: list[EntryGroup], known_from: int) -> list[AggregatedActivity]:
         """Return the aggregated activities of groups; those without a stored activity are left out. One round trip."""
-        number = self.shown_per_group
         # The newest members, and the oldest one, whose time is that of the group.
-        shown = [([*group.ids[:number]], group.ids[-1]) for group in groups]
-        wanted = dict.fromkeys(activity_id for newest, oldest in shown for activity_id in (*newest, oldest))
-        found = {one.serialization_id: one for one in self.activities.get_many(wanted)}
-        items = (
-            self._aggregated(group, newest, found.get(oldest), found, known_from)
-            for group, (newest, oldest) in zip(groups, shown, strict=True)
-        )
+        shown = [ends_of(group.ids, self.shown_per_group) for group in groups]
+        stored = self.activities.get_many([*chain.from_iterable(shown)])
+        found = {one.serialization_id: one for one in stored}
+        marks = self._marks_of(groups) if found else []
+        items = map(self._aggregated, groups, shown, repeat(found), repeat(known_from), marks)
         return [one for one in items if one is not None]
 
+    def _marks_of(self, groups: list[EntryGroup]) -> Iterable[tuple[bool | None, bool | None]]:
+        """Return for each group whether it is seen and whether it is read, each None in a feed without that mark."""
+        return repeat((None, None))
+
     def _aggregated(
-        self, group: EntryGroup, ids: list[int], oldest: Activity | None, found: dict[int, Activity], known_from: int
+        self,
+        group: EntryGroup,
+        ids: list[int],
+        found: dict[int, Activity],
+        known_from: int,
+        marks: tuple[bool | None, bool | None],
     ) -> AggregatedActivity | None:
-        activities = tuple([found[activity_id] for activity_id in ids if activity_id in found])
+        """Return the aggregated activity of a group, given the ids of its newest members and that of its oldest one."""
+        activities = tuple([found[one] for one in ids[: self.shown_per_group] if one in found])
         if not activities:
             return None
         name, first = self._name_and_first(group.hash, activities)
         # The begin of the group's window matters only to a feed that has lost entries.
         begin = self._aggregator.begin_of(first) if first is not None and known_from else None
         has_all = known_from <= (0 if begin is None else first_id_at(begin))
-        return AggregatedActivity(
-            id=self._id_of(group.hash),
-            group=name,
-            activities=activities,
-            activity_count=group.activity_count,
-            activity_count_is_exact=has_all and not group.is_clipped,
-            created_at=(oldest or activities[-1]).time,
-            updated_at=activities[0].time,
-            newest_id=ids[0],
+        return new_group(
+            self._id_of(group.hash),
+            name,
+            activities,
+            len(group.ids),
+            has_all and not group.is_clipped,
+            found.get(ids[-1], activities[-1]).time,
+            activities[0].time,
+            *marks,
+            ids[0],
         )
 
     def _name_and_first(self, group_hash: bytes, activities: Sequence[Activity]) -> tuple[str, Activity | None]:

@@ -19,7 +19,14 @@ from feedstore.ids import ID_BYTES, id_from_bytes, id_to_bytes, time_of_id
 from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable
 from feedstore.shown import shown
-from feedstore.storage.page import PackedPayloads, altered_cursor, decode_checked, encode_checked, ids_at, places_of
+from feedstore.storage.page import (
+    PackedPayloads,
+    altered_cursor,
+    decode_checked,
+    encode_checked,
+    ids_at,
+    positions_by_value,
+)
 
 GROUP_BYTES = 8
 _CURSOR_VERSION = 0x47
@@ -247,7 +254,7 @@ def members_by_hash(ids: Sequence[int], payloads: Sequence[Any]) -> dict[bytes, 
     """
     members: dict[bytes, list[int]] = {}
     with suppress(TypeError):
-        members = payloads.places() if isinstance(payloads, PackedPayloads) else places_of(payloads)
+        members = payloads.places() if isinstance(payloads, PackedPayloads) else positions_by_value(payloads)
     # Most entries share their payloads with others.
     if not _are_hashes(members) or (payloads and not members):
         loads = GroupSerializer().loads

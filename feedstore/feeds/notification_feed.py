@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 from feedstore.aggregated import AggregatedActivity
@@ -103,11 +102,11 @@ class NotificationFeed(AggregatedFeed):
 
     def unseen_ids(self) -> set[int]:
         """Return the ids of the unseen activities. One round trip."""
-        return {entry.serialization_id for entry in self.timelines.get_slice(self._companion(UNSEEN), 0, None)}
+        return set(self._ids.get_slice(self._companion(UNSEEN), 0, None))
 
     def unread_ids(self) -> set[int]:
         """Return the ids of the unread activities. One round trip."""
-        return {entry.serialization_id for entry in self.timelines.get_slice(self._companion(UNREAD), 0, None)}
+        return set(self._ids.get_slice(self._companion(UNREAD), 0, None))
 
     def mark_activity(
         self, activity: ActivityLike, seen: bool = True, read: bool = False, *, batch_interface: Batch | None = None
@@ -161,8 +160,8 @@ class NotificationFeed(AggregatedFeed):
         if isinstance(newest, AggregatedActivity):
             newest = _newest_id(newest)
         keys = self._keys_to_mark(seen, read)
-        found = self.timelines.get_many_slices(keys, 0, None, {"activity_id__lte": newest})
-        self.mark_activities({entry.serialization_id for entries in found.values() for entry in entries}, seen, read)
+        found = self._ids.get_many_slices(keys, 0, None, {"activity_id__lte": newest})
+        self.mark_activities(set().union(*found.values()), seen, read)
 
     def mark_all(self, seen: bool = True, read: bool = False, *, batch_interface: Batch | None = None) -> None:
         """Mark all activities of the feed. One round trip."""
@@ -207,26 +206,18 @@ class NotificationFeed(AggregatedFeed):
         return [self._companion(UNSEEN), *keys] if seen and (self.track_unseen or not read) else keys
 
     def _marked_ids(self, within: Bounds) -> dict[str, set[int]]:
-        """Return the ids in each companion within bounds. One round trip."""
-        found = self.timelines.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
-        return {suffix: set(map(id_of_entry, found[self.key + suffix])) for suffix in self.companions}
+        """Return the ids in each companion within bounds. One round trip, which reads no payloads."""
+        found = self._ids.get_many_slices(self._companion_keys(), 0, None, filter_within(within))
+        return {suffix: set(found[self.key + suffix]) for suffix in self.companions}
 
-    def _hydrated(self, groups: list[EntryGroup], known_from: int) -> list[AggregatedActivity]:
-        """Return the aggregated activities of groups, with their marks. Two round trips."""
-        items = super()._hydrated(groups, known_from)
-        if not items:
-            return items
+    def _marks_of(self, groups: list[EntryGroup]) -> Iterable[tuple[bool | None, bool | None]]:
+        """Return for each group whether all of its members are seen, and whether all are read. One round trip."""
         within = Bounds(min(group.ids[-1] for group in groups), max(group.ids[0] for group in groups))
         marked = self._marked_ids(within)
         unseen, unread = marked.get(UNSEEN), marked.get(UNREAD)
-        members = {self._id_of(group.hash): group.ids for group in groups}
         return [
-            replace(
-                item,
-                is_seen=None if unseen is None else unseen.isdisjoint(members[item.id]),
-                is_read=None if unread is None else unread.isdisjoint(members[item.id]),
-            )
-            for item in items
+            (None if unseen is None else unseen.isdisjoint(ids), None if unread is None else unread.isdisjoint(ids))
+            for ids in [group.ids[:] for group in groups]
         ]
 
 

@@ -15,6 +15,7 @@ from feedstore.forks import unlocked_property
 from feedstore.ids import ActivityLike
 from feedstore.metrics import Metrics
 from feedstore.serializers import Serializer
+from feedstore.serializers.reference import IdSerializer
 from feedstore.storage import ActivityStorage, AtomicScope, Backend, Batch, Storage, TimelineStorage
 from feedstore.storage.backend import checked_backend
 from feedstore.storage.call_log import logger
@@ -68,6 +69,13 @@ class FeedWrites:
     def timelines(self) -> TimelineStorage[Any]:
         """The storage of the feed's timeline."""
         return self._timelines_of(self.backend)
+
+    @unlocked_property
+    def _ids(self) -> TimelineStorage[int]:
+        """The storage of the feed's timelines for reads of ids alone, which fetch no payloads."""
+        make: Callable[[], Any] = partial(self.backend.timeline_storage, IdSerializer, name=self.timeline_name)
+        storage: TimelineStorage[int] = _shared(self.backend, make, IdSerializer, self.timeline_name)
+        return storage
 
     @unlocked_property
     def activities(self) -> ActivityStorage[Any]:

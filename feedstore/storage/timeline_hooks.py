@@ -13,6 +13,7 @@ from feedstore.activity import ActivityRef
 from feedstore.errors import AtomicityError, InvalidValueError
 from feedstore.forks import unlocked_property
 from feedstore.serializers import TimelineReferenceSerializer
+from feedstore.serializers.reference import IdSerializer
 from feedstore.shown import shown
 from feedstore.storage.abilities import AtomicScope
 from feedstore.storage.activity import ActivityStorage
@@ -22,7 +23,7 @@ from feedstore.storage.checks import check_key, check_limit, check_position, che
 from feedstore.storage.page import EntryColumns
 from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Transaction
 
-_REFERENCES_ALONE = (TimelineReferenceSerializer.loads, TimelineReferenceSerializer.loads_many)
+_IDS_ALONE = {(one.loads, one.loads_many) for one in (TimelineReferenceSerializer, IdSerializer)}
 
 Entry = tuple[int, bytes]
 """One entry of a timeline: its id, and its payload or ``b""``."""
@@ -96,7 +97,7 @@ class TimelineHooks(Storage[TimelineItem]):
     def _reads_payloads(self) -> bool:
         """Whether the serializer reads payloads. If it does not, a hook need not fetch them."""
         chosen = type(self._serializer)
-        return (chosen.loads, chosen.loads_many) != _REFERENCES_ALONE
+        return (chosen.loads, chosen.loads_many) not in _IDS_ALONE
 
     @abstractmethod
     def add_to_storage(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from feedstore import Activity
-from feedstore.aggregated import AggregatedActivity
+from feedstore.aggregated import AggregatedActivity, new_group
 from feedstore.errors import InvalidCursorError, InvalidTypeError, InvalidValueError, StoredDataError
 from feedstore.feeds import (
     AggregatedFeed,
@@ -21,7 +22,7 @@ from feedstore.feeds import (
     TemplateAggregator,
 )
 from feedstore.feeds.aggregators import as_aggregator
-from feedstore.feeds.groups import FeedEntries, decode_group_cursor, encode_group_cursor
+from feedstore.feeds.groups import FeedEntries, IdsAt, decode_group_cursor, encode_group_cursor, ends_of
 from feedstore.rendering import SentenceRenderer
 from feedstore.serializers import AggregatedActivitySerializer
 from feedstore.verbs import Verb, VerbRegistry
@@ -121,6 +122,12 @@ def test_a_group_that_is_clipped_keeps_its_newest_members() -> None:
     assert group.created_at == group.updated_at == TIME
 
 
+@pytest.mark.parametrize(("number", "expected"), [(1, [9, 6]), (3, [9, 8, 7, 6]), (4, [9, 8, 7, 6]), (5, [9, 8, 7, 6])])
+def test_the_ends_of_a_group_are_its_newest_members_and_its_oldest(number: int, expected: list[int]) -> None:
+    ids = [9, 8, 7, 6]
+    assert ends_of(ids, number) == ends_of(IdsAt(ids, range(4)), number) == expected
+
+
 def test_the_cursor_of_groups_is_read_as_it_was_written() -> None:
     hashes = [bytes([number]) * 8 for number in range(40)]
     for newest, some in ((2**128 - 1, hashes), (0, [])):
@@ -145,6 +152,13 @@ def test_the_bytes_of_an_aggregated_activity_are_pinned() -> None:
     for damaged in (b"", b"\x11", bytes.fromhex(GOLDEN)[:-1], b"\x41\x90"):
         with pytest.raises(StoredDataError):
             serializer.loads(damaged, 255)
+
+
+def test_the_constructor_for_feeds_fills_every_field() -> None:
+    values = (255, "like-photo:7", (LIKE,), 3, False, TIME, TIME, True, False, 7)
+    made = new_group(*values)
+    assert tuple(getattr(made, one.name) for one in fields(AggregatedActivity)) == values
+    assert made == AGGREGATED == AggregatedActivity(*values)
 
 
 def test_the_counts_of_an_aggregated_activity() -> None:

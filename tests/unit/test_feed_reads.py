@@ -79,6 +79,15 @@ def test_the_round_trips_of_a_call(
     assert [record.message.split()[0].partition(".")[2] for record in caplog.records] == expected
 
 
+def test_the_marks_are_read_without_payloads(backend: Backend) -> None:
+    feed = Bell("bob", backend)
+    assert (feed._ids._reads_payloads, feed.timelines._reads_payloads) == (False, True)
+    feed.add_many(LIKES)
+    assert feed._ids.get_many_slices([f"{feed.key}:unseen"], 0, 2) == {f"{feed.key}:unseen": [LIKES[8].id, LIKES[7].id]}
+    assert feed._ids.get_slice(feed.key, 0, 1) == [LIKES[8].id]
+    assert feed.unseen_ids() == feed.unread_ids() == {one.id for one in LIKES}
+
+
 def test_a_page_reads_the_marks_of_its_own_groups(backend: Backend, caplog: pytest.LogCaptureFixture) -> None:
     feed = Bell("bob", backend)
     old = [Activity("eve", "share", f"album:{number}", time=START - timedelta(days=number + 1)) for number in range(20)]

@@ -15,7 +15,7 @@ from feedstore import connect
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.storage import Backend, EntryColumns
-from feedstore.storage.page import PackedIds, PackedPayloads, places_of
+from feedstore.storage.page import PackedIds, PackedPayloads, positions_by_value
 from feedstore.testing.delivery_suite import Raw, RawSerializer
 
 
@@ -50,8 +50,8 @@ def test_payloads_of_one_length_come_out_of_the_run(backend: Backend, count: int
         assert isinstance(columns.payloads, PackedPayloads)
         assert list(columns.ids) == list(range(count, max(count - limit, 0), -1))
         assert (list(columns.payloads), len(columns.payloads)) == (newest, len(newest))
-        assert columns.payloads.places() == places_of(newest)
-        assert list(columns.payloads.places()) == list(places_of(newest))
+        assert columns.payloads.places() == positions_by_value(newest)
+        assert list(columns.payloads.places()) == list(positions_by_value(newest))
         assert (columns.payloads[0], columns.payloads[-1], columns.payloads[1:3]) == (
             newest[0],
             newest[-1],
