@@ -29,14 +29,14 @@ _MUTANTS = {
     ),
     "an older time is at the top": ("newest_time < time or", "newest_time ~= time or"),
     "one more entry of slack": ("next.size > most_entries then", "next.size > most_entries + 1 then"),
-    "one more entry of a payload": ("if count > most and value", "if count > most + 1 and value"),
+    "one more entry of a payload": ("count > most and value ~= '' then", "count > most + 1 and value ~= '' then"),
     "the new entry does not count": ("{[payload] = 1}", "{}"),
-    "payloads are not limited": ("if most >= 0 and next.size > most then", "if false then"),
+    "payloads are not limited": ("if most < 0 or next.size <= most then", "if true then"),
     "the list is not trimmed": ("if next.dropped then", "if false then"),
-    "one entry too many is dropped": ("next.size - length)}", "next.size - length + 1)}"),
+    "one entry too many is dropped": ("next.size - share.length)", "next.size - share.length + 1)"),
     "the floor is dropped": (
-        "limited.surplus, held = surplus, held - surplus",
-        "limited.surplus, held = surplus + 1, held - surplus - 1",
+        "found.surplus, held = surplus, held - surplus",
+        "found.surplus, held = surplus + 1, held - surplus - 1",
     ),
     "the string loses its flags": ("trailer_of(held + 1, 0, size + 1, flags)", "trailer_of(held + 1, 0, size + 1, 0)"),
     "another timeline is left": ("later + 1] = i - 1", "later + 1] = i % share.count"),
@@ -52,6 +52,17 @@ _MUTANTS = {
         "changed[timeline] or states[timeline] or",
         "changed[timeline] or",
     ),
+    "the payloads beyond the limit stay": ("pairs(next.beyond or {})", "pairs({})"),
+    "one of them too many is removed": (
+        "= count - most, total + count - most",
+        "= count - most + 1, total + count - most + 1",
+    ),
+    "the older entries do not move": ("if next.front then", "if false then"),
+    "the floor does not move": ("first + total - lead", "first + total"),
+    "the first of them is not found": ("while #places < total do", "while #places < total - 1 do"),
+    "an id in front becomes the floor": ("if lead == 0 and size <= share.length then", "if false then"),
+    "entries without payloads are limited": ("count > most and value ~= '' then", "count > most then"),
+    "the length does not count": ("math.min(size, share.length)", "size"),
 }
 
 
@@ -89,17 +100,19 @@ class _Store:
     def _write(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
         draw = self._draw
         keys = draw.sample(_KEYS, draw.choice([1, 3, 9, 9, 9]))
-        kind = draw.choice(["share"] * 16 + ["late"] * 2 + ["remove", "trim", "plain"])
+        kind = draw.choice(["share"] * 16 + ["late"] * 2 + ["remove", "trim", "plain", "delete"])
         self._top += 1
         one = _id(draw.randrange(max(1, self._top - 25), self._top + 1) if kind == "late" else self._top)
         if kind == "remove":
-            return "remove_from_many", (keys, [_id(self._top - back) for back in range(1, 6, 2)]), {}
+            return "remove_from_many", (keys, [_id(max(0, self._top - back)) for back in range(1, 6, 2)]), {}
         if kind == "trim":
             return "trim", (keys[0], 4), {}
+        if kind == "delete":
+            return "delete", (keys[0],), {}
         if kind == "plain":
             return "add_to_many", (keys, [one]), {}
         limits = {"max_length": _LENGTH, "max_per_payload": draw.choice([None, _MOST]), "slack": draw.choice([4, 4, 1])}
-        return "add_to_many", (keys, by(draw.choice("abcdef"), one)), limits
+        return "add_to_many", (keys, by(draw.choice("abcdefaa"), one)), limits
 
 
 def _id(number: int) -> int:

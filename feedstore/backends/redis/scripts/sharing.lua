@@ -1,7 +1,7 @@
 -- Adds one entry with a payload to many timelines, with slack, before the script makes the functions of other writes.
 --
 -- Most timelines are older than the entry, and have slack left: such an add takes three calls, of which the last two write. A
--- timeline that has used up its slack takes a few more if no payload exceeds its limit. The others are written one by one, as
+-- timeline that has used up its slack takes a few more. The others are written one by one, as
 -- deliveries. A fourth call would check the type of each list before the first write. The script finds a foreign key when it
 -- writes the list.
 --
@@ -37,11 +37,12 @@ local function next_of(share, trailer)
   return found
 end
 
--- Returns whether no payload of a list occurs more often than `most` times, once another one is added.
-local function is_within(side, size, payload, most)
-  local values, counts = pcall('LRANGE', side, '0', '-1'), {[payload] = 1}
+-- Returns the payloads of a list, the oldest first, how many entries of each exceed the limit once another one is added, and how
+-- many that are; nothing for a list of another length than the timeline's.
+local function read_payloads(side, size, payload, most)
+  local values, counts, beyond, total = pcall('LRANGE', side, '0', '-1'), {[payload] = 1}, {}, 0
   if #values ~= size then
-    return false
+    return
   end
   for i = 1, size do
     local value = values[i]
@@ -49,39 +50,100 @@ local function is_within(side, size, payload, most)
   end
   for value, count in pairs(counts) do
     if count > most and value ~= '' then
-      return false
+      beyond[value], total = count - most, total + count - most
     end
   end
-  return true
+  return values, beyond, total
+end
+
+-- Returns the write of a timeline that keeps its newest `length` entries.
+local function dropping_oldest(share, next, length)
+  local held, surplus = next.held + 1, next.held - length
+  local found = {held = next.held, size = next.size, offset = next.offset}
+  if surplus > slack_of(length) then
+    found.surplus, held = surplus, held - surplus
+  end
+  found.text = share.id .. trailer_of(held, 0, length, PAYLOADS)
+  return found
+end
+
+-- Returns the positions of the oldest entries of some payloads.
+local function places_beyond(values, beyond, total)
+  local places, left, i = {}, {}, 1
+  for value, count in pairs(beyond) do
+    left[value] = count
+  end
+  while #places < total do
+    local value = values[i]
+    if (left[value] or 0) > 0 then
+      left[value] = left[value] - 1
+      places[#places + 1] = i
+    end
+    i = i + 1
+  end
+  return places
+end
+
+-- Returns records, of which `lead` come before the entries, without the entries at some positions.
+local function records_without(records, lead, places)
+  local parts, from = {}, 0
+  for i = 1, #places do
+    parts[i] = sub(records, from * BYTES + 1, (lead + places[i] - 1) * BYTES)
+    from = lead + places[i]
+  end
+  parts[#parts + 1] = sub(records, from * BYTES + 1)
+  return table.concat(parts)
+end
+
+-- Returns the write of a timeline that removes the oldest entries of some payloads, and then drops its oldest entries. The older
+-- entries move up, and the floor with them. Without a floor, the string is written as a whole, so that no id in front is one.
+local function removing_beyond(share, timeline, next, values, beyond, total)
+  local first, size, places = next.held - next.size + 1, next.size - total, places_beyond(values, beyond, total)
+  local lead = first > 0 and 1 or 0
+  local length, found = math.min(size, share.length), nil
+  if lead == 0 and size <= share.length then
+    local kept = records_without(read_range(timeline, 0, next.held), 0, places)
+    found = {held = next.held, size = next.size, whole = kept .. share.id .. trailer_of(size, 0, size, PAYLOADS)}
+  else
+    found = dropping_oldest(share, next, length)
+    found.front = records_without(read_range(timeline, first - lead, first + places[total]), lead, places)
+    found.front_at = first + total - lead
+  end
+  found.beyond, found.dropped = beyond, length < size and string.format('%d', size - length)
+  return found
+end
+
+-- Returns the write of a timeline that gets the entry at its top, and has used up its slack, if no payload exceeds its limit.
+local function with_length(share, next)
+  local found = share.limited[next]
+  if not found then
+    found = dropping_oldest(share, next, share.length)
+    found.dropped = string.format('%d', next.size - share.length)
+    share.limited[next] = found
+  end
+  return found
 end
 
 -- Returns the write of a timeline that gets the entry at its top, and has used up its slack.
 local function with_limits(share, i, next)
-  local timeline, length, most = share.keys[share.before + i], share.length, share.most
-  if next.flags ~= PAYLOADS or length < 1 or is_cut(timeline, next.held) then
+  local timeline, most = share.keys[share.before + i], share.most
+  if next.flags ~= PAYLOADS or share.length < 1 or is_cut(timeline, next.held) then
     return false
   end
-  if most >= 0 and next.size > most then
-    if M.payloads_read > 0 and M.payloads_read + next.size > MOST_READ then
-      share.later[#share.later + 1] = i - 1
-      return LATER
-    end
-    M.payloads_read = M.payloads_read + next.size
-    if not is_within(share.keys[share.before + share.count + i], next.size - 1, share.payload, most) then
-      return false
-    end
+  if most < 0 or next.size <= most then
+    return with_length(share, next)
   end
-  local limited = share.limited[next]
-  if not limited then
-    local held, surplus = next.held + 1, next.held - length
-    limited = {held = next.held, size = next.size, offset = next.offset, dropped = string.format('%d', next.size - length)}
-    if surplus > slack_of(length) then
-      limited.surplus, held = surplus, held - surplus
-    end
-    limited.text = share.id .. trailer_of(held, 0, length, PAYLOADS)
-    share.limited[next] = limited
+  if M.payloads_read > 0 and M.payloads_read + next.size > MOST_READ then
+    share.later[#share.later + 1] = i - 1
+    return LATER
   end
-  return limited
+  M.payloads_read = M.payloads_read + next.size
+  local side = share.keys[share.before + share.count + i]
+  local values, beyond, total = read_payloads(side, next.size - 1, share.payload, most)
+  if not values then
+    return false
+  end
+  return total > 0 and removing_beyond(share, timeline, next, values, beyond, total) or with_length(share, next)
 end
 
 -- Reads the ends of the timelines. Returns whether none needs a delivery of its own. The loops of a share use local names and
@@ -126,6 +188,16 @@ local function note_done(share, last)
   end
 end
 
+-- Removes the payloads of the entries that the limits remove.
+local function limit_list(side, next)
+  for payload, count in pairs(next.beyond or {}) do
+    call('LREM', side, string.format('%d', count), payload)
+  end
+  if next.dropped then
+    call('LTRIM', side, next.dropped, '-1')
+  end
+end
+
 -- Adds the entry to the timelines that get it at their top. Returns whether all could be written: a list that the server has
 -- evicted leaves a timeline without payloads, and a delivery finds the key of another type.
 local function write_share(share)
@@ -138,10 +210,15 @@ local function write_share(share)
       local timeline, side = keys[before + i], keys[before + count + i]
       local size = pcall('RPUSH', side, payload)
       if size == next.size then
-        if next.dropped then
-          call('LTRIM', side, next.dropped, '-1')
+        if next.dropped or next.beyond then
+          limit_list(side, next)
         end
-        if next.surplus then
+        if next.front then
+          write_at(timeline, next.front_at, next.front)
+        end
+        if next.whole then
+          store(timeline, next.whole)
+        elseif next.surplus then
           rewrite(timeline, {next.surplus, held}, next.text)
         else
           call('SETRANGE', timeline, next.offset, next.text)
