@@ -80,7 +80,6 @@ def test_loading_many_connections_reads_a_bounded_number_at_once(
     assert counted.take() == ["_items"] + ["_fetch_many"] * 6
 
 
-
 @pytest.mark.parametrize("backend_kind", ["sqlite", "postgresql", "redis"])
 @pytest.mark.parametrize("count", [1, 250])
 def test_what_loading_a_channel_asks_the_server(
