@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from cassandra import InvalidRequest
 
 from polling import poll_until
 from servers.cassandra import CassandraServer, OwnCassandraServer
+from servers.cassandra_classes import archive_options
 from servers.cassandra_configuration import Place
 from servers.ports import LOOPBACK, free_port
 from servers.process import ServerError
@@ -37,6 +41,27 @@ def test_a_stopped_node_leaves_nothing() -> None:
 def test_a_node_that_does_not_start_shows_its_log() -> None:
     with pytest.raises(ServerError, match=r"ended with status .*\n.*(?s:.*)no_such_setting"):
         OwnCassandraServer(settings={"no_such_setting": 1})
+
+
+def test_the_first_node_archives_the_classes_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    java, jars = tmp_path / "java", tmp_path / "jars"
+    java.touch()
+    jars.mkdir()
+    runs: list[tuple[str, ...]] = []
+
+    def write(options: tuple[str, ...]) -> None:
+        runs.append(options)
+        Path(options[-1].partition("=")[2]).touch()
+
+    first, second = (archive_options(java, jars, write) for _ in range(2))
+    assert first == second
+    assert Path(first[-1].partition("=")[2]).exists()
+    assert len(runs) == 1
+    java.write_text("another release")
+    os.utime(java, (0, 0))
+    assert archive_options(java, jars, runs.append) == ()
+    assert len(runs) == 2
 
 
 def test_an_address_of_another_form_is_refused() -> None:

@@ -14,6 +14,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, S
 from cassandra.policies import WhiteListRoundRobinPolicy
 
 import cassandra_programs
+from servers.cassandra_classes import archive_options
 from servers.cassandra_configuration import FAST, SHORT_LIVED, TIMER_SLACK_SECONDS, Place, command, write_configuration
 from servers.disks import folder_on_a_known_disk
 from servers.ports import LOOPBACK, free_port
@@ -87,7 +88,8 @@ class OwnCassandraServer(OwnServer, CassandraServer):
 
     By default the node is a separate cluster on free loopback ports. It is quick, and loses its data when it is killed.
     With ``place``, the node has these addresses and ports, and is ready only after :meth:`wait_until_ready`.
-    ``settings`` are added to the configuration of the node, and ``options`` to the options of Java.
+    ``settings`` are added to the configuration of the node, and ``options`` to the options of Java. A node for one run
+    of the suite starts from the archive of classes unless ``archived`` is false.
     """
 
     def __init__(
@@ -95,9 +97,14 @@ class OwnCassandraServer(OwnServer, CassandraServer):
         place: Place | None = None,
         settings: dict[str, object] | None = None,
         options: tuple[str, ...] = (*FAST, *SHORT_LIVED),
+        archived: bool = True,
     ) -> None:
         self.java, self.jars = require_programs()
         self._settings = {} if settings is None else settings
+        # A measured node has the usual start, the usual compilers and the usual timers.
+        self._is_short_lived = set(SHORT_LIVED) <= set(options)
+        if archived and self._is_short_lived:
+            options = (*options, *archive_options(self.java, self.jars, _run_a_node))
         self._options = options
         self.folder = folder_on_a_known_disk("feedstore-")
         self._log = self.folder / "java.log"
@@ -119,6 +126,10 @@ class OwnCassandraServer(OwnServer, CassandraServer):
     def leave(self) -> None:
         """Shut the node down in order: the node first notifies the other nodes of its ring."""
         self._process.terminate()
+
+    def wait_until_left(self) -> None:
+        """Return once the node has ended after :meth:`leave`."""
+        self._process.wait(_START_SECONDS)
 
     def begin(self) -> None:
         """Begin to start the node again at the same place. :meth:`wait_until_ready` waits for the node.
@@ -147,9 +158,23 @@ class OwnCassandraServer(OwnServer, CassandraServer):
         self._log_begin = self._log.stat().st_size if self._log.exists() else 0
         java = command(self.java, self.jars, self.folder, self._options)
         # The data is removed after the end of the node, so the node need not write its memory to files.
-        # A measured node keeps the usual timers.
-        slack = TIMER_SLACK_SECONDS if set(SHORT_LIVED) <= set(self._options) else None
+        slack = TIMER_SLACK_SECONDS if self._is_short_lived else None
         self._process = ServerProcess(java, self.folder, stop_signal=signal.SIGKILL, timer_slack=slack)
+
+
+def _run_a_node(options: tuple[str, ...]) -> None:
+    """Start a node with options of Java, send it requests, and shut it down."""
+    server = OwnCassandraServer(options=(*FAST, *SHORT_LIVED, *options), archived=False)
+    try:
+        keyspace = server.create_keyspace()
+        with server.session() as session:
+            session.execute(f"CREATE TABLE {keyspace}.requests (one int PRIMARY KEY)")
+            session.execute(f"INSERT INTO {keyspace}.requests (one) VALUES (1)")
+            session.execute(f"SELECT one FROM {keyspace}.requests")
+        server.leave()
+        server.wait_until_left()
+    finally:
+        server.stop()
 
 
 def require_programs() -> tuple[Path, Path]:

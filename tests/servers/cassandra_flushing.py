@@ -13,6 +13,7 @@ from servers.cassandra_configuration import FAST, SHORT_LIVED, Place, openings
 from servers.ports import free_port
 from servers.process import ServerError
 
+_TOOL_PORT = "-Dcassandra.jmx.local.port="
 _TOOL = "org.apache.cassandra.tools.NodeTool"
 
 
@@ -67,8 +68,7 @@ class FlushingCassandraServer(_Flushing, OwnCassandraServer):
     """A separate node that also accepts requests of ``nodetool``; ``options`` are added to the options of Java."""
 
     def __init__(self, options: Sequence[str] = FAST) -> None:
-        self._given_options = tuple(options)
-        super().__init__(options=self._given_options)
+        super().__init__(options=tuple(options))
 
     def node_address(self) -> NodeAddress:
         """Return the arguments of a :class:`FlushableCassandra` that another process opens on this node."""
@@ -80,7 +80,8 @@ class FlushingCassandraServer(_Flushing, OwnCassandraServer):
 
     def _begin(self, place: Place) -> None:
         self.tool_port = free_port()
-        self._options = (*self._given_options, f"-Dcassandra.jmx.local.port={self.tool_port}")
+        others = (option for option in self._options if not option.startswith(_TOOL_PORT))
+        self._options = (*others, f"{_TOOL_PORT}{self.tool_port}")
         super()._begin(place)
 
 

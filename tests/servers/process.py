@@ -88,6 +88,10 @@ class ServerProcess:
         """Request an orderly end of the process, and do not wait for it."""
         self._process.terminate()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the process; raise ``TimeoutExpired`` if it has not ended after ``seconds``."""
+        self._process.wait(seconds)
+
     def pause(self) -> None:
         """Suspend the process until :meth:`resume`, as on a machine that hangs."""
         self._process.send_signal(signal.SIGSTOP)
