@@ -26,6 +26,7 @@ from feedstore.storage.notify.registry import Kind, Topic
 from feedstore.storage.notify.source import TopicSource
 
 _Result = TypeVar("_Result")
+_UNKNOWN: Any = object()
 
 
 class Pending(Generic[_Result]):
@@ -43,9 +44,9 @@ class Pending(Generic[_Result]):
     result: _Result
     """The count of the write. The access raises :class:`InvalidValueError` before the transaction has committed."""
 
-    def __init__(self, *result: _Result) -> None:
-        if result:
-            (self.result,) = result
+    def __init__(self, result: _Result = _UNKNOWN) -> None:
+        if result is not _UNKNOWN:
+            self.result = result
 
     def __getattr__(self, name: str) -> Any:
         # Python calls it only while the slot is empty. A property would be one more call of every write.

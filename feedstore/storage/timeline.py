@@ -128,12 +128,13 @@ class TimelineStorage(TimelineBulkReads[TimelineItem]):
         if hydrate_from is not None:
             return self._get_hydrated(hydrate_from, key, first, last, bounds, descending)[0]
         entries: list[Entry] = []
-        if last is None or first < last:
-            entries = self._read(self._get_slice, key, first, last, bounds, descending)
-        else:
+        if last is not None and first >= last:
             self.session.check_open()
-        if self.metrics.__class__ is not Metrics:
-            self.metrics.on_storage_read(self.__class__, len(entries))
+        elif self.metrics.__class__ is Metrics:
+            return self._serializer.loads_many(self._get_slice(key, first, last, bounds, descending))
+        else:
+            entries = self._read(self._get_slice, key, first, last, bounds, descending)
+        self.metrics.on_storage_read(self.__class__, len(entries))
         return self._serializer.loads_many(entries)
 
     @overload

@@ -78,7 +78,7 @@ class SqlActivityStorage(ActivityStorage):
             return []
         statement = self.session.statements.activities.between[descending]
         first, end = id_to_bytes(bounds.lowest), next_after(id_to_bytes(bounds.highest))
-        return list(_pairs(self.session.fetch(statement, first, end, count)))
+        return list(_pairs(self.session.fetch(statement, (self.session.namespace, first, end, count))))
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         """Delete all activities, in transactions of 10,000 rows, or in the transaction of a batch."""

@@ -132,6 +132,6 @@ class SqlBackend(Backend):
 
 def _all_names(session: SqlSession, statement: str, limit: int) -> Iterator[str]:
     after = b""
-    while rows := session.fetch(statement, after, limit):
+    while rows := session.fetch(statement, (session.namespace, after, limit)):
         yield from (read_text(name, "the name of a storage") for (name,) in rows)
         after = rows[-1][0]

@@ -50,21 +50,8 @@ class Database:
         self._connections = connections
         self._listener = listener
         self._driver_error = driver.error
-
-    def fetch(self, text: str, parameters: Any) -> list[Any]:
-        """Return the rows of one reading statement. If the connection was lost, repeat the read once on another one."""
-        rows = self._connections.call(self._fetch, text, parameters)
-        return self.read(_fetch_all, text, parameters) if rows is None else rows
-
-    def _fetch(self, connection: Connection, text: str, parameters: Any) -> list[Any] | None:
-        """Return the rows. If the connection was lost, discard it and return None."""
-        try:
-            return connection.execute(text, parameters).fetchall()  # type: ignore[no-any-return]
-        except self._driver_error as error:
-            if connection.in_transaction or not self.driver.is_lost(error):
-                raise self.driver.translated(error) from error
-            self._connections.discard(connection)
-        return None
+        self.fetch = connections.fetch
+        """Return the rows of one reading statement. See :meth:`Connections.fetch`."""
 
     def read(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         """Call ``work(connection, *arguments)`` in a transaction that sees one state of the database."""
@@ -98,16 +85,13 @@ class Database:
     def execute(self, text: str, parameters: Any) -> int:
         """Run one writing statement as :meth:`write` does, and return how many rows it changed.
 
-        In autocommit it needs no round trips to begin and end a transaction.
+        In autocommit the statement is a transaction, and no statements begin and end one.
         """
-        if not self.driver.in_autocommit:
-            return self.write(_execute, text, parameters)
         return self._connections.call_writing(self._execute, text, parameters)
 
     def _execute(self, connection: Connection, text: str, parameters: Any) -> int:
-        if connection.in_transaction:
-            connection.shared = True
-            return _execute(connection, text, parameters)
+        if connection.in_transaction or not connection.in_autocommit:
+            return self._write(connection, _execute, (text, parameters))
         return self._repeated(connection, _execute, text, parameters)
 
     def write_and_fetch(self, text: str, parameters: Any) -> list[Any]:

@@ -36,12 +36,17 @@ class SqlKvStorage(KvStorage):
     def _upsert(self, key: str, data: bytes, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:
         statement = self.session.statements.items.upsert
         namespace = self.session.namespace_to_write()
-        self.session.execute(transaction, statement, (namespace, self._name_bytes, key.encode(), data))
+        self.session.change_rows(transaction, statement, (namespace, self._name_bytes, key.encode(), data))
         return Pending(None)
 
     def _fetch_one(self, key: str) -> bytes | None:
-        rows = self.session.fetch(self.session.statements.items.fetch, self._name_bytes, key.encode())
-        return read_bytes(rows[0][0], _item(key)) if rows else None
+        session = self.session
+        rows = session.fetch(session.statements.items.fetch, (session.namespace, self._name_bytes, key.encode()))
+        if not rows:
+            return None
+        data = rows[0][0]
+        # The name of the item is for the error alone.
+        return data if data.__class__ is bytes else read_bytes(data, _item(key))
 
     def _fetch_many(self, keys: list[str]) -> dict[str, bytes]:
         """Read keys, with one statement for each 256 and O(log n) work for each key."""
@@ -60,7 +65,9 @@ class SqlKvStorage(KvStorage):
         return ((key, read_bytes(data, _item(key))) for key, data in found)
 
     def _exists(self, key: str) -> bool:
-        return bool(self.session.fetch(self.session.statements.items.exists, self._name_bytes, key.encode()))
+        session = self.session
+        place = (session.namespace, self._name_bytes, key.encode())
+        return bool(session.fetch(session.statements.items.exists, place))
 
     def _compare_and_set(
         self, key: str, expected: bytes | None, data: bytes | None, transaction: Transaction = AUTOCOMMIT
@@ -73,11 +80,10 @@ class SqlKvStorage(KvStorage):
         statements, namespace = self.session.statements.items, self.session.namespace_to_write()
         place = (namespace, self._name_bytes, key.encode())
         if expected is not None:
-            changed = self.session.execute(transaction, statements.replace, (data, *place, expected))
-            return Pending(changed.result == 1)
-        inserted = self.session.execute(transaction, statements.insert, (*place, data or b"")).result == 1
+            return Pending(self.session.change_rows(transaction, statements.replace, (data, *place, expected)) == 1)
+        inserted = self.session.change_rows(transaction, statements.insert, (*place, data or b"")) == 1
         if inserted and data is None:
-            self.session.execute(transaction, statements.delete, place)
+            self.session.change_rows(transaction, statements.delete, place)
         return Pending(inserted)
 
     def _items(self, prefix: str, after: str | None = None, reverse: bool = False, /) -> Iterator[tuple[str, bytes]]:
@@ -99,7 +105,7 @@ class SqlKvStorage(KvStorage):
         elif after is not None:
             first = max(first, next_after(after.encode()))
         while True:
-            rows = self.session.fetch(statement, self._name_bytes, first, end, _CHUNK)
+            rows = self.session.fetch(statement, (self.session.namespace, self._name_bytes, first, end, _CHUNK))
             yield from rows
             if len(rows) < _CHUNK:
                 return
@@ -112,7 +118,7 @@ class SqlKvStorage(KvStorage):
         namespace = self.session.written_namespace()
         if namespace is not None:
             parameters = (namespace, self._name_bytes, key.encode())
-            self.session.execute(transaction, self.session.statements.items.delete, parameters)
+            self.session.change_rows(transaction, self.session.statements.items.delete, parameters)
         return Pending(None)
 
     def _flush(self, transaction: Transaction = AUTOCOMMIT) -> Pending[None]:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 
 from feedstore.backends.sql.address import Address, parse_address
-from feedstore.backends.sql.connection import Driver, EngineConnections, Opener
+from feedstore.backends.sql.call_connections import EngineConnections
+from feedstore.backends.sql.connection import Driver, Opener
 from feedstore.backends.sql.database import Database
 from feedstore.backends.sql.dialect import Dialect
 from feedstore.backends.sql.options import ENGINE_OPTIONS, POSTGRESQL, SQLITE, read_options
@@ -75,7 +76,7 @@ def _open_sqlite(address: Address, options: dict[str, Any]) -> Opened:
     def set_up(engine: Engine) -> None:
         turn_on_write_ahead_log(engine, busy_timeout)
 
-    connections = PinnedPool(Opener(engine, driver, options["schema"], set_up), busy_timeout)
+    connections = PinnedPool(Opener(engine, driver, options["schema"], set_up), driver, busy_timeout)
     return Opened(Database(engine, driver, dialect.compiler, connections), dialect, options["namespace"])
 
 

@@ -14,7 +14,7 @@ from feedstore.metrics import Metrics
 from feedstore.storage.abilities import Abilities
 from feedstore.storage.notify.registry import Kind, Topic
 from feedstore.storage.notify.source import TopicSource
-from feedstore.storage.session import Operation, Pending, Session, Transaction, closed_error
+from feedstore.storage.session import AUTOCOMMIT, Operation, Pending, Session, Transaction, closed_error
 
 _Result = TypeVar("_Result")
 
@@ -42,8 +42,8 @@ class SqlSession(Session[Database]):
         """Return the namespace's name, or None before the first write to it."""
         return self.store.namespaces.find(self.namespace)
 
-    def fetch(self, text: str, *parameters: Any) -> list[Any]:
-        """Return the rows of one reading statement, whose first parameter is this namespace's name.
+    def fetch(self, text: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """Return the rows of one reading statement, whose first parameter is :attr:`namespace`.
 
         Every short read calls it, so it has the checks of :attr:`store` and :meth:`written_namespace` without their
         calls.
@@ -51,14 +51,18 @@ class SqlSession(Session[Database]):
         store = self._store
         if store.closed:
             raise closed_error(self)
-        name: str | None = self.namespace
-        if name not in store.namespaces.known:
-            name = self.written_namespace()
-        return store.fetch(text, (name, *parameters))
+        if self.namespace not in store.namespaces.known:
+            parameters = (self.written_namespace(), *parameters[1:])
+        return store.fetch(text, parameters)
 
     def namespace_to_write(self) -> str:
         """Return the namespace's name after inserting a missing row."""
-        return self.store.namespaces.find_or_create(self.namespace)
+        store = self._store
+        if store.closed:
+            raise closed_error(self)
+        if self.namespace in store.namespaces.known:
+            return self.namespace
+        return store.namespaces.find_or_create(self.namespace)
 
     def make_source(self) -> TopicSource:
         """Return a source that receives PostgreSQL's notifications, or polls a SQLite file."""
@@ -84,9 +88,15 @@ class SqlSession(Session[Database]):
 
     def execute(self, transaction: Transaction, text: str, parameters: Any) -> Pending[int | None]:
         """Run one writing statement as :meth:`write` does. The result is the number of changed rows."""
-        if isinstance(transaction, SqlTransaction):
-            return Pending(transaction.connection.execute(text, parameters).rowcount)
-        return Pending(self.store.execute(text, parameters))
+        return Pending(self.change_rows(transaction, text, parameters))
+
+    def change_rows(self, transaction: Transaction, text: str, parameters: Any) -> int:
+        """Run one writing statement as :meth:`execute` does, and return the number of changed rows."""
+        if transaction is AUTOCOMMIT:
+            return self.store.execute(text, parameters)
+        assert isinstance(transaction, SqlTransaction)
+        rows: int = transaction.connection.execute(text, parameters).rowcount
+        return rows
 
     def _transact(self, operations: Sequence[Operation], atomic: bool) -> list[Pending[Any]]:
         # Both kinds of batch are one transaction, which costs less than several and gives stronger guarantees.

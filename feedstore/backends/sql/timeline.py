@@ -11,7 +11,7 @@ from typing import Any
 from feedstore.backends.sql.activity import SqlActivityStorage
 from feedstore.backends.sql.session import SqlSession
 from feedstore.backends.sql.stored import check_ids, read_count, read_id, read_ids, read_text
-from feedstore.backends.sql.timeline_statements import FURTHEST, shape_of
+from feedstore.backends.sql.timeline_statements import FURTHEST, LONGEST_WRITTEN, shape_of
 from feedstore.backends.sql.timeline_writer import StoredEntry, TimelineWriter
 from feedstore.ids import ID_BYTES, id_to_bytes
 from feedstore.storage import ActivityStorage, Bounds, TimelineStorage
@@ -86,12 +86,16 @@ class SqlTimelineStorage(TimelineStorage):
 
     def _get_slice(self, key: str, start: int, stop: int | None, bounds: Bounds, descending: bool) -> list[Entry]:
         """One statement; O(log n + stop)."""
+        session, payloads = self.session, self._reads_payloads
+        if start == 0 and bounds is EVERYTHING and stop is not None and stop <= LONGEST_WRITTEN:
+            # Most reads. Their statements have a dictionary of their own, and no further parameters.
+            statement = session.statements.timelines.first(stop, descending, payloads)
+            return _entries(key, session.fetch(statement, (session.namespace, key.encode())), payloads)
         if bounds.is_empty:
             return []
-        payloads = self._reads_payloads
         shape, parameters = shape_of(bounds, start, stop, descending, payloads)
-        statement = self.session.statements.timelines.slice(shape)
-        return _entries(key, self.session.fetch(statement, key.encode(), *parameters), payloads)
+        statement = session.statements.timelines.slice(shape)
+        return _entries(key, session.fetch(statement, (session.namespace, key.encode(), *parameters)), payloads)
 
     def _get_many_slices(
         self, keys: list[str], start: int, stop: int | None, bounds: Bounds, descending: bool
@@ -111,7 +115,8 @@ class SqlTimelineStorage(TimelineStorage):
         rows: list[tuple[bytes | None, ...]] = []
         if not bounds.is_empty:
             shape, parameters = shape_of(bounds, 0, limit, descending, payloads)
-            rows = self.session.fetch(self.session.statements.timelines.page(shape), key.encode(), *parameters)
+            statement = self.session.statements.timelines.page(shape)
+            rows = self.session.fetch(statement, (self.session.namespace, key.encode(), *parameters))
         if not rows:
             return [], self._floor(key)
         return _entries(key, rows, payloads, column=1), _floor_above(key, rows[0][0])
@@ -192,20 +197,23 @@ class SqlTimelineStorage(TimelineStorage):
             return []
         shape, parameters = shape_of(bounds, start, stop, descending, payloads=False)
         statement = self.session.statements.timelines.hydrated_slice(shape)
-        rows = activities.session.fetch(statement, self.session.written_namespace(), key.encode(), *parameters)
+        namespaces = (activities.session.namespace, self.session.written_namespace())
+        rows = activities.session.fetch(statement, (*namespaces, key.encode(), *parameters))
         ids = read_ids([activity_id for activity_id, _ in rows], "the timeline", key)
         return list(zip(ids, map(itemgetter(1), rows), strict=True))
 
     def get_index_of(self, key: str, activity_id: int) -> int | None:
         """Count the newer entries, with one statement and O(position) work."""
-        position: int | None = self._one_value(
-            self.session.statements.timelines.index_of, key, id_to_bytes(activity_id)
-        )
+        session = self.session
+        place = (session.namespace, key.encode(), activity_id.to_bytes(ID_BYTES, "big"))
+        rows = session.fetch(session.statements.timelines.index_of, place)
+        position: int | None = rows[0][0] if rows else None
         return position
 
     def _contains(self, key: str, activity_id: int) -> bool:
         session = self.session
-        return bool(session.fetch(session.statements.timelines.contains, key.encode(), id_to_bytes(activity_id)))
+        place = (session.namespace, key.encode(), activity_id.to_bytes(ID_BYTES, "big"))
+        return bool(session.fetch(session.statements.timelines.contains, place))
 
     def _contains_many(self, key: str, activity_ids: list[int]) -> set[int]:
         """Read ids, with one statement for each 5,000 and O(log n) work for each id."""
@@ -222,19 +230,20 @@ class SqlTimelineStorage(TimelineStorage):
     def _count_within(self, key: str, bounds: Bounds) -> int:
         """Count entries within bounds, with one statement and O(log n + counted entries) work."""
         shape, parameters = shape_of(bounds, 0, None, descending=True, payloads=False)
-        count: int = self._one_value(self.session.statements.timelines.count_within(shape), key, *parameters[:-2])
+        statement = self.session.statements.timelines.count_within(shape)
+        rows = self.session.fetch(statement, (self.session.namespace, key.encode(), *parameters[:-2]))
+        count: int = rows[0][0]
         return count
 
     def _count(self, key: str) -> int:
-        length = self._one_value(self.session.statements.timelines.count, key)
-        return 0 if length is None else read_count(length, "the length of the timeline", key)
+        session = self.session
+        rows = session.fetch(session.statements.timelines.count, (session.namespace, key.encode()))
+        return read_count(rows[0][0], "the length of the timeline", key) if rows else 0
 
     def _floor(self, key: str) -> int | None:
-        return _floor_above(key, self._one_value(self.session.statements.timelines.newest_dropped, key))
-
-    def _one_value(self, statement: str, key: str, *parameters: bytes) -> Any:
-        rows = self.session.fetch(statement, key.encode(), *parameters)
-        return rows[0][0] if rows else None
+        session = self.session
+        rows = session.fetch(session.statements.timelines.newest_dropped, (session.namespace, key.encode()))
+        return _floor_above(key, rows[0][0]) if rows else None
 
     def _trim(self, key: str, length: int, transaction: Transaction = AUTOCOMMIT) -> Pending[int | None]:
         """One transaction."""
@@ -254,7 +263,8 @@ class SqlTimelineStorage(TimelineStorage):
         """Yield keys in chunks of 1,000, in the order of their bytes, without a transaction between two chunks."""
         last = _BEFORE_ALL
         while True:
-            rows = self.session.fetch(self.session.statements.timelines.keys, last, _KEYS_A_CHUNK)
+            parameters = (self.session.namespace, last, _KEYS_A_CHUNK)
+            rows = self.session.fetch(self.session.statements.timelines.keys, parameters)
             for (key,) in rows:
                 yield read_text(key, "the key of a timeline")
             if len(rows) < _KEYS_A_CHUNK:

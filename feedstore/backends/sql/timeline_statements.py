@@ -22,7 +22,8 @@ from feedstore.storage import Bounds
 
 # Databases count in signed 64 bits; nothing that is stored reaches this far.
 FURTHEST: int = 2**62
-_LONGEST_WRITTEN = 128
+LONGEST_WRITTEN = 128
+"""The greatest limit of a slice that is written into the text of its statement."""
 _NAMESPACE_AND_KEY = ("namespace", "key")
 
 
@@ -60,7 +61,7 @@ def shape_of(
     if highest < MAX_ID:
         between = (*between, id_to_bytes(highest))
     limit = FURTHEST if stop is None else min(max(stop - start, 0), FURTHEST)
-    if start == 0 and limit <= _LONGEST_WRITTEN:
+    if start == 0 and limit <= LONGEST_WRITTEN:
         return SliceShape(payloads, lowest > 0, highest < MAX_ID, descending, limit), between
     return SliceShape(payloads, lowest > 0, highest < MAX_ID, descending, None), (*between, limit, min(start, FURTHEST))
 
@@ -74,6 +75,17 @@ class TimelineStatements:
     def __init__(self, compiler: Compiler) -> None:
         self._compiler = compiler
         self._texts: dict[tuple[str, SliceShape], str] = {}
+        self._firsts: dict[tuple[int, bool, bool], str] = {}
+
+    def first(self, count: int, descending: bool, payloads: bool) -> str:
+        """Return the statement that reads the first entries, :data:`LONGEST_WRITTEN` at most. It takes no parameters of
+        a slice.
+        """
+        text = self._firsts.get((count, descending, payloads))
+        if text is None:
+            text = self.slice(SliceShape(payloads, False, False, descending, count))
+            self._firsts[count, descending, payloads] = text
+        return text
 
     def slice(self, shape: SliceShape) -> str:
         """Return the statement that reads the entries."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import select
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import psycopg
+from psycopg.waiting import READY_R, WAIT_R
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
@@ -18,6 +20,7 @@ _Result = TypeVar("_Result")
 # A connection to a server that vanished ends after a minute at most, if the operating system supports keepalives.
 _KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 _MILLISECONDS = 1000
+_LONGEST_POLL_MILLISECONDS = 60 * 60 * _MILLISECONDS
 _LONGEST_GRACE_SECONDS = 5.0
 _CANCEL_SECONDS = 1.0
 DETECT, NONE, SESSION, TRANSACTION = "detect", "none", "session", "transaction"
@@ -59,6 +62,8 @@ class Client(psycopg.Connection[Any]):
 
     answer_seconds: float | None = None
     shares_server = False
+    _poll: Any = None
+    _poll_milliseconds: float = 0
 
     @classmethod
     def open(cls, arguments: dict[str, Any], wishes: Wishes) -> Self:
@@ -67,8 +72,8 @@ class Client(psycopg.Connection[Any]):
             client = cls._open_with_settings(arguments, wishes)
         else:
             client = cls.connect(**arguments, autocommit=True)
-        client.answer_seconds = wishes.answer_seconds
         try:
+            client._limit_answers(wishes.answer_seconds)
             if wishes.pooler == SESSION:
                 client.execute(f"SET {wishes.setting}")
             elif wishes.pooler == TRANSACTION or (wishes.pooler == DETECT and is_pooled(client)):
@@ -88,13 +93,37 @@ class Client(psycopg.Connection[Any]):
                 raise
         return cls.connect(**arguments, autocommit=True)
 
+    def _limit_answers(self, seconds: float) -> None:
+        self._poll = select.poll()
+        self._poll.register(self.fileno(), select.POLLIN)
+        self._poll_milliseconds = min(seconds * _MILLISECONDS, _LONGEST_POLL_MILLISECONDS)
+        self.answer_seconds = seconds
+
     def wait(self, gen: Generator[Any, Any, _Result], *arguments: Any, **options: Any) -> _Result:
-        """Wait for an answer as psycopg does, but not longer than ``answer_seconds``."""
+        """Wait for an answer as psycopg does, but not longer than ``answer_seconds``.
+
+        Most statements wait once, for their answer to arrive. This method does so itself: with psycopg's method around
+        a generator that checks the time, the shortest read took 3 µs more.
+        """
         seconds = self.answer_seconds
         if seconds is None:
             return super().wait(gen, *arguments, **options)
+        deadline = time.monotonic() + seconds
+        waiting: Generator[Any, Any, _Result]
         try:
-            return super().wait(_answered(gen, seconds), *arguments, **options)
+            wanted = next(gen)
+            if wanted == WAIT_R and not options and self._poll.poll(self._poll_milliseconds):
+                wanted = gen.send(READY_R)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+        except KeyboardInterrupt as error:
+            # psycopg's method cancels the statement on the server.
+            waiting = _raising(error)
+        else:
+            waiting = _answered(gen, wanted, deadline, seconds)
+        try:
+            return super().wait(waiting, *arguments, **options)
         except NoAnswerError:
             self._give_up()
             raise
@@ -122,11 +151,11 @@ def is_pooled(connection: psycopg.Connection[Any]) -> bool:
     return row is None or row[0] != connection.info.backend_pid
 
 
-def _answered(gen: Generator[Any, Any, _Result], seconds: float) -> Generator[Any, Any, _Result]:
-    """Run a generator of psycopg's, and raise :class:`NoAnswerError` after ``seconds``."""
-    deadline = time.monotonic() + seconds
+def _answered(
+    gen: Generator[Any, Any, _Result], wanted: Any, deadline: float, seconds: float
+) -> Generator[Any, Any, _Result]:
+    """Go on with a generator of psycopg's that waits, and raise :class:`NoAnswerError` after the deadline."""
     try:
-        wanted = next(gen)
         while True:
             ready = yield wanted
             if not ready and time.monotonic() > deadline:
@@ -135,6 +164,12 @@ def _answered(gen: Generator[Any, Any, _Result], seconds: float) -> Generator[An
     except StopIteration as end:
         result: _Result = end.value
         return result
+
+
+def _raising(error: BaseException) -> Generator[Any, Any, Any]:
+    """Return a generator that raises an exception at its first step."""
+    yield from ()
+    raise error
 
 
 def make_engine(address: Address, options: dict[str, Any]) -> Engine:

@@ -26,6 +26,8 @@ from feedstore.errors import (
 
 # A cursor holds its last result until the next statement.
 _KEPT_ROWS = 100
+# Each access to a member of an enumeration calls its class.
+_IDLE = int(TransactionStatus.IDLE)
 _CHECKED = "feedstore checked for a pooler"
 _DEADLOCK, _SERIALIZATION_FAILURE = "40P01", "40001"
 _BY_STATE = {
@@ -54,7 +56,6 @@ _NOT_NOW = ("starting up", "shutting down", "recovery mode", "not yet accepting"
 class PostgresqlDriver(Driver):
     """The driver of PostgreSQL, in autocommit: a read is one statement and one round trip."""
 
-    in_autocommit = True
     begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     # A statement after the locks must see every row that was committed before the transaction took the locks. The
     # database's default isolation level may be another one.
@@ -69,6 +70,7 @@ class PostgresqlDriver(Driver):
         """
         if not connection.raw.autocommit:
             connection.raw.autocommit = connection.changed = True
+        connection.in_autocommit = True
         if connection.pooled is not None and not isinstance(connection.raw, Client):
             _prepare_nothing_through_a_pooler(connection.pooled.info, connection.raw)
         connection.poll = select.poll()
@@ -84,11 +86,13 @@ class PostgresqlDriver(Driver):
 
         The connection does not work if it was lost, or if an interrupt left it in the middle of a statement.
         """
-        if connection.raw.pgconn.transaction_status != TransactionStatus.IDLE:
+        if connection.raw.pgconn.transaction_status != _IDLE:
             return False
         if connection.changed:
             connection.raw.autocommit = False
-        elif connection.cursor.rowcount > _KEPT_ROWS:
+            return True
+        result = connection.cursor.pgresult
+        if result is not None and result.ntuples > _KEPT_ROWS:
             self._open_cursor(connection)
         return True
 
@@ -110,7 +114,7 @@ class PostgresqlDriver(Driver):
         status = raw.pgconn.transaction_status
         if status == TransactionStatus.ACTIVE:
             connection.close(invalid=True)
-        elif status != TransactionStatus.IDLE:
+        elif status != _IDLE:
             connection.execute("ROLLBACK")
 
     def translated(self, error: BaseException) -> FeedstoreError:

@@ -42,6 +42,8 @@ class SqliteActivityRows(ActivityRows):
             each.outerjoin(activity_table, and_(in_namespace, columns.activity_id == each_id))
         )
         self._find = compiler.text(found, "array", "namespace", "ids")
+        one = select(columns.data).where(in_namespace, columns.activity_id == bindparam("activity"))
+        self._find_one = compiler.text(select(one.scalar_subquery()), "namespace", "activity")
 
     def add(self, connection: Connection, namespace: str, activities: list[tuple[bytes, bytes]]) -> int:
         """Insert the new rows. Only if some ids were stored before, replace the data of all."""
@@ -70,9 +72,11 @@ class SqliteActivityRows(ActivityRows):
         return self._remove, (namespace, b"".join(activity_ids), positions(len(activity_ids)))
 
     def find_statement(self, namespace: str, activity_ids: list[bytes]) -> tuple[str, Any]:
-        """Return a statement that looks each id of a run up.
+        """Return a statement that looks each id of a run up, or a faster one for one id.
 
         The elements of the array are the outer loop of the join, in their order. 60 activities take 44 µs, and 50 with
         their ids, which the process would have to look up.
         """
+        if len(activity_ids) == 1:
+            return self._find_one, (namespace, activity_ids[0])
         return self._find, (positions(len(activity_ids)), namespace, b"".join(activity_ids))

@@ -127,6 +127,20 @@ def test_a_driver_that_begins_transactions_itself(database_url: str) -> None:
         backend.ping()
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+@pytest.mark.parametrize("options", [{}, {"isolation_level": "AUTOCOMMIT"}, {"isolation_level": "SERIALIZABLE"}])
+def test_a_single_statement_is_committed(database_url: str, options: dict[str, Any]) -> None:
+    """With an isolation level, the driver begins a transaction before the statement, which no commit would end."""
+    engine = create_engine(parse_address(database_url).url, poolclass=NullPool, **options)
+    with SqlBackend(engine=engine) as backend, SqlBackend(database_url) as other:
+        backend.kv_storage().upsert("key", 1)
+        assert other.kv_storage().fetch_one("key") == 1
+        other.kv_storage().upsert("key", 2)
+        assert backend.kv_storage().replace("key", 2, 3) is True
+        assert other.kv_storage().fetch_one("key") == 3
+    engine.dispose()
+
+
 @pytest.mark.parametrize("name", ["busy_timeout", "pool_size", "cache_size", "pool_sise"])
 def test_options_of_the_engine_are_refused(engine: Engine, name: str) -> None:
     options: dict[str, Any] = {name: 3}

@@ -22,10 +22,11 @@ from feedstore.backends.sql import SqlBackend
 from feedstore.backends.sql.pools import LifoPool
 from feedstore.errors import StorageTimeoutError
 from interrupting import CHECKPOINTS, HardInterrupt, interrupted_at
+from polling import poll_until
 
 pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"])
-_FILES = ("sql/pools.py", "sql/database.py", "sql/connection.py", "postgresql/client.py", "postgresql/driver.py")
-_ENGINE_FILES = ("sql/connection.py", "sql/database.py")
+_ENGINE_FILES = ("sql/connection.py", "sql/call_connections.py", "sql/database.py")
+_FILES = (*_ENGINE_FILES, "sql/pools.py", "postgresql/client.py", "postgresql/driver.py")
 
 
 def test_an_interrupt_amid_a_statement(database_url: str) -> None:
@@ -38,6 +39,26 @@ def test_an_interrupt_amid_a_statement(database_url: str) -> None:
 
         with pytest.raises(HardInterrupt):
             sleep_until_the_alarm()
+        assert backend.timeline_storage().add("key", 1) == 1
+
+
+def test_a_keyboard_interrupt_cancels_the_statement(database_url: str) -> None:
+    """The server would go on with it for as long as it takes, and no caller waits for its answer."""
+    running = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND state = 'active'"
+
+    def press(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    with SqlBackend(database_url) as backend, psycopg.connect(database_url, autocommit=True) as observer:
+        backend.ping()
+        before = signal.signal(signal.SIGALRM, press)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(KeyboardInterrupt):
+                backend.session.store.fetch("SELECT pg_sleep(30)", ())
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        poll_until(lambda: observer.execute(running).fetchone() == (0,), 10, "the end of the statement")
         assert backend.timeline_storage().add("key", 1) == 1
 
 
