@@ -13,15 +13,16 @@ from feedstore import Activity, connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.errors import StorageError, StorageFullError, StorageTimeoutError, StorageUnavailableError
 from feedstore.storage import Backend
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from servers.ports import LOOPBACK
 from servers.proxy import Proxy
 from servers.redis import OwnRedisServer
 
 
 @pytest.fixture
-def backend(own_redis_server: OwnRedisServer) -> Iterator[Backend]:
+def backend(own_redis_server: OwnRedisServer) -> Iterator[RedisBackend]:
     """A backend on a server of the test's own."""
-    with connect(own_redis_server.url, retry_seconds=20) as backend:
+    with RedisBackend(own_redis_server.url, retry_seconds=20) as backend:
         yield backend
 
 
@@ -52,6 +53,29 @@ def test_a_restart_between_calls_is_not_noticed(own_redis_server: OwnRedisServer
     own_redis_server.start()
     assert timelines.add("key", 3) == 1
     assert ids_in(backend, "key") == [3, 2, 1]
+
+
+def test_columns_after_a_restart_and_beside_a_key_of_another_type(
+    own_redis_server: OwnRedisServer, backend: RedisBackend
+) -> None:
+    """A script reads a timeline if the transaction was lost, or names the key that one of its commands refused."""
+    groups = backend.timeline_storage(serializer_class=GroupSerializer)
+    groups.add_many("key", by("ann", 1, 2))
+    names = backend.session.keys()
+    _, timeline, side = names.of_timeline(names.bucket_of("key"), "key")
+    for wrong in (side, timeline):
+        own_redis_server.kill()
+        own_redis_server.start()
+        columns = groups.get_columns("key", 9)
+        assert (list(columns.ids), columns.payloads) == ([2, 1], [b"ann", b"ann"])
+        client: Any = own_redis_server.client()
+        held = client.dump(wrong)
+        client.delete(wrong)
+        client.sadd(wrong, "x")
+        with pytest.raises(StorageError, match="WRONGTYPE"):
+            groups.get_columns("key", 9)
+        client.restore(wrong, 0, held, replace=True)
+        client.close()
 
 
 def test_kills_amid_calls_lose_nothing_that_was_acknowledged(

@@ -15,6 +15,7 @@ from feedstore import connect
 from feedstore.backends.redis import RedisBackend
 from feedstore.errors import FeedstoreError, NoMessagesException, StorageTimeoutError, StorageUnavailableError
 from feedstore.storage import Backend
+from feedstore.testing.delivery_suite import GroupSerializer
 from polling import poll_until
 from servers.ports import LOOPBACK
 from servers.proxy import Forwarder
@@ -26,6 +27,7 @@ SECONDS = 60.0
 QUICK = {"timeout": 0.1, "connect_timeout": 0.1, "retry_seconds": 0.2}
 CALLS: list[Callable[[Backend], Any]] = [
     lambda backend: backend.timeline_storage().count("key"),
+    lambda backend: backend.timeline_storage(serializer_class=GroupSerializer).get_columns("key", 9),
     lambda backend: backend.timeline_storage().add_to_many([f"key{n}" for n in range(30)], [1]),
     lambda backend: backend.kv_storage().upsert("item", 1),
     lambda backend: list(backend.activity_storage().iterate()),
