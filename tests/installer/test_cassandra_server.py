@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -45,8 +44,7 @@ def test_a_node_that_does_not_start_shows_its_log() -> None:
 
 def test_the_first_node_archives_the_classes_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    java, jars = tmp_path / "java", tmp_path / "jars"
-    java.touch()
+    jars = tmp_path / "jars"
     jars.mkdir()
     runs: list[tuple[str, ...]] = []
 
@@ -54,14 +52,23 @@ def test_the_first_node_archives_the_classes_for_all(tmp_path: Path, monkeypatch
         runs.append(options)
         Path(options[-1].partition("=")[2]).touch()
 
+    java = new_java(tmp_path / "java", status=0)
     first, second = (archive_options(java, jars, write) for _ in range(2))
     assert first == second
     assert Path(first[-1].partition("=")[2]).exists()
     assert len(runs) == 1
-    java.write_text("another release")
-    os.utime(java, (0, 0))
-    assert archive_options(java, jars, runs.append) == ()
+    # As the Java of a wheel, which leaves out the archive of its own classes.
+    assert archive_options(new_java(tmp_path / "smaller", status=1), jars, write) == ()
+    assert len(runs) == 1
+    assert archive_options(new_java(tmp_path / "other", status=0), jars, runs.append) == ()
     assert len(runs) == 2
+
+
+def new_java(path: Path, status: int) -> Path:
+    """Write a program that ends with ``status`` if it must have an archive of its own classes."""
+    path.write_text(f"#!/bin/sh\n[ $1 != -Xshare:on ] || exit {status}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
 
 
 def test_an_address_of_another_form_is_refused() -> None:

@@ -7,6 +7,7 @@ first node that the suite starts on a machine writes them into a file, which the
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,14 +22,21 @@ def archive_options(java: Path, jars: Path, run_a_node: Callable[[tuple[str, ...
     """Return the options that let a node of ``java`` and ``jars`` use the archive.
 
     If there is no archive yet, ``run_a_node`` runs a node with the options that it gets to an orderly end. A Java that
-    writes no archive gets no options. Java ignores an archive of other classes.
+    can write no archive gets no options. Java ignores an archive of other classes.
     """
 
     def fill(folder: Path) -> None:
-        run_a_node((_WITH_AGENT, f"-XX:ArchiveClassesAtExit={folder / _FILE}"))
+        if _can_archive(java):
+            run_a_node((_WITH_AGENT, f"-XX:ArchiveClassesAtExit={folder / _FILE}"))
 
     archive = filled_folder(f"cassandra-classes-{_digest(java, jars)}", fill) / _FILE
     return (_WITH_AGENT, f"-XX:SharedArchiveFile={archive}") if archive.exists() else ()
+
+
+def _can_archive(java: Path) -> bool:
+    """Return whether a Java has an archive of its own classes. Without one it refuses to archive others."""
+    answer = subprocess.run([java, "-Xshare:on", "-version"], capture_output=True, check=False)
+    return answer.returncode == 0
 
 
 def _digest(java: Path, jars: Path) -> str:
