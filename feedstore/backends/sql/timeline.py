@@ -128,7 +128,8 @@ class SqlTimelineStorage(TimelineStorage):
         if bounds.is_empty:
             return EntryColumns((), (), self._floor(key))
         packed = self._packed_columns(key, limit) if bounds.is_everything else None
-        return packed or self._joined_columns(key, limit, bounds)
+        # Columns without entries are false.
+        return self._joined_columns(key, limit, bounds) if packed is None else packed
 
     def _packed_columns(self, key: str, limit: int) -> EntryColumns | None:
         """Return the columns of entries whose payloads have one length; None of others, or if the dialect lacks it."""

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from feedstore import connect
+from feedstore.backends.sql import SqlBackend
+from feedstore.backends.sql.connection import Connection
 from feedstore.errors import StoredDataError
 from feedstore.ids import ID_BYTES
 from feedstore.storage import Backend, EntryColumns
@@ -66,6 +68,21 @@ def test_payloads_of_different_lengths_are_told_apart(backend: Backend, some: li
     columns = _columns(backend, payloads, 20)
     assert not isinstance(columns.payloads, PackedPayloads)
     assert (list(columns.ids), list(columns.payloads)) == (list(range(12, 0, -1)), payloads[::-1])
+
+
+def test_an_absent_timeline_takes_one_statement(path: Path) -> None:
+    """The follow graph asks for the followers of users who have none."""
+    statements: list[str] = []
+    with SqlBackend(f"sqlite:///{path}") as backend:
+        timelines = backend.timeline_storage(RawSerializer)
+        timelines.add("other", Raw(1, b"eight___"))
+
+        def observe(connection: Connection, first: object, second: object) -> None:
+            connection.raw.set_trace_callback(statements.append)
+
+        backend.session.store._connections.call(observe, None, None)
+        assert len(timelines.get_columns("key", 20)) == 0
+    assert len([statement for statement in statements if "feedstore_entry" in statement]) == 1
 
 
 def _damage(path: Path, statement: str, *parameters: Any) -> None:
