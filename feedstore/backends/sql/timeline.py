@@ -122,8 +122,8 @@ class SqlTimelineStorage(TimelineStorage):
         return _entries(key, rows, payloads, column=1), _floor_above(key, rows[0][0])
 
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
-        """Read columns, with one statement; on SQLite with another one if the payloads differ in their lengths, and
-        with the statement of a page if only some entries have payloads.
+        """Read columns, with one statement; on SQLite with another one if the payloads differ in their lengths or
+        none has one, and with the statement of a page if only some entries have payloads.
         """
         if bounds.is_empty:
             return EntryColumns((), (), self._floor(key))
@@ -140,7 +140,7 @@ class SqlTimelineStorage(TimelineStorage):
         ((newest_dropped, length, oldest, run),) = self.session.store.fetch(statement, parameters)
         if length is None:
             return EntryColumns((), (), None)
-        if run is None or oldest.__class__ is not bytes or length.__class__ is not int:
+        if run is None or not oldest or oldest.__class__ is not bytes or length.__class__ is not int:
             return None
         width = len(oldest)
         if len(run) != min(length, limit) * (ID_BYTES + width) - width:

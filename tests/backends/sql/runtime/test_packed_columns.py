@@ -111,6 +111,14 @@ def test_the_columns_do_not_trust_the_length_in_the_header(backend: Backend, pat
         _damage(path, "UPDATE feedstore_timeline SET length = ?", 9)
 
 
+def test_empty_payloads_of_another_program(backend: Backend, path: Path) -> None:
+    """This package stores NULL in their place. A run of ids alone holds as many payloads as ids."""
+    _columns(backend, [b"eight___"], 20)
+    _damage(path, "UPDATE feedstore_entry SET data = x''")
+    columns = backend.timeline_storage(RawSerializer).get_columns("key", 20)
+    assert (list(columns.ids), list(columns.payloads)) == ([1], [b""])
+
+
 def test_ids_in_a_run() -> None:
     """The run may end with the last id, or with the bytes that follow it."""
     ids = [number << 64 for number in range(1, 6)]
