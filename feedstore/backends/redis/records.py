@@ -144,11 +144,6 @@ def newest_columns(end: Any, payloads: Any, count: int) -> tuple[bytes, list[byt
     return end[(known - wanted) * ID_BYTES : known * ID_BYTES], payloads[::-1], floor
 
 
-def has_chunks(end: Any) -> bool:
-    """Return whether the end of a timeline's string says that the timeline has chunks."""
-    return isinstance(end, bytes) and len(end) >= ID_BYTES and _TRAILER.unpack_from(end, len(end) - ID_BYTES)[1] > 0
-
-
 def count_in(key: str, end: bytes) -> int:
     """Return the number of entries of a timeline, given its trailer. Raises as :func:`newest_in`."""
     newest_in(key, end, 0)

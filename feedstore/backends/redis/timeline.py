@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from struct import iter_unpack
-from typing import Any
+from typing import Any, TypeVar
 
 from feedstore.backends.redis.activity import RedisActivityStorage
 from feedstore.backends.redis.command import Command, call_script
@@ -19,7 +19,6 @@ from feedstore.backends.redis.records import (
     count_in,
     entries_of,
     first_known,
-    has_chunks,
     ids_of,
     in_columns,
     newest_columns,
@@ -43,10 +42,11 @@ _MOST_PAYLOADS_A_SCRIPT = 1000
 _MOST_IN_COLUMNS = 2000
 _MOST_ASKED = 100
 _MOST_SOUGHT = 30
-_MOST_LONG = 1000
+_MOST_KNOWN = 1000
 _MOST_IN_FRONT = 1000
 _NOTHING = (0, 0, b"", b"", 0)
 _EMPTIED = b"e"
+_Known = TypeVar("_Known")
 
 
 class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, TimelineStorage):
@@ -169,11 +169,12 @@ class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, Timeline
     def _get_columns(self, key: str, limit: int, bounds: Bounds) -> EntryColumns:
         """One round trip for 8,000 entries, with payloads for 2,000; :meth:`_get_page` reads those after them.
 
-        With payloads, a second one for a timeline that has none, and the first time that it has chunks.
+        With payloads, there is a second one the first time that a timeline has chunks or no payloads, or that the limit
+        is less than the length of a timeline with a floor.
         """
         most = min(limit, _MOST_IN_COLUMNS if self._reads_payloads else _MOST_A_SCRIPT)
         words = range_words(0, most, bounds, True) or _NOTHING
-        if self._reads_payloads and bounds == EVERYTHING and key not in self._long:
+        if self._reads_payloads and bounds == EVERYTHING and (key, most) not in self._scripted:
             records, filled, floor = self._newest_columns(key, words, most)
         else:
             records, filled, floor = in_columns(self._ask_about(key, self._page_kind, *words))
@@ -197,8 +198,7 @@ class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, Timeline
             columns = newest_columns(found[0], found[1], most)
             if columns is not None:
                 return columns
-            if has_chunks(found[0]):
-                self._remember_long(key)
+            _remember(self._scripted, (key, most))
             answer = self.session.store.ask(self._question(names, key, words))
         return in_columns(self._answered(names, key, words, answer))
 
@@ -291,17 +291,17 @@ class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, Timeline
         end = self.session.store.ask(self._end_of(self.session.keys(), key, MOST_OF_A_STRING))
         first, has_older = first_known(key, end)
         if has_older:
-            self._remember_long(key)
+            _remember(self._long, key)
         return end, first, has_older
-
-    def _remember_long(self, key: str) -> None:
-        if len(self._long) == _MOST_LONG:
-            self._long.clear()
-        self._long.add(key)
 
     @unlocked_property
     def _long(self) -> set[str]:
         """Keys of timelines that had chunks: the script searches them in one round trip."""
+        return set()
+
+    @unlocked_property
+    def _scripted(self) -> set[tuple[str, int]]:
+        """Keys and limits of columns that a script had to read: it reads them in one round trip."""
         return set()
 
     def _count(self, key: str) -> int:
@@ -367,3 +367,10 @@ class RedisTimelineStorage(RedisTimelineWrites, RedisTimelineQuestions, Timeline
     def _those_present(self, tag: str, timelines: list[bytes]) -> list[bytes]:
         answers = self.session.store.send([Command(tag, ("EXISTS", timeline)) for timeline in timelines])
         return [timeline for timeline, exists in zip(timelines, answers, strict=True) if exists]
+
+
+def _remember(known: set[_Known], one: _Known) -> None:
+    """Add one value to a set, which is emptied first if it holds many."""
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known.add(one)

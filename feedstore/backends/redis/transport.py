@@ -66,8 +66,8 @@ class Transport(ABC):
             return None, self._sent((otherwise,), begun)[0]
         if isinstance(found, list):
             return found, None
-        # An ACL may lack the category of transactions, which no other call needs.
-        self._lacks_transactions = isinstance(queued[0], exceptions.NoPermissionError)
+        # An ACL may lack the category of transactions, which no other call needs, and a server may have renamed MULTI.
+        self._lacks_transactions = isinstance(queued[0], exceptions.ResponseError)
         return None, self.ask(otherwise)
 
     def send(self, commands: Sequence[Command]) -> list[Any]:

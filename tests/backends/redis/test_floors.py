@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import soak
 from feedstore.backends.redis import RedisBackend
+from feedstore.backends.redis.node import Node
 from feedstore.storage import TimelineStorage
+from feedstore.testing.delivery_suite import Raw, RawSerializer
 from stores import fresh_namespace
 
 _IDS = 24
@@ -95,3 +98,35 @@ def test_a_floor_is_exact_after_late_adds_removals_and_trims(timelines: Timeline
                 if kind in ("fan out", "trim"):
                     model.trim(length)
                 model.check(timelines, key)
+
+
+def test_columns_that_a_script_reads_are_one_round_trip_after_the_first(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction reads no payloads in chunks, none of a timeline without payloads, and no floor below the limit."""
+    ask, request, sent = Node.ask, Node.request, list[str]()
+
+    def asked(node: Node, words: tuple[Any, ...]) -> Any:
+        sent.append(words[0])
+        return ask(node, words)
+
+    def requested(node: Node, commands: Any) -> list[Any]:
+        sent.append(commands[0][0])
+        return request(node, commands)
+
+    with RedisBackend(redis_url, namespace=fresh_namespace()) as backend:
+        timelines = backend.timeline_storage(RawSerializer)
+        for key, payload, count in (("chunks", b"one", 2100), ("plain", b"", 9), ("trimmed", b"one", 9)):
+            timelines.add_many(key, [Raw(number, payload) for number in range(1, count + 1)])
+        timelines.trim("trimmed", 6)
+        # The server knows the script from now on.
+        assert timelines.get_page("plain", 9).floor is None
+        monkeypatch.setattr(Node, "ask", asked)
+        monkeypatch.setattr(Node, "request", requested)
+        for key, newest, floor in (("chunks", 2100, None), ("plain", 9, None), ("trimmed", 9, 4)):
+            for expected in (["MULTI", "EVALSHA"], ["EVALSHA"], ["EVALSHA"]):
+                columns = timelines.get_columns(key, 5)
+                assert (list(columns.ids), columns.floor) == ([*range(newest, newest - 5, -1)], floor)
+                assert [word for word in sent if word in {"MULTI", "EVALSHA"}] == expected
+                sent.clear()
+        assert (len(timelines.get_columns("trimmed", 6)), sent) == (6, ["MULTI"])

@@ -46,26 +46,32 @@ def test_the_documented_rights_are_enough(server: OwnRedisServer) -> None:
         assert list(backend.timeline_storage().keys()) == []
 
 
-def test_columns_are_read_without_the_right_to_transactions(
-    server: OwnRedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first read learns that the right is missing; with the right, a transaction reads."""
+def _transactions(url: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Read columns three times, and return how often the backend has sent a transaction."""
     request, sent = Node.request, list[str]()
 
     def noted(node: Node, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         sent.extend(words[0] for words in commands)
         return request(node, commands)
 
+    with connect(url, namespace=fresh_namespace()) as backend, monkeypatch.context() as patch:
+        groups = backend.timeline_storage(serializer_class=GroupSerializer)
+        groups.add_many("k", by("ann", *range(5)))
+        patch.setattr(Node, "request", noted)
+        for _ in range(3):
+            assert groups.get_columns("k", 9).payloads == [b"ann"] * 5
+    return sent.count("MULTI")
+
+
+def test_columns_are_read_without_transactions(server: OwnRedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first read learns that the right is missing, or that the server has renamed the command."""
     for extra, expected in ((("+@transaction",), 3), ((), 1)):
-        with connect(url_of(server, "all", *_DOCUMENTED, *extra), namespace=fresh_namespace()) as backend:
-            groups = backend.timeline_storage(serializer_class=GroupSerializer)
-            groups.add_many("k", by("ann", *range(5)))
-            monkeypatch.setattr(Node, "request", noted)
-            for _ in range(3):
-                assert groups.get_columns("k", 9).payloads == [b"ann"] * 5
-            monkeypatch.undo()
-        assert sent.count("MULTI") == expected
-        sent.clear()
+        assert _transactions(url_of(server, "all", *_DOCUMENTED, *extra), monkeypatch) == expected
+    other = OwnRedisServer("--rename-command", "MULTI", "")
+    try:
+        assert _transactions(other.url, monkeypatch) == 1
+    finally:
+        other.stop()
 
 
 def test_those_for_queues_are_enough_and_needed(server: OwnRedisServer) -> None:

@@ -63,17 +63,17 @@ def test_columns_after_a_restart_and_beside_a_key_of_another_type(
     groups.add_many("key", by("ann", 1, 2))
     names = backend.session.keys()
     _, timeline, side = names.of_timeline(names.bucket_of("key"), "key")
-    for wrong in (side, timeline):
+    for limit, wrong in ((9, side), (8, timeline)):
         own_redis_server.kill()
         own_redis_server.start()
-        columns = groups.get_columns("key", 9)
+        columns = groups.get_columns("key", limit)
         assert (list(columns.ids), columns.payloads) == ([2, 1], [b"ann", b"ann"])
         client: Any = own_redis_server.client()
         held = client.dump(wrong)
         client.delete(wrong)
         client.sadd(wrong, "x")
         with pytest.raises(StorageError, match="WRONGTYPE"):
-            groups.get_columns("key", 9)
+            groups.get_columns("key", limit)
         client.restore(wrong, 0, held, replace=True)
         client.close()
 
