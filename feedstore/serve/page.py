@@ -57,10 +57,10 @@ def render_page(
     controls: Markup = NO_MARKUP,
     root: str = "",
 ) -> str:
-    """Return the page as HTML; it requests pages from ``timeline_url`` and the stream from ``events_url``.
+    """Return the page of a timeline as HTML.
 
-    ``root`` is the path prefix of the application, ``.`` for the folder of this page. ``controls`` is placed above the
-    timeline.
+    It requests entries from ``timeline_url`` and the stream from ``events_url``. ``root`` is the path prefix of
+    the application, ``.`` for the folder of this page. ``controls`` is placed above the timeline.
     """
     feed = fill(template("feed.html"), controls=controls, timeline_url=timeline_url, events_url=events_url)
     entry = fill(template("entry.html"), assets=root + ASSETS)
@@ -87,7 +87,7 @@ def template(name: str) -> str:
 
 
 def render_log(parameters: QueryParams, about: str, root: str) -> str:
-    """Return the page as HTML, for the tags and the pattern in a query."""
+    """Return the page of events as HTML, for the tags and the pattern in a query."""
     tags = [tag for part in parameters.get("tags", "").split(",") if (tag := part.strip())]
     match = parameters.get("match", "")
     query = urlencode([*(("tag", tag) for tag in tags), *([("match", match)] if match else [])])
