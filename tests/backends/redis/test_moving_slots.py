@@ -107,6 +107,8 @@ def test_no_call_waits_for_a_slot_of_which_nothing_has_moved(shared_cluster: Own
             assert timelines.remove("key1", 9000) == 1
             assert timelines.trim("key2", 2) == 2
             assert timelines.get_page("key2", 9).floor == 3
+            payloads = backend.timeline_storage(serializer_class=MsgpackSerializer)
+            assert list(payloads.get_columns("payloads", 9).ids) == [9]
             assert backend.activity_storage().get(_LIKE) == _LIKE
             assert list(backend.kv_storage().items()) == [("pi", 3.5)]
             with backend.batch(atomic=True) as batch:
@@ -148,6 +150,7 @@ def _use(backend: RedisBackend) -> None:
         lambda: timelines.trim("key7", 1) == 2,
         lambda: timelines.get_page("key8", 9).floor is None,
         lambda: payloads.get_slice("payloads", 0, 9) == [_LIKE],
+        lambda: list(payloads.get_columns("payloads", 9).ids) == [9],
         lambda: timelines.get_slice("payloads", 0, 9, hydrate_from=backend.activity_storage()) == [_LIKE],
         lambda: list(backend.kv_storage().items()) == [("pi", 3.5)],
         lambda: backend.kv_storage().fetch_many(["pi", "absent"]) == {"pi": 3.5},

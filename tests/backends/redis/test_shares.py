@@ -121,6 +121,8 @@ def _id(number: int) -> int:
 
 
 def _columns(groups: TimelineStorage, key: str) -> tuple[list[int], list[bytes], int | None]:
+    # A transaction reads, although a script has read columns of this limit.
+    vars(groups).pop("_scripted", None)
     columns = groups.get_columns(key, 30)
     return list(columns.ids), list(columns.payloads), columns.floor
 
