@@ -18,6 +18,7 @@ import soak
 from feedstore import connect
 from feedstore.errors import StorageError
 from feedstore.storage import Backend
+from feedstore.testing.delivery_suite import GroupSerializer, by
 from stores import fresh_namespace
 
 _KEYS = [f"key{number}" for number in range(6)]
@@ -67,6 +68,7 @@ def narrow(request: pytest.FixtureRequest) -> Callable[[], Backend]:
     url, namespace = request.getfixturevalue(request.param), fresh_namespace()
     with connect(url, namespace=namespace) as backend:
         backend.timeline_storage().add_to_many(_KEYS, [1, 2, 3])
+        backend.timeline_storage(serializer_class=GroupSerializer).add_many("groups", by("ann", 1, 2))
     return lambda: connect(url, namespace=namespace, max_connections=1, timeout=5, retry_seconds=0)
 
 
@@ -78,6 +80,11 @@ def _read_many(backend: Backend) -> Any:
     return {key: len(found) for key, found in backend.timeline_storage().get_many_slices(_KEYS, 0, 9).items()}
 
 
+def _read_columns(backend: Backend) -> Any:
+    columns = backend.timeline_storage(serializer_class=GroupSerializer).get_columns("groups", 9)
+    return list(columns.ids), columns.payloads
+
+
 def _write(backend: Backend) -> Any:
     backend.kv_storage().upsert("item", 1)
     return backend.timeline_storage().add_to_many(_KEYS, [3])
@@ -87,7 +94,7 @@ def _write(backend: Backend) -> Any:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.soak
 @pytest.mark.parametrize("is_connected", [True, False])
-@pytest.mark.parametrize("call", [_read, _read_many, _write])
+@pytest.mark.parametrize("call", [_read, _read_many, _read_columns, _write])
 def test_an_interrupt_at_any_moment_loses_no_connection_and_mixes_no_answers(
     narrow: Callable[[], Backend], call: Callable[[Backend], Any], is_connected: bool
 ) -> None:
