@@ -20,6 +20,7 @@ from feedstore.serializers import Serializer
 from feedstore.serializers.base import undecodable
 from feedstore.shown import shown
 from feedstore.storage.page import (
+    Column,
     PackedPayloads,
     altered_cursor,
     decode_checked,
@@ -112,7 +113,7 @@ def hash_of(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=GROUP_BYTES).digest()
 
 
-class IdsAt(Sequence[int]):
+class IdsAt(Column[int]):
     """The ids at some positions. A page shows few of them, so each is decoded when it is read."""
 
     __slots__ = ("_ids", "_places")
@@ -144,12 +145,6 @@ class IdsAt(Sequence[int]):
 
     def __iter__(self) -> Iterator[int]:
         return map(self._ids.__getitem__, self._places)
-
-    def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
-
-    def __repr__(self) -> str:
-        return repr(list(self))
 
 
 def ends_of(ids: Sequence[int], number: int) -> list[int]:

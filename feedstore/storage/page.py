@@ -37,7 +37,8 @@ _CURSOR_BYTES = _HEADER_BYTES + ID_BYTES
 class EntryColumns:
     """The newest entries of a timeline in two columns, newest first, and the floor of the timeline.
 
-    ``payloads`` are the stored bytes, ``b""`` for an entry without a payload. ``len`` counts the entries.
+    ``payloads`` are the stored bytes, ``b""`` for an entry without a payload. ``len`` counts the entries. Each column
+    equals a list of the same values.
     """
 
     ids: Sequence[int]
@@ -48,7 +49,19 @@ class EntryColumns:
         return len(self.ids)
 
 
-class StoredIds(Sequence[int]):
+class Column(Sequence[Value]):
+    """A sequence that makes its values when they are read. It equals a list of the same values, and is shown as one."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+class StoredIds(Column[int]):
     """A sequence of ids that holds their stored bytes, and decodes an id when it is read.
 
     A page of an aggregated feed reads 800 entries and shows the ids of 50: decoding all would take 60 µs.
@@ -75,7 +88,7 @@ class StoredIds(Sequence[int]):
         return int.from_bytes(self._stored[position], "big")
 
 
-class PackedIds(Sequence[int]):
+class PackedIds(Column[int]):
     """A sequence of ids, newest first, over one run of bytes that holds them oldest first, each at a fixed distance.
 
     The bytes between two ids are not read. None have to follow the last id.
@@ -120,7 +133,7 @@ def ids_at(ids: Sequence[int], positions: Sequence[int]) -> list[int]:
     return ids.at(positions) if ids.__class__ is PackedIds else [ids[position] for position in positions]
 
 
-class PackedPayloads(Sequence[bytes]):
+class PackedPayloads(Column[bytes]):
     """A sequence of payloads of one length, newest first, over the run of bytes of :class:`PackedIds`.
 
     The payload of the oldest entry is not in the run. Each other one is before the id of its entry.

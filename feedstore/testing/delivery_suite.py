@@ -344,6 +344,9 @@ class ColumnsSuite(Suite):
         stored.trim("key", 11)
         columns = stored.get_columns("key", 20)
         assert list(zip(columns.ids, columns.payloads, strict=True)) == given[:0:-1]
+        newest_first = [one for one, _ in given[:0:-1]], [payload for _, payload in given[:0:-1]]
+        assert (columns.ids, columns.payloads) == newest_first
+        assert repr((columns.ids, columns.payloads)) == repr(newest_first)
         assert columns.floor == stored.get_page("key", 1).floor is not None
         assert (len(columns), columns.ids[0], list(columns.ids[1:3])) == (11, 12 << 64, [11 << 64, 10 << 64])
         newest = stored.get_columns("key", 3)
@@ -351,7 +354,7 @@ class ColumnsSuite(Suite):
         within = stored.get_columns("key", 4, {"activity_id__lt": 9 << 64, "activity_id__gte": 4 << 64})
         assert list(zip(within.ids, within.payloads, strict=True)) == given[7:3:-1]
         for empty in (stored.get_columns("never", 5), stored.get_columns("key", 5, {"activity_id__gt": MAX_ID})):
-            assert (list(empty.ids), list(empty.payloads)) == ([], [])
+            assert (empty.ids, empty.payloads) == ([], [])
         assert empty.floor == columns.floor
         timelines.add_many("references", [MAX_ID, 0])
         references = timelines.get_columns("references", 5)

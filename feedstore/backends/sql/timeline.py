@@ -126,7 +126,7 @@ class SqlTimelineStorage(TimelineStorage):
         none has one, and with the statement of a page if only some entries have payloads.
         """
         if bounds.is_empty:
-            return EntryColumns((), (), self._floor(key))
+            return EntryColumns([], [], self._floor(key))
         packed = self._packed_columns(key, limit) if bounds.is_everything else None
         # Columns without entries are false.
         return self._joined_columns(key, limit, bounds) if packed is None else packed
@@ -139,7 +139,7 @@ class SqlTimelineStorage(TimelineStorage):
         parameters = (self.session.written_namespace(), key.encode(), min(limit, FURTHEST))
         ((newest_dropped, length, oldest, run),) = self.session.store.fetch(statement, parameters)
         if length is None:
-            return EntryColumns((), (), None)
+            return EntryColumns([], [], None)
         if run is None or not oldest or oldest.__class__ is not bytes or length.__class__ is not int:
             return None
         width = len(oldest)
@@ -157,7 +157,7 @@ class SqlTimelineStorage(TimelineStorage):
         )
         ids, payloads = (None if column is None else column.split(separator) for column in joined)
         if ids is None:
-            return EntryColumns((), (), _floor_above(key, newest_dropped))
+            return EntryColumns([], [], _floor_above(key, newest_dropped))
         if payloads is None:
             payloads = [b""] * len(ids)
         elif len(payloads) != len(ids):
