@@ -59,6 +59,18 @@ def test_a_sqlite_without_full_text_is_refused_by_name(engine: Engine) -> None:
     assert databases.contents(engine) == {}
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"])
+def test_a_sqlite_database_in_another_encoding_is_refused_by_name(engine: Engine) -> None:
+    """In such a database, get_columns returned other payloads than the stored ones."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA encoding = 'UTF-16le'")
+        connection.exec_driver_sql("CREATE TABLE of_another_program (number INTEGER)")
+        connection.commit()
+    with pytest.raises(UnsupportedError, match="text as UTF-16le"):
+        prepare_schema(engine)
+    assert state(engine) is SchemaState.EMPTY
+
+
 def test_an_older_database_is_migrated_and_a_current_one_is_left_alone(engine: Engine) -> None:
     databases.make_older(engine)
     prepare_schema(engine, "migrate")

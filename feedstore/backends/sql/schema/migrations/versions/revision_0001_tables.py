@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from feedstore.errors import InvalidValueError
+from feedstore.errors import InvalidValueError, UnsupportedError
 
 revision = "0001"
 down_revision = None
@@ -25,7 +25,13 @@ _TABLES_OF_DATA = ("feedstore_item", "feedstore_entry", "feedstore_timeline", "f
 
 
 def upgrade(operations: Operations) -> None:
-    """Create the tables."""
+    """Create the tables.
+
+    Raises:
+        UnsupportedError: The SQLite database stores text as UTF-16.
+    """
+    if operations.get_context().dialect.name == "sqlite" and not operations.get_context().as_sql:
+        _require_utf_8(operations)
     _create_namespace(operations)
     _create_activity(operations)
     _create_timeline(operations)
@@ -39,6 +45,16 @@ def downgrade(operations: Operations) -> None:
         _refuse_to_drop_data(operations)
     for name in (*_TABLES_OF_DATA, "feedstore_namespace"):
         operations.drop_table(name)
+
+
+def _require_utf_8(operations: Operations) -> None:
+    # Statements make keys and payloads of text, and text of them.
+    encoding = operations.get_bind().execute(text("PRAGMA encoding")).scalar_one()
+    if encoding != "UTF-8":
+        raise UnsupportedError(
+            f"the SQLite database stores text as {encoding}, in which statements would change stored bytes; use a "
+            "database in UTF-8, which is the encoding of a new file"
+        )
 
 
 def _create_namespace(operations: Operations) -> None:
