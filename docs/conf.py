@@ -36,7 +36,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"feedstore\.storage\.(base\.Writer|timeline_(writes|hooks|bulk_reads)\.Timeline\w+)"),
     (r"py:class", r"feedstore\.(storage\.documents\.nodes\.NodeCalls|backends\.sql\.document_nodes\.SqlNodes)"),
     (r"py:class", r"feedstore\.testing\.\w+_suite\.\w+Suite"),
-    (r"py:class", r"feedstore\.backends\.(\w+\.store|\w+\.session|\w+\.timeline_writes)\.\w+"),
+    (r"py:class", r"feedstore\.backends\.(\w+\.store|\w+\.session|\w+\.timeline_(writes|questions))\.\w+"),
     (r"py:class", r"feedstore\.ingest\.(lines|table|writer)\.\w+"),
     (r"py:class", r"feedstore\.pubsub\.(cache_contents\.CacheContents|service_calls\.ServiceCalls)"),
     (r"py:class", r"feedstore\.storage\.notify\.\w+\.\w+"),
