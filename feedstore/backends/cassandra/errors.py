@@ -17,7 +17,7 @@ from cassandra import (
     WriteFailure,
 )
 from cassandra.cluster import NoHostAvailable
-from cassandra.connection import ConnectionException
+from cassandra.connection import ConnectionException, ConnectionShutdown
 from cassandra.protocol import (
     ErrorMessage,
     IsBootstrappingErrorMessage,
@@ -74,6 +74,15 @@ def unreachable(error: Exception, label: str) -> FeedstoreError:
     if isinstance(inner, _TIMEOUTS):
         return StorageUnavailableError(f"{label}: no node answered: {_text(inner)}")
     return translated(error, label)
+
+
+def was_lost(error: NoHostAvailable) -> bool:
+    """Return whether a node had accepted the driver's connection, and the connection was lost before it was ready.
+
+    A node that restarts closes it. The driver itself closes it if it misreads a frame, as version 3.30 has done once in
+    many thousand connections.
+    """
+    return isinstance(_innermost(error), ConnectionShutdown)
 
 
 def is_passing(error: Exception) -> bool:

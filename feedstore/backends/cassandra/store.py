@@ -10,11 +10,12 @@ from itertools import chain, islice
 from typing import Any
 
 from cassandra import OperationTimedOut
+from cassandra.cluster import NoHostAvailable
 
 from feedstore.backends.cassandra.batches import Row, Write, atomic_request, requests_of
 from feedstore.backends.cassandra.clock import process_clock
 from feedstore.backends.cassandra.driver import DriverSession
-from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated, unreachable
+from feedstore.backends.cassandra.errors import DRIVER_ERRORS, is_passing, translated, unreachable, was_lost
 from feedstore.backends.cassandra.memory import Memory
 from feedstore.backends.cassandra.options import Settings
 from feedstore.backends.cassandra.schema import prepare_schema
@@ -91,7 +92,7 @@ class Store:
 
     def _open(self) -> DriverSession:
         try:
-            connected = self._connect()
+            connected = self._connect_again_if_lost()
         except DRIVER_ERRORS as error:
             raise (self._closed_error() if self.closed else unreachable(error, self.label)) from error
         session = DriverSession(connected, self.settings, self.keyspace, is_owned=self._owner is None)
@@ -104,6 +105,15 @@ class Store:
             session.close()
             raise
         return session
+
+    def _connect_again_if_lost(self) -> Any:
+        """Connect, and once more if the connection was lost while the driver read the cluster's schema."""
+        try:
+            return self._connect()
+        except NoHostAvailable as error:
+            if self.closed or not was_lost(error):
+                raise
+        return self._connect()
 
     def _translated(self, error: Exception) -> FeedstoreError:
         return self._closed_error() if self.closed else translated(error, self.label)

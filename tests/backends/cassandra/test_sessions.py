@@ -18,7 +18,7 @@ from cassandra.policies import RetryPolicy, WhiteListRoundRobinPolicy
 import forking
 from feedstore import connect
 from feedstore.backends.cassandra import CassandraBackend, store
-from feedstore.errors import BackendClosedError, ForkedClientError
+from feedstore.errors import BackendClosedError, ForkedClientError, StorageUnavailableError
 from feedstore.testing.processes import run_in_child, run_in_threads
 from feedstore.testing.samples import ids_of
 from servers.cassandra import CassandraServer
@@ -282,3 +282,27 @@ def test_children_of_a_fork_without_hooks_have_sessions_of_their_own(cassandra_u
     command = [sys.executable, "-c", C_FORK, cassandra_url, fresh_namespace(), str(Path(forking.__file__).parent)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stdout) == (0, "sound\n"), ended.stderr
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_connection_that_is_lost_before_it_is_ready_is_made_once_more(
+    cassandra_url: str, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    with CassandraBackend(cassandra_url, namespace=fresh_namespace()) as backend:
+        opened = backend.session.store
+        really_connect, attempts = opened._connect, 0
+
+        def connect_at_last() -> Any:
+            nonlocal attempts
+            attempts += 1
+            if attempts <= lost:
+                raise NoHostAvailable("no host", {"127.0.0.1": ConnectionShutdown("CRC mismatch on header")})
+            return really_connect()
+
+        monkeypatch.setattr(opened, "_connect", connect_at_last)
+        if lost == 1:
+            backend.ping()
+        else:
+            with pytest.raises(StorageUnavailableError, match="CRC mismatch on header"):
+                backend.ping()
+        assert attempts == 2
