@@ -137,6 +137,8 @@ def _processor_seconds(servers: list[Path]) -> float:
             # A thread of a server may end at any time.
             with suppress(FileNotFoundError, ProcessLookupError):
                 taken += int(thread.read_text().split()[0])
+    if servers and not taken:
+        raise RuntimeError("the processor time of the servers is unknown; /proc/PID/task holds no schedstat with it")
     return time.process_time() + taken / _NANOSECONDS
 
 

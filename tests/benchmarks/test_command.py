@@ -120,9 +120,9 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert aligned([("a", "b"), ("long", "1")], left=1) == "a     b\nlong  1"
 
 
-def test_the_feeds_are_measured_on_each_backend(capsys: pytest.CaptureFixture[str]) -> None:
-    feeds.main(["--backend", "memory", "--backend", "sqlite", "--rounds", "1", "--feeds", "2", "--calls", "1"])
+def test_the_feeds_are_measured_with_and_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+    feeds.main(["--backend", "memory", "--backend", "redis", "--rounds", "1", "--feeds", "2", "--calls", "1"])
     rows = capsys.readouterr().out.splitlines()
-    assert [row.split()[0] for row in rows] == ["memory"] * 6 + ["sqlite"] * 6
+    assert [row.split()[0] for row in rows] == ["memory"] * 6 + ["redis"] * 6
     assert [row.split("  ")[-1].strip().endswith("times") for row in rows] == [True, *[False] * 5] * 2
     assert all(float(row.removesuffix(" times").split()[-1]) > 0 for row in rows)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from caches import filled_folder
+from servers.process import ServerError
 
 _FILE = "classes.jsa"
 # Cassandra has an agent of Java, which could change the classes that it archives. This one changes none.
@@ -22,12 +23,17 @@ def archive_options(java: Path, jars: Path, run_a_node: Callable[[tuple[str, ...
     """Return the options that let a node of ``java`` and ``jars`` use the archive.
 
     If there is no archive yet, ``run_a_node`` runs a node with the options that it gets to an orderly end. A Java that
-    can write no archive gets no options. Java ignores an archive of other classes.
+    can write no archive in time gets no options. Java ignores an archive of other classes.
     """
 
     def fill(folder: Path) -> None:
-        if _can_archive(java):
+        if not _can_archive(java):
+            return
+        try:
             run_a_node((_WITH_AGENT, f"-XX:ArchiveClassesAtExit={folder / _FILE}"))
+        except (ServerError, subprocess.TimeoutExpired):
+            # Nodes start without an archive, too.
+            (folder / _FILE).unlink(missing_ok=True)
 
     archive = filled_folder(f"cassandra-classes-{_digest(java, jars)}", fill) / _FILE
     return (_WITH_AGENT, f"-XX:SharedArchiveFile={archive}") if archive.exists() else ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
 _MEMORY = Path("/dev/shm")
+_MEMORY_TABLE = Path("/proc/meminfo")
 _ENOUGH_BYTES = 4 * 2**30
 
 
@@ -33,7 +35,10 @@ def folder_in_memory(prefix: str) -> Path:
 
 
 def _has_room(folder: Path) -> bool:
-    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _ENOUGH_BYTES
+    """Return whether a folder in the shared memory takes much data, and the machine has as much memory to spare."""
+    is_writable = os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _ENOUGH_BYTES
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", _MEMORY_TABLE.read_text(), re.MULTILINE) if is_writable else None
+    return found is not None and int(found[1]) * 1024 >= _ENOUGH_BYTES
 
 
 def is_listed(folder: Path, mounts: Path = _MOUNTS) -> bool:

@@ -51,7 +51,8 @@ class SqliteDriver(Driver):
         """
         if getattr(connection.raw, "autocommit", None) is False:
             raise InvalidValueError("the engine opens its SQLite connections with autocommit=False; leave that out")
-        connection.in_autocommit = connection.raw.isolation_level is None
+        # In a transaction that the application has begun, a write fails, because it begins one of its own.
+        connection.in_autocommit = connection.raw.isolation_level is None and not connection.raw.in_transaction
 
     def leave(self, connection: Connection) -> bool:
         """Undo nothing, because :meth:`take` changes nothing."""

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from feedstore.backends.sql import SqlBackend
 from feedstore.backends.sql.address import parse_address
-from feedstore.errors import BackendClosedError, ForkedClientError, InvalidTypeError, InvalidValueError
+from feedstore.errors import BackendClosedError, ForkedClientError, InvalidTypeError, InvalidValueError, StorageError
 from feedstore.testing.processes import run_in_child, run_in_threads
 from feedstore.testing.samples import make_activities
 
@@ -116,6 +116,24 @@ def test_one_connection_for_all_threads() -> None:
 
         run_in_threads([partial(work, number) for number in range(4)])
         assert timelines.count("key") == len(timelines.get_slice("key", 0, None)) <= 150
+    engine.dispose()
+
+
+def test_a_write_in_a_transaction_of_the_application_is_refused() -> None:
+    engine = create_engine(
+        "sqlite://",
+        poolclass=StaticPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={"check_same_thread": False},
+    )
+    with SqlBackend(engine=engine) as backend:
+        items = backend.kv_storage()
+        items.upsert("key", 1)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            with pytest.raises(StorageError, match="within a transaction"):
+                items.upsert("key", 2)
+        assert items.fetch_one("key") == 1
     engine.dispose()
 
 
