@@ -31,8 +31,8 @@ class TopicSource(ABC):
         Where the store can push, an idle wait sends nothing.
 
         Returns:
-            The digests, or :data:`ALL_TOPICS` if the source cannot know them. A topic that is new in the ``registry``
-            counts as changed.
+            The digests, or :data:`ALL_TOPICS` if the source cannot know them. A topic counts as changed if the source
+            began to receive its changes only after it was added to the ``registry``.
 
         Raises:
             StorageError: The store does not answer. The dispatcher waits and calls again.
